@@ -1,0 +1,220 @@
+//! The file system as engines see it: object-safe traits, positional calls, explicit durability.
+//!
+//! Nothing is durable until it is synced, and there are two things to sync: a file ([`File::sync`], its bytes and
+//! length) and the directory that names it ([`Fs::sync_dir`], creations, renames and removals). The implementations
+//! handle `EINTR` and short counts; a call either does all of its work or fails. Calls that fail have an unknown part
+//! of their effect, which recovery must expect.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+use kv::Result;
+
+/// A file system. Held as `Arc<dyn Fs>`; the indirection is below the noise of any call.
+pub trait Fs: Debug + Send + Sync {
+    /// Creates a directory, and its missing parents, for the owner only, and makes the names durable. Nothing happens
+    /// if it is there already.
+    ///
+    /// # Errors
+    /// `Io`, also when the path is something other than a directory.
+    fn create_dir(&self, path: &Path) -> Result<()>;
+
+    /// The entries of a directory, in byte order of their names.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>>;
+
+    /// Opens an existing regular file for reading.
+    ///
+    /// # Errors
+    /// `Io`; a symbolic link or another kind of file is refused with `InvalidInput`.
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>>;
+
+    /// Opens an existing regular file for reading and writing.
+    ///
+    /// # Errors
+    /// As [`Fs::open`].
+    fn open_writable(&self, path: &Path) -> Result<Arc<dyn File>>;
+
+    /// Creates a file for reading and writing, for the owner only. The name is durable after [`Fs::sync_dir`].
+    ///
+    /// # Errors
+    /// `Io`; with `AlreadyExists` when the name is taken.
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>>;
+
+    /// Creates a log file with `capacity` bytes of space, zero-filled and ready to be appended to. Space that runs out
+    /// shows here, not while appending. The name and the space are durable after [`LogFile::sync`] and
+    /// [`Fs::sync_dir`].
+    ///
+    /// # Errors
+    /// As [`Fs::create`]; `StorageFull` when there is no space.
+    fn create_log(&self, path: &Path, capacity: u64) -> Result<Arc<dyn LogFile>>;
+
+    /// Renames a file over whatever has the new name. Durable after [`Fs::sync_dir`].
+    ///
+    /// # Errors
+    /// `Io`.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Removes a name. Handles and mappings of the file stay valid. Durable after [`Fs::sync_dir`].
+    ///
+    /// # Errors
+    /// `Io`.
+    fn remove(&self, path: &Path) -> Result<()>;
+
+    /// Gives a file a second name. Durable after [`Fs::sync_dir`].
+    ///
+    /// # Errors
+    /// `Io`.
+    fn link(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Makes the creations, renames and removals in a directory durable.
+    ///
+    /// # Errors
+    /// `Io`: what became durable is unknown, and trying again proves nothing.
+    fn sync_dir(&self, dir: &Path) -> Result<()>;
+
+    /// Locks the file `path`, creating it if need be, against any other process and any other call in this one. Held
+    /// until the lock is dropped. The file is never removed.
+    ///
+    /// # Errors
+    /// `Locked` when somebody else holds it; `Io`.
+    fn lock(&self, path: &Path, mode: LockMode) -> Result<Box<dyn Lock>>;
+
+    /// Bytes that an unprivileged process may still write to the file system of `dir`.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn free_space(&self, dir: &Path) -> Result<u64>;
+}
+
+/// An open file. Reads and writes name their position; there is no shared cursor.
+pub trait File: Debug + Send + Sync {
+    /// The path that the file was opened under.
+    fn path(&self) -> &Path;
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn len(&self) -> Result<u64>;
+
+    /// Whether it has no bytes.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn is_empty(&self) -> Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    /// `Io`; with `UnexpectedEof` when the file ends before `buf` is full.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+
+    /// Writes all of `bytes` at `offset`, growing the file if need be. Durable after [`File::sync`].
+    ///
+    /// # Errors
+    /// `Io`.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Cuts or zero-extends the file. Durable after [`File::sync`].
+    ///
+    /// # Errors
+    /// `Io`.
+    fn set_len(&self, len: u64) -> Result<()>;
+
+    /// Makes the bytes and the length durable.
+    ///
+    /// # Errors
+    /// `Io`: what became durable is unknown, and trying again proves nothing. Poison the store.
+    fn sync(&self) -> Result<()>;
+
+    /// The whole file, read-only, as it is now. For files that no longer change.
+    ///
+    /// On a real disk this is a memory mapping: if somebody truncates the file, or the disk cannot read a page, access
+    /// ends the process with `SIGBUS`. Check the length against the manifest first.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn map(&self) -> Result<Arc<dyn Mapped>>;
+}
+
+/// The bytes of a mapped file.
+pub trait Mapped: Debug + Send + Sync {
+    /// All of them.
+    fn bytes(&self) -> &[u8];
+}
+
+/// A file that is only appended to, inside space that it already owns. The seam between the log and the disk.
+///
+/// One thread at a time appends; any number read what was appended before, at any time, and sync.
+pub trait LogFile: Debug + Send + Sync {
+    /// The path that the file was created under.
+    fn path(&self) -> &Path;
+
+    /// Writes `bytes` at `offset`, which must be the end of what was appended so far. When this returns, the bytes
+    /// survive the process, and every thread that learns of it can read them. The disk may hold any part of them, in
+    /// units of 4 KiB pages torn at any byte, until [`LogFile::sync`].
+    ///
+    /// # Errors
+    /// `Io`: any part of the bytes may have been written.
+    ///
+    /// # Panics
+    /// When the bytes do not fit into the capacity.
+    fn append(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Calls `read` with `len` bytes from `offset`, all of which must have been appended.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()>;
+
+    /// Makes everything appended before the call durable.
+    ///
+    /// # Errors
+    /// As [`File::sync`].
+    fn sync(&self) -> Result<()>;
+
+    /// Gives back the space after `len`, where nothing was appended. Reads and syncs go on working. Durable after
+    /// [`LogFile::sync`].
+    ///
+    /// # Errors
+    /// `Io`.
+    fn finish(&self, len: u64) -> Result<()>;
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The last component of its path. Names that are not UTF-8 are given lossily: they match no pattern of ours.
+    pub name: String,
+    /// What it names.
+    pub kind: EntryKind,
+}
+
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link, pipe, socket or device: never opened, followed or removed.
+    Other,
+}
+
+/// Who else may hold a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    /// Nobody.
+    Exclusive,
+    /// Others that share it.
+    Shared,
+}
+
+/// A held lock; dropping it lets go.
+pub trait Lock: Debug + Send + Sync {}

@@ -1,0 +1,26 @@
+//! Files that survive crashes.
+//!
+//! Everything below an engine: the file system as a trait ([`Fs`]), the real one ([`OsFs`]) and a simulated one that
+//! can be cut off at any operation; clocks, threads and randomness that a test can step by hand ([`Env`]); and the
+//! protocols that no engine should write twice.
+#![deny(unsafe_code)]
+
+#[cfg(not(all(unix, target_pointer_width = "64")))]
+compile_error!("this workspace supports 64-bit Linux (and macOS, best effort) only");
+
+mod checksum;
+mod clock;
+mod entropy;
+mod env;
+mod executor;
+mod fs;
+mod os_fs;
+pub mod sync;
+
+pub use checksum::{crc32, seeded_crc32};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use env::Env;
+pub use executor::{Executor, Job, ManualExecutor, ThreadPool};
+pub use fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped};
+pub use os_fs::{LogBackend, OsFs};

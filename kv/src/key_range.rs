@@ -1,0 +1,107 @@
+//! Ranges of keys, in byte order.
+
+use std::ops::{Bound, RangeBounds};
+
+use crate::{Bytes, Error, Result};
+
+/// A range of keys. Owned, so that a cursor can outlive the call that opened it.
+///
+/// ```
+/// use kv::KeyRange;
+/// assert!(KeyRange::prefix(b"user").contains(b"user17"));
+/// assert!(!KeyRange::new(&b"a"[..]..&b"c"[..]).contains(b"c"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRange {
+    start: Bound<Bytes>,
+    end: Bound<Bytes>,
+}
+
+impl KeyRange {
+    /// Every key.
+    pub fn all() -> Self {
+        Self { start: Bound::Unbounded, end: Bound::Unbounded }
+    }
+
+    /// The keys within `bounds`, for example `start..end` over byte slices.
+    pub fn new<'k>(bounds: impl RangeBounds<&'k [u8]>) -> Self {
+        let own = |bound: Bound<&&'k [u8]>| bound.map(|key| Bytes::copy_from_slice(key));
+        Self { start: own(bounds.start_bound()), end: own(bounds.end_bound()) }
+    }
+
+    /// The keys that begin with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> Self {
+        let start = Bound::Included(Bytes::copy_from_slice(prefix));
+        let last = prefix.iter().rposition(|&byte| byte != 0xff);
+        let end = last.map_or(Bound::Unbounded, |last| {
+            let mut successor = prefix[..=last].to_vec();
+            successor[last] += 1;
+            Bound::Excluded(Bytes::from(successor))
+        });
+        Self { start, end }
+    }
+
+    /// The lower bound.
+    pub fn start(&self) -> Bound<&[u8]> {
+        self.start.as_ref().map(|key| &key[..])
+    }
+
+    /// The upper bound.
+    pub fn end(&self) -> Bound<&[u8]> {
+        self.end.as_ref().map(|key| &key[..])
+    }
+
+    /// Whether `key` lies in the range.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        RangeBounds::<[u8]>::contains(&(self.start(), self.end()), key)
+    }
+
+    /// Whether no key can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        match (self.start(), self.end()) {
+            (Bound::Included(start), Bound::Included(end)) => start > end,
+            (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end))
+            | (Bound::Excluded(start), Bound::Included(end)) => start >= end,
+            _ => false,
+        }
+    }
+
+    /// Refuses a range whose start lies after its end: that is a mistake of the caller, unlike an empty range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when the bounds are inverted.
+    pub fn check(&self) -> Result<()> {
+        let (Bound::Included(start) | Bound::Excluded(start)) = self.start() else { return Ok(()) };
+        let (Bound::Included(end) | Bound::Excluded(end)) = self.end() else { return Ok(()) };
+        if start > end {
+            return Err(Error::InvalidArgument("the range starts after its end".into()));
+        }
+        Ok(())
+    }
+}
+
+impl From<std::ops::RangeFull> for KeyRange {
+    fn from(_: std::ops::RangeFull) -> Self {
+        Self::all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_ff_bytes_has_no_upper_bound() {
+        assert_eq!(KeyRange::prefix(b"\xff\xff").end(), Bound::Unbounded);
+        assert_eq!(KeyRange::prefix(b"a\xff").end(), Bound::Excluded(&b"b"[..]));
+        assert!(KeyRange::prefix(b"").contains(b""));
+    }
+
+    #[test]
+    fn inverted_bounds_are_refused_and_empty_ones_are_not() {
+        assert!(KeyRange::new(&b"b"[..]..&b"a"[..]).check().is_err());
+        assert!(KeyRange::new(&b"a"[..]..&b"a"[..]).check().is_ok());
+        assert!(KeyRange::new(&b"a"[..]..&b"a"[..]).is_empty());
+        assert!(!KeyRange::new(&b"a"[..]..=&b"a"[..]).is_empty());
+    }
+}

@@ -1,0 +1,35 @@
+//! The contract that every storage engine of this workspace stands behind.
+//!
+//! [`Kv`] is the engine: point reads, atomic [`WriteBatch`]es with a [`Durability`], and scans through a lending
+//! [`Cursor`] over a frozen view. [`Snapshots`] and [`Transactional`] are what some engines add. All of it is
+//! object-safe and synchronous, and there is one [`Error`] for the whole house. [`memory`] is the smallest engine:
+//! the oracle of the tests, the baseline of the benchmarks, and the example to copy when writing another.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod batch;
+mod capabilities;
+mod cursor;
+mod durability;
+mod engine;
+mod error;
+mod key_range;
+pub mod memory;
+mod snapshot;
+mod stats;
+mod transaction;
+
+pub use batch::{Op, WriteBatch};
+pub use bytes::Bytes;
+pub use capabilities::{Capabilities, MAX_KEY_LEN, ScanSupport};
+pub use cursor::{Cursor, Direction, Entries};
+pub use durability::{Durability, SequenceNumber, UnixMillis};
+pub use engine::Kv;
+pub use error::{Conflict, ConflictEdge, ConflictKind, Error, Result};
+pub use key_range::KeyRange;
+pub use snapshot::{Snapshot, Snapshots};
+pub use stats::{Metric, Stats, Unit};
+pub use transaction::{Transaction, TransactionOptions, Transactional};
+
+/// An owned value: a slice that is cheap to clone and may share its memory with the engine.
+pub type Value = Bytes;

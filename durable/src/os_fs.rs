@@ -1,0 +1,205 @@
+//! The real file system.
+//!
+//! Files are created for the owner only, exclusively, and opened without following a symbolic link in the last
+//! component; anything but a regular file is refused. Directory handles are opened for each sync: that is rare.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kv::{Error, Result};
+use rustix::fs::OFlags;
+
+use crate::fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped};
+
+mod log_file;
+mod mapping;
+
+pub use log_file::LogBackend;
+use mapping::ReadMapping;
+
+/// The file system of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsFs {
+    /// How log files are written.
+    pub log_backend: LogBackend,
+}
+
+impl OsFs {
+    /// The file system, with log files written through `log_backend`.
+    pub fn new(log_backend: LogBackend) -> Self {
+        Self { log_backend }
+    }
+}
+
+/// Flags for every open: no links followed, no blocking on a pipe somebody named like a file of ours.
+fn open_flags() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
+fn open_file(op: &'static str, path: &Path, options: &mut OpenOptions) -> Result<fs::File> {
+    let file = options.custom_flags(open_flags()).open(path).map_err(|e| Error::io(op, path, e))?;
+    let metadata = file.metadata().map_err(|e| Error::io(op, path, e))?;
+    if !metadata.is_file() {
+        let refused = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(Error::io(op, path, refused));
+    }
+    Ok(file)
+}
+
+fn create_file(path: &Path) -> Result<fs::File> {
+    let mut options = OpenOptions::new();
+    open_file("create", path, options.read(true).write(true).create_new(true).mode(0o600))
+}
+
+impl Fs for OsFs {
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or_else(|| Path::new("."));
+        self.create_dir(parent)?;
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            made => made.map_err(|e| Error::io("create directory", path, e))?,
+        }
+        self.sync_dir(parent)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        let read = || -> io::Result<Vec<Entry>> {
+            let mut entries = Vec::new();
+            for entry in fs::read_dir(dir)? {
+                let entry = entry?;
+                let file_type = entry.file_type()?;
+                let kind = if file_type.is_file() {
+                    EntryKind::File
+                } else if file_type.is_dir() {
+                    EntryKind::Dir
+                } else {
+                    EntryKind::Other
+                };
+                entries.push(Entry { name: entry.file_name().to_string_lossy().into(), kind });
+            }
+            Ok(entries)
+        };
+        let mut entries = read().map_err(|e| Error::io("list", dir, e))?;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
+        let file = open_file("open", path, OpenOptions::new().read(true))?;
+        Ok(Arc::new(OsFile { file, path: path.into() }))
+    }
+
+    fn open_writable(&self, path: &Path) -> Result<Arc<dyn File>> {
+        let file = open_file("open", path, OpenOptions::new().read(true).write(true))?;
+        Ok(Arc::new(OsFile { file, path: path.into() }))
+    }
+
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
+        Ok(Arc::new(OsFile { file: create_file(path)?, path: path.into() }))
+    }
+
+    fn create_log(&self, path: &Path, capacity: u64) -> Result<Arc<dyn LogFile>> {
+        log_file::create(create_file(path)?, path, capacity, self.log_backend)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to).map_err(|e| Error::io("rename", from, e))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
+    fn remove(&self, path: &Path) -> Result<()> {
+        fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).map_err(|e| Error::io("link", from, e))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        let synced = fs::File::open(dir).and_then(|handle| handle.sync_all());
+        synced.map_err(|e| Error::io("sync directory", dir, e))
+    }
+
+    fn lock(&self, path: &Path, mode: LockMode) -> Result<Box<dyn Lock>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = open_file("lock", path, &mut options)?;
+        let tried = match mode {
+            LockMode::Exclusive => file.try_lock(),
+            LockMode::Shared => file.try_lock_shared(),
+        };
+        match tried {
+            Ok(()) => Ok(Box::new(OsLock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
+            Err(fs::TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
+        }
+    }
+
+    fn free_space(&self, dir: &Path) -> Result<u64> {
+        let stat = rustix::fs::statvfs(dir).map_err(|e| Error::io("measure", dir, e.into()))?;
+        Ok(stat.f_bavail * stat.f_frsize)
+    }
+}
+
+/// An open regular file.
+#[derive(Debug)]
+struct OsFile {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl OsFile {
+    fn fail(&self, op: &'static str) -> impl FnOnce(io::Error) -> Error {
+        let path = self.path.clone();
+        move |e| Error::io(op, path, e)
+    }
+}
+
+impl File for OsFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn len(&self) -> Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len()).map_err(self.fail("measure"))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buf, offset).map_err(self.fail("read"))
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.file.write_all_at(bytes, offset).map_err(self.fail("write"))
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.file.set_len(len).map_err(self.fail("set length"))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(self.fail("sync"))
+    }
+
+    fn map(&self) -> Result<Arc<dyn Mapped>> {
+        Ok(Arc::new(ReadMapping::new(&self.file).map_err(self.fail("map"))?))
+    }
+}
+
+/// A lock on an open file description, so a second attempt in the same process is refused as well.
+#[derive(Debug)]
+struct OsLock {
+    _file: fs::File,
+}
+
+impl Lock for OsLock {}

@@ -1,0 +1,197 @@
+//! Log files on a real disk: through a mapping, or through `write(2)`.
+//!
+//! Space is allocated when the file is created, so it cannot run out in the middle of an append; on ext4, XFS and btrfs
+//! that also holds for the first write through a mapping, and a log writes each byte once.
+//!
+//! Allocated space is not *written* space: the first write to a block changes the block map, which `fdatasync` must
+//! then commit through the journal of the file system. A log that is synced often therefore writes zeros ahead of
+//! itself, [`AHEAD`] bytes at a time; they reach the disk with a sync that happens anyway, and the syncs that follow
+//! have only data to write. A log that is never synced writes nothing ahead.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kv::{Error, Result};
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::mapping::Region;
+use crate::fs::LogFile;
+
+/// How log files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LogBackend {
+    /// Copies into a mapping.
+    #[default]
+    Mapped,
+    /// One `write(2)` for each append. For file systems where allocated space can still fail.
+    Written,
+}
+
+/// Logs larger than this are written, not mapped: they hold one huge batch, and a system call costs it nothing.
+const LARGEST_MAPPED: u64 = 256 << 20;
+
+/// How many zeros are written ahead of a log that is being synced.
+pub(super) const AHEAD: u64 = 1 << 20;
+
+static ZEROS: [u8; AHEAD as usize] = [0; AHEAD as usize];
+
+pub(super) fn create(
+    file: fs::File,
+    path: &Path,
+    capacity: u64,
+    backend: LogBackend,
+) -> Result<Arc<dyn LogFile>> {
+    allocate(&file, capacity).map_err(|e| Error::io("allocate", path, e))?;
+    let mapped = backend == LogBackend::Mapped && (1..=LARGEST_MAPPED).contains(&capacity);
+    let region = if mapped { Some(Region::over_file(&file)) } else { None };
+    let region = region.transpose().map_err(|e| Error::io("map", path, e))?;
+    let space = Space { file, path: path.into(), capacity, zeroed: AtomicU64::new(0) };
+    Ok(match region {
+        Some(region) => Arc::new(MappedLog { space, region }),
+        None => Arc::new(WrittenLog { space, end: parking_lot::Mutex::new(0) }),
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn allocate(file: &fs::File, capacity: u64) -> std::io::Result<()> {
+    if capacity > 0 {
+        fallocate(file, FallocateFlags::empty(), 0, capacity)?;
+    }
+    Ok(())
+}
+
+/// Without `fallocate` the space is written, so that it exists.
+#[cfg(not(target_os = "linux"))]
+fn allocate(file: &fs::File, capacity: u64) -> std::io::Result<()> {
+    for offset in (0..capacity).step_by(ZEROS.len()) {
+        let len = (capacity - offset).min(AHEAD);
+        file.write_all_at(&ZEROS[..len as usize], offset)?;
+    }
+    Ok(())
+}
+
+/// The file of a log and the space it owns.
+#[derive(Debug)]
+struct Space {
+    file: fs::File,
+    path: PathBuf,
+    capacity: u64,
+    /// Up to here zeros were written ahead. Changed only while no append is running.
+    zeroed: AtomicU64,
+}
+
+impl Space {
+    fn fail(&self, op: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+        move |e| Error::io(op, &self.path, e)
+    }
+
+    fn needs_zeros(&self, end: u64) -> bool {
+        let zeroed = self.zeroed.load(Ordering::Relaxed);
+        zeroed < self.capacity && end + AHEAD / 2 > zeroed
+    }
+
+    /// Writes zeros after `end`, where the log ends now. No append may be running: it would be overwritten.
+    fn write_zeros(&self, end: u64) -> Result<()> {
+        let from = end.max(self.zeroed.load(Ordering::Relaxed));
+        let len = (self.capacity - from).min(AHEAD);
+        let written = self.file.write_all_at(&ZEROS[..len as usize], from);
+        written.map_err(self.fail("write ahead"))?;
+        self.zeroed.store(from + len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(self.fail("sync"))
+    }
+
+    fn finish(&self, len: u64) -> Result<()> {
+        self.zeroed.store(self.capacity, Ordering::Relaxed);
+        self.file.set_len(len).map_err(self.fail("set length"))
+    }
+}
+
+/// Appends go through `write(2)`, reads through `pread(2)`.
+#[derive(Debug)]
+struct WrittenLog {
+    space: Space,
+    end: parking_lot::Mutex<u64>,
+}
+
+impl LogFile for WrittenLog {
+    fn path(&self) -> &Path {
+        &self.space.path
+    }
+
+    fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let after = offset + bytes.len() as u64;
+        assert!(after <= self.space.capacity, "the bytes fit into the capacity");
+        let mut end = self.end.lock();
+        assert_eq!(offset, *end, "appends leave no gap");
+        self.space.file.write_all_at(bytes, offset).map_err(self.space.fail("append"))?;
+        *end = after;
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let mut bytes = vec![0; len];
+        self.space.file.read_exact_at(&mut bytes, offset).map_err(self.space.fail("read"))?;
+        read(&bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let end = self.end.lock();
+        if self.space.needs_zeros(*end) {
+            self.space.write_zeros(*end)?;
+        }
+        drop(end);
+        self.space.sync()
+    }
+
+    fn finish(&self, len: u64) -> Result<()> {
+        let _no_append = self.end.lock();
+        self.space.finish(len)
+    }
+}
+
+/// Appends and reads go through a mapping.
+#[derive(Debug)]
+struct MappedLog {
+    space: Space,
+    region: Region,
+}
+
+impl LogFile for MappedLog {
+    fn path(&self) -> &Path {
+        &self.space.path
+    }
+
+    fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.region.append(offset as usize, bytes);
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let offset = offset as usize;
+        let bytes = self.region.published().get(offset..offset + len).ok_or_else(|| {
+            Error::corruption(&self.space.path, offset as u64, "a read past the end of the log")
+        })?;
+        read(bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        if self.space.needs_zeros(self.region.published().len() as u64) {
+            self.region.between_appends(|end| self.space.write_zeros(end as u64))?;
+        }
+        self.space.sync()
+    }
+
+    /// Cuts the file behind the last published byte: no access through the region reaches past that.
+    fn finish(&self, len: u64) -> Result<()> {
+        self.region.between_appends(|_| self.space.finish(len))
+    }
+}

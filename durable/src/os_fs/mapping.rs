@@ -1,0 +1,183 @@
+//! Memory mappings behind a safe interface. The only `unsafe` code of this crate.
+//!
+//! **Read mappings** are of files that no longer change. **Append mappings** are of log files: a region of which a
+//! prefix has been written and published and never changes again, and the rest belongs to the one appender.
+//!
+//! The argument for an append mapping, which is about this process only:
+//! 1. The region is reached through a raw pointer; no `&mut [u8]` to it ever exists, and a `&[u8]` only to a published
+//!    prefix.
+//! 2. [`Region::append`] checks that the new bytes start exactly at the published length, under a lock that admits one
+//!    appender at a time. It writes behind the published length, where no slice points, and then publishes with a
+//!    release store.
+//! 3. [`Region::published`] loads the length with acquire order, so its slice covers bytes whose writes
+//!    happened before. No later append touches them.
+//!
+//! What the argument cannot cover is another process writing to or truncating the file: the store's lock keeps
+//! well-behaved ones out, and the documentation of [`Fs`](crate::Fs) says what happens otherwise.
+//!
+//! The protocol does not depend on what is mapped, so the tests run it on anonymous memory too, where Miri can follow.
+#![expect(unsafe_code, reason = "file mappings; argued above, safe interface below")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, io, ptr, slice};
+
+use memmap2::{Mmap, MmapOptions, MmapRaw};
+use parking_lot::Mutex;
+
+use crate::fs::Mapped;
+
+/// A read-only view of a whole file.
+#[derive(Debug)]
+pub(super) struct ReadMapping {
+    /// `None` for an empty file, which cannot be mapped.
+    map: Option<Mmap>,
+}
+
+impl ReadMapping {
+    pub(super) fn new(file: &fs::File) -> io::Result<Self> {
+        if file.metadata()?.len() == 0 {
+            return Ok(Self { map: None });
+        }
+        // SAFETY: the file is sealed: no code of ours writes to it or cuts it while a mapping can exist, and the
+        // directory lock keeps other processes of ours out. Foreign truncation is documented at `File::map`.
+        let map = unsafe { MmapOptions::new().map(file) }?;
+        Ok(Self { map: Some(map) })
+    }
+}
+
+impl Mapped for ReadMapping {
+    fn bytes(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or(&[])
+    }
+}
+
+/// Memory that is appended to by one thread at a time and read by any number.
+#[derive(Debug)]
+pub(super) struct Region {
+    memory: Memory,
+    published: AtomicUsize,
+    /// Admits one appender.
+    appender: Mutex<()>,
+}
+
+/// What a region lies in.
+#[derive(Debug)]
+enum Memory {
+    File(MmapRaw),
+    #[cfg(test)]
+    Heap(HeapMemory),
+}
+
+impl Region {
+    /// A region over all of `file`.
+    pub(super) fn over_file(file: &fs::File) -> io::Result<Self> {
+        let map = MmapOptions::new().map_raw(file)?;
+        Ok(Self::new(Memory::File(map)))
+    }
+
+    fn new(memory: Memory) -> Self {
+        Self { memory, published: AtomicUsize::new(0), appender: Mutex::new(()) }
+    }
+
+    fn parts(&self) -> (*mut u8, usize) {
+        match &self.memory {
+            Memory::File(map) => (map.as_mut_ptr(), map.len()),
+            #[cfg(test)]
+            Memory::Heap(heap) => heap.parts(),
+        }
+    }
+
+    /// Writes `bytes` at `offset` and publishes them.
+    ///
+    /// # Panics
+    /// When `offset` is not the published length, or the bytes do not fit.
+    pub(super) fn append(&self, offset: usize, bytes: &[u8]) {
+        let _one = self.appender.lock();
+        let (start, len) = self.parts();
+        assert_eq!(offset, self.published.load(Ordering::Relaxed), "appends leave no gap");
+        assert!(bytes.len() <= len - offset, "the bytes fit into the capacity");
+        // SAFETY: offset <= len by the assertions, so the pointer stays inside the region.
+        let target = unsafe { start.add(offset) };
+        // SAFETY: `bytes.len()` bytes from `target` lie in the region; nobody reads them before the store below, and
+        // the lock keeps other appenders out. `bytes` cannot overlap them: slices of the region end before `offset`.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        self.published.store(offset + bytes.len(), Ordering::Release);
+    }
+
+    /// Calls `act` with the published length while no append is running.
+    pub(super) fn between_appends<T>(&self, act: impl FnOnce(usize) -> T) -> T {
+        let _one = self.appender.lock();
+        act(self.published.load(Ordering::Relaxed))
+    }
+
+    /// The bytes published so far.
+    pub(super) fn published(&self) -> &[u8] {
+        let len = self.published.load(Ordering::Acquire);
+        let (start, _) = self.parts();
+        // SAFETY: the first `len` bytes were written before the release store that the load above has seen, and are
+        // never written again. The region lives as long as `self`.
+        unsafe { slice::from_raw_parts(start, len) }
+    }
+}
+
+#[cfg(test)]
+#[derive(Debug)]
+struct HeapMemory(Box<[std::cell::UnsafeCell<u8>]>);
+
+#[cfg(test)]
+impl HeapMemory {
+    fn new(len: usize) -> Self {
+        Self((0..len).map(|_| std::cell::UnsafeCell::new(0)).collect())
+    }
+
+    fn parts(&self) -> (*mut u8, usize) {
+        (std::cell::UnsafeCell::raw_get(self.0.as_ptr()), self.0.len())
+    }
+}
+
+#[cfg(test)]
+// SAFETY: the cells are reached through `Region` only, whose protocol is argued at the top of this file.
+unsafe impl Sync for HeapMemory {}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn readers_see_whole_appends_while_the_region_grows() {
+        let region = Arc::new(Region::new(Memory::Heap(HeapMemory::new(8 * 64))));
+        let reader = {
+            let region = Arc::clone(&region);
+            std::thread::Builder::new().spawn(move || {
+                let mut seen = 0;
+                while seen < 64 {
+                    let published = region.published();
+                    assert_eq!(published.len() % 8, 0);
+                    for (at, chunk) in published.chunks_exact(8).enumerate() {
+                        assert_eq!(chunk, [at as u8; 8]);
+                    }
+                    seen = published.len() / 8;
+                    std::thread::yield_now();
+                }
+            })
+        };
+        for at in 0..64 {
+            region.append(at * 8, &[at as u8; 8]);
+        }
+        reader.unwrap().join().unwrap();
+    }
+
+    #[test]
+    #[should_panic(expected = "fit into the capacity")]
+    fn an_append_past_the_end_is_refused() {
+        Region::new(Memory::Heap(HeapMemory::new(4))).append(0, &[0; 5]);
+    }
+
+    #[test]
+    #[should_panic(expected = "leave no gap")]
+    fn an_append_that_would_leave_a_gap_is_refused() {
+        Region::new(Memory::Heap(HeapMemory::new(4))).append(1, &[0; 1]);
+    }
+}

@@ -14,6 +14,7 @@ mod entropy;
 mod env;
 mod executor;
 mod fs;
+pub mod log;
 mod os_fs;
 pub mod sync;
 

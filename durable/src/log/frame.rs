@@ -1,0 +1,231 @@
+//! Frames: how one record lies in a segment. The format table is in the [module above](super).
+
+use std::path::Path;
+
+use crc32fast::Hasher;
+use kv::{Error, Result};
+
+/// Bytes before the payload of a frame.
+pub const FRAME_HEADER_LEN: usize = 24;
+
+/// Frames start on multiples of this many bytes.
+pub const FRAME_ALIGN: usize = 8;
+
+/// The kind of the mark that ends a segment which has a successor or was closed.
+pub const KIND_END: u8 = 255;
+
+/// The undurable distance of a frame whose predecessor segment was not wholly durable.
+pub const UNLINKED: u32 = u32::MAX;
+
+const FLAG_FIRST: u8 = 1;
+const FLAG_LAST: u8 = 2;
+
+/// How many bytes a frame with a payload of `payload_len` bytes takes, padding included.
+pub fn frame_len(payload_len: usize) -> usize {
+    (FRAME_HEADER_LEN + payload_len).next_multiple_of(FRAME_ALIGN)
+}
+
+/// What ties sums to a segment; see [`Salt::seed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Salt(pub(super) u32);
+
+impl Salt {
+    /// The seed of a frame at `offset`. Distinct for all offsets of a segment of up to 32 GiB, since multiplying by an
+    /// odd number permutes the `u32`s.
+    fn seed(self, offset: u64) -> u32 {
+        self.0 ^ ((offset / FRAME_ALIGN as u64) as u32).wrapping_mul(0x9e37_79b1)
+    }
+}
+
+/// A frame to be written: a kind, and a payload in parts that are written one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'p> {
+    /// What the payload is; see the format table.
+    pub kind: u8,
+    /// The payload.
+    pub payload: [&'p [u8]; 3],
+}
+
+impl Frame<'_> {
+    pub(super) fn payload_len(&self) -> usize {
+        self.payload.iter().map(|part| part.len()).sum()
+    }
+}
+
+/// A frame that was read and whose sum is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameView<'s> {
+    /// Where it starts in its segment.
+    pub offset: u64,
+    /// The sequence number of its batch.
+    pub sequence: u64,
+    /// What the payload is.
+    pub kind: u8,
+    /// The payload.
+    pub payload: &'s [u8],
+    flags: u8,
+    undurable: u32,
+}
+
+/// What the writer knows when it encodes a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) salt: Salt,
+    pub(super) offset: u64,
+    pub(super) sequence: u64,
+    pub(super) undurable: u32,
+    pub(super) first: bool,
+    pub(super) last: bool,
+}
+
+/// Appends the encoding of `frame` at `place` to `out`.
+pub(super) fn encode(frame: &Frame<'_>, place: Place, out: &mut Vec<u8>) {
+    let payload_len = frame.payload_len();
+    debug_assert!(u32::try_from(payload_len).is_ok(), "the engine limits payloads");
+    let flags = if place.first { FLAG_FIRST } else { 0 } | if place.last { FLAG_LAST } else { 0 };
+    let mut header = [0; FRAME_HEADER_LEN];
+    header[4..8].copy_from_slice(&(payload_len as u32).to_le_bytes());
+    header[8..16].copy_from_slice(&place.sequence.to_le_bytes());
+    header[16..20].copy_from_slice(&place.undurable.to_le_bytes());
+    header[20] = frame.kind;
+    header[21] = flags;
+    let mut hasher = Hasher::new_with_initial(place.salt.seed(place.offset));
+    hasher.update(&header[4..22]);
+    header[22..24].copy_from_slice(&(hasher.clone().finalize() as u16).to_le_bytes());
+    hasher.update(&header[22..24]);
+    let start = out.len();
+    out.reserve(frame_len(payload_len));
+    out.extend_from_slice(&header);
+    for part in frame.payload {
+        out.extend_from_slice(part);
+    }
+    hasher.update(&out[start + FRAME_HEADER_LEN..]);
+    out[start..start + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
+    out.resize(start + frame_len(payload_len), 0);
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+impl<'s> FrameView<'s> {
+    /// Reads the frame that starts at `bytes`, which lie at `offset` of a segment with `salt`. `None`: there is no
+    /// whole frame with right sums.
+    pub fn decode(bytes: &'s [u8], salt: Salt, offset: u64) -> Option<Self> {
+        let header = bytes.get(..FRAME_HEADER_LEN)?;
+        let kind = header[20];
+        let payload_len = u32_at(header, 4) as usize;
+        if kind == 0 || payload_len > bytes.len() - FRAME_HEADER_LEN {
+            return None;
+        }
+        let mut hasher = Hasher::new_with_initial(salt.seed(offset));
+        hasher.update(&header[4..22]);
+        if hasher.clone().finalize() as u16 != u16::from_le_bytes([header[22], header[23]]) {
+            return None;
+        }
+        let payload = &bytes[FRAME_HEADER_LEN..FRAME_HEADER_LEN + payload_len];
+        hasher.update(&header[22..24]);
+        hasher.update(payload);
+        if hasher.finalize() != u32_at(header, 0) {
+            return None;
+        }
+        let mut sequence = [0; 8];
+        sequence.copy_from_slice(&header[8..16]);
+        Some(Self {
+            offset,
+            sequence: u64::from_le_bytes(sequence),
+            kind,
+            payload,
+            flags: header[21],
+            undurable: u32_at(header, 16),
+        })
+    }
+
+    /// As [`FrameView::decode`], for a frame that must be there.
+    ///
+    /// # Errors
+    /// `Corruption` at `offset` of `path`.
+    pub fn expect(bytes: &'s [u8], salt: Salt, offset: u64, path: &Path) -> Result<Self> {
+        Self::decode(bytes, salt, offset)
+            .ok_or_else(|| Error::corruption(path, offset, "the frame fails its checksum"))
+    }
+
+    /// Whether this frame begins its batch.
+    pub fn is_first(&self) -> bool {
+        self.flags & FLAG_FIRST != 0
+    }
+
+    /// Whether this frame ends its batch.
+    pub fn is_last(&self) -> bool {
+        self.flags & FLAG_LAST != 0
+    }
+
+    /// How many bytes it takes in the segment.
+    pub fn len(&self) -> u64 {
+        frame_len(self.payload.len()) as u64
+    }
+
+    /// Never: a frame has a header.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Where the frame ends in its segment.
+    pub fn end(&self) -> u64 {
+        self.offset + self.len()
+    }
+
+    /// How far this segment was durable when the frame was written; `None` while an earlier segment was not.
+    pub fn durable_before(&self) -> Option<u64> {
+        let distance = u64::from(self.undurable) * FRAME_ALIGN as u64;
+        (self.undurable != UNLINKED).then(|| self.offset.saturating_sub(distance))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place =
+        Place { salt: Salt(7), offset: 64, sequence: 9, undurable: 3, first: true, last: false };
+
+    fn encoded(place: Place) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(&Frame { kind: 1, payload: [b"he", b"llo", b""] }, place, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_frame_reads_back_as_written() {
+        let bytes = encoded(PLACE);
+        assert_eq!(bytes.len(), 32);
+        let frame = FrameView::decode(&bytes, Salt(7), 64).unwrap();
+        assert_eq!((frame.payload, frame.sequence, frame.kind), (&b"hello"[..], 9, 1));
+        assert!(frame.is_first() && !frame.is_last());
+        assert_eq!(frame.durable_before(), Some(40));
+    }
+
+    #[test]
+    fn a_frame_in_another_place_or_segment_is_refused() {
+        let bytes = encoded(PLACE);
+        assert_eq!(FrameView::decode(&bytes, Salt(7), 72), None);
+        assert_eq!(FrameView::decode(&bytes, Salt(8), 64), None);
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        let bytes = encoded(PLACE);
+        for bit in 0..(FRAME_HEADER_LEN + 5) * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(FrameView::decode(&damaged, Salt(7), 64), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_encoding_is_the_one_of_format_1() {
+        let golden = include_str!("../../tests/golden/frame-1.hex").trim();
+        let byte = |at: usize| u8::from_str_radix(&golden[at..at + 2], 16).unwrap();
+        assert_eq!(encoded(PLACE), (0..golden.len()).step_by(2).map(byte).collect::<Vec<_>>());
+    }
+}

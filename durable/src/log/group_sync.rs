@@ -1,0 +1,165 @@
+//! Group commit: many writers, one sync.
+//!
+//! A writer appends under the engine's commit section and then waits here for its position to become durable. The first
+//! to wait while nobody syncs becomes the leader: it looks at how far the log has grown by now, syncs every segment up
+//! to there, oldest first, advances the durable position and wakes everybody. Writers that arrive meanwhile wait; one
+//! of them leads the next round, which covers all of them. Nobody waits for a timer.
+//!
+//! A failed sync poisons the log for good: what the disk holds is unknown, and a second attempt may succeed without
+//! having written anything (Rebello et al., ATC 2020). All waiters get the failure.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kv::{Error, Result};
+
+use super::segment::{Position, Segment};
+use crate::sync::atomic::{AtomicBool, AtomicU64};
+use crate::sync::{Condvar, Mutex};
+
+/// The durable position of a log, and how to advance it.
+#[derive(Debug, Default)]
+pub struct GroupSync {
+    state: Mutex<State>,
+    /// Signalled when a leader is done.
+    done: Condvar,
+    /// Whether `State::failure` is set, for the append path.
+    failed: AtomicBool,
+    /// The id of the first segment in `State::chain`, for the append path.
+    oldest_undurable: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    durable: Position,
+    leading: bool,
+    failure: Option<Error>,
+    /// The segments that are not known to be wholly durable, oldest first, the active one last.
+    chain: Vec<Arc<Segment>>,
+    syncs: u64,
+}
+
+impl GroupSync {
+    /// Nothing is written yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything before this is durable.
+    pub fn durable(&self) -> Position {
+        self.state.lock().durable
+    }
+
+    /// How many rounds of syncs there have been.
+    pub fn syncs(&self) -> u64 {
+        self.state.lock().syncs
+    }
+
+    /// Waits until everything before `target` is durable, syncing it if nobody else does.
+    ///
+    /// # Errors
+    /// The `Io` of the sync that failed, to everybody who waited for it; `Poisoned` later on.
+    pub fn sync_to(&self, target: Position) -> Result<()> {
+        let mut state = self.state.lock();
+        let failed_before = state.failure.is_some();
+        while state.durable < target {
+            if let Some(failure) = &state.failure {
+                return Err(if failed_before { poisoned(failure) } else { failure.clone() });
+            }
+            if state.leading {
+                self.done.wait(&mut state);
+                continue;
+            }
+            state.leading = true;
+            let chain = state.chain.clone();
+            drop(state);
+            let synced = sync_in_order(&chain);
+            state = self.state.lock();
+            state.leading = false;
+            state.syncs += 1;
+            match synced {
+                Ok(durable) => self.advance(&mut state, durable),
+                Err(error) => self.fail(&mut state, error),
+            }
+            self.done.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Cuts the spare space of `segment`, which gets no more appends, and makes it wholly durable.
+    ///
+    /// # Errors
+    /// `Io`: the log is poisoned.
+    pub fn finish(&self, segment: &Segment) -> Result<u64> {
+        let len = segment.finish().map_err(|error| self.poison(error))?;
+        let mut state = self.state.lock();
+        let finished = |first: &Arc<Segment>| first.durable() == first.end();
+        let mut durable = state.durable;
+        while state.chain.len() > 1 && state.chain.first().is_some_and(finished) {
+            let first = state.chain.remove(0);
+            durable = Position { segment: first.id(), offset: first.end() };
+        }
+        self.advance(&mut state, durable);
+        Ok(len)
+    }
+
+    /// Refuses to go on after a failure.
+    ///
+    /// # Errors
+    /// `Poisoned` with the first failure.
+    pub fn check(&self) -> Result<()> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.state.lock().failure.as_ref().map_or(Ok(()), |failure| Err(poisoned(failure)))
+    }
+
+    /// Records a failure of the log and returns it. The first one is kept.
+    pub fn poison(&self, error: Error) -> Error {
+        self.fail(&mut self.state.lock(), error.clone());
+        self.done.notify_all();
+        error
+    }
+
+    /// Appends go to `next` from now on.
+    pub(super) fn follow(&self, next: Arc<Segment>) {
+        let mut state = self.state.lock();
+        state.chain.push(next);
+        self.publish_oldest(&state);
+    }
+
+    /// Whether every segment before `segment` is wholly durable.
+    pub(super) fn is_linked(&self, segment: u64) -> bool {
+        self.oldest_undurable.load(Ordering::Acquire) >= segment
+    }
+
+    fn advance(&self, state: &mut State, durable: Position) {
+        state.durable = state.durable.max(durable);
+        let reached = state.durable.segment;
+        state.chain.retain(|segment| segment.id() >= reached);
+        self.publish_oldest(state);
+    }
+
+    fn publish_oldest(&self, state: &State) {
+        let oldest = state.chain.first().map_or(u64::MAX, |oldest| oldest.id());
+        self.oldest_undurable.store(oldest, Ordering::Release);
+    }
+
+    fn fail(&self, state: &mut State, error: Error) {
+        state.failure.get_or_insert(error);
+        self.failed.store(true, Ordering::Release);
+    }
+}
+
+fn poisoned(failure: &Error) -> Error {
+    Error::Poisoned { cause: Box::new(failure.clone()) }
+}
+
+/// Syncs what is in `chain` now, and returns how far that reaches.
+fn sync_in_order(chain: &[Arc<Segment>]) -> Result<Position> {
+    let mut durable = Position::default();
+    for segment in chain {
+        durable = Position { segment: segment.id(), offset: segment.sync()? };
+    }
+    Ok(durable)
+}

@@ -1,0 +1,130 @@
+//! Reading a segment back, and telling a torn tail from damage. The rule is in the [module above](super).
+
+use std::path::Path;
+
+use kv::{Error, Result};
+
+use super::frame::{FRAME_ALIGN, FrameView, KIND_END, Salt};
+use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity, StoreId};
+
+/// What a scan found besides the batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentScan {
+    /// The segment's identity.
+    pub identity: SegmentIdentity,
+    /// Everything up to here is whole batches.
+    pub len: u64,
+    /// How the batches end.
+    pub tail: Tail,
+    /// Some frame was written when all earlier segments were durable.
+    pub vouches_for_earlier: bool,
+}
+
+/// How the batches of a segment end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// With an end mark, which `SegmentScan::len` includes: the segment is whole.
+    Ended,
+    /// Without one: what follows was never acknowledged as durable and has to be cut.
+    Torn,
+}
+
+/// Reads segment `id` of `store` from `bytes` and calls `visit` with each whole batch, in order.
+///
+/// # Errors
+/// `Corruption` for a header of another segment, for a bad frame that was durable once, and for batches that a right
+/// checksum belies; and what `visit` returns.
+pub fn scan_segment(
+    bytes: &[u8],
+    store: StoreId,
+    id: u64,
+    path: &Path,
+    visit: &mut dyn FnMut(&[FrameView<'_>]) -> Result<()>,
+) -> Result<SegmentScan> {
+    let identity = SegmentIdentity::decode(bytes, store, id, path)?;
+    let mut scan = SegmentScan {
+        identity,
+        len: SEGMENT_HEADER_LEN,
+        tail: Tail::Torn,
+        vouches_for_earlier: false,
+    };
+    let salt = identity.salt();
+    let mut frames = Frames { bytes, salt, offset: SEGMENT_HEADER_LEN };
+    let mut batch: Vec<FrameView<'_>> = Vec::new();
+    let mut newest = 0;
+    while let Some(frame) = frames.next() {
+        scan.vouches_for_earlier |= frame.durable_before().is_some();
+        if frame.kind == KIND_END {
+            refuse_if(!batch.is_empty(), path, &frame, "an end mark inside a batch")?;
+            scan.len = frame.end();
+            scan.tail = Tail::Ended;
+            return Ok(scan);
+        }
+        let continues = batch.first().is_some_and(|first| first.sequence == frame.sequence);
+        refuse_if(
+            frame.is_first() != batch.is_empty(),
+            path,
+            &frame,
+            "a batch begins inside another",
+        )?;
+        refuse_if(!frame.is_first() && !continues, path, &frame, "a batch changes its number")?;
+        refuse_if(
+            frame.is_first() && frame.sequence <= newest,
+            path,
+            &frame,
+            "numbers do not ascend",
+        )?;
+        newest = frame.sequence;
+        let end = frame.end();
+        let last = frame.is_last();
+        batch.push(frame);
+        if last {
+            visit(&batch)?;
+            batch.clear();
+            scan.len = end;
+        }
+    }
+    let bad = frames.offset;
+    scan.vouches_for_earlier |= refuse_damage(bytes, salt, bad, path)?;
+    Ok(scan)
+}
+
+fn refuse_if(wrong: bool, path: &Path, frame: &FrameView<'_>, what: &str) -> Result<()> {
+    if wrong { Err(Error::corruption(path, frame.offset, what)) } else { Ok(()) }
+}
+
+/// Looks behind the bad frame at `bad` for a frame that was written when the log was durable past it. Says whether one
+/// of the frames there vouches for earlier segments.
+fn refuse_damage(bytes: &[u8], salt: Salt, bad: u64, path: &Path) -> Result<bool> {
+    let mut vouches = false;
+    let mut offset = bad;
+    while offset + FRAME_ALIGN as u64 <= bytes.len() as u64 {
+        offset += FRAME_ALIGN as u64;
+        let mut rest = Frames { bytes, salt, offset };
+        while let Some(frame) = rest.next() {
+            vouches |= frame.durable_before().is_some();
+            if frame.durable_before().is_some_and(|durable| durable > bad) {
+                let what = "a frame that was durable fails its checksum";
+                return Err(Error::corruption(path, bad, what));
+            }
+            offset = rest.offset - FRAME_ALIGN as u64;
+        }
+    }
+    Ok(vouches)
+}
+
+/// The frames from `offset` on, up to the first bad one, where `offset` stays.
+struct Frames<'s> {
+    bytes: &'s [u8],
+    salt: Salt,
+    offset: u64,
+}
+
+impl<'s> Frames<'s> {
+    fn next(&mut self) -> Option<FrameView<'s>> {
+        let rest = self.bytes.get(usize::try_from(self.offset).ok()?..)?;
+        let frame = FrameView::decode(rest, self.salt, self.offset)?;
+        self.offset = frame.end();
+        Some(frame)
+    }
+}

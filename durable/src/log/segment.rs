@@ -1,0 +1,208 @@
+//! One segment file: its identity, and how much of it is written and durable.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kv::{Error, Result};
+
+use super::frame::{FrameView, Salt};
+use crate::checksum::crc32;
+use crate::fs::{Fs, LogFile};
+use crate::sync::atomic::AtomicU64;
+
+/// Bytes before the first frame of a segment.
+pub const SEGMENT_HEADER_LEN: u64 = 64;
+
+const MAGIC: &[u8; 8] = b"KVSEGM01";
+
+/// The random name of a store, the same in all its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StoreId(pub [u8; 16]);
+
+/// Which segment this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentIdentity {
+    /// The store it belongs to.
+    pub store: StoreId,
+    /// Its number; never reused, ascending.
+    pub id: u64,
+    /// The opening of the store that wrote it. Durable before the segment is created.
+    pub epoch: u64,
+}
+
+impl SegmentIdentity {
+    /// What the sums of this segment's frames are seeded with.
+    pub fn salt(&self) -> Salt {
+        Salt(crc32(&self.encode()))
+    }
+
+    fn encode(&self) -> [u8; SEGMENT_HEADER_LEN as usize] {
+        let mut header = [0; SEGMENT_HEADER_LEN as usize];
+        header[..8].copy_from_slice(MAGIC);
+        header[8..24].copy_from_slice(&self.store.0);
+        header[24..32].copy_from_slice(&self.id.to_le_bytes());
+        header[32..40].copy_from_slice(&self.epoch.to_le_bytes());
+        let sum = crc32(&header[..60]);
+        header[60..].copy_from_slice(&sum.to_le_bytes());
+        header
+    }
+
+    /// Reads the header of segment `id` of `store`.
+    ///
+    /// # Errors
+    /// `Corruption` when the bytes are not the header of that very segment.
+    pub fn decode(bytes: &[u8], store: StoreId, id: u64, path: &Path) -> Result<Self> {
+        let refuse = |what: &str| Err(Error::corruption(path, 0, what));
+        let Some(header) = bytes.get(..SEGMENT_HEADER_LEN as usize) else {
+            return refuse("the file is too short for a segment header");
+        };
+        let epoch = u64::from_le_bytes(std::array::from_fn(|at| header[32 + at]));
+        let identity = Self { store, id, epoch };
+        if header == identity.encode() {
+            return Ok(identity);
+        }
+        if !header.starts_with(MAGIC) {
+            return refuse("not a segment of format 1");
+        }
+        refuse("the segment header fails its checksum or belongs to another file")
+    }
+}
+
+/// A point in the log: everything before `offset` of segment `segment`, and all earlier segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// The id of the segment.
+    pub segment: u64,
+    /// The offset in it.
+    pub offset: u64,
+}
+
+/// A segment that is or was being written in this opening of the store.
+#[derive(Debug)]
+pub struct Segment {
+    identity: SegmentIdentity,
+    salt: Salt,
+    file: Arc<dyn LogFile>,
+    capacity: u64,
+    end: AtomicU64,
+    durable: AtomicU64,
+}
+
+impl Segment {
+    /// Creates a segment file with room for `capacity` bytes, header included, and makes it and its name durable.
+    ///
+    /// # Errors
+    /// `Io`; a half-made file may be left, to be removed at the next opening.
+    pub fn create(
+        fs: &dyn Fs,
+        path: &Path,
+        identity: SegmentIdentity,
+        capacity: u64,
+    ) -> Result<Self> {
+        let file = fs.create_log(path, capacity)?;
+        file.append(0, &identity.encode())?;
+        file.sync()?;
+        fs.sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))?;
+        Ok(Self {
+            identity,
+            salt: identity.salt(),
+            file,
+            capacity,
+            end: AtomicU64::new(SEGMENT_HEADER_LEN),
+            durable: AtomicU64::new(SEGMENT_HEADER_LEN),
+        })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        self.identity.id
+    }
+
+    /// Its identity.
+    pub fn identity(&self) -> SegmentIdentity {
+        self.identity
+    }
+
+    /// What the sums of its frames are seeded with.
+    pub fn salt(&self) -> Salt {
+        self.salt
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// How many bytes it can hold, header included.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// How many bytes have been appended, header included.
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// How many bytes are durable.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {
+        let end = self.end.load(Ordering::Relaxed);
+        self.file.append(end, bytes)?;
+        self.end.store(end + bytes.len() as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes what was appended so far durable.
+    pub(super) fn sync(&self) -> Result<u64> {
+        let end = self.end();
+        if self.durable() < end {
+            self.file.sync()?;
+            self.durable.fetch_max(end, Ordering::AcqRel);
+        }
+        Ok(end)
+    }
+
+    /// Gives back the space behind the last frame of a segment that gets no more, and makes its length durable.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn finish(&self) -> Result<u64> {
+        let end = self.end();
+        self.file.finish(end)?;
+        self.file.sync()?;
+        self.durable.fetch_max(end, Ordering::AcqRel);
+        Ok(end)
+    }
+
+    /// Calls `read` with `len` raw bytes from `offset`.
+    ///
+    /// # Errors
+    /// `Io`; `Corruption` when they were not appended.
+    pub fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
+        if offset + len as u64 > self.end() {
+            return Err(Error::corruption(self.path(), offset, "a read past the end of the log"));
+        }
+        self.file.read(offset, len, read)
+    }
+
+    /// Calls `read` with the frame of `len` bytes at `offset`, whose sum is checked.
+    ///
+    /// # Errors
+    /// `Io`; `Corruption`.
+    pub fn read_frame(
+        &self,
+        offset: u64,
+        len: usize,
+        read: &mut dyn FnMut(FrameView<'_>),
+    ) -> Result<()> {
+        let mut checked = Ok(());
+        self.read(offset, len, &mut |bytes| {
+            checked = FrameView::expect(bytes, self.salt, offset, self.path()).map(&mut *read);
+        })?;
+        checked
+    }
+}

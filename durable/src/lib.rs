@@ -10,12 +10,16 @@ compile_error!("this workspace supports 64-bit Linux (and macOS, best effort) on
 
 mod checksum;
 mod clock;
+pub mod coding;
 mod entropy;
 mod env;
 mod executor;
 mod fs;
 pub mod log;
+pub mod manifest;
 mod os_fs;
+pub mod publish;
+pub mod store_dir;
 pub mod sync;
 
 pub use checksum::{crc32, seeded_crc32};

@@ -1,0 +1,94 @@
+//! What an engine brings to the manifest: its state, its edits, and how both are written down.
+
+use std::fmt::Debug;
+
+use kv::Result;
+use serde_json::Value;
+
+use crate::coding::Reader;
+use crate::store_dir::NamePattern;
+
+/// The state of a store, as its manifest keeps it: which files are live, and what else must survive a restart.
+///
+/// The default value is the state of a new store. Decoders for every format that was ever released stay: the manifest
+/// passes them the format of the file that it reads, and always writes [`State::FORMAT`]. Every append clones the
+/// state, so large parts are better kept behind an `Arc`.
+pub trait State: Clone + Debug + Default + Send + Sync + 'static {
+    /// One atomic change of the state.
+    type Edit;
+
+    /// Whose state it is.
+    const ENGINE: EngineTag;
+
+    /// The newest format of states and edits, which is the one that is written.
+    const FORMAT: u16;
+
+    /// The required features that this code understands; see [`Features::required`].
+    const KNOWN_FEATURES: u32 = 0;
+
+    /// How the engine's own files are named. A directory with such a file and without `CURRENT` is damaged, not empty.
+    const FILES: &'static [NamePattern];
+
+    /// The features that the state makes use of.
+    fn features(&self) -> Features {
+        Features::default()
+    }
+
+    /// Changes the state.
+    ///
+    /// # Errors
+    /// Why the edit contradicts the state, such as a file added twice. What happened to the state then does not matter.
+    fn apply(&mut self, edit: &Self::Edit) -> std::result::Result<(), String>;
+
+    /// Writes the whole state, in [`State::FORMAT`].
+    fn encode_state(&self, out: &mut Vec<u8>);
+
+    /// Reads a state of `format`, all of the bytes of `reader`.
+    ///
+    /// # Errors
+    /// `Corruption`.
+    fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<Self>;
+
+    /// Writes an edit, in [`State::FORMAT`].
+    fn encode_edit(edit: &Self::Edit, out: &mut Vec<u8>);
+
+    /// Reads an edit of `format`, all of the bytes of `reader`.
+    ///
+    /// # Errors
+    /// `Corruption`.
+    fn decode_edit(format: u16, reader: &mut Reader<'_>) -> Result<Self::Edit>;
+
+    /// The state for people to read.
+    fn to_json(&self) -> Value;
+
+    /// An edit for people to read.
+    fn edit_to_json(edit: &Self::Edit) -> Value;
+}
+
+/// Which engine a store belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineTag {
+    /// On disk. Permanent.
+    pub id: u8,
+    /// In messages.
+    pub name: &'static str,
+}
+
+/// Features of the format that a state makes use of, a bit for each. What a bit means is up to the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// Code that does not know one of these must not open the store.
+    pub required: u32,
+    /// Code that does not know these may ignore them.
+    pub optional: u32,
+}
+
+/// How far a store has come, to be written into the headers of its other files and held against the manifest when it
+/// is opened the next time: [`Found::check_seen`](super::Found::check_seen).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// How often the store was opened for writing.
+    pub open_epoch: u64,
+    /// The number of the newest durable edit.
+    pub edit_number: u64,
+}

@@ -1,0 +1,114 @@
+//! Making files durable under their names, without forgetting a step.
+//!
+//! A file is safe to rely on when its bytes are synced *and* the directory that names it is. Each function here does
+//! both and then hands out a [`PublishedFile`], which cannot be had in another way. An edit that adds a file to a
+//! manifest should be built from one: work that was aborted half-way then has nothing to put into the edit.
+//!
+//! ```compile_fail
+//! let forged = durable::publish::PublishedFile { path: "000001.data".into(), len_bytes: 0 };
+//! ```
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kv::Result;
+
+use crate::fs::{File, Fs};
+use crate::log::Segment;
+
+/// Proof that a file was synced and that its name was made durable. Not `Clone`: one publication, one edit.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PublishedFile {
+    path: PathBuf,
+    len_bytes: u64,
+}
+
+impl PublishedFile {
+    /// The file, under its durable name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many of its bytes are durable.
+    pub fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// A log segment that goes on growing. Its constructor made the header and the name durable.
+    pub fn growing(segment: &Segment) -> Self {
+        Self { path: segment.path().into(), len_bytes: segment.durable() }
+    }
+
+    /// Finishes a log segment: gives back its unused space and makes all of it durable.
+    ///
+    /// # Errors
+    /// `Io`: poison the store.
+    pub fn sealed(segment: &Segment) -> Result<Self> {
+        let len_bytes = segment.finish()?;
+        Ok(Self { path: segment.path().into(), len_bytes })
+    }
+}
+
+/// Makes the bytes of `file` durable, then renames it to `to` in the same directory, then makes the name durable.
+/// Whatever had that name before is replaced, in one step.
+///
+/// # Errors
+/// `Io`. After a failed rename or directory sync it is unknown which of the two files a crash will leave.
+pub fn publish(fs: &dyn Fs, file: &dyn File, to: &Path) -> Result<PublishedFile> {
+    let len_bytes = file.len()?;
+    file.sync()?;
+    fs.rename(file.path(), to)?;
+    fs.sync_dir(parent(to))?;
+    Ok(PublishedFile { path: to.into(), len_bytes })
+}
+
+/// Makes the bytes of `file` and the name that it was created under durable. For a file that counts only once a
+/// manifest names it, which no rename is needed for.
+///
+/// # Errors
+/// `Io`.
+pub fn publish_in_place(fs: &dyn Fs, file: &dyn File) -> Result<PublishedFile> {
+    let len_bytes = file.len()?;
+    file.sync()?;
+    fs.sync_dir(parent(file.path()))?;
+    Ok(PublishedFile { path: file.path().into(), len_bytes })
+}
+
+/// Replaces the file at `path`, or creates it, so that any crash leaves all of the old bytes or all of the new ones.
+/// Goes through [`temporary_path`]; what an earlier attempt left there is removed.
+///
+/// # Errors
+/// `Io`; with `InvalidInput` when something other than a file of ours is in the way. See [`publish`].
+pub fn replace_atomically(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<PublishedFile> {
+    let file = create_afresh(fs, &temporary_path(path))?;
+    file.write_at(0, bytes)?;
+    publish(fs, &*file, path)
+}
+
+/// Where a replacement for the file `path` is written: its name with `.tmp` behind it.
+pub fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".tmp");
+    name.into()
+}
+
+/// Creates the temporary file `path`, removing a regular file that has the name. It is not opened and cut instead: a
+/// crash in the middle of a rename may have left its bytes under their new name, too.
+///
+/// # Errors
+/// `Io`; with `InvalidInput` when the name belongs to something other than a regular file.
+pub fn create_afresh(fs: &dyn Fs, path: &Path) -> Result<std::sync::Arc<dyn File>> {
+    match fs.create(path) {
+        Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
+        created => return created,
+    }
+    drop(fs.open(path)?);
+    fs.remove(path)?;
+    fs.create(path)
+}
+
+/// The directory that names `path`.
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new("."))
+}

@@ -1,0 +1,214 @@
+//! The directory of a store: who may open it, who it is, and which of the files in it are ours.
+//!
+//! A writer holds the file `LOCK` exclusively for as long as the store is open; the file is never removed, because a
+//! removed lock file lets two writers lock two files of one name. A reader beside the writer takes no lock and changes
+//! nothing, not even by creating the lock file.
+//!
+//! Files are named by number, and a name is ours only if it is exactly what [`NamePattern::name`] makes of a number.
+//! Everything else in the directory belongs to somebody else and is left alone, and so is whatever has a name of ours
+//! but is not a regular file.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use kv::{Error, Result};
+
+use crate::entropy::Entropy;
+use crate::fs::{Entry, EntryKind, Fs, Lock, LockMode};
+pub use crate::log::StoreId;
+
+const LOCK_FILE: &str = "LOCK";
+
+/// A directory that holds a store, locked if it was opened for writing. Cheap to clone; the lock is held until the last
+/// clone is dropped.
+#[derive(Clone, Debug)]
+pub struct StoreDir {
+    fs: Arc<dyn Fs>,
+    path: Arc<Path>,
+    lock: Option<Arc<dyn Lock>>,
+}
+
+/// What a directory is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Writing; a missing directory is created.
+    Create,
+    /// Writing; the directory must be there.
+    Write,
+    /// Reading, beside a writer or without one.
+    Read,
+}
+
+impl StoreDir {
+    /// Opens the directory `path`.
+    ///
+    /// # Errors
+    /// `Locked` when another writer has it, in this process or another one; `Io`.
+    pub fn open(fs: Arc<dyn Fs>, path: &Path, mode: OpenMode) -> Result<Self> {
+        if mode == OpenMode::Create {
+            fs.create_dir(path)?;
+        }
+        let lock = match mode {
+            OpenMode::Create | OpenMode::Write => Some(lock(&*fs, path)?),
+            OpenMode::Read => None,
+        };
+        Ok(Self { fs, path: path.into(), lock })
+    }
+
+    /// The file system that the directory is in.
+    pub fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of the file `name` in it.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.path.join(name)
+    }
+
+    /// What is in it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn list(&self) -> Result<Vec<Entry>> {
+        self.fs.list(&self.path)
+    }
+
+    /// Refuses to go on if the directory was opened for reading.
+    ///
+    /// # Errors
+    /// `ReadOnly`.
+    pub fn require_writer(&self) -> Result<()> {
+        if self.lock.is_some() { Ok(()) } else { Err(Error::ReadOnly) }
+    }
+}
+
+/// Locks the store, and names the store rather than its lock file when somebody else has it.
+fn lock(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn Lock>> {
+    match fs.lock(&path.join(LOCK_FILE), LockMode::Exclusive) {
+        Ok(lock) => Ok(Arc::from(lock)),
+        Err(Error::Locked { .. }) => Err(Error::Locked { path: path.into() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// How the files of one kind are named: a number of at least six digits between two fixed parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamePattern {
+    prefix: &'static str,
+    suffix: &'static str,
+}
+
+impl NamePattern {
+    /// Names such as `000001.data`, for the suffix `.data` and no prefix.
+    pub const fn new(prefix: &'static str, suffix: &'static str) -> Self {
+        Self { prefix, suffix }
+    }
+
+    /// The name of file `number`.
+    pub fn name(&self, number: u64) -> String {
+        format!("{}{number:06}{}", self.prefix, self.suffix)
+    }
+
+    /// The number of the file called `name`, if it follows the pattern to the letter.
+    pub fn parse(&self, name: &str) -> Option<u64> {
+        let digits = name.strip_prefix(self.prefix)?.strip_suffix(self.suffix)?;
+        let number = digits.parse().ok()?;
+        (self.name(number) == name).then_some(number)
+    }
+
+    /// The numbers of the regular files among `entries` that follow the pattern.
+    pub fn numbers(self, entries: &[Entry]) -> impl Iterator<Item = u64> {
+        let files = entries.iter().filter(|entry| entry.kind == EntryKind::File);
+        files.filter_map(move |entry| self.parse(&entry.name))
+    }
+}
+
+impl StoreId {
+    /// A random one.
+    pub fn random(entropy: &dyn Entropy) -> Self {
+        let halves = [entropy.next_u64(), entropy.next_u64()].map(u64::to_le_bytes);
+        Self(std::array::from_fn(|at| halves[at / 8][at % 8]))
+    }
+}
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::{OsFs, SeededEntropy};
+
+    const DATA: NamePattern = NamePattern::new("", ".data");
+
+    fn open(path: &Path, mode: OpenMode) -> Result<StoreDir> {
+        StoreDir::open(Arc::new(OsFs::default()), path, mode)
+    }
+
+    #[test]
+    fn a_second_writer_is_refused_until_the_last_clone_of_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/store");
+        let first = open(&path, OpenMode::Create).unwrap();
+        let clone = first.clone();
+        drop(first);
+        let refused = open(&path, OpenMode::Write).unwrap_err();
+        assert!(matches!(&refused, Error::Locked { path: locked } if *locked == path));
+        let reader = open(&path, OpenMode::Read).unwrap();
+        assert!(matches!(reader.require_writer(), Err(Error::ReadOnly)));
+        drop(clone);
+        open(&path, OpenMode::Write).unwrap().require_writer().unwrap();
+    }
+
+    #[test]
+    fn a_reader_creates_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let reader = open(dir.path(), OpenMode::Read).unwrap();
+        assert_eq!(reader.list().unwrap(), []);
+        assert!(open(&dir.path().join("missing"), OpenMode::Write).is_err());
+    }
+
+    #[test]
+    fn only_names_that_we_would_write_are_ours() {
+        assert_eq!(DATA.name(1), "000001.data");
+        for number in [0, 1, 999_999, 1_000_000, u64::MAX] {
+            assert_eq!(DATA.parse(&DATA.name(number)), Some(number));
+        }
+        for foreign in
+            ["1.data", "0000001.data", "+00001.data", "00001 .data", "000001.data2", "a000001.data"]
+        {
+            assert_eq!(DATA.parse(foreign), None, "{foreign}");
+        }
+        assert_eq!(DATA.parse("18446744073709551616.data"), None);
+        assert_eq!(NamePattern::new("a.data", ".data").parse("a.data"), None);
+    }
+
+    #[test]
+    fn links_and_directories_with_a_name_of_ours_are_left_alone() {
+        let entry = |name: &str, kind| Entry { name: name.into(), kind };
+        let entries = [
+            entry("000001.data", EntryKind::File),
+            entry("000002.data", EntryKind::Other),
+            entry("000003.data", EntryKind::Dir),
+            entry("notes.txt", EntryKind::File),
+        ];
+        assert_eq!(DATA.numbers(&entries).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn ids_take_all_bytes_of_the_entropy() {
+        let entropy = SeededEntropy::new(7);
+        let (first, second) = (StoreId::random(&entropy), StoreId::random(&entropy));
+        assert!(first.0.iter().zip(second.0).filter(|(a, b)| **a != *b).count() > 8);
+        assert_eq!(StoreId([0xa5; 16]).to_string(), "a5".repeat(16));
+    }
+}

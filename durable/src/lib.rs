@@ -19,6 +19,7 @@ pub mod log;
 pub mod manifest;
 mod os_fs;
 pub mod publish;
+mod sim_fs;
 pub mod store_dir;
 pub mod sync;
 
@@ -29,3 +30,4 @@ pub use env::Env;
 pub use executor::{Executor, Job, ManualExecutor, ThreadPool};
 pub use fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped};
 pub use os_fs::{LogBackend, OsFs};
+pub use sim_fs::{CrashSweep, MetadataModel, SimFs, SyncFailure, Variant};

@@ -1,0 +1,192 @@
+//! A disk in memory that can be cut off at any operation.
+//!
+//! A [`SimFs`] records every mutating operation of a run, in order, and knows what each leaves pending. A crash at
+//! point `k` keeps what was durable after the first `k` operations and, of the rest, what a [`Variant`] says. The
+//! workload runs once; a [`CrashSweep`] then builds an image for each point and variant, and each image is a
+//! `SimFs` of its own in which an engine can be reopened, and which can be crashed again.
+//!
+//! What is durable, and when:
+//! - [`File::sync`](crate::File::sync) makes the bytes and the length of a file durable; [`Fs::sync_dir`](crate::Fs::sync_dir) makes the
+//!   names in a directory durable. Nothing else does anything, except that under [`MetadataModel::Journalled`] directory
+//!   operations reach the disk in their order and a synced file brings its name.
+//! - A write is pending in pieces of 4 KiB pages. Any subset of them may survive, each torn at any byte; where a file
+//!   grew without its bytes there are zeros, or stale bytes.
+//! - The space of a log is pending until its first sync: it may be lost, or there with zeros.
+//! - A rename is atomic: after it the new name is the old file or the new one, never absent.
+//!
+//! Locks belong to one `SimFs` and its clones and are not part of an image. Directories cannot be renamed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::sync::{Mutex, MutexGuard};
+
+mod calls;
+mod disk;
+mod handle;
+mod image;
+mod inode;
+mod names;
+mod op;
+mod pending;
+mod random;
+mod selection;
+mod state;
+mod sweep;
+mod variant;
+
+use calls::plain;
+use disk::Disk;
+use inode::InodeId;
+use names::Node;
+use op::{Damage, Op, Target};
+use state::State;
+pub use sweep::CrashSweep;
+pub use variant::{MetadataModel, Variant};
+
+/// A simulated disk. Clones are the same disk.
+#[derive(Clone)]
+pub struct SimFs {
+    state: Arc<Mutex<State>>,
+}
+
+/// What the page cache does after a sync has failed. The caller cannot know, so a store must survive each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SyncFailure {
+    /// The cache keeps the new bytes and calls them clean: they are never written, and the next sync succeeds (ext4).
+    KeepsNew,
+    /// The cache shows the old bytes again.
+    Reverts,
+    /// The new bytes wait for the next sync.
+    StaysDirty,
+}
+
+impl SimFs {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::from_disk(Disk::default())
+    }
+
+    fn from_disk(disk: Disk) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(disk))) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// How many mutating operations were recorded. There is a crash point before each of them and one after the last.
+    pub fn ops(&self) -> usize {
+        self.state().steps.len()
+    }
+
+    /// Operation `k`, from 0, for messages: `append store/000001.data 64+144`.
+    ///
+    /// # Panics
+    /// When there is no such operation.
+    pub fn op_name(&self, k: usize) -> String {
+        self.state().steps[k].op.to_string()
+    }
+
+    /// A walk over all crash points up to now.
+    pub fn sweep(&self) -> CrashSweep {
+        let state = self.state();
+        CrashSweep::new(state.base.clone(), state.steps.clone())
+    }
+
+    /// The image of one crash, to replay it.
+    ///
+    /// # Panics
+    /// When `point` is past the last operation.
+    pub fn crash(&self, point: usize, variant: &Variant) -> Self {
+        let mut sweep = self.sweep();
+        sweep.skip_to(point);
+        sweep.image(variant)
+    }
+
+    /// The disk as a new process finds it after this one died now: what was not synced is still pending.
+    pub fn restarted(&self) -> Self {
+        Self::from_disk(self.state().disk.clone())
+    }
+
+    /// An independent copy as it is now, all of it durable, with nothing recorded.
+    pub fn duplicate(&self) -> Self {
+        let disk = self.state().disk.clone();
+        CrashSweep::new(disk, Vec::new()).image(&Variant::All)
+    }
+
+    /// All files, in order.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let tree = Arc::clone(&self.state().disk.tree);
+        let files = tree.iter().filter(|(_, node)| matches!(node, Node::File(_)));
+        files.map(|(path, _)| path.to_path_buf()).collect()
+    }
+
+    /// The bytes of a file.
+    pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
+        let bytes = {
+            let state = self.state();
+            Arc::clone(&state.disk.inodes[&state.disk.file(&plain(path))?].cache)
+        };
+        Some(Vec::clone(&bytes))
+    }
+
+    /// Damages a file, or makes one: these are its bytes now, on the disk, and nothing was recorded.
+    pub fn set_contents(&self, path: &Path, bytes: Vec<u8>) {
+        let path = plain(path).into();
+        self.state().damage(Damage::Contents { path, bytes: Arc::new(bytes) });
+    }
+
+    /// Deletes a file behind everybody's back, durably and unrecorded. Nothing happens if it is not there.
+    pub fn delete(&self, path: &Path) {
+        let path = plain(path).into();
+        self.state().damage(Damage::Delete { path });
+    }
+
+    /// Decides what a failed sync does from now on. At first: [`SyncFailure::KeepsNew`].
+    pub fn set_sync_failure(&self, mode: SyncFailure) {
+        self.state().sync_failure = mode;
+    }
+
+    /// Does to a file what a failing sync does. It is recorded, as crash images must know of it.
+    pub fn fail_sync(&self, path: &Path) {
+        if let Some(inode) = self.inode(path) {
+            self.fail_sync_of(inode, path);
+        }
+    }
+
+    /// The file that has the name `path` now.
+    pub(crate) fn inode(&self, path: &Path) -> Option<SimInode> {
+        self.state().disk.file(&plain(path)).map(SimInode)
+    }
+
+    /// [`SimFs::fail_sync`] for a file whose name may have changed since it was opened.
+    pub(crate) fn fail_sync_of(&self, inode: SimInode, path: &Path) {
+        let mut state = self.state();
+        let file = Target { inode: inode.0, path: plain(path).into() };
+        let behaviour = state.sync_failure;
+        state.record(Op::FailSync { file, behaviour });
+    }
+
+    /// Limits the space that is left to `bytes`, or lifts the limit. What does not fit fails with `StorageFull`.
+    pub fn set_free_space(&self, bytes: Option<u64>) {
+        self.state().set_free_space(bytes);
+    }
+}
+
+/// A file of a simulated disk, whatever its names are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SimInode(InodeId);
+
+impl Default for SimFs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for SimFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimFs").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! Open files of a simulated disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kv::{Error, Result};
+
+use super::SimFs;
+use super::op::{Op, Target};
+use crate::fs::{File, Lock, LockMode, LogFile, Mapped};
+use crate::sync::Mutex;
+
+/// An open file. It reads and writes the inode, whatever happens to its names.
+#[derive(Debug)]
+pub(super) struct SimFile {
+    pub(super) fs: SimFs,
+    pub(super) file: Target,
+    pub(super) writable: bool,
+}
+
+impl SimFile {
+    fn fail(&self, op: &'static str, kind: io::ErrorKind) -> Error {
+        Error::io(op, &self.file.path, kind.into())
+    }
+
+    fn check_writable(&self, op: &'static str) -> Result<()> {
+        if self.writable {
+            return Ok(());
+        }
+        Err(self.fail(op, io::ErrorKind::PermissionDenied))
+    }
+}
+
+impl File for SimFile {
+    fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    fn len(&self) -> Result<u64> {
+        Ok(self.fs.state().cache(&self.file).len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let state = self.fs.state();
+        let bytes = slice(state.cache(&self.file), offset, buf.len());
+        let bytes = bytes.ok_or_else(|| self.fail("read", io::ErrorKind::UnexpectedEof))?;
+        buf.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.check_writable("write")?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.fs.state();
+        let end = offset.saturating_add(bytes.len() as u64);
+        state.check_space("write", &self.file, end)?;
+        let file = self.file.clone();
+        state.record(Op::Write { file, offset, bytes: bytes.into() });
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.check_writable("set length")?;
+        let mut state = self.fs.state();
+        state.check_space("set length", &self.file, len)?;
+        state.record(Op::SetLen { file: self.file.clone(), len });
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.fs.state().record(Op::Sync { file: self.file.clone() });
+        Ok(())
+    }
+
+    fn map(&self) -> Result<Arc<dyn Mapped>> {
+        Ok(Arc::new(SimMapped(Arc::clone(self.fs.state().cache(&self.file)))))
+    }
+}
+
+fn slice(bytes: &[u8], offset: u64, len: usize) -> Option<&[u8]> {
+    let offset = usize::try_from(offset).ok()?;
+    bytes.get(offset..offset.checked_add(len)?)
+}
+
+/// The bytes of a file when it was mapped.
+#[derive(Debug)]
+struct SimMapped(Arc<Vec<u8>>);
+
+impl Mapped for SimMapped {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A log file, with the rules of the real ones: no gap, and no byte past the capacity.
+#[derive(Debug)]
+pub(super) struct SimLog {
+    pub(super) fs: SimFs,
+    pub(super) file: Target,
+    pub(super) capacity: u64,
+    /// Where the next append goes. Locked before the disk is.
+    pub(super) end: Mutex<u64>,
+}
+
+impl LogFile for SimLog {
+    fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let mut end = self.end.lock();
+        let after = offset + bytes.len() as u64;
+        assert_eq!(offset, *end, "appends leave no gap");
+        assert!(after <= self.capacity, "the bytes fit into the capacity");
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.fs.state();
+        state.check_space("append", &self.file, after)?;
+        let file = self.file.clone();
+        state.record(Op::Append { file, offset, bytes: bytes.into() });
+        *end = after;
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let end = *self.end.lock();
+        if offset.saturating_add(len as u64) > end {
+            return Err(Error::corruption(self.path(), offset, "a read past the end of the log"));
+        }
+        let bytes = slice(self.fs.state().cache(&self.file), offset, len).map(<[u8]>::to_vec);
+        let cut = || Error::io("read", self.path(), io::ErrorKind::UnexpectedEof.into());
+        // The disk is not locked here: the caller may use it.
+        read(&bytes.ok_or_else(cut)?);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.fs.state().record(Op::Sync { file: self.file.clone() });
+        Ok(())
+    }
+
+    fn finish(&self, len: u64) -> Result<()> {
+        let _no_append = self.end.lock();
+        self.fs.state().record(Op::Finish { file: self.file.clone(), len });
+        Ok(())
+    }
+}
+
+/// A held lock of one simulated disk.
+#[derive(Debug)]
+pub(super) struct SimLock {
+    pub(super) fs: SimFs,
+    pub(super) path: PathBuf,
+    pub(super) mode: LockMode,
+}
+
+impl Lock for SimLock {}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        self.fs.state().unlock(&self.path, self.mode);
+    }
+}

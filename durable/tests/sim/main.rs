@@ -1,0 +1,6 @@
+//! Facts about the simulated disk and the fault injector.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod crash_images;
+mod disk_facts;

@@ -1,0 +1,10 @@
+//! Facts about the manifest, proved on a toy state.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod basics;
+mod crash;
+mod damage;
+mod golden;
+mod law;
+mod toy;

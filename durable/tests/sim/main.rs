@@ -2,5 +2,8 @@
 #![cfg(not(shuttle))]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod both_disks;
 mod crash_images;
 mod disk_facts;
+mod faults;
+mod protocol;

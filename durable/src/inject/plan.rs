@@ -1,0 +1,173 @@
+//! What goes wrong and when, as a value with a text form.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use kv::Error;
+use rustix::io::Errno;
+
+use super::call::{Call, OpKind};
+
+/// One thing that goes wrong.
+///
+/// The text form is the fault and the call that it starts at, with a `+` if it stays: `eio@17`, `torn:100@9`,
+/// `no-space@3+`, `skip:sync-dir:store@0+`, and `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The number of the call, from 0. Calls of any kind count.
+    pub at: usize,
+    /// What happens to it. A call that this cannot happen to goes through.
+    pub fault: Fault,
+    /// Whether it happens to all later calls as well, until [`Inject::lift`](super::Inject::lift).
+    pub sticky: bool,
+}
+
+/// How a call fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `EIO`, and nothing was done. Any call. `eio`
+    Eio,
+    /// `EIO`, and everything was done. Any call that changes something. `late`
+    Late,
+    /// `ENOSPC`. Calls that may need space, syncs among them. `no-space`
+    NoSpace,
+    /// `EDQUOT`. As `NoSpace`. `quota`
+    Quota,
+    /// `EMFILE`. Open, create, list, lock. `too-many-files`
+    TooManyFiles,
+    /// `EIO` after half of the bytes. Writes and appends. `short`
+    Short,
+    /// `EIO` after so many bytes. Writes and appends of more than these. `torn:100`
+    Torn(usize),
+    /// Not a failure but a planted bug: the call reports success and does nothing. Without `sticky`, the first call
+    /// from `at` on that matches. Calls that return something cannot be skipped; the space of a skipped append is used
+    /// up. `skip:sync-file:.data`
+    Skip {
+        /// Which calls.
+        kind: OpKind,
+        /// Part of a path of the call; empty for all.
+        path: String,
+    },
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verdict {
+    Run,
+    Skip,
+    /// Fails without having run.
+    Fail(Errno),
+    /// Runs, and fails.
+    FailAfter(Errno),
+    /// Writes so many bytes, and fails.
+    FailAfterBytes(usize),
+}
+
+impl Plan {
+    /// Nothing goes wrong.
+    pub fn none() -> Self {
+        Self::once(usize::MAX, Fault::Eio)
+    }
+
+    /// `fault` happens to call `at`.
+    pub fn once(at: usize, fault: Fault) -> Self {
+        Self { at, fault, sticky: false }
+    }
+
+    /// A planted bug: calls of `kind` on paths that contain `path` report success and do nothing.
+    pub fn skip(kind: OpKind, path: impl Into<String>) -> Self {
+        Self { at: 0, fault: Fault::Skip { kind, path: path.into() }, sticky: true }
+    }
+
+    /// What becomes of `call`, which writes `len` bytes, when `injected` faults happened already.
+    pub(super) fn judge(&self, call: &Call<'_>, len: usize, injected: usize) -> Verdict {
+        let kind = call.kind;
+        if let Fault::Skip { kind: skipped, path } = &self.fault {
+            let is_due = call.index >= self.at && (self.sticky || injected == 0);
+            let matches = is_due && kind == *skipped && kind.is_skippable() && call.is_about(path);
+            return if matches { Verdict::Skip } else { Verdict::Run };
+        }
+        let is_due = call.index == self.at || (self.sticky && call.index > self.at);
+        let writes = matches!(kind, OpKind::Write | OpKind::Append);
+        match &self.fault {
+            _ if !is_due => Verdict::Run,
+            Fault::Eio => Verdict::Fail(Errno::IO),
+            Fault::Late if kind.is_mutating() => Verdict::FailAfter(Errno::IO),
+            Fault::NoSpace if kind.may_need_space() => Verdict::Fail(Errno::NOSPC),
+            Fault::Quota if kind.may_need_space() => Verdict::Fail(Errno::DQUOT),
+            Fault::TooManyFiles if kind.opens_a_file() => Verdict::Fail(Errno::MFILE),
+            Fault::Short if writes => Verdict::FailAfterBytes(len / 2),
+            Fault::Torn(landed) if writes && *landed < len => Verdict::FailAfterBytes(*landed),
+            _ => Verdict::Run,
+        }
+    }
+}
+
+pub(super) fn error(errno: Errno, call: &Call<'_>) -> Error {
+    Error::io(call.kind.op(), call.path, io::Error::from(errno))
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::none() {
+            return f.write_str("none");
+        }
+        let stays = if self.sticky { "+" } else { "" };
+        write!(f, "{}@{}{stays}", self.fault, self.at)
+    }
+}
+
+impl FromStr for Plan {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "none" {
+            return Ok(Self::none());
+        }
+        let unknown = || Error::InvalidArgument(format!("{text:?} is not a fault plan"));
+        // A path may hold an `@`, a number does not.
+        let (fault, at) = text.rsplit_once('@').ok_or_else(unknown)?;
+        let (at, sticky) = at.strip_suffix('+').map_or((at, false), |at| (at, true));
+        Ok(Self { at: at.parse().map_err(|_| unknown())?, fault: fault.parse()?, sticky })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eio => f.write_str("eio"),
+            Self::Late => f.write_str("late"),
+            Self::NoSpace => f.write_str("no-space"),
+            Self::Quota => f.write_str("quota"),
+            Self::TooManyFiles => f.write_str("too-many-files"),
+            Self::Short => f.write_str("short"),
+            Self::Torn(len) => write!(f, "torn:{len}"),
+            Self::Skip { kind, path } => write!(f, "skip:{kind}:{path}"),
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let unknown = || Error::InvalidArgument(format!("no fault is called {text:?}"));
+        if let Some(len) = text.strip_prefix("torn:") {
+            return len.parse().map(Self::Torn).map_err(|_| unknown());
+        }
+        if let Some(calls) = text.strip_prefix("skip:") {
+            let (kind, path) = calls.split_once(':').ok_or_else(unknown)?;
+            return Ok(Self::Skip { kind: kind.parse()?, path: path.into() });
+        }
+        match text {
+            "eio" => Ok(Self::Eio),
+            "late" => Ok(Self::Late),
+            "no-space" => Ok(Self::NoSpace),
+            "quota" => Ok(Self::Quota),
+            "too-many-files" => Ok(Self::TooManyFiles),
+            "short" => Ok(Self::Short),
+            _ => Err(unknown()),
+        }
+    }
+}

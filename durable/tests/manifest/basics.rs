@@ -16,7 +16,12 @@ pub(crate) const ID: StoreId = StoreId(*b"sixteen bytes id");
 
 /// The store on `disk`, locked.
 pub(crate) fn store(disk: &SimFs) -> StoreDir {
-    StoreDir::open(Arc::new(disk.clone()), Path::new(STORE), OpenMode::Create).unwrap()
+    try_store(disk).unwrap()
+}
+
+/// The store on `fs`, locked, if nothing goes wrong.
+pub(crate) fn try_store(fs: &(impl Fs + Clone + 'static)) -> Result<StoreDir> {
+    StoreDir::open(Arc::new(fs.clone()), Path::new(STORE), OpenMode::Create)
 }
 
 pub(crate) fn create(disk: &SimFs) -> Manifest<Toy> {

@@ -78,8 +78,8 @@ fn a_crash_during_creation_leaves_nothing_that_creation_cannot_start_over() {
     while let Some(point) = sweep.next_point() {
         for variant in sweep.all_variants(RANDOM) {
             let image = sweep.image(&variant);
-            let stamp = run.check(&image, point).unwrap();
-            started_over += usize::from(stamp.open_epoch == 1);
+            let promise = run.check(&image, point).unwrap();
+            started_over += usize::from(promise.stamp.open_epoch == 1);
             let names = image.files().len();
             assert_eq!(names, 3, "LOCK, CURRENT and one generation: {:?}", image.files());
         }

@@ -5,6 +5,9 @@
 mod basics;
 mod crash;
 mod damage;
+mod faults;
 mod golden;
 mod law;
+mod publish;
+mod reader;
 mod toy;

@@ -1,0 +1,127 @@
+//! Publication: a crash leaves all of the old file or all of the new one.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use durable::manifest::Manifest;
+use durable::publish::{create_afresh, publish, publish_in_place, replace_atomically};
+use durable::store_dir::{OpenMode, StoreDir};
+use durable::{Fs, OsFs, SimFs};
+
+use crate::basics::{ID, add};
+use crate::toy::Toy;
+
+const FILE: &str = "/dir/file";
+
+fn disk() -> SimFs {
+    let disk = SimFs::new();
+    disk.create_dir(Path::new("/dir")).unwrap();
+    disk.duplicate()
+}
+
+/// Checks that every crash of `disk` leaves one of `contents`, and after operation `published` the last one.
+fn assert_atomic(disk: &SimFs, contents: &[Option<&[u8]>], published: usize) {
+    let mut sweep = disk.sweep();
+    while let Some(point) = sweep.next_point() {
+        for variant in sweep.all_variants(32) {
+            let left = sweep.image(&variant).contents(Path::new(FILE));
+            let allowed =
+                if point >= published { &contents[contents.len() - 1..] } else { contents };
+            assert!(allowed.contains(&left.as_deref()), "{point} {variant}: {left:?}");
+        }
+    }
+}
+
+#[test]
+fn a_replaced_file_is_the_old_one_or_the_new_one() {
+    let (old, new) = ([1; 5000], [2; 9000]);
+    let disk = disk();
+    replace_atomically(&disk, Path::new(FILE), &old).unwrap();
+    assert_atomic(&disk, &[None, Some(&old)], disk.ops());
+    let disk = disk.duplicate();
+    let published = replace_atomically(&disk, Path::new(FILE), &new).unwrap();
+    assert_eq!((published.path(), published.len_bytes()), (Path::new(FILE), 9000));
+    assert_atomic(&disk, &[Some(&old), Some(&new)], disk.ops());
+    for path in disk.files() {
+        assert_eq!(path, Path::new(FILE), "nothing is left over");
+    }
+}
+
+#[test]
+fn what_an_earlier_attempt_left_does_not_end_up_in_the_file() {
+    let disk = disk();
+    disk.set_contents(Path::new("/dir/file.tmp"), vec![9; 100_000]);
+    replace_atomically(&disk, Path::new(FILE), b"new").unwrap();
+    assert_atomic(&disk, &[None, Some(b"new")], disk.ops());
+}
+
+#[test]
+fn a_crash_between_two_attempts_never_mixes_them() {
+    let disk = disk();
+    replace_atomically(&disk, Path::new(FILE), b"first").unwrap();
+    let mut sweep = disk.sweep();
+    while let Some(point) = sweep.next_point() {
+        for variant in sweep.all_variants(8) {
+            let image = sweep.image(&variant);
+            let before = image.contents(Path::new(FILE));
+            replace_atomically(&image, Path::new(FILE), b"second, longer").unwrap();
+            assert_atomic(&image, &[before.as_deref(), Some(b"second, longer")], image.ops());
+            assert!(point <= disk.ops());
+        }
+    }
+}
+
+#[test]
+fn publishing_makes_bytes_and_name_durable() {
+    let disk = disk();
+    let file = create_afresh(&disk, Path::new("/dir/file.tmp")).unwrap();
+    file.write_at(0, &[3; 6000]).unwrap();
+    let published = publish(&disk, &*file, Path::new(FILE)).unwrap();
+    assert_eq!((published.path(), published.len_bytes()), (Path::new(FILE), 6000));
+    assert_atomic(&disk, &[None, Some(&[3; 6000])], disk.ops());
+}
+
+#[test]
+fn a_file_published_in_place_is_durable_from_then_on() {
+    let disk = disk();
+    let file = disk.create(Path::new(FILE)).unwrap();
+    file.write_at(0, &[3; 6000]).unwrap();
+    publish_in_place(&disk, &*file).unwrap();
+    let mut sweep = disk.sweep();
+    while sweep.next_point() != Some(disk.ops()) {}
+    for variant in sweep.all_variants(8) {
+        let left = sweep.image(&variant).contents(Path::new(FILE)).unwrap();
+        assert_eq!(left, [3; 6000], "{variant}");
+    }
+}
+
+#[test]
+fn links_in_the_way_are_neither_followed_nor_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let fs = OsFs::default();
+    let target = dir.path().join("target");
+    replace_atomically(&fs, &target, b"mine").unwrap();
+    std::os::unix::fs::symlink(&target, dir.path().join("file.tmp")).unwrap();
+    assert!(replace_atomically(&fs, &dir.path().join("file"), b"new").is_err());
+    let mut bytes = [0; 4];
+    fs.open(&target).unwrap().read_at(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"mine");
+    let missing = fs.open(&dir.path().join("file")).unwrap_err();
+    assert_eq!(missing.io_kind(), Some(io::ErrorKind::NotFound));
+}
+
+#[test]
+fn a_manifest_lives_on_a_real_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || StoreDir::open(Arc::new(OsFs::default()), dir.path(), OpenMode::Write).unwrap();
+    let manifest = Manifest::<Toy>::create(&open(), ID).unwrap();
+    for file in 0..300 {
+        manifest.append(&add(file)).unwrap();
+    }
+    let state = manifest.state();
+    drop(manifest);
+    let manifest = Manifest::<Toy>::read(&open()).unwrap().open().unwrap();
+    assert_eq!((manifest.state(), manifest.open_epoch()), (state, 2));
+    manifest.close().unwrap();
+}

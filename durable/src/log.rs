@@ -13,7 +13,8 @@
 //! | 8 | 16 | store id, random, the same in every file of a store |
 //! | 24 | 8 | segment id, never reused |
 //! | 32 | 8 | open epoch: counts the openings of the store |
-//! | 40 | 20 | zero |
+//! | 40 | 8 | number of the newest manifest edit when the segment was created |
+//! | 48 | 12 | zero |
 //! | 60 | 4 | CRC-32 of bytes 0 to 59 |
 //!
 //! Frames follow, each on a multiple of 8 bytes, padded with zeros:

@@ -17,16 +17,17 @@ use kv::{Error, Result};
 use crate::entropy::Entropy;
 use crate::fs::{Entry, EntryKind, Fs, Lock, LockMode};
 pub use crate::log::StoreId;
+use crate::sync::Mutex;
 
 const LOCK_FILE: &str = "LOCK";
 
-/// A directory that holds a store, locked if it was opened for writing. Cheap to clone; the lock is held until the last
-/// clone is dropped.
+/// A directory that holds a store, locked if it was opened for writing. Cheap to clone; the lock is held until it is
+/// let go with [`StoreDir::unlock`], or the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct StoreDir {
     fs: Arc<dyn Fs>,
     path: Arc<Path>,
-    lock: Option<Arc<dyn Lock>>,
+    lock: Arc<Mutex<Option<Box<dyn Lock>>>>,
 }
 
 /// What a directory is opened for.
@@ -53,7 +54,7 @@ impl StoreDir {
             OpenMode::Create | OpenMode::Write => Some(lock(&*fs, path)?),
             OpenMode::Read => None,
         };
-        Ok(Self { fs, path: path.into(), lock })
+        Ok(Self { fs, path: path.into(), lock: Arc::new(Mutex::new(lock)) })
     }
 
     /// The file system that the directory is in.
@@ -84,17 +85,21 @@ impl StoreDir {
     /// # Errors
     /// `ReadOnly`.
     pub fn require_writer(&self) -> Result<()> {
-        if self.lock.is_some() { Ok(()) } else { Err(Error::ReadOnly) }
+        if self.lock.lock().is_some() { Ok(()) } else { Err(Error::ReadOnly) }
+    }
+
+    /// Lets go of the lock, for all clones: the store is closed.
+    pub fn unlock(&self) {
+        drop(self.lock.lock().take());
     }
 }
 
 /// Locks the store, and names the store rather than its lock file when somebody else has it.
-fn lock(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn Lock>> {
-    match fs.lock(&path.join(LOCK_FILE), LockMode::Exclusive) {
-        Ok(lock) => Ok(Arc::from(lock)),
-        Err(Error::Locked { .. }) => Err(Error::Locked { path: path.into() }),
-        Err(error) => Err(error),
-    }
+fn lock(fs: &dyn Fs, path: &Path) -> Result<Box<dyn Lock>> {
+    fs.lock(&path.join(LOCK_FILE), LockMode::Exclusive).map_err(|error| match error {
+        Error::Locked { .. } => Error::Locked { path: path.into() },
+        error => error,
+    })
 }
 
 /// How the files of one kind are named: a number of at least six digits between two fixed parts.

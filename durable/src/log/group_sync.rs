@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use kv::{Error, Result};
 
 use super::segment::{Position, Segment};
+use crate::publish::PublishedFile;
 use crate::sync::atomic::{AtomicBool, AtomicU64};
 use crate::sync::{Condvar, Mutex};
 
@@ -90,8 +91,8 @@ impl GroupSync {
     ///
     /// # Errors
     /// `Io`: the log is poisoned.
-    pub fn finish(&self, segment: &Segment) -> Result<u64> {
-        let len = segment.finish().map_err(|error| self.poison(error))?;
+    pub fn finish(&self, segment: &Segment) -> Result<PublishedFile> {
+        let sealed = PublishedFile::sealed(segment).map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
         let finished = |first: &Arc<Segment>| first.durable() == first.end();
         let mut durable = state.durable;
@@ -100,7 +101,7 @@ impl GroupSync {
             durable = Position { segment: first.id(), offset: first.end() };
         }
         self.advance(&mut state, durable);
-        Ok(len)
+        Ok(sealed)
     }
 
     /// Refuses to go on after a failure.

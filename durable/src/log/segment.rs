@@ -9,6 +9,7 @@ use kv::{Error, Result};
 use super::frame::{FrameView, Salt};
 use crate::checksum::crc32;
 use crate::fs::{Fs, LogFile};
+use crate::manifest::Stamp;
 use crate::sync::atomic::AtomicU64;
 
 /// Bytes before the first frame of a segment.
@@ -29,9 +30,16 @@ pub struct SegmentIdentity {
     pub id: u64,
     /// The opening of the store that wrote it. Durable before the segment is created.
     pub epoch: u64,
+    /// The newest edit of the manifest that was durable before the segment was created.
+    pub edit_number: u64,
 }
 
 impl SegmentIdentity {
+    /// How far the store had come when the segment was created.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { open_epoch: self.epoch, edit_number: self.edit_number }
+    }
+
     /// What the sums of this segment's frames are seeded with.
     pub fn salt(&self) -> Salt {
         Salt(crc32(&self.encode()))
@@ -43,6 +51,7 @@ impl SegmentIdentity {
         header[8..24].copy_from_slice(&self.store.0);
         header[24..32].copy_from_slice(&self.id.to_le_bytes());
         header[32..40].copy_from_slice(&self.epoch.to_le_bytes());
+        header[40..48].copy_from_slice(&self.edit_number.to_le_bytes());
         let sum = crc32(&header[..60]);
         header[60..].copy_from_slice(&sum.to_le_bytes());
         header
@@ -57,8 +66,8 @@ impl SegmentIdentity {
         let Some(header) = bytes.get(..SEGMENT_HEADER_LEN as usize) else {
             return refuse("the file is too short for a segment header");
         };
-        let epoch = u64::from_le_bytes(std::array::from_fn(|at| header[32 + at]));
-        let identity = Self { store, id, epoch };
+        let field = |start: usize| u64::from_le_bytes(std::array::from_fn(|at| header[start + at]));
+        let identity = Self { store, id, epoch: field(32), edit_number: field(40) };
         if header == identity.encode() {
             return Ok(identity);
         }

@@ -1,0 +1,161 @@
+//! Hint files: the keys of one data file without the values, so that opening need not read the data.
+//!
+//! A hint is never trusted by itself. It counts only if the manifest names it with its length and checksum, in the
+//! same record that names the length and checksum of the data file it was made from. Anything else, missing, stale,
+//! torn, damaged or left over, means that the data file is read instead.
+//!
+//! # Format 1 (little-endian)
+//!
+//! | offset | width | field |
+//! |---|---|---|
+//! | 0 | 8 | magic `KVHINT01` |
+//! | 8 | 16 | store id |
+//! | 24 | 8 | id of the data file |
+//! | 32 | 8 | length of the data file |
+//! | 40 | 4 | CRC-32 of the data file |
+//! | 44 | 4 | zero |
+//! | 48 | 8 | number of entries |
+//! | 56 | | entries, one for each record of the data file, in its order |
+//!
+//! An entry is: sequence number minus that of the entry before, varint; length of the frame in units of 8 bytes, times
+//! two, plus one if it is a deletion, varint; length of the key, varint; key. Offsets are not stored: frames follow each
+//! other without gaps, so they are the running sum of the lengths.
+
+use std::path::Path;
+
+use durable::coding::{Reader, put_prefixed, put_u32, put_u64, put_varint};
+use durable::log::{FrameView, SEGMENT_HEADER_LEN, StoreId};
+use kv::Result;
+
+use crate::record::Record;
+
+const MAGIC: &[u8; 8] = b"KVHINT01";
+
+/// What a hint file says of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HintEntry<'h> {
+    pub(crate) key: &'h [u8],
+    pub(crate) sequence: u64,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+    pub(crate) deletion: bool,
+}
+
+/// The data file that a hint was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) store: StoreId,
+    pub(crate) id: u64,
+    pub(crate) len: u64,
+    pub(crate) crc: u32,
+}
+
+impl Source {
+    fn encode_header(&self, entries: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&self.store.0);
+        put_u64(out, self.id);
+        put_u64(out, self.len);
+        put_u32(out, self.crc);
+        put_u32(out, 0);
+        put_u64(out, entries);
+    }
+}
+
+/// Collects the entries of a hint file in memory.
+#[derive(Debug, Default)]
+pub(crate) struct HintBuilder {
+    entries: Vec<u8>,
+    count: u64,
+    sequence: u64,
+}
+
+impl HintBuilder {
+    /// Adds the record in `frame`. Records come in the order of the data file.
+    pub(crate) fn push(&mut self, frame: &FrameView<'_>, record: &Record<'_>) {
+        let deletion = matches!(record, Record::Delete { .. });
+        put_varint(&mut self.entries, frame.sequence - self.sequence);
+        put_varint(&mut self.entries, frame.len() / 8 * 2 + u64::from(deletion));
+        put_prefixed(&mut self.entries, record.key());
+        self.sequence = frame.sequence;
+        self.count += 1;
+    }
+
+    /// The bytes of the hint file for `source`.
+    pub(crate) fn finish(self, source: &Source) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.entries.len() + 56);
+        source.encode_header(self.count, &mut bytes);
+        bytes.extend_from_slice(&self.entries);
+        bytes
+    }
+}
+
+/// Reads the hint file `bytes`, made from `source`, and calls `visit` with each entry. The caller has checked the
+/// bytes against the manifest.
+///
+/// # Errors
+/// `Corruption` when the bytes are no hint for that data file; some entries may have been visited. And what `visit`
+/// returns.
+pub(crate) fn read(
+    bytes: &[u8],
+    source: &Source,
+    path: &Path,
+    visit: &mut dyn FnMut(HintEntry<'_>),
+) -> Result<()> {
+    let mut reader = Reader::new(bytes, path, 0);
+    let mut expected = Vec::new();
+    source.encode_header(0, &mut expected);
+    let fixed = expected.len() - size_of::<u64>();
+    if reader.bytes(fixed)? != &expected[..fixed] {
+        return Err(Reader::new(bytes, path, 0).corruption("not a hint for that data file"));
+    }
+    let count = reader.u64()?;
+    let mut sequence = 0_u64;
+    let mut offset = SEGMENT_HEADER_LEN;
+    for _ in 0..count {
+        let ahead = reader.varint()?;
+        let len_and_kind = reader.varint()?;
+        let len = len_and_kind / 2 * 8;
+        let wrong = |what| reader.corruption(what);
+        sequence =
+            sequence.checked_add(ahead).ok_or_else(|| wrong("a sequence number overflows"))?;
+        if len > source.len.saturating_sub(offset) {
+            return Err(wrong("a record past the end of the data file"));
+        }
+        let key = reader.prefixed()?;
+        visit(HintEntry { key, sequence, offset, len, deletion: len_and_kind % 2 == 1 });
+        offset += len;
+    }
+    reader.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: Source = Source { store: StoreId([7; 16]), id: 3, len: 4096, crc: 9 };
+
+    fn hint() -> Vec<u8> {
+        HintBuilder::default().finish(&SOURCE)
+    }
+
+    #[test]
+    fn a_hint_for_another_data_file_is_refused() {
+        let mut other = SOURCE;
+        other.crc += 1;
+        let read = |source: &Source| read(&hint(), source, Path::new("hint"), &mut |_| ());
+        assert!(read(&other).is_err());
+        read(&SOURCE).unwrap();
+    }
+
+    #[test]
+    fn an_entry_past_the_end_of_the_data_file_is_refused() {
+        let mut bytes = hint();
+        bytes[48] = 1;
+        put_varint(&mut bytes, 1);
+        put_varint(&mut bytes, 4096 / 8 * 2);
+        put_prefixed(&mut bytes, b"key");
+        let read = read(&bytes, &SOURCE, Path::new("hint"), &mut |_| ());
+        assert!(read.unwrap_err().to_string().contains("past the end"));
+    }
+}

@@ -1,0 +1,161 @@
+//! The keydir: every key in memory, with the place of its newest record on disk (Bitcask paper, section 2).
+//!
+//! Keys are spread over [`SHARDS`] shards by hash, each behind a reader-writer lock, so that reads share and writes
+//! to different keys hardly meet. A shard is an index of 4-byte cells (open addressing), entries of 20 bytes that
+//! never move, and an arena of key bytes; see `keydir/shard.rs`.
+//!
+//! **Frozen views.** A scan registers the newest sequence number it may see. While such a view is open, whatever is
+//! overwritten or removed is kept in an undo list of its shard; collecting the view's keys reads entries that are old
+//! enough and takes the rest from the undo list. Writers never wait for a view.
+
+mod arena;
+mod index;
+mod shard;
+
+use durable::sync::RwLock;
+use foldhash::quality::FixedState;
+use kv::KeyRange;
+use std::hash::BuildHasher as _;
+
+use shard::Shard;
+pub(crate) use shard::Undo;
+
+/// A power of two. Enough that growing one takes well under a millisecond at millions of keys.
+const SHARDS: usize = 256;
+
+/// The place of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// Which data file, as its number in the file table.
+    pub(crate) file: u16,
+    /// Where the record's frame starts; a multiple of 8 below 32 GiB.
+    pub(crate) offset: u64,
+    /// How many bytes the frame takes; a multiple of 8.
+    pub(crate) len: u64,
+}
+
+/// A record's place, and the write that put it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The place.
+    pub(crate) location: Location,
+    /// The sequence number of the write, below 2^48.
+    pub(crate) sequence: u64,
+}
+
+/// A key and where its record lies, collected for a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Collected {
+    /// Where the key starts in `Collection::keys`.
+    pub(crate) key_start: usize,
+    /// How long the key is.
+    pub(crate) key_len: u16,
+    /// Where the record lies.
+    pub(crate) location: Location,
+}
+
+/// The matching keys of a view, unsorted.
+#[derive(Debug, Default)]
+pub(crate) struct Collection {
+    /// The bytes of all keys.
+    pub(crate) keys: Vec<u8>,
+    /// One for each key.
+    pub(crate) entries: Vec<Collected>,
+}
+
+impl Collection {
+    fn push(&mut self, key: &[u8], location: Location) {
+        let key_start = self.keys.len();
+        self.keys.extend_from_slice(key);
+        self.entries.push(Collected { key_start, key_len: key.len() as u16, location });
+    }
+}
+
+/// The index of all keys.
+#[derive(Debug)]
+pub(crate) struct Keydir {
+    shards: Box<[RwLock<Shard>]>,
+    hasher: FixedState,
+}
+
+impl Keydir {
+    /// An empty keydir. `seed` keeps outsiders from choosing keys that collide.
+    pub(crate) fn new(seed: u64) -> Self {
+        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
+        Self { shards, hasher: FixedState::with_seed(seed) }
+    }
+
+    fn place(&self, key: &[u8]) -> (&RwLock<Shard>, u64) {
+        let hash = self.hasher.hash_one(key);
+        (&self.shards[(hash >> 56) as usize % SHARDS], hash)
+    }
+
+    /// The newest record of `key`.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Version> {
+        let (shard, hash) = self.place(key);
+        shard.read().get(key, hash)
+    }
+
+    /// Makes `version` the newest of `key` and returns the one it replaces. Calls for one key come in the order of
+    /// their sequence numbers.
+    pub(crate) fn put(&self, key: &[u8], version: Version, undo: Undo) -> Option<Version> {
+        let (shard, hash) = self.place(key);
+        shard.write().put(key, hash, version, undo, |key| self.hasher.hash_one(key))
+    }
+
+    /// Removes `key`, as of write `sequence`, and returns the version it had.
+    pub(crate) fn remove(&self, key: &[u8], sequence: u64, undo: Undo) -> Option<Version> {
+        let (shard, hash) = self.place(key);
+        shard.write().remove(key, hash, sequence, undo, |key| self.hasher.hash_one(key))
+    }
+
+    /// Takes a record found while opening: the highest sequence number of a key wins, in any order of calls. A deletion
+    /// has no location. Ends with [`Keydir::finish_loading`].
+    pub(crate) fn load(&self, key: &[u8], sequence: u64, location: Option<Location>) {
+        let (shard, hash) = self.place(key);
+        shard.write().load(key, hash, sequence, location, |key| self.hasher.hash_one(key));
+    }
+
+    /// Forgets the deletions that loading had to remember, and calls `live` for each key that is left.
+    pub(crate) fn finish_loading(&self, live: &mut dyn FnMut(Version)) {
+        for shard in &self.shards {
+            shard.write().finish_loading(|key| self.hasher.hash_one(key), live);
+        }
+    }
+
+    /// The keys in `range` as of write `view`, which must be registered so that undo lists are kept for it.
+    pub(crate) fn collect(&self, range: &KeyRange, view: u64) -> Collection {
+        let mut collection = Collection::default();
+        for shard in &self.shards {
+            shard.read().collect(view, &mut |key, location| {
+                if range.contains(key) {
+                    collection.push(key, location);
+                }
+            });
+        }
+        collection
+    }
+
+    /// Drops what the undo lists keep for views that are gone. `views` are the ones still open.
+    pub(crate) fn trim(&self, views: &[u64]) {
+        for shard in &self.shards {
+            if shard.read().has_undo() {
+                shard.write().trim(views);
+            }
+        }
+    }
+
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.read().len() as u64).sum()
+    }
+
+    /// How much memory the keydir holds, keys and spare space included.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let shards: usize = self.shards.iter().map(|shard| shard.read().memory_bytes()).sum();
+        (shards + self.shards.len() * size_of::<RwLock<Shard>>()) as u64
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests;

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod commit;
+mod data_file;
+mod dump;
+mod engine;
+mod files;
+mod hint_file;
+mod keydir;
+mod options;
+mod record;
+mod recovery;
+mod scan;
+mod seal;
+mod state;
+mod stats;
+mod verify;
+mod views;
+
+pub use dump::dump;
+pub use engine::Bitcask;
+pub use options::{Options, ReadMode};
+pub use stats::BitcaskStats;
+pub use verify::Verification;

@@ -1,0 +1,229 @@
+//! Opening a store: what is there, what of it counts, and what a crash left to be put in order.
+//!
+//! 1. Lock the directory and read the manifest; or create it, for a new store.
+//! 2. Look at everything before changing anything. Each file that the manifest names must be there, the sealed ones
+//!    with their length. Their keys are loaded from the hint files that count, else from the data, in parallel and in
+//!    any order, because the highest sequence number of a key wins (`recovery/load.rs`).
+//! 3. The unsealed files are read in the order of their ids. The first that is torn ends the log: what follows it was
+//!    never acknowledged as durable, and goes (`recovery/tail.rs`).
+//! 4. Open the manifest for writing, which begins a new epoch. Remove the files that no longer count, newest first, so
+//!    that a crash in the middle never leaves a later file behind a shorter earlier one. Then cut the torn file, make it
+//!    durable and seal it, and the other unsealed ones too.
+//!
+//! So what this handle serves is durable before it serves it, a second crash finds at least as much, and nothing is
+//! ever appended to an old file.
+
+pub(crate) mod load;
+mod tail;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use durable::Mapped;
+use durable::log::{SEGMENT_HEADER_LEN, StoreId};
+use durable::manifest::{Found, Manifest};
+use durable::publish::publish_in_place;
+use durable::store_dir::{OpenMode, StoreDir};
+use kv::{Error, Result};
+
+use crate::data_file::{DataFile, FileTable};
+use crate::files::{DATA, HINT, HINT_TEMPORARY};
+use crate::keydir::Keydir;
+use crate::options::Options;
+use crate::seal::{describe, write_hint};
+use crate::state::{Edit, Sealed, State};
+use crate::stats::Counters;
+
+/// All that an open store starts from.
+pub(crate) struct Recovered {
+    pub(crate) dir: StoreDir,
+    pub(crate) manifest: Manifest<State>,
+    pub(crate) keydir: Arc<Keydir>,
+    pub(crate) files: FileTable,
+    /// The newest sequence number of the store.
+    pub(crate) newest: u64,
+    pub(crate) next_file_id: u64,
+    pub(crate) counters: Counters,
+}
+
+/// Opens the store in `path`.
+pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
+    let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
+    let dir = StoreDir::open(Arc::clone(&options.env.fs), path, mode)?;
+    if options.create && !Manifest::<State>::exists(&dir)? {
+        drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
+    }
+    let found = Manifest::<State>::read(&dir)?;
+    let names = Names::list(&dir)?;
+    names.check_present(&dir, found.state())?;
+    names.check_strangers(&dir, &found)?;
+
+    let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
+    let loaded = load::load(&dir, &found, &keydir, options)?;
+    let tail = tail::read(&dir, &found, &keydir)?;
+    let newest = tail.newest.max(found.state().newest);
+    let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);
+
+    let mut store = Store { manifest: found.open()?, dir };
+    names.remove_strangers(&store);
+    store.put_in_order(&tail, &loaded)?;
+    let files = store.open_files(options)?;
+    keydir.finish_loading(&mut |version| {
+        if let Some(file) = files.get(version.location.file) {
+            file.live.add(version.location);
+        }
+    });
+    let counters = Counters::default();
+    counters.files_scanned_at_open.store(loaded.scanned.len() as u64, Ordering::Relaxed);
+    let Store { manifest, dir } = store;
+    Ok(Recovered { dir, manifest, keydir, files, newest, next_file_id, counters })
+}
+
+/// The number in the file table that data file `id` of `state` will have.
+fn number_of(state: &State, id: u64) -> Result<u16> {
+    let number = u16::try_from(state.files.range(..id).count()).unwrap_or(u16::MAX);
+    if usize::from(number) >= FileTable::MAX_FILES {
+        return Err(Error::InvalidArgument(format!(
+            "more than {} data files",
+            FileTable::MAX_FILES
+        )));
+    }
+    Ok(number)
+}
+
+/// Which of our files are in the directory.
+struct Names {
+    data: BTreeSet<u64>,
+    others: Vec<PathBuf>,
+}
+
+impl Names {
+    fn list(dir: &StoreDir) -> Result<Self> {
+        let entries = dir.list()?;
+        let others = [HINT, HINT_TEMPORARY].into_iter().flat_map(|pattern| {
+            pattern.numbers(&entries).map(move |id| pattern.name(id)).collect::<Vec<_>>()
+        });
+        let others = others.map(|name| dir.file(&name)).collect();
+        Ok(Self { data: DATA.numbers(&entries).collect(), others })
+    }
+
+    fn check_present(&self, dir: &StoreDir, state: &State) -> Result<()> {
+        match state.files.keys().find(|id| !self.data.contains(id)) {
+            None => Ok(()),
+            Some(&id) => {
+                let what = "the manifest names this file, and it is missing";
+                Err(Error::corruption(dir.file(&DATA.name(id)), 0, what))
+            }
+        }
+    }
+
+    /// A data file that the manifest does not name was just being created, and is empty; or was just taken out. One
+    /// that is younger than all the manifest knows and has records says that the manifest has lost its last edit.
+    fn check_strangers(&self, dir: &StoreDir, found: &Found<State>) -> Result<()> {
+        for &id in self.data.range(found.state().next_file_id..) {
+            let path = dir.file(&DATA.name(id));
+            let bytes = dir.fs().open(&path)?.map()?;
+            if tail::has_records(bytes.bytes(), found.store_id(), id, &path) {
+                let what = "this file has records, and the manifest does not know of it";
+                return Err(Error::corruption(&path, SEGMENT_HEADER_LEN, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what the manifest does not name. Failing costs disk space only, until the next opening.
+    fn remove_strangers(&self, store: &Store) {
+        let state = store.manifest.state();
+        let hints: BTreeSet<PathBuf> = state
+            .files
+            .iter()
+            .filter(|(_, sealed)| sealed.is_some_and(|sealed| sealed.hint.is_some()))
+            .map(|(&id, _)| store.dir.file(&HINT.name(id)))
+            .collect();
+        let data = self.data.iter().filter(|id| !state.files.contains_key(id));
+        let data = data.map(|&id| store.dir.file(&DATA.name(id)));
+        let others = self.others.iter().filter(|path| !hints.contains(*path)).cloned();
+        for path in others.chain(data) {
+            drop(store.dir.fs().remove(&path));
+        }
+    }
+}
+
+/// The store while it is put in order.
+struct Store {
+    dir: StoreDir,
+    manifest: Manifest<State>,
+}
+
+impl Store {
+    fn put_in_order(&mut self, tail: &tail::LogTail, loaded: &load::Loaded) -> Result<()> {
+        for &id in tail.discarded.iter().rev() {
+            self.manifest.append(&Edit::remove(id))?;
+            drop(self.dir.fs().remove(&self.dir.file(&DATA.name(id))));
+        }
+        for kept in &tail.kept {
+            self.seal(kept)?;
+        }
+        for &id in &loaded.scanned {
+            self.renew_hint(id)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts an unsealed file behind its last whole batch and seals it.
+    fn seal(&self, kept: &tail::Kept) -> Result<()> {
+        let path = self.dir.file(&DATA.name(kept.identity.id));
+        let file = self.dir.fs().open_writable(&path)?;
+        file.set_len(kept.len)?;
+        let published = publish_in_place(&**self.dir.fs(), &*file)?;
+        let bytes = file.map()?;
+        let (sealed, hint) = describe(bytes.bytes(), kept.identity, &path, &mut |_, _| ())?;
+        let hint = write_hint(&**self.dir.fs(), self.dir.path(), kept.identity.id, &hint);
+        self.manifest.append(&Edit::seal(kept.identity.id, published, hint, sealed))
+    }
+
+    /// Writes the hint file anew for a sealed file whose hint did not count.
+    fn renew_hint(&self, id: u64) -> Result<()> {
+        let Some(Some(sealed)) = self.manifest.state().files.get(&id).copied() else {
+            return Ok(());
+        };
+        let path = self.dir.file(&DATA.name(id));
+        let file = self.dir.fs().open(&path)?;
+        let identity = sealed.identity(self.manifest.store_id(), id);
+        let (described, hint) = describe(file.map()?.bytes(), identity, &path, &mut |_, _| ())?;
+        let Some(hint) = write_hint(&**self.dir.fs(), self.dir.path(), id, &hint) else {
+            return Ok(());
+        };
+        let published = publish_in_place(&**self.dir.fs(), &*file)?;
+        self.manifest.append(&Edit::seal(id, published, Some(hint), described))
+    }
+
+    fn open_files(&self, options: &Options) -> Result<FileTable> {
+        let state = self.manifest.state();
+        let mut table = FileTable::default();
+        for (&id, sealed) in &state.files {
+            let path = self.dir.file(&DATA.name(id));
+            let sealed = sealed.expect("every file is sealed by now");
+            let identity = sealed.identity(self.manifest.store_id(), id);
+            let fs = &**self.dir.fs();
+            let file = DataFile::sealed(fs, &path, identity, options.read, Arc::default())?;
+            let with = table.with(Arc::new(file));
+            table = with.map(|(table, _)| table).expect("numbers were counted before");
+        }
+        Ok(table)
+    }
+}
+
+/// All bytes of a sealed data file, whose length is checked.
+fn sealed_bytes(dir: &StoreDir, id: u64, sealed: &Sealed) -> Result<Arc<dyn Mapped>> {
+    let path = dir.file(&DATA.name(id));
+    let file = dir.fs().open(&path)?;
+    let len = file.len()?;
+    if len != sealed.len {
+        let what = format!("the file has {len} bytes, and the manifest says {}", sealed.len);
+        return Err(Error::corruption(&path, len.min(sealed.len), what));
+    }
+    file.map()
+}

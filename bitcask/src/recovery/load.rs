@@ -1,0 +1,153 @@
+//! Loading the keys of the sealed files, each from its hint if that counts, else from its data.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use durable::log::StoreId;
+use durable::manifest::Found;
+use durable::store_dir::StoreDir;
+use durable::sync::Mutex;
+use durable::sync::atomic::AtomicUsize;
+use durable::{Job, crc32};
+use kv::{Error, Result};
+
+use super::{number_of, sealed_bytes};
+use crate::files::{DATA, HINT};
+use crate::hint_file;
+use crate::keydir::{Keydir, Location};
+use crate::options::Options;
+use crate::record::Record;
+use crate::seal::describe;
+use crate::state::{Hint, Sealed, State};
+
+/// Background jobs that help with loading. More than the pool has threads do no harm.
+const HELPERS: usize = 7;
+
+/// What came of loading.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    /// The files whose data was read, because their hint does not count.
+    pub(super) scanned: Vec<u64>,
+}
+
+/// Loads every sealed file of `found` into `keydir`.
+pub(super) fn load(
+    dir: &StoreDir,
+    found: &Found<State>,
+    keydir: &Arc<Keydir>,
+    options: &Options,
+) -> Result<Loaded> {
+    let mut files = Vec::new();
+    for (&id, sealed) in &found.state().files {
+        if let Some(sealed) = *sealed {
+            files.push(SealedFile { id, sealed, number: number_of(found.state(), id)? });
+        }
+    }
+    let helpers = HELPERS.min(files.len().saturating_sub(1));
+    let loading = Arc::new(Loading {
+        dir: dir.clone(),
+        store: found.store_id(),
+        keydir: Arc::clone(keydir),
+        files,
+        next: AtomicUsize::new(0),
+        helpers: AtomicUsize::new(helpers),
+        outcome: Mutex::new(Ok(Loaded::default())),
+    });
+    for _ in 0..helpers {
+        let loading = Arc::clone(&loading);
+        options.env.executor.submit(Job::new("bitcask-load", move || {
+            let _leaving = Leaving(&loading.helpers);
+            loading.run();
+        }));
+    }
+    loading.run();
+    options.env.executor.wait_until(&|| loading.helpers.load(Ordering::Acquire) == 0);
+    let mut loaded = std::mem::replace(&mut *loading.outcome.lock(), Ok(Loaded::default()))?;
+    loaded.scanned.sort_unstable();
+    Ok(loaded)
+}
+
+/// Counts a helper out, also when it panics.
+struct Leaving<'l>(&'l AtomicUsize);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+struct SealedFile {
+    id: u64,
+    sealed: Sealed,
+    number: u16,
+}
+
+/// What the loaders share.
+struct Loading {
+    dir: StoreDir,
+    store: StoreId,
+    keydir: Arc<Keydir>,
+    files: Vec<SealedFile>,
+    /// The next file to load.
+    next: AtomicUsize,
+    /// Helpers that have not ended.
+    helpers: AtomicUsize,
+    outcome: Mutex<Result<Loaded>>,
+}
+
+impl Loading {
+    /// Loads files until there are none left, or until somebody has failed.
+    fn run(&self) {
+        while let Some(file) = self.files.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let done = self.load_file(file);
+            let mut outcome = self.outcome.lock();
+            match (done, &mut *outcome) {
+                (_, Err(_)) => return,
+                (Err(error), outcome) => *outcome = Err(error),
+                (Ok(true), Ok(_)) => {}
+                (Ok(false), Ok(loaded)) => loaded.scanned.push(file.id),
+            }
+        }
+    }
+
+    /// Loads one file. `false`: its hint did not count.
+    fn load_file(&self, file: &SealedFile) -> Result<bool> {
+        let bytes = sealed_bytes(&self.dir, file.id, &file.sealed)?;
+        if let Some(hint) = file.sealed.hint
+            && self.load_hint(file, hint).is_ok()
+        {
+            return Ok(true);
+        }
+        let path = self.dir.file(&DATA.name(file.id));
+        let identity = file.sealed.identity(self.store, file.id);
+        describe(bytes.bytes(), identity, &path, &mut |frame, record| {
+            let location = Location { file: file.number, offset: frame.offset, len: frame.len() };
+            let put = matches!(record, Record::Put { .. });
+            self.keydir.load(record.key(), frame.sequence, put.then_some(location));
+        })?;
+        Ok(false)
+    }
+
+    /// Loads the hint of a file. Any error means that the hint does not count; what was loaded of it by then came from
+    /// bytes with the right checksum, and loading a record twice changes nothing.
+    fn load_hint(&self, file: &SealedFile, hint: Hint) -> Result<()> {
+        let path = self.dir.file(&HINT.name(file.id));
+        let bytes = self.dir.fs().open(&path)?.map()?;
+        let bytes = bytes.bytes();
+        check_hint(bytes, hint, &path)?;
+        let source = file.sealed.source(self.store, file.id);
+        hint_file::read(bytes, &source, &path, &mut |entry| {
+            let location = Location { file: file.number, offset: entry.offset, len: entry.len };
+            self.keydir.load(entry.key, entry.sequence, (!entry.deletion).then_some(location));
+        })
+    }
+}
+
+/// Holds the bytes of a hint file against the manifest.
+pub(crate) fn check_hint(bytes: &[u8], hint: Hint, path: &Path) -> Result<()> {
+    if bytes.len() as u64 != hint.len || crc32(bytes) != hint.crc {
+        return Err(Error::corruption(path, 0, "the hint is not the one that the manifest names"));
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The end of the log: the data files that were not sealed.
+//!
+//! They are read in the order of their ids, which is the order they were written in. A file without an end mark is
+//! where the log was cut off. Its whole batches count; every later file is discarded, for a later batch must not
+//! survive an earlier one. But if a frame in a later file was written when all before it was durable, then the cut is
+//! no torn tail but damage, and an error.
+
+use std::path::Path;
+
+use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
+use durable::manifest::Found;
+use durable::store_dir::StoreDir;
+use kv::{Error, Result};
+
+use super::number_of;
+use crate::files::DATA;
+use crate::keydir::{Keydir, Location};
+use crate::record::Record;
+use crate::state::State;
+
+/// What the unsealed files come to.
+#[derive(Debug, Default)]
+pub(super) struct LogTail {
+    /// The files that are kept, oldest first.
+    pub(super) kept: Vec<Kept>,
+    /// The ids of those that are not, ascending: empty ones, and those after a torn one.
+    pub(super) discarded: Vec<u64>,
+    /// The newest sequence number in the files kept.
+    pub(super) newest: u64,
+}
+
+/// An unsealed file of which something is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub(super) identity: SegmentIdentity,
+    /// How many bytes are whole batches.
+    pub(super) len: u64,
+}
+
+/// Reads the unsealed files of `found` and loads their keys.
+pub(super) fn read(dir: &StoreDir, found: &Found<State>, keydir: &Keydir) -> Result<LogTail> {
+    let mut tail = LogTail::default();
+    let mut torn: Option<(u64, u64)> = None;
+    let unsealed = found.state().files.iter().filter(|(_, sealed)| sealed.is_none());
+    for (&id, _) in unsealed {
+        let number = number_of(found.state(), id)?;
+        let path = dir.file(&DATA.name(id));
+        let bytes = dir.fs().open(&path)?.map()?;
+        let mut newest = tail.newest;
+        let scan = scan_segment(bytes.bytes(), found.store_id(), id, &path, &mut |batch| {
+            for frame in batch {
+                let record = Record::decode(frame, &path)?;
+                newest = frame.sequence;
+                if torn.is_none() {
+                    let location =
+                        Location { file: number, offset: frame.offset, len: frame.len() };
+                    let put = matches!(record, Record::Put { .. });
+                    keydir.load(record.key(), frame.sequence, put.then_some(location));
+                }
+            }
+            Ok(())
+        })?;
+        found.check_seen(scan.identity.stamp())?;
+        if let Some((earlier, len)) = torn
+            && scan.vouches_for_earlier
+        {
+            let what = "the log ends here, and a later file was written when this was durable";
+            return Err(Error::corruption(dir.file(&DATA.name(earlier)), len, what));
+        }
+        tail.take(&scan, newest, &mut torn);
+    }
+    Ok(tail)
+}
+
+impl LogTail {
+    fn take(&mut self, scan: &SegmentScan, newest: u64, torn: &mut Option<(u64, u64)>) {
+        let SegmentScan { identity, len, .. } = *scan;
+        if torn.is_some() || newest == self.newest {
+            self.discarded.push(identity.id);
+        } else {
+            self.kept.push(Kept { identity, len });
+            self.newest = newest;
+        }
+        if scan.tail == Tail::Torn && torn.is_none() {
+            *torn = Some((identity.id, len));
+        }
+    }
+}
+
+/// Whether a data file that nobody knows has records in it.
+pub(super) fn has_records(bytes: &[u8], store: StoreId, id: u64, path: &Path) -> bool {
+    let mut any = false;
+    let scan = scan_segment(bytes, store, id, path, &mut |_| {
+        any = true;
+        Ok(())
+    });
+    any || scan.is_err_and(|error| matches!(error, Error::Corruption { offset, .. } if offset > 0))
+}

@@ -1,0 +1,163 @@
+//! Scans: a hash index has no order, so a scan collects the matching keys of its view and sorts them.
+//!
+//! Opening one visits every key of the store and copies the matching ones, in memory only. Sorting is lazy: walking
+//! forward sorts a front part, twice as long each time it runs out, so that the first few entries of a long range cost
+//! one pass of selection; any other move sorts the rest. A value is read when the cursor reaches it.
+
+use std::sync::Arc;
+
+use kv::{Cursor, Result};
+
+use crate::data_file::FileTable;
+use crate::keydir::{Collected, Collection};
+
+/// How many entries the first look sorts.
+const FIRST_PART: usize = 128;
+
+/// A cursor over the keys of a view.
+pub(crate) struct SortingCursor {
+    files: Arc<FileTable>,
+    keys: Vec<u8>,
+    entries: Vec<Collected>,
+    /// The first so many entries are in order and before all others.
+    sorted: usize,
+    place: Place,
+    value: Vec<u8>,
+    failure: Option<kv::Error>,
+}
+
+/// Where the cursor stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Fresh,
+    BeforeFirst,
+    At(usize),
+    AfterLast,
+}
+
+impl SortingCursor {
+    pub(crate) fn new(collection: Collection, files: Arc<FileTable>) -> Self {
+        let Collection { keys, entries } = collection;
+        let (value, failure) = (Vec::new(), None);
+        Self { files, keys, entries, sorted: 0, place: Place::Fresh, value, failure }
+    }
+
+    fn key_at(&self, at: usize) -> &[u8] {
+        key_of(&self.keys, &self.entries[at])
+    }
+
+    /// Sorts at least the first `wanted` entries.
+    fn sort_to(&mut self, wanted: usize) {
+        let (keys, from) = (&self.keys, self.sorted);
+        if wanted <= from {
+            return;
+        }
+        let rest = &mut self.entries[from..];
+        let part = (wanted - from).max(from).max(FIRST_PART);
+        let by_key = |a: &Collected, b: &Collected| key_of(keys, a).cmp(key_of(keys, b));
+        if part < rest.len() {
+            rest.select_nth_unstable_by(part, by_key);
+            rest[..part].sort_unstable_by(by_key);
+            self.sorted = from + part;
+        } else {
+            rest.sort_unstable_by(by_key);
+            self.sorted = self.entries.len();
+        }
+    }
+
+    fn sort_all(&mut self) {
+        self.sort_to(self.entries.len());
+    }
+
+    /// Stands on entry `at`, which may be one past the last, and reads its value.
+    fn stand_at(&mut self, at: usize) -> Result<bool> {
+        if at == self.entries.len() {
+            self.place = Place::AfterLast;
+            return Ok(false);
+        }
+        self.sort_to(at + 1);
+        let read = self.read_value(at);
+        self.failure = read.as_ref().err().cloned();
+        read?;
+        self.place = Place::At(at);
+        Ok(true)
+    }
+
+    fn read_value(&mut self, at: usize) -> Result<()> {
+        let (key, location) = (key_of(&self.keys, &self.entries[at]), self.entries[at].location);
+        let value = &mut self.value;
+        let file = self.files.get(location.file).expect("a view's files are in its table");
+        file.read_value(location, key, &mut |bytes| {
+            value.clear();
+            value.extend_from_slice(bytes);
+        })
+    }
+
+    /// Stands on the entry before `at`.
+    fn stand_before(&mut self, at: usize) -> Result<bool> {
+        let Some(at) = at.checked_sub(1) else {
+            self.place = Place::BeforeFirst;
+            return Ok(false);
+        };
+        self.stand_at(at)
+    }
+
+    /// A cursor never passes over damage: once a move has failed, all do.
+    fn check(&self) -> Result<()> {
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn first_not_less(&mut self, key: &[u8]) -> usize {
+        self.sort_all();
+        self.entries.partition_point(|entry| key_of(&self.keys, entry) < key)
+    }
+}
+
+fn key_of<'k>(keys: &'k [u8], entry: &Collected) -> &'k [u8] {
+    &keys[entry.key_start..entry.key_start + usize::from(entry.key_len)]
+}
+
+impl Cursor for SortingCursor {
+    fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        self.check()?;
+        let at = self.first_not_less(key);
+        self.stand_at(at)
+    }
+
+    fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
+        self.check()?;
+        let at = self.first_not_less(key);
+        self.stand_before(at)
+    }
+
+    fn next(&mut self) -> Result<bool> {
+        self.check()?;
+        match self.place {
+            Place::Fresh | Place::BeforeFirst => self.stand_at(0),
+            Place::At(at) => self.stand_at(at + 1),
+            Place::AfterLast => Ok(false),
+        }
+    }
+
+    fn prev(&mut self) -> Result<bool> {
+        self.check()?;
+        self.sort_all();
+        match self.place {
+            Place::Fresh | Place::AfterLast => self.stand_before(self.entries.len()),
+            Place::At(at) => self.stand_before(at),
+            Place::BeforeFirst => Ok(false),
+        }
+    }
+
+    fn key(&self) -> &[u8] {
+        match self.place {
+            Place::At(at) => self.key_at(at),
+            _ => panic!("the cursor stands on no entry"),
+        }
+    }
+
+    fn value(&self) -> &[u8] {
+        assert!(matches!(self.place, Place::At(_)), "the cursor stands on no entry");
+        &self.value
+    }
+}

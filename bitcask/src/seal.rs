@@ -1,0 +1,223 @@
+//! Data files come and go here: beginning one, preparing the next one ahead of need, and sealing those that are full.
+//!
+//! **Beginning** a file: create it, write and sync its header, sync the directory, name it in the manifest. Only then
+//! is anything appended to it, so recovery never has to guess which files exist. Because that takes several syncs, the
+//! next file is prepared in the background when the active one is half full.
+//!
+//! **Sealing** a file, in the background: give back its spare space and sync it; read it back, which checks every
+//! record once more, and build its hint file; publish that (write, sync, rename, sync the directory); name both with
+//! their lengths and checksums in the manifest; from then on read the file through a mapping. A crash between any two
+//! steps leaves either an unsealed file, which recovery seals, or a sealed one.
+//!
+//! A hint that cannot be written, because the disk is full say, costs nothing but a slower opening: the file is sealed
+//! without one. A data file that cannot be synced poisons the store.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use durable::log::{FrameView, Segment, SegmentIdentity, Writer, scan_segment};
+use durable::manifest::Stamp;
+use durable::publish::{PublishedFile, replace_atomically};
+use durable::{Fs, Job, crc32};
+use kv::{Error, Result};
+
+use crate::commit::Commit;
+use crate::data_file::{DataFile, FileTable};
+use crate::engine::Inner;
+use crate::files::{DATA, HINT};
+use crate::hint_file::HintBuilder;
+use crate::record::Record;
+use crate::state::{Edit, Hint, Sealed};
+
+/// With this many full files waiting to be sealed, a writer that fills another one seals the oldest itself.
+const MAX_UNSEALED: usize = 4;
+
+impl Inner {
+    /// Goes on in a new data file with room for a batch of `batch_len` bytes.
+    pub(crate) fn rotate(&self, commit: &mut Commit, batch_len: u64) -> Result<()> {
+        self.relieve_sealing()?;
+        let usual = self.options.data_file_bytes;
+        let needed = Writer::capacity_for(batch_len);
+        let mut next_file = self.next_file.lock();
+        let next = match next_file.prepared.take() {
+            Some(prepared) if needed <= usual => prepared,
+            Some(too_small) => {
+                self.discard(&too_small)?;
+                self.begin_file(&mut next_file, needed)?
+            }
+            None => self.begin_file(&mut next_file, needed.max(usual))?,
+        };
+        drop(next_file);
+        let path = next.path().to_path_buf();
+        let ended = commit.writer.rotate(next)?;
+        let active = commit.writer.active().expect("the segment rotated to");
+        let file = Arc::new(DataFile::active(Arc::clone(active)));
+        let number = self.add_file(Arc::clone(&file), &path)?;
+        commit.active = Some((number, file));
+        commit.prepare_at = active.capacity() / 2;
+        if let Some(ended) = ended {
+            self.unsealed.lock().push_back(ended);
+            self.submit("bitcask-seal", |inner| drop(inner.seal_oldest()));
+        }
+        Ok(())
+    }
+
+    /// Creates a data file and names it in the manifest.
+    fn begin_file(&self, next: &mut NextFile, capacity: u64) -> Result<Segment> {
+        let id = next.id;
+        next.id += 1;
+        let Stamp { open_epoch: epoch, edit_number } = self.manifest.stamp();
+        let identity = SegmentIdentity { store: self.manifest.store_id(), id, epoch, edit_number };
+        let path = self.dir_path.join(DATA.name(id));
+        let segment = Segment::create(&*self.options.env.fs, &path, identity, capacity)?;
+        self.edit(&Edit::begin(id, PublishedFile::growing(&segment)))?;
+        Ok(segment)
+    }
+
+    /// Takes back a file that was begun and never written to.
+    pub(crate) fn discard(&self, segment: &Segment) -> Result<()> {
+        self.edit(&Edit::remove(segment.id()))?;
+        // The manifest has forgotten the file, so whatever is left of it is removed at the next opening.
+        drop(self.options.env.fs.remove(segment.path()));
+        Ok(())
+    }
+
+    /// Begins the next data file if there is none in store.
+    pub(crate) fn prepare_next(&self) {
+        let mut next = self.next_file.lock();
+        if next.prepared.is_none() && !self.is_closed() && self.sync.check().is_ok() {
+            // Failing here loses nothing: the writer that needs the file begins it, and reports.
+            next.prepared = self.begin_file(&mut next, self.options.data_file_bytes).ok();
+        }
+    }
+
+    fn add_file(&self, file: Arc<DataFile>, path: &Path) -> Result<u16> {
+        let _changing = self.table_change.lock();
+        let Some((table, number)) = self.files.load_full().with(file) else {
+            let limit = FileTable::MAX_FILES;
+            let what = format!("{} would be data file number {limit}", path.display());
+            return Err(self.sync.poison(Error::InvalidArgument(what)));
+        };
+        self.files.store(Arc::new(table));
+        Ok(number)
+    }
+
+    fn relieve_sealing(&self) -> Result<()> {
+        while self.unsealed.lock().len() >= MAX_UNSEALED {
+            self.counters.seal_stalls.fetch_add(1, Ordering::Relaxed);
+            self.seal_oldest()?;
+        }
+        Ok(())
+    }
+
+    /// Seals the oldest full file. `false`: there is none.
+    pub(crate) fn seal_oldest(&self) -> Result<bool> {
+        let _one_at_a_time = self.sealing.lock();
+        let Some(segment) = self.unsealed.lock().front().cloned() else { return Ok(false) };
+        let file = self.sync.finish(&segment)?;
+        let mut described = None;
+        segment.read(0, segment.end() as usize, &mut |bytes| {
+            described = Some(describe(bytes, segment.identity(), segment.path(), &mut |_, _| ()));
+        })?;
+        let Some(described) = described else { return Ok(false) };
+        let (sealed, hint) = described.map_err(|error| self.sync.poison(error))?;
+        let hint = write_hint(&*self.options.env.fs, &self.dir_path, segment.id(), &hint);
+        self.counters.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
+        self.edit(&Edit::seal(segment.id(), file, hint, sealed))?;
+        // Where this fails, for want of file handles say, the file is read through its segment as before.
+        drop(self.read_sealed(segment.identity(), segment.path()));
+        self.unsealed.lock().pop_front();
+        Ok(true)
+    }
+
+    /// Lets readers read a sealed file in place.
+    fn read_sealed(&self, identity: SegmentIdentity, path: &Path) -> Result<()> {
+        let _changing = self.table_change.lock();
+        let table = self.files.load_full();
+        let old = table.number_of(identity.id).and_then(|number| table.get(number));
+        let live = old.map(|old| Arc::clone(&old.live)).unwrap_or_default();
+        let fs = &*self.options.env.fs;
+        let file = DataFile::sealed(fs, path, identity, self.options.read, live)?;
+        self.files.store(Arc::new(table.with_replaced(&Arc::new(file))));
+        Ok(())
+    }
+
+    /// Queues background work, which ends quietly when the store is gone by then.
+    pub(crate) fn submit(&self, name: &'static str, work: fn(&Self)) {
+        let weak = self.weak.clone();
+        self.jobs.fetch_add(1, Ordering::AcqRel);
+        self.options.env.executor.submit(Job::new(name, move || {
+            let Some(inner) = weak.upgrade() else { return };
+            let done = catch_unwind(AssertUnwindSafe(|| work(&inner)));
+            if done.is_err() {
+                let what = std::io::Error::other(format!("{name} panicked"));
+                drop(inner.sync.poison(Error::io("run", &inner.dir_path, what)));
+            }
+            inner.jobs.fetch_sub(1, Ordering::AcqRel);
+        }));
+    }
+}
+
+/// The data file after the active one.
+#[derive(Debug)]
+pub(crate) struct NextFile {
+    /// It was begun ahead of need.
+    pub(crate) prepared: Option<Segment>,
+    /// The id of the file to be begun next.
+    pub(crate) id: u64,
+}
+
+/// The full files that are not sealed yet, oldest first.
+pub(crate) type Unsealed = VecDeque<Arc<Segment>>;
+
+/// Reads a whole data file that no longer changes. Calls `visit` with each record, and returns what the manifest and the
+/// hint file have to say of it.
+///
+/// # Errors
+/// `Corruption`.
+pub(crate) fn describe(
+    bytes: &[u8],
+    identity: SegmentIdentity,
+    path: &Path,
+    visit: &mut dyn FnMut(&FrameView<'_>, &Record<'_>),
+) -> Result<(Sealed, Vec<u8>)> {
+    let mut hint = HintBuilder::default();
+    let mut sealed = Sealed::new(identity);
+    let scan = scan_segment(bytes, identity.store, identity.id, path, &mut |batch| {
+        for frame in batch {
+            let record = Record::decode(frame, path)?;
+            sealed.count(frame.sequence, &record);
+            hint.push(frame, &record);
+            visit(frame, &record);
+        }
+        Ok(())
+    })?;
+    if scan.identity != identity {
+        return Err(Error::corruption(
+            path,
+            0,
+            "the header is not the one that the manifest names",
+        ));
+    }
+    if scan.len != bytes.len() as u64 {
+        return Err(Error::corruption(path, scan.len, "the frame fails its checksum"));
+    }
+    sealed.len = scan.len;
+    sealed.crc = crc32(bytes);
+    let source = sealed.source(identity.store, identity.id);
+    Ok((sealed, hint.finish(&source)))
+}
+
+/// Writes the hint file of data file `id`. `None`: it could not be written.
+pub(crate) fn write_hint(
+    fs: &dyn Fs,
+    dir: &Path,
+    id: u64,
+    bytes: &[u8],
+) -> Option<(PublishedFile, Hint)> {
+    let published = replace_atomically(fs, &dir.join(HINT.name(id)), bytes).ok()?;
+    Some((published, Hint { len: bytes.len() as u64, crc: crc32(bytes) }))
+}

@@ -1,0 +1,6 @@
+//! Facts about the engine.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod files;
+mod world;

@@ -49,7 +49,7 @@ pub trait Fs: Debug + Send + Sync {
     /// [`Fs::sync_dir`].
     ///
     /// # Errors
-    /// As [`Fs::create`]; `StorageFull` when there is no space.
+    /// As [`Fs::create`]; `StorageFull` when there is no space: then the name may be there, with an empty file.
     fn create_log(&self, path: &Path, capacity: u64) -> Result<Arc<dyn LogFile>>;
 
     /// Renames a file over whatever has the new name. Durable after [`Fs::sync_dir`].

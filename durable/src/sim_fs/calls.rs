@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kv::{Error, Result};
 
 use super::SimFs;
-use super::handle::{SimFile, SimLock, SimLog};
+use super::handle::{LogSpace, SimFile, SimLock, SimLog};
 use super::names::Node;
 use super::op::{Damage, Op, Target};
 use super::state::{State, fail};
@@ -109,7 +109,8 @@ impl Fs for SimFs {
         if capacity > 0 {
             state.record(Op::Allocate { file: file.clone(), capacity });
         }
-        Ok(Arc::new(SimLog { fs: self.clone(), file, capacity, end: Mutex::new(0) }))
+        let space = Mutex::new(LogSpace { end: 0, capacity });
+        Ok(Arc::new(SimLog { fs: self.clone(), file, space }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {

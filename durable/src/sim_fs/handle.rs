@@ -104,9 +104,16 @@ impl Mapped for SimMapped {
 pub(super) struct SimLog {
     pub(super) fs: SimFs,
     pub(super) file: Target,
+    /// Locked before the disk is.
+    pub(super) space: Mutex<LogSpace>,
+}
+
+#[derive(Debug)]
+pub(super) struct LogSpace {
+    /// Where the next append goes.
+    pub(super) end: u64,
+    /// Where the space ends that belongs to the log, until it is given back.
     pub(super) capacity: u64,
-    /// Where the next append goes. Locked before the disk is.
-    pub(super) end: Mutex<u64>,
 }
 
 impl LogFile for SimLog {
@@ -115,10 +122,10 @@ impl LogFile for SimLog {
     }
 
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let mut end = self.end.lock();
+        let mut space = self.space.lock();
         let after = offset + bytes.len() as u64;
-        assert_eq!(offset, *end, "appends leave no gap");
-        assert!(after <= self.capacity, "the bytes fit into the capacity");
+        assert_eq!(offset, space.end, "appends leave no gap");
+        assert!(after <= space.capacity, "the bytes fit into the capacity");
         if bytes.is_empty() {
             return Ok(());
         }
@@ -126,12 +133,12 @@ impl LogFile for SimLog {
         state.check_space("append", &self.file, after)?;
         let file = self.file.clone();
         state.record(Op::Append { file, offset, bytes: bytes.into() });
-        *end = after;
+        space.end = after;
         Ok(())
     }
 
     fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let end = *self.end.lock();
+        let end = self.space.lock().end;
         if offset.saturating_add(len as u64) > end {
             return Err(Error::corruption(self.path(), offset, "a read past the end of the log"));
         }
@@ -148,7 +155,8 @@ impl LogFile for SimLog {
     }
 
     fn finish(&self, len: u64) -> Result<()> {
-        let _no_append = self.end.lock();
+        let mut space = self.space.lock();
+        space.capacity = len;
         self.fs.state().record(Op::Finish { file: self.file.clone(), len });
         Ok(())
     }

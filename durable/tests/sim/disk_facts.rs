@@ -109,6 +109,15 @@ fn a_full_disk_refuses_growth_until_space_comes_back() {
 }
 
 #[test]
+#[should_panic(expected = "fit into the capacity")]
+fn nothing_is_appended_where_the_space_was_given_back() {
+    let log = SimFs::new().create_log(Path::new("log"), 100).unwrap();
+    log.append(0, b"1").unwrap();
+    log.finish(1).unwrap();
+    drop(log.append(1, b"2"));
+}
+
+#[test]
 fn a_failed_sync_does_to_the_page_cache_what_was_chosen() {
     for (mode, cached, durable) in [
         (SyncFailure::KeepsNew, b"new", b"old"),

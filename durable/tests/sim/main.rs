@@ -7,3 +7,4 @@ mod crash_images;
 mod disk_facts;
 mod faults;
 mod protocol;
+mod random_runs;

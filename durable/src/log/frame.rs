@@ -25,7 +25,7 @@ pub fn frame_len(payload_len: usize) -> usize {
     (FRAME_HEADER_LEN + payload_len).next_multiple_of(FRAME_ALIGN)
 }
 
-/// What ties sums to a segment; see [`Salt::seed`].
+/// What ties sums to a segment: they are seeded with it and with the offset of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salt(pub(super) u32);
 

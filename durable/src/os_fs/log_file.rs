@@ -21,6 +21,21 @@ use super::mapping::Region;
 use crate::fs::LogFile;
 
 /// How log files are written.
+///
+/// The default was chosen by measurement (`examples/log_backend.rs`; ext4 on a virtual disk, 136 bytes an append, both
+/// backends in turn; a busy machine, so look at the ratios):
+///
+/// | state | backend | mean ns | p50 ns | p99.9 ns | max us |
+/// |---|---|---|---|---|---|
+/// | resident | mapped | 219 | 40 | 3,756 | 33,017 |
+/// | resident | written | 1,449 | 631 | 19,910 | 30,212 |
+/// | written back by a thread that syncs all the time | mapped | 375 | 40 | 7,621 | 29,431 |
+/// | | written | 1,778 | 731 | 19,950 | 24,059 |
+/// | evicted after each sync | mapped | 396 | 40 | 6,980 | 20,111 |
+/// | | written | 2,556 | 641 | 85,427 | 24,038 |
+///
+/// The mean and the 99.9th percentile of the mapping are ahead in every state; the worst case is the file system's
+/// journal, which holds up both alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum LogBackend {
     /// Copies into a mapping.

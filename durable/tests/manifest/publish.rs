@@ -4,8 +4,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use durable::log::{Segment, SegmentIdentity};
 use durable::manifest::Manifest;
-use durable::publish::{create_afresh, publish, publish_in_place, replace_atomically};
+use durable::publish::{
+    PublishedFile, create_afresh, publish, publish_in_place, replace_atomically,
+};
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::{Fs, OsFs, SimFs};
 
@@ -94,6 +97,18 @@ fn a_file_published_in_place_is_durable_from_then_on() {
         let left = sweep.image(&variant).contents(Path::new(FILE)).unwrap();
         assert_eq!(left, [3; 6000], "{variant}");
     }
+}
+
+#[test]
+fn a_segment_is_a_published_file_of_its_durable_length() {
+    let disk = disk();
+    let identity = SegmentIdentity { store: ID, id: 1, epoch: 1, edit_number: 0 };
+    let segment = Segment::create(&disk, Path::new(FILE), identity, 4096).unwrap();
+    let growing = PublishedFile::growing(&segment);
+    assert_eq!((growing.path(), growing.len_bytes()), (Path::new(FILE), 64));
+    let sealed = PublishedFile::sealed(&segment).unwrap();
+    assert_eq!(sealed.len_bytes(), 64);
+    assert_eq!(disk.contents(Path::new(FILE)).unwrap().len(), 64);
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! Facts about the log, on the simulated disk.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod crash;
+mod damage;
+mod store;

@@ -1,0 +1,84 @@
+//! The smallest user of the log: numbered batches of numbered frames, in segments of half a kilobyte.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::log::{
+    Frame, GroupSync, Segment, SegmentIdentity, SegmentScan, StoreId, Tail, Writer, scan_segment,
+};
+use durable::{Fs, SimFs};
+use kv::Result;
+
+pub(crate) const STORE: StoreId = StoreId([9; 16]);
+
+pub(crate) struct Log {
+    pub(crate) disk: SimFs,
+    pub(crate) sync: Arc<GroupSync>,
+    pub(crate) writer: Writer,
+    /// For each segment, how many operations the disk had seen when it was there: what a manifest knows.
+    pub(crate) created: Vec<usize>,
+    batches: u64,
+}
+
+pub(crate) fn path(segment: u64) -> PathBuf {
+    PathBuf::from(format!("log/{segment}"))
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        let disk = SimFs::new();
+        disk.create_dir(Path::new("log")).unwrap();
+        let sync = Arc::new(GroupSync::new());
+        let writer = Writer::new(Arc::clone(&sync));
+        Self { disk, sync, writer, created: Vec::new(), batches: 0 }
+    }
+
+    /// Appends batch number `batches + 1`, of `frames` frames of `len` bytes.
+    pub(crate) fn append(&mut self, frames: usize, len: usize) -> Result<u64> {
+        self.batches += 1;
+        let needed = Writer::batch_len((0..frames).map(|_| len));
+        if !self.writer.has_room(needed) {
+            let id = self.created.len() as u64;
+            let identity = SegmentIdentity { store: STORE, id, epoch: 1, edit_number: 1 };
+            let capacity = Writer::capacity_for(needed).max(512);
+            let next = Segment::create(&self.disk, &path(id), identity, capacity)?;
+            self.created.push(self.disk.ops());
+            self.writer.rotate(next)?;
+        }
+        let payload = vec![self.batches as u8; len];
+        let frame = Frame { kind: 1, payload: [&payload, &[], &[]] };
+        self.writer.append(self.batches, (0..frames).map(|_| frame))?;
+        Ok(self.batches)
+    }
+
+    pub(crate) fn sync(&self) {
+        self.sync.sync_to(self.writer.position()).unwrap();
+    }
+}
+
+/// The numbers of the batches found in the first `segments` on `disk`, each of which has been checked to be whole.
+pub(crate) fn recover(disk: &SimFs, segments: usize) -> Result<Vec<u64>> {
+    let mut batches = Vec::new();
+    let mut torn = false;
+    for segment in 0..segments as u64 {
+        let path = path(segment);
+        let bytes = disk.contents(&path).unwrap();
+        let mut found = Vec::new();
+        let scan: SegmentScan = scan_segment(&bytes, STORE, segment, &path, &mut |batch| {
+            assert!(batch.first().unwrap().is_first() && batch.last().unwrap().is_last());
+            for frame in batch {
+                assert!(frame.payload.iter().all(|&byte| byte == frame.sequence as u8));
+            }
+            found.push(batch[0].sequence);
+            Ok(())
+        })?;
+        if torn && scan.vouches_for_earlier {
+            return Err(kv::Error::corruption(&path, 0, "an earlier segment was durable"));
+        }
+        if !torn {
+            batches.extend(found);
+        }
+        torn |= scan.tail == Tail::Torn;
+    }
+    Ok(batches)
+}

@@ -1,0 +1,107 @@
+//! Random scripts.
+
+use kv::{Capabilities, Durability};
+
+use crate::random::Random;
+use crate::script::{Change, Script, Step};
+use crate::universe::KEYS;
+
+/// Value lengths around the edges that formats have: nothing, one byte, a varint's steps, sectors, pages, and the data
+/// file limit of 2 KiB that subjects are asked to open with.
+const LENGTHS: [usize; 24] = [
+    0, 0, 1, 2, 7, 8, 9, 20, 20, 31, 60, 63, 64, 100, 127, 128, 129, 255, 256, 400, 511, 513, 1100,
+    2049,
+];
+
+/// What a generated script may contain, and how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taste {
+    /// Steps in the script.
+    pub(crate) steps: usize,
+    /// Whether steps that only read are worth having.
+    pub(crate) reads: bool,
+    /// Whether the engine keeps anything when it is opened again.
+    pub(crate) persistent: bool,
+    /// One in this many steps makes something durable.
+    pub(crate) one_sync_in: usize,
+    /// What the engine can do.
+    pub(crate) capabilities: Capabilities,
+}
+
+/// The script that follows from `seed`.
+pub(crate) fn script(seed: u64, taste: &Taste) -> Script {
+    let random = Random::new(seed);
+    let mut keys: Vec<u8> = (0..KEYS as u8).collect();
+    let wanted = [1, 2, 4, 8, 16, KEYS][random.below(6)];
+    while keys.len() > wanted {
+        keys.swap_remove(random.below(keys.len()));
+    }
+    let generator = Generator { random, keys, taste: *taste };
+    Script((0..taste.steps).map(|_| generator.step()).collect())
+}
+
+struct Generator {
+    random: Random,
+    keys: Vec<u8>,
+    taste: Taste,
+}
+
+impl Generator {
+    fn step(&self) -> Step {
+        let random = &self.random;
+        match random.below(100) {
+            0..12 if self.taste.reads => Step::Get(self.key()),
+            12..20 if self.taste.reads => Step::Walk(random.next() % 10_000),
+            20..23 if self.taste.reads => Step::Hold,
+            23..26 if self.taste.reads => Step::Check,
+            26..36 => Step::Job,
+            36..39 => Step::Drain,
+            39..43 => Step::Maintain,
+            43..45 if self.taste.persistent => Step::Reopen,
+            45..47 if self.taste.persistent => Step::Kill,
+            47..49 if self.taste.capabilities.expiry => Step::Tick(*random.pick(&[1, 50, 500])),
+            _ if random.one_in(self.taste.one_sync_in * 2) => Step::Sync,
+            _ => Step::Write(self.changes(), self.durability()),
+        }
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        let several = self.random.one_in(4);
+        let count = if several { 2 + self.random.below(5) } else { 1 };
+        (0..count).map(|_| self.change()).collect()
+    }
+
+    fn change(&self) -> Change {
+        let random = &self.random;
+        let capabilities = &self.taste.capabilities;
+        match random.below(20) {
+            0..5 => Change::Delete { key: self.key() },
+            5 if capabilities.range_delete => {
+                Change::DeleteRange { from: self.key(), to: self.key() }
+            }
+            6..9 if capabilities.expiry => {
+                let after_ms = *random.pick(&[1, 40, 400, 4000]);
+                Change::Expiring { key: self.key(), len: self.len(), after_ms }
+            }
+            _ => Change::Put { key: self.key(), len: self.len() },
+        }
+    }
+
+    fn durability(&self) -> Durability {
+        if self.random.one_in(self.taste.one_sync_in) {
+            Durability::Sync
+        } else if self.random.one_in(3) {
+            Durability::None
+        } else {
+            Durability::Buffered
+        }
+    }
+
+    fn key(&self) -> u8 {
+        *self.random.pick(&self.keys)
+    }
+
+    fn len(&self) -> usize {
+        *self.random.pick(&LENGTHS)
+    }
+}

@@ -1,0 +1,188 @@
+//! What an engine should hold: a model after each batch, and the main theorem.
+//!
+//! `Model[0]` is empty, `Model[j]` is what batch `j` leaves. After a crash and a reopen there is one `j` with
+//! `lo <= j <= hi` such that everything that can be read equals `Model[j]`: whole batches, in order, no hole. `lo` is
+//! what was promised (synced for a power cut, handed over for a killed process, all for a clean close), `hi` is the
+//! last batch that was begun.
+
+use std::collections::BTreeMap;
+
+use kv::{Bytes, Op, SequenceNumber, UnixMillis, WriteBatch};
+
+use crate::observe::{Observed, describe};
+
+/// Every entry that an engine should hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Model {
+    entries: BTreeMap<Bytes, Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    value: Bytes,
+    expires_at: Option<UnixMillis>,
+}
+
+impl Entry {
+    fn is_visible(&self, now: UnixMillis) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+impl Model {
+    /// Does what an engine should do with `batch`.
+    pub(crate) fn apply(&mut self, batch: &WriteBatch) {
+        for range in batch.delete_ranges() {
+            self.entries.retain(|key, _| !range.contains(key));
+        }
+        for op in batch.ops() {
+            let (key, value) =
+                (Bytes::copy_from_slice(op.key()), Bytes::copy_from_slice(op.value()));
+            let expires_at = match op {
+                Op::Put { .. } => None,
+                Op::PutExpiring { expires_at, .. } => Some(expires_at),
+                Op::Delete { .. } => {
+                    self.entries.remove(&key);
+                    continue;
+                }
+            };
+            self.entries.insert(key, Entry { value, expires_at });
+        }
+    }
+
+    /// The value of `key` at the time `now`.
+    pub(crate) fn get(&self, key: &[u8], now: UnixMillis) -> Option<&Bytes> {
+        self.entries.get(key).filter(|entry| entry.is_visible(now)).map(|entry| &entry.value)
+    }
+
+    /// The entries at the time `now`, in order.
+    pub(crate) fn visible(&self, now: UnixMillis) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let entries = self.entries.iter().filter(move |(_, entry)| entry.is_visible(now));
+        entries.map(|(key, entry)| (key, &entry.value))
+    }
+
+    /// Whether `observed` is exactly this.
+    pub(crate) fn equals(&self, observed: &Observed, now: UnixMillis) -> bool {
+        self.visible(now).eq(observed.entries.iter().map(|(key, value)| (key, value)))
+    }
+
+    /// Where `observed` first differs from this.
+    pub(crate) fn difference(&self, observed: &Observed, now: UnixMillis) -> Option<String> {
+        let found: BTreeMap<_, _> = observed.entries.iter().cloned().collect();
+        let missing = self.visible(now).find(|(key, value)| found.get(*key) != Some(*value));
+        if let Some((key, value)) = missing {
+            let instead = found.get(key).map_or("nothing".into(), |found| describe(found));
+            let key = describe(key);
+            return Some(format!("key {key} has {instead} instead of {}", describe(value)));
+        }
+        let extra = found.iter().find(|(key, _)| self.get(key, now).is_none());
+        extra
+            .map(|(key, value)| format!("key {} has {}", describe(key), describe(value)))
+            .map(|what| format!("{what} instead of nothing"))
+    }
+}
+
+/// The models of one run, and how far its promises reach.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    states: Vec<State>,
+    /// Up to here a power cut must not take anything.
+    pub(crate) synced: usize,
+    /// Up to here the death of the process must not take anything.
+    pub(crate) handed_over: usize,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    model: Model,
+    sequence: Option<SequenceNumber>,
+}
+
+impl History {
+    /// The history of an empty store.
+    pub(crate) fn new() -> Self {
+        let empty = State { model: Model::default(), sequence: Some(SequenceNumber::ZERO) };
+        Self { states: vec![empty], synced: 0, handed_over: 0 }
+    }
+
+    /// The number of the last batch that was begun.
+    pub(crate) fn issued(&self) -> usize {
+        self.states.len() - 1
+    }
+
+    /// What all batches leave.
+    pub(crate) fn newest(&self) -> &Model {
+        &self.states[self.issued()].model
+    }
+
+    pub(crate) fn model(&self, j: usize) -> &Model {
+        &self.states[j].model
+    }
+
+    /// Begins a batch.
+    pub(crate) fn issue(&mut self, batch: &WriteBatch) {
+        let mut model = self.newest().clone();
+        model.apply(batch);
+        self.states.push(State { model, sequence: None });
+    }
+
+    /// The batch that was begun last has got its number. `Err`: numbers do not grow.
+    pub(crate) fn acknowledge(&mut self, sequence: SequenceNumber) -> Result<(), String> {
+        let before = self.states.iter().rev().find_map(|state| state.sequence);
+        let before = before.unwrap_or_default();
+        if sequence <= before {
+            return Err(format!("sequence number {sequence} was given out after {before}"));
+        }
+        let last = self.issued();
+        self.states[last].sequence = Some(sequence);
+        Ok(())
+    }
+
+    /// The store was opened again and holds `Model[j]`: it goes on from there, and recovery made it durable.
+    ///
+    /// Earlier states keep their numbers, because a crash before the reopening is still judged by them.
+    pub(crate) fn resume_from(&mut self, j: usize) {
+        if j != self.issued() {
+            self.states.push(self.states[j].clone());
+        }
+        self.synced = self.issued();
+        self.handed_over = self.issued();
+    }
+
+    /// The main theorem: the `j` between `lo` and `hi` whose model is `observed`, and whose number is `recovered` if
+    /// the engine says what it recovered.
+    pub(crate) fn find(
+        &self,
+        observed: &Observed,
+        recovered: Option<SequenceNumber>,
+        (lo, hi): (usize, usize),
+        now: UnixMillis,
+    ) -> Result<usize, String> {
+        let equal = |j: &usize| self.states[*j].model.equals(observed, now);
+        let numbered = |j: &usize| match (recovered, self.states[*j].sequence) {
+            (Some(recovered), Some(sequence)) => recovered == sequence,
+            _ => true,
+        };
+        if let Some(j) = (lo..=hi).rev().find(|j| equal(j) && numbered(j)) {
+            return Ok(j);
+        }
+        if let Some(j) = (lo..=hi).rev().find(equal) {
+            let (recovered, sequence) = (recovered.unwrap_or_default(), self.states[j].sequence);
+            let sequence = sequence.unwrap_or_default();
+            return Err(format!(
+                "the store says it recovered up to {recovered}, but holds batch {j}, numbered {sequence}"
+            ));
+        }
+        let against = |j: usize| {
+            let difference = self.states[j].model.difference(observed, now);
+            format!("from batch {j} it differs: {}", difference.unwrap_or_default())
+        };
+        let elsewhere = (0..self.states.len()).rev().find(equal);
+        let elsewhere = elsewhere.map_or("no batch at all".into(), |j| format!("batch {j}"));
+        Err(format!(
+            "the store should hold what one of the batches {lo} to {hi} left, and holds {elsewhere}; {}; {}",
+            against(lo),
+            against(hi)
+        ))
+    }
+}

@@ -1,0 +1,291 @@
+//! An engine in its world, taken through a script beside the oracle. Any error here is a broken law.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use kv::{Cursor, Durability, Error, Kv, SequenceNumber, UnixMillis, WriteBatch};
+
+use crate::observe::{describe, observe};
+use crate::oracle::History;
+use crate::random::Random;
+use crate::script::{Script, Step, batch_of};
+use crate::subject::{Opened, Subject};
+use crate::universe;
+use crate::walk;
+use crate::world::World;
+
+/// A running script.
+pub(crate) struct Run<'s> {
+    subject: &'s dyn Subject,
+    option_set: usize,
+    world: World,
+    opened: Option<Opened>,
+    pub(crate) history: History,
+    keys: Vec<u8>,
+    next_value: u64,
+    held: Vec<Held>,
+    /// Which of the queued jobs runs next.
+    random: Random,
+}
+
+/// A frozen view and the moment it was taken at.
+struct Held {
+    views: Vec<Box<dyn Cursor>>,
+    snapshot: Option<Box<dyn kv::Snapshot>>,
+    j: usize,
+    now: UnixMillis,
+}
+
+impl<'s> Run<'s> {
+    /// Opens the engine of `subject` in `world`, where there is no store yet.
+    pub(crate) fn start(
+        subject: &'s dyn Subject,
+        option_set: usize,
+        world: World,
+        script: &Script,
+    ) -> Result<Self, String> {
+        let opened = open(subject, option_set, &world)?;
+        let mut run = Self {
+            subject,
+            option_set,
+            world,
+            opened: Some(opened),
+            history: History::new(),
+            keys: script.keys(),
+            next_value: 0,
+            held: Vec::new(),
+            random: Random::new(script.0.len() as u64),
+        };
+        run.compare_all((0, 0))?;
+        Ok(run)
+    }
+
+    /// Goes on with a store that holds what `history` says.
+    pub(crate) fn resume(
+        subject: &'s dyn Subject,
+        option_set: usize,
+        world: World,
+        script: &Script,
+        mut history: History,
+        (lo, hi): (usize, usize),
+    ) -> Result<Self, String> {
+        let opened = open(subject, option_set, &world)?;
+        history.synced = lo;
+        let next_value = history.issued() as u64 * 8;
+        let mut run = Self {
+            subject,
+            option_set,
+            world,
+            opened: Some(opened),
+            history,
+            keys: script.keys(),
+            next_value,
+            held: Vec::new(),
+            random: Random::new(script.0.len() as u64),
+        };
+        let j = run.compare_all((lo, hi))?;
+        run.history.resume_from(j);
+        Ok(run)
+    }
+
+    fn opened(&self) -> &Opened {
+        self.opened.as_ref().expect("the engine is open between two steps")
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Kv {
+        self.opened().engine()
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.world.now()
+    }
+
+    /// All steps of `script`; an `Err` names the step.
+    pub(crate) fn steps(&mut self, script: &Script) -> Result<(), String> {
+        for (at, step) in script.0.iter().enumerate() {
+            self.step(step).map_err(|what| format!("step {at} ({step}): {what}"))?;
+        }
+        Ok(())
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Write(changes, durability) => {
+                let batch = batch_of(changes, self.next_value, self.world.now());
+                self.next_value += changes.len() as u64;
+                self.write(&batch, *durability)
+            }
+            Step::Sync => {
+                self.engine().sync().map_err(failed("sync"))?;
+                self.promise(Durability::Sync);
+                Ok(())
+            }
+            Step::Job => {
+                self.world.step_at(self.random.below(4));
+                Ok(())
+            }
+            Step::Drain => self.world.drain(),
+            Step::Maintain => self.opened().maintain().map_err(failed("maintain")),
+            Step::Reopen => self.reopen(true),
+            Step::Kill => self.reopen(false),
+            Step::Tick(ms) => {
+                self.world.clock.advance(std::time::Duration::from_millis(*ms));
+                Ok(())
+            }
+            Step::Get(key) => self.check_get(universe::key(*key)),
+            Step::Walk(seed) => {
+                let model = self.history.newest();
+                walk::check(self.engine(), model, self.world.now(), *seed, &self.keys)
+            }
+            Step::Hold => self.hold(),
+            Step::Check => self.check_held(),
+        }
+    }
+
+    fn write(&mut self, batch: &WriteBatch, durability: Durability) -> Result<(), String> {
+        self.history.issue(batch);
+        let sequence = self.write_patiently(batch, durability).map_err(failed("write"))?;
+        self.history.acknowledge(sequence)?;
+        self.promise(durability);
+        batch.ops().try_for_each(|op| self.check_get(op.key()))
+    }
+
+    /// A stalled writer is one that waits for background work, which nobody but us runs.
+    fn write_patiently(
+        &self,
+        batch: &WriteBatch,
+        durability: Durability,
+    ) -> kv::Result<SequenceNumber> {
+        match self.engine().write(batch, durability) {
+            Err(Error::Stalled { .. }) => {
+                drop(self.world.drain());
+                self.engine().write(batch, durability)
+            }
+            answer => answer,
+        }
+    }
+
+    /// A promise covers all earlier batches. An engine serves what it does not have with the best it has.
+    fn promise(&mut self, durability: Durability) {
+        let durability = durability.min(self.engine().capabilities().durability);
+        let issued = self.history.issued();
+        if durability >= Durability::Buffered {
+            self.history.handed_over = issued;
+        }
+        if durability >= Durability::Sync {
+            self.history.synced = issued;
+        }
+    }
+
+    fn check_get(&self, key: &[u8]) -> Result<(), String> {
+        let expected = self.history.newest().get(key, self.world.now());
+        let found = self.engine().get(key).map_err(failed("get"))?;
+        if found.as_ref() == expected {
+            return Ok(());
+        }
+        let show = |v: Option<&kv::Bytes>| v.map_or("nothing".into(), |v| describe(v));
+        let (found, expected) = (show(found.as_ref()), show(expected));
+        Err(format!("key {} has {found} instead of {expected}", describe(key)))
+    }
+
+    fn hold(&mut self) -> Result<(), String> {
+        let opened = self.opened();
+        let scan = || opened.engine().scan(kv::KeyRange::all()).map_err(failed("scan"));
+        let views = vec![scan()?, scan()?];
+        let snapshot = opened.snapshots().map(kv::Snapshots::snapshot).transpose();
+        let snapshot = snapshot.map_err(failed("snapshot"))?;
+        let (j, now) = (self.history.issued(), self.world.now());
+        self.held.push(Held { views, snapshot, j, now });
+        Ok(())
+    }
+
+    fn check_held(&mut self) -> Result<(), String> {
+        for held in std::mem::take(&mut self.held) {
+            let model = self.history.model(held.j);
+            walk::check_frozen(held.views, held.snapshot, model, held.now, &self.keys)
+                .map_err(|what| format!("a view taken after batch {}: {what}", held.j))?;
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self, clean: bool) -> Result<(), String> {
+        if self.engine().capabilities().durability == Durability::None {
+            return Ok(());
+        }
+        let issued = self.history.issued();
+        let lo = if clean { issued } else { self.history.handed_over };
+        if clean {
+            self.close()?;
+            self.check_held()?;
+        }
+        self.held.clear();
+        self.opened = None;
+        self.world.next_life();
+        self.opened = Some(open(self.subject, self.option_set, &self.world)?);
+        let j = self.compare_all((lo, issued))?;
+        self.history.resume_from(j);
+        Ok(())
+    }
+
+    /// Closes twice: the second time nothing happens.
+    pub(crate) fn close(&mut self) -> Result<(), String> {
+        self.opened().check_invariant()?;
+        self.engine().close().map_err(failed("close"))?;
+        self.engine().close().map_err(failed("a second close"))?;
+        self.promise(Durability::Sync);
+        Ok(())
+    }
+
+    /// Reads everything; it must be what one of the batches in `between` left.
+    pub(crate) fn compare_all(&mut self, between: (usize, usize)) -> Result<usize, String> {
+        let observed = observe(self.engine(), &self.keys)?;
+        let recovered = self.opened().recovered();
+        let j = self.history.find(&observed, recovered, between, self.world.now())?;
+        self.opened().check_invariant()?;
+        Ok(j)
+    }
+
+    /// Reads everything; it must be the newest model.
+    pub(crate) fn compare_newest(&self) -> Result<(), String> {
+        let observed = observe(self.engine(), &self.keys)?;
+        let issued = self.history.issued();
+        self.history.find(&observed, None, (issued, issued), self.world.now())?;
+        self.opened().check_invariant()
+    }
+
+    /// Every engine can write again, whatever happened to it before.
+    pub(crate) fn smoke(&mut self) -> Result<(), String> {
+        let key = universe::KEYS as u8 - 1;
+        let text = format!("p{key}.9/s p{key}.30/b sync get.{key}");
+        let script: Script = text.parse().expect("the smoke script is well-formed");
+        self.steps(&script).map_err(|what| format!("afterwards, {what}"))
+    }
+
+    /// The subject's own upkeep, a clean close and an opening, none of which change what is read.
+    pub(crate) fn smoke_deeply(&mut self) -> Result<(), String> {
+        let script: Script = "maintain drain reopen".parse().expect("the script is well-formed");
+        self.steps(&script).map_err(|what| format!("afterwards, {what}"))
+    }
+}
+
+/// Opens the engine of `subject`, which must succeed.
+pub(crate) fn open(
+    subject: &dyn Subject,
+    option_set: usize,
+    world: &World,
+) -> Result<Opened, String> {
+    subject.open(&world.env, &world.dir, option_set).map_err(failed("open"))
+}
+
+fn failed(call: &'static str) -> impl Fn(Error) -> String {
+    move |error| format!("{call} failed: {error}")
+}
+
+/// Runs `test`; a panic is a broken law like any other.
+pub(crate) fn without_panic<T>(test: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(test)).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
+        Err(format!("the engine panicked: {}", text.unwrap_or_default()))
+    })
+}

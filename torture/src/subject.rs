@@ -1,0 +1,139 @@
+//! The seam between the suites and an engine: what a test file writes to have its engine tortured.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::{Env, OpKind};
+use kv::{Kv, Result, SequenceNumber, Snapshots};
+
+/// An engine to be tortured.
+///
+/// [`Subject::open`] is the only thing that every engine needs. The other methods say what is particular about an
+/// engine, and each has a strict default.
+pub trait Subject: Send + Sync {
+    /// A short word for replay lines, without spaces.
+    fn name(&self) -> &str;
+
+    /// Opens the engine in `dir` of `env.fs`, creating the store if there is none.
+    ///
+    /// The limits should be tiny (files of 2 KiB, buffers of 1 KiB, a fan-out of 2), so that a script of a few dozen
+    /// writes passes through every structural event. Background work must go to `env.executor`: the suites step it.
+    /// All option sets must agree on what they read, and each must open what another one wrote.
+    ///
+    /// # Errors
+    /// What opening the engine may meet; the suites judge it.
+    fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened>;
+
+    /// How many sets of options there are to run the suites with; at least one.
+    fn option_sets(&self) -> usize {
+        1
+    }
+
+    /// The files whose end may look like a torn tail after an unclean stop, out of all files of the store.
+    ///
+    /// Damage to the last group of a log with nothing written after it cannot be told from a write that the crash cut
+    /// short. For these files the damage suite accepts the loss of that last group, and of any number of groups where
+    /// the damage reaches to the end of the file, in a store that was not closed. Never in one that was.
+    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        drop(files.to_vec());
+        Vec::new()
+    }
+
+    /// Whether a failed call may go unreported because nothing that the engine promises depends on it: a removal that
+    /// is tried again later, a file that only makes the next opening faster.
+    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
+        let _whatever_the_path = path;
+        matches!(op, OpKind::Remove | OpKind::FreeSpace)
+    }
+}
+
+/// A step of a subject's own upkeep.
+type Maintain = Box<dyn Fn() -> Result<()> + Send + Sync>;
+
+/// A rule that holds between any two calls; an `Err` says how it is broken.
+type Invariant = Box<dyn Fn() -> std::result::Result<(), String> + Send + Sync>;
+
+/// An open engine and what else a suite may do with it.
+///
+/// An engine handle that is needed for several of these is shared through an [`Arc`]. Dropping an `Opened` must drop
+/// the engine, as a crash of the process would.
+pub struct Opened {
+    engine: Arc<dyn Kv>,
+    snapshots: Option<Arc<dyn Snapshots>>,
+    recovered: Option<SequenceNumber>,
+    maintain: Option<Maintain>,
+    invariant: Option<Invariant>,
+}
+
+impl Opened {
+    /// `engine`, of which nothing but the contract is known.
+    pub fn new(engine: Arc<dyn Kv>) -> Self {
+        Self { engine, snapshots: None, recovered: None, maintain: None, invariant: None }
+    }
+
+    /// The engine can also take snapshots, which the histories then hold and compare.
+    #[must_use]
+    pub fn with_snapshots(mut self, snapshots: Arc<dyn Snapshots>) -> Self {
+        self.snapshots = Some(snapshots);
+        self
+    }
+
+    /// The newest write that opening found, if the engine knows. The suites compare it with what they read.
+    #[must_use]
+    pub fn with_recovered(mut self, newest: SequenceNumber) -> Self {
+        self.recovered = Some(newest);
+        self
+    }
+
+    /// What the script step `maintain` does: a flush, one compaction or merge, whatever changes files and not entries.
+    #[must_use]
+    pub fn with_maintain(
+        mut self,
+        maintain: impl Fn() -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.maintain = Some(Box::new(maintain));
+        self
+    }
+
+    /// A rule of the engine's own, looked at after each opening and at the end of each script.
+    #[must_use]
+    pub fn with_invariant(
+        mut self,
+        invariant: impl Fn() -> std::result::Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.invariant = Some(Box::new(invariant));
+        self
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &dyn Kv {
+        self.engine.as_ref()
+    }
+
+    pub(crate) fn share(&self) -> Arc<dyn Kv> {
+        Arc::clone(&self.engine)
+    }
+
+    pub(crate) fn snapshots(&self) -> Option<&dyn Snapshots> {
+        self.snapshots.as_deref()
+    }
+
+    pub(crate) fn recovered(&self) -> Option<SequenceNumber> {
+        self.recovered
+    }
+
+    pub(crate) fn maintain(&self) -> Result<()> {
+        self.maintain.as_ref().map_or(Ok(()), |maintain| maintain())
+    }
+
+    pub(crate) fn check_invariant(&self) -> std::result::Result<(), String> {
+        self.invariant.as_ref().map_or(Ok(()), |invariant| invariant())
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("recovered", &self.recovered).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! The log that is being written, and the file that names it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::publish::create_afresh;
+use durable::{File, Fs, seeded_crc32};
+use kv::{Error, Result};
+
+use super::LOG_LIMIT_BYTES;
+use super::format::{Current, LogId};
+
+/// An open log.
+#[derive(Debug)]
+pub(super) struct Log {
+    file: Arc<dyn File>,
+    id: LogId,
+    /// Where the next frame goes.
+    end: u64,
+    /// Up to here a power cut takes nothing.
+    durable: u64,
+    /// Where the first frame, with all entries, ends.
+    base: u64,
+    /// The checksum of everything up to `end`.
+    sum: u32,
+}
+
+impl Log {
+    /// A new, empty log. An orphan of an earlier crash that has the name is removed.
+    pub(super) fn create(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<Self> {
+        let file = create_afresh(fs, &path(dir, id.number))?;
+        Ok(Self { file, id, end: 0, durable: 0, base: 0, sum: 0 })
+    }
+
+    /// A log that goes on after the `contents` that recovery has read.
+    pub(super) fn resume(fs: &dyn Fs, dir: &Path, id: LogId, contents: &[u8]) -> Result<Self> {
+        let file = fs.open_writable(&path(dir, id.number))?;
+        let end = contents.len() as u64;
+        Ok(Self { file, id, end, durable: end, base: 0, sum: seeded_crc32(0, contents) })
+    }
+
+    pub(super) fn id(&self) -> LogId {
+        self.id
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    pub(super) fn is_worth_compacting(&self) -> bool {
+        self.end > LOG_LIMIT_BYTES.max(2 * self.base)
+    }
+
+    pub(super) fn append(&mut self, frame: &[u8]) -> Result<()> {
+        self.file.write_at(self.end, frame)?;
+        self.sum = seeded_crc32(self.sum, frame);
+        self.end += frame.len() as u64;
+        if self.base == 0 {
+            self.base = self.end;
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.file.sync()?;
+        self.durable = self.end;
+        Ok(())
+    }
+
+    /// Has `CURRENT` name this log: whole and durable, or as before.
+    pub(super) fn write_current(&self, fs: &dyn Fs, is_closed: bool) -> Result<()> {
+        let dir = self.file.path().parent().ok_or(Error::Unsupported("a log without directory"))?;
+        let closed = is_closed.then_some((self.end, self.sum));
+        let temporary = create_afresh(fs, &dir.join("CURRENT.tmp"))?;
+        temporary.write_at(0, &Current { id: self.id, closed }.encode())?;
+        temporary.sync()?;
+        fs.rename(&dir.join("CURRENT.tmp"), &dir.join("CURRENT"))?;
+        fs.sync_dir(dir)
+    }
+}
+
+pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:06}.log"))
+}
+
+/// The number of the log called `name`.
+pub(super) fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (format!("{number:06}.log") == name).then_some(number)
+}

@@ -1,0 +1,183 @@
+//! Opening a store: which log counts, how much of it, and the beginning of the next one.
+//!
+//! A frame that fails its check is a torn tail if no later frame says that this place was durable when it was written,
+//! and damage otherwise. A log that `CURRENT` calls closed has no tail.
+
+use std::path::Path;
+
+use durable::{Entry, EntryKind, Env, Fs, Lock, LockMode};
+use kv::memory::MemoryEngine;
+use kv::{
+    Direction, Durability, Entries, Error, KeyRange, Kv as _, Result, SequenceNumber, WriteBatch,
+};
+
+use super::format::{self, Current, HEADER, LogId};
+use super::log::{self, Log};
+use super::{Bug, State};
+
+/// What opening found, in a log of its own.
+pub(super) struct Opened {
+    pub(super) memory: MemoryEngine,
+    pub(super) log: Log,
+    pub(super) newest: SequenceNumber,
+    pub(super) lock: Option<Box<dyn Lock>>,
+}
+
+/// What a log says.
+#[derive(Default)]
+struct Read {
+    memory: MemoryEngine,
+    newest: SequenceNumber,
+    /// Where the last good frame ends.
+    end: usize,
+}
+
+pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
+    let fs = &*env.fs;
+    fs.create_dir(dir)?;
+    let lock = match bug {
+        Some(Bug::Unlocked) => None,
+        _ => Some(lock(fs, dir)?),
+    };
+    let listed = fs.list(dir)?;
+    let Some(current) = current(fs, dir, &listed)? else {
+        let id = LogId { store: env.entropy.next_u64(), number: 1 };
+        let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
+        let log = begin_log(fs, dir, id, &memory, newest)?;
+        log.write_current(fs, false)?;
+        return Ok(Opened { memory, log, newest, lock });
+    };
+    let path = log::path(dir, current.id.number);
+    if !listed.iter().any(|entry| log::number_of(&entry.name) == Some(current.id.number)) {
+        return Err(Error::corruption(path, 0, "the log that CURRENT names is missing"));
+    }
+    let bytes = contents(fs, &path)?;
+    let Read { memory, newest, end } = read(&path, &current, &bytes, bug)?;
+    let newest = if bug == Some(Bug::NumbersRestart) { SequenceNumber::ZERO } else { newest };
+    if bug == Some(Bug::TornTailKept) && end < bytes.len() {
+        let log = Log::resume(fs, dir, current.id, &bytes[..end])?;
+        return Ok(Opened { memory, log, newest, lock });
+    }
+    let id = LogId { number: current.id.number + 1, ..current.id };
+    let log = begin_log(fs, dir, id, &memory, newest)?;
+    log.write_current(fs, false)?;
+    for number in listed.iter().filter(|entry| entry.kind == EntryKind::File) {
+        let number = log::number_of(&number.name).filter(|number| *number != id.number);
+        number.map_or(Ok(()), |number| fs.remove(&log::path(dir, number)))?;
+    }
+    Ok(Opened { memory, log, newest, lock })
+}
+
+fn lock(fs: &dyn Fs, dir: &Path) -> Result<Box<dyn Lock>> {
+    fs.lock(&dir.join("LOCK"), LockMode::Exclusive)
+}
+
+/// What `CURRENT` says; nothing where there is no store yet.
+fn current(fs: &dyn Fs, dir: &Path, listed: &[Entry]) -> Result<Option<Current>> {
+    let path = dir.join("CURRENT");
+    if listed.iter().any(|entry| entry.name == "CURRENT") {
+        let current = Current::parse(&contents(fs, &path)?);
+        let broken = || Error::corruption(&path, 0, "it is not what was written");
+        return current.map(Some).ok_or_else(broken);
+    }
+    // A crash during the very first opening leaves the first log without a frame of data, and nothing else.
+    for number in listed.iter().filter_map(|entry| log::number_of(&entry.name)) {
+        let log = log::path(dir, number);
+        if number > 1 || fs.open(&log)?.len()? > HEADER as u64 {
+            return Err(Error::corruption(&path, 0, "it is missing, and there are logs"));
+        }
+    }
+    Ok(None)
+}
+
+fn contents(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>> {
+    let file = fs.open(path)?;
+    let mut bytes = vec![0; file.len()? as usize];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn read(path: &Path, current: &Current, bytes: &[u8], bug: Option<Bug>) -> Result<Read> {
+    let damaged = |at: usize, what: &str| Err(Error::corruption(path, at as u64, what));
+    let checks = bug != Some(Bug::ChecksumsIgnored);
+    if let Some((len, sum)) = current.closed.filter(|_| checks) {
+        if len != bytes.len() as u64 || sum != durable::crc32(bytes) {
+            return damaged(0, "it is not as long, or not the same, as when the store was closed");
+        }
+    }
+    let mut read = Read::default();
+    while let Some(frame) = format::parse(current.id, bytes, read.end, checks) {
+        apply(&read.memory, &frame.batch, bug)?;
+        (read.newest, read.end) = (frame.sequence, frame.end);
+    }
+    if read.end == bytes.len() && read.end > 0 {
+        return Ok(read);
+    }
+    if read.end == 0 {
+        return damaged(0, "its first frame fails its check");
+    }
+    let later = (read.end + 1..bytes.len())
+        .filter_map(|offset| format::parse(current.id, bytes, offset, true))
+        .any(|frame| frame.durable > read.end as u64);
+    if later && bug != Some(Bug::DamageTakenForTornTail) {
+        return damaged(
+            read.end,
+            "a frame fails its check, and later ones were written after a sync",
+        );
+    }
+    Ok(read)
+}
+
+fn apply(memory: &MemoryEngine, batch: &WriteBatch, bug: Option<Bug>) -> Result<()> {
+    if bug != Some(Bug::DeletesForgotten) {
+        return memory.write(batch, Durability::None).map(drop);
+    }
+    let mut puts = WriteBatch::new();
+    for op in batch.ops().filter(|op| !matches!(op, kv::Op::Delete { .. })) {
+        puts.put(op.key(), op.value());
+    }
+    memory.write(&puts, Durability::None).map(drop)
+}
+
+/// A log with all entries of `memory` in its first frame, durable under its name.
+fn begin_log(
+    fs: &dyn Fs,
+    dir: &Path,
+    id: LogId,
+    memory: &MemoryEngine,
+    newest: SequenceNumber,
+) -> Result<Log> {
+    let mut log = Log::create(fs, dir, id)?;
+    let mut all = WriteBatch::new();
+    for entry in Entries::new(memory.scan(KeyRange::all())?, Direction::Forward) {
+        let (key, value) = entry?;
+        all.put(&key, &value);
+    }
+    let frame = format::frame(&log, newest, all.ops());
+    log.append(&frame)?;
+    log.sync()?;
+    fs.sync_dir(dir)?;
+    Ok(log)
+}
+
+/// A compaction: the next log, named by `CURRENT`, and the old one gone.
+pub(super) fn next_log(
+    env: &Env,
+    dir: &Path,
+    memory: &MemoryEngine,
+    state: &State,
+    bug: Option<Bug>,
+) -> Result<Log> {
+    let fs = &*env.fs;
+    let old = log::path(dir, state.log.id().number);
+    let id = LogId { number: state.log.id().number + 1, ..state.log.id() };
+    let log = begin_log(fs, dir, id, memory, state.newest)?;
+    if bug == Some(Bug::OldLogRemovedFirst) {
+        fs.remove(&old)?;
+        log.write_current(fs, false)?;
+        return Ok(log);
+    }
+    log.write_current(fs, false)?;
+    fs.remove(&old)?;
+    Ok(log)
+}

@@ -1,0 +1,110 @@
+//! What a suite opens an engine in: a disk, a stepped executor, clocks and randomness that follow from a seed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use durable::{Env, Fs, ManualClock, OsFs, SeededEntropy};
+use kv::UnixMillis;
+
+use crate::random::sub_seed;
+use crate::stepper::Stepper;
+
+/// The time of day at which every run begins; far enough from zero for a clock to jump back.
+const BEGINNING: UnixMillis = UnixMillis(1_700_000_000_000);
+
+/// More jobs than any script of ours can leave behind: an engine that needs them all works for ever.
+const MOST_JOBS: usize = 10_000;
+
+/// Where the store lies on the simulated disk.
+pub(crate) const SIM_DIR: &str = "/store";
+
+/// An environment that a suite controls.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) env: Env,
+    pub(crate) dir: PathBuf,
+    pub(crate) clock: Arc<ManualClock>,
+    stepper: Arc<Stepper>,
+    seed: u64,
+    /// How many processes have lived here. Each draws other random numbers, as real ones do.
+    lives: u64,
+    /// Removes the directory on the real disk in the end.
+    directory: Option<tempfile::TempDir>,
+}
+
+impl World {
+    /// A world with its store on `fs`, at the time `now`.
+    pub(crate) fn at(fs: Arc<dyn Fs>, seed: u64, now: UnixMillis) -> Self {
+        Self::build(fs, SIM_DIR.into(), seed, now, None)
+    }
+
+    /// A world with its store on `fs`, at the usual time.
+    pub(crate) fn on(fs: Arc<dyn Fs>, seed: u64) -> Self {
+        Self::at(fs, seed, BEGINNING)
+    }
+
+    /// A world with its store in a new directory on the real disk.
+    pub(crate) fn real(seed: u64) -> Result<Self, String> {
+        let directory = tempfile::tempdir().map_err(|e| format!("no temporary directory: {e}"))?;
+        let dir = directory.path().join("store");
+        Ok(Self::build(Arc::new(OsFs::default()), dir, seed, BEGINNING, Some(directory)))
+    }
+
+    fn build(
+        fs: Arc<dyn Fs>,
+        dir: PathBuf,
+        seed: u64,
+        now: UnixMillis,
+        directory: Option<tempfile::TempDir>,
+    ) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        clock.set_now(now);
+        let stepper = Arc::new(Stepper::default());
+        let env = Env {
+            fs,
+            clock: Arc::clone(&clock) as Arc<_>,
+            executor: Arc::clone(&stepper) as Arc<_>,
+            entropy: Arc::new(SeededEntropy::new(seed)),
+        };
+        Self { env, dir, clock, stepper, seed, lives: 0, directory }
+    }
+
+    /// Lets the process die, in so far as it lives in here: what it had queued is forgotten, and the next process
+    /// starts with other random numbers.
+    pub(crate) fn next_life(&mut self) {
+        self.stepper.forget();
+        self.lives += 1;
+        let seed = sub_seed(self.seed, self.lives);
+        self.env.entropy = Arc::new(SeededEntropy::new(seed));
+        self.stepper = Arc::new(Stepper::default());
+        self.env.executor = Arc::clone(&self.stepper) as Arc<_>;
+    }
+
+    /// Runs one background job, one of those that are queued.
+    pub(crate) fn step_at(&self, place: usize) {
+        self.stepper.step_at(place);
+    }
+
+    /// Runs background jobs until there are none left.
+    pub(crate) fn drain(&self) -> Result<(), String> {
+        let drained = self.stepper.drain(MOST_JOBS);
+        drained
+            .then_some(())
+            .ok_or_else(|| format!("background work goes on after {MOST_JOBS} jobs"))
+    }
+
+    /// Whether the store lies on the real disk.
+    pub(crate) fn is_real(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.env.clock.now()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stepper.forget();
+    }
+}

@@ -1,0 +1,49 @@
+//! Sound engines pass.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use durable::Env;
+use kv::memory::MemoryEngine;
+use torture::toy::ToySubject;
+use torture::{Opened, Subject, conformance, histories};
+
+/// An engine of which nothing outlives the process.
+struct Memory;
+
+impl Subject for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn open(&self, _: &Env, _: &Path, _: usize) -> kv::Result<Opened> {
+        let engine = Arc::new(MemoryEngine::new());
+        Ok(Opened::new(Arc::clone(&engine) as Arc<_>).with_snapshots(engine))
+    }
+}
+
+#[test]
+fn the_engine_in_memory_tells_all_stories_as_the_contract_does() {
+    conformance::run(&Memory).unwrap();
+}
+
+#[test]
+fn the_engine_in_memory_agrees_with_the_oracle() {
+    histories::run(&Memory, &histories::Options::default()).unwrap();
+}
+
+#[test]
+fn the_toy_tells_all_stories_as_the_contract_does() {
+    conformance::run(&ToySubject::default()).unwrap();
+}
+
+#[test]
+fn the_toy_agrees_with_the_oracle() {
+    histories::run(&ToySubject::default(), &histories::Options::default()).unwrap();
+}
+
+#[test]
+fn the_toy_and_the_engine_in_memory_agree() {
+    let toy = ToySubject::default();
+    histories::differential(&[&Memory, &toy], &histories::Options::default()).unwrap();
+}

@@ -1,0 +1,132 @@
+//! Schedules of the engine's protocols, under `--cfg shuttle`: group commit, ordered publication, sealing against
+//! writers, scans and close.
+#![cfg(shuttle)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::sync::Arc;
+
+use bitcask::{Bitcask, Options};
+use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
+use kv::{Durability, KeyRange, Kv, WriteBatch};
+
+fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
+    let env = Env {
+        fs: Arc::new(disk.clone()),
+        clock: Arc::new(ManualClock::new()),
+        executor,
+        entropy: Arc::new(SeededEntropy::new(1)),
+    };
+    Options::in_env(env).data_file_bytes(1024)
+}
+
+fn open(disk: &SimFs) -> Arc<Bitcask> {
+    Arc::new(Bitcask::open("store", options(disk, Arc::new(ThreadPool::new(1)))).unwrap())
+}
+
+/// The store as it is after a power cut now, when all that was not synced is lost.
+fn after_power_cut(disk: &SimFs) -> Bitcask {
+    let left = disk.crash(disk.ops(), &"strict/none".parse().unwrap());
+    Bitcask::open("store", options(&left, Arc::new(ManualExecutor::new()))).unwrap()
+}
+
+fn check(scenario: impl Fn() + Send + Sync + Clone + 'static, schedules: usize) {
+    shuttle::check_random(scenario.clone(), schedules);
+    shuttle::check_pct(scenario, schedules, 3);
+}
+
+#[test]
+fn a_synced_put_that_returned_is_visible_and_durable() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open(&disk);
+        let writers: Vec<_> = (0..3_u8)
+            .map(|writer| {
+                let (engine, disk) = (Arc::clone(&engine), disk.clone());
+                shuttle::thread::spawn(move || {
+                    engine.put(&[writer], b"value", Durability::Sync).unwrap();
+                    assert!(engine.get(&[writer]).unwrap().is_some());
+                    assert!(after_power_cut(&disk).get(&[writer]).unwrap().is_some());
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+    };
+    check(scenario, 300);
+}
+
+#[test]
+fn batches_become_visible_in_the_order_of_their_numbers() {
+    let scenario = || {
+        let engine = open(&SimFs::new());
+        let put = |key: &'static [u8], durability| {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.put(key, b"x", durability).unwrap())
+        };
+        // Whoever sees the second key and then not the first has seen them come in that order.
+        let look = |first: &'static [u8], second: &'static [u8]| {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let sees = |key| engine.get(key).unwrap().is_some();
+                sees(second) && !sees(first)
+            })
+        };
+        let (slow, fast) = (put(b"slow", Durability::Sync), put(b"fast", Durability::Buffered));
+        let (fast_came_first, slow_came_first) = (look(b"slow", b"fast"), look(b"fast", b"slow"));
+        let (slow, fast) = (slow.join().unwrap(), fast.join().unwrap());
+        let fast_came_first = fast_came_first.join().unwrap();
+        let slow_came_first = slow_came_first.join().unwrap();
+        assert!(!fast_came_first || fast < slow, "a later batch was seen without an earlier one");
+        assert!(!slow_came_first || slow < fast, "a later batch was seen without an earlier one");
+    };
+    check(scenario, 2_000);
+}
+
+#[test]
+fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open(&disk);
+        let writer = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let mut written = 0;
+                for round in 1..=4_u8 {
+                    let mut batch = WriteBatch::new();
+                    batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]);
+                    match engine.write(&batch, Durability::Buffered) {
+                        Ok(_) => written = round,
+                        Err(error) => assert!(matches!(error, kv::Error::Closed), "{error}"),
+                    }
+                }
+                written
+            })
+        };
+        let scanner = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                for _ in 0..2 {
+                    let Ok(mut cursor) = engine.scan(KeyRange::all()) else { return };
+                    let mut values = Vec::new();
+                    while cursor.next().unwrap() {
+                        values.push(cursor.value()[0]);
+                    }
+                    assert!(values.is_empty() || values.len() == 2 && values[0] == values[1]);
+                }
+            })
+        };
+        let closer = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.close().unwrap())
+        };
+        let written = writer.join().unwrap();
+        scanner.join().unwrap();
+        closer.join().unwrap();
+        let reopened = after_power_cut(&disk);
+        let found = reopened.get(b"a").unwrap().map_or(0, |value| value[0]);
+        assert_eq!(found, written, "a clean close keeps everything");
+        reopened.verify().unwrap();
+    };
+    check(scenario, 300);
+}

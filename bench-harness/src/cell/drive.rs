@@ -1,0 +1,167 @@
+//! Running one phase: threads over streams, a sweep, or a reopening.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kv::{Durability, KeyRange, Kv};
+
+use super::measured::Measured;
+use super::prepare::{Lanes, PreparedPhase};
+use crate::failure::{Failure, Outcome};
+use crate::operation::Step;
+use crate::operation_loop::Lane;
+use crate::recorder::{Line, Recorder};
+use crate::workload::SweepDirection;
+use crate::world::{Copied, World};
+
+/// Entries that a sweep reads between two looks at the clock.
+const SWEEP_STRETCH: usize = 1_000;
+/// Longer than any phase: no limit.
+const NO_LIMIT: Duration = Duration::from_hours(24);
+
+/// The part of a phase that all ways of running it share.
+#[derive(Clone, Copy)]
+pub(super) struct Drive<'c> {
+    /// The engine under test.
+    pub(super) engine: &'c dyn Kv,
+    /// Keys, values, expectations.
+    pub(super) world: &'c World,
+    /// The promise that writes ask for.
+    pub(super) durability: Durability,
+    /// What is left of the time of the cell for this phase.
+    pub(super) cap: Option<Duration>,
+}
+
+impl Drive<'_> {
+    /// Runs the streams of a phase, each on its own thread.
+    pub(super) fn lanes(&self, phase: &PreparedPhase, lanes: &Lanes) -> Outcome<Measured> {
+        let stop = AtomicBool::new(false);
+        let wanted = phase.duration.unwrap_or(NO_LIMIT);
+        let allowed = self.cap.map_or(wanted, |cap| cap.min(wanted));
+        let threads = lanes.steps.len() as u32;
+        let begun = Instant::now();
+        let lane = |thread: usize, steps| Lane {
+            engine: self.engine,
+            world: self.world,
+            steps,
+            latest: lanes.latest,
+            prefix_bytes: lanes.prefix_bytes,
+            durability: self.durability,
+            thread: thread as u32,
+            threads: threads + u32::from(lanes.beside.is_some()),
+            first_new: self.world.model.in_use(),
+            max_steps: phase.max_steps,
+            until: begun + allowed,
+            stop: &stop,
+        };
+        let main: Vec<_> =
+            lanes.steps.iter().enumerate().map(|(at, steps)| lane(at, steps)).collect();
+        let beside = lanes.beside.as_ref().map(|steps: &Vec<Step>| Lane {
+            max_steps: u64::MAX,
+            latest: false,
+            ..lane(lanes.steps.len(), steps)
+        });
+        let (recorder, beside) = run_all(&main, beside, &stop)?;
+        let elapsed = begun.elapsed();
+        let mut measured = Measured::from_lanes(&recorder, beside.as_ref(), threads);
+        let reached = measured.total.ops >= phase.max_steps.saturating_mul(u64::from(threads));
+        measured.cut_short = self.cap.is_some_and(|cap| cap < wanted && elapsed >= cap) && !reached;
+        Ok(measured)
+    }
+
+    /// Reads everything with one cursor. The clock stands still while entries are checked.
+    pub(super) fn sweep(&self, direction: SweepDirection) -> Outcome<Measured> {
+        let mut line = Line::new("all");
+        let mut copied = Copied::default();
+        let started = Instant::now();
+        let mut cursor = self.engine.scan(KeyRange::all())?;
+        line.busy += started.elapsed();
+        let mut previous: Option<Vec<u8>> = None;
+        let mut more = true;
+        while more {
+            copied.clear();
+            let started = Instant::now();
+            while more && copied.len() < SWEEP_STRETCH {
+                more = match direction {
+                    SweepDirection::Forward => cursor.next()?,
+                    SweepDirection::Backward => cursor.prev()?,
+                };
+                if more {
+                    copied.push(cursor.key(), cursor.value());
+                }
+            }
+            line.busy += started.elapsed();
+            line.ops += copied.len() as u64;
+            line.bytes_read += copied.byte_count();
+            check_stretch(self.world, &copied, direction, &mut previous)?;
+        }
+        line.entries = line.ops;
+        line.verified = line.ops;
+        let present = self.world.model.present_ids().count() as u64;
+        if line.ops != present {
+            return Err(Failure::wrong_data(format!(
+                "a sweep found {} entries where {present} are present",
+                line.ops
+            )));
+        }
+        Ok(Measured::from_line(line))
+    }
+}
+
+fn check_stretch(
+    world: &World,
+    copied: &Copied,
+    direction: SweepDirection,
+    previous: &mut Option<Vec<u8>>,
+) -> Outcome<()> {
+    for (key, value) in copied.entries() {
+        let (id, version) = world.check_entry(key, value)?;
+        let in_order = previous.as_deref().is_none_or(|previous| match direction {
+            SweepDirection::Forward => previous < key,
+            SweepDirection::Backward => previous > key,
+        });
+        let state = world.model.acked(id);
+        if !in_order || !state.is_present() || state.version() != version {
+            let what = if in_order { "with an old value" } else { "out of order" };
+            return Err(Failure::wrong_data(format!(
+                "a sweep found key \"{}\" {what}",
+                key.escape_ascii()
+            )));
+        }
+        *previous = Some(key.to_vec());
+    }
+    Ok(())
+}
+
+fn run_all(
+    main: &[Lane<'_>],
+    beside: Option<Lane<'_>>,
+    stop: &AtomicBool,
+) -> Outcome<(Recorder, Option<Recorder>)> {
+    let guarded = |lane: &Lane<'_>| {
+        let result = lane.run();
+        if result.is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+        result
+    };
+    if let ([only], None) = (main, beside) {
+        return guarded(only).map(|recorder| (recorder, None));
+    }
+    std::thread::scope(|scope| {
+        let beside = beside.map(|lane| scope.spawn(move || guarded(&lane)));
+        let threads: Vec<_> = main.iter().map(|lane| scope.spawn(move || guarded(lane))).collect();
+        let results: Vec<_> = threads.into_iter().map(join).collect();
+        stop.store(true, Ordering::Relaxed);
+        let beside = beside.map(join).transpose()?;
+        let mut total = Recorder::new();
+        for result in results {
+            total.add(&result?);
+        }
+        Ok((total, beside))
+    })
+}
+
+fn join(thread: std::thread::ScopedJoinHandle<'_, Outcome<Recorder>>) -> Outcome<Recorder> {
+    thread.join().unwrap_or_else(|_| Err(Failure::engine("a thread panicked")))
+}

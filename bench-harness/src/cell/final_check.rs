@@ -1,0 +1,41 @@
+//! The last word on an engine: everything it holds, compared with everything it was given.
+
+use kv::{KeyRange, Kv};
+
+use crate::failure::{Failure, Outcome};
+use crate::world::World;
+
+/// Walks over all entries: keys must ascend, each entry must be the newest of its key, and none may be missing.
+pub(super) fn check_everything(engine: &dyn Kv, world: &World) -> Outcome<u64> {
+    let mut cursor = engine.scan(KeyRange::all())?;
+    let mut previous: Option<Vec<u8>> = None;
+    let mut entries = 0;
+    while cursor.next()? {
+        let key = cursor.key();
+        let (id, version) = world.check_entry(key, cursor.value())?;
+        let state = world.model.acked(id);
+        let what = if previous.as_deref().is_some_and(|previous| previous >= key) {
+            Some("out of order")
+        } else if !state.is_present() {
+            Some("that was deleted")
+        } else if state.version() != version {
+            Some("with an old value")
+        } else {
+            None
+        };
+        if let Some(what) = what {
+            let key = key.escape_ascii();
+            return Err(Failure::wrong_data(format!("at the end there is key \"{key}\" {what}")));
+        }
+        previous.get_or_insert_default().clear();
+        previous.get_or_insert_default().extend_from_slice(key);
+        entries += 1;
+    }
+    let present = world.model.present_ids().count() as u64;
+    if entries != present {
+        return Err(Failure::wrong_data(format!(
+            "at the end there are {entries} entries where {present} were put and not deleted"
+        )));
+    }
+    Ok(entries)
+}

@@ -1,0 +1,46 @@
+//! What a worker process is told to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kv::Durability;
+use serde::{Deserialize, Serialize};
+
+use crate::workload::Workload;
+
+/// The whole order for one cell. It goes to the worker as one line of JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Job {
+    /// The run that the rows belong to.
+    pub(crate) run_id: String,
+    /// Repetition, from 1.
+    pub(crate) block: u32,
+    /// Place within the block, from 1.
+    pub(crate) order: u32,
+    /// The engine's name.
+    pub(crate) engine: String,
+    /// The workload's name.
+    pub(crate) workload_name: String,
+    /// The workload with the sizes of this run.
+    pub(crate) workload: Workload,
+    /// The seed of the run.
+    pub(crate) seed: u64,
+    /// The promise to ask for, unless the workload has its own: by its name.
+    pub(crate) durability: String,
+    /// What the engine may use.
+    pub(crate) memory_budget_bytes: u64,
+    /// The fresh directory.
+    pub(crate) directory: PathBuf,
+    /// The time in which the cell should end; phases are cut short to keep it.
+    pub(crate) limit: Option<Duration>,
+    /// The length of a stream of random operations, which then starts over.
+    pub(crate) stream_steps: usize,
+}
+
+impl Job {
+    /// The promise that writes ask for.
+    pub(crate) fn durability(&self) -> Durability {
+        let asked = crate::durability::parse(&self.durability).unwrap_or_default();
+        self.workload.durability.unwrap_or(asked)
+    }
+}

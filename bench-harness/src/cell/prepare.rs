@@ -1,0 +1,218 @@
+//! Making all data of a cell before anything is measured: the input, the model, and the operations of every phase.
+
+use std::time::Duration;
+
+use super::Job;
+use crate::distribution::KeyChoice;
+use crate::failure::{Failure, Outcome};
+use crate::input::{self, Input, TraceStep};
+use crate::keys::{KeyOrder, KeySpace};
+use crate::model::Model;
+use crate::operation::{Operation, Step, StreamPlan};
+use crate::random::{Random, hash_name};
+use crate::values::{HEADER_BYTES, Values};
+use crate::workload::{LengthRange, LoadOrder, Mix, Phase, PhaseKind, SweepDirection};
+use crate::world::World;
+
+/// The size of values where a workload says nothing.
+const DEFAULT_VALUE_BYTES: u32 = 100;
+/// The length of scans where a phase says nothing.
+const DEFAULT_SCAN_LENGTH: LengthRange = LengthRange { least: 100, most: 100 };
+/// The room for inserts where a phase does not say how many there will be: as many as there are records, at least this.
+const LEAST_ROOM_FOR_INSERTS: u64 = 10_000;
+
+/// A cell, ready to run.
+pub(super) struct Prepared {
+    /// Keys, values, expectations.
+    pub(super) world: World,
+    /// The phases with their operations.
+    pub(super) phases: Vec<PreparedPhase>,
+}
+
+/// A phase, ready to run.
+pub(super) struct PreparedPhase {
+    /// The name in the results.
+    pub(super) name: String,
+    /// What it does.
+    pub(super) work: Work,
+    /// The most steps of a thread.
+    pub(super) max_steps: u64,
+    /// The most time.
+    pub(super) duration: Option<Duration>,
+}
+
+/// What a phase does, with everything it needs.
+pub(super) enum Work {
+    /// Steps on threads.
+    Lanes(Lanes),
+    /// One cursor over everything.
+    Sweep(SweepDirection),
+    /// Close and open.
+    Reopen,
+}
+
+/// The operations of each thread of a phase.
+pub(super) struct Lanes {
+    /// One stream a thread.
+    pub(super) steps: Vec<Vec<Step>>,
+    /// The stream of the thread beside them.
+    pub(super) beside: Option<Vec<Step>>,
+    /// Whether picks count back from the newest key.
+    pub(super) latest: bool,
+    /// Scans stay within the keys that share this many bytes.
+    pub(super) prefix_bytes: Option<usize>,
+}
+
+/// What the whole workload is about.
+struct Material {
+    keys: KeySpace,
+    values: Values,
+    records: u32,
+    trace: Vec<TraceStep>,
+}
+
+/// Makes everything that `job` needs.
+pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
+    let material = material(job)?;
+    let room: u64 = job.workload.phase.iter().map(|phase| room_for_inserts(phase, &material)).sum();
+    let capacity = (u64::from(material.records) + room).min(u64::from(u32::MAX >> 1)) as u32;
+    let phases = job.workload.phase.iter().enumerate();
+    let phases = phases
+        .map(|(at, phase)| prepare_phase(job, at, phase, &material))
+        .collect::<Outcome<Vec<_>>>()?;
+    let scans = |steps: &Vec<Step>| steps.iter().any(|step| step.operation == Operation::Scan);
+    let has_scans = phases.iter().any(|phase| match &phase.work {
+        Work::Lanes(lanes) => lanes.steps.iter().chain(&lanes.beside).any(scans),
+        Work::Sweep(_) | Work::Reopen => false,
+    });
+    let order = has_scans.then(|| KeyOrder::new(&material.keys, capacity));
+    let model = Model::new(capacity);
+    let world = World { keys: material.keys, values: material.values, model, order };
+    Ok(Prepared { world, phases })
+}
+
+fn material(job: &Job) -> Outcome<Material> {
+    let workload = &job.workload;
+    let Some(name) = &workload.input else {
+        let records = workload.records.map_or(0, |records| records.0) as u32;
+        let keys = KeySpace::Shaped(workload.key.unwrap_or_default());
+        return Ok(Material { keys, values: Values::pooled(), records, trace: Vec::new() });
+    };
+    let replayed = workload.phase.iter().find(|phase| phase.replay).and_then(|phase| phase.ops);
+    let limit = workload.records.or(replayed).map_or(u64::MAX, |limit| limit.0);
+    Ok(match input::read(name, limit)? {
+        Input::Records { keys, texts } => {
+            let records = keys.len() as u32;
+            let values = Values::records(texts);
+            Material { keys: KeySpace::Listed(keys), values, records, trace: Vec::new() }
+        }
+        Input::Trace { keys, steps } => {
+            let records = keys.len() as u32;
+            let values = Values::pooled();
+            Material { keys: KeySpace::Listed(keys), values, records, trace: steps }
+        }
+    })
+}
+
+/// How many new keys a phase may insert.
+fn room_for_inserts(phase: &Phase, material: &Material) -> u64 {
+    let Some(mix) = phase.mix.filter(|mix| mix.insert > 0) else { return 0 };
+    let by_records = u64::from(material.records).max(LEAST_ROOM_FOR_INSERTS);
+    let threads = u64::from(phase.threads.unwrap_or(1));
+    let all = phase.ops.map_or(by_records, |ops| ops.0 * threads);
+    // With a margin for the chance in the mix.
+    all * u64::from(mix.insert) / mix.total() + all / 10 + 100
+}
+
+fn prepare_phase(
+    job: &Job,
+    at: usize,
+    phase: &Phase,
+    material: &Material,
+) -> Outcome<PreparedPhase> {
+    let kind = phase.kind().map_err(Failure::usage)?;
+    let prepared = |work, max_steps, duration| PreparedPhase {
+        name: phase.name.clone(),
+        work,
+        max_steps,
+        duration,
+    };
+    let ops = phase.ops.map_or(u64::MAX, |ops| ops.0);
+    let duration = phase.duration.map(|span| span.0);
+    Ok(match kind {
+        PhaseKind::Load(order) => {
+            let steps = load_steps(job, at, order, material);
+            let count = steps.len() as u64;
+            prepared(one_lane(steps), count, None)
+        }
+        PhaseKind::Replay => {
+            let steps = replay_steps(job, &material.trace);
+            let count = ops.min(steps.len() as u64);
+            prepared(one_lane(steps), count, None)
+        }
+        PhaseKind::Mix(mix) => prepared(mix_lanes(job, at, phase, mix, material), ops, duration),
+        PhaseKind::Sweep(direction) => prepared(Work::Sweep(direction), 1, None),
+        PhaseKind::Reopen => prepared(Work::Reopen, 1, None),
+    })
+}
+
+fn one_lane(steps: Vec<Step>) -> Work {
+    Work::Lanes(Lanes { steps: vec![steps], beside: None, latest: false, prefix_bytes: None })
+}
+
+fn value_bytes(job: &Job) -> u32 {
+    job.workload.value_bytes.map_or(DEFAULT_VALUE_BYTES, |size| size.0 as u32)
+}
+
+fn load_steps(job: &Job, at: usize, order: LoadOrder, material: &Material) -> Vec<Step> {
+    let extra = value_bytes(job);
+    let put = |pick| Step { operation: Operation::Put, pick, extra };
+    let mut steps: Vec<_> = (0..material.records).map(put).collect();
+    if order == LoadOrder::Random {
+        random(job, at, 0).shuffle(&mut steps);
+    }
+    steps
+}
+
+fn replay_steps(job: &Job, trace: &[TraceStep]) -> Vec<Step> {
+    let divisor = job.workload.value_divisor.map_or(1, |divisor| divisor.0 as u32);
+    let replayed = |step: &TraceStep| match step.value_bytes {
+        Some(size) => Step {
+            operation: Operation::Put,
+            pick: step.id,
+            extra: (size / divisor).max(HEADER_BYTES as u32),
+        },
+        None => Step { operation: Operation::Delete, pick: step.id, extra: 0 },
+    };
+    trace.iter().map(replayed).collect()
+}
+
+fn mix_lanes(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Material) -> Work {
+    let keys = phase.keys.unwrap_or(KeyChoice::Uniform);
+    let steps = phase.ops.map_or(job.stream_steps, |ops| job.stream_steps.min(ops.0 as usize));
+    let plan = StreamPlan {
+        mix,
+        keys,
+        key_count: material.records.max(1),
+        scan_length: phase.scan_length.unwrap_or(DEFAULT_SCAN_LENGTH),
+        value_bytes: value_bytes(job),
+        steps,
+    };
+    let threads = phase.threads.or(job.workload.threads).unwrap_or(1);
+    let draw = |plan: &StreamPlan, thread| plan.draw(&mut random(job, at, thread));
+    let beside = phase
+        .beside
+        .map(|mix| draw(&StreamPlan { mix, keys: KeyChoice::Uniform, ..plan }, u64::from(threads)));
+    Work::Lanes(Lanes {
+        steps: (0..threads).map(|thread| draw(&plan, u64::from(thread))).collect(),
+        beside,
+        latest: matches!(keys, KeyChoice::Latest(_)),
+        prefix_bytes: phase.prefix_bytes.map(|bytes| bytes as usize),
+    })
+}
+
+/// The random stream of a thread of a phase; the engine has no part in it.
+fn random(job: &Job, phase: usize, thread: u64) -> Random {
+    let purpose = [u64::from(job.block), hash_name(&job.workload_name), phase as u64, thread];
+    Random::new(job.seed, &purpose)
+}

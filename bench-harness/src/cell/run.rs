@@ -1,0 +1,113 @@
+//! Running a cell from its first to its last phase.
+
+use std::time::{Duration, Instant};
+
+use kv::{Durability, Kv};
+
+use super::Job;
+use super::drive::Drive;
+use super::final_check::check_everything;
+use super::measured::{CellKey, Measured, Outside};
+use super::prepare::{Prepared, PreparedPhase, Work, prepare};
+use crate::engines::{EngineConfig, Registration};
+use crate::failure::{Failure, Outcome};
+use crate::recorder::Line;
+use crate::row::Row;
+use crate::system::{self, Counters, DiskUse};
+use crate::world::World;
+
+/// Of the time that is left, the most that a phase may take when others follow.
+const LARGEST_SHARE: f64 = 0.6;
+
+/// Runs `job` on the engine of `registration` and hands over the rows of each phase.
+pub(crate) fn run(
+    registration: &Registration,
+    job: &Job,
+    emit: &mut dyn FnMut(Row) -> Outcome<()>,
+) -> Outcome<()> {
+    let begun = Instant::now();
+    let Prepared { world, phases } = prepare(job)?;
+    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes };
+    let rss_base_bytes = system::memory_bytes();
+    let mut engine = (registration.open)(&job.directory, config)?;
+    let durability = job.durability().min(engine.capabilities().durability);
+    let cell = CellKey { job, engine_version: registration.version, durability };
+    for (at, phase) in phases.iter().enumerate() {
+        let cap = job.limit.map(|limit| {
+            let left = limit.saturating_sub(begun.elapsed());
+            if at + 1 < phases.len() { left.mul_f64(LARGEST_SHARE) } else { left }
+        });
+        let before = Counters::now();
+        let fsyncs_before = fsyncs(engine.as_ref());
+        system::forget_memory_peak();
+        let measured = match &phase.work {
+            Work::Reopen if durability == Durability::None => continue,
+            Work::Reopen => {
+                let (opened, measured) =
+                    reopen(engine, || (registration.open)(&job.directory, config), &world)?;
+                engine = opened;
+                measured
+            }
+            _ => {
+                run_phase(Drive { engine: engine.as_ref(), world: &world, durability, cap }, phase)?
+            }
+        };
+        let settling = Instant::now();
+        engine.sync()?;
+        let outside = Outside {
+            settle: settling.elapsed(),
+            counters: Counters::now().since(&before),
+            rss_peak_bytes: system::memory_peak_bytes(),
+            rss_base_bytes,
+            fsyncs: fsyncs(engine.as_ref())
+                .zip(fsyncs_before)
+                .map(|(now, then)| now.saturating_sub(then)),
+            disk: DiskUse::of(cell.directory()),
+            live: world.live(),
+        };
+        measured.rows(&cell, &phase.name, &outside).into_iter().try_for_each(&mut *emit)?;
+    }
+    check_everything(engine.as_ref(), &world)?;
+    engine.close()?;
+    Ok(())
+}
+
+fn run_phase(drive: Drive<'_>, phase: &PreparedPhase) -> Outcome<Measured> {
+    match &phase.work {
+        Work::Lanes(lanes) => drive.lanes(phase, lanes),
+        Work::Sweep(direction) => drive.sweep(*direction),
+        Work::Reopen => Err(Failure::engine("a reopening is not run by a thread")),
+    }
+}
+
+/// Closes the engine cleanly, opens it again and reads one key.
+fn reopen(
+    engine: Box<dyn Kv>,
+    open: impl FnOnce() -> kv::Result<Box<dyn Kv>>,
+    world: &World,
+) -> Outcome<(Box<dyn Kv>, Measured)> {
+    engine.close()?;
+    drop(engine);
+    let probe = world.model.present_ids().next();
+    let mut key = Vec::new();
+    if let Some(id) = probe {
+        world.keys.write_key(id, &mut key);
+    }
+    let started = Instant::now();
+    let opened = open()?;
+    let found = opened.get(&key)?;
+    let time: Duration = started.elapsed();
+    if let Some(id) = probe {
+        let state = world.model.acked(id);
+        world.check_get(id, (state, state), found.as_deref())?;
+    }
+    let mut measured = Measured::from_line(Line { ops: 1, busy: time, ..Line::new("all") });
+    measured.open = Some(time);
+    Ok((opened, measured))
+}
+
+/// The number of syncs that the engine counts, if it does.
+fn fsyncs(engine: &dyn Kv) -> Option<u64> {
+    let stats = engine.stats();
+    stats.get("syncs").or(stats.get("sync_rounds"))
+}

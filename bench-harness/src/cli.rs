@@ -1,0 +1,212 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kv::Durability;
+
+use crate::failure::EXIT_CODES;
+use crate::keys::KeyShape;
+use crate::quantity::{parse_bytes, parse_count, parse_duration};
+use crate::{durability, failure::Failure};
+
+/// Runs storage engines on the same workloads, checks every answer, and says which is faster and at what cost.
+///
+/// Without a command it runs `quick`: every engine on a small part of every kind of workload, in less than a minute.
+#[derive(Debug, Parser)]
+#[command(name = "kvbench", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) quick: QuickArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Every engine on small sizes, in less than a minute; what is done when no command is given.
+    #[command(after_help = EXIT_CODES)]
+    Quick(QuickArgs),
+    /// Chosen engines on chosen workloads at full size.
+    #[command(after_help = EXIT_CODES)]
+    Run(Box<RunArgs>),
+    /// What can be run.
+    List(ListArgs),
+    /// Runs one cell for the process that started it.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// Flags of every command that measures.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CommonArgs {
+    /// Engines by name or glob, with commas between; yardsticks are always there [default: all].
+    #[arg(short, long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) engines: Vec<String>,
+    /// Blocks: each runs every engine once, in a fresh order.
+    #[arg(short, long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reps: u32,
+    /// The seed of all randomness [default: from the time, printed].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// The engine that ratios refer to [default: the first ranked one].
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) baseline: Option<String>,
+    /// The memory that each engine may divide among buffers and caches.
+    #[arg(long, default_value = "64MiB", value_parser = parse_bytes, value_name = "SIZE")]
+    pub(crate) mem: u64,
+    /// The folder that the folder of the run goes into.
+    #[arg(short, long, default_value = "results", value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// The end of the run folder's name [default: the command].
+    #[arg(long, value_parser = parse_label)]
+    pub(crate) label: Option<String>,
+    /// Where the engines keep their files while they run [default: the folder of the run].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// No progress.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Prints what would be run, and for how long.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct QuickArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// The time for everything; what does not fit is cut short and marked.
+    #[arg(long, default_value = "55s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) budget: Duration,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// Workloads by name, glob or @group, with commas between [default: ycsb-a,ycsb-b,ycsb-c,ycsb-e].
+    #[arg(short, long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) workloads: Vec<String>,
+    /// A file with own workloads; they are run unless --workloads chooses.
+    #[arg(short = 'c', long, value_name = "FILE.toml")]
+    pub(crate) file: Vec<PathBuf>,
+    /// Records to load: 1000, 100k, 1M [default: the workload's].
+    #[arg(short = 'n', long, value_parser = parse_count)]
+    pub(crate) records: Option<u64>,
+    /// The size of values: 100, 4KiB [default: the workload's].
+    #[arg(long, value_parser = parse_bytes, value_name = "SIZE")]
+    pub(crate) value: Option<u64>,
+    /// The shape of keys: hashed, user, padded [default: the workload's].
+    #[arg(long, value_name = "SHAPE")]
+    pub(crate) key: Option<KeyShape>,
+    /// Threads of phases that mix operations [default: the workload's].
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: Option<u32>,
+    /// The time of phases that mix operations and do not say how many.
+    #[arg(short, long, default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) duration: Duration,
+    /// The operations of phases that mix them, on each thread; the time still holds.
+    #[arg(long, value_parser = parse_count)]
+    pub(crate) ops: Option<u64>,
+    /// What writes promise: none, buffered, sync.
+    #[arg(long, default_value = "buffered", value_parser = durability::parse, value_name = "CLASS")]
+    pub(crate) durability: Durability,
+    /// The time for everything; what does not fit is cut short and marked.
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) budget: Option<Duration>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ListArgs {
+    /// What to list [default: everything].
+    #[arg(value_enum)]
+    pub(crate) what: Option<Listed>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listed {
+    Engines,
+    Workloads,
+    Distributions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables for people.
+    Table,
+    /// The tables in Markdown.
+    Md,
+    /// The rows of summary.csv.
+    Csv,
+    /// The rows as JSON lines.
+    Json,
+}
+
+/// A label becomes part of a folder's name.
+fn parse_label(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.starts_with('.') || !text.chars().all(is_plain) {
+        return Err("a label has letters, digits, '-', '_' and '.' only".into());
+    }
+    Ok(text.into())
+}
+
+/// Reads the command line; `Err(None)` when help or the version was asked for and printed.
+pub(crate) fn parse(
+    arguments: impl Iterator<Item = std::ffi::OsString>,
+) -> Result<Cli, Option<Failure>> {
+    Cli::try_parse_from(arguments).map_err(|error| {
+        if error.use_stderr() {
+            return Some(Failure::usage(one_line(&error.to_string())));
+        }
+        crate::output::result(&error.to_string());
+        None
+    })
+}
+
+/// The first line of a complaint, and the tip if there is one.
+fn one_line(complaint: &str) -> String {
+    let mut lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first).to_string();
+    match lines.find_map(|line| line.strip_prefix("tip: ")) {
+        Some(tip) => format!("{first}; {tip}"),
+        None => format!("{first} (see kvbench --help)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_without_a_command_belong_to_quick() {
+        let arguments = ["kvbench", "--seed", "7"].map(Into::into);
+        let cli = parse(arguments.into_iter()).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.quick.common.seed, Some(7));
+    }
+
+    #[test]
+    fn a_misspelt_flag_is_one_line_with_the_right_one() {
+        let arguments = ["kvbench", "run", "--recrods", "7"].map(Into::into);
+        let failure = parse(arguments.into_iter()).unwrap_err().unwrap();
+        assert!(!failure.text.contains('\n'));
+        assert!(failure.text.contains("'--records'"), "{}", failure.text);
+    }
+}

@@ -1,0 +1,14 @@
+//! `bitcask`: with its defaults. It has no cache to spend a memory budget on; its key directory takes what it takes.
+
+use bitcask::{Bitcask, Options};
+use kv::Durability;
+
+use super::Registration;
+
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "bitcask",
+    about: "append-only data files, a key directory in memory, hint files",
+    version: env!("CARGO_PKG_VERSION"),
+    durability: Durability::Sync,
+    open: |directory, _| Ok(Box::new(Bitcask::open(directory, Options::new())?)),
+};

@@ -1,0 +1,15 @@
+//! `memory`: the oracle of the workspace. Nothing survives the process, so it stands unranked beside engines that
+//! keep what they are given.
+
+use kv::Durability;
+use kv::memory::MemoryEngine;
+
+use super::Registration;
+
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "memory",
+    about: "the oracle: a B-tree in memory whose scans freeze a copy on write",
+    version: env!("CARGO_PKG_VERSION"),
+    durability: Durability::None,
+    open: |_, _| Ok(Box::new(MemoryEngine::new())),
+};

@@ -1,0 +1,81 @@
+//! `kvbench`: every engine of the workspace on the same workloads, with verified results.
+//!
+//! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
+//! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
+//! engine (`operation`); one loop drives them all and judges every answer (`operation_loop`, `model`, `world`). Rows go
+//! to `summary.csv` as they come (`run_folder`), and the tables are made from them (`statistics`, `report`).
+//!
+//! As a library it offers [`main`], which is the whole command line with further engines: see
+//! `examples/own_engine.rs`.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod cell;
+mod cli;
+mod distribution;
+mod durability;
+mod engines;
+mod environment;
+mod failure;
+mod input;
+mod keys;
+mod list;
+mod model;
+mod operation;
+mod operation_loop;
+mod output;
+mod pattern;
+mod plan;
+mod quantity;
+mod random;
+mod recorder;
+mod report;
+mod row;
+mod run_folder;
+mod runner;
+mod scan_check;
+mod statistics;
+mod suggest;
+mod supervisor;
+mod system;
+mod utc;
+mod values;
+mod worker;
+mod workload;
+mod world;
+
+use std::process::ExitCode;
+
+pub use engines::{EngineConfig, Registration, own as own_engines};
+pub use keys::KeyShape;
+
+use cli::Command;
+use failure::Outcome;
+use plan::Plan;
+
+/// Runs the command line of this process with the engines of the workspace and `further` ones, and returns its exit
+/// code. The process starts itself again for every cell, so this must be all that `main` does.
+pub fn main(further: &[Registration]) -> ExitCode {
+    let engines = [&further.to_vec()[..], &own_engines()[..]].concat();
+    let outcome = match cli::parse(std::env::args_os()) {
+        Ok(cli) => run(&engines, cli),
+        Err(None) => Ok(()),
+        Err(Some(failure)) => Err(failure),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::note(&failure.text);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
+    match cli.command.unwrap_or(Command::Quick(cli.quick)) {
+        Command::Quick(args) => runner::run(&Plan::quick(engines, &args)?),
+        Command::Run(args) => runner::run(&Plan::run(engines, &args)?),
+        Command::List(args) => list::list(engines, &args),
+        Command::Worker => worker::work(engines),
+    }
+}

@@ -1,0 +1,139 @@
+//! The operations that a workload is made of, and the stream of them that is drawn before anything is timed.
+//!
+//! A stream depends on the seed, the block, the workload, the phase and the thread, and on nothing else: every engine
+//! gets the same operations.
+
+use crate::distribution::{KeyChoice, Picker};
+use crate::random::Random;
+use crate::workload::{LengthRange, Mix};
+
+/// What is done to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Reads a key.
+    Get,
+    /// Reads a key that was never put.
+    GetMiss,
+    /// Writes a key.
+    Put,
+    /// Writes the next new key.
+    Insert,
+    /// Removes a key.
+    Delete,
+    /// Reads some entries from a key on.
+    Scan,
+    /// Reads a key and writes it back.
+    ReadModifyWrite,
+}
+
+impl Operation {
+    /// Every operation.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Get,
+        Self::GetMiss,
+        Self::Put,
+        Self::Insert,
+        Self::Delete,
+        Self::Scan,
+        Self::ReadModifyWrite,
+    ];
+
+    /// The name in workload files and results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::GetMiss => "get-miss",
+            Self::Put => "put",
+            Self::Insert => "insert",
+            Self::Delete => "delete",
+            Self::Scan => "scan",
+            Self::ReadModifyWrite => "rmw",
+        }
+    }
+}
+
+/// One operation of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What is done.
+    pub(crate) operation: Operation,
+    /// The id of the key; with `latest` the distance from the newest one.
+    pub(crate) pick: u32,
+    /// The length of a scan, or the size of a value.
+    pub(crate) extra: u32,
+}
+
+/// What a random stream is drawn from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamPlan {
+    /// The weights of the operations.
+    pub(crate) mix: Mix,
+    /// How keys are picked.
+    pub(crate) keys: KeyChoice,
+    /// The keys that are picked from; not 0.
+    pub(crate) key_count: u32,
+    /// The lengths of scans.
+    pub(crate) scan_length: LengthRange,
+    /// The size of values.
+    pub(crate) value_bytes: u32,
+    /// The number of steps.
+    pub(crate) steps: usize,
+}
+
+impl StreamPlan {
+    /// Draws the stream. Operation, key and length come from independent draws, so that one does not tell another.
+    pub(crate) fn draw(&self, random: &mut Random) -> Vec<Step> {
+        let weights = self.weights();
+        let total = self.mix.total();
+        let mut picker = Picker::new(self.keys, u64::from(self.key_count));
+        let lengths = u64::from(self.scan_length.most - self.scan_length.least) + 1;
+        let mut draw_step = || {
+            let operation = operation_at(&weights, random.below(total));
+            let extra = match operation {
+                Operation::Scan => self.scan_length.least + random.below(lengths) as u32,
+                _ => self.value_bytes,
+            };
+            Step { operation, pick: picker.pick(random) as u32, extra }
+        };
+        (0..self.steps).map(|_| draw_step()).collect()
+    }
+
+    fn weights(&self) -> [(Operation, u32); 7] {
+        let Mix { get, get_miss, put, insert, delete, scan, rmw } = self.mix;
+        let weights = [get, get_miss, put, insert, delete, scan, rmw];
+        std::array::from_fn(|at| (Operation::ALL[at], weights[at]))
+    }
+}
+
+fn operation_at(weights: &[(Operation, u32)], point: u64) -> Operation {
+    let mut end = 0;
+    for (operation, weight) in weights {
+        end += u64::from(*weight);
+        if point < end {
+            return *operation;
+        }
+    }
+    Operation::Get
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_keeps_its_mix_and_its_lengths() {
+        let plan = StreamPlan {
+            mix: Mix { get: 75, scan: 25, ..Mix::default() },
+            keys: KeyChoice::Uniform,
+            key_count: 10,
+            scan_length: LengthRange { least: 3, most: 5 },
+            value_bytes: 100,
+            steps: 20_000,
+        };
+        let steps = plan.draw(&mut Random::new(1, &[]));
+        let scans: Vec<_> = steps.iter().filter(|s| s.operation == Operation::Scan).collect();
+        assert!((4_700..5_300).contains(&scans.len()), "{}", scans.len());
+        assert!(scans.iter().all(|step| (3..=5).contains(&step.extra)));
+        assert_eq!(steps, plan.draw(&mut Random::new(1, &[])));
+    }
+}

@@ -1,0 +1,68 @@
+//! The only place that writes to the terminal: results go to stdout, progress and complaints to stderr.
+//!
+//! A reader that goes away (`kvbench | head`) is no reason to fail: the files of the run are the result.
+
+use std::io::{IsTerminal, Write};
+
+/// Prints a result.
+pub(crate) fn result(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).unwrap_or_default();
+}
+
+/// Prints one line about the run, or a complaint.
+pub(crate) fn note(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    writeln!(stderr, "kvbench: {text}").unwrap_or_default();
+}
+
+/// One line that says how far the run is: rewritten in a terminal, one line a block elsewhere.
+pub(crate) struct Progress {
+    style: Style,
+    last_line: String,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Style {
+    Quiet,
+    Rewritten,
+    Lines,
+}
+
+impl Progress {
+    /// Progress for this terminal, or none.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let style = if quiet {
+            Style::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Style::Rewritten
+        } else {
+            Style::Lines
+        };
+        Self { style, last_line: String::new() }
+    }
+
+    /// Says where the run is: `block` changes rarely, `detail` with every cell.
+    pub(crate) fn show(&mut self, block: &str, detail: &str) {
+        let mut stderr = std::io::stderr().lock();
+        match self.style {
+            Style::Rewritten => {
+                let line = write!(stderr, "\r\x1b[K{block}  {detail}");
+                line.and_then(|()| stderr.flush()).unwrap_or_default();
+            }
+            Style::Lines if self.last_line != block => {
+                writeln!(stderr, "kvbench: {block}").unwrap_or_default();
+                self.last_line = block.into();
+            }
+            Style::Lines | Style::Quiet => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.style == Style::Rewritten {
+            write!(std::io::stderr(), "\r\x1b[K").unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! From the command line to a plan: which engines, which workloads at which sizes, how often.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kv::Durability;
+use serde::Serialize;
+
+use crate::cli::{CommonArgs, Format, QuickArgs, RunArgs};
+use crate::engines::{self, Registration};
+use crate::failure::{Failure, Outcome};
+use crate::utc;
+use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
+
+/// What `run` runs when nothing is chosen.
+const DEFAULT_WORKLOADS: [&str; 4] = ["ycsb-a", "ycsb-b", "ycsb-c", "ycsb-e"];
+/// Steps of a random stream: as many distinct operations as a processor cache cannot predict.
+const STREAM_STEPS: usize = 1 << 20;
+/// The same in `quick`, where drawing them would take longer than running them.
+const QUICK_STREAM_STEPS: usize = 1 << 16;
+/// What loading a record is reckoned at, for the estimate of a dry run.
+const RECKONED_LOAD_NS: f64 = 4_000.0;
+/// What a cell takes beside its phases, for the same estimate.
+const RECKONED_CELL_S: f64 = 0.15;
+
+/// Everything that a run does, resolved.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Plan {
+    /// The name of the run: time and label.
+    pub(crate) run_id: String,
+    /// The engines, in the order of the registry.
+    #[serde(serialize_with = "engine_names")]
+    pub(crate) engines: Vec<Registration>,
+    /// The workloads with the sizes of this run.
+    pub(crate) workloads: Vec<(String, Workload)>,
+    /// How often every engine runs every workload.
+    pub(crate) blocks: u32,
+    /// The seed of all randomness.
+    pub(crate) seed: u64,
+    /// The promise to ask for.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) durability: Durability,
+    /// What each engine may use.
+    pub(crate) memory_budget_bytes: u64,
+    /// The time for everything.
+    pub(crate) budget: Option<Duration>,
+    /// The length of a stream of random operations.
+    pub(crate) stream_steps: usize,
+    /// The engine that ratios refer to.
+    pub(crate) baseline: Option<String>,
+    /// The folder of the run.
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
+    /// Where engines keep their files.
+    #[serde(skip)]
+    pub(crate) stores: PathBuf,
+    /// How results are printed.
+    #[serde(skip)]
+    pub(crate) format: Format,
+    /// No progress.
+    #[serde(skip)]
+    pub(crate) quiet: bool,
+    /// Only say what would be done.
+    #[serde(skip)]
+    pub(crate) dry_run: bool,
+}
+
+fn engine_names<S: serde::Serializer>(engines: &[Registration], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(engines.iter().map(|engine| engine.name))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn as_text<S: serde::Serializer>(durability: &Durability, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(durability)
+}
+
+impl Plan {
+    /// The plan of `quick`.
+    pub(crate) fn quick(known: &[Registration], args: &QuickArgs) -> Outcome<Self> {
+        let all = Catalog::built_in()?.all().to_vec();
+        let small = all.into_iter().filter_map(|(name, mut workload)| {
+            workload.shrink_to_quick().then_some((name, workload))
+        });
+        let plan = Self::new(known, &args.common, "quick", small.collect())?;
+        Ok(Self { budget: Some(args.budget), stream_steps: QUICK_STREAM_STEPS, ..plan })
+    }
+
+    /// The plan of `run`.
+    pub(crate) fn run(known: &[Registration], args: &RunArgs) -> Outcome<Self> {
+        let mut catalog = Catalog::built_in()?;
+        let mut selectors = args.workloads.clone();
+        for file in &args.file {
+            let added = catalog.add_file(file)?;
+            if args.workloads.is_empty() {
+                selectors.extend(added);
+            }
+        }
+        if selectors.is_empty() {
+            selectors = DEFAULT_WORKLOADS.map(Into::into).to_vec();
+        }
+        let mut workloads = catalog.select(&selectors)?;
+        for (name, workload) in &mut workloads {
+            resize(workload, args)
+                .map_err(|text| Failure::usage(format!("workload {name}: {text}")))?;
+        }
+        let plan = Self::new(known, &args.common, "run", workloads)?;
+        Ok(Self { durability: args.durability, budget: args.budget, ..plan })
+    }
+
+    fn new(
+        known: &[Registration],
+        common: &CommonArgs,
+        command: &str,
+        workloads: Vec<(String, Workload)>,
+    ) -> Outcome<Self> {
+        let all = ["*".to_string()];
+        let selectors = if common.engines.is_empty() { &all[..] } else { &common.engines };
+        let engines = engines::select(known, selectors)?;
+        if let Some(baseline) = &common.baseline
+            && !engines.iter().any(|engine| engine.name == baseline)
+        {
+            let names = engines.iter().map(|engine| engine.name);
+            return Err(Failure::usage(crate::suggest::unknown("baseline", baseline, names)));
+        }
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let label = common.label.as_deref().unwrap_or(command);
+        let run_id = format!("{}-{label}", utc::compact(since_1970.as_secs()));
+        let folder = common.out.join(&run_id);
+        let process = std::process::id();
+        let stores = match &common.dir {
+            Some(dir) => dir.join(format!("kvbench-{process}")),
+            None => folder.join("stores"),
+        };
+        Ok(Self {
+            run_id,
+            engines,
+            workloads,
+            blocks: common.reps,
+            seed: common.seed.unwrap_or(since_1970.as_micros() as u64 % 10_000_000),
+            durability: Durability::Buffered,
+            memory_budget_bytes: common.mem,
+            budget: None,
+            stream_steps: STREAM_STEPS,
+            baseline: common.baseline.clone(),
+            folder,
+            stores,
+            format: common.format,
+            quiet: common.quiet,
+            dry_run: common.dry_run,
+        })
+    }
+
+    /// How many cells there are.
+    pub(crate) fn cell_count(&self) -> usize {
+        self.engines.len() * self.workloads.len() * self.blocks as usize
+    }
+
+    /// What the whole run should take, in seconds; inputs count with what they are known to have.
+    pub(crate) fn reckoned_s(&self) -> f64 {
+        let workload = |(_, workload): &(String, Workload)| {
+            let phases = workload.phase.iter().map(|phase| match phase.kind() {
+                Ok(PhaseKind::Mix(_)) => phase.duration.map_or(0.0, |span| span.0.as_secs_f64()),
+                Ok(PhaseKind::Load(_) | PhaseKind::Replay) => {
+                    let ops = workload.records.or(phase.ops).map_or(116_000, |count| count.0);
+                    ops as f64 * RECKONED_LOAD_NS / 1e9
+                }
+                _ => 0.0,
+            });
+            RECKONED_CELL_S + phases.sum::<f64>()
+        };
+        let once: f64 = self.workloads.iter().map(workload).sum();
+        let all = once * self.engines.len() as f64 * f64::from(self.blocks);
+        self.budget.map_or(all, |budget| all.min(budget.as_secs_f64()))
+    }
+}
+
+/// Puts the sizes of the command line in the place of the workload's.
+fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
+    workload.records = args.records.map(Count).or(workload.records);
+    if workload.input.is_none() {
+        workload.value_bytes = args.value.map(Bytes).or(workload.value_bytes);
+        workload.key = args.key.or(workload.key);
+    }
+    for phase in &mut workload.phase {
+        if let PhaseKind::Mix(_) = phase.kind()? {
+            phase.ops = args.ops.map(Count).or(phase.ops);
+            if phase.ops.is_none() || args.ops.is_some() {
+                phase.duration = phase.duration.or(Some(Span(args.duration)));
+            }
+            phase.threads = args.threads.or(phase.threads);
+        }
+    }
+    workload.check()
+}

@@ -1,0 +1,116 @@
+//! Numbers with units, read and shown: `100k`, `64MiB`, `1.5s`, `412k`, `1.10us`.
+//!
+//! Shown numbers have three significant digits; that is as much as a run of a few blocks can support.
+
+use std::time::Duration;
+
+/// Reads a count: digits, with `k`, `M` or `G` for powers of a thousand.
+pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
+    parse_scaled(text, &[("k", 1_000), ("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)])
+        .ok_or_else(|| format!("\"{text}\" is no count; write 1000, 100k or 1M"))
+}
+
+/// Reads a size in bytes: digits, with `KiB`, `MiB`, `GiB`, `kB` or `MB`.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let units = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("B", 1),
+    ];
+    parse_scaled(text, &units)
+        .ok_or_else(|| format!("\"{text}\" is no size; write 100, 4KiB or 64MiB"))
+}
+
+fn parse_scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let unit = units.iter().find(|(unit, _)| text.ends_with(unit));
+    let (digits, scale) = match unit {
+        Some((unit, scale)) => (text.strip_suffix(unit)?.trim_end(), *scale),
+        None => (text, 1),
+    };
+    digits.replace('_', "").parse::<u64>().ok()?.checked_mul(scale)
+}
+
+/// Reads a time: `200ms`, `10s`, `1.5s`, `2m`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
+    let unit = units.iter().find(|(unit, _)| text.ends_with(unit));
+    let seconds = unit.and_then(|(unit, scale)| {
+        let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        Duration::try_from_secs_f64(number * scale).ok()
+    });
+    seconds.ok_or_else(|| format!("\"{text}\" is no time; write 200ms, 10s or 2m"))
+}
+
+/// A count for people: `999`, `41.2k`, `1.20M`.
+pub(crate) fn show_count(value: f64) -> String {
+    show_scaled(value, &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")])
+}
+
+/// A time for people, from nanoseconds: `850ns`, `1.10us`, `2.60ms`, `1.05s`.
+pub(crate) fn show_ns(value: f64) -> String {
+    show_scaled(value, &[(1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns")])
+}
+
+/// A size for people, in binary units: `31.0M`.
+pub(crate) fn show_bytes(value: f64) -> String {
+    let mib = f64::from(1 << 20);
+    show_scaled(value, &[(mib * 1024.0, "G"), (mib, "M"), (1024.0, "K"), (1.0, "B")])
+}
+
+/// A plain number with three significant digits.
+pub(crate) fn show_number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    // Rounded first: 9.996 has one digit before the point, its rounded form two.
+    let rounded = format!("{value:.2e}").parse().unwrap_or(value);
+    let digits_before = f64::abs(rounded).log10().floor() + 1.0;
+    let decimals = (3.0 - digits_before).clamp(0.0, 6.0);
+    format!("{value:.*}", floor_to_u64(decimals) as usize)
+}
+
+fn show_scaled(value: f64, units: &[(f64, &str)]) -> String {
+    // 999.7 rounds to 1000, which belongs to the next unit.
+    let unit = units.iter().find(|(scale, _)| value.abs() >= scale * 0.9995);
+    match unit.or(units.last()) {
+        Some((scale, name)) => format!("{}{name}", show_number(value / scale)),
+        None => show_number(value),
+    }
+}
+
+/// The whole part of a number that is not negative; 0 for one that is.
+#[expect(clippy::cast_sign_loss, reason = "a float cast saturates at 0, which is what is meant")]
+pub(crate) fn floor_to_u64(value: f64) -> u64 {
+    value as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_and_nonsense_is_refused() {
+        assert_eq!(parse_count("100k"), Ok(100_000));
+        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_duration("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        for nonsense in ["", "k", "-1", "1x", "1e400s"] {
+            assert!(parse_count(nonsense).is_err(), "{nonsense}");
+            assert!(parse_duration(nonsense).is_err(), "{nonsense}");
+        }
+        assert!(parse_count("99999999999999G").is_err());
+    }
+
+    #[test]
+    fn shown_numbers_have_three_significant_digits() {
+        assert_eq!(show_count(412_345.0), "412k");
+        assert_eq!(show_count(999_700.0), "1.00M");
+        assert_eq!(show_ns(1_100.0), "1.10us");
+        assert_eq!(show_ns(25.0), "25.0ns");
+        assert_eq!(show_bytes(32_505_856.0), "31.0M");
+        assert_eq!(show_number(0.0), "0");
+    }
+}

@@ -1,0 +1,37 @@
+//! The report of a run in Markdown: every table, preparation included.
+
+use super::Comparison;
+use super::text::{Column, columns, title};
+use crate::plan::Plan;
+
+/// How to read the tables; printed once.
+pub(crate) const LEGEND: &str = "\
+ops/s: calls divided by the time inside the engine, median of the blocks; of bound: share of the fastest yardstick;
+~: the blocks do not show a difference from the baseline; equal places: nor from the engine above; WA, SA: bytes
+written and kept per user byte; memory: peak without the harness's own; *: cut short by the time limit.";
+
+/// The whole report.
+pub(crate) fn render(plan: &Plan, tables: &[Comparison], ended: &str) -> String {
+    let head = format!(
+        "# {}\n\n{} blocks, seed {}, {} MiB of memory for each engine; {ended}.\n\n{LEGEND}\n",
+        plan.run_id,
+        plan.blocks,
+        plan.seed,
+        plan.memory_budget_bytes >> 20,
+    );
+    std::iter::once(head).chain(tables.iter().map(render_table)).collect::<Vec<_>>().join("\n")
+}
+
+fn render_table(table: &Comparison) -> String {
+    let columns = columns(table);
+    let row = |cell: &dyn Fn(&Column) -> String| {
+        format!("| {} |", columns.iter().map(cell).collect::<Vec<_>>().join(" | "))
+    };
+    let mut lines = vec![
+        format!("## {}\n", title(table)),
+        row(&|column| column.heading.clone()),
+        row(&|column| if column.is_left { "---".into() } else { "---:".into() }),
+    ];
+    lines.extend((0..table.lines.len()).map(|at| row(&|column| column.cells[at].clone())));
+    lines.join("\n") + "\n"
+}

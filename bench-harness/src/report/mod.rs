@@ -1,0 +1,10 @@
+//! Tables from rows. The printed tables and `report.md` are the same tables; both come from the rows of
+//! `summary.csv` alone.
+
+mod comparison;
+mod markdown;
+mod text;
+
+pub(crate) use comparison::{Comparison, compare};
+pub(crate) use markdown::{LEGEND, render as render_markdown};
+pub(crate) use text::render as render_text;

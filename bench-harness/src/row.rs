@@ -1,0 +1,122 @@
+//! One row of `summary.csv`: what one operation of one phase of one cell gave.
+//!
+//! [`COLUMNS`] is the dictionary of the file; `results/README.md` is made from it, and a test holds all three together.
+
+use serde::{Deserialize, Serialize};
+
+/// Grows when a column changes its meaning, not when one is added.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+macro_rules! row {
+    ($($(#[$attribute:meta])* $name:ident: $type:ty = $about:literal,)*) => {
+        /// One row. Empty means not measured; it never means 0.
+        #[expect(clippy::doc_markdown, reason = "the descriptions are plain text in the dictionary")]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        pub(crate) struct Row {
+            $(#[doc = $about] pub(crate) $name: $type,)*
+        }
+
+        /// Every column with its meaning, in the order of the file.
+        #[cfg(test)]
+        pub(crate) const COLUMNS: &[(&str, &str)] = &[$((stringify!($name), $about),)*];
+    };
+}
+
+row! {
+    schema_version: u32 = "version of this dictionary; grows when a column changes its meaning",
+    run_id: String = "name of the run's folder",
+    block: u32 = "repetition, from 1; every block runs each engine once, in a fresh order",
+    order: u32 = "place of the cell within its block, from 1",
+    engine: String = "name of the engine; `bound:` is a yardstick, `peer:` an engine of others",
+    engine_version: String = "version of the engine's crate",
+    workload: String = "name of the workload",
+    threads: u32 = "threads that ran the operations",
+    durability: String = "class that the engine really kept: the weaker of what was asked for and what it can do",
+    phase: String = "name of the phase within the workload",
+    op: String = "operation; `all` is the sum of a phase, `rmw-get` and `rmw-put` are parts of `rmw`, `beside:` ran on a second thread and is not in the sum",
+    records: u64 = "entries present at the end of the phase",
+    key_bytes: Option<f64> = "mean size of their keys",
+    value_bytes: Option<f64> = "mean size of their values",
+    target_rate: Option<f64> = "operations a second asked for; empty: as many as possible",
+    ops: u64 = "calls; in a sweep, entries",
+    errors: u64 = "calls that failed; a run with one has no summary, so this is 0",
+    not_found: u64 = "reads that rightly found nothing",
+    retries: u64 = "writes that the engine asked to try again",
+    duration_s: f64 = "time inside the engine, per thread",
+    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s",
+    settled_throughput_ops_s: Option<f64> = "the same with the time of a final sync added",
+    entries: u64 = "entries that scans read",
+    user_bytes_written: u64 = "bytes of keys and values put",
+    user_bytes_read: u64 = "bytes of keys and values returned",
+    lat_mean_ns: Option<f64> = "mean latency; the call alone, reads with one copy of the value",
+    lat_p50_ns: Option<u64> = "median latency; a percentile p is given from 10 / (1 - p) samples on",
+    lat_p90_ns: Option<u64> = "90th percentile",
+    lat_p99_ns: Option<u64> = "99th percentile",
+    lat_p999_ns: Option<u64> = "99.9th percentile",
+    lat_p9999_ns: Option<u64> = "99.99th percentile",
+    lat_max_ns: Option<u64> = "longest call",
+    service_p99_ns: Option<u64> = "99th percentile from the actual start of a call; only with a target rate",
+    achieved_rate: Option<f64> = "operations a second reached; only with a target rate",
+    late_ops: Option<u64> = "calls that began more than 1 ms late; only with a target rate",
+    cpu_user_s: Option<f64> = "CPU time of the process in user mode; includes making and checking data; steps of 10 ms",
+    cpu_sys_s: Option<f64> = "CPU time of the process in the kernel",
+    rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM); pages of mapped files count",
+    rss_base_bytes: Option<u64> = "resident memory before the engine was opened: what belongs to the harness",
+    io_write_bytes: Option<u64> = "bytes of pages dirtied minus those dropped again, after a final sync",
+    io_read_bytes: Option<u64> = "bytes fetched from the device",
+    io_wchar: Option<u64> = "bytes that write calls took; blind to mappings",
+    io_rchar: Option<u64> = "bytes that read calls returned; blind to mappings",
+    fsyncs: Option<u64> = "syncs that the engine counted in the phase",
+    disk_alloc_bytes: Option<u64> = "bytes allocated to the engine's files at the end of the phase",
+    disk_apparent_bytes: Option<u64> = "length of the engine's files at the end of the phase",
+    live_bytes: u64 = "bytes of the newest keys and values present at the end of the phase",
+    write_amp: Option<f64> = "io_write_bytes / user_bytes_written; only where the phase wrote",
+    read_amp: Option<f64> = "io_rchar / user_bytes_read; blind to mappings; only where the phase read",
+    space_amp: Option<f64> = "disk_alloc_bytes / live_bytes; only for engines that keep anything",
+    stall_ms: Option<f64> = "sum of the calls longer than 10 ms and than 100 medians",
+    stalls: Option<u64> = "number of such calls",
+    open_ms: Option<f64> = "time to open the store after a clean close, until the first key was read",
+    verified: u64 = "answers and entries that were compared with what was written",
+    verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
+    steady: Option<bool> = "whether the engine had reached a steady state; not judged yet",
+    cut_short: bool = "whether the time limit of the run ended the phase early",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dictionary() -> String {
+        let head = include_str!("row_dictionary.md").to_string();
+        let lines = COLUMNS.iter().map(|(name, about)| format!("| `{name}` | {about} |\n"));
+        std::iter::once(head).chain(lines).collect()
+    }
+
+    #[test]
+    fn the_file_has_the_columns_of_the_dictionary_in_its_order() {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.serialize(Row::default()).unwrap();
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        let names: Vec<_> = COLUMNS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(text.lines().next().unwrap(), names.join(","));
+    }
+
+    #[test]
+    fn the_readme_of_the_results_is_the_dictionary() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/README.md");
+        if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
+            std::fs::write(path, dictionary()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), dictionary());
+    }
+
+    #[test]
+    fn what_was_not_measured_is_empty_and_reads_back() {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let row = Row { lat_p50_ns: Some(7), engine: "memory".into(), ..Row::default() };
+        writer.serialize(&row).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        let read: Row = csv::Reader::from_reader(&bytes[..]).deserialize().next().unwrap().unwrap();
+        assert_eq!(read, row);
+    }
+}

@@ -1,0 +1,83 @@
+//! The folder of a run. Rows are written as they come, so that an interrupted run keeps what it measured.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::environment;
+use crate::failure::{Failure, Outcome};
+use crate::plan::Plan;
+use crate::row::Row;
+
+/// `results/<UTC>-<label>/`, open.
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    summary: csv::Writer<File>,
+    manifest: Value,
+}
+
+impl RunFolder {
+    /// Creates the folder with a manifest and an empty summary.
+    pub(crate) fn create(plan: &Plan) -> Outcome<Self> {
+        let path = plan.folder.clone();
+        if path.exists() {
+            let text = format!("{} exists already; use another --label", path.display());
+            return Err(Failure::usage(text));
+        }
+        fs::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
+        let summary = path.join("summary.csv");
+        let file =
+            File::create(&summary).map_err(|error| Failure::io("create", &summary, &error))?;
+        let manifest = json!({
+            "schema_version": crate::row::SCHEMA_VERSION,
+            "command": std::env::args().skip(1).collect::<Vec<_>>(),
+            "plan": plan,
+            "environment": environment::describe(&path),
+            "load_at_start": environment::load(),
+            "outcome": "running",
+        });
+        let folder = Self { path, summary: csv::Writer::from_writer(file), manifest };
+        folder.write_manifest()?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends rows to the summary, for good.
+    pub(crate) fn append(&mut self, rows: &[Row]) -> Outcome<()> {
+        let path = self.path.join("summary.csv");
+        let failed = |error: std::io::Error| Failure::io("write", &path, &error);
+        for row in rows {
+            self.summary.serialize(row).map_err(|error| failed(error.into()))?;
+        }
+        self.summary.flush().map_err(failed)
+    }
+
+    /// Notes how the run ended, and writes the report.
+    pub(crate) fn finish(&mut self, outcome: &str, report: &str) -> Outcome<()> {
+        self.manifest["outcome"] = outcome.into();
+        self.manifest["load_at_end"] = environment::load().into();
+        self.write_manifest()?;
+        let path = self.path.join("report.md");
+        fs::write(&path, report).map_err(|error| Failure::io("write", &path, &error))
+    }
+
+    /// Notes that an engine lied, and takes all numbers back.
+    pub(crate) fn withdraw(&mut self, outcome: &str) -> Outcome<()> {
+        self.manifest["outcome"] = outcome.into();
+        let path = self.path.join("summary.csv");
+        fs::remove_file(&path).map_err(|error| Failure::io("remove", &path, &error))?;
+        self.write_manifest()
+    }
+
+    fn write_manifest(&self) -> Outcome<()> {
+        let path = self.path.join("manifest.json");
+        let text = serde_json::to_string_pretty(&self.manifest)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        fs::write(&path, text + "\n").map_err(|error| Failure::io("write", &path, &error))
+    }
+}

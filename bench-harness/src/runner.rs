@@ -1,0 +1,177 @@
+//! Running a plan: block after block, each engine once for each workload, in a fresh order every time.
+//!
+//! The engines run a workload one after the other before the next workload begins: what drifts with time then hits
+//! all of them alike, and the ratios of a block are between neighbours.
+
+use std::time::{Duration, Instant};
+
+use crate::cell::Job;
+use crate::cli::Format;
+use crate::failure::{Failure, FailureKind, Outcome};
+use crate::output::{self, Progress};
+use crate::plan::Plan;
+use crate::random::Random;
+use crate::report::{self, Comparison, LEGEND};
+use crate::row::Row;
+use crate::run_folder::RunFolder;
+use crate::supervisor::{Interrupt, Scratch, run_cell};
+use crate::workload::Workload;
+
+/// A cell may take this much more than its even share of the time that is left: cells differ.
+const CELL_SLACK: f64 = 1.5;
+/// The least limit of a cell, so that a run out of time still ends its block with numbers.
+const LEAST_LIMIT: Duration = Duration::from_millis(40);
+/// Keeps the shuffle of engines apart from every other random stream.
+const SHUFFLE: u64 = 0x73_68_75_66;
+
+/// Runs `plan`, writes its folder and prints its tables.
+pub(crate) fn run(plan: &Plan) -> Outcome<()> {
+    if plan.dry_run {
+        output::result(&describe(plan));
+        return Ok(());
+    }
+    let interrupt = Interrupt::listen();
+    let mut folder = RunFolder::create(plan)?;
+    let mut rows = Vec::new();
+    let begun = Instant::now();
+    let outcome = run_blocks(plan, &interrupt, &mut folder, &mut rows, begun);
+    let seconds = begun.elapsed().as_secs_f64();
+    let ended = match &outcome {
+        Ok(()) => format!("complete after {seconds:.1} s"),
+        Err(failure) => format!("{failure} after {seconds:.1} s"),
+    };
+    if let Err(failure) = &outcome
+        && failure.kind == FailureKind::WrongData
+    {
+        folder.withdraw(&ended)?;
+        return outcome;
+    }
+    let tables = report::compare(plan, &rows);
+    folder.finish(&ended, &report::render_markdown(plan, &tables, &ended))?;
+    let has_result = outcome.as_ref().err().is_none_or(|f| f.kind == FailureKind::Interrupted);
+    if has_result && !rows.is_empty() {
+        output::result(&show(plan, &tables, &rows, &ended)?);
+    }
+    let answers: u64 = rows.iter().filter(|row| row.op == "all").map(|row| row.verified).sum();
+    let right = crate::quantity::show_count(answers as f64);
+    output::note(&format!("{}: {ended}, all {right} answers right", folder.path().display()));
+    outcome
+}
+
+fn run_blocks(
+    plan: &Plan,
+    interrupt: &Interrupt,
+    folder: &mut RunFolder,
+    rows: &mut Vec<Row>,
+    begun: Instant,
+) -> Outcome<()> {
+    let stores = Scratch::create(plan.stores.clone())?;
+    let mut progress = Progress::new(plan.quiet);
+    let mut cells_left = plan.cell_count();
+    for block in 1..=plan.blocks {
+        let spent = begun.elapsed();
+        if block > 1 && plan.budget.is_some_and(|budget| spent >= budget) {
+            output::note(&format!("the time is up after {} of {} blocks", block - 1, plan.blocks));
+            break;
+        }
+        let mut order = 0;
+        for (at, (name, workload)) in plan.workloads.iter().enumerate() {
+            let mut engines = plan.engines.clone();
+            let purpose = [SHUFFLE, u64::from(block), at as u64];
+            Random::new(plan.seed, &purpose).shuffle(&mut engines);
+            for engine in engines {
+                order += 1;
+                let title = format!("block {block}/{}", plan.blocks);
+                let spent = begun.elapsed();
+                progress.show(&title, &format!("{spent:.0?}  {name}  {}", engine.name));
+                let job = Job {
+                    directory: stores.path().join(format!("{block}-{order}")),
+                    limit: limit(plan, spent, cells_left),
+                    ..job(plan, name, workload, engine.name, (block, order))
+                };
+                let measured = run_cell(&job, interrupt)?;
+                folder.append(&measured)?;
+                rows.extend(measured);
+                cells_left -= 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The time that the next cell may take.
+fn limit(plan: &Plan, spent: Duration, cells_left: usize) -> Option<Duration> {
+    let left = plan.budget?.saturating_sub(spent);
+    Some((left / cells_left.max(1) as u32).mul_f64(CELL_SLACK).max(LEAST_LIMIT))
+}
+
+fn job(
+    plan: &Plan,
+    name: &str,
+    workload: &Workload,
+    engine: &str,
+    (block, order): (u32, u32),
+) -> Job {
+    Job {
+        run_id: plan.run_id.clone(),
+        block,
+        order,
+        engine: engine.into(),
+        workload_name: name.into(),
+        workload: workload.clone(),
+        seed: plan.seed,
+        durability: plan.durability.to_string(),
+        memory_budget_bytes: plan.memory_budget_bytes,
+        directory: std::path::PathBuf::new(),
+        limit: None,
+        stream_steps: plan.stream_steps,
+    }
+}
+
+/// The results in the form that was asked for.
+fn show(plan: &Plan, tables: &[Comparison], rows: &[Row], ended: &str) -> Outcome<String> {
+    let broken = |error: String| Failure::usage(format!("cannot show the rows: {error}"));
+    match plan.format {
+        Format::Table => {
+            let shown =
+                tables.iter().filter(|table| !table.is_preparation).map(report::render_text);
+            let head =
+                format!("{}, {} blocks, seed {}\n{LEGEND}\n", plan.run_id, plan.blocks, plan.seed);
+            Ok(std::iter::once(head).chain(shown).collect::<Vec<_>>().join("\n"))
+        }
+        Format::Md => Ok(report::render_markdown(plan, tables, ended)),
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            for row in rows {
+                writer.serialize(row).map_err(|error| broken(error.to_string()))?;
+            }
+            let bytes = writer.into_inner().map_err(|error| broken(error.to_string()))?;
+            String::from_utf8(bytes).map_err(|error| broken(error.to_string()))
+        }
+        Format::Json => {
+            let lines = rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
+            Ok(lines.map_err(|error| broken(error.to_string()))?.join("\n") + "\n")
+        }
+    }
+}
+
+/// What a dry run says.
+fn describe(plan: &Plan) -> String {
+    let names: Vec<_> = plan.engines.iter().map(|engine| engine.name).collect();
+    let head = format!(
+        "{} blocks of {} engines on {} workloads, {}, seed {}; about {:.0} s\nengines: {}",
+        plan.blocks,
+        plan.engines.len(),
+        plan.workloads.len(),
+        plan.durability,
+        plan.seed,
+        plan.reckoned_s(),
+        names.join(", "),
+    );
+    let lines = plan.workloads.iter().map(|(name, workload)| {
+        let records = workload.records.map_or("all".into(), |records| records.0.to_string());
+        let phases: Vec<_> = workload.phase.iter().map(|phase| phase.name.as_str()).collect();
+        format!("{name}: {records} records; {} ({})", phases.join(", "), workload.about)
+    });
+    std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n") + "\n"
+}

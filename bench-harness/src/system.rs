@@ -1,0 +1,145 @@
+//! What the operating system knows about this process and about a directory. Read between phases, never within one.
+//!
+//! A number that the system does not give is `None`, never 0.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::{fs, io};
+
+/// Clock ticks a second in `/proc/self/stat`: 100 in the interface of every Linux that there is.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// `st_blocks` counts in these units, whatever the block size of the file system.
+const BLOCK_BYTES: u64 = 512;
+
+/// Counters of this process since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    /// Bytes that read calls returned; blind to mappings.
+    pub(crate) rchar: Option<u64>,
+    /// Bytes that write calls took.
+    pub(crate) wchar: Option<u64>,
+    /// Bytes fetched from the device.
+    pub(crate) read_bytes: Option<u64>,
+    /// Bytes of pages dirtied, minus those that were dropped before they were written.
+    pub(crate) write_bytes: Option<u64>,
+    /// CPU time in user mode, in seconds.
+    pub(crate) cpu_user_s: Option<f64>,
+    /// CPU time in the kernel, in seconds.
+    pub(crate) cpu_sys_s: Option<f64>,
+}
+
+impl Counters {
+    /// The counters as they are now.
+    pub(crate) fn now() -> Self {
+        let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
+        let io_field = |name| field(&io, name);
+        let written = io_field("write_bytes").zip(io_field("cancelled_write_bytes"));
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The second field is the program's name in brackets and may itself hold spaces.
+        let times = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
+        let mut times =
+            times.into_iter().flatten().skip(11).map_while(|part| part.parse::<f64>().ok());
+        Self {
+            rchar: io_field("rchar"),
+            wchar: io_field("wchar"),
+            read_bytes: io_field("read_bytes"),
+            write_bytes: written.map(|(written, dropped)| written.saturating_sub(dropped)),
+            cpu_user_s: times.next().map(|ticks| ticks / TICKS_PER_SECOND),
+            cpu_sys_s: times.next().map(|ticks| ticks / TICKS_PER_SECOND),
+        }
+    }
+
+    /// How much was added since `earlier`.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let bytes = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        let seconds = |now: Option<f64>, then: Option<f64>| Some((now? - then?).max(0.0));
+        Self {
+            rchar: bytes(self.rchar, earlier.rchar),
+            wchar: bytes(self.wchar, earlier.wchar),
+            read_bytes: bytes(self.read_bytes, earlier.read_bytes),
+            write_bytes: bytes(self.write_bytes, earlier.write_bytes),
+            cpu_user_s: seconds(self.cpu_user_s, earlier.cpu_user_s),
+            cpu_sys_s: seconds(self.cpu_sys_s, earlier.cpu_sys_s),
+        }
+    }
+}
+
+/// Forgets the peak of resident memory, so that the next one belongs to what comes now.
+pub(crate) fn forget_memory_peak() {
+    // Refused on some systems; the peak is then the one since the start of the process, which is a young one.
+    fs::write("/proc/self/clear_refs", "5").unwrap_or_default();
+}
+
+/// The most memory that was resident since [`forget_memory_peak`], in bytes.
+pub(crate) fn memory_peak_bytes() -> Option<u64> {
+    status_bytes("VmHWM")
+}
+
+/// The memory that is resident now, in bytes.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    status_bytes("VmRSS")
+}
+
+fn status_bytes(name: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    field(&status, name).map(|kib| kib * 1024)
+}
+
+/// The number after `name:` on a line of its own.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The space of the files below a directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DiskUse {
+    /// Bytes that the file system set aside.
+    pub(crate) allocated_bytes: u64,
+    /// Bytes that the files say they are long.
+    pub(crate) apparent_bytes: u64,
+}
+
+impl DiskUse {
+    /// The space of all files below `directory`. A file that goes away meanwhile counts nothing.
+    pub(crate) fn of(directory: &Path) -> Self {
+        let mut total = Self::default();
+        let mut directories = vec![directory.to_path_buf()];
+        while let Some(directory) = directories.pop() {
+            let entries = fs::read_dir(directory).into_iter().flatten().filter_map(io::Result::ok);
+            for entry in entries {
+                match entry.metadata() {
+                    Ok(metadata) if metadata.is_dir() => directories.push(entry.path()),
+                    Ok(metadata) => {
+                        total.allocated_bytes += metadata.blocks() * BLOCK_BYTES;
+                        total.apparent_bytes += metadata.len();
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let text = "VmHWMX:\t1 kB\nVmHWM:\t  1932 kB\n";
+        assert_eq!(field(text, "VmHWM"), Some(1932));
+        assert_eq!(field(text, "Vm"), None);
+    }
+
+    #[test]
+    fn files_in_all_depths_count() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("deep")).unwrap();
+        fs::write(directory.path().join("deep/a"), [1; 5000]).unwrap();
+        fs::write(directory.path().join("b"), [1; 10]).unwrap();
+        let used = DiskUse::of(directory.path());
+        assert_eq!(used.apparent_bytes, 5010);
+    }
+}

@@ -1,0 +1,83 @@
+//! What a workload must fulfil beyond its form.
+
+use super::{Phase, PhaseKind, Workload};
+use crate::input;
+use crate::values::HEADER_BYTES;
+
+/// Ids are 31-bit numbers in the harness, with room for inserts.
+const MAX_RECORDS: u64 = 1 << 30;
+/// More threads than any machine that the harness will meet profits from.
+const MAX_THREADS: u32 = 256;
+/// The largest value that the payload pool can fill.
+const MAX_VALUE_BYTES: u64 = 4 << 20;
+
+/// Says what is wrong with `workload`.
+pub(crate) fn check(workload: &Workload) -> Result<(), String> {
+    let kind = workload.input.as_deref().map(input::kind_of).transpose()?;
+    if let Some(records) = workload.records
+        && !(1..=MAX_RECORDS).contains(&records.0)
+    {
+        return Err(format!("records = {} is not from 1 to {MAX_RECORDS}", records.0));
+    }
+    if workload.records.is_none() && workload.input.is_none() {
+        return Err("needs records, or an input that brings its own".into());
+    }
+    if workload.input.is_some() && workload.key.is_some() {
+        return Err("an input brings its own keys; leave out key".into());
+    }
+    if let Some(size) = workload.value_bytes
+        && !(HEADER_BYTES as u64..=MAX_VALUE_BYTES).contains(&size.0)
+    {
+        return Err(format!(
+            "value_bytes = {} is not from {HEADER_BYTES} (the header that proves a value) to {MAX_VALUE_BYTES}",
+            size.0
+        ));
+    }
+    if workload.value_divisor.is_some_and(|divisor| divisor.0 == 0) {
+        return Err("value_divisor is at least 1".into());
+    }
+    if workload.phase.is_empty() {
+        return Err("has no phase".into());
+    }
+    check_threads(workload.threads)?;
+    workload.phase.iter().try_for_each(|phase| check_phase(phase, workload, kind))
+}
+
+fn check_phase(
+    phase: &Phase,
+    workload: &Workload,
+    input: Option<input::InputKind>,
+) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("phase \"{}\" {what}", phase.name));
+    check_threads(phase.threads)?;
+    match phase.kind()? {
+        PhaseKind::Mix(mix) => {
+            if mix.total() == 0 {
+                return wrong("has a mix without any weight");
+            }
+            if mix.insert > 0 && workload.input.is_some() {
+                return wrong("inserts, but the keys of an input are finite; use put");
+            }
+        }
+        PhaseKind::Replay if input != Some(input::InputKind::Trace) => {
+            return wrong("replays, but the workload has no input that is a trace");
+        }
+        PhaseKind::Load(_) if input == Some(input::InputKind::Trace) => {
+            return wrong("loads, but the records of a trace come with its replay");
+        }
+        _ => {}
+    }
+    if phase.ops.is_some_and(|ops| ops.0 == 0) {
+        return wrong("has no operations");
+    }
+    Ok(())
+}
+
+fn check_threads(threads: Option<u32>) -> Result<(), String> {
+    match threads {
+        Some(threads) if threads == 0 || threads > MAX_THREADS => {
+            Err(format!("threads = {threads} is not from 1 to {MAX_THREADS}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! Reading a workload file. Every mistake is one line with the file, the line number and, where there is one, the
+//! right word.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Workload;
+use crate::failure::{Failure, Outcome};
+use crate::suggest::nearest;
+
+/// The whole file: `[workload.NAME]` tables.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    workload: BTreeMap<String, Workload>,
+}
+
+/// Reads the workloads of a file called `name` (for messages) with the content `text`.
+pub(crate) fn parse(name: &str, text: &str) -> Outcome<BTreeMap<String, Workload>> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        Failure::usage(format!("{name}:{line}: {}", explain(error.message())))
+    })?;
+    for (workload_name, workload) in &file.workload {
+        workload
+            .check()
+            .map_err(|text| Failure::usage(format!("{name}: workload {workload_name}: {text}")))?;
+    }
+    Ok(file.workload)
+}
+
+/// One line from a message of the parser; an unknown word gets the nearest of the words it lists.
+fn explain(message: &str) -> String {
+    let message = message.trim().replace('\n', " ");
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let word = quoted.next().unwrap_or_default();
+    let known: Vec<_> = quoted.collect();
+    for (prefix, what) in [("unknown field", "key"), ("unknown variant", "word")] {
+        if message.starts_with(prefix) {
+            let hint = nearest(word, known.iter().copied())
+                .map_or(format!("known: {}", known.join(", ")), |near| {
+                    format!("did you mean \"{near}\"?")
+                });
+            return format!("unknown {what} \"{word}\"; {hint}");
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> String {
+        parse("own.toml", text).unwrap_err().text
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line_and_the_right_word() {
+        let text = "[workload.w]\nabout = \"x\"\nrecrods = 10\n";
+        assert_eq!(
+            complaint(text),
+            "own.toml:3: unknown key \"recrods\"; did you mean \"records\"?"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_distribution_is_an_error_with_the_right_word() {
+        let text = "[workload.w]\nabout = \"x\"\nrecords = 10\n[[workload.w.phase]]\nname = \"run\"\nmix = { get = 1 }\nkeys = \"zipfain\"\nops = 1\n";
+        assert!(complaint(text).contains("did you mean \"zipfian:0.99\"?"), "{}", complaint(text));
+        assert!(complaint(text).starts_with("own.toml:7:"), "{}", complaint(text));
+    }
+
+    #[test]
+    fn a_phase_without_a_kind_is_refused() {
+        let text =
+            "[workload.w]\nabout = \"x\"\nrecords = 10\n[[workload.w.phase]]\nname = \"run\"\n";
+        assert_eq!(
+            complaint(text),
+            "own.toml: workload w: phase \"run\" needs exactly one of load, mix, replay, sweep, reopen"
+        );
+    }
+
+    #[test]
+    fn broken_toml_is_one_line() {
+        assert!(!complaint("[workload.w\nabout =").contains('\n'));
+    }
+}

@@ -1,0 +1,196 @@
+//! `kvbench` as its users meet it: what it prints, what it writes, how it ends.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+fn kvbench(arguments: &[&str], folder: &Path) -> Output {
+    command(arguments, folder).output().unwrap()
+}
+
+fn command(arguments: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvbench"));
+    command.args(arguments).current_dir(folder);
+    command
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// The complaint of a run that must fail: one line, and nothing on stdout.
+fn complaint(arguments: &[&str], exit_code: i32) -> String {
+    let folder = folder();
+    let output = kvbench(arguments, folder.path());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(exit_code), "{text}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+fn only_run(folder: &Path) -> std::path::PathBuf {
+    let mut runs = folder.join("results").read_dir().unwrap();
+    let run = runs.next().unwrap().unwrap().path();
+    assert!(runs.next().is_none());
+    run
+}
+
+const SMALL_RUN: [&str; 12] = [
+    "run",
+    "-w",
+    "ycsb-a,ycsb-e,sync-writes",
+    "-n",
+    "300",
+    "--ops",
+    "500",
+    "-r",
+    "2",
+    "--seed",
+    "5",
+    "--quiet",
+];
+
+#[test]
+fn a_run_prints_tables_and_writes_its_folder() {
+    let folder = folder();
+    let output = kvbench(&SMALL_RUN, folder.path());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for expected in
+        ["ycsb-a / run", "ycsb-e / run", "sync-writes / run", "bound:btree", "not ranked"]
+    {
+        assert!(printed.contains(expected), "{expected} is missing in\n{printed}");
+    }
+    let run = only_run(folder.path());
+    let manifest: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["plan"]["seed"], 5);
+    assert!(run.join("report.md").exists() && !run.join("stores").exists());
+    let mut rows = csv::Reader::from_path(run.join("summary.csv")).unwrap();
+    let headers = rows.headers().unwrap().clone();
+    let column = |name| headers.iter().position(|header| header == name).unwrap();
+    let rows: Vec<_> = rows.records().map(Result::unwrap).collect();
+    let all = rows.iter().filter(|row| &row[column("op")] == "all");
+    // Four engines, two blocks, five phases.
+    assert_eq!(all.count(), 4 * 2 * 5);
+    assert!(rows.iter().all(|row| &row[column("verify_errors")] == "0"));
+}
+
+#[test]
+fn the_same_seed_gives_every_engine_the_same_operations() {
+    let folder = folder();
+    let arguments = [&SMALL_RUN[..], &["--format", "csv"]].concat();
+    let output = kvbench(&arguments, folder.path());
+    let mut rows = csv::Reader::from_reader(&output.stdout[..]);
+    let headers = rows.headers().unwrap().clone();
+    let column = |name| headers.iter().position(|header| header == name).unwrap();
+    let mut counts = std::collections::BTreeMap::new();
+    for row in rows.records().map(Result::unwrap) {
+        let key = ["workload", "block", "phase", "op"].map(|name| row[column(name)].to_string());
+        let count =
+            ["ops", "entries", "user_bytes_written"].map(|name| row[column(name)].to_string());
+        assert_eq!(counts.entry(key.clone()).or_insert(count.clone()), &count, "{key:?}");
+    }
+    assert!(counts.len() > 10);
+}
+
+#[test]
+fn several_threads_agree_with_the_model_too() {
+    let folder = folder();
+    let arguments = [
+        "run",
+        "-w",
+        "ycsb-a,readwhilewriting",
+        "-n",
+        "2000",
+        "-t",
+        "3",
+        "--ops",
+        "3000",
+        "-r",
+        "1",
+    ];
+    let output = kvbench(&arguments, folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("3 threads"), "{printed}");
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_exit_code_2() {
+    assert!(complaint(&["run", "--recrods", "5"], 2).contains("--records"));
+    assert!(complaint(&["run", "-e", "memroy"], 2).contains("did you mean \"memory\"?"));
+    assert!(complaint(&["run", "-w", "ycbs-a"], 2).contains("did you mean \"ycsb-a\"?"));
+    assert!(complaint(&["run", "-n", "many"], 2).contains("no count"));
+    assert!(complaint(&["lst"], 2).contains("'list'"));
+    assert!(complaint(&["run", "-w", "ycsb-a", "--value", "3"], 2).contains("value_bytes = 3"));
+    assert!(complaint(&["run", "-c", "none.toml"], 2).contains("none.toml"));
+    assert!(complaint(&["run", "--baseline", "lsm"], 2).contains("unknown baseline"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_exit_code_4() {
+    let folder = folder();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    for flag in ["--out", "--dir"] {
+        let arguments =
+            ["run", "-w", "ycsb-c", "-n", "10", "--ops", "10", "--quiet", flag, "file/below"];
+        let output = kvbench(&arguments, folder.path());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{text}");
+        assert!(text.contains("cannot create file/below"), "{text}");
+    }
+}
+
+#[test]
+fn an_interrupt_keeps_what_was_measured_and_leaves_no_store() {
+    let folder = folder();
+    let arguments = ["run", "-w", "ycsb-c", "-n", "100", "-d", "200ms", "-r", "1000"];
+    let mut running = command(&arguments, folder.path());
+    let mut running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let summary = || folder.path().join("results").read_dir().ok()?.next()?.ok();
+    let has_rows = |folder: std::fs::DirEntry| {
+        std::fs::read_to_string(folder.path().join("summary.csv"))
+            .is_ok_and(|text| text.lines().count() > 4)
+    };
+    while !summary().is_some_and(has_rows) {
+        assert!(running.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&running);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = {
+        running.wait().unwrap();
+        running.wait_with_output().unwrap()
+    };
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ycsb-c / run"));
+    let run = only_run(folder.path());
+    assert!(run.join("report.md").exists() && !run.join("stores").exists());
+    let rows = csv::Reader::from_path(run.join("summary.csv")).unwrap().into_records();
+    assert!(rows.map(Result::unwrap).count() >= 4);
+}
+
+#[test]
+fn lists_name_everything_in_text_and_json() {
+    let folder = folder();
+    let text = String::from_utf8(kvbench(&["list"], folder.path()).stdout).unwrap();
+    for expected in ["memory", "bound:log+hash", "ycsb-f", "git-history", "zipfian"] {
+        assert!(text.contains(expected), "{expected}");
+    }
+    let json = kvbench(&["list", "engines", "--json"], folder.path()).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert!(json["engines"].as_array().unwrap().len() >= 3);
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = folder();
+    let output = kvbench(&["--dry-run"], folder.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("git-history") && text.contains("about"), "{text}");
+    assert!(!folder.path().join("results").exists());
+}

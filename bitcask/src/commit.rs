@@ -18,6 +18,7 @@ use kv::{Durability, Error, Result, SequenceNumber};
 use crate::data_file::DataFile;
 use crate::engine::Inner;
 use crate::keydir::{Location, Version};
+use crate::planted::Mistake;
 use crate::record::{Encoded, Record};
 
 /// The largest batch, in bytes of log: offsets in one file must stay below 4 GiB.
@@ -98,6 +99,8 @@ impl Inner {
             let what = format!("a batch of {batch_len} bytes; the limit is {MAX_BATCH_BYTES}");
             return Err(Error::InvalidArgument(what));
         }
+        let early = self.options.has(Mistake::AcknowledgeBeforeSync);
+        let durability = if early { Durability::Buffered } else { durability };
         let mut commit = self.commit.lock();
         if commit.closed {
             return Err(Error::Closed);
@@ -107,7 +110,9 @@ impl Inner {
             self.rotate(&mut commit, batch_len)?;
         }
         let sequence = commit.newest + 1;
-        let span = commit.writer.append(sequence, ops.iter().map(Encoded::frame))?;
+        let forgotten = usize::from(self.options.has(Mistake::ForgetLastRecordOfBatch));
+        let logged = &ops[..(ops.len() - forgotten).max(1)];
+        let span = commit.writer.append(sequence, logged.iter().map(Encoded::frame))?;
         commit.newest = sequence;
         commit.count(ops, span.len);
         if span.offset >= commit.prepare_at {
@@ -126,7 +131,10 @@ impl Inner {
         let file = *file;
         commit.waiting.push_back(Waiting { span, file, sequence, durable_to });
         drop(commit);
-        self.sync.sync_to(durable_to)?;
+        match self.sync.sync_to(durable_to) {
+            Err(_) if self.options.has(Mistake::AcknowledgeFailedSync) => {}
+            synced => synced?,
+        }
         self.publish_durable(sequence)?;
         Ok(SequenceNumber(sequence))
     }
@@ -199,6 +207,7 @@ impl Inner {
         let undo = self.views.undo();
         let replaced = match location {
             Some(location) => self.keydir.put(key, Version { location, sequence }, undo),
+            None if self.options.has(Mistake::ForgetDeletion) => None,
             None => self.keydir.remove(key, sequence, undo),
         };
         let files = self.files.load();

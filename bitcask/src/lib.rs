@@ -9,6 +9,7 @@ mod files;
 mod hint_file;
 mod keydir;
 mod options;
+mod planted;
 mod record;
 mod recovery;
 mod scan;
@@ -21,5 +22,7 @@ mod views;
 pub use dump::dump;
 pub use engine::Bitcask;
 pub use options::{Options, ReadMode};
+#[cfg(feature = "planted")]
+pub use planted::Mistake;
 pub use stats::BitcaskStats;
 pub use verify::Verification;

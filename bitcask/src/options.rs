@@ -15,6 +15,9 @@ pub struct Options {
     pub data_file_bytes: u64,
     /// How sealed data files are read. Default: mapped.
     pub read: ReadMode,
+    /// A mistake to make. Default: none.
+    #[cfg(feature = "planted")]
+    pub planted: Option<crate::planted::Mistake>,
 }
 
 /// How sealed data files are read.
@@ -42,7 +45,14 @@ impl Options {
 
     /// The defaults, in `env`.
     pub fn in_env(env: Env) -> Self {
-        Self { env, create: true, data_file_bytes: 64 << 20, read: ReadMode::default() }
+        Self {
+            env,
+            create: true,
+            data_file_bytes: 64 << 20,
+            read: ReadMode::default(),
+            #[cfg(feature = "planted")]
+            planted: None,
+        }
     }
 
     /// With `data_file_bytes`, brought into its range.

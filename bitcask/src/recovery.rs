@@ -32,6 +32,7 @@ use crate::data_file::{DataFile, FileTable};
 use crate::files::{DATA, HINT, HINT_TEMPORARY};
 use crate::keydir::Keydir;
 use crate::options::Options;
+use crate::planted::Mistake;
 use crate::seal::{describe, write_hint};
 use crate::state::{Edit, Sealed, State};
 use crate::stats::Counters;
@@ -62,13 +63,14 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
     let loaded = load::load(&dir, &found, &keydir, options)?;
-    let tail = tail::read(&dir, &found, &keydir)?;
-    let newest = tail.newest.max(found.state().newest);
+    let tail = tail::read(&dir, &found, &keydir, options)?;
+    let restart = options.has(Mistake::RestartNumbers);
+    let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
     let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);
 
-    let mut store = Store { manifest: found.open()?, dir };
+    let store = Store { manifest: found.open()?, dir };
     names.remove_strangers(&store);
-    store.put_in_order(&tail, &loaded)?;
+    store.put_in_order(&tail, &loaded, options)?;
     let files = store.open_files(options)?;
     keydir.finish_loading(&mut |version| {
         if let Some(file) = files.get(version.location.file) {
@@ -158,17 +160,29 @@ struct Store {
 }
 
 impl Store {
-    fn put_in_order(&mut self, tail: &tail::LogTail, loaded: &load::Loaded) -> Result<()> {
-        for &id in tail.discarded.iter().rev() {
-            self.manifest.append(&Edit::remove(id))?;
-            drop(self.dir.fs().remove(&self.dir.file(&DATA.name(id))));
+    fn put_in_order(
+        &self,
+        tail: &tail::LogTail,
+        loaded: &load::Loaded,
+        options: &Options,
+    ) -> Result<()> {
+        if options.has(Mistake::SealBeforeDiscarding) {
+            tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
+            return tail.discarded.iter().try_for_each(|&id| self.discard(id));
         }
-        for kept in &tail.kept {
-            self.seal(kept)?;
-        }
+        tail.discarded.iter().rev().try_for_each(|&id| self.discard(id))?;
+        tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
         for &id in &loaded.scanned {
             self.renew_hint(id)?;
         }
+        Ok(())
+    }
+
+    /// Takes an unsealed file out of the store.
+    fn discard(&self, id: u64) -> Result<()> {
+        self.manifest.append(&Edit::remove(id))?;
+        // The manifest has forgotten the file, so whatever is left of it is removed at the next opening.
+        drop(self.dir.fs().remove(&self.dir.file(&DATA.name(id))));
         Ok(())
     }
 

@@ -29,6 +29,7 @@ use crate::data_file::{DataFile, FileTable};
 use crate::engine::Inner;
 use crate::files::{DATA, HINT};
 use crate::hint_file::HintBuilder;
+use crate::planted::Mistake;
 use crate::record::Record;
 use crate::state::{Edit, Hint, Sealed};
 
@@ -73,7 +74,9 @@ impl Inner {
         let identity = SegmentIdentity { store: self.manifest.store_id(), id, epoch, edit_number };
         let path = self.dir_path.join(DATA.name(id));
         let segment = Segment::create(&*self.options.env.fs, &path, identity, capacity)?;
-        self.edit(&Edit::begin(id, PublishedFile::growing(&segment)))?;
+        if !self.options.has(Mistake::ForgetToNameFile) {
+            self.edit(&Edit::begin(id, PublishedFile::growing(&segment)))?;
+        }
         Ok(segment)
     }
 
@@ -123,7 +126,10 @@ impl Inner {
             described = Some(describe(bytes, segment.identity(), segment.path(), &mut |_, _| ()));
         })?;
         let Some(described) = described else { return Ok(false) };
-        let (sealed, hint) = described.map_err(|error| self.sync.poison(error))?;
+        let (mut sealed, hint) = described.map_err(|error| self.sync.poison(error))?;
+        if self.options.has(Mistake::SealWithWrongLength) {
+            sealed.len -= 8;
+        }
         let hint = write_hint(&*self.options.env.fs, &self.dir_path, segment.id(), &hint);
         self.counters.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
         self.edit(&Edit::seal(segment.id(), file, hint, sealed))?;

@@ -17,6 +17,7 @@ use crate::files::{DATA, HINT};
 use crate::hint_file;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
+use crate::planted::Mistake;
 use crate::record::Record;
 use crate::seal::describe;
 use crate::state::{Hint, Sealed, State};
@@ -49,6 +50,7 @@ pub(super) fn load(
         dir: dir.clone(),
         store: found.store_id(),
         keydir: Arc::clone(keydir),
+        options: options.clone(),
         files,
         next: AtomicUsize::new(0),
         helpers: AtomicUsize::new(helpers),
@@ -88,6 +90,7 @@ struct Loading {
     dir: StoreDir,
     store: StoreId,
     keydir: Arc<Keydir>,
+    options: Options,
     files: Vec<SealedFile>,
     /// The next file to load.
     next: AtomicUsize,
@@ -135,11 +138,14 @@ impl Loading {
         let path = self.dir.file(&HINT.name(file.id));
         let bytes = self.dir.fs().open(&path)?.map()?;
         let bytes = bytes.bytes();
-        check_hint(bytes, hint, &path)?;
+        if !self.options.has(Mistake::BelieveAnyHint) {
+            check_hint(bytes, hint, &path)?;
+        }
         let source = file.sealed.source(self.store, file.id);
         hint_file::read(bytes, &source, &path, &mut |entry| {
             let location = Location { file: file.number, offset: entry.offset, len: entry.len };
-            self.keydir.load(entry.key, entry.sequence, (!entry.deletion).then_some(location));
+            let put = !entry.deletion || self.options.has(Mistake::TakeHintedDeletionForPut);
+            self.keydir.load(entry.key, entry.sequence, put.then_some(location));
         })
     }
 }

@@ -15,6 +15,8 @@ use kv::{Error, Result};
 use super::number_of;
 use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
+use crate::options::Options;
+use crate::planted::Mistake;
 use crate::record::Record;
 use crate::state::State;
 
@@ -38,7 +40,12 @@ pub(super) struct Kept {
 }
 
 /// Reads the unsealed files of `found` and loads their keys.
-pub(super) fn read(dir: &StoreDir, found: &Found<State>, keydir: &Keydir) -> Result<LogTail> {
+pub(super) fn read(
+    dir: &StoreDir,
+    found: &Found<State>,
+    keydir: &Keydir,
+    options: &Options,
+) -> Result<LogTail> {
     let mut tail = LogTail::default();
     let mut torn: Option<(u64, u64)> = None;
     let unsealed = found.state().files.iter().filter(|(_, sealed)| sealed.is_none());
@@ -55,7 +62,9 @@ pub(super) fn read(dir: &StoreDir, found: &Found<State>, keydir: &Keydir) -> Res
                     let location =
                         Location { file: number, offset: frame.offset, len: frame.len() };
                     let put = matches!(record, Record::Put { .. });
-                    keydir.load(record.key(), frame.sequence, put.then_some(location));
+                    if put || !options.has(Mistake::LoadWithoutDeletions) {
+                        keydir.load(record.key(), frame.sequence, put.then_some(location));
+                    }
                 }
             }
             Ok(())
@@ -68,6 +77,9 @@ pub(super) fn read(dir: &StoreDir, found: &Found<State>, keydir: &Keydir) -> Res
             return Err(Error::corruption(dir.file(&DATA.name(earlier)), len, what));
         }
         tail.take(&scan, newest, &mut torn);
+        if options.has(Mistake::KeepFilesBehindTornOne) {
+            torn = None;
+        }
     }
     Ok(tail)
 }

@@ -1,0 +1,6 @@
+//! The engine under the suites of `torture`.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod sound;
+mod subject;

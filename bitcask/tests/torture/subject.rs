@@ -1,0 +1,56 @@
+//! How the suites open a Bitcask.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bitcask::{Bitcask, Mistake, Options, ReadMode};
+use durable::{Env, OpKind};
+use kv::Result;
+use torture::{Opened, Subject};
+
+/// A Bitcask with tiny files, right or with one mistake.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BitcaskSubject {
+    pub(crate) mistake: Option<Mistake>,
+}
+
+impl Subject for BitcaskSubject {
+    fn name(&self) -> &str {
+        "bitcask"
+    }
+
+    fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
+        let mut options = Options::in_env(env.clone());
+        options = match option_set {
+            0 => options.data_file_bytes(1024),
+            _ => options.data_file_bytes(4096).read(ReadMode::Positional),
+        };
+        options.planted = self.mistake;
+        let engine = Arc::new(Bitcask::open(dir, options)?);
+        let newest = engine.newest_sequence();
+        let checked = Arc::clone(&engine);
+        let verify = move || checked.verify().map(drop).map_err(|error| error.to_string());
+        let opened = Opened::new(engine).with_recovered(newest);
+        Ok(if self.mistake.is_none() { opened.with_invariant(verify) } else { opened })
+    }
+
+    fn option_sets(&self) -> usize {
+        2
+    }
+
+    /// The data files; those that were sealed are checked against the manifest, but which those are the suite cannot
+    /// know. And the manifest, whose very last edit has nothing behind it.
+    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        let is_tail = |path: &&PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.ends_with(".data") || name.starts_with("MANIFEST-")
+        };
+        files.iter().filter(is_tail).cloned().collect()
+    }
+
+    /// Hint files only make the next opening faster, and leftovers are removed at the next opening.
+    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        matches!(op, OpKind::Remove | OpKind::FreeSpace) || name.contains(".hint")
+    }
+}

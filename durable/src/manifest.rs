@@ -194,7 +194,8 @@ impl<S: State> Manifest<S> {
         writer.check()?;
         let mut state = S::clone(&self.state.load_full());
         state.apply(edit).map_err(Error::InvalidArgument)?;
-        let edit_number = self.edit_number.load(Ordering::Relaxed) + 1;
+        let last = self.edit_number.load(Ordering::Relaxed);
+        let edit_number = generation::next(last, self.store.file(CURRENT_FILE))?;
         let mut payload = Vec::new();
         S::encode_edit(edit, &mut payload);
         let written = if writer.generation.takes(payload.len(), state.features()) {

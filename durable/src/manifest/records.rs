@@ -63,12 +63,15 @@ impl<'a> Records<'a> {
             return Err(self.corruption("the snapshot fails its checksum"));
         };
         let mut budget = self.bytes.len().saturating_mul(SEARCH_FACTOR);
+        // The bad record is the next edit, so one behind it has a number after that. This spares most sums of a payload
+        // that happens to hold plausible heads.
+        let most = (self.bytes.len() / RECORD_HEADER_LEN) as u64;
+        let numbers = last.saturating_add(2)..=last.saturating_add(most);
         let from = self.offset + RECORD_ALIGN;
         for offset in (from..self.bytes.len()).step_by(RECORD_ALIGN) {
             let rest = &self.bytes[offset..];
-            let most = last.saturating_add((self.bytes.len() / RECORD_HEADER_LEN) as u64);
             let Some(head) = RecordHead::decode(rest) else { continue };
-            if !(last..=most).contains(&head.edit_number) {
+            if !numbers.contains(&head.edit_number) {
                 continue;
             }
             if Record::decode(rest, self.salt, offset as u64).is_some() {

@@ -76,17 +76,17 @@ fn generations_change_when_the_edits_outgrow_the_snapshot() {
     let disk = SimFs::new();
     let manifest = create(&disk);
     let mut longest = 0;
-    for file in 0..1000 {
+    for file in 0..3000 {
         manifest.append(&add(file)).unwrap();
         let files = names(&disk);
         assert_eq!(files.len(), 2);
         longest = longest.max(disk.contents(&Path::new(STORE).join(&files[1])).unwrap().len());
     }
     let generation = Manifest::<Toy>::dump(&store_of_reader(&disk)).unwrap()["file"].clone();
-    assert_eq!(generation, "MANIFEST-000008");
-    assert!(longest < 20_000, "{longest}");
+    assert_eq!(generation, "MANIFEST-000017");
+    assert!(longest < 40_000, "{longest}");
     drop(manifest);
-    assert_eq!(reopen(&disk).unwrap().state().files.len(), 1000);
+    assert_eq!(reopen(&disk).unwrap().state().files.len(), 3000);
 }
 
 fn store_of_reader(disk: &SimFs) -> StoreDir {

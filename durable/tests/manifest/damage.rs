@@ -146,6 +146,34 @@ fn damage_before_a_durable_edit_is_told_from_a_torn_tail_without_a_stamp() {
 }
 
 #[test]
+fn one_good_record_right_behind_a_bad_one_proves_damage() {
+    let disk = SimFs::new();
+    let manifest = create(&disk);
+    manifest.append(&add(1)).unwrap();
+    manifest.append(&add(2)).unwrap();
+    let state = Toy::clone(&manifest.state());
+    drop(manifest);
+    let bytes = disk.contents(&path("MANIFEST-000001")).unwrap();
+    for flipped in &flips(&bytes)[..(bytes.len() - 32) * 8] {
+        let damaged = disk.duplicate();
+        damaged.set_contents(&path("MANIFEST-000001"), flipped.clone());
+        assert!(is_refused(&damaged, &state, Stamp::default(), "the record before the last"));
+    }
+}
+
+#[test]
+fn damage_to_a_snapshot_without_edits_is_noticed() {
+    let disk = SimFs::new();
+    drop(create(&disk));
+    let bytes = disk.contents(&path("MANIFEST-000001")).unwrap();
+    for flipped in flips(&bytes) {
+        let damaged = disk.duplicate();
+        damaged.set_contents(&path("MANIFEST-000001"), flipped);
+        assert!(is_refused(&damaged, &Toy::default(), Stamp::default(), "the snapshot"));
+    }
+}
+
+#[test]
 fn records_in_the_wrong_place_are_noticed() {
     let disk = SimFs::new();
     let manifest = create(&disk);
@@ -217,7 +245,7 @@ fn a_file_full_of_plausible_heads_is_refused_in_time() {
     let (disk, state, stamp) = sample(false);
     let mut bytes = disk.contents(&path("MANIFEST-000002")).unwrap();
     let mut head = vec![0; 24];
-    head[8..16].copy_from_slice(&(stamp.edit_number + 1).to_le_bytes());
+    head[8..16].copy_from_slice(&(stamp.edit_number + 2).to_le_bytes());
     head[16] = 2;
     let len = 1_u32 << 20;
     let heads = len as usize / 24;

@@ -6,6 +6,7 @@ mod basics;
 mod crash;
 mod damage;
 mod faults;
+mod forged;
 mod golden;
 mod law;
 mod publish;

@@ -48,6 +48,7 @@ use std::process::ExitCode;
 
 pub use engines::{EngineConfig, Registration, own as own_engines};
 pub use keys::KeyShape;
+pub use utc::run_name;
 
 use cli::Command;
 use failure::Outcome;

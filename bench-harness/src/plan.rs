@@ -124,7 +124,7 @@ impl Plan {
         }
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let label = common.label.as_deref().unwrap_or(command);
-        let run_id = format!("{}-{label}", utc::compact(since_1970.as_secs()));
+        let run_id = utc::run_name(label);
         let folder = common.out.join(&run_id);
         let process = std::process::id();
         let stores = match &common.dir {

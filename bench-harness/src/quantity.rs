@@ -49,6 +49,11 @@ pub(crate) fn show_count(value: f64) -> String {
     show_scaled(value, &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")])
 }
 
+/// A whole count for people: `98`, `20.0k`.
+pub(crate) fn show_whole(value: f64) -> String {
+    if value < 1e3 { format!("{value:.0}") } else { show_count(value) }
+}
+
 /// A time for people, from nanoseconds: `850ns`, `1.10us`, `2.60ms`, `1.05s`.
 pub(crate) fn show_ns(value: f64) -> String {
     show_scaled(value, &[(1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns")])

@@ -1,7 +1,15 @@
 //! Times as people write them, in UTC.
 
-/// `2026-11-21T0446`-like: `YYYY-MM-DDTHHMMSS`, fit for a folder's name and sorted like time.
-pub(crate) fn compact(unix_seconds: u64) -> String {
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The name of a run that begins now: `<UTC>-<label>`, fit for a folder and sorted like time.
+pub fn run_name(label: &str) -> String {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{label}", compact(since_1970.as_secs()))
+}
+
+/// `YYYY-MM-DDTHHMMSS`.
+fn compact(unix_seconds: u64) -> String {
     let (days, seconds) = (unix_seconds / 86_400, unix_seconds % 86_400);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

@@ -1,5 +1,7 @@
 //! `kvbench` as its users meet it: what it prints, what it writes, how it ends.
 
+#![expect(clippy::unwrap_used, reason = "clippy does not know helpers of tests as tests")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;

@@ -8,11 +8,10 @@
     reason = "a test, though without the harness that clippy knows tests by"
 )]
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bench_harness::{EngineConfig, Registration};
+use bench_harness::Registration;
 use kv::memory::MemoryEngine;
 use kv::{
     Capabilities, Cursor, Durability, KeyRange, Kv, Result, SequenceNumber, Stats, WriteBatch,
@@ -67,13 +66,8 @@ const LIAR: Registration = Registration {
     about: "answers wrongly",
     version: "0",
     durability: Durability::None,
-    open: open_liar,
+    open: |_, _| Ok(Box::new(Liar::new())),
 };
-
-fn open_liar(_: &Path, _: EngineConfig) -> Result<Box<dyn Kv>> {
-    let lie = std::env::var("KVBENCH_LIE").unwrap();
-    Ok(Box::new(Liar { honest: MemoryEngine::new(), lie, calls: AtomicU64::new(0) }))
-}
 
 struct Liar {
     honest: MemoryEngine,
@@ -82,6 +76,11 @@ struct Liar {
 }
 
 impl Liar {
+    fn new() -> Self {
+        let lie = std::env::var("KVBENCH_LIE").unwrap();
+        Self { honest: MemoryEngine::new(), lie, calls: AtomicU64::new(0) }
+    }
+
     fn is_lying(&self, lie: &str) -> bool {
         self.lie == lie && self.calls.fetch_add(1, Ordering::Relaxed) % RARELY == RARELY - 1
     }

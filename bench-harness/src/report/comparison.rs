@@ -9,6 +9,9 @@ use crate::plan::Plan;
 use crate::row::Row;
 use crate::statistics::{Estimate, median, paired_ratio};
 
+/// The class whose yardsticks stand apart.
+const SYNC: &str = "sync";
+
 /// A table.
 #[derive(Clone, Debug)]
 pub(crate) struct Comparison {
@@ -109,7 +112,12 @@ fn compare_phase(plan: &Plan, rows: &[&Row]) -> Option<Comparison> {
     let wanted = |s: &&Series<'_>| plan.baseline.as_deref() == Some(s.engine);
     let baseline =
         series.iter().find(wanted).or_else(|| series.iter().find(fits)).or(series.first())?;
-    let bounds = series.iter().filter(|series| is_bound(series.engine));
+    // What a sync costs says nothing about engines that never wait for one, and the other way round.
+    let is_measure = |series: &&Series<'_>| {
+        let keeps = || series.rows.iter().all(|row| row.durability == *asked);
+        is_bound(series.engine) && (asked != SYNC || keeps())
+    };
+    let bounds = series.iter().filter(is_measure);
     let bound = bounds.filter_map(Series::middle).fold(0.0, f64::max);
     let lines = series.iter().filter_map(|series| series.line(baseline, bound)).collect();
     Some(Comparison {
@@ -133,7 +141,7 @@ fn setting(rows: &[&Row]) -> String {
     format!(
         "{threads} thread{}, {} records of {} + {} B",
         if threads == 1 { "" } else { "s" },
-        crate::quantity::show_count(middle(&|row| row.records as f64)),
+        crate::quantity::show_whole(middle(&|row| row.records as f64)),
         crate::quantity::show_number(middle(&|row| row.key_bytes.unwrap_or_default())),
         crate::quantity::show_number(middle(&|row| row.value_bytes.unwrap_or_default())),
     )

@@ -9,7 +9,8 @@ mod files;
 mod hint_file;
 mod keydir;
 mod options;
-mod planted;
+#[doc(hidden)]
+pub mod planted;
 mod record;
 mod recovery;
 mod scan;
@@ -22,7 +23,5 @@ mod views;
 pub use dump::dump;
 pub use engine::Bitcask;
 pub use options::{Options, ReadMode};
-#[cfg(feature = "planted")]
-pub use planted::Mistake;
 pub use stats::BitcaskStats;
 pub use verify::Verification;

@@ -48,9 +48,9 @@ fn main() -> kv::Result<()> {
 
 fn print_row(state: State, backend: &str, samples: &mut [u64]) {
     samples.sort_unstable();
-    let at = |share: f64| samples[((samples.len() - 1) as f64 * share) as usize];
+    let at = |per_mille: usize| samples[(samples.len() - 1) * per_mille / 1000];
     let mean = samples.iter().sum::<u64>() / samples.len() as u64;
-    let (p50, p999, max) = (at(0.5), at(0.999), at(1.0) / 1000);
+    let (p50, p999, max) = (at(500), at(999), at(1000) / 1000);
     println!("| {state:?} | {backend} | {mean} | {p50} | {p999} | {max} |");
 }
 
@@ -66,8 +66,10 @@ fn measure(dir: &Path, backend: LogBackend, state: State) -> kv::Result<Vec<u64>
     let mut samples = Vec::with_capacity(APPENDS);
     let bytes = [0x5a; APPEND_BYTES];
     for at in 0..APPENDS as u64 {
+        let (offset, end) = (at * APPEND_BYTES as u64, (at + 1) * APPEND_BYTES as u64);
         let start = Instant::now();
-        log.append(at * APPEND_BYTES as u64, &bytes)?;
+        log.reserve(end)?;
+        log.append(offset, &bytes)?;
         samples.push(start.elapsed().as_nanos() as u64);
     }
     done.store(true, Ordering::Relaxed);

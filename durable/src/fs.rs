@@ -44,8 +44,8 @@ pub trait Fs: Debug + Send + Sync {
     /// `Io`; with `AlreadyExists` when the name is taken.
     fn create(&self, path: &Path) -> Result<Arc<dyn File>>;
 
-    /// Creates a log file with `capacity` bytes of space, zero-filled and ready to be appended to. Space that runs out
-    /// shows here, not while appending. The name and the space are durable after [`LogFile::sync`] and
+    /// Creates a log file for up to `capacity` bytes, ready to be appended to. Space that runs out shows here and in
+    /// [`LogFile::reserve`], not while appending. The name and the space are durable after [`LogFile::sync`] and
     /// [`Fs::sync_dir`].
     ///
     /// # Errors
@@ -156,7 +156,16 @@ pub trait LogFile: Debug + Send + Sync {
     /// The path that the file was created under.
     fn path(&self) -> &Path;
 
-    /// Writes `bytes` at `offset`, which must be the end of what was appended so far. When this returns, the bytes
+    /// Makes sure that the log owns the space before `end`, so that an append up to there cannot fail for want of it.
+    ///
+    /// # Errors
+    /// `Io`, with `StorageFull` when there is no space: nothing has changed, and the log goes on working.
+    ///
+    /// # Panics
+    /// When `end` is past the capacity.
+    fn reserve(&self, end: u64) -> Result<()>;
+
+    /// Writes `bytes` at `offset`, which must be the end of what was appended so far, into space that was reserved. When this returns, the bytes
     /// survive the process, and every thread that learns of it can read them. The disk may hold any part of them, in
     /// units of 4 KiB pages torn at any byte, until [`LogFile::sync`].
     ///
@@ -164,7 +173,7 @@ pub trait LogFile: Debug + Send + Sync {
     /// `Io`: any part of the bytes may have been written.
     ///
     /// # Panics
-    /// When the bytes do not fit into the capacity.
+    /// When the bytes do not fit into the space that was reserved.
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
     /// Calls `read` with `len` bytes from `offset`, all of which must have been appended.

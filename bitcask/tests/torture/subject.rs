@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bitcask::{Bitcask, Mistake, Options, ReadMode};
+use bitcask::planted::Mistake;
+use bitcask::{Bitcask, Options, ReadMode};
 use durable::{Env, OpKind};
 use kv::Result;
 use torture::{Opened, Subject};

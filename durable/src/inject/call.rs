@@ -45,6 +45,8 @@ pub enum OpKind {
     SyncFile,
     /// `File::map`
     Map,
+    /// `LogFile::reserve`.
+    Reserve,
     /// `LogFile::append`
     Append,
     /// `LogFile::finish`
@@ -52,7 +54,7 @@ pub enum OpKind {
 }
 
 /// Each kind with its name in plans, and what the real file system calls it in errors.
-const KINDS: [(OpKind, &str, &str); 20] = [
+const KINDS: [(OpKind, &str, &str); 21] = [
     (OpKind::CreateDir, "create-dir", "create directory"),
     (OpKind::List, "list", "list"),
     (OpKind::Open, "open", "open"),
@@ -71,6 +73,7 @@ const KINDS: [(OpKind, &str, &str); 20] = [
     (OpKind::SetLen, "set-len", "set length"),
     (OpKind::SyncFile, "sync-file", "sync"),
     (OpKind::Map, "map", "map"),
+    (OpKind::Reserve, "reserve", "allocate"),
     (OpKind::Append, "append", "append"),
     (OpKind::Finish, "finish", "set length"),
 ];

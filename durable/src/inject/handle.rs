@@ -62,6 +62,10 @@ impl LogFile for InjectLog {
         self.inner.path()
     }
 
+    fn reserve(&self, end: u64) -> Result<()> {
+        self.core.doing(OpKind::Reserve, self.path(), None, || self.inner.reserve(end))
+    }
+
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let append = |bytes: &[u8]| self.inner.append(offset, bytes);
         // A skipped append uses up its space, or the next one would leave a gap.

@@ -110,6 +110,7 @@ impl Segment {
         capacity: u64,
     ) -> Result<Self> {
         let file = fs.create_log(path, capacity)?;
+        file.reserve(SEGMENT_HEADER_LEN)?;
         file.append(0, &identity.encode())?;
         file.sync()?;
         fs.sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))?;
@@ -156,6 +157,11 @@ impl Segment {
     /// How many bytes are durable.
     pub fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// Owns the space for `len` more bytes, or fails without a change.
+    pub(super) fn reserve(&self, len: u64) -> Result<()> {
+        self.file.reserve(self.end() + len)
     }
 
     pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {

@@ -73,7 +73,7 @@ impl Writer {
     /// Appends a batch, which must not be empty and must fit.
     ///
     /// # Errors
-    /// `Io`: the log is poisoned. `Poisoned`: it was before.
+    /// `Io` with `StorageFull`: nothing was written. Any other `Io`: the log is poisoned. `Poisoned`: it was before.
     ///
     /// # Panics
     /// When there is no room: [`Writer::has_room`] tells, and [`Writer::rotate`] makes some.
@@ -101,6 +101,7 @@ impl Writer {
             };
             frame::encode(&frame, place, &mut self.buffer);
         }
+        segment.reserve(self.buffer.len() as u64)?;
         let appended = segment.append(&self.buffer);
         appended.map_err(|error| self.sync.poison(error))?;
         Ok(Span { segment, offset, len: self.buffer.len() as u64 })

@@ -1,12 +1,13 @@
 //! Log files on a real disk: through a mapping, or through `write(2)`.
 //!
-//! Space is allocated when the file is created, so it cannot run out in the middle of an append; on ext4, XFS and btrfs
-//! that also holds for the first write through a mapping, and a log writes each byte once.
+//! Space is allocated ahead of the appends, a step at a time ([`step`]), so that it cannot run out in the middle of one
+//! and a young log does not hold much more than it needs. On ext4, XFS and btrfs that also covers the first write
+//! through a mapping, and a log writes each byte once.
 //!
 //! Allocated space is not *written* space: the first write to a block changes the block map, which `fdatasync` must
 //! then commit through the journal of the file system. A log that is synced often therefore writes zeros ahead of
-//! itself, [`AHEAD`] bytes at a time; they reach the disk with a sync that happens anyway, and the syncs that follow
-//! have only data to write. A log that is never synced writes nothing ahead.
+//! itself, again a step at a time; they reach the disk with a sync that happens anyway, and the syncs that follow have
+//! only data to write. A log that is never synced writes nothing ahead.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kv::{Error, Result};
-use rustix::fs::{FallocateFlags, fallocate};
+use parking_lot::Mutex;
 
 use super::mapping::Region;
 use crate::fs::LogFile;
@@ -48,10 +49,18 @@ pub enum LogBackend {
 /// Logs larger than this are written, not mapped: they hold one huge batch, and a system call costs it nothing.
 const LARGEST_MAPPED: u64 = 256 << 20;
 
-/// How many zeros are written ahead of a log that is being synced.
-pub(super) const AHEAD: u64 = 1 << 20;
+/// How far a log at `end` runs ahead of itself: as far as it has come, within reason.
+fn step(end: u64, least: u64, most: u64) -> u64 {
+    end.clamp(least, most)
+}
 
-static ZEROS: [u8; AHEAD as usize] = [0; AHEAD as usize];
+/// Bounds of the step in which space is allocated.
+const ALLOCATION: (u64, u64) = (64 << 10, 8 << 20);
+
+/// Bounds of the step in which zeros are written ahead.
+const ZEROING: (u64, u64) = (64 << 10, 1 << 20);
+
+static ZEROS: [u8; ZEROING.1 as usize] = [0; ZEROING.1 as usize];
 
 pub(super) fn create(
     file: fs::File,
@@ -59,30 +68,35 @@ pub(super) fn create(
     capacity: u64,
     backend: LogBackend,
 ) -> Result<Arc<dyn LogFile>> {
-    allocate(&file, capacity).map_err(|e| Error::io("allocate", path, e))?;
     let mapped = backend == LogBackend::Mapped && (1..=LARGEST_MAPPED).contains(&capacity);
-    let region = if mapped { Some(Region::over_file(&file)) } else { None };
+    let region = if mapped { Some(Region::over_file(&file, capacity as usize)) } else { None };
     let region = region.transpose().map_err(|e| Error::io("map", path, e))?;
-    let space = Space { file, path: path.into(), capacity, zeroed: AtomicU64::new(0) };
+    let space = Space {
+        file,
+        path: path.into(),
+        capacity,
+        allocated: AtomicU64::new(0),
+        allocating: Mutex::new(()),
+        zeroed: AtomicU64::new(0),
+    };
     Ok(match region {
         Some(region) => Arc::new(MappedLog { space, region }),
-        None => Arc::new(WrittenLog { space, end: parking_lot::Mutex::new(0) }),
+        None => Arc::new(WrittenLog { space, end: Mutex::new(0) }),
     })
 }
 
 #[cfg(target_os = "linux")]
-fn allocate(file: &fs::File, capacity: u64) -> std::io::Result<()> {
-    if capacity > 0 {
-        fallocate(file, FallocateFlags::empty(), 0, capacity)?;
-    }
-    Ok(())
+fn allocate(file: &fs::File, from: u64, to: u64) -> std::io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    Ok(fallocate(file, FallocateFlags::empty(), from, to - from)?)
 }
 
 /// Without `fallocate` the space is written, so that it exists.
 #[cfg(not(target_os = "linux"))]
-fn allocate(file: &fs::File, capacity: u64) -> std::io::Result<()> {
-    for offset in (0..capacity).step_by(ZEROS.len()) {
-        let len = (capacity - offset).min(AHEAD);
+fn allocate(file: &fs::File, from: u64, to: u64) -> std::io::Result<()> {
+    for offset in (from..to).step_by(ZEROS.len()) {
+        let len = (to - offset).min(ZEROS.len() as u64);
         file.write_all_at(&ZEROS[..len as usize], offset)?;
     }
     Ok(())
@@ -94,6 +108,10 @@ struct Space {
     file: fs::File,
     path: PathBuf,
     capacity: u64,
+    /// Up to here the file has space.
+    allocated: AtomicU64,
+    /// Held while space is allocated.
+    allocating: Mutex<()>,
     /// Up to here zeros were written ahead. Changed only while no append is running.
     zeroed: AtomicU64,
 }
@@ -103,18 +121,43 @@ impl Space {
         move |e| Error::io(op, &self.path, e)
     }
 
-    fn needs_zeros(&self, end: u64) -> bool {
-        let zeroed = self.zeroed.load(Ordering::Relaxed);
-        zeroed < self.capacity && end + AHEAD / 2 > zeroed
+    fn reserve(&self, end: u64) -> Result<()> {
+        if end <= self.allocated.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        assert!(end <= self.capacity, "the bytes fit into the capacity");
+        let _one = self.allocating.lock();
+        let from = self.allocated.load(Ordering::Relaxed);
+        if end > from {
+            let to = (end + step(end, ALLOCATION.0, ALLOCATION.1)).min(self.capacity);
+            allocate(&self.file, from, to).map_err(self.fail("allocate"))?;
+            self.allocated.store(to, Ordering::Release);
+        }
+        Ok(())
     }
 
-    /// Writes zeros after `end`, where the log ends now. No append may be running: it would be overwritten.
+    fn check_reserved(&self, end: u64) {
+        assert!(end <= self.allocated.load(Ordering::Acquire), "the bytes fit into reserved space");
+    }
+
+    fn needs_zeros(&self, end: u64) -> bool {
+        let zeroed = self.zeroed.load(Ordering::Relaxed);
+        zeroed < self.capacity && end + ZEROING.0 / 2 > zeroed
+    }
+
+    /// Writes zeros after `end`, where the log ends now, as far as it owns space or can get some. No append may be
+    /// running: it would be overwritten.
     fn write_zeros(&self, end: u64) -> Result<()> {
         let from = end.max(self.zeroed.load(Ordering::Relaxed));
-        let len = (self.capacity - from).min(AHEAD);
-        let written = self.file.write_all_at(&ZEROS[..len as usize], from);
-        written.map_err(self.fail("write ahead"))?;
-        self.zeroed.store(from + len, Ordering::Relaxed);
+        let to = (from + step(end, ZEROING.0, ZEROING.1)).min(self.capacity);
+        // Zeros make later syncs cheaper and nothing else, so a full disk is no reason to fail.
+        drop(self.reserve(to));
+        let to = to.min(self.allocated.load(Ordering::Acquire));
+        if from < to {
+            let written = self.file.write_all_at(&ZEROS[..(to - from) as usize], from);
+            written.map_err(self.fail("write ahead"))?;
+            self.zeroed.store(to, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -124,6 +167,7 @@ impl Space {
 
     fn finish(&self, len: u64) -> Result<()> {
         self.zeroed.store(self.capacity, Ordering::Relaxed);
+        self.allocated.store(len, Ordering::Release);
         self.file.set_len(len).map_err(self.fail("set length"))
     }
 }
@@ -132,7 +176,7 @@ impl Space {
 #[derive(Debug)]
 struct WrittenLog {
     space: Space,
-    end: parking_lot::Mutex<u64>,
+    end: Mutex<u64>,
 }
 
 impl LogFile for WrittenLog {
@@ -140,9 +184,13 @@ impl LogFile for WrittenLog {
         &self.space.path
     }
 
+    fn reserve(&self, end: u64) -> Result<()> {
+        self.space.reserve(end)
+    }
+
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let after = offset + bytes.len() as u64;
-        assert!(after <= self.space.capacity, "the bytes fit into the capacity");
+        self.space.check_reserved(after);
         let mut end = self.end.lock();
         assert_eq!(offset, *end, "appends leave no gap");
         self.space.file.write_all_at(bytes, offset).map_err(self.space.fail("append"))?;
@@ -184,7 +232,12 @@ impl LogFile for MappedLog {
         &self.space.path
     }
 
+    fn reserve(&self, end: u64) -> Result<()> {
+        self.space.reserve(end)
+    }
+
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.space.check_reserved(offset + bytes.len() as u64);
         self.region.append(offset as usize, bytes);
         Ok(())
     }

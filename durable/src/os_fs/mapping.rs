@@ -69,9 +69,10 @@ enum Memory {
 }
 
 impl Region {
-    /// A region over all of `file`.
-    pub(super) fn over_file(file: &fs::File) -> io::Result<Self> {
-        let map = MmapOptions::new().map_raw(file)?;
+    /// A region over the first `len` bytes of `file`, which may not have them yet. Its owner gives the file its bytes
+    /// before it appends to them: behind the end of a file, access ends the process.
+    pub(super) fn over_file(file: &fs::File, len: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().len(len).map_raw(file)?;
         Ok(Self::new(Memory::File(map)))
     }
 

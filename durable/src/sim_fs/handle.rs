@@ -121,6 +121,12 @@ impl LogFile for SimLog {
         &self.file.path
     }
 
+    /// The whole capacity is owned from the beginning.
+    fn reserve(&self, end: u64) -> Result<()> {
+        assert!(end <= self.space.lock().capacity, "the bytes fit into the capacity");
+        Ok(())
+    }
+
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut space = self.space.lock();
         let after = offset + bytes.len() as u64;

@@ -52,10 +52,14 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
     if has_result && !rows.is_empty() {
         output::result(&show(plan, &tables, &rows, &ended)?);
     }
+    if let Err(Failure { kind, text }) = outcome {
+        let text = format!("{text}; what was measured is in {}", folder.path().display());
+        return Err(Failure { kind, text });
+    }
     let answers: u64 = rows.iter().filter(|row| row.op == "all").map(|row| row.verified).sum();
     let right = crate::quantity::show_count(answers as f64);
     output::note(&format!("{}: {ended}, all {right} answers right", folder.path().display()));
-    outcome
+    Ok(())
 }
 
 fn run_blocks(
@@ -135,8 +139,10 @@ fn show(plan: &Plan, tables: &[Comparison], rows: &[Row], ended: &str) -> Outcom
         Format::Table => {
             let shown =
                 tables.iter().filter(|table| !table.is_preparation).map(report::render_text);
-            let head =
-                format!("{}, {} blocks, seed {}\n{LEGEND}\n", plan.run_id, plan.blocks, plan.seed);
+            let head = format!(
+                "{}, blocks: {}, seed: {}\n{LEGEND}\n",
+                plan.run_id, plan.blocks, plan.seed
+            );
             Ok(std::iter::once(head).chain(shown).collect::<Vec<_>>().join("\n"))
         }
         Format::Md => Ok(report::render_markdown(plan, tables, ended)),

@@ -113,13 +113,14 @@ fn compare_phase(plan: &Plan, rows: &[&Row]) -> Option<Comparison> {
     let baseline =
         series.iter().find(wanted).or_else(|| series.iter().find(fits)).or(series.first())?;
     // What a sync costs says nothing about engines that never wait for one, and the other way round.
-    let is_measure = |series: &&Series<'_>| {
-        let keeps = || series.rows.iter().all(|row| row.durability == *asked);
-        is_bound(series.engine) && (asked != SYNC || keeps())
+    let is_measure = |series: &Series<'_>| {
+        asked != SYNC || series.rows.iter().all(|row| row.durability == *asked)
     };
-    let bounds = series.iter().filter(is_measure);
+    let bounds = series.iter().filter(|series| is_bound(series.engine) && is_measure(series));
     let bound = bounds.filter_map(Series::middle).fold(0.0, f64::max);
-    let lines = series.iter().filter_map(|series| series.line(baseline, bound)).collect();
+    let own_bound = |series: &Series<'_>| if is_measure(series) { bound } else { 0.0 };
+    let lines =
+        series.iter().filter_map(|series| series.line(baseline, own_bound(series))).collect();
     Some(Comparison {
         workload: first.workload.clone(),
         phase: first.phase.clone(),

@@ -13,7 +13,7 @@ written and kept per user byte; memory: peak without the harness's own; *: cut s
 /// The whole report.
 pub(crate) fn render(plan: &Plan, tables: &[Comparison], ended: &str) -> String {
     let head = format!(
-        "# {}\n\n{} blocks, seed {}, {} MiB of memory for each engine; {ended}.\n\n{LEGEND}\n",
+        "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB; {ended}.\n\n{LEGEND}\n",
         plan.run_id,
         plan.blocks,
         plan.seed,

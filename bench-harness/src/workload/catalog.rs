@@ -61,6 +61,11 @@ impl Catalog {
                 let groups =
                     self.workloads.iter().filter_map(|(_, workload)| workload.group.as_ref());
                 let groups: Vec<_> = groups.map(|group| format!("@{group}")).collect();
+                let group = format!("@{selector}");
+                if groups.contains(&group) {
+                    let text = format!("\"{selector}\" is a group of workloads; write {group}");
+                    return Err(Failure::usage(text));
+                }
                 let names = self.workloads.iter().map(|(name, _)| name.as_str());
                 let known = names.chain(groups.iter().map(String::as_str));
                 return Err(Failure::usage(crate::suggest::unknown("workload", selector, known)));
@@ -93,5 +98,7 @@ mod tests {
     fn an_unknown_workload_gets_a_suggestion() {
         let failure = Catalog::built_in().unwrap().select(&["ycbs-a".into()]).unwrap_err();
         assert_eq!(failure.text, "unknown workload \"ycbs-a\"; did you mean \"ycsb-a\"?");
+        let failure = Catalog::built_in().unwrap().select(&["ycsb".into()]).unwrap_err();
+        assert_eq!(failure.text, "\"ycsb\" is a group of workloads; write @ycsb");
     }
 }

@@ -19,9 +19,9 @@ const STREAM_STEPS: usize = 1 << 20;
 /// The same in `quick`, where drawing them would take longer than running them.
 const QUICK_STREAM_STEPS: usize = 1 << 16;
 /// What loading a record is reckoned at, for the estimate of a dry run.
-const RECKONED_LOAD_NS: f64 = 4_000.0;
+const RECKONED_LOAD_NS: f64 = 2_000.0;
 /// What a cell takes beside its phases, for the same estimate.
-const RECKONED_CELL_S: f64 = 0.15;
+const RECKONED_CELL_S: f64 = 0.06;
 
 /// Everything that a run does, resolved.
 #[derive(Clone, Debug, Serialize)]

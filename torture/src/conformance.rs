@@ -12,7 +12,7 @@ use kv::{Durability, Kv};
 use crate::histories::Disk;
 use crate::line::Line;
 use crate::report::{Failure, Report};
-use crate::run::without_panic;
+use crate::run::{open_unlocked, without_panic};
 use crate::subject::{Opened, Subject};
 use crate::world::World;
 
@@ -20,10 +20,6 @@ mod batches;
 mod cursors;
 mod entries;
 mod lifecycle;
-
-/// How often, and at what pause, a lock is tried that a thread may still hold: ten seconds in all.
-const LOCK_TRIES: usize = 1000;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// What a story comes to: `Err` says which promise was broken.
 type Told = Result<(), String>;
@@ -128,16 +124,9 @@ impl<'s> Stage<'s> {
         }
     }
 
-    /// Opens a store whose handle was dropped. A job that was running in another thread keeps the engine, and so the
-    /// lock, until it ends.
     fn open_patiently(&mut self) -> Told {
-        for _ in 0..LOCK_TRIES {
-            if !matches!(self.try_open(), Err(kv::Error::Locked { .. })) {
-                break;
-            }
-            std::thread::sleep(LOCK_PAUSE);
-        }
-        self.open()
+        self.opened = Some(open_unlocked(self.subject, self.option_set, &self.world)?);
+        Ok(())
     }
 
     fn reopen(&mut self) -> Told {

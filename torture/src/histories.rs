@@ -181,7 +181,7 @@ fn history(
     script: &Script,
 ) -> Result<(), String> {
     without_panic(|| {
-        let mut run = Run::start(subject, option_set, disk.world(1)?, script)?;
+        let mut run = Run::start(subject, option_set, disk.world(1)?, script.keys())?;
         run.steps(script)?;
         run.compare_newest()?;
         run.close()

@@ -1,23 +1,41 @@
-//! Suites that torture any engine behind the contract of `kv`.
+//! Suites that torture any engine behind the contract of `kv`, on a disk that can be cut off anywhere.
 //!
-//! A test file implements [`Subject`] and calls the suites; each returns a [`Report`] of how much it visited, or a
-//! [`Failure`] with a line that [`replay`] repeats.
+//! | suite | law |
+//! |---|---|
+//! | [`conformance`] | each promise of the contract, as a story |
+//! | [`histories`] | whatever is written and read, a sorted map would answer the same |
+//! | [`crash`] | after a crash anywhere: all that was synced, and a prefix of the rest, in whole batches |
+//! | [`faults`] | a failed call is indeterminate, is told, and harms nothing else |
+//! | [`damage`] | a damaged file gives the right answer or `Corruption`, never a wrong one |
+//! | [`threads`] | many threads see one order of writes |
+//! | [`simulation`] | all of it at once, crash after crash, from one seed |
+//!
+//! A suite returns a [`Report`] of how much it visited or a [`Failure`] with a line that [`replay`] repeats. The checks
+//! are checked themselves: [`planted`] bugs must be found. [`toy`] is an engine that passes, and breaks on demand.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod conformance;
+pub mod crash;
+pub mod damage;
+pub mod faults;
 mod generate;
 pub mod histories;
 mod line;
+mod marks;
 mod minimise;
 mod observe;
 mod oracle;
+pub mod planted;
 mod random;
 mod replay;
 mod report;
 mod run;
 mod script;
+pub mod simulation;
 mod stepper;
 mod subject;
+pub mod threads;
 pub mod toy;
 mod universe;
 mod walk;

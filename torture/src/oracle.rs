@@ -6,6 +6,7 @@
 //! last batch that was begun.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kv::{Bytes, Op, SequenceNumber, UnixMillis, WriteBatch};
 
@@ -94,14 +95,17 @@ pub(crate) struct History {
 
 #[derive(Clone, Debug)]
 struct State {
-    model: Model,
+    model: Arc<Model>,
+    /// The batch that led here.
+    batch: Arc<WriteBatch>,
     sequence: Option<SequenceNumber>,
 }
 
 impl History {
     /// The history of an empty store.
     pub(crate) fn new() -> Self {
-        let empty = State { model: Model::default(), sequence: Some(SequenceNumber::ZERO) };
+        let (model, batch) = (Arc::default(), Arc::default());
+        let empty = State { model, batch, sequence: Some(SequenceNumber::ZERO) };
         Self { states: vec![empty], synced: 0, handed_over: 0 }
     }
 
@@ -119,11 +123,22 @@ impl History {
         &self.states[j].model
     }
 
+    /// Forgets what was begun after batch `j`: a crash came first.
+    pub(crate) fn truncate(&mut self, j: usize) {
+        self.states.truncate(j + 1);
+    }
+
+    /// The batch after number `j`.
+    pub(crate) fn batch_after(&self, j: usize) -> Option<Arc<WriteBatch>> {
+        self.states.get(j + 1).map(|state| Arc::clone(&state.batch))
+    }
+
     /// Begins a batch.
     pub(crate) fn issue(&mut self, batch: &WriteBatch) {
         let mut model = self.newest().clone();
         model.apply(batch);
-        self.states.push(State { model, sequence: None });
+        let (model, batch) = (Arc::new(model), Arc::new(batch.clone()));
+        self.states.push(State { model, batch, sequence: None });
     }
 
     /// The batch that was begun last has got its number. `Err`: numbers do not grow.
@@ -150,7 +165,7 @@ impl History {
     }
 
     /// The main theorem: the `j` between `lo` and `hi` whose model is `observed`, and whose number is `recovered` if
-    /// the engine says what it recovered.
+    /// the engine says what it recovered. Of several the least, because no more than that is proved.
     pub(crate) fn find(
         &self,
         observed: &Observed,
@@ -163,7 +178,7 @@ impl History {
             (Some(recovered), Some(sequence)) => recovered == sequence,
             _ => true,
         };
-        if let Some(j) = (lo..=hi).rev().find(|j| equal(j) && numbered(j)) {
+        if let Some(j) = (lo..=hi).find(|j| equal(j) && numbered(j)) {
             return Ok(j);
         }
         if let Some(j) = (lo..=hi).rev().find(equal) {

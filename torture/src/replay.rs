@@ -3,7 +3,7 @@
 use crate::line::Line;
 use crate::report::{Failure, Report};
 use crate::subject::Subject;
-use crate::{conformance, histories};
+use crate::{conformance, crash, damage, faults, histories, simulation, threads};
 
 /// Repeats what a [`Failure::replay`] line says, on `subject`.
 ///
@@ -12,7 +12,12 @@ use crate::{conformance, histories};
 pub fn replay(subject: &dyn Subject, line: &str) -> Result<Report, Failure> {
     let repeated = line.parse::<Line>().and_then(|line| match line.suite.as_str() {
         "conformance" => conformance::replay(subject, &line),
+        "crash" => crash::replay(subject, &line),
+        "damage" => damage::replay(subject, &line),
+        "faults" => faults::replay(subject, &line),
         "histories" => histories::replay(subject, &line),
+        "simulation" => simulation::replay(subject, &line),
+        "threads" => threads::replay(subject, &line),
         other => Err(format!("no suite is called {other}")),
     });
     repeated.unwrap_or_else(|what| {

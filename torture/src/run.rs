@@ -1,8 +1,10 @@
 //! An engine in its world, taken through a script beside the oracle. Any error here is a broken law.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
-use kv::{Cursor, Durability, Error, Kv, SequenceNumber, UnixMillis, WriteBatch};
+use kv::{Cursor, Durability, Error, Kv, Op, SequenceNumber, UnixMillis, WriteBatch};
 
 use crate::observe::{describe, observe};
 use crate::oracle::History;
@@ -12,6 +14,10 @@ use crate::subject::{Opened, Subject};
 use crate::universe;
 use crate::walk;
 use crate::world::World;
+
+/// How often, and at what pause, a lock is tried that a thread may still hold: ten seconds in all.
+const LOCK_TRIES: usize = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A running script.
 pub(crate) struct Run<'s> {
@@ -25,6 +31,8 @@ pub(crate) struct Run<'s> {
     held: Vec<Held>,
     /// Which of the queued jobs runs next.
     random: Random,
+    /// The first batch that a crash took.
+    lost: Option<Arc<WriteBatch>>,
 }
 
 /// A frozen view and the moment it was taken at.
@@ -36,53 +44,44 @@ struct Held {
 }
 
 impl<'s> Run<'s> {
-    /// Opens the engine of `subject` in `world`, where there is no store yet.
+    /// Opens the engine of `subject` in `world`, where there is no store yet. `keys` are the keys that are looked for.
     pub(crate) fn start(
         subject: &'s dyn Subject,
         option_set: usize,
         world: World,
-        script: &Script,
+        keys: Vec<u8>,
     ) -> Result<Self, String> {
-        let opened = open(subject, option_set, &world)?;
-        let mut run = Self {
-            subject,
-            option_set,
-            world,
-            opened: Some(opened),
-            history: History::new(),
-            keys: script.keys(),
-            next_value: 0,
-            held: Vec::new(),
-            random: Random::new(script.0.len() as u64),
-        };
-        run.compare_all((0, 0))?;
-        Ok(run)
+        Self::resume(subject, option_set, world, keys, History::new(), (0, 0))
     }
 
-    /// Goes on with a store that holds what `history` says.
+    /// Goes on with a store that must hold what a batch of `history` between `lo` and `hi` left.
     pub(crate) fn resume(
         subject: &'s dyn Subject,
         option_set: usize,
         world: World,
-        script: &Script,
-        mut history: History,
+        keys: Vec<u8>,
+        history: History,
         (lo, hi): (usize, usize),
     ) -> Result<Self, String> {
         let opened = open(subject, option_set, &world)?;
-        history.synced = lo;
         let next_value = history.issued() as u64 * 8;
+        let random = Random::new(next_value);
+        let (opened, held) = (Some(opened), Vec::new());
+        let lost = None;
         let mut run = Self {
             subject,
             option_set,
             world,
-            opened: Some(opened),
+            opened,
             history,
-            keys: script.keys(),
+            keys,
             next_value,
-            held: Vec::new(),
-            random: Random::new(script.0.len() as u64),
+            held,
+            random,
+            lost,
         };
         let j = run.compare_all((lo, hi))?;
+        run.lost = if j < hi { run.history.batch_after(j) } else { None };
         run.history.resume_from(j);
         Ok(run)
     }
@@ -129,7 +128,7 @@ impl<'s> Run<'s> {
             Step::Reopen => self.reopen(true),
             Step::Kill => self.reopen(false),
             Step::Tick(ms) => {
-                self.world.clock.advance(std::time::Duration::from_millis(*ms));
+                self.world.clock.advance(Duration::from_millis(*ms));
                 Ok(())
             }
             Step::Get(key) => self.check_get(universe::key(*key)),
@@ -261,6 +260,29 @@ impl<'s> Run<'s> {
         self.steps(&script).map_err(|what| format!("afterwards, {what}"))
     }
 
+    /// The caller of the batch that the crash took tries again, with other values of the same size. What is left of the
+    /// first attempt, and of whatever came after it, must not come back behind the second.
+    pub(crate) fn retry_what_was_lost(&mut self) -> Result<(), String> {
+        let Some(lost) = self.lost.take() else { return Ok(()) };
+        let mut again = WriteBatch::new();
+        for range in lost.delete_ranges() {
+            again.delete_range(range.clone());
+        }
+        for op in lost.ops() {
+            let other: Vec<u8> = op.value().iter().map(|byte| !byte).collect();
+            match op {
+                Op::Put { key, .. } => again.put(key, &other),
+                Op::PutExpiring { key, expires_at, .. } => {
+                    again.put_expiring(key, &other, expires_at)
+                }
+                Op::Delete { key } => again.delete(key),
+            };
+        }
+        let retried = self.write(&again, Durability::Buffered);
+        let killed = retried.and_then(|()| self.reopen(false));
+        killed.map_err(|what| format!("after a retry of the lost batch, {what}"))
+    }
+
     /// The subject's own upkeep, a clean close and an opening, none of which change what is read.
     pub(crate) fn smoke_deeply(&mut self) -> Result<(), String> {
         let script: Script = "maintain drain reopen".parse().expect("the script is well-formed");
@@ -275,6 +297,22 @@ pub(crate) fn open(
     world: &World,
 ) -> Result<Opened, String> {
     subject.open(&world.env, &world.dir, option_set).map_err(failed("open"))
+}
+
+/// Opens a store whose last handle is gone. A job that runs in another thread keeps the engine, and so the lock, until
+/// it ends.
+pub(crate) fn open_unlocked(
+    subject: &dyn Subject,
+    option_set: usize,
+    world: &World,
+) -> Result<Opened, String> {
+    for _ in 0..LOCK_TRIES {
+        match subject.open(&world.env, &world.dir, option_set) {
+            Err(Error::Locked { .. }) => std::thread::sleep(LOCK_PAUSE),
+            opened => return opened.map_err(failed("open")),
+        }
+    }
+    open(subject, option_set, world)
 }
 
 fn failed(call: &'static str) -> impl Fn(Error) -> String {

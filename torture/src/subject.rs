@@ -36,14 +36,14 @@ pub trait Subject: Send + Sync {
     /// short. For these files the damage suite accepts the loss of that last group, and of any number of groups where
     /// the damage reaches to the end of the file, in a store that was not closed. Never in one that was.
     fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
-        drop(files.to_vec());
+        let _ = files;
         Vec::new()
     }
 
     /// Whether a failed call may go unreported because nothing that the engine promises depends on it: a removal that
     /// is tried again later, a file that only makes the next opening faster.
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
-        let _whatever_the_path = path;
+        let _ = path;
         matches!(op, OpKind::Remove | OpKind::FreeSpace)
     }
 }

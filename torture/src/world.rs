@@ -10,7 +10,7 @@ use crate::random::sub_seed;
 use crate::stepper::Stepper;
 
 /// The time of day at which every run begins; far enough from zero for a clock to jump back.
-const BEGINNING: UnixMillis = UnixMillis(1_700_000_000_000);
+pub(crate) const BEGINNING: UnixMillis = UnixMillis(1_700_000_000_000);
 
 /// More jobs than any script of ours can leave behind: an engine that needs them all works for ever.
 const MOST_JOBS: usize = 10_000;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kv::{Durability, Error, KeyRange, Kv as _, UnixMillis, WriteBatch};
+use kv::{Durability, Error, KeyRange, UnixMillis, WriteBatch};
 
 use super::{Stage, Story, Told, done, ensure, refused};
 

@@ -1,6 +1,6 @@
 //! Stories of cursors: order, bounds, gaps at both ends, frozen views.
 
-use kv::{Cursor, Direction, Durability, Entries, KeyRange, Kv as _};
+use kv::{Cursor, Direction, Durability, Entries, KeyRange};
 
 use super::{Stage, Story, Told, done, ensure};
 

@@ -1,6 +1,6 @@
 //! Stories of single entries: what a key and a value may be, and what reading one does.
 
-use kv::{Durability, Error, Kv as _, MAX_KEY_LEN, SequenceNumber, WriteBatch};
+use kv::{Durability, Error, MAX_KEY_LEN, SequenceNumber, WriteBatch};
 
 use super::{Stage, Story, Told, done, ensure, refused};
 

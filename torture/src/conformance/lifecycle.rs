@@ -1,6 +1,6 @@
 //! Stories of handles: closing, opening again, opening twice, and files of other people.
 
-use kv::{Durability, Error, KeyRange, Kv as _};
+use kv::{Durability, Error, KeyRange};
 
 use super::{Stage, Story, Told, done, ensure, refused};
 

@@ -46,11 +46,7 @@ impl LogId {
 }
 
 /// The frame of a batch at the end of `log`.
-pub(super) fn frame<'b>(
-    log: &Log,
-    sequence: SequenceNumber,
-    ops: impl Iterator<Item = Op<'b>>,
-) -> Vec<u8> {
+pub(super) fn frame(log: &Log, sequence: SequenceNumber, ops: &[Op<'_>]) -> Vec<u8> {
     let mut body = Vec::new();
     for op in ops {
         body.push(if matches!(op, Op::Delete { .. }) { DELETE } else { PUT });

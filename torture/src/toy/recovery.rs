@@ -40,6 +40,10 @@ pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
         _ => Some(lock(fs, dir)?),
     };
     let listed = fs.list(dir)?;
+    if bug != Some(Bug::NamesNotSyncedAtOpening) {
+        // The process before this one may have died between renaming CURRENT and making the name durable.
+        fs.sync_dir(dir)?;
+    }
     let Some(current) = current(fs, dir, &listed)? else {
         let id = LogId { store: env.entropy.next_u64(), number: 1 };
         let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
@@ -100,10 +104,10 @@ fn contents(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>> {
 fn read(path: &Path, current: &Current, bytes: &[u8], bug: Option<Bug>) -> Result<Read> {
     let damaged = |at: usize, what: &str| Err(Error::corruption(path, at as u64, what));
     let checks = bug != Some(Bug::ChecksumsIgnored);
-    if let Some((len, sum)) = current.closed.filter(|_| checks) {
-        if len != bytes.len() as u64 || sum != durable::crc32(bytes) {
-            return damaged(0, "it is not as long, or not the same, as when the store was closed");
-        }
+    if let Some((len, sum)) = current.closed.filter(|_| checks)
+        && (len != bytes.len() as u64 || sum != durable::crc32(bytes))
+    {
+        return damaged(0, "it is not as long, or not the same, as when the store was closed");
     }
     let mut read = Read::default();
     while let Some(frame) = format::parse(current.id, bytes, read.end, checks) {
@@ -153,7 +157,7 @@ fn begin_log(
         let (key, value) = entry?;
         all.put(&key, &value);
     }
-    let frame = format::frame(&log, newest, all.ops());
+    let frame = format::frame(&log, newest, &all.ops().collect::<Vec<_>>());
     log.append(&frame)?;
     log.sync()?;
     fs.sync_dir(dir)?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use durable::Env;
 use kv::memory::MemoryEngine;
 use torture::toy::ToySubject;
-use torture::{Opened, Subject, conformance, histories};
+use torture::{
+    Opened, Subject, conformance, crash, damage, faults, histories, simulation, threads,
+};
 
 /// An engine of which nothing outlives the process.
 struct Memory;
@@ -46,4 +48,42 @@ fn the_toy_agrees_with_the_oracle() {
 fn the_toy_and_the_engine_in_memory_agree() {
     let toy = ToySubject::default();
     histories::differential(&[&Memory, &toy], &histories::Options::default()).unwrap();
+}
+
+#[test]
+fn the_toy_survives_crashes_at_every_operation() {
+    let report = crash::run(&ToySubject::default(), &crash::Options::default()).unwrap();
+    assert!(report.states > 20_000, "{report}");
+}
+
+#[test]
+fn the_toy_survives_an_error_at_every_call() {
+    let report = faults::run(&ToySubject::default(), &faults::Options::default()).unwrap();
+    assert!(report.states > 2_000, "{report}");
+}
+
+#[test]
+fn the_toy_notices_damage_to_every_byte() {
+    let report = damage::run(&ToySubject::default(), &damage::Options::default()).unwrap();
+    assert!(report.states > 10_000, "{report}");
+}
+
+#[test]
+fn the_toy_lives_through_crash_after_crash() {
+    simulation::run(&ToySubject::default(), &simulation::Options::default()).unwrap();
+}
+
+#[test]
+fn the_toy_serves_many_threads() {
+    threads::run(&ToySubject::default(), &threads::Options::default()).unwrap();
+}
+
+#[test]
+fn the_engine_in_memory_serves_many_threads() {
+    threads::run(&Memory, &threads::Options::default()).unwrap();
+}
+
+#[test]
+fn the_engine_in_memory_lives_its_lives() {
+    simulation::run(&Memory, &simulation::Options::default()).unwrap();
 }

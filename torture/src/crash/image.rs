@@ -1,0 +1,123 @@
+//! What a crash left, judged.
+
+use std::sync::Arc;
+
+use durable::{CrashSweep, SimFs, Variant};
+
+use super::NOTHING_SURVIVES;
+use super::record::Recording;
+use crate::marks::Promise;
+use crate::observe::observe;
+use crate::random::sub_seed;
+use crate::run::{Run, open};
+use crate::subject::Subject;
+use crate::world::World;
+
+/// Judges what one crash point may leave.
+pub(super) struct Judge<'r> {
+    subject: &'r dyn Subject,
+    option_set: usize,
+    recording: &'r Recording,
+    promise: Promise,
+    seed: u64,
+    is_deep: bool,
+}
+
+/// A store that was opened after a crash, and then crashed again.
+pub(super) struct Recovered {
+    pub(super) sim: SimFs,
+    /// What the handle served.
+    j: usize,
+    lo: usize,
+}
+
+impl<'r> Judge<'r> {
+    pub(super) fn new(
+        subject: &'r dyn Subject,
+        option_set: usize,
+        recording: &'r Recording,
+        point: usize,
+    ) -> Self {
+        let promise = recording.promise_at(point);
+        let seed = sub_seed(2, point as u64);
+        Self { subject, option_set, recording, promise, seed, is_deep: false }
+    }
+
+    /// Whether to maintain, close and open the store as well.
+    pub(super) fn deep(self, is_deep: bool) -> Self {
+        Self { is_deep, ..self }
+    }
+
+    fn lo(&self, variant: &Variant) -> usize {
+        if *variant == Variant::All { self.promise.handed_over } else { self.promise.synced }
+    }
+
+    /// The disk as the next process finds it. Where the machine did not stop, nothing became durable by itself.
+    fn image(sweep: &CrashSweep, variant: &Variant) -> SimFs {
+        if *variant == Variant::All { sweep.restarted() } else { sweep.image(variant) }
+    }
+
+    /// The main theorem for the first crash.
+    pub(super) fn first(&self, sweep: &CrashSweep, variant: &Variant) -> Result<(), String> {
+        if *variant == Variant::All {
+            let recovered = self.recover(sweep, variant)?;
+            self.stays(&recovered)?;
+        }
+        self.theorem(Self::image(sweep, variant), self.lo(variant), self.is_deep)
+    }
+
+    fn theorem(&self, image: SimFs, lo: usize, is_deep: bool) -> Result<(), String> {
+        let Promise { issued, now, .. } = self.promise;
+        let world = World::at(Arc::new(image), self.seed, now);
+        let (keys, history) = (self.recording.keys.clone(), self.recording.history.clone());
+        let mut run =
+            Run::resume(self.subject, self.option_set, world, keys, history, (lo, issued))?;
+        run.retry_what_was_lost()?;
+        run.smoke()?;
+        if is_deep { run.smoke_deeply() } else { Ok(()) }
+    }
+
+    /// Opens what the first crash left, and lets the process die again right after.
+    pub(super) fn recover(
+        &self,
+        sweep: &CrashSweep,
+        variant: &Variant,
+    ) -> Result<Recovered, String> {
+        let sim = Self::image(sweep, variant);
+        let lo = self.lo(variant);
+        let world = World::at(Arc::new(sim.clone()), self.seed, self.promise.now);
+        let opened = open(self.subject, self.option_set, &world)?;
+        let observed = observe(opened.engine(), &self.recording.keys)?;
+        let between = (lo, self.promise.issued);
+        let history = &self.recording.history;
+        let j = history.find(&observed, opened.recovered(), between, self.promise.now)?;
+        Ok(Recovered { sim, j, lo })
+    }
+
+    /// Monotone recovery: a power cut after the opening takes back nothing that was served.
+    fn stays(&self, recovered: &Recovered) -> Result<(), String> {
+        let mut sweep = recovered.sim.sweep();
+        while sweep.next_point().is_some() {}
+        NOTHING_SURVIVES.iter().try_for_each(|variant| {
+            self.theorem(sweep.image(variant), recovered.j, false).map_err(|what| {
+                format!("batch {} was served, and after a power cut: {what}", recovered.j)
+            })
+        })
+    }
+
+    /// The main theorem for a crash at operation `point` of the recovery. What counts is whether opening had returned.
+    pub(super) fn second(
+        &self,
+        recovered: &Recovered,
+        sweep: &CrashSweep,
+        point: usize,
+        variant: &Variant,
+    ) -> Result<(), String> {
+        let was_open = point == recovered.sim.ops();
+        let lo = if was_open { recovered.j } else { recovered.lo };
+        // A second crash can only take from a killed process what the first could have taken, had it been a power cut.
+        let lo =
+            if !was_open && *variant != Variant::All { lo.min(self.promise.synced) } else { lo };
+        self.theorem(Self::image(sweep, variant), lo, self.is_deep)
+    }
+}

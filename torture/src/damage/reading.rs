@@ -1,0 +1,112 @@
+//! Everything that was read from a damaged store, errors included, and whether it can be true.
+
+use kv::{Bytes, Cursor, Error, KeyRange, Kv, UnixMillis};
+
+use crate::observe::describe;
+use crate::oracle::Model;
+use crate::universe;
+
+/// What a walk found before it ended or failed.
+#[derive(Debug, Default)]
+struct Walk {
+    entries: Vec<(Bytes, Bytes)>,
+    error: Option<Error>,
+}
+
+/// What was read in all ways.
+#[derive(Debug)]
+pub(super) struct Reading {
+    forward: Walk,
+    backward: Walk,
+    gets: Vec<(Bytes, kv::Result<Option<Bytes>>)>,
+}
+
+impl Reading {
+    /// Reads everything from `engine`, `keys` by name.
+    pub(super) fn of(engine: &dyn Kv, keys: &[u8]) -> Result<Self, String> {
+        let forward = walk(engine, |cursor| cursor.next())?;
+        let backward = walk(engine, |cursor| cursor.prev())?;
+        let gets = keys.iter().map(|&key| universe::key(key));
+        let gets = gets.map(|key| (key.clone(), engine.get(key))).collect();
+        Ok(Self { forward, backward, gets })
+    }
+
+    /// The first error that does not say which file is damaged.
+    pub(super) fn unclear_error(&self) -> Option<&Error> {
+        self.errors().find(|error| !error.is_corruption())
+    }
+
+    /// The first error.
+    pub(super) fn error(&self) -> Option<&Error> {
+        self.errors().next()
+    }
+
+    fn errors(&self) -> impl Iterator<Item = &Error> {
+        let gets = self.gets.iter().filter_map(|(_, answer)| answer.as_ref().err());
+        self.forward.error.iter().chain(&self.backward.error).chain(gets)
+    }
+
+    /// Whether all that was read without an error is what `model` says; how not, otherwise.
+    pub(super) fn agrees(&self, model: &Model, now: UnixMillis) -> Result<(), String> {
+        let mut wanted: Vec<(&Bytes, &Bytes)> = model.visible(now).collect();
+        self.forward.agrees(&wanted).map_err(|what| format!("a scan forwards {what}"))?;
+        wanted.reverse();
+        self.backward.agrees(&wanted).map_err(|what| format!("a scan backwards {what}"))?;
+        for (key, answer) in &self.gets {
+            let wanted = model.get(key, now);
+            if answer.as_ref().is_ok_and(|found| found.as_ref() != wanted) {
+                let found =
+                    if wanted.is_some() { "nothing, or something else," } else { "a value" };
+                return Err(format!(
+                    "a get of key {} found {found} without an error",
+                    describe(key)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Walk {
+    fn agrees(&self, wanted: &[(&Bytes, &Bytes)]) -> Result<(), String> {
+        let same =
+            |((key, value), wanted): (&(Bytes, Bytes), &(&Bytes, &Bytes))| (key, value) == *wanted;
+        let same = self.entries.iter().zip(wanted).take_while(|pair| same(*pair)).count();
+        if let Some((key, value)) = self.entries.get(same) {
+            return Err(format!("found key {} with {}", describe(key), describe(value)));
+        }
+        match wanted.get(same) {
+            Some((key, _)) if self.error.is_none() => {
+                Err(format!("went past key {} without an error", describe(key)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn walk(
+    engine: &dyn Kv,
+    step: impl Fn(&mut dyn Cursor) -> kv::Result<bool>,
+) -> Result<Walk, String> {
+    let mut walk = Walk::default();
+    let mut cursor = match engine.scan(KeyRange::all()) {
+        Ok(cursor) => cursor,
+        Err(error) => return Ok(Walk { error: Some(error), ..walk }),
+    };
+    loop {
+        match step(&mut *cursor) {
+            Ok(true) => {
+                let (key, value) = (cursor.key(), cursor.value());
+                walk.entries.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+            }
+            Ok(false) => return Ok(walk),
+            Err(error) => {
+                // A cursor never skips over damage: it goes on failing.
+                if step(&mut *cursor).is_ok() || cursor.seek_ge(b"").is_ok() {
+                    return Err(format!("a cursor moves on after: {error}"));
+                }
+                return Ok(Walk { error: Some(error), ..walk });
+            }
+        }
+    }
+}

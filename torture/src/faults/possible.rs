@@ -1,0 +1,86 @@
+//! What a store may hold when some of the batches written to it are indeterminate.
+
+use kv::{UnixMillis, WriteBatch};
+
+use crate::observe::Observed;
+use crate::oracle::Model;
+
+/// The batches since a moment at which everything was known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Possible {
+    base: Model,
+    batches: Vec<(WriteBatch, Fate)>,
+    /// What this handle shows: the base and what was acknowledged.
+    visible: Model,
+    /// So many batches are safe from a power cut.
+    pub(super) synced: usize,
+    /// So many batches are safe from the death of the process.
+    pub(super) handed_over: usize,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Acknowledged,
+    /// Its write returned an error: there, or not there.
+    Indeterminate,
+}
+
+impl Possible {
+    pub(super) fn issue(&mut self, batch: WriteBatch, fate: Fate) {
+        if fate == Fate::Acknowledged {
+            self.visible.apply(&batch);
+        }
+        self.batches.push((batch, fate));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    pub(super) fn indeterminate(&self) -> usize {
+        self.batches.iter().filter(|(_, fate)| *fate == Fate::Indeterminate).count()
+    }
+
+    pub(super) fn visible(&self) -> &Model {
+        &self.visible
+    }
+
+    /// The store was opened and holds `model`: from now on everything is known again.
+    pub(super) fn resume_from(&mut self, model: Model) {
+        *self = Self { base: model.clone(), visible: model, ..Self::default() };
+    }
+
+    /// The possible model that `observed` is, with the first `lo` batches in it unless they are indeterminate.
+    pub(super) fn find(
+        &self,
+        observed: &Observed,
+        lo: usize,
+        now: UnixMillis,
+    ) -> Result<Model, String> {
+        let mut models = vec![self.base.clone()];
+        let equal = |models: &[Model]| models.iter().find(|m| m.equals(observed, now)).cloned();
+        let mut found = if lo == 0 { equal(&models) } else { None };
+        for (at, (batch, fate)) in self.batches.iter().enumerate() {
+            let mut with = models.clone();
+            for model in &mut with {
+                model.apply(batch);
+            }
+            if *fate == Fate::Indeterminate {
+                with.extend(models);
+            }
+            models = with;
+            if found.is_none() && at + 1 >= lo {
+                found = equal(&models);
+            }
+        }
+        found.ok_or_else(|| {
+            let difference = self.visible.difference(observed, now).unwrap_or_default();
+            let count = self.batches.len();
+            format!(
+                "the store should hold the first {lo} or more of {count} batches; against all that were \
+                 acknowledged, {difference}"
+            )
+        })
+    }
+}

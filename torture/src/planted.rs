@@ -1,0 +1,140 @@
+//! Planted bugs: the check on the checks.
+//!
+//! Each step of each protocol of an engine is left out or done wrong once, on purpose, and written down as data: a name,
+//! the step, and a subject in which it is so. [`must_find`] runs the suites until one of them fails, and repeats that
+//! failure from its replay line. A bug that no suite finds is a hole in the suites.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::{Env, Inject, OpKind, Plan};
+
+use crate::report::{Failure, Report};
+use crate::subject::{Opened, Subject};
+use crate::{conformance, crash, damage, faults, histories, replay, simulation, threads};
+
+/// A subject with a known bug.
+pub struct Planted {
+    /// What to call it.
+    pub name: &'static str,
+    /// The step of a protocol that is left out or wrong.
+    pub step: &'static str,
+    subject: Box<dyn Subject>,
+}
+
+impl Planted {
+    /// A bug that is built into `subject`.
+    pub fn built(name: &'static str, step: &'static str, subject: impl Subject + 'static) -> Self {
+        Self { name, step, subject: Box::new(subject) }
+    }
+
+    /// A bug that is a call left out: those of `kind` on paths that contain `path` succeed and do nothing.
+    pub fn skipping(
+        name: &'static str,
+        step: &'static str,
+        subject: impl Subject + 'static,
+        kind: OpKind,
+        path: &'static str,
+    ) -> Self {
+        Self::built(name, step, Skipping { subject, plan: Plan::skip(kind, path) })
+    }
+
+    /// The subject that has the bug.
+    pub fn subject(&self) -> &dyn Subject {
+        self.subject.as_ref()
+    }
+}
+
+impl fmt::Debug for Planted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Planted").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A subject on a file system that leaves calls out.
+struct Skipping<S> {
+    subject: S,
+    plan: Plan,
+}
+
+impl<S: Subject> Subject for Skipping<S> {
+    fn name(&self) -> &str {
+        self.subject.name()
+    }
+
+    fn open(&self, env: &Env, dir: &Path, option_set: usize) -> kv::Result<Opened> {
+        let fs = Arc::new(Inject::new(Arc::clone(&env.fs), self.plan.clone()));
+        self.subject.open(&Env { fs, ..env.clone() }, dir, option_set)
+    }
+
+    fn option_sets(&self) -> usize {
+        self.subject.option_sets()
+    }
+
+    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        self.subject.tails(files)
+    }
+
+    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
+        self.subject.may_swallow(op, path)
+    }
+}
+
+/// A suite with the effort that every change is worth.
+#[derive(Clone, Copy, Debug)]
+pub struct Suite {
+    /// The word that its replay lines begin with.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: fn(&dyn Subject) -> Result<Report, Failure>,
+}
+
+/// All suites, the quick ones first.
+pub const SUITES: [Suite; 7] = [
+    Suite { name: "conformance", run: |subject| conformance::run(subject) },
+    Suite {
+        name: "histories",
+        run: |subject| histories::run(subject, &histories::Options::default()),
+    },
+    Suite { name: "faults", run: |subject| faults::run(subject, &faults::Options::default()) },
+    Suite { name: "crash", run: |subject| crash::run(subject, &crash::Options::default()) },
+    Suite { name: "damage", run: |subject| damage::run(subject, &damage::Options::default()) },
+    Suite {
+        name: "simulation",
+        run: |subject| simulation::run(subject, &simulation::Options::default()),
+    },
+    Suite { name: "threads", run: |subject| threads::run(subject, &threads::Options::default()) },
+];
+
+/// Which suite found a bug.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The suite.
+    pub suite: &'static str,
+    /// How it failed, and after how many states.
+    pub failure: Failure,
+}
+
+/// Runs `suites` until one finds the bug, and repeats what it found.
+///
+/// # Errors
+/// All suites passed, or the failure could not be repeated from its line.
+pub fn must_find(planted: &Planted, suites: &[Suite]) -> Result<Found, String> {
+    let (name, step) = (planted.name, planted.step);
+    let mut visited = Report::default();
+    for suite in suites {
+        match (suite.run)(planted.subject()) {
+            Ok(report) => visited += report,
+            Err(failure) => {
+                // Threads take another course each time.
+                let is_repeatable = suite.name != "threads";
+                if is_repeatable && replay(planted.subject(), &failure.replay).is_ok() {
+                    return Err(format!("{name} ({step}): the line does not repeat it: {failure}"));
+                }
+                return Ok(Found { suite: suite.name, failure });
+            }
+        }
+    }
+    Err(format!("{name} ({step}) was not found in {visited}"))
+}

@@ -1,0 +1,120 @@
+//! Many threads on one engine, on the real disk with real background threads.
+//!
+//! Each value names the write that put it, and each write got a sequence number, so that all laws are checked in linear
+//! time once the threads have ended:
+//! - a get answers a write that is not older than any acknowledged before the get began, and a thread never sees a key
+//!   go back;
+//! - a scan is a moment: for the newest write that it shows, it shows no key as it was before a write that is older than
+//!   that one; the two keys of a batch always show the same batch;
+//! - numbers are given out once; what each key holds in the end, also after closing under way and opening, is the write
+//!   with the greatest number.
+//!
+//! The course of the threads is not repeatable; schedules that are belong to the engines' own tests under `shuttle`.
+
+use std::sync::Arc;
+
+use durable::ThreadPool;
+
+use crate::line::Line;
+use crate::random::sub_seed;
+use crate::report::{Failure, Report};
+use crate::run::{open_unlocked, without_panic};
+use crate::subject::Subject;
+use crate::world::World;
+
+mod actors;
+mod judgement;
+
+use actors::Hub;
+
+/// How much to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What the threads do follows from it, when they do it does not.
+    pub seed: u64,
+    /// Rounds, with all option sets in turn.
+    pub rounds: u64,
+    /// Threads that write.
+    pub writers: usize,
+    /// Threads that get, and as many that scan.
+    pub readers: usize,
+    /// Batches of each writer.
+    pub batches: usize,
+}
+
+impl Default for Options {
+    /// What runs with every change.
+    fn default() -> Self {
+        Self { seed: 1, rounds: 4, writers: 3, readers: 2, batches: 600 }
+    }
+}
+
+impl Options {
+    /// What runs for an hour.
+    pub fn soak() -> Self {
+        Self { rounds: 2_000, writers: 6, readers: 4, batches: 5_000, ..Self::default() }
+    }
+}
+
+/// Rounds of threads.
+///
+/// # Errors
+/// The first broken law.
+pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    for number in 0..options.rounds {
+        let option_set = number as usize % subject.option_sets();
+        let options = Options { seed: sub_seed(options.seed, number), ..*options };
+        one(subject, option_set, &options, &mut report)?;
+    }
+    Ok(report)
+}
+
+pub(crate) fn replay(
+    subject: &dyn Subject,
+    line: &Line,
+) -> Result<Result<Report, Failure>, String> {
+    let options = Options {
+        seed: line.get("seed")?,
+        rounds: 1,
+        writers: line.get("writers")?,
+        readers: line.get("readers")?,
+        batches: line.get("batches")?,
+    };
+    let mut report = Report::default();
+    Ok(one(subject, line.get("options")?, &options, &mut report).map(|()| report))
+}
+
+fn one(
+    subject: &dyn Subject,
+    option_set: usize,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    report.states += 1;
+    report.steps += (options.writers * options.batches) as u64;
+    without_panic(|| round(subject, option_set, options)).map_err(|what| {
+        let line = Line::new("threads", subject.name()).with("options", option_set);
+        let line = line.with("seed", options.seed).with("writers", options.writers);
+        let line = line.with("readers", options.readers).with("batches", options.batches);
+        Failure { what, replay: line.to_string(), report: *report }
+    })
+}
+
+fn round(subject: &dyn Subject, option_set: usize, options: &Options) -> Result<(), String> {
+    let mut world = World::real(options.seed)?;
+    world.env.executor = Arc::new(ThreadPool::new(2));
+    let opened = open_unlocked(subject, option_set, &world)?;
+    let is_persistent = opened.engine().capabilities().durability > kv::Durability::None;
+    let hub = Hub::new(opened.share(), options);
+    let records = actors::run(&hub, &opened, options)?;
+    let writes = judgement::judge(&records)?;
+    if !is_persistent {
+        return Ok(());
+    }
+    drop(hub);
+    drop(opened);
+    world.next_life();
+    let opened = open_unlocked(subject, option_set, &world)?;
+    judgement::judge_end(&writes, opened.engine())
+}

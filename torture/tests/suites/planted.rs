@@ -1,0 +1,94 @@
+//! Each planted bug is found by the suite that is there for it, and its line repeats it.
+
+use durable::OpKind;
+use torture::planted::{Planted, SUITES, Suite, must_find};
+use torture::toy::{Bug, ToySubject};
+use torture::{Subject, threads};
+
+const TOY: ToySubject = ToySubject { bug: None };
+
+/// The bug is found by the suite called `suite`.
+fn is_found_by(suite: &str, planted: &Planted) {
+    let suites: Vec<_> = SUITES.into_iter().filter(|known| known.name == suite).collect();
+    let found = must_find(planted, &suites).unwrap();
+    assert!(found.failure.replay.starts_with(suite), "{}", found.failure);
+}
+
+fn built(name: &'static str, step: &'static str, bug: Bug) -> Planted {
+    Planted::built(name, step, ToySubject { bug: Some(bug) })
+}
+
+#[test]
+fn stories_find_what_breaks_a_promise_every_time() {
+    for (name, step, bug) in [
+        ("numbers-restart", "numbers go on after an opening", Bug::NumbersRestart),
+        ("unlocked", "a store is open once", Bug::Unlocked),
+    ] {
+        is_found_by("conformance", &built(name, step, bug));
+    }
+}
+
+#[test]
+fn histories_find_what_breaks_a_promise_now_and_then() {
+    let step = "recovery applies deletes";
+    is_found_by("histories", &built("deletes-forgotten", step, Bug::DeletesForgotten));
+}
+
+#[test]
+fn crashes_find_steps_left_out_and_steps_in_the_wrong_order() {
+    for (name, step, kind, path) in [
+        ("no-directory-sync", "names become durable", OpKind::SyncDir, ""),
+        ("no-log-sync", "a write is durable before its answer", OpKind::SyncFile, ".log"),
+        ("no-current-sync", "CURRENT is durable before its rename", OpKind::SyncFile, "CURRENT"),
+    ] {
+        is_found_by("crash", &Planted::skipping(name, step, TOY, kind, path));
+    }
+    for (name, step, bug) in [
+        ("batch-in-pieces", "a batch is one frame", Bug::BatchInPieces),
+        ("old-log-removed-first", "CURRENT changes before the log goes", Bug::OldLogRemovedFirst),
+        ("torn-tail-kept", "recovery begins a new log", Bug::TornTailKept),
+    ] {
+        is_found_by("crash", &built(name, step, bug));
+    }
+}
+
+#[test]
+fn faults_find_errors_that_are_not_taken_seriously() {
+    for (name, step, bug) in [
+        (
+            "failure-swallowed",
+            "what fails behind the scenes is told",
+            Bug::CompactionFailureSwallowed,
+        ),
+        ("writes-after-failed-sync", "a failed sync ends writing", Bug::WritesAfterFailedSync),
+    ] {
+        is_found_by("faults", &built(name, step, bug));
+    }
+}
+
+#[test]
+fn damage_finds_what_is_believed_unchecked() {
+    for (name, step, bug) in [
+        ("checksums-ignored", "a frame is checked before it is believed", Bug::ChecksumsIgnored),
+        ("damage-as-torn-tail", "a torn tail is told from damage", Bug::DamageTakenForTornTail),
+    ] {
+        is_found_by("damage", &built(name, step, bug));
+    }
+}
+
+#[test]
+fn lives_find_what_two_crashes_in_a_row_do() {
+    let step = "names are durable before recovery builds on them";
+    is_found_by("simulation", &built("names-not-synced", step, Bug::NamesNotSyncedAtOpening));
+}
+
+#[test]
+fn threads_find_half_of_a_batch() {
+    let step = "a batch becomes visible at once";
+    let planted = built("visible-in-pieces", step, Bug::BatchVisibleInPieces);
+    // Readers see halves all the time; the threads need not run long.
+    let few = |subject: &dyn Subject| {
+        threads::run(subject, &threads::Options { batches: 60, ..threads::Options::default() })
+    };
+    must_find(&planted, &[Suite { name: "threads", run: few }]).unwrap();
+}

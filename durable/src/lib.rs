@@ -3,6 +3,7 @@
 //! Everything below an engine: the file system as a trait ([`Fs`]), the real one ([`OsFs`]) and a simulated one that
 //! can be cut off at any operation; clocks, threads and randomness that a test can step by hand ([`Env`]); and the
 //! protocols that no engine should write twice.
+#![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
 #[cfg(not(all(unix, target_pointer_width = "64")))]

@@ -16,10 +16,10 @@ use crate::keydir::Location;
 use crate::options::ReadMode;
 use crate::record::Record;
 
-/// The data files of an open store, by their number in the keydir.
+/// The data files of an open store, by their number in the keydir. A number is never used for another file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileTable {
-    files: Vec<Arc<DataFile>>,
+    files: Vec<Option<Arc<DataFile>>>,
 }
 
 impl FileTable {
@@ -27,29 +27,31 @@ impl FileTable {
     pub(crate) const MAX_FILES: usize = u16::MAX as usize;
 
     pub(crate) fn get(&self, number: u16) -> Option<&Arc<DataFile>> {
-        self.files.get(usize::from(number))
+        self.files.get(usize::from(number))?.as_ref()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DataFile>> {
-        self.files.iter()
+        self.files.iter().flatten()
     }
 
-    /// A table with `file` besides, and its number. `None`: there are no numbers left.
-    pub(crate) fn with(&self, file: Arc<DataFile>) -> Option<(Self, u16)> {
+    /// Gives the next number to `file`, or to one that is no longer there. `None`: there are no numbers left.
+    pub(crate) fn push(&mut self, file: Option<Arc<DataFile>>) -> Option<u16> {
         let number = u16::try_from(self.files.len()).ok().filter(|&number| number < u16::MAX)?;
-        let mut files = self.files.clone();
-        files.push(file);
-        Some((Self { files }, number))
+        self.files.push(file);
+        Some(number)
     }
 
     /// A table with `file` in the place of the one with the same id.
     pub(crate) fn with_replaced(&self, file: &Arc<DataFile>) -> Self {
-        let same = |old: &Arc<DataFile>| if old.id == file.id { file } else { old }.clone();
-        Self { files: self.files.iter().map(same).collect() }
+        let mut files = self.files.clone();
+        for old in files.iter_mut().flatten().filter(|old| old.id == file.id) {
+            *old = Arc::clone(file);
+        }
+        Self { files }
     }
 
-    pub(crate) fn number_of(&self, id: u64) -> Option<u16> {
-        self.files.iter().position(|file| file.id == id).map(|number| number as u16)
+    pub(crate) fn with_id(&self, id: u64) -> Option<&Arc<DataFile>> {
+        self.iter().find(|file| file.id == id)
     }
 }
 

@@ -7,8 +7,8 @@
 //! 3. The unsealed files are read in the order of their ids. The first that is torn ends the log: what follows it was
 //!    never acknowledged as durable, and goes (`recovery/tail.rs`).
 //! 4. Open the manifest for writing, which begins a new epoch. Remove the files that no longer count, newest first, so
-//!    that a crash in the middle never leaves a later file behind a shorter earlier one. Then cut the torn file, make it
-//!    durable and seal it, and the other unsealed ones too.
+//!    that a crash in the middle never leaves a later file behind a shorter earlier one. Then cut the torn file, write it
+//!    anew, make it durable and seal it, and the other unsealed ones too.
 //!
 //! So what this handle serves is durable before it serves it, a second crash finds at least as much, and nothing is
 //! ever appended to an old file.
@@ -68,10 +68,11 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
     let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);
 
+    let numbered: Vec<u64> = found.state().files.keys().copied().collect();
     let store = Store { manifest: found.open()?, dir };
     names.remove_strangers(&store);
     store.put_in_order(&tail, &loaded, options)?;
-    let files = store.open_files(options)?;
+    let files = store.open_files(&numbered, options)?;
     keydir.finish_loading(&mut |version| {
         if let Some(file) = files.get(version.location.file) {
             file.live.add(version.location);
@@ -187,14 +188,19 @@ impl Store {
     }
 
     /// Cuts an unsealed file behind its last whole batch and seals it.
+    ///
+    /// Its bytes are written over themselves first. A sync that failed before may have left them in the page cache, marked
+    /// as clean: then they read right, and a sync succeeds without writing them (Rebello et al., ATC 2020).
     fn seal(&self, kept: &tail::Kept) -> Result<()> {
         let path = self.dir.file(&DATA.name(kept.identity.id));
         let file = self.dir.fs().open_writable(&path)?;
+        let mut bytes = vec![0; kept.len as usize];
+        file.read_at(0, &mut bytes)?;
+        file.write_at(0, &bytes)?;
         file.set_len(kept.len)?;
         let published = publish_in_place(&**self.dir.fs(), &*file)?;
-        let bytes = file.map()?;
-        let (sealed, hint) = describe(bytes.bytes(), kept.identity, &path, &mut |_, _| ())?;
-        let hint = write_hint(&**self.dir.fs(), self.dir.path(), kept.identity.id, &hint);
+        let (sealed, hint) = describe(&bytes, kept.identity, &path, &mut |_, _| ())?;
+        let hint = write_hint(&**self.dir.fs(), self.dir.path(), kept.identity.id, &hint)?;
         self.manifest.append(&Edit::seal(kept.identity.id, published, hint, sealed))
     }
 
@@ -207,24 +213,28 @@ impl Store {
         let file = self.dir.fs().open(&path)?;
         let identity = sealed.identity(self.manifest.store_id(), id);
         let (described, hint) = describe(file.map()?.bytes(), identity, &path, &mut |_, _| ())?;
-        let Some(hint) = write_hint(&**self.dir.fs(), self.dir.path(), id, &hint) else {
+        let Some(hint) = write_hint(&**self.dir.fs(), self.dir.path(), id, &hint)? else {
             return Ok(());
         };
         let published = publish_in_place(&**self.dir.fs(), &*file)?;
         self.manifest.append(&Edit::seal(id, published, Some(hint), described))
     }
 
-    fn open_files(&self, options: &Options) -> Result<FileTable> {
+    /// The table of the files, in the order in which [`number_of`] numbered them before some were discarded.
+    fn open_files(&self, numbered: &[u64], options: &Options) -> Result<FileTable> {
         let state = self.manifest.state();
         let mut table = FileTable::default();
-        for (&id, sealed) in &state.files {
+        for &id in numbered {
+            let Some(sealed) = state.files.get(&id) else {
+                table.push(None).expect("numbers were counted before");
+                continue;
+            };
             let path = self.dir.file(&DATA.name(id));
             let sealed = sealed.expect("every file is sealed by now");
             let identity = sealed.identity(self.manifest.store_id(), id);
             let fs = &**self.dir.fs();
             let file = DataFile::sealed(fs, &path, identity, options.read, Arc::default())?;
-            let with = table.with(Arc::new(file));
-            table = with.map(|(table, _)| table).expect("numbers were counted before");
+            table.push(Some(Arc::new(file))).expect("numbers were counted before");
         }
         Ok(table)
     }

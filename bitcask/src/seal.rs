@@ -9,8 +9,8 @@
 //! their lengths and checksums in the manifest; from then on read the file through a mapping. A crash between any two
 //! steps leaves either an unsealed file, which recovery seals, or a sealed one.
 //!
-//! A hint that cannot be written, because the disk is full say, costs nothing but a slower opening: the file is sealed
-//! without one. A data file that cannot be synced poisons the store.
+//! A hint that cannot be written because the disk is full costs nothing but a slower opening: the file is sealed without
+//! one. A disk that fails in any other way poisons the store.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 
 use durable::log::{FrameView, Segment, SegmentIdentity, Writer, scan_segment};
 use durable::manifest::Stamp;
-use durable::publish::{PublishedFile, replace_atomically};
+use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
 use durable::{Fs, Job, crc32};
 use kv::{Error, Result};
 
@@ -73,7 +73,10 @@ impl Inner {
         let Stamp { open_epoch: epoch, edit_number } = self.manifest.stamp();
         let identity = SegmentIdentity { store: self.manifest.store_id(), id, epoch, edit_number };
         let path = self.dir_path.join(DATA.name(id));
-        let segment = Segment::create(&*self.options.env.fs, &path, identity, capacity)?;
+        let fs = &*self.options.env.fs;
+        let file = Segment::create_file(fs, &path, capacity)?;
+        let begun = Segment::begin(fs, file, identity, capacity);
+        let segment = begun.map_err(|error| self.sync.poison(error))?;
         if !self.options.has(Mistake::ForgetToNameFile) {
             self.edit(&Edit::begin(id, PublishedFile::growing(&segment)))?;
         }
@@ -99,7 +102,8 @@ impl Inner {
 
     fn add_file(&self, file: Arc<DataFile>, path: &Path) -> Result<u16> {
         let _changing = self.table_change.lock();
-        let Some((table, number)) = self.files.load_full().with(file) else {
+        let mut table = FileTable::clone(&self.files.load_full());
+        let Some(number) = table.push(Some(file)) else {
             let limit = FileTable::MAX_FILES;
             let what = format!("{} would be data file number {limit}", path.display());
             return Err(self.sync.poison(Error::InvalidArgument(what)));
@@ -131,6 +135,7 @@ impl Inner {
             sealed.len -= 8;
         }
         let hint = write_hint(&*self.options.env.fs, &self.dir_path, segment.id(), &hint);
+        let hint = hint.map_err(|error| self.sync.poison(error))?;
         self.counters.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
         self.edit(&Edit::seal(segment.id(), file, hint, sealed))?;
         // Where this fails, for want of file handles say, the file is read through its segment as before.
@@ -143,8 +148,7 @@ impl Inner {
     fn read_sealed(&self, identity: SegmentIdentity, path: &Path) -> Result<()> {
         let _changing = self.table_change.lock();
         let table = self.files.load_full();
-        let old = table.number_of(identity.id).and_then(|number| table.get(number));
-        let live = old.map(|old| Arc::clone(&old.live)).unwrap_or_default();
+        let live = table.with_id(identity.id).map(|old| Arc::clone(&old.live)).unwrap_or_default();
         let fs = &*self.options.env.fs;
         let file = DataFile::sealed(fs, path, identity, self.options.read, live)?;
         self.files.store(Arc::new(table.with_replaced(&Arc::new(file))));
@@ -217,13 +221,22 @@ pub(crate) fn describe(
     Ok((sealed, hint.finish(&source)))
 }
 
-/// Writes the hint file of data file `id`. `None`: it could not be written.
+/// Writes the hint file of data file `id`. `None`: there is no space for it.
+///
+/// # Errors
+/// `Io` for any other reason, a failed sync among them.
 pub(crate) fn write_hint(
     fs: &dyn Fs,
     dir: &Path,
     id: u64,
     bytes: &[u8],
-) -> Option<(PublishedFile, Hint)> {
-    let published = replace_atomically(fs, &dir.join(HINT.name(id)), bytes).ok()?;
-    Some((published, Hint { len: bytes.len() as u64, crc: crc32(bytes) }))
+) -> Result<Option<(PublishedFile, Hint)>> {
+    let path = dir.join(HINT.name(id));
+    let written = create_afresh(fs, &temporary_path(&path))
+        .and_then(|file| file.write_at(0, bytes).map(|()| file));
+    let file = match written {
+        Err(error) if error.is_out_of_resources() => return Ok(None),
+        written => publish(fs, &*written?, &path)?,
+    };
+    Ok(Some((file, Hint { len: bytes.len() as u64, crc: crc32(bytes) })))
 }

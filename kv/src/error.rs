@@ -80,6 +80,14 @@ impl Error {
         }
     }
 
+    /// Whether the machine ran out of disk space, quota or file handles: the disk is well, and there may be more later.
+    pub fn is_out_of_resources(&self) -> bool {
+        const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            || source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code))
+    }
+
     /// Whether a file was found damaged.
     pub fn is_corruption(&self) -> bool {
         matches!(self, Self::Corruption { .. })

@@ -2,5 +2,6 @@
 #![cfg(not(shuttle))]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod regressions;
 mod sound;
 mod subject;

@@ -16,3 +16,24 @@ fn it_agrees_with_a_map_through_random_histories() {
     let report = histories::run(&BitcaskSubject::default(), &options);
     assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
 }
+
+#[test]
+fn every_crash_leaves_what_was_synced_and_a_prefix_of_the_rest() {
+    let options = torture::crash::Options::default();
+    let report = torture::crash::run(&BitcaskSubject::default(), &options);
+    assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
+}
+
+#[test]
+fn every_failed_call_is_reported_and_loses_nothing() {
+    let options = torture::faults::Options::default();
+    let report = torture::faults::run(&BitcaskSubject::default(), &options);
+    assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
+}
+
+#[test]
+fn no_damage_is_taken_for_data() {
+    let options = torture::damage::Options::default();
+    let report = torture::damage::run(&BitcaskSubject::default(), &options);
+    assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
+}

@@ -49,9 +49,11 @@ impl Subject for BitcaskSubject {
         files.iter().filter(is_tail).cloned().collect()
     }
 
-    /// Hint files only make the next opening faster, and leftovers are removed at the next opening.
+    /// Hint files only make the next opening faster; leftovers are removed at the next opening; and a file that cannot be
+    /// created ahead of need is created again, and reported, when it is needed.
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        matches!(op, OpKind::Remove | OpKind::FreeSpace) || name.contains(".hint")
+        matches!(op, OpKind::Remove | OpKind::FreeSpace | OpKind::CreateLog | OpKind::Reserve)
+            || name.contains(".hint") && op != OpKind::SyncFile
     }
 }

@@ -10,6 +10,7 @@ use super::frame::{FrameView, Salt};
 use crate::checksum::crc32;
 use crate::fs::{Fs, LogFile};
 use crate::manifest::Stamp;
+use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
 
 /// Bytes before the first frame of a segment.
@@ -96,24 +97,37 @@ pub struct Segment {
     capacity: u64,
     end: AtomicU64,
     durable: AtomicU64,
+    /// Admits one sync at a time, and remembers the first that failed: the operating system reports a failure once,
+    /// to one of several callers, and a second attempt may succeed without having written anything.
+    failed_sync: Mutex<Option<Error>>,
 }
 
 impl Segment {
-    /// Creates a segment file with room for `capacity` bytes, header included, and makes it and its name durable.
+    /// Creates the file of a segment with room for `capacity` bytes, header included.
     ///
     /// # Errors
-    /// `Io`; a half-made file may be left, to be removed at the next opening.
-    pub fn create(
+    /// `Io`, with `StorageFull` when there is no space: no harm is done, but the file may be there, to be removed at
+    /// the next opening.
+    pub fn create_file(fs: &dyn Fs, path: &Path, capacity: u64) -> Result<Arc<dyn LogFile>> {
+        let file = fs.create_log(path, capacity)?;
+        file.reserve(SEGMENT_HEADER_LEN)?;
+        Ok(file)
+    }
+
+    /// Begins a segment in a file from [`Segment::create_file`] with the same `capacity`: writes its header, and makes
+    /// it and its name durable.
+    ///
+    /// # Errors
+    /// `Io`: poison the store, as after any failed sync.
+    pub fn begin(
         fs: &dyn Fs,
-        path: &Path,
+        file: Arc<dyn LogFile>,
         identity: SegmentIdentity,
         capacity: u64,
     ) -> Result<Self> {
-        let file = fs.create_log(path, capacity)?;
-        file.reserve(SEGMENT_HEADER_LEN)?;
         file.append(0, &identity.encode())?;
         file.sync()?;
-        fs.sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))?;
+        fs.sync_dir(file.path().parent().unwrap_or_else(|| Path::new(".")))?;
         Ok(Self {
             identity,
             salt: identity.salt(),
@@ -121,6 +135,7 @@ impl Segment {
             capacity,
             end: AtomicU64::new(SEGMENT_HEADER_LEN),
             durable: AtomicU64::new(SEGMENT_HEADER_LEN),
+            failed_sync: Mutex::new(None),
         })
     }
 
@@ -173,12 +188,21 @@ impl Segment {
 
     /// Makes what was appended so far durable.
     pub(super) fn sync(&self) -> Result<u64> {
+        let mut failed = self.failed_sync.lock();
         let end = self.end();
         if self.durable() < end {
-            self.file.sync()?;
-            self.durable.fetch_max(end, Ordering::AcqRel);
+            self.sync_once(&mut failed, end)?;
         }
         Ok(end)
+    }
+
+    fn sync_once(&self, failed: &mut Option<Error>, end: u64) -> Result<()> {
+        if let Some(error) = failed {
+            return Err(error.clone());
+        }
+        self.file.sync().inspect_err(|error| *failed = Some(error.clone()))?;
+        self.durable.fetch_max(end, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Gives back the space behind the last frame of a segment that gets no more, and makes its length durable.
@@ -186,10 +210,10 @@ impl Segment {
     /// # Errors
     /// `Io`.
     pub fn finish(&self) -> Result<u64> {
+        let mut failed = self.failed_sync.lock();
         let end = self.end();
         self.file.finish(end)?;
-        self.file.sync()?;
-        self.durable.fetch_max(end, Ordering::AcqRel);
+        self.sync_once(&mut failed, end)?;
         Ok(end)
     }
 

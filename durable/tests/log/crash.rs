@@ -77,8 +77,9 @@ fn every_failed_call_poisons_the_log_and_loses_nothing_synced() {
         let mut writer = Writer::new(Arc::clone(&sync));
         let identity =
             SegmentIdentity { store: crate::store::STORE, id: 0, epoch: 1, edit_number: 1 };
-        let created = Segment::create(&fs as &dyn Fs, &crate::store::path(0), identity, 2048);
-        let Ok(segment) = created else { continue };
+        let file = Segment::create_file(&fs, &crate::store::path(0), 2048);
+        let begun = file.and_then(|file| Segment::begin(&fs, file, identity, 2048));
+        let Ok(segment) = begun else { continue };
         writer.rotate(segment).unwrap();
         let mut promised = Vec::new();
         for sequence in 1..=4_u64 {

@@ -74,7 +74,8 @@ fn a_value_that_is_an_image_of_a_log_is_never_taken_for_frames() {
     let disk = SimFs::new();
     disk.create_dir(Path::new("log")).unwrap();
     let identity = SegmentIdentity { store: StoreId([1; 16]), id: 0, epoch: 1, edit_number: 0 };
-    let segment = Segment::create(&disk, &path(0), identity, 8192).unwrap();
+    let file = Segment::create_file(&disk, &path(0), 8192).unwrap();
+    let segment = Segment::begin(&disk, file, identity, 8192).unwrap();
     let mut writer = Writer::new(Arc::new(GroupSync::new()));
     writer.rotate(segment).unwrap();
     let frame = Frame { kind: 1, payload: [&image, &[], &[]] };

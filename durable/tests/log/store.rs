@@ -41,7 +41,12 @@ impl Log {
             let id = self.created.len() as u64;
             let identity = SegmentIdentity { store: STORE, id, epoch: 1, edit_number: 1 };
             let capacity = Writer::capacity_for(needed).max(512);
-            let next = Segment::create(&self.disk, &path(id), identity, capacity)?;
+            let next = Segment::begin(
+                &self.disk,
+                Segment::create_file(&self.disk, &path(id), capacity)?,
+                identity,
+                capacity,
+            )?;
             self.created.push(self.disk.ops());
             self.writer.rotate(next)?;
         }

@@ -103,7 +103,8 @@ fn a_file_published_in_place_is_durable_from_then_on() {
 fn a_segment_is_a_published_file_of_its_durable_length() {
     let disk = disk();
     let identity = SegmentIdentity { store: ID, id: 1, epoch: 1, edit_number: 0 };
-    let segment = Segment::create(&disk, Path::new(FILE), identity, 4096).unwrap();
+    let file = Segment::create_file(&disk, Path::new(FILE), 4096).unwrap();
+    let segment = Segment::begin(&disk, file, identity, 4096).unwrap();
     let growing = PublishedFile::growing(&segment);
     assert_eq!((growing.path(), growing.len_bytes()), (Path::new(FILE), 64));
     let sealed = PublishedFile::sealed(&segment).unwrap();

@@ -37,3 +37,17 @@ fn no_damage_is_taken_for_data() {
     let report = torture::damage::run(&BitcaskSubject::default(), &options);
     assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
 }
+
+#[test]
+fn a_life_of_crashes_and_reopenings_agrees_with_the_model() {
+    let options = torture::simulation::Options::default();
+    let report = torture::simulation::run(&BitcaskSubject::default(), &options);
+    assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
+}
+
+#[test]
+fn threads_see_each_key_move_forward_only() {
+    let options = torture::threads::Options::default();
+    let report = torture::threads::run(&BitcaskSubject::default(), &options);
+    assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
+}

@@ -24,7 +24,7 @@ pub(crate) struct FileTable {
 
 impl FileTable {
     /// Numbers that the keydir can hold.
-    pub(crate) const MAX_FILES: usize = u16::MAX as usize;
+    pub(crate) const MAX_FILES: usize = u16::MAX as usize - 1;
 
     pub(crate) fn get(&self, number: u16) -> Option<&Arc<DataFile>> {
         self.files.get(usize::from(number))?.as_ref()
@@ -36,7 +36,9 @@ impl FileTable {
 
     /// Gives the next number to `file`, or to one that is no longer there. `None`: there are no numbers left.
     pub(crate) fn push(&mut self, file: Option<Arc<DataFile>>) -> Option<u16> {
-        let number = u16::try_from(self.files.len()).ok().filter(|&number| number < u16::MAX)?;
+        let number = u16::try_from(self.files.len())
+            .ok()
+            .filter(|&number| usize::from(number) < Self::MAX_FILES)?;
         self.files.push(file);
         Some(number)
     }

@@ -1,8 +1,8 @@
 //! The keydir: every key in memory, with the place of its newest record on disk (Bitcask paper, section 2).
 //!
 //! Keys are spread over [`SHARDS`] shards by hash, each behind a reader-writer lock, so that reads share and writes
-//! to different keys hardly meet. A shard is an index of 4-byte cells (open addressing), entries of 20 bytes that
-//! never move, and an arena of key bytes; see `keydir/shard.rs`.
+//! to different keys hardly meet. A shard is an index of 4-byte cells (open addressing) over entries that never move,
+//! each of 16 bytes with its key right behind; see `keydir/arena.rs`.
 //!
 //! **Frozen views.** A scan registers the newest sequence number it may see. While such a view is open, whatever is
 //! overwritten or removed is kept in an undo list of its shard; collecting the view's keys reads entries that are old

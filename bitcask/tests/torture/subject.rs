@@ -16,7 +16,7 @@ pub(crate) struct BitcaskSubject {
 }
 
 impl Subject for BitcaskSubject {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "bitcask"
     }
 

@@ -123,3 +123,33 @@ fn the_real_disk_does_the_same_with_both_ways_of_reading() {
         engine.close().unwrap();
     }
 }
+
+#[test]
+fn any_damage_to_any_hint_yields_the_identical_keydir() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..14);
+    engine.delete(&key(3), Durability::Buffered).unwrap();
+    fill(&engine, 5..8);
+    let before = entries(&engine);
+    engine.close().unwrap();
+    let is_hint = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "hint");
+    for path in world.disk.files().into_iter().filter(is_hint) {
+        let whole = world.disk.contents(&path).unwrap();
+        let flipped = (0..whole.len()).map(|at| {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            damaged
+        });
+        let cut = (0..whole.len()).map(|len| whole[..len].to_vec());
+        let longer = [[&whole[..], b"x"].concat()];
+        for damaged in flipped.chain(cut).chain(longer) {
+            let copy = World::on(world.disk.duplicate());
+            copy.disk.set_contents(&path, damaged);
+            let engine = copy.open().unwrap();
+            assert_eq!(engine.statistics().files_scanned_at_open, 1);
+            assert_eq!(entries(&engine), before);
+            assert_eq!(engine.newest_sequence().0, 18);
+        }
+    }
+}

@@ -15,7 +15,11 @@
 //! What the argument cannot cover is another process writing to or truncating the file: the store's lock keeps
 //! well-behaved ones out, and the documentation of [`Fs`](crate::Fs) says what happens otherwise.
 //!
-//! The protocol does not depend on what is mapped, so the tests run it on anonymous memory too, where Miri can follow.
+//! The protocol does not depend on what is mapped, so the tests run it on the heap, where Miri can follow:
+//!
+//! ```text
+//! MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..16" cargo +nightly miri test -p durable --lib os_fs::mapping
+//! ```
 #![expect(unsafe_code, reason = "file mappings; argued above, safe interface below")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -6,8 +6,8 @@
 //! numbers. The waiting ones stand in a queue; whoever finds the head of the queue durable publishes it, reading the
 //! records back from the log.
 //!
-//! Lock order: commit, then the next file, then sealing, then the manifest, then the file table, then a shard of
-//! the keydir.
+//! Lock order: commit; the next file; sealing; the queue of unsealed files; the manifest; the change of the file table;
+//! the open views; a shard of the keydir. The locks inside `durable::log` are taken last and hold none of these.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -106,6 +106,9 @@ impl Inner {
             return Err(Error::Closed);
         }
         self.sync.check()?;
+        if self.keydir.is_full() && ops.iter().any(Encoded::is_put) {
+            return Err(Error::InvalidArgument("the key directory is full; delete keys".into()));
+        }
         if !commit.writer.has_room(batch_len) {
             self.rotate(&mut commit, batch_len)?;
         }
@@ -156,6 +159,7 @@ impl Inner {
     fn publish(&self, commit: &mut Commit, ops: &[Encoded<'_>], span: &Span) {
         let (file, _) = commit.active.as_ref().expect("the segment just written to");
         let mut offset = span.offset;
+        let _applying = self.applying.begin(commit.newest, ops.len());
         for op in ops {
             let len = frame_len(op.payload_len()) as u64;
             let location = Location { file: *file, offset, len };
@@ -182,6 +186,7 @@ impl Inner {
 
     fn publish_from_log(&self, waiting: &Waiting) -> Result<()> {
         let Waiting { span, file, sequence, .. } = waiting;
+        let _applying = self.applying.begin(*sequence, usize::MAX);
         let (segment, path) = (&span.segment, span.segment.path());
         let mut offset = span.offset;
         let mut result = Ok(());

@@ -14,6 +14,7 @@ use kv::{
     Stats, WriteBatch,
 };
 
+use crate::applying::Applying;
 use crate::commit::Commit;
 use crate::data_file::FileTable;
 use crate::keydir::{Collection, Keydir};
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) unsealed: Mutex<Unsealed>,
     /// Held while a file is being sealed.
     pub(crate) sealing: Mutex<()>,
+    /// The batch that is entering the keydir.
+    pub(crate) applying: Applying,
     /// Background jobs that were submitted and have not ended.
     pub(crate) jobs: AtomicUsize,
     closed: AtomicBool,
@@ -94,6 +97,7 @@ impl Bitcask {
             next_file: Mutex::new(NextFile { prepared: None, id: recovered.next_file_id }),
             unsealed: Mutex::default(),
             sealing: Mutex::default(),
+            applying: Applying::default(),
             jobs: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             counters: recovered.counters,
@@ -184,7 +188,9 @@ impl Inner {
 impl Kv for Bitcask {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.inner.check_open()?;
-        let Some(version) = self.inner.keydir.get(key) else { return Ok(false) };
+        let found_version = self.inner.keydir.get(key);
+        self.inner.applying.wait_unless_older(found_version.map(|version| version.sequence));
+        let Some(version) = found_version else { return Ok(false) };
         // The keydir never names a file before the table has it, so a table loaded after the look-up does.
         let files = self.inner.files.load();
         let file = files.get(version.location.file).expect("the keydir names files of the table");

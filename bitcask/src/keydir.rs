@@ -13,6 +13,7 @@ mod index;
 mod shard;
 
 use durable::sync::RwLock;
+use durable::sync::atomic::{AtomicBool, Ordering};
 use foldhash::quality::FixedState;
 use kv::KeyRange;
 use std::hash::BuildHasher as _;
@@ -77,13 +78,15 @@ impl Collection {
 pub(crate) struct Keydir {
     shards: Box<[RwLock<Shard>]>,
     hasher: FixedState,
+    /// Some shard is full.
+    full: AtomicBool,
 }
 
 impl Keydir {
     /// An empty keydir. `seed` keeps outsiders from choosing keys that collide.
     pub(crate) fn new(seed: u64) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
-        Self { shards, hasher: FixedState::with_seed(seed) }
+        Self { shards, hasher: FixedState::with_seed(seed), full: AtomicBool::new(false) }
     }
 
     fn place(&self, key: &[u8]) -> (&RwLock<Shard>, u64) {
@@ -101,13 +104,30 @@ impl Keydir {
     /// their sequence numbers.
     pub(crate) fn put(&self, key: &[u8], version: Version, undo: Undo) -> Option<Version> {
         let (shard, hash) = self.place(key);
-        shard.write().put(key, hash, version, undo, |key| self.hasher.hash_one(key))
+        let mut shard = shard.write();
+        let replaced = shard.put(key, hash, version, undo, |key| self.hasher.hash_one(key));
+        if shard.is_full() {
+            self.full.store(true, Ordering::Release);
+        }
+        replaced
+    }
+
+    /// Whether new keys must be refused: entries are addressed by 25 bits.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
     }
 
     /// Removes `key`, as of write `sequence`, and returns the version it had.
     pub(crate) fn remove(&self, key: &[u8], sequence: u64, undo: Undo) -> Option<Version> {
         let (shard, hash) = self.place(key);
-        shard.write().remove(key, hash, sequence, undo, |key| self.hasher.hash_one(key))
+        let mut shard = shard.write();
+        let removed = shard.remove(key, hash, sequence, undo, |key| self.hasher.hash_one(key));
+        if removed.is_some() && self.is_full() && !shard.is_full() {
+            drop(shard);
+            let any = self.shards.iter().any(|shard| shard.read().is_full());
+            self.full.store(any, Ordering::Release);
+        }
+        removed
     }
 
     /// Takes a record found while opening: the highest sequence number of a key wins, in any order of calls. A deletion

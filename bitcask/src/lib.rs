@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod applying;
 mod commit;
 mod data_file;
 mod dump;

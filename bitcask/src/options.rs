@@ -27,7 +27,8 @@ pub enum ReadMode {
     /// or somebody truncates a live file, the process gets `SIGBUS`.
     #[default]
     Mapped,
-    /// With one `pread(2)` for each value: slower, and a failing disk is an error like any other.
+    /// With one `pread(2)` for each value: slower, and a disk that fails to deliver a value is an error like any other.
+    /// Opening and verifying still map whole files.
     Positional,
 }
 

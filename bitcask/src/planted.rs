@@ -1,6 +1,6 @@
 //! Mistakes on purpose, for the tests that prove that each would be found.
 //!
-//! Only the feature `planted` can switch one on, and nothing but this crate's own tests has that feature. Without it
+//! Only the feature `planted` can switch one on, and nothing but this crate's own tests asks for that feature. Without it
 //! `Options::has` is constantly false and the branches are gone. Mistakes that are a file system call left out need no
 //! code here: `durable::Inject` leaves it out.
 

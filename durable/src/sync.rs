@@ -10,6 +10,8 @@ mod real {
     pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub use std::sync::atomic;
 
+    pub use std::thread::yield_now;
+
     /// Starts a detached thread called `name`.
     ///
     /// # Panics
@@ -52,6 +54,8 @@ mod simulated {
     use std::sync::{Arc, PoisonError};
 
     pub use shuttle::sync::atomic;
+
+    pub use shuttle::thread::yield_now;
 
     /// Starts a detached thread.
     pub fn spawn(_name: &str, run: impl FnOnce() + Send + 'static) {

@@ -31,6 +31,9 @@ impl Place {
     const LIMIT: usize = (1 << 25) - 1;
 }
 
+/// From this many bytes on a shard counts as full. What is left takes the keys of the batch that filled it.
+pub(super) const FULL_BYTES: usize = 96 << 20;
+
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     /// Behind a chunk that takes the place of several stand empty ones.
@@ -137,6 +140,11 @@ impl Arena {
             let used = if Some(number) == last { self.last_used } else { chunk.len() };
             Entries { chunk: &chunk[..used], base: number * CHUNK, at: 0 }
         })
+    }
+
+    /// Whether no more keys should come.
+    pub(super) fn is_full(&self) -> bool {
+        self.used_bytes >= FULL_BYTES
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

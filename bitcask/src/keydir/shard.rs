@@ -118,6 +118,10 @@ impl Shard {
         }
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.arena.is_full()
+    }
+
     pub(super) fn has_undo(&self) -> bool {
         !self.undo.is_empty()
     }
@@ -150,7 +154,7 @@ impl Shard {
             let hashes = self.arena.entries().map(|(place, key, _)| (hash_of(key), place));
             self.index.rebuild(hashes);
         }
-        let place = self.arena.push(key, version).expect("a shard holds less than 128 MiB");
+        let place = self.arena.push(key, version).expect("a full shard gets no more keys");
         self.index.insert(hash, place);
     }
 

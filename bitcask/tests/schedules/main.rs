@@ -84,6 +84,39 @@ fn batches_become_visible_in_the_order_of_their_numbers() {
 }
 
 #[test]
+fn reads_see_a_batch_whole_or_not_at_all() {
+    let scenario = || {
+        let engine = open(&SimFs::new());
+        engine.put(b"gone", b"old", Durability::Buffered).unwrap();
+        let writer = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let mut batch = WriteBatch::new();
+                batch.put(b"a", b"new").delete(b"gone").put(b"b", b"new").put(b"c", b"new");
+                engine.write(&batch, Durability::Buffered).unwrap();
+            })
+        };
+        let readers: Vec<_> = [["a", "b"], ["c", "a"], ["b", "c"]]
+            .into_iter()
+            .map(|[first, second]| {
+                let engine = Arc::clone(&engine);
+                shuttle::thread::spawn(move || {
+                    let has = |key: &str| engine.get(key.as_bytes()).unwrap().is_some();
+                    if has(first) || !has("gone") {
+                        assert!(has(second), "{first} was there and {second} was not");
+                    }
+                })
+            })
+            .collect();
+        writer.join().unwrap();
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    };
+    check(scenario, 2_000);
+}
+
+#[test]
 fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
     let scenario = || {
         let disk = SimFs::new();

@@ -115,7 +115,7 @@ impl<'s> FrameView<'s> {
         let header = bytes.get(..FRAME_HEADER_LEN)?;
         let kind = header[20];
         let payload_len = u32_at(header, 4) as usize;
-        if kind == 0 || payload_len > bytes.len() - FRAME_HEADER_LEN {
+        if kind == 0 || frame_len(payload_len) > bytes.len() {
             return None;
         }
         let mut hasher = Hasher::new_with_initial(salt.seed(offset));

@@ -15,7 +15,7 @@ use crate::generate::{self, Taste};
 use crate::histories::capabilities;
 use crate::line::Line;
 use crate::minimise::minimise;
-use crate::random::sub_seed;
+use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
 use crate::run::without_panic;
 use crate::script::Script;
@@ -34,14 +34,21 @@ pub struct Options {
     pub seed: u64,
     /// Sequences of up to so many calls are all run.
     pub exhaustive_len: usize,
-    /// Random scripts are begun until so many states were visited in them.
-    pub random_states: u64,
+    /// Random scripts, with all option sets in turn.
+    pub scripts: u64,
+    /// So many states are visited in a random script, at crash points spread over all of it.
+    pub script_states: u64,
     /// Steps in a random script.
     pub steps: usize,
+    /// Of the variants at each point of a sequence of [`Options::exhaustive_len`] calls, and of a random script, so many
+    /// are visited: the plainest two, and a sample of the others. Shorter sequences are visited in full.
+    pub variants_a_point: usize,
     /// Random variants at each point, beside the systematic ones.
     pub random_variants: usize,
     /// One in this many states is crashed again at each operation of its recovery.
     pub second_one_in: u64,
+    /// Of the variants at each point of such a recovery, so many are visited.
+    pub second_variants_a_point: usize,
     /// One in this many states is also maintained, closed and opened again.
     pub deep_one_in: u64,
 }
@@ -52,10 +59,13 @@ impl Default for Options {
         Self {
             seed: 1,
             exhaustive_len: 3,
-            random_states: 20_000,
+            scripts: 4,
+            script_states: 4_000,
             steps: 200,
+            variants_a_point: 6,
             random_variants: 2,
             second_one_in: 50,
+            second_variants_a_point: 3,
             deep_one_in: 16,
         }
     }
@@ -66,9 +76,12 @@ impl Options {
     pub fn soak() -> Self {
         Self {
             exhaustive_len: 4,
-            random_states: 2_000_000,
+            scripts: 200,
+            script_states: u64::MAX,
+            variants_a_point: usize::MAX,
             random_variants: 8,
             second_one_in: 1,
+            second_variants_a_point: usize::MAX,
             deep_one_in: 1,
             ..Self::default()
         }
@@ -110,8 +123,12 @@ pub fn exhaustive(subject: &dyn Subject, options: &Options) -> Result<Report, Fa
     let mut search = Search::new(subject, 0, options);
     let calls = ALPHABET.map(calls_of);
     let mut sequences = vec![Script::default()];
+    search.variants_a_point = usize::MAX;
     search.script(&Script::default(), 0)?;
-    for _ in 0..options.exhaustive_len {
+    for len in 1..=options.exhaustive_len {
+        if len == options.exhaustive_len {
+            search.variants_a_point = options.variants_a_point;
+        }
         let mut longer = Vec::new();
         for sequence in &sequences {
             for call in &calls {
@@ -130,23 +147,22 @@ fn calls_of(letter: &str) -> Script {
     letter.parse().expect("the alphabet is well-formed")
 }
 
-/// Crashes random scripts until [`Options::random_states`] states were visited, with all option sets in turn.
+/// Crashes [`Options::scripts`] random scripts.
 ///
 /// # Errors
 /// The first broken law, with a script as short as still shows it.
 pub fn random(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
-    for number in 0.. {
+    for number in 0..options.scripts {
         let option_set = number as usize % subject.option_sets();
-        let Some(capabilities) = capabilities(subject, option_set) else { break };
-        if report.states >= options.random_states || capabilities.durability == kv::Durability::None
-        {
-            break;
-        }
+        let able = capabilities(subject, option_set);
+        let able = able.filter(|able| able.durability > kv::Durability::None);
+        let Some(capabilities) = able else { continue };
         let steps = options.steps;
         let taste = Taste { steps, reads: false, persistent: true, one_sync_in: 8, capabilities };
         let script = generate::script(sub_seed(options.seed, number), &taste);
         let mut search = Search::new(subject, option_set, options);
+        search.script_states = options.script_states;
         search.report = report;
         search.script(&script, 0).map_err(|failure| shorten(&search, &script, failure))?;
         report = search.report;
@@ -154,7 +170,7 @@ pub fn random(subject: &dyn Subject, options: &Options) -> Result<Report, Failur
     Ok(report)
 }
 
-/// Shorter scripts are swept in full, so the effort is bounded by states.
+/// Each shorter script costs as much as the first, so the effort is bounded by states.
 fn shorten(search: &Search<'_>, script: &Script, failure: Failure) -> Failure {
     const MOST_STATES: u64 = 100_000;
     let report = failure.report;
@@ -165,6 +181,7 @@ fn shorten(search: &Search<'_>, script: &Script, failure: Failure) -> Failure {
             return None;
         }
         let mut search = Search::new(search.subject, search.option_set, &search.options);
+        search.script_states = search.options.script_states;
         let found = search.script(script, 0).err();
         effort += search.report.states;
         found.map(|found| {
@@ -188,12 +205,18 @@ struct Search<'s> {
     subject: &'s dyn Subject,
     option_set: usize,
     options: Options,
+    variants_a_point: usize,
+    /// How many states one script may cost; points are skipped to keep the pace.
+    script_states: u64,
     report: Report,
 }
 
 impl<'s> Search<'s> {
     fn new(subject: &'s dyn Subject, option_set: usize, options: &Options) -> Self {
-        Self { subject, option_set, options: *options, report: Report::default() }
+        let (options, report) = (*options, Report::default());
+        let variants_a_point = options.variants_a_point;
+        let script_states = u64::MAX;
+        Self { subject, option_set, options, variants_a_point, script_states, report }
     }
 
     /// Runs `script` once and visits the crash points from step `from` on.
@@ -202,17 +225,30 @@ impl<'s> Search<'s> {
         let recording = without_panic(|| Recording::make(self.subject, self.option_set, script));
         let recording = recording.map_err(|what| self.failure(script, None, what))?;
         let first = recording.first_point_of(from);
+        let (before, points) = (self.report.states, recording.sim.ops() + 1);
         let mut sweep = recording.sim.sweep();
         while let Some(point) = sweep.next_point() {
-            if point < first {
+            let pace = self.script_states as f64 * (point + 1) as f64 / points as f64;
+            if point < first || (self.report.states - before) as f64 > pace {
                 continue;
             }
-            for variant in sweep.all_variants(self.options.random_variants) {
+            let mut variants = sweep.all_variants(self.options.random_variants);
+            self.sample(&mut variants, self.variants_a_point);
+            for variant in variants {
                 let site = Site { point, variant, second: None };
                 self.state(&recording, &sweep, &site)?;
             }
         }
         Ok(())
+    }
+
+    /// Leaves the plainest two of `variants` and some of the others.
+    fn sample(&self, variants: &mut Vec<Variant>, most: usize) {
+        const PLAINEST: usize = 2;
+        let random = Random::new(self.options.seed ^ self.report.states);
+        while variants.len() > most.max(PLAINEST) {
+            variants.swap_remove(PLAINEST + random.below(variants.len() - PLAINEST));
+        }
     }
 
     /// One state, and the states of a second crash for some.
@@ -250,7 +286,9 @@ impl<'s> Search<'s> {
             recovered.map_err(|what| self.failure(&recording.script, Some(site), what))?;
         let mut second = recovered.sim.sweep();
         while let Some(point) = second.next_point() {
-            for variant in second.all_variants(0) {
+            let mut variants = second.all_variants(0);
+            self.sample(&mut variants, self.options.second_variants_a_point);
+            for variant in variants {
                 self.report.states += 1;
                 let judged = without_panic(|| judge.second(&recovered, &second, point, &variant));
                 judged.map_err(|what| {

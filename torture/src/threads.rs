@@ -2,8 +2,8 @@
 //!
 //! Each value names the write that put it, and each write got a sequence number, so that all laws are checked in linear
 //! time once the threads have ended:
-//! - a get answers a write that is not older than any acknowledged before the get began, and a thread never sees a key
-//!   go back;
+//! - batches become visible in the order of their numbers, whole: once a thread knows of a write, because it was
+//!   acknowledged before or because a get has shown it, no get shows any key as it was before that write;
 //! - a scan is a moment: for the newest write that it shows, it shows no key as it was before a write that is older than
 //!   that one; the two keys of a batch always show the same batch;
 //! - numbers are given out once; what each key holds in the end, also after closing under way and opening, is the write

@@ -47,6 +47,8 @@ pub(super) struct Victim<'s> {
     next_value: u64,
     /// Errors that the caller has seen.
     seen: usize,
+    /// The process died between the fault and the first call that could have told it.
+    died_untold: bool,
     /// The handle has said `Poisoned`.
     is_poisoned: bool,
     /// A caller of this handle was told of a failed sync or append. Retrying either proves nothing.
@@ -83,6 +85,7 @@ impl<'s> Victim<'s> {
             keys,
             next_value: 0,
             seen: 0,
+            died_untold: false,
             is_poisoned: false,
             log_has_failed: false,
         };
@@ -90,8 +93,18 @@ impl<'s> Victim<'s> {
         Ok(victim)
     }
 
-    /// The whole script, then all three ways to end.
+    /// The whole script, then all three ways to end. An `Err` says which call failed.
     pub(super) fn live(mut self, script: &Script) -> Result<Life, String> {
+        self.live_through(script).map_err(|what| match self.hit() {
+            Some((kind, path)) => format!("{what}; what had failed is {kind} {}", path.display()),
+            None => what,
+        })?;
+        let was_hit = self.inject.injected() > 0 || (self.mishap.space.is_some() && self.seen > 0);
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).kinds.clone();
+        Ok(Life { calls, was_hit })
+    }
+
+    fn live_through(&mut self, script: &Script) -> Result<(), String> {
         for (at, step) in script.0.iter().enumerate() {
             self.step(step).map_err(|what| format!("step {at} ({step}): {what}"))?;
             if self.possible.indeterminate() >= MOST_INDETERMINATE {
@@ -103,10 +116,7 @@ impl<'s> Victim<'s> {
         self.end_in_power_cut()?;
         self.end_in_kill()?;
         self.end_in_close()?;
-        self.check_surfaced()?;
-        let was_hit = self.inject.injected() > 0 || (self.mishap.space.is_some() && self.seen > 0);
-        let kinds = self.calls.lock().unwrap_or_else(PoisonError::into_inner).kinds.clone();
-        Ok(Life { calls: kinds, was_hit })
+        self.check_surfaced()
     }
 
     fn engine(&self) -> &dyn Kv {
@@ -272,6 +282,7 @@ impl<'s> Victim<'s> {
 
     fn reopen(&mut self, clean: bool) -> Result<(), String> {
         let is_clean = clean && self.close()?;
+        self.died_untold |= !clean && self.seen == 0 && self.inject.injected() > 0;
         let lo = if is_clean { self.possible.len() } else { self.survives_kill() };
         self.opened = None;
         self.world.next_life();
@@ -343,7 +354,8 @@ impl<'s> Victim<'s> {
     /// No error is swallowed that was injected into a call that changes something.
     fn check_surfaced(&self) -> Result<(), String> {
         let Some((kind, path)) = self.hit() else { return Ok(()) };
-        if self.seen > 0 || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
+        let is_told = self.seen > 0 || self.died_untold;
+        if is_told || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
             return Ok(());
         }
         Err(format!("nobody was told that {kind} {} failed", path.display()))

@@ -16,9 +16,9 @@ pub(super) struct Writes {
 pub(super) fn judge(records: &[Record]) -> Result<Writes, String> {
     let writes = Writes::of(records)?;
     for record in records {
-        let mut seen = [SequenceNumber::ZERO; PAIRS];
+        let mut horizon = SequenceNumber::ZERO;
         for get in &record.gets {
-            writes.judge_get(get, &mut seen[get.pair])?;
+            writes.judge_get(get, &mut horizon)?;
         }
         record.scans.iter().try_for_each(|scan| writes.judge_scan(scan))?;
     }
@@ -63,22 +63,28 @@ impl Writes {
         number.ok_or_else(|| format!("write {id:x} was seen and never acknowledged"))
     }
 
-    fn judge_get(&self, get: &Get, seen: &mut SequenceNumber) -> Result<(), String> {
+    /// Batches become visible in the order of their numbers: a get shows no pair as it was before a write that is not
+    /// newer than `horizon`, the newest that the thread knew of.
+    fn judge_get(&self, get: &Get, horizon: &mut SequenceNumber) -> Result<(), String> {
+        *horizon = get.least.max(*horizon);
+        let of_pair = &self.by_pair[get.pair];
+        let floor = of_pair.range(..=*horizon).next_back().map(|(floor, _)| *floor);
         let Some(id) = get.found else {
-            // Absent is right at a moment, not before what was acknowledged, at which the pair was deleted.
-            let mut since = self.by_pair[get.pair].range(get.least..);
-            let is_right =
-                get.least == SequenceNumber::ZERO || since.any(|(_, write)| !write.is_put);
-            return if is_right { Ok(()) } else { Err("a get missed an acknowledged put".into()) };
+            // Absent is right at a moment, not before the floor, at which the pair was deleted.
+            let Some(floor) = floor else { return Ok(()) };
+            let is_right = of_pair.range(floor..).any(|(_, write)| !write.is_put);
+            let missed = || format!("a get missed write {floor}, and the thread knew of {horizon}");
+            return is_right.then_some(()).ok_or_else(missed);
         };
         let number = self.number(id)?;
-        if number < get.least {
-            return Err(format!("a get saw write {number} after {} was acknowledged", get.least));
+        if floor.is_some_and(|floor| number < floor) {
+            let floor = floor.unwrap_or_default();
+            return Err(format!(
+                "a get of pair {} saw write {number} instead of {floor}, and the thread knew of {horizon}",
+                get.pair
+            ));
         }
-        if number < *seen {
-            return Err(format!("a thread saw write {number} after it had seen {seen}"));
-        }
-        *seen = number;
+        *horizon = number.max(*horizon);
         Ok(())
     }
 

@@ -74,10 +74,14 @@ impl HintBuilder {
     /// Adds the record in `frame`. Records come in the order of the data file.
     pub(crate) fn push(&mut self, frame: &FrameView<'_>, record: &Record<'_>) {
         let deletion = matches!(record, Record::Delete { .. });
-        put_varint(&mut self.entries, frame.sequence - self.sequence);
-        put_varint(&mut self.entries, frame.len() / 8 * 2 + u64::from(deletion));
-        put_prefixed(&mut self.entries, record.key());
-        self.sequence = frame.sequence;
+        self.add(frame.sequence, frame.len(), record.key(), deletion);
+    }
+
+    fn add(&mut self, sequence: u64, len: u64, key: &[u8], deletion: bool) {
+        put_varint(&mut self.entries, sequence - self.sequence);
+        put_varint(&mut self.entries, len / 8 * 2 + u64::from(deletion));
+        put_prefixed(&mut self.entries, key);
+        self.sequence = sequence;
         self.count += 1;
     }
 
@@ -157,5 +161,27 @@ mod tests {
         put_prefixed(&mut bytes, b"key");
         let read = read(&bytes, &SOURCE, Path::new("hint"), &mut |_| ());
         assert!(read.unwrap_err().to_string().contains("past the end"));
+    }
+
+    #[test]
+    fn the_encoding_is_the_one_of_format_1() {
+        let [golden] = crate::golden::lines(include_str!("../tests/golden/hint-1.hex"));
+        let mut seen = Vec::new();
+        read(&golden, &SOURCE, Path::new("golden"), &mut |entry| {
+            seen.push((
+                entry.key.to_vec(),
+                entry.sequence,
+                entry.offset,
+                entry.len,
+                entry.deletion,
+            ));
+        })
+        .unwrap();
+        assert_eq!(seen, [(b"ab".to_vec(), 5, 64, 40, false), (b"c".to_vec(), 9, 104, 32, true)]);
+        let mut builder = HintBuilder::default();
+        for (key, sequence, _, len, deletion) in &seen {
+            builder.add(*sequence, *len, key, *deletion);
+        }
+        assert_eq!(builder.finish(&SOURCE), golden);
     }
 }

@@ -7,6 +7,8 @@ mod data_file;
 mod dump;
 mod engine;
 mod files;
+#[cfg(test)]
+mod golden;
 mod hint_file;
 mod keydir;
 mod options;

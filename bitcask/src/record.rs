@@ -104,3 +104,16 @@ impl<'o> From<Op<'o>> for Encoded<'o> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+
+    #[test]
+    fn the_encoding_is_the_one_of_format_1() {
+        let [put, delete] = golden::lines(include_str!("../tests/golden/record-1.hex"));
+        assert_eq!(Encoded::put(b"ab", b"value").frame().payload.concat(), put);
+        assert_eq!(Encoded::delete(b"c").frame().payload.concat(), delete);
+    }
+}

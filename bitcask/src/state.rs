@@ -250,3 +250,36 @@ fn flag(reader: &mut Reader<'_>) -> Result<bool> {
         other => Err(reader.corruption(format!("a flag of {other}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use durable::manifest::State as _;
+
+    use super::*;
+    use crate::golden;
+
+    #[test]
+    fn the_encoding_is_the_one_of_format_1() {
+        let [golden] = golden::lines(include_str!("../tests/golden/state-1.hex"));
+        let sealed = Sealed {
+            len: 4096,
+            crc: 0xdead_beef,
+            epoch: 2,
+            edit_number: 17,
+            records: 200,
+            deletions: 1,
+            oldest: 5,
+            newest: 9,
+            hint: Some(Hint { len: 99, crc: 7 }),
+        };
+        let files = [(0, Some(sealed)), (299, None)].into();
+        let state = State { next_file_id: 300, newest: 9, files };
+        let mut bytes = Vec::new();
+        state.encode_state(&mut bytes);
+        assert_eq!(bytes, golden);
+        let mut reader = Reader::new(&golden, Path::new("golden"), 0);
+        assert_eq!(State::decode_state(1, &mut reader).unwrap(), state);
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Files are created for the owner only, exclusively, and opened without following a symbolic link in the last
 //! component; anything but a regular file is refused. Directory handles are opened for each sync: that is rare.
+#![expect(clippy::disallowed_methods, reason = "the one module that touches files")]
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
@@ -39,7 +40,6 @@ fn open_flags() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
 fn open_file(op: &'static str, path: &Path, options: &mut OpenOptions) -> Result<fs::File> {
     let file = options.custom_flags(open_flags()).open(path).map_err(|e| Error::io(op, path, e))?;
     let metadata = file.metadata().map_err(|e| Error::io(op, path, e))?;
@@ -70,7 +70,6 @@ impl Fs for OsFs {
         self.sync_dir(parent)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
         let read = || -> io::Result<Vec<Entry>> {
             let mut entries = Vec::new();
@@ -111,12 +110,10 @@ impl Fs for OsFs {
         log_file::create(create_file(path)?, path, capacity, self.log_backend)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         fs::rename(from, to).map_err(|e| Error::io("rename", from, e))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
     fn remove(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
     }
@@ -125,7 +122,6 @@ impl Fs for OsFs {
         fs::hard_link(from, to).map_err(|e| Error::io("link", from, e))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one crate that touches files")]
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         let synced = fs::File::open(dir).and_then(|handle| handle.sync_all());
         synced.map_err(|e| Error::io("sync directory", dir, e))

@@ -16,6 +16,7 @@ mod real {
     ///
     /// # Panics
     /// When the operating system has no thread left to give.
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
     pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
         let spawned = std::thread::Builder::new().name(name.into()).spawn(run);
         drop(spawned.expect("the operating system starts a thread"));

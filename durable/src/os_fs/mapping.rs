@@ -146,16 +146,13 @@ unsafe impl Sync for HeapMemory {}
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
     fn readers_see_whole_appends_while_the_region_grows() {
-        let region = Arc::new(Region::new(Memory::Heap(HeapMemory::new(8 * 64))));
-        let reader = {
-            let region = Arc::clone(&region);
-            std::thread::Builder::new().spawn(move || {
+        let region = Region::new(Memory::Heap(HeapMemory::new(8 * 64)));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
                 let mut seen = 0;
                 while seen < 64 {
                     let published = region.published();
@@ -166,12 +163,11 @@ mod tests {
                     seen = published.len() / 8;
                     std::thread::yield_now();
                 }
-            })
-        };
-        for at in 0..64 {
-            region.append(at * 8, &[at as u8; 8]);
-        }
-        reader.unwrap().join().unwrap();
+            });
+            for at in 0..64 {
+                region.append(at * 8, &[at as u8; 8]);
+            }
+        });
     }
 
     #[test]

@@ -40,30 +40,29 @@ impl Inner {
     /// Goes on in a new data file with room for a batch of `batch_len` bytes.
     pub(crate) fn rotate(&self, commit: &mut Commit, batch_len: u64) -> Result<()> {
         self.relieve_sealing()?;
-        let usual = self.options.data_file_bytes;
-        let needed = Writer::capacity_for(batch_len);
-        let mut next_file = self.next_file.lock();
-        let next = match next_file.prepared.take() {
-            Some(prepared) if needed <= usual => prepared,
-            Some(too_small) => {
-                self.discard(&too_small)?;
-                self.begin_file(&mut next_file, needed)?
-            }
-            None => self.begin_file(&mut next_file, needed.max(usual))?,
-        };
-        drop(next_file);
-        let path = next.path().to_path_buf();
-        let ended = commit.writer.rotate(next)?;
-        let active = commit.writer.active().expect("the segment rotated to");
-        let file = Arc::new(DataFile::active(Arc::clone(active)));
-        let number = self.add_file(Arc::clone(&file), &path)?;
-        commit.active = Some((number, file));
-        commit.prepare_at = active.capacity() / 2;
-        if let Some(ended) = ended {
+        if let Some(ended) = commit.writer.end()? {
             self.unsealed.lock().push_back(ended);
             self.submit("bitcask-seal", |inner| drop(inner.seal_oldest()));
         }
+        let segment = commit.writer.begin(self.next_file(batch_len)?);
+        commit.prepare_at = segment.capacity() / 2;
+        let file = Arc::new(DataFile::active(segment));
+        let number = self.add_file(Arc::clone(&file))?;
+        commit.active = Some((number, file));
         Ok(())
+    }
+
+    /// The prepared data file if it has room for a batch of `batch_len` bytes, else a new one.
+    fn next_file(&self, batch_len: u64) -> Result<Segment> {
+        let usual = self.options.data_file_bytes;
+        let needed = Writer::capacity_for(batch_len);
+        let mut next = self.next_file.lock();
+        match next.prepared.take() {
+            Some(prepared) if needed <= usual => return Ok(prepared),
+            Some(too_small) => self.discard(&too_small)?,
+            None => {}
+        }
+        self.begin_file(&mut next, needed.max(usual))
     }
 
     /// Creates a data file and names it in the manifest.
@@ -100,7 +99,8 @@ impl Inner {
         }
     }
 
-    fn add_file(&self, file: Arc<DataFile>, path: &Path) -> Result<u16> {
+    fn add_file(&self, file: Arc<DataFile>) -> Result<u16> {
+        let path = file.path().to_path_buf();
         let _changing = self.table_change.lock();
         let mut table = FileTable::clone(&self.files.load_full());
         let Some(number) = table.push(Some(file)) else {

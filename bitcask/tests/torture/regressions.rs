@@ -19,3 +19,28 @@ fn an_empty_file_in_the_middle_does_not_shift_the_numbers_of_the_others() {
          maintain reopen job d51/b maintain",
     );
 }
+
+/// A file that was begun, and not gone on in because the end mark of the one before found no space, stayed empty in
+/// the middle of the log and looked like its end.
+#[test]
+fn a_rotation_that_fails_half_way_loses_no_file() {
+    passes(
+        "faults subject=bitcask options=0 plan=eio@53 sync=keeps-new script=p27.63/n p27.1100/b p27.1100/b job \
+         p27.20+p27.2049+p27.31/b d27/b d38+d27+p27.511+d38/b p38.400/s p38.129/b d38/b p27.127+p27.1100/s sync \
+         d38/s sync p27.20+p27.63+p27.400+p27.8+d38/b p38.511/b sync p38.9/b p38.256/b \
+         p38.100+p38.1+p38.60+p38.128+p38.255+p27.128/n d27/n d38/n p38.0/b sync \
+         p38.0+p38.1+p27.255+p27.2049+p38.64/b p38.0/b p38.400/b drain sync job",
+    );
+}
+
+/// More seeds than the suite runs by itself: it was others than the usual one that found the failed rotation.
+#[test]
+fn failing_calls_with_other_seeds_lose_nothing() {
+    for seed in SEEDS {
+        let options = torture::faults::Options { seed, ..torture::faults::Options::default() };
+        let report = torture::faults::run(&BitcaskSubject::default(), &options);
+        report.unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}
+
+const SEEDS: std::ops::Range<u64> = 11..13;

@@ -31,13 +31,14 @@ impl Span {
 pub struct Writer {
     sync: Arc<GroupSync>,
     active: Option<Arc<Segment>>,
+    position: Position,
     buffer: Vec<u8>,
 }
 
 impl Writer {
     /// A writer without a segment, whose appends `sync` makes durable.
     pub fn new(sync: Arc<GroupSync>) -> Self {
-        Self { sync, active: None, buffer: Vec::new() }
+        Self { sync, active: None, position: Position::default(), buffer: Vec::new() }
     }
 
     /// The active segment.
@@ -45,12 +46,9 @@ impl Writer {
         self.active.as_ref()
     }
 
-    /// Everything appended so far.
+    /// Everything appended so far, also when there is no active segment.
     pub fn position(&self) -> Position {
-        self.active.as_ref().map_or_else(Position::default, |active| Position {
-            segment: active.id(),
-            offset: active.end(),
-        })
+        self.position
     }
 
     /// How many bytes the frames of a batch take, given the lengths of their payloads.
@@ -73,10 +71,11 @@ impl Writer {
     /// Appends a batch, which must not be empty and must fit.
     ///
     /// # Errors
-    /// `Io` with `StorageFull`: nothing was written. Any other `Io`: the log is poisoned. `Poisoned`: it was before.
+    /// `Io`, when there is no space: nothing was written. Any other `Io`: the log is poisoned. `Poisoned`: it was before.
+    /// [`GroupSync::check`] tells which it is.
     ///
     /// # Panics
-    /// When there is no room: [`Writer::has_room`] tells, and [`Writer::rotate`] makes some.
+    /// When there is no room: [`Writer::has_room`] tells; [`Writer::end`] and [`Writer::begin`] make some.
     #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
     pub fn append<'p>(
         &mut self,
@@ -104,30 +103,33 @@ impl Writer {
         segment.reserve(self.buffer.len() as u64)?;
         let appended = segment.append(&self.buffer);
         appended.map_err(|error| self.sync.poison(error))?;
-        Ok(Span { segment, offset, len: self.buffer.len() as u64 })
+        let span = Span { segment, offset, len: self.buffer.len() as u64 };
+        self.position = span.end();
+        Ok(span)
     }
 
-    /// Ends the active segment, if there is one, and goes on in `next`. Returns the one that was ended.
+    /// Ends the active segment with an end mark, and has none from then on. Returns it; `None`: there was none.
     ///
     /// # Errors
-    /// As [`Writer::append`].
-    pub fn rotate(&mut self, next: Segment) -> Result<Option<Arc<Segment>>> {
-        let ended = self.end()?;
-        let next = Arc::new(next);
-        self.sync.follow(Arc::clone(&next));
-        self.active = Some(next);
-        Ok(ended)
-    }
-
-    /// Ends the active segment with an end mark and has none from then on. Returns it.
-    ///
-    /// # Errors
-    /// As [`Writer::append`].
+    /// As [`Writer::append`]; the segment is still active then.
     pub fn end(&mut self) -> Result<Option<Arc<Segment>>> {
         if self.active.is_some() {
             self.append(0, std::iter::once(Frame { kind: KIND_END, payload: [&[]; 3] }))?;
         }
         Ok(self.active.take())
+    }
+
+    /// Goes on in `next`, which must be the next one that readers of the log will come upon: a segment that was begun
+    /// and is left empty looks like the end of the log.
+    ///
+    /// # Panics
+    /// When the active segment was not ended.
+    pub fn begin(&mut self, next: Segment) -> Arc<Segment> {
+        assert!(self.active.is_none(), "the active segment is ended first");
+        let next = Arc::new(next);
+        self.sync.follow(Arc::clone(&next));
+        self.active = Some(Arc::clone(&next));
+        next
     }
 
     fn undurable_distance(&self, segment: &Segment, offset: u64) -> u32 {

@@ -80,7 +80,7 @@ fn every_failed_call_poisons_the_log_and_loses_nothing_synced() {
         let file = Segment::create_file(&fs, &crate::store::path(0), 2048);
         let begun = file.and_then(|file| Segment::begin(&fs, file, identity, 2048));
         let Ok(segment) = begun else { continue };
-        writer.rotate(segment).unwrap();
+        writer.begin(segment);
         let mut promised = Vec::new();
         for sequence in 1..=4_u64 {
             let payload = [sequence as u8; 40];

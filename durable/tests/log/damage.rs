@@ -77,7 +77,7 @@ fn a_value_that_is_an_image_of_a_log_is_never_taken_for_frames() {
     let file = Segment::create_file(&disk, &path(0), 8192).unwrap();
     let segment = Segment::begin(&disk, file, identity, 8192).unwrap();
     let mut writer = Writer::new(Arc::new(GroupSync::new()));
-    writer.rotate(segment).unwrap();
+    writer.begin(segment);
     let frame = Frame { kind: 1, payload: [&image, &[], &[]] };
     writer.append(1, std::iter::once(frame)).unwrap();
     let mut bytes = disk.contents(&path(0)).unwrap();

@@ -48,7 +48,8 @@ impl Log {
                 capacity,
             )?;
             self.created.push(self.disk.ops());
-            self.writer.rotate(next)?;
+            self.writer.end()?;
+            self.writer.begin(next);
         }
         let payload = vec![self.batches as u8; len];
         let frame = Frame { kind: 1, payload: [&payload, &[], &[]] };

@@ -40,7 +40,9 @@ impl Log {
             let file = Segment::create_file(&*self.fs, &path(*segments), capacity)?;
             let next = Segment::begin(&*self.fs, file, identity, capacity)?;
             *segments += 1;
-            if let Some(ended) = writer.rotate(next)? {
+            let ended = writer.end()?;
+            writer.begin(next);
+            if let Some(ended) = ended {
                 let sync = Arc::clone(&self.sync);
                 durable::sync::spawn("seal", move || drop(sync.finish(&ended)));
             }

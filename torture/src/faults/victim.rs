@@ -319,6 +319,8 @@ impl<'s> Victim<'s> {
             opened = open(self);
         }
         let (opened, observed) = opened?;
+        // Opening syncs as well, and the page cache may have lost what had survived the process.
+        let lo = if self.has_reverted() { lo.min(self.possible.synced) } else { lo };
         let model = self.possible.find(&observed, lo, self.world.now())?;
         self.opened = Some(opened);
         self.possible.resume_from(model);

@@ -3,5 +3,6 @@
 
 mod planted;
 mod regressions;
+mod soak;
 mod sound;
 mod subject;

@@ -20,12 +20,7 @@ pub(crate) struct RunFolder {
 impl RunFolder {
     /// Creates the folder with a manifest and an empty summary.
     pub(crate) fn create(plan: &Plan) -> Outcome<Self> {
-        let path = plan.folder.clone();
-        if path.exists() {
-            let text = format!("{} exists already; use another --label", path.display());
-            return Err(Failure::usage(text));
-        }
-        fs::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
+        let path = create_afresh(&plan.folder)?;
         let summary = path.join("summary.csv");
         let file =
             File::create(&summary).map_err(|error| Failure::io("create", &summary, &error))?;
@@ -80,4 +75,22 @@ impl RunFolder {
             .map_err(|error| Failure::usage(error.to_string()))?;
         fs::write(&path, text + "\n").map_err(|error| Failure::io("write", &path, &error))
     }
+}
+/// Creates the folder, with a number behind its name if a run that began in the same second has it already.
+fn create_afresh(folder: &Path) -> Outcome<PathBuf> {
+    let parent = folder.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(parent).map_err(|error| Failure::io("create", parent, &error))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut path = folder.to_path_buf();
+    for number in 2.. {
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                path = folder.with_file_name(format!("{name}-{number}"));
+            }
+            made => {
+                return made.map(|()| path.clone()).map_err(|e| Failure::io("create", &path, &e));
+            }
+        }
+    }
+    unreachable!("some number is free")
 }

@@ -112,12 +112,13 @@ impl DataFile {
         live: Arc<Live>,
     ) -> Result<Self> {
         let file = fs.open(path)?;
-        let body = match read {
-            ReadMode::Mapped => Body::Mapped { bytes: file.map()?, path: path.into() },
-            ReadMode::Positional => {
-                let len = file.len()?;
-                Body::Positional(file, len)
-            }
+        // A process has a limited number of mappings; without one the file is read by position.
+        let mapped = if read == ReadMode::Mapped { file.map().ok() } else { None };
+        let body = if let Some(bytes) = mapped {
+            Body::Mapped { bytes, path: path.into() }
+        } else {
+            let len = file.len()?;
+            Body::Positional(file, len)
         };
         Ok(Self { id: identity.id, body, salt: identity.salt(), live })
     }

@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) weak: Weak<Self>,
     pub(crate) options: Options,
     pub(crate) dir_path: PathBuf,
-    dir: StoreDir,
+    pub(crate) dir: StoreDir,
     pub(crate) manifest: Manifest<State>,
     pub(crate) keydir: Arc<Keydir>,
     pub(crate) files: Published<FileTable>,
@@ -151,6 +151,7 @@ impl Inner {
 
     /// Makes an edit of the manifest durable. A failure poisons the store.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
+        self.dir.check_in_place()?;
         self.manifest.append(edit).map_err(|error| self.sync.poison(error))
     }
 
@@ -181,6 +182,7 @@ impl Inner {
         if let Some(prepared) = prepared {
             self.discard(&prepared)?;
         }
+        self.dir.check_in_place()?;
         self.manifest.close()
     }
 }

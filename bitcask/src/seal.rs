@@ -67,13 +67,20 @@ impl Inner {
 
     /// Creates a data file and names it in the manifest.
     fn begin_file(&self, next: &mut NextFile, capacity: u64) -> Result<Segment> {
+        self.dir.check_in_place()?;
         let id = next.id;
         next.id += 1;
         let Stamp { open_epoch: epoch, edit_number } = self.manifest.stamp();
         let identity = SegmentIdentity { store: self.manifest.store_id(), id, epoch, edit_number };
         let path = self.dir_path.join(DATA.name(id));
         let fs = &*self.options.env.fs;
-        let file = Segment::create_file(fs, &path, capacity)?;
+        let file = match Segment::create_file(fs, &path, capacity) {
+            // Somebody else's file has the name, and keeps it.
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::AlreadyExists) => {
+                return self.begin_file(next, capacity);
+            }
+            created => created?,
+        };
         let begun = Segment::begin(fs, file, identity, capacity);
         let segment = begun.map_err(|error| self.sync.poison(error))?;
         if !self.options.has(Mistake::ForgetToNameFile) {
@@ -123,6 +130,7 @@ impl Inner {
     /// Seals the oldest full file. `false`: there is none.
     pub(crate) fn seal_oldest(&self) -> Result<bool> {
         let _one_at_a_time = self.sealing.lock();
+        self.dir.check_in_place()?;
         let Some(segment) = self.unsealed.lock().front().cloned() else { return Ok(false) };
         let file = self.sync.finish(&segment)?;
         let mut described = None;

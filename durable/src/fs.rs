@@ -6,7 +6,7 @@
 //! of their effect, which recovery must expect.
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kv::Result;
@@ -19,6 +19,14 @@ pub trait Fs: Debug + Send + Sync {
     /// # Errors
     /// `Io`, also when the path is something other than a directory.
     fn create_dir(&self, path: &Path) -> Result<()>;
+
+    /// The one path of an existing directory that stays right whatever the working directory becomes, links resolved.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn resolve(&self, dir: &Path) -> Result<PathBuf> {
+        Ok(dir.into())
+    }
 
     /// The entries of a directory, in byte order of their names.
     ///
@@ -226,4 +234,13 @@ pub enum LockMode {
 }
 
 /// A held lock; dropping it lets go.
-pub trait Lock: Debug + Send + Sync {}
+pub trait Lock: Debug + Send + Sync {
+    /// Whether the path that was locked still names the file that is: the directory was not moved, and the file was not
+    /// replaced.
+    ///
+    /// # Errors
+    /// `Io` when it does not, or when that cannot be found out.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}

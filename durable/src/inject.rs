@@ -6,7 +6,7 @@
 //! the engine. A hook sees each call before it runs, so that a test can do something else in between.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kv::Result;
@@ -173,6 +173,10 @@ impl Core {
 impl Fs for Inject {
     fn create_dir(&self, path: &Path) -> Result<()> {
         self.core.doing(OpKind::CreateDir, path, None, || self.fs.create_dir(path))
+    }
+
+    fn resolve(&self, dir: &Path) -> Result<PathBuf> {
+        self.fs.resolve(dir)
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {

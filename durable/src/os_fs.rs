@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,6 +70,10 @@ impl Fs for OsFs {
         self.sync_dir(parent)
     }
 
+    fn resolve(&self, dir: &Path) -> Result<PathBuf> {
+        fs::canonicalize(dir).map_err(|e| Error::io("find", dir, e))
+    }
+
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
         let read = || -> io::Result<Vec<Entry>> {
             let mut entries = Vec::new();
@@ -107,7 +111,7 @@ impl Fs for OsFs {
     }
 
     fn create_log(&self, path: &Path, capacity: u64) -> Result<Arc<dyn LogFile>> {
-        log_file::create(create_file(path)?, path, capacity, self.log_backend)
+        Ok(log_file::create(create_file(path)?, path, capacity, self.log_backend))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -136,7 +140,7 @@ impl Fs for OsFs {
             LockMode::Shared => file.try_lock_shared(),
         };
         match tried {
-            Ok(()) => Ok(Box::new(OsLock { _file: file })),
+            Ok(()) => Ok(Box::new(OsLock { file, path: path.into() })),
             Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
             Err(fs::TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
         }
@@ -195,7 +199,20 @@ impl File for OsFile {
 /// A lock on an open file description, so a second attempt in the same process is refused as well.
 #[derive(Debug)]
 struct OsLock {
-    _file: fs::File,
+    file: fs::File,
+    path: PathBuf,
 }
 
-impl Lock for OsLock {}
+impl Lock for OsLock {
+    fn check(&self) -> Result<()> {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let held = self.file.metadata().map(identity);
+        let named = fs::symlink_metadata(&self.path).map(identity);
+        let fail = |e| Error::io("find", &self.path, e);
+        if held.map_err(fail)? == named.map_err(fail)? {
+            return Ok(());
+        }
+        let what = "the store was moved or its lock file replaced while it was open";
+        Err(fail(io::Error::new(io::ErrorKind::NotFound, what)))
+    }
+}

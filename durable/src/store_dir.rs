@@ -50,8 +50,9 @@ impl StoreDir {
         if mode == OpenMode::Create {
             fs.create_dir(path)?;
         }
+        let path = fs.resolve(path)?;
         let lock = match mode {
-            OpenMode::Create | OpenMode::Write => Some(lock(&*fs, path)?),
+            OpenMode::Create | OpenMode::Write => Some(lock(&*fs, &path)?),
             OpenMode::Read => None,
         };
         Ok(Self { fs, path: path.into(), lock: Arc::new(Mutex::new(lock)) })
@@ -86,6 +87,15 @@ impl StoreDir {
     /// `ReadOnly`.
     pub fn require_writer(&self) -> Result<()> {
         if self.lock.lock().is_some() { Ok(()) } else { Err(Error::ReadOnly) }
+    }
+
+    /// Refuses to go on if the directory that was locked is no longer the one that the path names. Called before files
+    /// are created or renamed, which goes by path.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn check_in_place(&self) -> Result<()> {
+        self.lock.lock().as_ref().map_or(Ok(()), |lock| lock.check())
     }
 
     /// Lets go of the lock, for all clones: the store is closed.

@@ -67,10 +67,10 @@ pub(super) fn create(
     path: &Path,
     capacity: u64,
     backend: LogBackend,
-) -> Result<Arc<dyn LogFile>> {
+) -> Arc<dyn LogFile> {
     let mapped = backend == LogBackend::Mapped && (1..=LARGEST_MAPPED).contains(&capacity);
-    let region = if mapped { Some(Region::over_file(&file, capacity as usize)) } else { None };
-    let region = region.transpose().map_err(|e| Error::io("map", path, e))?;
+    // A process has a limited number of mappings; without one the log is written.
+    let region = if mapped { Region::over_file(&file, capacity as usize).ok() } else { None };
     let space = Space {
         file,
         path: path.into(),
@@ -79,10 +79,10 @@ pub(super) fn create(
         allocating: Mutex::new(()),
         zeroed: AtomicU64::new(0),
     };
-    Ok(match region {
+    match region {
         Some(region) => Arc::new(MappedLog { space, region }),
         None => Arc::new(WrittenLog { space, end: Mutex::new(0) }),
-    })
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -129,8 +129,14 @@ impl Space {
         let _one = self.allocating.lock();
         let from = self.allocated.load(Ordering::Relaxed);
         if end > from {
-            let to = (end + step(end, ALLOCATION.0, ALLOCATION.1)).min(self.capacity);
-            allocate(&self.file, from, to).map_err(self.fail("allocate"))?;
+            let ahead = (end + step(end, ALLOCATION.0, ALLOCATION.1)).min(self.capacity);
+            // Where there is no space for all that, what is needed may still fit.
+            let to = if allocate(&self.file, from, ahead).is_ok() {
+                ahead
+            } else {
+                allocate(&self.file, from, end).map_err(self.fail("allocate"))?;
+                end
+            };
             self.allocated.store(to, Ordering::Release);
         }
         Ok(())

@@ -43,8 +43,9 @@
 //! log was durable past the bad one, that is damage and an error; if none was, it is a torn tail. A segment that was
 //! left for its successor ends with an end mark, so one without it is torn, and its successors are cut with it.
 //!
-//! The limit of this rule, which no rule within one log can pass: damage to what the very last sync before a crash
-//! covered, with nothing written after that sync, looks like a torn tail.
+//! The limit of this rule, which no rule within one log can pass: it needs a witness behind the damage. Damage to what the
+//! very last sync before a crash covered, with nothing written after it, looks like a torn tail; and so does the whole end
+//! of a segment that was not ended, cut off or zeroed together with every witness in it.
 //!
 //! Recovery never appends to an old segment.
 

@@ -1,0 +1,4 @@
+//! `store` under libFuzzer; the law is in `src/store.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::store(data));

@@ -24,6 +24,9 @@ use crate::files::{DATA, HINT, HINT_TEMPORARY};
 use crate::hint_file::Source;
 use crate::record::Record;
 
+/// File ids and sequence numbers are below this, which no store lives long enough to reach.
+const LIMIT: u64 = 1 << 48;
+
 /// Which files make up the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct State {
@@ -103,8 +106,13 @@ impl manifest::State for State {
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), String> {
         let Edit { id, change } = *edit;
         match change {
-            Change::Begin if id < self.next_file_id => {
-                return Err(format!("data file {id} is begun and was there before"));
+            Change::Begin if id < self.next_file_id || id >= LIMIT => {
+                return Err(format!(
+                    "data file {id} is begun and was there before, or is too high"
+                ));
+            }
+            Change::Seal(sealed) if sealed.newest >= LIMIT => {
+                return Err(format!("data file {id} has write {}", sealed.newest));
             }
             Change::Begin => {
                 self.next_file_id = id + 1;
@@ -139,6 +147,9 @@ impl manifest::State for State {
 
     fn decode_state(_format: u16, reader: &mut Reader<'_>) -> Result<Self> {
         let (next_file_id, newest) = (reader.varint()?, reader.varint()?);
+        if next_file_id > LIMIT || newest >= LIMIT {
+            return Err(reader.corruption("a number that no store reaches"));
+        }
         let mut state = Self { next_file_id, newest, files: BTreeMap::new() };
         for _ in 0..reader.count(2)? {
             let id = reader.varint()?;

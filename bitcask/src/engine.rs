@@ -151,8 +151,8 @@ impl Inner {
 
     /// Makes an edit of the manifest durable. A failure poisons the store.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
-        self.dir.check_in_place()?;
-        self.manifest.append(edit).map_err(|error| self.sync.poison(error))
+        let appended = self.dir.check_in_place().and_then(|()| self.manifest.append(edit));
+        appended.map_err(|error| self.sync.poison(error))
     }
 
     /// Ends the active file, seals every file, takes back the prepared one, lets go of the directory.

@@ -206,11 +206,12 @@ struct OsLock {
 impl Lock for OsLock {
     fn check(&self) -> Result<()> {
         let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let held = self.file.metadata().map(identity);
-        let named = fs::symlink_metadata(&self.path).map(identity);
         let fail = |e| Error::io("find", &self.path, e);
-        if held.map_err(fail)? == named.map_err(fail)? {
-            return Ok(());
+        let held = self.file.metadata().map(identity).map_err(fail)?;
+        match fs::symlink_metadata(&self.path).map(identity) {
+            Ok(named) if named == held => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+            _ => {}
         }
         let what = "the store was moved or its lock file replaced while it was open";
         Err(fail(io::Error::new(io::ErrorKind::NotFound, what)))

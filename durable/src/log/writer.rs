@@ -26,6 +26,9 @@ impl Span {
     }
 }
 
+/// How much memory is kept for the next batch; a huge one gives back what it took.
+const KEPT_BUFFER: usize = 1 << 20;
+
 /// Appends batches to the active segment. Every failure poisons the log.
 #[derive(Debug)]
 pub struct Writer {
@@ -105,6 +108,8 @@ impl Writer {
         appended.map_err(|error| self.sync.poison(error))?;
         let span = Span { segment, offset, len: self.buffer.len() as u64 };
         self.position = span.end();
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER);
         Ok(span)
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use durable::log::{FrameView, Position, Span, Writer, frame_len};
 use kv::{Durability, Error, Result, SequenceNumber};
 
-use crate::data_file::DataFile;
+use crate::deleter::Life;
 use crate::engine::Inner;
 use crate::keydir::{Location, Version};
 use crate::planted::Mistake;
@@ -28,8 +28,8 @@ const MAX_BATCH_BYTES: u64 = (4 << 30) - 4096;
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) writer: Writer,
-    /// The active data file as readers see it, and its number in the file table.
-    pub(crate) active: Option<(u16, Arc<DataFile>)>,
+    /// The active data file.
+    pub(crate) active: Option<Arc<Life>>,
     /// The newest number given away.
     pub(crate) newest: u64,
     /// The newest number that readers see.
@@ -101,6 +101,9 @@ impl Inner {
         }
         let early = self.options.has(Mistake::AcknowledgeBeforeSync);
         let durability = if early { Durability::Buffered } else { durability };
+        if ops.iter().any(Encoded::is_put) {
+            self.admit(batch_len)?;
+        }
         let mut commit = self.commit.lock();
         if commit.closed {
             return Err(Error::Closed);
@@ -130,8 +133,7 @@ impl Inner {
                 return Ok(SequenceNumber(sequence));
             }
         };
-        let (file, _) = commit.active.as_ref().expect("the segment just written to");
-        let file = *file;
+        let file = commit.active.as_ref().expect("the segment just written to").number;
         commit.waiting.push_back(Waiting { span, file, sequence, durable_to });
         drop(commit);
         match self.sync.sync_to(durable_to) {
@@ -157,16 +159,17 @@ impl Inner {
 
     /// Publishes a batch that nothing earlier waits before.
     fn publish(&self, commit: &mut Commit, ops: &[Encoded<'_>], span: &Span) {
-        let (file, _) = commit.active.as_ref().expect("the segment just written to");
+        let file = commit.active.as_ref().expect("the segment just written to").number;
         let mut offset = span.offset;
         let _applying = self.applying.begin(commit.newest, ops.len());
         for op in ops {
             let len = frame_len(op.payload_len()) as u64;
-            let location = Location { file: *file, offset, len };
+            let location = Location { file, offset, len };
             self.apply(op.key, op.is_put().then_some(location), commit.newest);
             offset += len;
         }
         commit.published = commit.newest;
+        self.views.keep_within(self.options.undo_bytes);
     }
 
     /// Publishes every waiting batch whose turn has come, at least up to `sequence`, which is durable.
@@ -180,6 +183,7 @@ impl Inner {
             let Some(head) = commit.waiting.pop_front() else { break };
             self.publish_from_log(&head).map_err(|error| self.sync.poison(error))?;
             commit.published = head.sequence;
+            self.views.keep_within(self.options.undo_bytes);
         }
         Ok(())
     }
@@ -216,16 +220,16 @@ impl Inner {
             None => self.keydir.remove(key, sequence, undo),
         };
         let files = self.files.load();
-        let live = |location: Location| files.get(location.file).map(|file| Arc::clone(&file.live));
         if let Some(location) = location
-            && let Some(live) = live(location)
+            && let Some(file) = files.get(location.file)
         {
-            live.add(location);
+            file.life.live.add(location);
         }
+        // A file that a merge has just taken out needs no count any more.
         if let Some(old) = replaced
-            && let Some(live) = live(old.location)
+            && let Some(file) = files.get(old.location.file)
         {
-            live.subtract(old.location);
+            file.life.live.subtract(old.location);
         }
     }
 }

@@ -1,31 +1,28 @@
 //! Data files as readers see them: a table of them, and records read from a place in one.
 //!
 //! The table is published as a whole. A file enters it before the keydir names it, and its entry is replaced when the
-//! file is sealed: then it is read through a mapping of its final length, or by position.
+//! file is sealed: then it is read through a mapping of its final length, or by position. It leaves the table when the
+//! keydir no longer names it, after a merge; whoever still reads it holds it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use durable::log::{FrameView, Salt, Segment, SegmentIdentity};
-use durable::sync::atomic::AtomicU64;
 use durable::{File, Fs, Mapped};
-use kv::{Error, Result};
+use kv::{Error, Result, UnixMillis};
 
+use crate::deleter::Life;
 use crate::keydir::Location;
 use crate::options::ReadMode;
 use crate::record::Record;
 
-/// The data files of an open store, by their number in the keydir. A number is never used for another file.
+/// The data files of an open store, by their number in the keydir.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileTable {
     files: Vec<Option<Arc<DataFile>>>,
 }
 
 impl FileTable {
-    /// Numbers that the keydir can hold.
-    pub(crate) const MAX_FILES: usize = u16::MAX as usize - 1;
-
     pub(crate) fn get(&self, number: u16) -> Option<&Arc<DataFile>> {
         self.files.get(usize::from(number))?.as_ref()
     }
@@ -34,22 +31,18 @@ impl FileTable {
         self.files.iter().flatten()
     }
 
-    /// Gives the next number to `file`, or to one that is no longer there. `None`: there are no numbers left.
-    pub(crate) fn push(&mut self, file: Option<Arc<DataFile>>) -> Option<u16> {
-        let number = u16::try_from(self.files.len())
-            .ok()
-            .filter(|&number| usize::from(number) < Self::MAX_FILES)?;
-        self.files.push(file);
-        Some(number)
+    /// Puts `file` at its number, in the place of an earlier form of it.
+    pub(crate) fn insert(&mut self, file: Arc<DataFile>) {
+        let number = usize::from(file.life.number);
+        if self.files.len() <= number {
+            self.files.resize(number + 1, None);
+        }
+        self.files[number] = Some(file);
     }
 
-    /// A table with `file` in the place of the one with the same id.
-    pub(crate) fn with_replaced(&self, file: &Arc<DataFile>) -> Self {
-        let mut files = self.files.clone();
-        for old in files.iter_mut().flatten().filter(|old| old.id == file.id) {
-            *old = Arc::clone(file);
-        }
-        Self { files }
+    /// Takes out the file with that number.
+    pub(crate) fn remove(&mut self, number: u16) -> Option<Arc<DataFile>> {
+        self.files.get_mut(usize::from(number))?.take()
     }
 
     pub(crate) fn with_id(&self, id: u64) -> Option<&Arc<DataFile>> {
@@ -63,27 +56,8 @@ pub(crate) struct DataFile {
     pub(crate) id: u64,
     body: Body,
     salt: Salt,
-    /// How much of it the keydir names; shared by all forms of the same file.
-    pub(crate) live: Arc<Live>,
-}
-
-/// How much of a data file the keydir names.
-#[derive(Debug, Default)]
-pub(crate) struct Live {
-    pub(crate) records: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-}
-
-impl Live {
-    pub(crate) fn add(&self, location: Location) {
-        self.records.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(location.len, Ordering::Relaxed);
-    }
-
-    pub(crate) fn subtract(&self, location: Location) {
-        self.records.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(location.len, Ordering::Relaxed);
-    }
+    /// Shared by all forms of the same file.
+    pub(crate) life: Arc<Life>,
 }
 
 #[derive(Debug)]
@@ -98,9 +72,9 @@ enum Body {
 
 impl DataFile {
     /// A file that is being written.
-    pub(crate) fn active(segment: Arc<Segment>) -> Self {
+    pub(crate) fn active(segment: Arc<Segment>, life: Arc<Life>) -> Self {
         let (id, salt) = (segment.id(), segment.salt());
-        Self { id, body: Body::Segment(segment), salt, live: Arc::default() }
+        Self { id, body: Body::Segment(segment), salt, life }
     }
 
     /// A sealed file, whose length has been checked.
@@ -109,7 +83,7 @@ impl DataFile {
         path: &Path,
         identity: SegmentIdentity,
         read: ReadMode,
-        live: Arc<Live>,
+        life: Arc<Life>,
     ) -> Result<Self> {
         let file = fs.open(path)?;
         // A process has a limited number of mappings; without one the file is read by position.
@@ -120,7 +94,7 @@ impl DataFile {
             let len = file.len()?;
             Body::Positional(file, len)
         };
-        Ok(Self { id: identity.id, body, salt: identity.salt(), live })
+        Ok(Self { id: identity.id, body, salt: identity.salt(), life })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -129,6 +103,11 @@ impl DataFile {
             Body::Mapped { path, .. } => path,
             Body::Positional(file, _) => file.path(),
         }
+    }
+
+    /// What the sums of its frames are seeded with.
+    pub(crate) fn salt(&self) -> Salt {
+        self.salt
     }
 
     /// How many bytes it has, header included, so far.
@@ -140,7 +119,8 @@ impl DataFile {
         }
     }
 
-    /// Calls `found` with the value at `location` if the record there is of `key`, which it must be.
+    /// Calls `found` with the value at `location` if the record there is of `key`, which it must be. `false`: the record
+    /// has expired at the time `now`.
     ///
     /// # Errors
     /// `Corruption` when the record fails its check or is another one; `Io`.
@@ -148,20 +128,26 @@ impl DataFile {
         &self,
         location: Location,
         key: &[u8],
+        now: &dyn Fn() -> UnixMillis,
         found: &mut dyn FnMut(&[u8]),
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let mut is_visible = true;
         self.with_frame_bytes(location, &mut |bytes| {
             let frame = FrameView::expect(bytes, self.salt, location.offset, self.path())?;
             match Record::decode(&frame, self.path())? {
-                Record::Put { key: stored, value } if stored == key => {
-                    found(value);
+                Record::Put { key: stored, value, expires_at } if stored == key => {
+                    is_visible = expires_at.is_none_or(|end| now() < end);
+                    if is_visible {
+                        found(value);
+                    }
                     Ok(())
                 }
                 _ => {
                     Err(Error::corruption(self.path(), location.offset, "a record of another key"))
                 }
             }
-        })
+        })?;
+        Ok(is_visible)
     }
 
     fn with_frame_bytes(

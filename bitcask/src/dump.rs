@@ -46,9 +46,9 @@ fn dump_file(
     let mut records = Vec::new();
     let scan = scan_segment(bytes.bytes(), found.store_id(), id, path, &mut |batch| {
         for frame in batch {
-            let (key, value_len) = match Record::decode(frame, path)? {
-                Record::Put { key, value } => (key, Some(value.len())),
-                Record::Delete { key } => (key, None),
+            let (key, value_len, expires_at) = match Record::decode(frame, path)? {
+                Record::Put { key, value, expires_at } => (key, Some(value.len()), expires_at),
+                Record::Delete { key } => (key, None, None),
             };
             records.push(json!({
                 "offset": frame.offset,
@@ -56,6 +56,7 @@ fn dump_file(
                 "durable_before": frame.durable_before(),
                 "key": key.escape_ascii().to_string(),
                 "value_len": value_len,
+                "expires_at_ms": expires_at.map(|time| time.0),
             }));
         }
         Ok(())

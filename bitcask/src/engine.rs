@@ -1,5 +1,6 @@
 //! The engine: an open store, and the contract of [`kv`] on top of it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -7,22 +8,25 @@ use std::sync::{Arc, Weak};
 use durable::log::{GroupSync, Writer};
 use durable::manifest::Manifest;
 use durable::store_dir::StoreDir;
-use durable::sync::atomic::{AtomicBool, AtomicUsize};
+use durable::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use durable::sync::{Mutex, Published};
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, ScanSupport, SequenceNumber,
-    Stats, WriteBatch,
+    Snapshot, Snapshots, Stats, UnixMillis, WriteBatch,
 };
 
 use crate::applying::Applying;
 use crate::commit::Commit;
 use crate::data_file::FileTable;
-use crate::keydir::{Collection, Keydir};
+use crate::deleter::Deleter;
+use crate::keydir::Keydir;
+use crate::merge::Merging;
 use crate::options::Options;
+use crate::pressure::Pressure;
 use crate::record::Encoded;
 use crate::recovery;
-use crate::scan::SortingCursor;
 use crate::seal::{NextFile, Unsealed};
+use crate::snapshot::Frozen;
 use crate::state::{Edit, State};
 use crate::stats::{BitcaskStats, Counters};
 use crate::verify::Verification;
@@ -49,7 +53,8 @@ pub(crate) struct Inner {
     pub(crate) dir: StoreDir,
     pub(crate) manifest: Manifest<State>,
     pub(crate) keydir: Arc<Keydir>,
-    pub(crate) files: Published<FileTable>,
+    pub(crate) files: Arc<Published<FileTable>>,
+    pub(crate) deleter: Arc<Deleter>,
     /// Held while a new file table is made from the old one.
     pub(crate) table_change: Mutex<()>,
     pub(crate) views: Arc<Views>,
@@ -61,9 +66,18 @@ pub(crate) struct Inner {
     pub(crate) sealing: Mutex<()>,
     /// The batch that is entering the keydir.
     pub(crate) applying: Applying,
+    /// What is merged. Locked before all others.
+    pub(crate) merging: Mutex<Merging>,
+    /// Data files that a merge has found damaged.
+    pub(crate) damaged: Mutex<BTreeSet<u64>>,
+    /// A look at what there is to merge is queued.
+    pub(crate) merge_is_queued: AtomicBool,
+    pub(crate) pressure: Pressure,
     /// Background jobs that were submitted and have not ended.
     pub(crate) jobs: AtomicUsize,
     closed: AtomicBool,
+    /// The latest time that was looked at, in milliseconds.
+    latest: AtomicU64,
     pub(crate) counters: Counters,
 }
 
@@ -88,21 +102,40 @@ impl Bitcask {
             dir_path: recovered.dir.path().to_path_buf(),
             dir: recovered.dir,
             manifest: recovered.manifest,
+            views: Views::new(Arc::clone(&recovered.keydir)),
             keydir: recovered.keydir,
-            files: Published::new(Arc::new(recovered.files)),
+            files: Arc::new(Published::new(Arc::new(recovered.files))),
+            deleter: recovered.deleter,
             table_change: Mutex::default(),
-            views: Arc::default(),
             sync,
             commit: Mutex::new(commit),
             next_file: Mutex::new(NextFile { prepared: None, id: recovered.next_file_id }),
             unsealed: Mutex::default(),
             sealing: Mutex::default(),
+            merging: Mutex::default(),
+            damaged: Mutex::default(),
+            merge_is_queued: AtomicBool::new(false),
+            pressure: Pressure::default(),
             applying: Applying::default(),
             jobs: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            latest: AtomicU64::new(0),
             counters: recovered.counters,
         });
+        inner.consider_merging();
         Ok(Self { inner })
+    }
+
+    /// Merges everything that wastes anything, the newest writes included, and returns when it is done: no overwritten,
+    /// expired or deleted record is left, and no deletion. Needs as much free space as the live records of the files that
+    /// waste something. Reads and writes go on meanwhile. Without calling it, merges happen in the background.
+    ///
+    /// # Errors
+    /// `Io`, with `StorageFull` when there is no space: nothing has changed. `Corruption` of a data file; `Poisoned`;
+    /// `Closed`.
+    pub fn merge(&self) -> Result<()> {
+        self.inner.check_open()?;
+        self.inner.merge_all()
     }
 
     /// The engine's numbers.
@@ -134,19 +167,39 @@ impl Inner {
         if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// The keys in `range` as they are now, and the files that hold their records.
-    pub(crate) fn collect(&self, range: &KeyRange) -> Result<(Collection, Arc<FileTable>)> {
+    /// A view of everything that is published now.
+    pub(crate) fn freeze(&self) -> Result<Frozen> {
         let commit = self.commit.lock();
         if commit.closed {
             return Err(Error::Closed);
         }
-        let view = self.views.open(commit.published);
+        let view = self.views.open(commit.published, self.now());
         drop(commit);
-        let collection = self.keydir.collect(range, view.sequence);
-        let files = self.files.load_full();
-        drop(view);
-        self.views.with_open(|open| self.keydir.trim(open));
-        Ok((collection, files))
+        Ok(Frozen { view, keydir: Arc::clone(&self.keydir), files: Arc::clone(&self.files) })
+    }
+
+    /// The time of day, which in one handle never goes back: what has expired stays so.
+    pub(crate) fn now(&self) -> UnixMillis {
+        let now = self.options.env.clock.now().0;
+        UnixMillis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
+    }
+
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        loop {
+            let version = self.keydir.get(key);
+            self.applying.wait_unless_older(version.map(|version| version.sequence));
+            let Some(version) = version else { return Ok(false) };
+            // The keydir never names a file before the table has it, so a table loaded after the look-up does, unless a
+            // merge came between: then the keydir names another place by now.
+            let files = self.files.load();
+            let read = match files.get(version.location.file) {
+                Some(file) => file.read_value(version.location, key, &|| self.now(), found),
+                None => Err(Error::corruption(&self.dir_path, 0, "a data file is gone")),
+            };
+            if read.is_ok() || self.keydir.get(key) == Some(version) {
+                return read;
+            }
+        }
     }
 
     /// Makes an edit of the manifest durable. A failure poisons the store.
@@ -168,6 +221,8 @@ impl Inner {
     }
 
     fn finish(&self) -> Result<()> {
+        self.give_up_merging();
+        self.deleter.stop();
         let mut commit = self.commit.lock();
         commit.closed = true;
         let position = commit.writer.position();
@@ -190,13 +245,7 @@ impl Inner {
 impl Kv for Bitcask {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.inner.check_open()?;
-        let found_version = self.inner.keydir.get(key);
-        self.inner.applying.wait_unless_older(found_version.map(|version| version.sequence));
-        let Some(version) = found_version else { return Ok(false) };
-        // The keydir never names a file before the table has it, so a table loaded after the look-up does.
-        let files = self.inner.files.load();
-        let file = files.get(version.location.file).expect("the keydir names files of the table");
-        file.read_value(version.location, key, found).map(|()| true)
+        self.inner.get_with(key, found)
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
@@ -222,8 +271,7 @@ impl Kv for Bitcask {
     /// Visits every key of the store: see [`ScanSupport::Sorting`].
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
         range.check()?;
-        let (collection, files) = self.inner.collect(&range)?;
-        Ok(Box::new(SortingCursor::new(collection, files)))
+        Ok(Box::new(self.inner.freeze()?.cursor(&range)?))
     }
 
     fn sync(&self) -> Result<()> {
@@ -238,7 +286,7 @@ impl Kv for Bitcask {
         Capabilities {
             scan: ScanSupport::Sorting,
             durability: Durability::Sync,
-            expiry: false,
+            expiry: true,
             range_delete: false,
             max_value_len: MAX_VALUE_LEN,
         }
@@ -246,5 +294,13 @@ impl Kv for Bitcask {
 
     fn stats(&self) -> Stats {
         self.statistics().into()
+    }
+}
+
+impl Snapshots for Bitcask {
+    /// While it is held, the places of what is overwritten are kept in memory, inside [`Options::undo_bytes`], and data
+    /// files that are merged away stay on disk.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        Ok(Box::new(self.inner.freeze()?))
     }
 }

@@ -4,22 +4,26 @@
 //! same record that names the length and checksum of the data file it was made from. Anything else, missing, stale,
 //! torn, damaged or left over, means that the data file is read instead.
 //!
-//! # Format 1 (little-endian)
+//! # Format 2 (little-endian)
 //!
 //! | offset | width | field |
 //! |---|---|---|
-//! | 0 | 8 | magic `KVHINT01` |
+//! | 0 | 8 | magic `KVHINT02` |
 //! | 8 | 16 | store id |
 //! | 24 | 8 | id of the data file |
 //! | 32 | 8 | length of the data file |
 //! | 40 | 4 | CRC-32 of the data file |
-//! | 44 | 4 | zero |
+//! | 44 | 4 | number of blocks of the filter, 64 bytes each |
 //! | 48 | 8 | number of entries |
-//! | 56 | | entries, one for each record of the data file, in its order |
+//! | 56 | 8 | zero |
+//! | 64 | | the filter over the keys of all puts: `filter.rs` |
+//! | | | entries, one for each record of the data file, in its order |
 //!
 //! An entry is: sequence number minus that of the entry before, varint; length of the frame in units of 8 bytes, times
 //! two, plus one if it is a deletion, varint; length of the key, varint; key. Offsets are not stored: frames follow each
 //! other without gaps, so they are the running sum of the lengths.
+//!
+//! Format 1 had no filter. Its hints do not count: the data file is read, and a new hint written.
 
 use std::path::Path;
 
@@ -27,9 +31,16 @@ use durable::coding::{Reader, put_prefixed, put_u32, put_u64, put_varint};
 use durable::log::{FrameView, SEGMENT_HEADER_LEN, StoreId};
 use kv::Result;
 
+use crate::filter::{BLOCK, FilterBuilder};
 use crate::record::Record;
 
-const MAGIC: &[u8; 8] = b"KVHINT01";
+const MAGIC: &[u8; 8] = b"KVHINT02";
+
+/// Bytes before the filter.
+const HEADER_LEN: usize = 64;
+
+/// Where the header says how many blocks the filter has. What stands before is the same in every hint of a data file.
+const FILTER_BLOCKS_AT: usize = 44;
 
 /// What a hint file says of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +62,15 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn encode_header(&self, entries: u64, out: &mut Vec<u8>) {
+    fn encode_header(&self, filter: &[u8], entries: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.store.0);
         put_u64(out, self.id);
         put_u64(out, self.len);
         put_u32(out, self.crc);
-        put_u32(out, 0);
+        put_u32(out, (filter.len() / BLOCK) as u32);
         put_u64(out, entries);
+        put_u64(out, 0);
     }
 }
 
@@ -66,6 +78,7 @@ impl Source {
 #[derive(Debug, Default)]
 pub(crate) struct HintBuilder {
     entries: Vec<u8>,
+    puts: FilterBuilder,
     count: u64,
     sequence: u64,
 }
@@ -81,17 +94,50 @@ impl HintBuilder {
         put_varint(&mut self.entries, sequence - self.sequence);
         put_varint(&mut self.entries, len / 8 * 2 + u64::from(deletion));
         put_prefixed(&mut self.entries, key);
+        if !deletion {
+            self.puts.add(key);
+        }
         self.sequence = sequence;
         self.count += 1;
     }
 
     /// The bytes of the hint file for `source`.
     pub(crate) fn finish(self, source: &Source) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.entries.len() + 56);
-        source.encode_header(self.count, &mut bytes);
+        let filter = self.puts.finish();
+        let mut bytes = Vec::with_capacity(HEADER_LEN + filter.len() + self.entries.len());
+        source.encode_header(&filter, self.count, &mut bytes);
+        bytes.extend_from_slice(&filter);
         bytes.extend_from_slice(&self.entries);
         bytes
     }
+}
+
+/// The filter in the hint file `bytes`, made from `source`. The caller has checked the bytes against the manifest.
+///
+/// # Errors
+/// `Corruption` when the bytes are no hint for that data file.
+pub(crate) fn filter<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<&'h [u8]> {
+    open(bytes, source, path).map(|opened| opened.filter)
+}
+
+/// A hint file whose header is right.
+struct Opened<'h> {
+    filter: &'h [u8],
+    /// Stands before the first of the entries.
+    reader: Reader<'h>,
+    count: u64,
+}
+
+fn open<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<Opened<'h>> {
+    let mut reader = Reader::new(bytes, path, 0);
+    let mut expected = Vec::new();
+    source.encode_header(&[], 0, &mut expected);
+    if reader.bytes(FILTER_BLOCKS_AT)? != &expected[..FILTER_BLOCKS_AT] {
+        return Err(Reader::new(bytes, path, 0).corruption("not a hint for that data file"));
+    }
+    let (blocks, count, _zero) = (reader.u32()?, reader.u64()?, reader.u64()?);
+    let filter = reader.bytes(blocks as usize * BLOCK)?;
+    Ok(Opened { filter, reader, count })
 }
 
 /// Reads the hint file `bytes`, made from `source`, and calls `visit` with each entry. The caller has checked the
@@ -106,14 +152,7 @@ pub(crate) fn read(
     path: &Path,
     visit: &mut dyn FnMut(HintEntry<'_>),
 ) -> Result<()> {
-    let mut reader = Reader::new(bytes, path, 0);
-    let mut expected = Vec::new();
-    source.encode_header(0, &mut expected);
-    let fixed = expected.len() - size_of::<u64>();
-    if reader.bytes(fixed)? != &expected[..fixed] {
-        return Err(Reader::new(bytes, path, 0).corruption("not a hint for that data file"));
-    }
-    let count = reader.u64()?;
+    let Opened { mut reader, count, .. } = open(bytes, source, path)?;
     let mut sequence = 0_u64;
     let mut offset = SEGMENT_HEADER_LEN;
     for _ in 0..count {
@@ -136,6 +175,7 @@ pub(crate) fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::may_contain;
 
     const SOURCE: Source = Source { store: StoreId([7; 16]), id: 3, len: 4096, crc: 9 };
 
@@ -164,8 +204,24 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_is_the_one_of_format_1() {
+    fn a_hint_of_format_1_does_not_count() {
         let [golden] = crate::golden::lines(include_str!("../tests/golden/hint-1.hex"));
+        read(&golden, &SOURCE, Path::new("golden"), &mut |_| ()).unwrap_err();
+    }
+
+    #[test]
+    fn the_filter_knows_the_puts_and_not_the_deletions() {
+        let mut builder = HintBuilder::default();
+        builder.add(5, 40, b"put", false);
+        builder.add(6, 40, b"deletion", true);
+        let bytes = builder.finish(&SOURCE);
+        let filter = filter(&bytes, &SOURCE, Path::new("hint")).unwrap();
+        assert!(may_contain(filter, b"put") && !may_contain(filter, b"deletion"));
+    }
+
+    #[test]
+    fn the_encoding_is_the_one_of_format_2() {
+        let [golden] = crate::golden::lines(include_str!("../tests/golden/hint-2.hex"));
         let mut seen = Vec::new();
         read(&golden, &SOURCE, Path::new("golden"), &mut |entry| {
             seen.push((

@@ -4,16 +4,16 @@
 //! to different keys hardly meet. A shard is an index of 4-byte cells (open addressing) over entries that never move,
 //! each of 16 bytes with its key right behind; see `keydir/arena.rs`.
 //!
-//! **Frozen views.** A scan registers the newest sequence number it may see. While such a view is open, whatever is
-//! overwritten or removed is kept in an undo list of its shard; collecting the view's keys reads entries that are old
-//! enough and takes the rest from the undo list. Writers never wait for a view.
+//! **Frozen views.** A scan or a snapshot registers the newest sequence number it may see. While such a view is open,
+//! whatever is overwritten or removed is kept in an undo list of its shard; reading for the view takes entries that are
+//! old enough, and the rest from the undo list. Writers never wait for a view.
 
 mod arena;
 mod index;
 mod shard;
 
 use durable::sync::RwLock;
-use durable::sync::atomic::{AtomicBool, Ordering};
+use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use foldhash::quality::FixedState;
 use kv::KeyRange;
 use std::hash::BuildHasher as _;
@@ -80,13 +80,16 @@ pub(crate) struct Keydir {
     hasher: FixedState,
     /// Some shard is full.
     full: AtomicBool,
+    /// What the undo lists of all shards are reckoned to take.
+    undo_bytes: AtomicU64,
 }
 
 impl Keydir {
     /// An empty keydir. `seed` keeps outsiders from choosing keys that collide.
     pub(crate) fn new(seed: u64) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
-        Self { shards, hasher: FixedState::with_seed(seed), full: AtomicBool::new(false) }
+        let hasher = FixedState::with_seed(seed);
+        Self { shards, hasher, full: AtomicBool::new(false), undo_bytes: AtomicU64::new(0) }
     }
 
     fn place(&self, key: &[u8]) -> (&RwLock<Shard>, u64) {
@@ -100,12 +103,46 @@ impl Keydir {
         shard.read().get(key, hash)
     }
 
+    /// The record of `key` as of write `view`, which must be registered so that undo lists are kept for it.
+    pub(crate) fn get_at(&self, key: &[u8], view: u64) -> Option<Version> {
+        let (shard, hash) = self.place(key);
+        shard.read().get_at(key, hash, view)
+    }
+
+    /// A merge has copied the record of write `version.sequence`: gives it its new place. `false`: it is not the newest
+    /// of `key` any more, and the copy is dead.
+    pub(crate) fn relocate(&self, key: &[u8], version: Version) -> bool {
+        let (shard, hash) = self.place(key);
+        shard.write().relocate(key, hash, version)
+    }
+
+    /// The same without looking, a mistake.
+    pub(crate) fn relocate_blindly(&self, key: &[u8], version: Version) -> bool {
+        let newest = self.get(key).map_or(0, |newest| newest.sequence);
+        self.relocate(key, Version { sequence: newest, ..version })
+    }
+
+    /// Forgets every key whose record lies in one of `files`, all of which have expired for everybody.
+    pub(crate) fn forget_files(&self, files: &[u16]) {
+        for shard in &self.shards {
+            let is_gone = |_: &[u8], version: Version| files.contains(&version.location.file);
+            shard.write().forget(is_gone, |key| self.hasher.hash_one(key));
+        }
+    }
+
+    /// What the undo lists are reckoned to take.
+    pub(crate) fn undo_bytes(&self) -> u64 {
+        self.undo_bytes.load(Ordering::Relaxed)
+    }
+
     /// Makes `version` the newest of `key` and returns the one it replaces. Calls for one key come in the order of
     /// their sequence numbers.
     pub(crate) fn put(&self, key: &[u8], version: Version, undo: Undo) -> Option<Version> {
         let (shard, hash) = self.place(key);
         let mut shard = shard.write();
+        let undo_before = shard.undo_bytes();
         let replaced = shard.put(key, hash, version, undo, |key| self.hasher.hash_one(key));
+        self.count_undo(undo_before, &shard);
         if shard.is_full() {
             self.full.store(true, Ordering::Release);
         }
@@ -121,7 +158,9 @@ impl Keydir {
     pub(crate) fn remove(&self, key: &[u8], sequence: u64, undo: Undo) -> Option<Version> {
         let (shard, hash) = self.place(key);
         let mut shard = shard.write();
+        let undo_before = shard.undo_bytes();
         let removed = shard.remove(key, hash, sequence, undo, |key| self.hasher.hash_one(key));
+        self.count_undo(undo_before, &shard);
         if removed.is_some() && self.is_full() && !shard.is_full() {
             drop(shard);
             let any = self.shards.iter().any(|shard| shard.read().is_full());
@@ -160,9 +199,19 @@ impl Keydir {
     /// Drops what the undo lists keep for views that are gone. `views` are the ones still open.
     pub(crate) fn trim(&self, views: &[u64]) {
         for shard in &self.shards {
-            if shard.read().has_undo() {
-                shard.write().trim(views);
+            if shard.read().undo_bytes() > 0 {
+                let mut shard = shard.write();
+                let undo_before = shard.undo_bytes();
+                shard.trim(views);
+                self.count_undo(undo_before, &shard);
             }
+        }
+    }
+
+    fn count_undo(&self, before: usize, shard: &Shard) {
+        let change = (shard.undo_bytes() as u64).wrapping_sub(before as u64);
+        if change != 0 {
+            self.undo_bytes.fetch_add(change, Ordering::Relaxed);
         }
     }
 

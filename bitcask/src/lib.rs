@@ -4,20 +4,25 @@
 mod applying;
 mod commit;
 mod data_file;
+mod deleter;
 mod dump;
 mod engine;
 mod files;
+mod filter;
 #[cfg(test)]
 mod golden;
 mod hint_file;
 mod keydir;
+mod merge;
 mod options;
 #[doc(hidden)]
 pub mod planted;
+mod pressure;
 mod record;
 mod recovery;
 mod scan;
 mod seal;
+mod snapshot;
 mod state;
 mod stats;
 mod verify;
@@ -25,6 +30,6 @@ mod views;
 
 pub use dump::dump;
 pub use engine::Bitcask;
-pub use options::{Options, ReadMode};
+pub use options::{MergeOptions, Options, ReadMode};
 pub use stats::BitcaskStats;
 pub use verify::Verification;

@@ -15,6 +15,11 @@ pub struct Options {
     pub data_file_bytes: u64,
     /// How sealed data files are read. Default: mapped.
     pub read: ReadMode,
+    /// How much memory the undo lists of open snapshots may take, in bytes: about 100 and the key for each key that was
+    /// overwritten since. When they take more, the oldest snapshots end with `SnapshotTooOld`. Default: 64 MiB.
+    pub undo_bytes: u64,
+    /// When files are merged in the background. `None`: only when [`Bitcask::merge`](crate::Bitcask::merge) is called.
+    pub merge: Option<MergeOptions>,
     /// A mistake to make. Default: none.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Mistake>,
@@ -30,6 +35,30 @@ pub enum ReadMode {
     /// With one `pread(2)` for each value: slower, and a disk that fails to deliver a value is an error like any other.
     /// Opening and verifying still map whole files.
     Positional,
+}
+
+/// When data files are merged in the background, and how far waste may go before writers feel it.
+///
+/// A file wastes what no key needs any more. Merging files that waste `trigger_percent` makes the store write each byte
+/// about 100 / trigger times again; the lower the trigger, the smaller the store and the more is rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MergeOptions {
+    /// A sealed file that wastes this share of itself, in percent, causes a merge. Default: 60.
+    pub trigger_percent: u8,
+    /// A merge then also takes files that waste this share. Default: 40.
+    pub include_percent: u8,
+    /// With so many sealed files of less than a quarter of `data_file_bytes`, some are joined. Default: 8.
+    pub small_files: usize,
+    /// Writers are slowed when the sealed files waste 85 % of this share of themselves, and wait when they waste all of it.
+    /// At least `trigger_percent`. Default: 80.
+    pub limit_percent: u8,
+}
+
+impl Default for MergeOptions {
+    fn default() -> Self {
+        Self { trigger_percent: 60, include_percent: 40, small_files: 8, limit_percent: 80 }
+    }
 }
 
 impl Options {
@@ -51,6 +80,8 @@ impl Options {
             create: true,
             data_file_bytes: 64 << 20,
             read: ReadMode::default(),
+            undo_bytes: 64 << 20,
+            merge: Some(MergeOptions::default()),
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -65,6 +96,18 @@ impl Options {
     /// With `read`.
     pub fn read(mut self, read: ReadMode) -> Self {
         self.read = read;
+        self
+    }
+
+    /// With `undo_bytes`.
+    pub fn undo_bytes(mut self, bytes: u64) -> Self {
+        self.undo_bytes = bytes;
+        self
+    }
+
+    /// With `merge`.
+    pub fn merge(mut self, merge: Option<MergeOptions>) -> Self {
+        self.merge = merge;
         self
     }
 

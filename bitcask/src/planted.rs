@@ -34,6 +34,28 @@ pub enum Mistake {
     LoadWithoutDeletions,
     /// Recovery: sequence numbers start over.
     RestartNumbers,
+    /// Merging: what made a record dead may still be lost to a power cut when the record goes.
+    MergeWithoutSyncingTheLog,
+    /// Merging: a file is merged whose last writes the keydir does not know yet.
+    MergeUnpublishedWrites,
+    /// Merging: one edit takes the inputs out, a second one brings the outputs in.
+    RemoveInputsFirst,
+    /// Merging: a key that was written meanwhile is sent to the copy of its older record.
+    RelocateWhateverIsThere,
+    /// Merging: views do not hold the files that a merge takes out.
+    LetViewsLoseFiles,
+    /// Unlinking: the inputs of a merge stay.
+    NeverUnlink,
+    /// Unlinking: the inputs go before the manifest has forgotten them.
+    UnlinkBeforeTheEdit,
+    /// Deletions: one is forgotten whatever it hides.
+    ForgetDeletionsTooEarly,
+    /// Expiry: a put that has expired is forgotten whatever it hides.
+    ForgetExpiredTooEarly,
+    /// Expiry: a view's time goes on.
+    LetExpireInsideViews,
+    /// Expiry: a file is dropped when its first record has expired.
+    DropFileWithFirstExpired,
 }
 
 impl Options {

@@ -4,24 +4,29 @@
 //! |---|---|
 //! | 1 put | length of the key, `u16` little-endian; key; value |
 //! | 2 delete | key |
+//! | 3 expiring put | when it expires, `u64` little-endian, milliseconds since 1970; then as a put |
 //!
 //! Frames, their checksums and their sequence numbers belong to [`durable::log`].
 
 use std::path::Path;
 
 use durable::log::{Frame, FrameView};
-use kv::{Error, MAX_KEY_LEN, Op, Result};
+use kv::{Error, MAX_KEY_LEN, Op, Result, UnixMillis};
 
 const KIND_PUT: u8 = 1;
 const KIND_DELETE: u8 = 2;
+const KIND_EXPIRING: u8 = 3;
 
 /// Bytes of the payload of a put besides key and value.
 const KEY_LEN_BYTES: usize = 2;
 
+/// Bytes of the payload of an expiring put before the length of its key.
+const EXPIRY_BYTES: usize = 8;
+
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'r> {
-    Put { key: &'r [u8], value: &'r [u8] },
+    Put { key: &'r [u8], value: &'r [u8], expires_at: Option<UnixMillis> },
     Delete { key: &'r [u8] },
 }
 
@@ -30,17 +35,13 @@ impl<'r> Record<'r> {
     pub(crate) fn decode(frame: &FrameView<'r>, path: &Path) -> Result<Self> {
         let refuse = |what: &str| Err(Error::corruption(path, frame.offset, what));
         match frame.kind {
-            KIND_PUT => {
-                let Some((len, rest)) = frame.payload.split_first_chunk::<KEY_LEN_BYTES>() else {
-                    return refuse("a put too short for its key length");
-                };
-                let len = usize::from(u16::from_le_bytes(*len));
-                if len > rest.len() {
-                    return refuse("a put shorter than its key");
+            KIND_PUT => put(frame.payload, None).or_else(refuse),
+            KIND_EXPIRING => match frame.payload.split_first_chunk::<EXPIRY_BYTES>() {
+                Some((expiry, rest)) => {
+                    put(rest, Some(UnixMillis(u64::from_le_bytes(*expiry)))).or_else(refuse)
                 }
-                let (key, value) = rest.split_at(len);
-                Ok(Self::Put { key, value })
-            }
+                None => refuse("an expiring put too short for its time"),
+            },
             KIND_DELETE if frame.payload.len() <= MAX_KEY_LEN => {
                 Ok(Self::Delete { key: frame.payload })
             }
@@ -56,50 +57,81 @@ impl<'r> Record<'r> {
     }
 }
 
+fn put(payload: &[u8], expires_at: Option<UnixMillis>) -> std::result::Result<Record<'_>, &str> {
+    let Some((len, rest)) = payload.split_first_chunk::<KEY_LEN_BYTES>() else {
+        return Err("a put too short for its key length");
+    };
+    let (key, value) = rest
+        .split_at_checked(usize::from(u16::from_le_bytes(*len)))
+        .ok_or("a put shorter than its key")?;
+    Ok(Record::Put { key, value, expires_at })
+}
+
 /// An operation, ready to be framed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Encoded<'o> {
-    key_len: [u8; KEY_LEN_BYTES],
+    /// What stands before the key in an expiring put; other puts have the end of it.
+    head: [u8; EXPIRY_BYTES + KEY_LEN_BYTES],
+    kind: u8,
     pub(crate) key: &'o [u8],
-    /// `None` deletes.
-    value: Option<&'o [u8]>,
+    value: &'o [u8],
 }
 
 impl<'o> Encoded<'o> {
     pub(crate) fn put(key: &'o [u8], value: &'o [u8]) -> Self {
-        Self { key_len: (key.len() as u16).to_le_bytes(), key, value: Some(value) }
+        let mut head = [0; EXPIRY_BYTES + KEY_LEN_BYTES];
+        head[EXPIRY_BYTES..].copy_from_slice(&(key.len() as u16).to_le_bytes());
+        Self { head, kind: KIND_PUT, key, value }
+    }
+
+    pub(crate) fn put_expiring(key: &'o [u8], value: &'o [u8], expires_at: UnixMillis) -> Self {
+        let mut put = Self::put(key, value);
+        put.head[..EXPIRY_BYTES].copy_from_slice(&expires_at.0.to_le_bytes());
+        Self { kind: KIND_EXPIRING, ..put }
     }
 
     pub(crate) fn delete(key: &'o [u8]) -> Self {
-        Self { key_len: [0; KEY_LEN_BYTES], key, value: None }
+        Self { kind: KIND_DELETE, ..Self::put(key, &[]) }
+    }
+
+    /// The frame of a deletion.
+    pub(crate) fn deletion(key: &'o [u8]) -> Frame<'o> {
+        Frame { kind: KIND_DELETE, payload: [key, &[], &[]] }
     }
 
     pub(crate) fn is_put(&self) -> bool {
-        self.value.is_some()
+        self.kind != KIND_DELETE
     }
 
     /// Bytes of key and value.
     pub(crate) fn user_bytes(&self) -> u64 {
-        (self.key.len() + self.value.map_or(0, <[u8]>::len)) as u64
+        (self.key.len() + self.value.len()) as u64
     }
 
     pub(crate) fn payload_len(&self) -> usize {
-        self.value.map_or(self.key.len(), |value| KEY_LEN_BYTES + self.key.len() + value.len())
+        self.head().len() + self.key.len() + self.value.len()
     }
 
     pub(crate) fn frame(&self) -> Frame<'_> {
-        match self.value {
-            Some(value) => Frame { kind: KIND_PUT, payload: [&self.key_len, self.key, value] },
-            None => Frame { kind: KIND_DELETE, payload: [self.key, &[], &[]] },
+        Frame { kind: self.kind, payload: [self.head(), self.key, self.value] }
+    }
+
+    fn head(&self) -> &[u8] {
+        match self.kind {
+            KIND_PUT => &self.head[EXPIRY_BYTES..],
+            KIND_EXPIRING => &self.head,
+            _ => &[],
         }
     }
 }
 
 impl<'o> From<Op<'o>> for Encoded<'o> {
-    /// Of the operations, expiring puts have been refused before.
     fn from(op: Op<'o>) -> Self {
         match op {
-            Op::Put { key, value } | Op::PutExpiring { key, value, .. } => Self::put(key, value),
+            Op::Put { key, value } => Self::put(key, value),
+            Op::PutExpiring { key, value, expires_at } => {
+                Self::put_expiring(key, value, expires_at)
+            }
             Op::Delete { key } => Self::delete(key),
         }
     }
@@ -115,5 +147,12 @@ mod tests {
         let [put, delete] = golden::lines(include_str!("../tests/golden/record-1.hex"));
         assert_eq!(Encoded::put(b"ab", b"value").frame().payload.concat(), put);
         assert_eq!(Encoded::delete(b"c").frame().payload.concat(), delete);
+    }
+
+    #[test]
+    fn format_2_adds_the_expiring_put() {
+        let [expiring] = golden::lines(include_str!("../tests/golden/record-2.hex"));
+        let encoded = Encoded::put_expiring(b"ab", b"value", UnixMillis(1_000));
+        assert_eq!(encoded.frame().payload.concat(), expiring);
     }
 }

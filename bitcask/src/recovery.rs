@@ -16,7 +16,7 @@
 pub(crate) mod load;
 mod tail;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,6 +29,7 @@ use durable::store_dir::{OpenMode, StoreDir};
 use kv::{Error, Result};
 
 use crate::data_file::{DataFile, FileTable};
+use crate::deleter::{Deleter, Life, MAX_FILES};
 use crate::files::{DATA, HINT, HINT_TEMPORARY};
 use crate::keydir::Keydir;
 use crate::options::Options;
@@ -43,6 +44,7 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Manifest<State>,
     pub(crate) keydir: Arc<Keydir>,
     pub(crate) files: FileTable,
+    pub(crate) deleter: Arc<Deleter>,
     /// The newest sequence number of the store.
     pub(crate) newest: u64,
     pub(crate) next_file_id: u64,
@@ -62,38 +64,36 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     names.check_strangers(&dir, &found)?;
 
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
-    let loaded = load::load(&dir, &found, &keydir, options)?;
-    let tail = tail::read(&dir, &found, &keydir, options)?;
+    let deleter = Deleter::new(dir.clone(), Arc::clone(&options.env.executor));
+    let lives = begin_lives(&deleter, found.state())?;
+    let loaded = load::load(&dir, &found, &lives, &keydir, options)?;
+    let tail = tail::read(&dir, &found, &lives, &keydir, options)?;
     let restart = options.has(Mistake::RestartNumbers);
     let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
     let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);
 
-    let numbered: Vec<u64> = found.state().files.keys().copied().collect();
     let store = Store { manifest: found.open()?, dir };
     names.remove_strangers(&store);
     store.put_in_order(&tail, &loaded, options)?;
-    let files = store.open_files(&numbered, options)?;
+    let files = store.open_files(&lives, options)?;
     keydir.finish_loading(&mut |version| {
         if let Some(file) = files.get(version.location.file) {
-            file.live.add(version.location);
+            file.life.live.add(version.location);
         }
     });
     let counters = Counters::default();
     counters.files_scanned_at_open.store(loaded.scanned.len() as u64, Ordering::Relaxed);
     let Store { manifest, dir } = store;
-    Ok(Recovered { dir, manifest, keydir, files, newest, next_file_id, counters })
+    Ok(Recovered { dir, manifest, keydir, files, deleter, newest, next_file_id, counters })
 }
 
-/// The number in the file table that data file `id` of `state` will have.
-fn number_of(state: &State, id: u64) -> Result<u16> {
-    let number = u16::try_from(state.files.range(..id).count()).unwrap_or(u16::MAX);
-    if usize::from(number) >= FileTable::MAX_FILES {
-        return Err(Error::InvalidArgument(format!(
-            "more than {} data files",
-            FileTable::MAX_FILES
-        )));
-    }
-    Ok(number)
+/// The data files that the manifest names, by id. A number that was given to one that is then discarded is free again.
+type Lives = BTreeMap<u64, Arc<Life>>;
+
+fn begin_lives(deleter: &Arc<Deleter>, state: &State) -> Result<Lives> {
+    let too_many = || Error::InvalidArgument(format!("more than {MAX_FILES} data files"));
+    let life = |&id: &u64| Ok((id, deleter.begin_life(id).ok_or_else(too_many)?));
+    state.files.keys().map(life).collect()
 }
 
 /// Which of our files are in the directory.
@@ -220,21 +220,15 @@ impl Store {
         self.manifest.append(&Edit::seal(id, published, Some(hint), described))
     }
 
-    /// The table of the files, in the order in which [`number_of`] numbered them before some were discarded.
-    fn open_files(&self, numbered: &[u64], options: &Options) -> Result<FileTable> {
-        let state = self.manifest.state();
+    /// The table of the files that are left.
+    fn open_files(&self, lives: &Lives, options: &Options) -> Result<FileTable> {
         let mut table = FileTable::default();
-        for &id in numbered {
-            let Some(sealed) = state.files.get(&id) else {
-                table.push(None).expect("numbers were counted before");
-                continue;
-            };
+        for (&id, sealed) in &self.manifest.state().files {
             let path = self.dir.file(&DATA.name(id));
             let sealed = sealed.expect("every file is sealed by now");
             let identity = sealed.identity(self.manifest.store_id(), id);
-            let fs = &**self.dir.fs();
-            let file = DataFile::sealed(fs, &path, identity, options.read, Arc::default())?;
-            table.push(Some(Arc::new(file))).expect("numbers were counted before");
+            let (fs, life) = (&**self.dir.fs(), Arc::clone(&lives[&id]));
+            table.insert(Arc::new(DataFile::sealed(fs, &path, identity, options.read, life)?));
         }
         Ok(table)
     }

@@ -2,11 +2,12 @@
 //!
 //! Opening one visits every key of the store and copies the matching ones, in memory only. Sorting is lazy: walking
 //! forward sorts a front part, twice as long each time it runs out, so that the first few entries of a long range cost
-//! one pass of selection; any other move sorts the rest. A value is read when the cursor reaches it.
+//! one pass of selection; any other move sorts the rest. A value is read when the cursor reaches it, and an entry that had
+//! expired when the view was opened is passed over then: the keydir does not know of expiry.
 
 use std::sync::Arc;
 
-use kv::{Cursor, Result};
+use kv::{Cursor, Result, UnixMillis};
 
 use crate::data_file::FileTable;
 use crate::keydir::{Collected, Collection};
@@ -17,6 +18,7 @@ const FIRST_PART: usize = 128;
 /// A cursor over the keys of a view.
 pub(crate) struct SortingCursor {
     files: Arc<FileTable>,
+    now: UnixMillis,
     keys: Vec<u8>,
     entries: Vec<Collected>,
     /// The first so many entries are in order and before all others.
@@ -36,10 +38,11 @@ enum Place {
 }
 
 impl SortingCursor {
-    pub(crate) fn new(collection: Collection, files: Arc<FileTable>) -> Self {
+    /// A cursor over `collection`, whose records lie in `files`, at the time `now`.
+    pub(crate) fn new(collection: Collection, files: Arc<FileTable>, now: UnixMillis) -> Self {
         let Collection { keys, entries } = collection;
         let (value, failure) = (Vec::new(), None);
-        Self { files, keys, entries, sorted: 0, place: Place::Fresh, value, failure }
+        Self { files, now, keys, entries, sorted: 0, place: Place::Fresh, value, failure }
     }
 
     fn key_at(&self, at: usize) -> &[u8] {
@@ -69,37 +72,50 @@ impl SortingCursor {
         self.sort_to(self.entries.len());
     }
 
-    /// Stands on entry `at`, which may be one past the last, and reads its value.
-    fn stand_at(&mut self, at: usize) -> Result<bool> {
-        if at == self.entries.len() {
-            self.place = Place::AfterLast;
-            return Ok(false);
+    /// Stands on the first visible entry from `at` on; `at` may be one past the last.
+    fn stand_from(&mut self, mut at: usize) -> Result<bool> {
+        while at < self.entries.len() {
+            self.sort_to(at + 1);
+            if self.stand_at(at)? {
+                return Ok(true);
+            }
+            at += 1;
         }
-        self.sort_to(at + 1);
-        let read = self.read_value(at);
-        self.failure = read.as_ref().err().cloned();
-        read?;
-        self.place = Place::At(at);
-        Ok(true)
+        self.place = Place::AfterLast;
+        Ok(false)
     }
 
-    fn read_value(&mut self, at: usize) -> Result<()> {
+    /// Stands on the last visible entry before `at`.
+    fn stand_before(&mut self, mut at: usize) -> Result<bool> {
+        while at > 0 {
+            at -= 1;
+            if self.stand_at(at)? {
+                return Ok(true);
+            }
+        }
+        self.place = Place::BeforeFirst;
+        Ok(false)
+    }
+
+    /// Stands on entry `at` and reads its value. `false`: it has expired, and the cursor stands where it stood.
+    fn stand_at(&mut self, at: usize) -> Result<bool> {
+        let read = self.read_value(at);
+        self.failure = read.as_ref().err().cloned();
+        let is_visible = read?;
+        if is_visible {
+            self.place = Place::At(at);
+        }
+        Ok(is_visible)
+    }
+
+    fn read_value(&mut self, at: usize) -> Result<bool> {
         let (key, location) = (key_of(&self.keys, &self.entries[at]), self.entries[at].location);
-        let value = &mut self.value;
+        let (value, now) = (&mut self.value, self.now);
         let file = self.files.get(location.file).expect("a view's files are in its table");
-        file.read_value(location, key, &mut |bytes| {
+        file.read_value(location, key, &|| now, &mut |bytes| {
             value.clear();
             value.extend_from_slice(bytes);
         })
-    }
-
-    /// Stands on the entry before `at`.
-    fn stand_before(&mut self, at: usize) -> Result<bool> {
-        let Some(at) = at.checked_sub(1) else {
-            self.place = Place::BeforeFirst;
-            return Ok(false);
-        };
-        self.stand_at(at)
     }
 
     /// A cursor never passes over damage: once a move has failed, all do.
@@ -121,7 +137,7 @@ impl Cursor for SortingCursor {
     fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
         self.check()?;
         let at = self.first_not_less(key);
-        self.stand_at(at)
+        self.stand_from(at)
     }
 
     fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
@@ -133,8 +149,8 @@ impl Cursor for SortingCursor {
     fn next(&mut self) -> Result<bool> {
         self.check()?;
         match self.place {
-            Place::Fresh | Place::BeforeFirst => self.stand_at(0),
-            Place::At(at) => self.stand_at(at + 1),
+            Place::Fresh | Place::BeforeFirst => self.stand_from(0),
+            Place::At(at) => self.stand_from(at + 1),
             Place::AfterLast => Ok(false),
         }
     }

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::log::{FrameView, Segment, SegmentIdentity, Writer, scan_segment};
+use durable::log::{FrameView, SEGMENT_HEADER_LEN, Segment, SegmentIdentity, Writer, scan_segment};
 use durable::manifest::Stamp;
 use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
 use durable::{Fs, Job, crc32};
@@ -26,6 +26,7 @@ use kv::{Error, Result};
 
 use crate::commit::Commit;
 use crate::data_file::{DataFile, FileTable};
+use crate::deleter::MAX_FILES;
 use crate::engine::Inner;
 use crate::files::{DATA, HINT};
 use crate::hint_file::HintBuilder;
@@ -46,9 +47,16 @@ impl Inner {
         }
         let segment = commit.writer.begin(self.next_file(batch_len)?);
         commit.prepare_at = segment.capacity() / 2;
-        let file = Arc::new(DataFile::active(segment));
-        let number = self.add_file(Arc::clone(&file))?;
-        commit.active = Some((number, file));
+        let Some(life) = self.deleter.begin_life(segment.id()) else {
+            let path = segment.path().display();
+            let what = format!("{path} would be data file number {MAX_FILES}");
+            return Err(self.sync.poison(Error::InvalidArgument(what)));
+        };
+        commit.active = Some(Arc::clone(&life));
+        self.change_files(|table| table.insert(Arc::new(DataFile::active(segment, life))));
+        if let Some(merge) = &self.options.merge {
+            self.measure_pressure(commit.published, merge);
+        }
         Ok(())
     }
 
@@ -68,8 +76,7 @@ impl Inner {
     /// Creates a data file and names it in the manifest.
     fn begin_file(&self, next: &mut NextFile, capacity: u64) -> Result<Segment> {
         self.dir.check_in_place()?;
-        let id = next.id;
-        next.id += 1;
+        let id = next.take_id();
         let Stamp { open_epoch: epoch, edit_number } = self.manifest.stamp();
         let identity = SegmentIdentity { store: self.manifest.store_id(), id, epoch, edit_number };
         let path = self.dir_path.join(DATA.name(id));
@@ -106,17 +113,13 @@ impl Inner {
         }
     }
 
-    fn add_file(&self, file: Arc<DataFile>) -> Result<u16> {
-        let path = file.path().to_path_buf();
+    /// Publishes another file table.
+    pub(crate) fn change_files<T>(&self, change: impl FnOnce(&mut FileTable) -> T) -> T {
         let _changing = self.table_change.lock();
         let mut table = FileTable::clone(&self.files.load_full());
-        let Some(number) = table.push(Some(file)) else {
-            let limit = FileTable::MAX_FILES;
-            let what = format!("{} would be data file number {limit}", path.display());
-            return Err(self.sync.poison(Error::InvalidArgument(what)));
-        };
+        let result = change(&mut table);
         self.files.store(Arc::new(table));
-        Ok(number)
+        result
     }
 
     fn relieve_sealing(&self) -> Result<()> {
@@ -132,34 +135,61 @@ impl Inner {
         let _one_at_a_time = self.sealing.lock();
         self.dir.check_in_place()?;
         let Some(segment) = self.unsealed.lock().front().cloned() else { return Ok(false) };
-        let file = self.sync.finish(&segment)?;
+        let published = self.sync.finish(&segment)?;
+        let described = self.describe_and_hint(&segment, published);
+        let mut sealed = described.map_err(|error| self.sync.poison(error))?;
+        let (published, hint) = sealed.take_proofs();
+        self.edit(&Edit::seal(segment.id(), published, hint, sealed.facts))?;
+        // Where this fails, for want of file handles say, the file is read through its segment as before.
+        drop(self.read_sealed(segment.identity(), segment.path()));
+        self.unsealed.lock().pop_front();
+        self.consider_merging();
+        Ok(true)
+    }
+
+    /// Reads a finished segment back, and writes its hint file.
+    pub(crate) fn describe_and_hint(
+        &self,
+        segment: &Segment,
+        published: PublishedFile,
+    ) -> Result<SealedFile> {
         let mut described = None;
         segment.read(0, segment.end() as usize, &mut |bytes| {
             described = Some(describe(bytes, segment.identity(), segment.path(), &mut |_, _| ()));
         })?;
-        let Some(described) = described else { return Ok(false) };
-        let (mut sealed, hint) = described.map_err(|error| self.sync.poison(error))?;
+        let nothing = || Error::corruption(segment.path(), 0, "nothing was read back");
+        let (mut facts, hint_bytes) = described.ok_or_else(nothing)??;
         if self.options.has(Mistake::SealWithWrongLength) {
-            sealed.len -= 8;
+            facts.len -= 8;
         }
-        let hint = write_hint(&*self.options.env.fs, &self.dir_path, segment.id(), &hint);
+        let hint = write_hint(&*self.options.env.fs, &self.dir_path, segment.id(), &hint_bytes);
         let hint = hint.map_err(|error| self.sync.poison(error))?;
         self.counters.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
-        self.edit(&Edit::seal(segment.id(), file, hint, sealed))?;
-        // Where this fails, for want of file handles say, the file is read through its segment as before.
-        drop(self.read_sealed(segment.identity(), segment.path()));
-        self.unsealed.lock().pop_front();
-        Ok(true)
+        Ok(SealedFile { facts, hint_bytes, proofs: Some((published, hint)) })
+    }
+
+    /// Seals what was written so far, so that a merge can have it.
+    pub(crate) fn seal_active(&self) -> Result<()> {
+        let mut commit = self.commit.lock();
+        if commit.closed {
+            return Err(Error::Closed);
+        }
+        self.sync.check()?;
+        if commit.writer.active().is_some_and(|active| active.end() > SEGMENT_HEADER_LEN) {
+            self.rotate(&mut commit, 0)?;
+        }
+        drop(commit);
+        while self.seal_oldest()? {}
+        Ok(())
     }
 
     /// Lets readers read a sealed file in place.
     fn read_sealed(&self, identity: SegmentIdentity, path: &Path) -> Result<()> {
-        let _changing = self.table_change.lock();
         let table = self.files.load_full();
-        let live = table.with_id(identity.id).map(|old| Arc::clone(&old.live)).unwrap_or_default();
-        let fs = &*self.options.env.fs;
-        let file = DataFile::sealed(fs, path, identity, self.options.read, live)?;
-        self.files.store(Arc::new(table.with_replaced(&Arc::new(file))));
+        let Some(unsealed) = table.with_id(identity.id) else { return Ok(()) };
+        let (fs, life) = (&*self.options.env.fs, Arc::clone(&unsealed.life));
+        let file = DataFile::sealed(fs, path, identity, self.options.read, life)?;
+        self.change_files(|table| table.insert(Arc::new(file)));
         Ok(())
     }
 
@@ -188,8 +218,35 @@ pub(crate) struct NextFile {
     pub(crate) id: u64,
 }
 
+impl NextFile {
+    /// An id that no file has had.
+    pub(crate) fn take_id(&mut self) -> u64 {
+        self.id += 1;
+        self.id - 1
+    }
+}
+
 /// The full files that are not sealed yet, oldest first.
 pub(crate) type Unsealed = VecDeque<Arc<Segment>>;
+
+/// A data file that no longer changes, with the proofs that the manifest asks for.
+#[derive(Debug)]
+pub(crate) struct SealedFile {
+    pub(crate) facts: Sealed,
+    /// What its hint file says, whether that could be written or not.
+    pub(crate) hint_bytes: Vec<u8>,
+    proofs: Option<Proofs>,
+}
+
+/// That the file and, where it could be written, the hint are durable.
+type Proofs = (PublishedFile, Option<(PublishedFile, Hint)>);
+
+impl SealedFile {
+    /// The proofs, for one edit.
+    pub(crate) fn take_proofs(&mut self) -> Proofs {
+        self.proofs.take().expect("a file is named once")
+    }
+}
 
 /// Reads a whole data file that no longer changes. Calls `visit` with each record, and returns what the manifest and the
 /// hint file have to say of it.
@@ -207,7 +264,7 @@ pub(crate) fn describe(
     let scan = scan_segment(bytes, identity.store, identity.id, path, &mut |batch| {
         for frame in batch {
             let record = Record::decode(frame, path)?;
-            sealed.count(frame.sequence, &record);
+            sealed.count(frame, &record);
             hint.push(frame, &record);
             visit(frame, &record);
         }

@@ -1,18 +1,26 @@
 //! What the manifest of a Bitcask says: which data files there are, and what is known of the sealed ones.
 //!
-//! # State, format 1
+//! # State, format 2
 //!
-//! A snapshot is: next file id, newest sequence number, number of files, varints; then for each file its id, varint, one byte that says
-//! whether it is sealed, and if so the fields of [`Sealed`] in their order: length, varint; CRC-32, `u32`; open epoch,
-//! edit number of the header, records, deletions, oldest and newest sequence number, varints; one byte that says whether there is a hint, and if so
-//! its length, varint, and CRC-32, `u32`.
+//! A snapshot is: next file id, newest sequence number, number of files, varints; then for each file its id, varint, one
+//! byte that says whether it is sealed, and if so the fields of [`Sealed`]; then the number of entries of
+//! [`State::blocked`], and each of them: file, blocker, bytes, varints.
 //!
-//! An edit is one byte, 1 begin, 2 seal, 3 remove, and the id, varint; a seal has the fields of [`Sealed`] behind it.
+//! An edit is one byte and what belongs to it:
+//!
+//! | byte | edit |
+//! |---|---|
+//! | 1 begin, 3 remove, 4 reserve | id, varint |
+//! | 2 seal | id, varint; the fields of [`Sealed`] |
+//! | 5 merge | number of outputs, varint; id, varint, and the fields of [`Sealed`] of each; number of inputs and their ids, varints; number of blocked deletions and each of them as above |
+//!
+//! Format 1 had no expiry and no merging: neither `blocked`, nor the last two fields of [`Sealed`], nor edits 4 and 5.
+
+mod sealed;
 
 use std::collections::BTreeMap;
 
-use durable::coding::{Reader, put_u32, put_varint};
-use durable::log::{SegmentIdentity, StoreId};
+use durable::coding::{Reader, put_varint};
 use durable::manifest::{self, EngineTag};
 use durable::publish::PublishedFile;
 use durable::store_dir::NamePattern;
@@ -21,8 +29,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::files::{DATA, HINT, HINT_TEMPORARY};
-use crate::hint_file::Source;
-use crate::record::Record;
+pub(crate) use sealed::{Hint, Sealed};
 
 /// File ids and sequence numbers are below this, which no store lives long enough to reach.
 const LIMIT: u64 = 1 << 48;
@@ -36,48 +43,74 @@ pub(crate) struct State {
     pub(crate) newest: u64,
     /// The data files; `None` is one that was being written.
     pub(crate) files: BTreeMap<u64, Option<Sealed>>,
+    /// Deletions that the last merge had to keep.
+    pub(crate) blocked: Vec<Blocked>,
 }
 
-/// A data file that no longer changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Sealed {
-    pub(crate) len: u64,
-    pub(crate) crc: u32,
-    pub(crate) epoch: u64,
-    pub(crate) edit_number: u64,
-    pub(crate) records: u64,
-    pub(crate) deletions: u64,
-    /// 0 where there are no records.
-    pub(crate) oldest: u64,
-    pub(crate) newest: u64,
-    pub(crate) hint: Option<Hint>,
-}
-
-/// The hint file of a data file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Hint {
-    pub(crate) len: u64,
-    pub(crate) crc: u32,
+/// Deletions in a file that cannot go, because an older put of their keys may be in another one. Both files are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Blocked {
+    /// The data file that has the deletions.
+    pub(crate) file: u64,
+    /// The data file that may have the puts. When it goes, the deletions may go, too.
+    pub(crate) blocker: u64,
+    /// How many bytes the deletions take.
+    pub(crate) bytes: u64,
 }
 
 /// A change of the files. One that adds a file can only be made from the proof that it was synced and named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Edit {
-    id: u64,
-    change: Change,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Edit(Change);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+enum Change {
+    Begin(u64),
+    Seal(u64, Sealed),
+    Remove(u64),
+    Reserve(u64),
+    Merge(Merge),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Change {
-    Begin,
-    Seal(Sealed),
-    Remove,
+/// One merge: outputs in, inputs out, at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Merge {
+    outputs: Vec<(u64, Sealed)>,
+    inputs: Vec<u64>,
+    blocked: Vec<Blocked>,
+}
+
+impl Merge {
+    /// A merge without outputs so far that takes `inputs` out. As it is, it drops them.
+    pub(crate) fn of(inputs: Vec<u64>) -> Self {
+        Self { inputs, ..Self::default() }
+    }
+
+    /// Adds the output `id`, sealed.
+    pub(crate) fn add(
+        &mut self,
+        id: u64,
+        _file: PublishedFile,
+        hint: Option<(PublishedFile, Hint)>,
+        sealed: Sealed,
+    ) {
+        self.outputs.push((id, sealed.with_hint(hint)));
+    }
+
+    /// Deletions in an output that had to be kept.
+    pub(crate) fn block(&mut self, blocked: &[Blocked]) {
+        self.blocked.extend_from_slice(blocked);
+    }
+
+    /// Takes no inputs out, a mistake.
+    pub(crate) fn keep_inputs(&mut self) {
+        self.inputs.clear();
+    }
 }
 
 impl Edit {
     /// A new data file, to be appended to.
     pub(crate) fn begin(id: u64, _file: PublishedFile) -> Self {
-        Self { id, change: Change::Begin }
+        Self(Change::Begin(id))
     }
 
     /// The data file `id` is whole and no longer changes. Sealing again replaces what was known, a lost hint say.
@@ -87,12 +120,87 @@ impl Edit {
         hint: Option<(PublishedFile, Hint)>,
         sealed: Sealed,
     ) -> Self {
-        Self { id, change: Change::Seal(Sealed { hint: hint.map(|(_, hint)| hint), ..sealed }) }
+        Self(Change::Seal(id, sealed.with_hint(hint)))
     }
 
     /// The data file `id` is no longer part of the store.
     pub(crate) fn remove(id: u64) -> Self {
-        Self { id, change: Change::Remove }
+        Self(Change::Remove(id))
+    }
+
+    /// The id is given away: a file with it that the manifest does not name was never part of the store.
+    pub(crate) fn reserve(id: u64) -> Self {
+        Self(Change::Reserve(id))
+    }
+
+    /// Outputs in, inputs out.
+    pub(crate) fn merge(merge: Merge) -> Self {
+        Self(Change::Merge(merge))
+    }
+}
+
+impl State {
+    /// The bytes of deletions in `file` that its last merge had to keep, and would have to keep again.
+    pub(crate) fn blocked_bytes(&self, file: u64) -> u64 {
+        self.blocked
+            .iter()
+            .filter(|blocked| blocked.file == file)
+            .map(|blocked| blocked.bytes)
+            .sum()
+    }
+
+    /// The bytes of deletions elsewhere that `file` keeps from going.
+    pub(crate) fn blocking_bytes(&self, file: u64) -> u64 {
+        let blocking = self.blocked.iter().filter(|blocked| blocked.blocker == file);
+        blocking.map(|blocked| blocked.bytes).sum()
+    }
+
+    fn give_away(&mut self, id: u64) -> std::result::Result<(), String> {
+        if id < self.next_file_id || id >= LIMIT {
+            return Err(format!("data file {id} is begun and was there before, or is too high"));
+        }
+        self.next_file_id = id + 1;
+        Ok(())
+    }
+
+    fn add_sealed(&mut self, id: u64, sealed: Sealed) -> std::result::Result<(), String> {
+        if sealed.newest >= LIMIT {
+            return Err(format!("data file {id} has write {}", sealed.newest));
+        }
+        self.newest = self.newest.max(sealed.newest);
+        self.files.insert(id, Some(sealed));
+        Ok(())
+    }
+
+    fn remove(&mut self, id: u64) -> std::result::Result<(), String> {
+        let removed = self.files.remove(&id);
+        removed.ok_or_else(|| format!("data file {id} is removed and not there"))?;
+        self.blocked.retain(|blocked| blocked.file != id && blocked.blocker != id);
+        Ok(())
+    }
+
+    fn merge(&mut self, merge: &Merge) -> std::result::Result<(), String> {
+        for &(id, sealed) in &merge.outputs {
+            if id >= self.next_file_id || self.files.contains_key(&id) {
+                return Err(format!("data file {id} comes out of a merge and was not reserved"));
+            }
+            self.add_sealed(id, sealed)?;
+        }
+        merge.inputs.iter().try_for_each(|&id| self.remove(id))?;
+        for blocked in &merge.blocked {
+            if !(self.is_there(blocked.file) && self.is_there(blocked.blocker)) {
+                return Err(format!(
+                    "data file {} is blocked, or by one, that is gone",
+                    blocked.file
+                ));
+            }
+        }
+        self.blocked.extend(&merge.blocked);
+        Ok(())
+    }
+
+    fn is_there(&self, id: u64) -> bool {
+        self.files.contains_key(&id)
     }
 }
 
@@ -100,36 +208,24 @@ impl manifest::State for State {
     type Edit = Edit;
 
     const ENGINE: EngineTag = EngineTag { id: 1, name: "bitcask" };
-    const FORMAT: u16 = 1;
+    const FORMAT: u16 = 2;
     const FILES: &'static [NamePattern] = &[DATA, HINT, HINT_TEMPORARY];
 
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), String> {
-        let Edit { id, change } = *edit;
-        match change {
-            Change::Begin if id < self.next_file_id || id >= LIMIT => {
-                return Err(format!(
-                    "data file {id} is begun and was there before, or is too high"
-                ));
+        match &edit.0 {
+            Change::Begin(id) => {
+                self.give_away(*id)?;
+                self.files.insert(*id, None);
+                Ok(())
             }
-            Change::Seal(sealed) if sealed.newest >= LIMIT => {
-                return Err(format!("data file {id} has write {}", sealed.newest));
+            Change::Seal(id, _) if !self.is_there(*id) => {
+                Err(format!("data file {id} is sealed and not there"))
             }
-            Change::Begin => {
-                self.next_file_id = id + 1;
-                self.files.insert(id, None);
-            }
-            Change::Seal(sealed) => {
-                let file = self.files.get_mut(&id);
-                *file.ok_or_else(|| format!("data file {id} is sealed and not there"))? =
-                    Some(sealed);
-                self.newest = self.newest.max(sealed.newest);
-            }
-            Change::Remove => {
-                let removed = self.files.remove(&id);
-                removed.ok_or_else(|| format!("data file {id} is removed and not there"))?;
-            }
+            Change::Seal(id, sealed) => self.add_sealed(*id, *sealed),
+            Change::Remove(id) => self.remove(*id),
+            Change::Reserve(id) => self.give_away(*id),
+            Change::Merge(merge) => self.merge(merge),
         }
-        Ok(())
     }
 
     fn encode_state(&self, out: &mut Vec<u8>) {
@@ -143,46 +239,61 @@ impl manifest::State for State {
                 sealed.encode(out);
             }
         }
+        encode_blocked(&self.blocked, out);
     }
 
-    fn decode_state(_format: u16, reader: &mut Reader<'_>) -> Result<Self> {
+    fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
         let (next_file_id, newest) = (reader.varint()?, reader.varint()?);
         if next_file_id > LIMIT || newest >= LIMIT {
             return Err(reader.corruption("a number that no store reaches"));
         }
-        let mut state = Self { next_file_id, newest, files: BTreeMap::new() };
+        let mut state = Self { next_file_id, newest, ..Self::default() };
         for _ in 0..reader.count(2)? {
             let id = reader.varint()?;
-            let sealed = if flag(reader)? { Some(Sealed::decode(reader)?) } else { None };
+            let sealed =
+                if sealed::flag(reader)? { Some(Sealed::decode(format, reader)?) } else { None };
             if id >= next_file_id || state.files.insert(id, sealed).is_some() {
                 return Err(reader.corruption(format!("data file {id} cannot be there")));
             }
+        }
+        if format > 1 {
+            state.blocked = decode_blocked(reader)?;
         }
         Ok(state)
     }
 
     fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
-        let (tag, sealed) = match edit.change {
-            Change::Begin => (1, None),
-            Change::Seal(sealed) => (2, Some(sealed)),
-            Change::Remove => (3, None),
-        };
-        out.push(tag);
-        put_varint(out, edit.id);
-        if let Some(sealed) = sealed {
-            sealed.encode(out);
+        match &edit.0 {
+            Change::Begin(id) => encode_tagged(1, *id, out),
+            Change::Seal(id, sealed) => {
+                encode_tagged(2, *id, out);
+                sealed.encode(out);
+            }
+            Change::Remove(id) => encode_tagged(3, *id, out),
+            Change::Reserve(id) => encode_tagged(4, *id, out),
+            Change::Merge(merge) => {
+                encode_tagged(5, merge.outputs.len() as u64, out);
+                for (id, sealed) in &merge.outputs {
+                    put_varint(out, *id);
+                    sealed.encode(out);
+                }
+                put_varint(out, merge.inputs.len() as u64);
+                merge.inputs.iter().for_each(|&id| put_varint(out, id));
+                encode_blocked(&merge.blocked, out);
+            }
         }
     }
 
-    fn decode_edit(_format: u16, reader: &mut Reader<'_>) -> Result<Edit> {
-        let (tag, id) = (reader.u8()?, reader.varint()?);
-        let change = match tag {
-            1 => Change::Begin,
-            2 => Change::Seal(Sealed::decode(reader)?),
-            3 => Change::Remove,
+    fn decode_edit(format: u16, reader: &mut Reader<'_>) -> Result<Edit> {
+        let change = match reader.u8()? {
+            1 => Change::Begin(reader.varint()?),
+            2 => Change::Seal(reader.varint()?, Sealed::decode(format, reader)?),
+            3 => Change::Remove(reader.varint()?),
+            4 if format > 1 => Change::Reserve(reader.varint()?),
+            5 if format > 1 => Change::Merge(decode_merge(format, reader)?),
             other => return Err(reader.corruption(format!("an edit of unknown kind {other}"))),
         };
-        Ok(Edit { id, change })
+        Ok(Edit(change))
     }
 
     fn to_json(&self) -> Value {
@@ -194,103 +305,38 @@ impl manifest::State for State {
     }
 }
 
-impl Sealed {
-    /// A sealed file of that identity, without records so far.
-    pub(crate) fn new(identity: SegmentIdentity) -> Self {
-        let SegmentIdentity { epoch, edit_number, .. } = identity;
-        Self { epoch, edit_number, ..Self::default() }
-    }
+fn encode_tagged(tag: u8, number: u64, out: &mut Vec<u8>) {
+    out.push(tag);
+    put_varint(out, number);
+}
 
-    /// The identity of data file `id` of `store`, which this describes.
-    pub(crate) fn identity(&self, store: StoreId, id: u64) -> SegmentIdentity {
-        SegmentIdentity { store, id, epoch: self.epoch, edit_number: self.edit_number }
-    }
-
-    /// What a hint file for it must name.
-    pub(crate) fn source(&self, store: StoreId, id: u64) -> Source {
-        Source { store, id, len: self.len, crc: self.crc }
-    }
-
-    /// Counts one record.
-    pub(crate) fn count(&mut self, sequence: u64, record: &Record<'_>) {
-        if self.records == 0 {
-            self.oldest = sequence;
-        }
-        self.newest = sequence;
-        self.records += 1;
-        self.deletions += u64::from(matches!(record, Record::Delete { .. }));
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.len);
-        put_u32(out, self.crc);
-        let counts = [self.records, self.deletions, self.oldest, self.newest];
-        for field in [self.epoch, self.edit_number].into_iter().chain(counts) {
-            put_varint(out, field);
-        }
-        out.push(u8::from(self.hint.is_some()));
-        if let Some(hint) = self.hint {
-            put_varint(out, hint.len);
-            put_u32(out, hint.crc);
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut sealed = Self {
-            len: reader.varint()?,
-            crc: reader.u32()?,
-            epoch: reader.varint()?,
-            edit_number: reader.varint()?,
-            records: reader.varint()?,
-            deletions: reader.varint()?,
-            oldest: reader.varint()?,
-            newest: reader.varint()?,
-            hint: None,
-        };
-        if flag(reader)? {
-            sealed.hint = Some(Hint { len: reader.varint()?, crc: reader.u32()? });
-        }
-        Ok(sealed)
+fn encode_blocked(blocked: &[Blocked], out: &mut Vec<u8>) {
+    put_varint(out, blocked.len() as u64);
+    for &Blocked { file, blocker, bytes } in blocked {
+        [file, blocker, bytes].into_iter().for_each(|field| put_varint(out, field));
     }
 }
 
-fn flag(reader: &mut Reader<'_>) -> Result<bool> {
-    match reader.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(reader.corruption(format!("a flag of {other}"))),
+fn decode_blocked(reader: &mut Reader<'_>) -> Result<Vec<Blocked>> {
+    let blocked = |reader: &mut Reader<'_>| {
+        let (file, blocker) = (reader.varint()?, reader.varint()?);
+        Ok(Blocked { file, blocker, bytes: reader.varint()? })
+    };
+    (0..reader.count(3)?).map(|_| blocked(reader)).collect()
+}
+
+fn decode_merge(format: u16, reader: &mut Reader<'_>) -> Result<Merge> {
+    let mut merge = Merge::default();
+    for _ in 0..reader.count(2)? {
+        let id = reader.varint()?;
+        merge.outputs.push((id, Sealed::decode(format, reader)?));
     }
+    for _ in 0..reader.count(1)? {
+        merge.inputs.push(reader.varint()?);
+    }
+    merge.blocked = decode_blocked(reader)?;
+    Ok(merge)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use durable::manifest::State as _;
-
-    use super::*;
-    use crate::golden;
-
-    #[test]
-    fn the_encoding_is_the_one_of_format_1() {
-        let [golden] = golden::lines(include_str!("../tests/golden/state-1.hex"));
-        let sealed = Sealed {
-            len: 4096,
-            crc: 0xdead_beef,
-            epoch: 2,
-            edit_number: 17,
-            records: 200,
-            deletions: 1,
-            oldest: 5,
-            newest: 9,
-            hint: Some(Hint { len: 99, crc: 7 }),
-        };
-        let files = [(0, Some(sealed)), (299, None)].into();
-        let state = State { next_file_id: 300, newest: 9, files };
-        let mut bytes = Vec::new();
-        state.encode_state(&mut bytes);
-        assert_eq!(bytes, golden);
-        let mut reader = Reader::new(&golden, Path::new("golden"), 0);
-        assert_eq!(State::decode_state(1, &mut reader).unwrap(), state);
-    }
-}
+mod tests;

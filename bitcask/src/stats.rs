@@ -34,8 +34,30 @@ pub struct BitcaskStats {
     pub sync_rounds: u64,
     /// Times that a writer had to seal a file itself because sealing fell behind.
     pub seal_stalls: u64,
+    /// Writes that were slowed because of dead space.
+    pub writes_slowed: u64,
+    /// Writes that waited because of dead space.
+    pub writes_stalled: u64,
+    /// How near dead space or files are to where writes wait, in thousandths.
+    pub pressure: u64,
     /// Hint files that could not be written.
     pub hints_failed: u64,
+    /// Merges that were done, dropped files included.
+    pub merges: u64,
+    /// Merges that failed and were given up.
+    pub merges_failed: u64,
+    /// Bytes of data files that merges have taken in.
+    pub merge_read_bytes: u64,
+    /// Bytes of data files that merges have made.
+    pub merge_written_bytes: u64,
+    /// Deletions and expired puts that merges have forgotten, because they hid nothing any more.
+    pub deletions_forgotten: u64,
+    /// Data files that were unlinked after a merge, when nobody read them any more.
+    pub files_unlinked: u64,
+    /// Frozen views that are open: snapshots, and scans that are collecting.
+    pub views: u64,
+    /// Memory of the undo lists of open views.
+    pub undo_bytes: u64,
     /// Data files that were read whole when the store was opened, because they had no hint that counts.
     pub files_scanned_at_open: u64,
 }
@@ -46,6 +68,13 @@ pub(crate) struct Counters {
     pub(crate) seal_stalls: AtomicU64,
     pub(crate) hints_failed: AtomicU64,
     pub(crate) files_scanned_at_open: AtomicU64,
+    pub(crate) merges: AtomicU64,
+    pub(crate) merges_failed: AtomicU64,
+    /// How often there was nothing to merge when somebody looked.
+    pub(crate) merge_looks_in_vain: AtomicU64,
+    pub(crate) merge_read_bytes: AtomicU64,
+    pub(crate) merge_written_bytes: AtomicU64,
+    pub(crate) deletions_forgotten: AtomicU64,
 }
 
 impl Inner {
@@ -57,9 +86,10 @@ impl Inner {
         let mut live_bytes = 0;
         let mut all_bytes = 0;
         for file in files.iter() {
-            live_bytes += file.live.bytes.load(Ordering::Relaxed);
+            live_bytes += file.life.live.bytes.load(Ordering::Relaxed);
             all_bytes += file.len();
         }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         BitcaskStats {
             keys: self.keydir.len(),
             keydir_bytes: self.keydir.memory_bytes(),
@@ -72,9 +102,20 @@ impl Inner {
             user_bytes: counts.user_bytes,
             log_bytes: counts.log_bytes,
             sync_rounds: self.sync.syncs(),
-            seal_stalls: self.counters.seal_stalls.load(Ordering::Relaxed),
-            hints_failed: self.counters.hints_failed.load(Ordering::Relaxed),
-            files_scanned_at_open: self.counters.files_scanned_at_open.load(Ordering::Relaxed),
+            seal_stalls: count(&self.counters.seal_stalls),
+            writes_slowed: count(&self.pressure.slowed),
+            writes_stalled: count(&self.pressure.stalled),
+            pressure: self.pressure.level(),
+            hints_failed: count(&self.counters.hints_failed),
+            merges: count(&self.counters.merges),
+            merges_failed: count(&self.counters.merges_failed),
+            merge_read_bytes: count(&self.counters.merge_read_bytes),
+            merge_written_bytes: count(&self.counters.merge_written_bytes),
+            deletions_forgotten: count(&self.counters.deletions_forgotten),
+            files_unlinked: self.deleter.unlinked(),
+            views: self.views.count() as u64,
+            undo_bytes: self.keydir.undo_bytes(),
+            files_scanned_at_open: count(&self.counters.files_scanned_at_open),
         }
     }
 }
@@ -94,7 +135,18 @@ impl From<BitcaskStats> for Stats {
             .with("log_written", Unit::Bytes, stats.log_bytes)
             .with("sync_rounds", Unit::Count, stats.sync_rounds)
             .with("seal_stalls", Unit::Count, stats.seal_stalls)
+            .with("writes_slowed", Unit::Count, stats.writes_slowed)
+            .with("writes_stalled", Unit::Count, stats.writes_stalled)
+            .with("pressure", Unit::Count, stats.pressure)
             .with("hints_failed", Unit::Count, stats.hints_failed)
+            .with("merges", Unit::Count, stats.merges)
+            .with("merges_failed", Unit::Count, stats.merges_failed)
+            .with("merge_read", Unit::Bytes, stats.merge_read_bytes)
+            .with("merge_written", Unit::Bytes, stats.merge_written_bytes)
+            .with("deletions_forgotten", Unit::Count, stats.deletions_forgotten)
+            .with("files_unlinked", Unit::Count, stats.files_unlinked)
+            .with("views", Unit::Count, stats.views)
+            .with("undo", Unit::Bytes, stats.undo_bytes)
             .with("files_scanned_at_open", Unit::Count, stats.files_scanned_at_open)
     }
 }

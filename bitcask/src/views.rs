@@ -1,30 +1,55 @@
-//! The frozen views that are open, so that the keydir keeps what they still need.
+//! The frozen views that are open, so that what they still need is kept.
 //!
 //! A view is registered inside the commit section, so its sequence number is exactly the newest published write: no
-//! write is half inside it.
+//! write is half inside it. It fixes the time, too, so that what is visible in it stays so. While it is open
+//! - the keydir keeps what it sees and a write replaces, in undo lists;
+//! - it holds the data files that merges take out of the file table: their records may be in those undo lists;
+//! - merges do not count as expired what has not expired for it.
+//!
+//! Undo lists have a budget. When they outgrow it, the oldest views are given up: their lists are dropped, and from then
+//! on they answer `SnapshotTooOld`.
+
+use std::sync::Arc;
 
 use durable::sync::Mutex;
-use durable::sync::atomic::AtomicU64;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use kv::{Error, Result, UnixMillis};
 
-use crate::keydir::Undo;
+use crate::data_file::{DataFile, FileTable};
+use crate::keydir::{Keydir, Location, Undo};
 
-/// The sequence numbers of the open views.
-#[derive(Debug, Default)]
+/// The open views.
+#[derive(Debug)]
 pub(crate) struct Views {
-    open: Mutex<Vec<u64>>,
+    keydir: Arc<Keydir>,
+    open: Mutex<Vec<Arc<Held>>>,
     /// The newest open view plus one, or 0 when none is open.
     newest: AtomicU64,
 }
 
+/// What one view sees, and what it holds.
+#[derive(Debug)]
+struct Held {
+    sequence: u64,
+    now: UnixMillis,
+    /// Files that were taken out of the table while it was open.
+    files: Mutex<Vec<Arc<DataFile>>>,
+    given_up: AtomicBool,
+}
+
 impl Views {
-    /// Opens a view at `sequence`. Called inside the commit section.
-    pub(crate) fn open(self: &Arc<Self>, sequence: u64) -> View {
+    pub(crate) fn new(keydir: Arc<Keydir>) -> Arc<Self> {
+        Arc::new(Self { keydir, open: Mutex::default(), newest: AtomicU64::new(0) })
+    }
+
+    /// Opens a view at `sequence` and the time `now`. Called inside the commit section.
+    pub(crate) fn open(self: &Arc<Self>, sequence: u64, now: UnixMillis) -> View {
+        let (files, given_up) = (Mutex::default(), AtomicBool::new(false));
+        let held = Arc::new(Held { sequence, now, files, given_up });
         let mut open = self.open.lock();
-        open.push(sequence);
+        open.push(Arc::clone(&held));
         self.publish(&open);
-        View { views: Arc::clone(self), sequence }
+        View { views: Arc::clone(self), held }
     }
 
     /// What a write has to keep. Called inside the commit section.
@@ -35,22 +60,56 @@ impl Views {
         }
     }
 
-    /// Calls `act` with the open views while no other can be opened.
-    pub(crate) fn with_open(&self, act: impl FnOnce(&[u64])) {
-        act(&self.open.lock());
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.open.lock().len()
     }
 
-    fn close(&self, sequence: u64) {
-        let mut open = self.open.lock();
-        if let Some(at) = open.iter().position(|&view| view == sequence) {
-            open.swap_remove(at);
+    /// What has expired at this time has expired for every view that is open, and for all later ones if it is not later
+    /// than `now`.
+    pub(crate) fn horizon(&self, now: UnixMillis) -> UnixMillis {
+        let open = self.open.lock();
+        open.iter().map(|held| held.now).fold(now, UnixMillis::min)
+    }
+
+    /// Has every open view hold `files`. Called before they leave the file table.
+    pub(crate) fn hold(&self, files: &[Arc<DataFile>]) {
+        for held in self.open.lock().iter() {
+            held.files.lock().extend_from_slice(files);
         }
-        self.publish(&open);
     }
 
-    fn publish(&self, open: &[u64]) {
-        let newest = open.iter().max().map_or(0, |newest| newest + 1);
+    /// Gives up the oldest views until the undo lists take at most `budget` bytes.
+    pub(crate) fn keep_within(&self, budget: u64) {
+        while self.keydir.undo_bytes() > budget {
+            let mut open = self.open.lock();
+            let oldest = open.iter().enumerate().min_by_key(|(_, held)| held.sequence);
+            let Some((at, _)) = oldest else { return };
+            open.swap_remove(at).given_up.store(true, Ordering::Release);
+            self.publish(&open);
+            self.trim(&open);
+        }
+    }
+
+    fn close(&self, held: &Arc<Held>) {
+        let mut open = self.open.lock();
+        if let Some(at) = open.iter().position(|other| Arc::ptr_eq(other, held)) {
+            open.swap_remove(at);
+            self.publish(&open);
+            self.trim(&open);
+        }
+    }
+
+    fn publish(&self, open: &[Arc<Held>]) {
+        let newest = open.iter().map(|held| held.sequence + 1).max().unwrap_or(0);
         self.newest.store(newest, Ordering::Release);
+    }
+
+    fn trim(&self, open: &[Arc<Held>]) {
+        if self.keydir.undo_bytes() > 0 {
+            let sequences: Vec<u64> = open.iter().map(|held| held.sequence).collect();
+            self.keydir.trim(&sequences);
+        }
     }
 }
 
@@ -58,11 +117,53 @@ impl Views {
 #[derive(Debug)]
 pub(crate) struct View {
     views: Arc<Views>,
-    pub(crate) sequence: u64,
+    held: Arc<Held>,
+}
+
+impl View {
+    /// The newest write that it contains.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.held.sequence
+    }
+
+    /// The time that it was opened at.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.held.now
+    }
+
+    /// Whether what was just read from the undo lists can be relied on.
+    ///
+    /// # Errors
+    /// `SnapshotTooOld`.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.held.given_up.load(Ordering::Acquire) { Err(Error::SnapshotTooOld) } else { Ok(()) }
+    }
+
+    /// The file of a version that the view sees: in `table` as it is after the look-up in the keydir, or among those
+    /// that left it since the view was opened. Its number cannot be another file's as long as the view holds it.
+    pub(crate) fn file(&self, table: &FileTable, location: Location) -> Option<Arc<DataFile>> {
+        let number = location.file;
+        let held = || {
+            let files = self.held.files.lock();
+            files.iter().find(|file| file.life.number == number).cloned()
+        };
+        table.get(number).cloned().or_else(held)
+    }
+
+    /// A table of all files that the view may need: those of `table` and those that it holds itself.
+    pub(crate) fn all_files(&self, table: &Arc<FileTable>) -> Arc<FileTable> {
+        let held = self.held.files.lock();
+        if held.is_empty() {
+            return Arc::clone(table);
+        }
+        let mut all = FileTable::clone(table);
+        held.iter().for_each(|file| all.insert(Arc::clone(file)));
+        Arc::new(all)
+    }
 }
 
 impl Drop for View {
     fn drop(&mut self) {
-        self.views.close(self.sequence);
+        self.views.close(&self.held);
     }
 }

@@ -14,6 +14,9 @@ pub trait Clock: Debug + Send + Sync {
 
     /// The time of day. May jump, in both directions.
     fn now(&self) -> UnixMillis;
+
+    /// Lets about `pause` go by, where time goes by itself. A clock that is moved by hand returns at once.
+    fn sleep(&self, pause: Duration);
 }
 
 /// The clocks of the operating system.
@@ -45,6 +48,11 @@ impl Clock for SystemClock {
     fn now(&self) -> UnixMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         UnixMillis(since.as_millis() as u64)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
+    fn sleep(&self, pause: Duration) {
+        std::thread::sleep(pause);
     }
 }
 
@@ -87,4 +95,6 @@ impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
         self.hands.lock().now
     }
+
+    fn sleep(&self, _pause: Duration) {}
 }

@@ -49,12 +49,14 @@
 //!
 //! Recovery never appends to an old segment.
 
+mod batch_reader;
 mod frame;
 mod group_sync;
 mod scan;
 mod segment;
 mod writer;
 
+pub use batch_reader::BatchReader;
 pub use frame::{
     FRAME_ALIGN, FRAME_HEADER_LEN, Frame, FrameView, KIND_END, Salt, UNLINKED, frame_len,
 };

@@ -4,7 +4,8 @@
 //! not there after an opening, whole. It never makes another batch disappear. After a failed sync or a failed append to
 //! a log the handle takes no more writes and says `Poisoned`; reads go on and answer what was there before. Closing
 //! does not panic, and opening again heals. An error that is injected into a call that changes something comes out
-//! somewhere: at the caller, at the next write, or at the latest when the store is closed.
+//! somewhere: at the caller, at the next write, in the engine's statistics of background work that was given up, or at
+//! the latest when the store is closed.
 //!
 //! Every run is judged three times at its end: closed and opened again, killed and opened, and after a power cut.
 

@@ -54,6 +54,9 @@ type Maintain = Box<dyn Fn() -> Result<()> + Send + Sync>;
 /// A rule that holds between any two calls; an `Err` says how it is broken.
 type Invariant = Box<dyn Fn() -> std::result::Result<(), String> + Send + Sync>;
 
+/// Something that is counted.
+type Count = Box<dyn Fn() -> u64 + Send + Sync>;
+
 /// An open engine and what else a suite may do with it.
 ///
 /// An engine handle that is needed for several of these is shared through an [`Arc`]. Dropping an `Opened` must drop
@@ -64,12 +67,20 @@ pub struct Opened {
     recovered: Option<SequenceNumber>,
     maintain: Option<Maintain>,
     invariant: Option<Invariant>,
+    background_failures: Option<Count>,
 }
 
 impl Opened {
     /// `engine`, of which nothing but the contract is known.
     pub fn new(engine: Arc<dyn Kv>) -> Self {
-        Self { engine, snapshots: None, recovered: None, maintain: None, invariant: None }
+        Self {
+            engine,
+            snapshots: None,
+            recovered: None,
+            maintain: None,
+            invariant: None,
+            background_failures: None,
+        }
     }
 
     /// The engine can also take snapshots, which the histories then hold and compare.
@@ -106,6 +117,17 @@ impl Opened {
         self
     }
 
+    /// How much background work has failed and was given up, by the engine's own statistics: a failure that is counted
+    /// there was told.
+    #[must_use]
+    pub fn with_background_failures(
+        mut self,
+        count: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.background_failures = Some(Box::new(count));
+        self
+    }
+
     /// The engine.
     pub fn engine(&self) -> &dyn Kv {
         self.engine.as_ref()
@@ -121,6 +143,10 @@ impl Opened {
 
     pub(crate) fn recovered(&self) -> Option<SequenceNumber> {
         self.recovered
+    }
+
+    pub(crate) fn background_failures(&self) -> u64 {
+        self.background_failures.as_ref().map_or(0, |count| count())
     }
 
     pub(crate) fn maintain(&self) -> Result<()> {

@@ -1,5 +1,9 @@
 //! One shard of the keydir: index, entries, and the undo list of the open views.
 
+use std::collections::HashMap;
+
+use foldhash::quality::FixedState;
+
 use super::arena::{Arena, DELETED, Place};
 use super::index::Index;
 use super::{Location, Version};
@@ -14,23 +18,52 @@ pub(crate) enum Undo {
 }
 
 /// What a key was, from one write until another.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Replaced {
-    key: Box<[u8]>,
     version: Version,
     until: u64,
 }
+
+impl Replaced {
+    fn is_seen_at(&self, view: u64) -> bool {
+        self.version.sequence <= view && view < self.until
+    }
+}
+
+/// What an undo list is reckoned to take for each entry besides the key.
+const UNDO_ENTRY_BYTES: usize = 96;
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     index: Index,
     arena: Arena,
-    undo: Vec<Replaced>,
+    undo: HashMap<Box<[u8]>, Vec<Replaced>, FixedState>,
+    undo_bytes: usize,
 }
 
 impl Shard {
     pub(super) fn get(&self, key: &[u8], hash: u64) -> Option<Version> {
         self.find(key, hash).map(|place| self.arena.version(place))
+    }
+
+    /// The version of `key` that the registered view at `view` sees.
+    pub(super) fn get_at(&self, key: &[u8], hash: u64, view: u64) -> Option<Version> {
+        let now = self.get(key, hash).filter(|version| version.sequence <= view);
+        let before = || {
+            let replaced = self.undo.get(key)?.iter().find(|replaced| replaced.is_seen_at(view));
+            replaced.map(|replaced| replaced.version)
+        };
+        now.or_else(before)
+    }
+
+    /// Gives the version of `key` that write `sequence` made another place. `false`: it is not the newest any more.
+    pub(super) fn relocate(&mut self, key: &[u8], hash: u64, version: Version) -> bool {
+        let place = self.find(key, hash);
+        let place = place.filter(|&place| self.arena.version(place).sequence == version.sequence);
+        place.is_some_and(|place| {
+            self.arena.set_version(place, version);
+            true
+        })
     }
 
     pub(super) fn put(
@@ -111,9 +144,9 @@ impl Shard {
                 found(key, version.location);
             }
         }
-        for replaced in &self.undo {
-            if replaced.version.sequence <= view && view < replaced.until {
-                found(&replaced.key, replaced.version.location);
+        for (key, replaced) in &self.undo {
+            for replaced in replaced.iter().filter(|replaced| replaced.is_seen_at(view)) {
+                found(key, replaced.version.location);
             }
         }
     }
@@ -122,15 +155,36 @@ impl Shard {
         self.arena.is_full()
     }
 
-    pub(super) fn has_undo(&self) -> bool {
-        !self.undo.is_empty()
+    /// What the undo lists are reckoned to take.
+    pub(super) fn undo_bytes(&self) -> usize {
+        self.undo_bytes
     }
 
     pub(super) fn trim(&mut self, views: &[u64]) {
-        self.undo.retain(|replaced| {
-            let needs = |&view: &u64| replaced.version.sequence <= view && view < replaced.until;
-            views.iter().any(needs)
+        self.undo.retain(|_, replaced| {
+            replaced.retain(|replaced| views.iter().any(|&view| replaced.is_seen_at(view)));
+            !replaced.is_empty()
         });
+        let bytes =
+            |(key, replaced): (&Box<[u8]>, &Vec<Replaced>)| undo_bytes(key) * replaced.len();
+        self.undo_bytes = self.undo.iter().map(bytes).sum();
+        if self.undo.is_empty() {
+            self.undo = HashMap::default();
+        }
+    }
+
+    /// Takes out every entry for which `is_gone` holds.
+    pub(super) fn forget(
+        &mut self,
+        is_gone: impl Fn(&[u8], Version) -> bool,
+        hash_of: impl Fn(&[u8]) -> u64,
+    ) {
+        let gone = self.arena.entries().filter(|(_, key, version)| is_gone(key, *version));
+        let gone: Vec<Vec<u8>> = gone.map(|(_, key, _)| key.to_vec()).collect();
+        for key in gone {
+            self.take_out(&key, hash_of(&key), &hash_of);
+        }
+        self.compact_if_wasteful(hash_of);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -138,11 +192,7 @@ impl Shard {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let undo: usize = self.undo.iter().map(|replaced| replaced.key.len()).sum();
-        self.index.memory_bytes()
-            + self.arena.memory_bytes()
-            + self.undo.capacity() * size_of::<Replaced>()
-            + undo
+        self.index.memory_bytes() + self.arena.memory_bytes() + self.undo_bytes
     }
 
     fn find(&self, key: &[u8], hash: u64) -> Option<Place> {
@@ -171,7 +221,8 @@ impl Shard {
         if let Undo::KeepFor(newest_view) = undo
             && version.sequence <= newest_view
         {
-            self.undo.push(Replaced { key: key.into(), version, until });
+            self.undo.entry(key.into()).or_default().push(Replaced { version, until });
+            self.undo_bytes += undo_bytes(key);
         }
     }
 
@@ -186,4 +237,8 @@ impl Shard {
             self.insert(key, hash_of(key), version, &hash_of);
         }
     }
+}
+
+fn undo_bytes(key: &[u8]) -> usize {
+    UNDO_ENTRY_BYTES + key.len()
 }

@@ -12,7 +12,7 @@ use durable::sync::atomic::AtomicUsize;
 use durable::{Job, crc32};
 use kv::{Error, Result};
 
-use super::{number_of, sealed_bytes};
+use super::{Lives, sealed_bytes};
 use crate::files::{DATA, HINT};
 use crate::hint_file;
 use crate::keydir::{Keydir, Location};
@@ -36,13 +36,14 @@ pub(super) struct Loaded {
 pub(super) fn load(
     dir: &StoreDir,
     found: &Found<State>,
+    lives: &Lives,
     keydir: &Arc<Keydir>,
     options: &Options,
 ) -> Result<Loaded> {
     let mut files = Vec::new();
     for (&id, sealed) in &found.state().files {
         if let Some(sealed) = *sealed {
-            files.push(SealedFile { id, sealed, number: number_of(found.state(), id)? });
+            files.push(SealedFile { id, sealed, number: lives[&id].number });
         }
     }
     let helpers = HELPERS.min(files.len().saturating_sub(1));

@@ -12,7 +12,7 @@ use durable::manifest::Found;
 use durable::store_dir::StoreDir;
 use kv::{Error, Result};
 
-use super::number_of;
+use super::Lives;
 use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
@@ -43,6 +43,7 @@ pub(super) struct Kept {
 pub(super) fn read(
     dir: &StoreDir,
     found: &Found<State>,
+    lives: &Lives,
     keydir: &Keydir,
     options: &Options,
 ) -> Result<LogTail> {
@@ -50,7 +51,7 @@ pub(super) fn read(
     let mut torn: Option<(u64, u64)> = None;
     let unsealed = found.state().files.iter().filter(|(_, sealed)| sealed.is_none());
     for (&id, _) in unsealed {
-        let number = number_of(found.state(), id)?;
+        let number = lives[&id].number;
         let path = dir.file(&DATA.name(id));
         let bytes = dir.fs().open(&path)?.map()?;
         let mut newest = tail.newest;

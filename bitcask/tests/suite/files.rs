@@ -3,16 +3,10 @@
 use bitcask::{Bitcask, Options, ReadMode};
 use kv::{Durability, Error, Kv, WriteBatch};
 
-use crate::world::{STORE, World, entries};
-
-fn key(number: u32) -> [u8; 4] {
-    number.to_be_bytes()
-}
+use crate::world::{STORE, World, entries, key};
 
 fn fill(engine: &dyn Kv, keys: std::ops::Range<u32>) {
-    for number in keys {
-        engine.put(&key(number), &[number as u8; 100], Durability::Buffered).unwrap();
-    }
+    crate::world::fill(engine, keys, 7);
 }
 
 #[test]

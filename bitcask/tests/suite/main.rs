@@ -2,6 +2,11 @@
 #![cfg(not(shuttle))]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod deletions;
+mod expiry;
 mod files;
+mod limits;
+mod merges;
 mod places;
+mod snapshots;
 mod world;

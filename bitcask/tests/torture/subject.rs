@@ -24,14 +24,21 @@ impl Subject for BitcaskSubject {
         let mut options = Options::in_env(env.clone());
         options = match option_set {
             0 => options.data_file_bytes(1024),
-            _ => options.data_file_bytes(4096).read(ReadMode::Positional),
+            _ => options.data_file_bytes(4096).read(ReadMode::Positional).merge(None),
         };
         options.planted = self.mistake;
         let engine = Arc::new(Bitcask::open(dir, options)?);
         let newest = engine.newest_sequence();
         let checked = Arc::clone(&engine);
         let verify = move || checked.verify().map(drop).map_err(|error| error.to_string());
-        let opened = Opened::new(engine).with_recovered(newest);
+        let merging = Arc::clone(&engine);
+        let snapshots = Arc::clone(&engine);
+        let counting = Arc::clone(&engine);
+        let opened = Opened::new(engine)
+            .with_recovered(newest)
+            .with_snapshots(snapshots)
+            .with_background_failures(move || counting.statistics().merges_failed)
+            .with_maintain(move || merging.merge());
         Ok(if self.mistake.is_none() { opened.with_invariant(verify) } else { opened })
     }
 

@@ -47,7 +47,8 @@ pub struct Frame<'p> {
 }
 
 impl Frame<'_> {
-    pub(super) fn payload_len(&self) -> usize {
+    /// How long the payload is.
+    pub fn payload_len(&self) -> usize {
         self.payload.iter().map(|part| part.len()).sum()
     }
 }
@@ -148,6 +149,13 @@ impl<'s> FrameView<'s> {
     pub fn expect(bytes: &'s [u8], salt: Salt, offset: u64, path: &Path) -> Result<Self> {
         Self::decode(bytes, salt, offset)
             .ok_or_else(|| Error::corruption(path, offset, "the frame fails its checksum"))
+    }
+
+    /// The sequence number in the header at the start of `bytes`, unchecked: to be checked when the frame is read. `None`
+    /// for bytes too short for a header.
+    pub(super) fn claimed_sequence(bytes: &[u8]) -> Option<u64> {
+        let header = bytes.get(..FRAME_HEADER_LEN)?;
+        Some(u64::from_le_bytes(std::array::from_fn(|at| header[8 + at])))
     }
 
     /// Whether this frame begins its batch.

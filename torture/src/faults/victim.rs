@@ -47,6 +47,8 @@ pub(super) struct Victim<'s> {
     next_value: u64,
     /// Errors that the caller has seen.
     seen: usize,
+    /// Failures that the statistics of former handles told of.
+    counted: u64,
     /// The process died between the fault and the first call that could have told it.
     died_untold: bool,
     /// The handle has said `Poisoned`.
@@ -85,6 +87,7 @@ impl<'s> Victim<'s> {
             keys,
             next_value: 0,
             seen: 0,
+            counted: 0,
             died_untold: false,
             is_poisoned: false,
             log_has_failed: false,
@@ -284,7 +287,7 @@ impl<'s> Victim<'s> {
         let is_clean = clean && self.close()?;
         self.died_untold |= !clean && self.seen == 0 && self.inject.injected() > 0;
         let lo = if is_clean { self.possible.len() } else { self.survives_kill() };
-        self.opened = None;
+        self.counted += self.opened.take().map_or(0, |opened| opened.background_failures());
         self.world.next_life();
         self.open(lo)
     }
@@ -356,7 +359,7 @@ impl<'s> Victim<'s> {
     /// No error is swallowed that was injected into a call that changes something.
     fn check_surfaced(&self) -> Result<(), String> {
         let Some((kind, path)) = self.hit() else { return Ok(()) };
-        let is_told = self.seen > 0 || self.died_untold;
+        let is_told = self.seen > 0 || self.counted > 0 || self.died_untold;
         if is_told || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
             return Ok(());
         }

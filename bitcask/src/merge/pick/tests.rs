@@ -1,0 +1,102 @@
+use super::*;
+
+const POLICY: Policy = Policy {
+    trigger_percent: 60,
+    include_percent: 40,
+    small_bytes: 250,
+    small_files: 4,
+    max_bytes: 2_000,
+};
+
+fn file(id: u64, waste: u64) -> Candidate {
+    let (oldest, newest) = (id * 10 + 1, id * 10 + 9);
+    Candidate {
+        id,
+        len: 1_000,
+        waste,
+        age: 1_000_u64.saturating_sub(id * 10),
+        oldest,
+        newest,
+        expired: false,
+    }
+}
+
+fn ids(plan: Option<Plan>) -> Vec<u64> {
+    match plan {
+        Some(Plan::Drop(ids) | Plan::Rewrite(ids)) => ids,
+        None => Vec::new(),
+    }
+}
+
+#[test]
+fn nothing_is_done_before_a_file_wastes_enough_and_then_others_come_along() {
+    assert_eq!(pick(&[file(1, 590), file(2, 450)], &POLICY), None);
+    let picked = pick(&[file(1, 390), file(2, 450), file(3, 600)], &POLICY);
+    assert_eq!(picked, Some(Plan::Rewrite(vec![3, 2])));
+}
+
+#[test]
+fn of_two_files_with_the_same_waste_the_older_goes_first_and_a_merge_has_an_end() {
+    let files: Vec<Candidate> = (1..9).map(|id| file(id, 600)).collect();
+    assert_eq!(ids(pick(&files, &POLICY)), [1, 2, 3, 4, 5]);
+    let huge = Candidate { len: 100_000, waste: 70_000, ..file(1, 0) };
+    assert_eq!(ids(pick(&[huge, file(2, 900)], &POLICY)).len(), 1);
+}
+
+#[test]
+fn small_files_are_joined_when_there_are_many() {
+    let small = |id| Candidate { len: 100, ..file(id, 0) };
+    assert_eq!(pick(&[small(1), small(2), small(3), file(4, 0)], &POLICY), None);
+    let four = [small(1), small(2), small(3), small(5), file(4, 0)];
+    assert_eq!(ids(pick(&four, &POLICY)).len(), 4);
+}
+
+#[test]
+fn an_expired_file_is_dropped_when_nothing_older_stays() {
+    let expired = |id| Candidate { expired: true, waste: 1_000, ..file(id, 0) };
+    assert_eq!(pick(&[file(3, 0), expired(2), expired(1)], &POLICY), Some(Plan::Drop(vec![1, 2])));
+    assert_eq!(pick(&[file(1, 0), expired(2)], &POLICY), Some(Plan::Rewrite(vec![2])));
+    // A merge has put numbers 5 to 25 into file 9.
+    let wide = Candidate { oldest: 5, newest: 25, ..file(9, 0) };
+    assert_eq!(pick(&[expired(1), wide], &POLICY), Some(Plan::Rewrite(vec![1])));
+}
+
+/// A store as the picker sees it, of which each merge leaves what is live.
+#[test]
+fn without_writes_picking_comes_to_an_end_and_leaves_no_file_over_the_trigger() {
+    let mut state = 7_u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % below
+    };
+    for _ in 0..500 {
+        let mut files: Vec<Candidate> = (1..2 + random(40))
+            .map(|id| {
+                let len = 1 + random(2_000);
+                let expired = random(10) == 0;
+                let waste = if expired { len } else { random(len + 1) };
+                Candidate { len, waste, expired, ..file(id, 0) }
+            })
+            .collect();
+        let mut next = 100;
+        for round in 0.. {
+            let Some(plan) = pick(&files, &POLICY) else { break };
+            assert!(round < 100, "{files:?}");
+            let taken = ids(Some(plan));
+            assert!(!taken.is_empty());
+            let (inputs, rest): (Vec<_>, Vec<_>) =
+                files.iter().partition(|file| taken.contains(&file.id));
+            let copied: u64 = inputs.iter().map(Candidate::live).sum();
+            assert!(inputs.len() == 1 || copied <= POLICY.max_bytes);
+            files = rest;
+            let (mut left, oldest) = (copied, inputs.iter().map(|file| file.oldest).min().unwrap());
+            while left > 0 {
+                next += 1;
+                let len = left.min(1_000);
+                files.push(Candidate { len, oldest, ..file(next, 0) });
+                left -= len;
+            }
+        }
+        assert!(files.iter().all(|file| !file.wastes(POLICY.trigger_percent)));
+    }
+}

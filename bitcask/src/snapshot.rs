@@ -1,0 +1,57 @@
+//! A frozen view that can be read: what a scan collects from, and what a snapshot is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use durable::sync::Published;
+use kv::{Cursor, Error, KeyRange, Result, SequenceNumber, Snapshot};
+
+use crate::data_file::FileTable;
+use crate::keydir::Keydir;
+use crate::scan::SortingCursor;
+use crate::views::View;
+
+/// A view of an open store. It goes on answering when the store is closed or dropped.
+pub(crate) struct Frozen {
+    pub(crate) view: View,
+    pub(crate) keydir: Arc<Keydir>,
+    pub(crate) files: Arc<Published<FileTable>>,
+}
+
+impl Frozen {
+    /// A cursor over the entries in `range`. It needs the view no longer.
+    pub(crate) fn cursor(&self, range: &KeyRange) -> Result<SortingCursor> {
+        let collection = self.keydir.collect(range, self.view.sequence());
+        self.view.check()?;
+        // Whatever the keydir named meanwhile is in the table now, or left it while the view was open.
+        let files = self.view.all_files(&self.files.load_full());
+        Ok(SortingCursor::new(collection, files, self.view.now()))
+    }
+}
+
+impl Snapshot for Frozen {
+    fn sequence(&self) -> SequenceNumber {
+        SequenceNumber(self.view.sequence())
+    }
+
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let version = self.keydir.get_at(key, self.view.sequence());
+        self.view.check()?;
+        let Some(version) = version else { return Ok(false) };
+        let file = self.view.file(&self.files.load(), version.location);
+        // Without the file, the view was given up just now.
+        let file = file.ok_or(Error::SnapshotTooOld)?;
+        file.read_value(version.location, key, &|| self.view.now(), found)
+    }
+
+    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
+        range.check()?;
+        Ok(Box::new(self.cursor(&range)?))
+    }
+}
+
+impl fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frozen").field("view", &self.view).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! What is known of a data file that no longer changes.
+//!
+//! The fields in their order: length, varint; CRC-32, `u32`; open epoch, edit number of the header, records, deletions,
+//! oldest and newest sequence number, varints; one byte that says whether there is a hint, and if so its length, varint,
+//! and CRC-32, `u32`. From format 2 on also: bytes of deletions, expiring records, varints; and if there are such records,
+//! their bytes, and the earliest and the latest time, varints.
+
+use durable::coding::{Reader, put_u32, put_varint};
+use durable::log::{FrameView, SegmentIdentity, StoreId};
+use durable::publish::PublishedFile;
+use kv::{Result, UnixMillis};
+use serde::Serialize;
+
+use crate::hint_file::Source;
+use crate::record::Record;
+
+/// A data file that no longer changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Sealed {
+    pub(crate) len: u64,
+    pub(crate) crc: u32,
+    pub(crate) epoch: u64,
+    pub(crate) edit_number: u64,
+    pub(crate) records: u64,
+    pub(crate) deletions: u64,
+    /// 0 where there are no records.
+    pub(crate) oldest: u64,
+    pub(crate) newest: u64,
+    pub(crate) hint: Option<Hint>,
+    /// Bytes of the deletions, frames included.
+    pub(crate) deletion_bytes: u64,
+    /// The puts that expire.
+    pub(crate) expiring: Expiring,
+}
+
+/// The hint file of a data file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Hint {
+    pub(crate) len: u64,
+    pub(crate) crc: u32,
+}
+
+/// The expiring puts of a data file. All zero where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Expiring {
+    pub(crate) records: u64,
+    /// Frames included.
+    pub(crate) bytes: u64,
+    /// When the first of them expires.
+    pub(crate) earliest: u64,
+    /// When all of them have.
+    pub(crate) latest: u64,
+}
+
+impl Expiring {
+    fn count(&mut self, bytes: u64, expires_at: UnixMillis) {
+        self.earliest =
+            if self.records == 0 { expires_at.0 } else { self.earliest.min(expires_at.0) };
+        self.latest = self.latest.max(expires_at.0);
+        self.records += 1;
+        self.bytes += bytes;
+    }
+
+    /// About how many of the bytes have expired at `now`, as if they did so evenly from the first to the last.
+    pub(crate) fn expired_bytes(&self, now: UnixMillis) -> u64 {
+        if now.0 >= self.latest {
+            return self.bytes;
+        }
+        let (passed, all) = (now.0.saturating_sub(self.earliest), self.latest - self.earliest);
+        (u128::from(self.bytes) * u128::from(passed) / u128::from(all.max(1))) as u64
+    }
+}
+
+impl Sealed {
+    /// A sealed file of that identity, without records so far.
+    pub(crate) fn new(identity: SegmentIdentity) -> Self {
+        let SegmentIdentity { epoch, edit_number, .. } = identity;
+        Self { epoch, edit_number, ..Self::default() }
+    }
+
+    pub(super) fn with_hint(self, hint: Option<(PublishedFile, Hint)>) -> Self {
+        Self { hint: hint.map(|(_, hint)| hint), ..self }
+    }
+
+    /// The identity of data file `id` of `store`, which this describes.
+    pub(crate) fn identity(&self, store: StoreId, id: u64) -> SegmentIdentity {
+        SegmentIdentity { store, id, epoch: self.epoch, edit_number: self.edit_number }
+    }
+
+    /// What a hint file for it must name.
+    pub(crate) fn source(&self, store: StoreId, id: u64) -> Source {
+        Source { store, id, len: self.len, crc: self.crc }
+    }
+
+    /// Counts the record in `frame`. Records come in the order of their numbers.
+    pub(crate) fn count(&mut self, frame: &FrameView<'_>, record: &Record<'_>) {
+        if self.records == 0 {
+            self.oldest = frame.sequence;
+        }
+        self.newest = frame.sequence;
+        self.records += 1;
+        match record {
+            Record::Delete { .. } => {
+                self.deletions += 1;
+                self.deletion_bytes += frame.len();
+            }
+            Record::Put { expires_at: Some(time), .. } => self.expiring.count(frame.len(), *time),
+            Record::Put { expires_at: None, .. } => {}
+        }
+    }
+
+    /// Whether every put in the file has expired at `now`, and there is one.
+    pub(crate) fn is_expired(&self, now: UnixMillis) -> bool {
+        let puts = self.records - self.deletions.min(self.records);
+        puts > 0 && self.expiring.records == puts && self.expiring.latest <= now.0
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.len);
+        put_u32(out, self.crc);
+        let counts = [self.records, self.deletions, self.oldest, self.newest];
+        for field in [self.epoch, self.edit_number].into_iter().chain(counts) {
+            put_varint(out, field);
+        }
+        out.push(u8::from(self.hint.is_some()));
+        if let Some(hint) = self.hint {
+            put_varint(out, hint.len);
+            put_u32(out, hint.crc);
+        }
+        put_varint(out, self.deletion_bytes);
+        let Expiring { records, bytes, earliest, latest } = self.expiring;
+        put_varint(out, records);
+        if records > 0 {
+            [bytes, earliest, latest].into_iter().for_each(|field| put_varint(out, field));
+        }
+    }
+
+    pub(super) fn decode(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
+        let mut sealed = Self {
+            len: reader.varint()?,
+            crc: reader.u32()?,
+            epoch: reader.varint()?,
+            edit_number: reader.varint()?,
+            records: reader.varint()?,
+            deletions: reader.varint()?,
+            oldest: reader.varint()?,
+            newest: reader.varint()?,
+            ..Self::default()
+        };
+        if flag(reader)? {
+            sealed.hint = Some(Hint { len: reader.varint()?, crc: reader.u32()? });
+        }
+        if format > 1 {
+            sealed.deletion_bytes = reader.varint()?;
+            sealed.expiring.records = reader.varint()?;
+        }
+        if sealed.expiring.records > 0 {
+            let (bytes, earliest) = (reader.varint()?, reader.varint()?);
+            let latest = reader.varint()?;
+            if earliest > latest {
+                return Err(reader.corruption("the last put expires before the first"));
+            }
+            sealed.expiring = Expiring { bytes, earliest, latest, ..sealed.expiring };
+        }
+        Ok(sealed)
+    }
+}
+
+pub(super) fn flag(reader: &mut Reader<'_>) -> Result<bool> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(reader.corruption(format!("a flag of {other}"))),
+    }
+}

@@ -1,0 +1,111 @@
+//! Puts that expire.
+
+use std::time::Duration;
+
+use kv::{Durability, KeyRange, Kv, Snapshots, UnixMillis, WriteBatch};
+
+use crate::world::{STORE, World, entries, fill, key};
+
+fn put(engine: &dyn Kv, number: u32, expires_at: u64) {
+    let mut batch = WriteBatch::new();
+    batch.put_expiring(&key(number), &[1; 100], UnixMillis(expires_at));
+    engine.write(&batch, Durability::Buffered).unwrap();
+}
+
+fn has(engine: &dyn Kv, number: u32) -> bool {
+    engine.get(&key(number)).unwrap().is_some()
+}
+
+#[test]
+fn a_value_is_there_until_its_time_and_hides_the_one_before() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 1..2, 9);
+    put(&engine, 1, 1_000);
+    put(&engine, 2, 2_000);
+    world.clock.advance(Duration::from_millis(999));
+    assert!(has(&engine, 1));
+    world.clock.advance(Duration::from_millis(1));
+    assert!(!has(&engine, 1) && has(&engine, 2));
+    assert_eq!(entries(&engine).len(), 1);
+    drop(engine);
+    let engine = world.open().unwrap();
+    assert!(!has(&engine, 1) && has(&engine, 2), "the older put does not come back");
+}
+
+#[test]
+fn a_view_fixes_its_time() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    put(&engine, 1, 1_000);
+    let snapshot = engine.snapshot().unwrap();
+    let mut cursor = engine.scan(KeyRange::all()).unwrap();
+    world.clock.advance(Duration::from_secs(5));
+    assert!(!has(&engine, 1));
+    engine.merge().unwrap();
+    world.executor.run_all();
+    assert!(snapshot.get(&key(1)).unwrap().is_some());
+    assert!(snapshot.scan(KeyRange::all()).unwrap().next().unwrap());
+    assert!(cursor.next().unwrap());
+    drop((snapshot, cursor));
+    engine.merge().unwrap();
+    assert_eq!(engine.statistics().keys, 0, "nobody needs it any more");
+}
+
+#[test]
+fn the_clock_going_back_brings_nothing_back() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    put(&engine, 1, 1_000);
+    world.clock.advance(Duration::from_secs(2));
+    assert!(!has(&engine, 1));
+    world.clock.set_now(UnixMillis(500));
+    assert!(!has(&engine, 1));
+    put(&engine, 2, 1_500);
+    assert!(!has(&engine, 2), "it is two seconds past already");
+    put(&engine, 3, 2_001);
+    assert!(has(&engine, 3));
+}
+
+#[test]
+fn files_in_which_everything_has_expired_go_unread() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    (0..60).for_each(|number| put(&engine, number, 1_000 + u64::from(number)));
+    world.executor.run_all();
+    let first = world.data_files();
+    world.clock.advance(Duration::from_secs(5));
+    // The look at the next sealed file finds them.
+    fill(&engine, 100..120, 1);
+    world.executor.run_all();
+    let stats = engine.statistics();
+    assert!(stats.merges > 0, "{stats:?}");
+    assert_eq!(stats.merge_written_bytes, 0, "nothing was copied");
+    assert!(first[..3].iter().all(|id| !world.data_files().contains(id)));
+    assert_eq!(entries(&engine).len(), 20);
+    drop(engine);
+    assert_eq!(entries(&world.open().unwrap()).len(), 20);
+}
+
+#[test]
+fn an_expired_put_that_hides_an_older_one_is_kept_as_a_deletion() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    // File 0 keeps its put of key 5.
+    fill(&engine, 0..14, 1);
+    put(&engine, 5, 1_000);
+    world.clock.advance(Duration::from_secs(2));
+    for round in 0..20 {
+        fill(&engine, 100..114, round);
+        world.executor.run_all();
+    }
+    let stats = engine.statistics();
+    assert!(stats.merges > 0 && world.data_files().contains(&0), "{stats:?}");
+    let dump = bitcask::dump(STORE, &world.options().env).unwrap().to_string();
+    assert!(!dump.contains("\"expires_at_ms\":1000"), "it was merged after its time");
+    assert!(!has(&engine, 5));
+    drop(engine);
+    // A clock that is reset must not bring the older put back, which never expires.
+    world.clock.set_now(UnixMillis(0));
+    assert!(!has(&world.open().unwrap(), 5));
+}

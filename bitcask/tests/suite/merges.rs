@@ -1,0 +1,243 @@
+//! What merging leaves, and what it does not disturb.
+
+use std::sync::Arc;
+
+use bitcask::{Bitcask, MergeOptions};
+use durable::{Fault, Inject, MetadataModel, Plan, Variant};
+use kv::{Durability, KeyRange, Kv};
+
+use crate::world::{STORE, World, entries, fill, key};
+
+#[test]
+fn merging_leaves_what_was_there_in_as_many_bytes_as_it_needs() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    (0..10).for_each(|round| fill(&engine, 0..50, round));
+    let before = entries(&engine);
+    let wasted = engine.statistics();
+    engine.merge().unwrap();
+    world.executor.run_all();
+    let merged = engine.statistics();
+    assert_eq!(entries(&engine), before);
+    assert!(merged.dead_bytes * 20 < wasted.dead_bytes, "{merged:?}");
+    assert_eq!(merged.live_bytes, wasted.live_bytes);
+    assert!(merged.files_unlinked > 20, "{merged:?}");
+    engine.verify().unwrap();
+    engine.close().unwrap();
+    let engine = world.open().unwrap();
+    assert_eq!(entries(&engine), before);
+    assert_eq!(engine.newest_sequence().0, 500);
+    assert_eq!(engine.statistics().files_scanned_at_open, 0, "merged files have hints");
+    engine.verify().unwrap();
+}
+
+#[test]
+fn files_are_merged_in_the_background_once_they_waste_enough() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    for round in 0..40 {
+        fill(&engine, 0..50, round);
+        world.executor.run_all();
+    }
+    let stats = engine.statistics();
+    assert!(stats.merges > 5, "{stats:?}");
+    assert!(stats.dead_bytes < 3 * stats.live_bytes, "{stats:?}");
+    assert_eq!(entries(&engine).len(), 50);
+    engine.verify().unwrap();
+    // Only what the manifest names is on the disk, and the file that is prepared.
+    assert!(world.data_files().len() as u64 <= stats.data_files + 1);
+}
+
+#[test]
+fn a_store_that_may_not_merge_by_itself_keeps_everything_until_told() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    (0..20).for_each(|round| fill(&engine, 0..50, round));
+    world.executor.run_all();
+    assert_eq!(engine.statistics().merges, 0);
+    engine.merge().unwrap();
+    assert!(engine.statistics().merges > 0);
+}
+
+#[test]
+fn merging_twice_copies_nothing_the_second_time() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    (0..5).for_each(|round| fill(&engine, 0..50, round));
+    engine.merge().unwrap();
+    let first = engine.statistics();
+    engine.merge().unwrap();
+    assert_eq!(engine.statistics().merge_read_bytes, first.merge_read_bytes);
+}
+
+#[test]
+fn a_cursor_goes_on_while_its_files_are_merged_away_and_then_they_go() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    (0..4).for_each(|round| fill(&engine, 0..50, round));
+    let before = entries(&engine);
+    let mut cursor = engine.scan(KeyRange::all()).unwrap();
+    assert!(cursor.next().unwrap());
+    let old = world.data_files();
+    fill(&engine, 0..50, 9);
+    engine.merge().unwrap();
+    world.executor.run_all();
+    assert!(old.iter().all(|id| world.data_files().contains(id)), "the cursor still reads them");
+    let mut seen = vec![(cursor.key().to_vec(), cursor.value().to_vec())];
+    while cursor.next().unwrap() {
+        seen.push((cursor.key().to_vec(), cursor.value().to_vec()));
+    }
+    assert_eq!(seen, before);
+    drop(cursor);
+    world.executor.run_all();
+    assert!(old.iter().all(|id| !world.data_files().contains(id)), "nobody reads them");
+}
+
+#[test]
+fn what_a_crash_in_the_middle_of_a_merge_leaves_is_removed_at_the_next_opening() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    (0..40).for_each(|round| {
+        fill(&engine, 0..50, round);
+        // The merge gets as far as one step in three.
+        world.step(3);
+    });
+    let before = entries(&engine);
+    drop(engine);
+    let engine = world.open().unwrap();
+    assert_eq!(entries(&engine), before);
+    engine.close().unwrap();
+    let engine = world.open().unwrap();
+    assert_eq!(world.data_files().len() as u64, engine.statistics().data_files);
+}
+
+#[test]
+fn closing_gives_up_a_merge_that_is_going_on() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    (0..10).for_each(|round| fill(&engine, 0..50, round));
+    let before = entries(&engine);
+    engine.close().unwrap();
+    let engine = world.open().unwrap();
+    // The look, and some steps of the merge that it begins.
+    world.step(4);
+    assert_eq!(engine.statistics().merges, 0);
+    engine.close().unwrap();
+    let engine = world.open().unwrap();
+    assert_eq!(entries(&engine), before);
+    assert!(world.data_files().len() as u64 <= engine.statistics().data_files);
+}
+
+#[test]
+fn without_space_a_merge_changes_nothing_and_is_tried_again() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    (0..10).for_each(|round| fill(&engine, 0..50, round));
+    let before = entries(&engine);
+    world.executor.run_all();
+    world.disk.set_free_space(Some(100));
+    let failed = engine.merge().unwrap_err();
+    assert!(failed.is_out_of_resources(), "{failed}");
+    assert_eq!(entries(&engine), before);
+    assert_eq!(engine.statistics().merges, 0);
+    world.disk.set_free_space(None);
+    engine.merge().unwrap();
+    assert_eq!(entries(&engine), before);
+    assert_eq!(engine.statistics().merges, 1);
+}
+
+#[test]
+fn a_damaged_input_fails_the_merge_and_is_left_alone() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    (0..10).for_each(|round| fill(&engine, 0..50, round));
+    engine.close().unwrap();
+    drop(engine);
+    let victim = world.disk.files().into_iter().find(|path| path.ends_with("000001.data")).unwrap();
+    let mut bytes = world.disk.contents(&victim).unwrap();
+    bytes[100] ^= 1;
+    world.disk.set_contents(&victim, bytes);
+    let engine = world.open().unwrap();
+    world.executor.run_all();
+    let failed = engine.merge();
+    let stats = engine.statistics();
+    assert!(stats.merges_failed > 0, "{failed:?} {stats:?}");
+    engine.merge().unwrap();
+    assert_eq!(entries(&engine).len(), 50);
+    assert!(world.data_files().contains(&1), "what is damaged is not thrown away");
+}
+
+/// The two are told apart by their statistics: merging early costs more writing and less space.
+#[test]
+fn a_lower_trigger_trades_writing_for_space() {
+    let run = |trigger_percent| {
+        let world = World::new();
+        let mut merge = MergeOptions::default();
+        (merge.trigger_percent, merge.include_percent) = (trigger_percent, trigger_percent);
+        let engine = Bitcask::open(STORE, world.options().merge(Some(merge))).unwrap();
+        let mut state = 1_u32;
+        for round in 0..4_000_u32 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            fill(&engine, state >> 24..(state >> 24) + 1, round as u8);
+            world.executor.run_all();
+        }
+        engine.statistics()
+    };
+    let (early, late) = (run(30), run(80));
+    assert!(early.merge_written_bytes > late.merge_written_bytes, "{early:?} {late:?}");
+    assert!(early.dead_bytes < late.dead_bytes, "{early:?} {late:?}");
+}
+
+#[test]
+fn an_unsynced_write_does_not_let_a_merge_forget_what_it_replaced() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..50, 1);
+    engine.sync().unwrap();
+    fill(&engine, 0..50, 2);
+    world.executor.run_all();
+    engine.merge().unwrap();
+    fill(&engine, 0..1, 3);
+    drop(engine);
+    let disk = world.disk.crash(world.disk.ops(), &Variant::None(MetadataModel::Strict));
+    let engine = World::on(disk).open().unwrap();
+    let found = entries(&engine);
+    assert_eq!(found.len(), 50);
+    assert!(found.iter().all(|(_, value)| value[0] == 2), "the merge has synced the log");
+}
+
+/// Each call of a merge fails once; whatever it was, nothing is lost, and opening again heals.
+#[test]
+fn a_merge_that_fails_at_any_call_loses_nothing() {
+    let prepare = |engine: &Bitcask| {
+        (0..5).for_each(|round| fill(engine, 0..20, round));
+        engine.delete(&key(3), Durability::Buffered).unwrap();
+        engine.sync().unwrap();
+        entries(engine)
+    };
+    let calls = |inject: &Inject, world: &World| {
+        let mut options = world.options().merge(None);
+        options.env.fs = Arc::new(inject.clone());
+        let engine = Bitcask::open(STORE, options).unwrap();
+        let before = prepare(&engine);
+        let first = inject.calls();
+        (engine, before, first)
+    };
+    let world = World::new();
+    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
+    let (engine, before, first) = calls(&inject, &world);
+    engine.merge().unwrap();
+    let last = inject.calls();
+    assert!(last > first + 20);
+    for at in first..last {
+        let world = World::new();
+        let inject = Inject::over_sim(world.disk.clone(), Plan::once(at, Fault::Eio));
+        let (engine, same, _) = calls(&inject, &world);
+        assert_eq!(same, before);
+        drop(engine.merge());
+        assert_eq!(inject.injected(), 1, "call {at}");
+        assert_eq!(entries(&engine), before, "call {at}");
+        drop(engine);
+        assert_eq!(entries(&world.open().unwrap()), before, "call {at}");
+    }
+}

@@ -6,7 +6,7 @@
 //! numbers. The waiting ones stand in a queue; whoever finds the head of the queue durable publishes it, reading the
 //! records back from the log.
 //!
-//! Lock order: commit; the next file; sealing; the queue of unsealed files; the manifest; the change of the file table;
+//! Lock order: the merge that goes on; commit; the next file; sealing; the queue of unsealed files; the manifest; the change of the file table;
 //! the open views; a shard of the keydir. The locks inside `durable::log` are taken last and hold none of these.
 
 use std::collections::VecDeque;

@@ -313,7 +313,9 @@ fn encode_tagged(tag: u8, number: u64, out: &mut Vec<u8>) {
 fn encode_blocked(blocked: &[Blocked], out: &mut Vec<u8>) {
     put_varint(out, blocked.len() as u64);
     for &Blocked { file, blocker, bytes } in blocked {
-        [file, blocker, bytes].into_iter().for_each(|field| put_varint(out, field));
+        for field in [file, blocker, bytes] {
+            put_varint(out, field);
+        }
     }
 }
 

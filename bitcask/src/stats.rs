@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BitcaskStats {
-    /// Keys that have a value.
+    /// Keys in the keydir: those that have a value, and those whose value has expired and was not merged yet.
     pub keys: u64,
     /// Memory of the keydir, keys included.
     pub keydir_bytes: u64,
@@ -60,6 +60,27 @@ pub struct BitcaskStats {
     pub undo_bytes: u64,
     /// Data files that were read whole when the store was opened, because they had no hint that counts.
     pub files_scanned_at_open: u64,
+}
+
+impl BitcaskStats {
+    /// Memory of the keydir for each key, in bytes, the key included; 0 without keys.
+    pub fn keydir_bytes_per_key(&self) -> f64 {
+        ratio(self.keydir_bytes, self.keys)
+    }
+
+    /// Bytes written to data files, by writers and merges, for each byte of keys and values written; 0 without writes.
+    pub fn write_amplification(&self) -> f64 {
+        ratio(self.log_bytes + self.merge_written_bytes, self.user_bytes)
+    }
+
+    /// Bytes of data files for each byte of them that is live; 0 where nothing is.
+    pub fn space_amplification(&self) -> f64 {
+        ratio(self.live_bytes + self.dead_bytes, self.live_bytes)
+    }
+}
+
+fn ratio(of: u64, to: u64) -> f64 {
+    if to == 0 { 0.0 } else { of as f64 / to as f64 }
 }
 
 /// Counters that change outside the commit section.

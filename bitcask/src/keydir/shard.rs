@@ -165,9 +165,8 @@ impl Shard {
             replaced.retain(|replaced| views.iter().any(|&view| replaced.is_seen_at(view)));
             !replaced.is_empty()
         });
-        let bytes =
-            |(key, replaced): (&Box<[u8]>, &Vec<Replaced>)| undo_bytes(key) * replaced.len();
-        self.undo_bytes = self.undo.iter().map(bytes).sum();
+        self.undo_bytes =
+            self.undo.iter().map(|(key, replaced)| undo_bytes(key) * replaced.len()).sum();
         if self.undo.is_empty() {
             self.undo = HashMap::default();
         }

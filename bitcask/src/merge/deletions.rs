@@ -8,10 +8,10 @@
 //!
 //! A put that has expired is a deletion with the same number.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use durable::Mapped;
-use durable::sync::Mutex;
 
 use crate::engine::Inner;
 use crate::files::HINT;
@@ -31,7 +31,7 @@ struct OutsideFile {
     id: u64,
     sealed: Sealed,
     /// Opened when it is first asked. `None` inside: it has no hint that counts.
-    hint: Mutex<Option<Option<Arc<dyn Mapped>>>>,
+    hint: OnceCell<Option<Arc<dyn Mapped>>>,
 }
 
 impl Outside {
@@ -40,7 +40,7 @@ impl Outside {
         let state = inner.manifest.state();
         let others = state.files.iter().filter(|(id, _)| !inputs.contains(id));
         let file = |(&id, sealed): (&u64, &Option<Sealed>)| {
-            sealed.map(|sealed| OutsideFile { id, sealed, hint: Mutex::default() })
+            sealed.map(|sealed| OutsideFile { id, sealed, hint: OnceCell::new() })
         };
         let forgets_too_much = inner.options.has(Mistake::ForgetDeletionsTooEarly);
         Self { files: others.filter_map(file).collect(), forgets_too_much }
@@ -56,9 +56,7 @@ impl Outside {
 
 impl OutsideFile {
     fn may_have(&self, inner: &Inner, key: &[u8]) -> bool {
-        let mut hint = self.hint.lock();
-        let hint = hint.get_or_insert_with(|| self.open_hint(inner));
-        let Some(bytes) = hint else { return true };
+        let Some(bytes) = self.hint.get_or_init(|| self.open_hint(inner)) else { return true };
         let path = inner.dir_path.join(HINT.name(self.id));
         let source = self.sealed.source(inner.manifest.store_id(), self.id);
         hint_file::filter(bytes.bytes(), &source, &path)

@@ -32,7 +32,9 @@ impl Inner {
         let written: u64 = bytes(&mut outputs.iter().map(|output| &output.file));
 
         if self.options.has(Mistake::UnlinkBeforeTheEdit) {
-            inputs.iter().for_each(|file| drop(self.options.env.fs.remove(file.path())));
+            for file in &inputs {
+                drop(self.options.env.fs.remove(file.path()));
+            }
         }
         let outputs = self.name(outputs, &merge.inputs)?;
         self.relocate(&outputs)?;
@@ -72,7 +74,9 @@ impl Inner {
     /// The outputs enter the file table, and the keydir learns where the copied records are.
     fn relocate(&self, outputs: &[Finished]) -> Result<()> {
         self.change_files(|table| {
-            outputs.iter().for_each(|output| table.insert(Arc::clone(&output.file)));
+            for output in outputs {
+                table.insert(Arc::clone(&output.file));
+            }
         });
         outputs.iter().try_for_each(|output| self.relocate_into(output))
     }
@@ -107,7 +111,9 @@ impl Inner {
             self.views.hold(inputs);
         }
         if !self.options.has(Mistake::NeverUnlink) {
-            inputs.iter().for_each(|file| file.life.retire());
+            for file in inputs {
+                file.life.retire();
+            }
         }
         self.change_files(|table| {
             for file in inputs {

@@ -131,7 +131,9 @@ impl Sealed {
         let Expiring { records, bytes, earliest, latest } = self.expiring;
         put_varint(out, records);
         if records > 0 {
-            [bytes, earliest, latest].into_iter().for_each(|field| put_varint(out, field));
+            for field in [bytes, earliest, latest] {
+                put_varint(out, field);
+            }
         }
     }
 

@@ -1,13 +1,14 @@
-//! Schedules of the engine's protocols, under `--cfg shuttle`: group commit, ordered publication, sealing against
-//! writers, scans and close.
+//! Schedules of the engine's protocols, under `--cfg shuttle`: group commit, ordered publication, sealing and merging
+//! against writers, scans, snapshots and close.
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::sync::Arc;
 
+use bitcask::planted::Mistake;
 use bitcask::{Bitcask, Options};
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
-use kv::{Durability, KeyRange, Kv, WriteBatch};
+use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
 
 fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
     let env = Env {
@@ -20,7 +21,13 @@ fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
 }
 
 fn open(disk: &SimFs) -> Arc<Bitcask> {
-    Arc::new(Bitcask::open("store", options(disk, Arc::new(ThreadPool::new(1)))).unwrap())
+    open_with(disk, None)
+}
+
+fn open_with(disk: &SimFs, mistake: Option<Mistake>) -> Arc<Bitcask> {
+    let mut options = options(disk, Arc::new(ThreadPool::new(1)));
+    options.planted = mistake;
+    Arc::new(Bitcask::open("store", options).unwrap())
 }
 
 /// The store as it is after a power cut now, when all that was not synced is lost.
@@ -162,4 +169,132 @@ fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
         reopened.verify().unwrap();
     };
     check(scenario, 300);
+}
+
+/// Keys `a` and `b` are always written together, `gone` is put and deleted. Some files are full of what was overwritten.
+fn store_to_merge(disk: &SimFs, mistake: Option<Mistake>) -> Arc<Bitcask> {
+    let engine = open_with(disk, mistake);
+    for round in 0..4_u8 {
+        put_both(&engine, round).unwrap();
+        engine.put(b"gone", &[round; 150], Durability::Buffered).unwrap();
+    }
+    engine
+}
+
+fn put_both(engine: &Bitcask, round: u8) -> kv::Result<()> {
+    let mut batch = WriteBatch::new();
+    batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]);
+    engine.write(&batch, Durability::Buffered).map(drop)
+}
+
+fn ok_or_closed<T>(result: kv::Result<T>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(Error::Closed) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn merges_race_everything(mistake: Option<Mistake>, closes: bool) {
+    let disk = SimFs::new();
+    let engine = store_to_merge(&disk, mistake);
+    let spawn = |act: Box<dyn FnOnce(&Bitcask) + Send>| {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || act(&engine))
+    };
+    let merger = spawn(Box::new(|engine| {
+        ok_or_closed(engine.merge());
+    }));
+    let writer = {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || {
+            let mut written = (3, true);
+            for round in 10..13 {
+                if ok_or_closed(put_both(&engine, round)) {
+                    written.0 = round;
+                }
+                written.1 &= !ok_or_closed(engine.delete(b"gone", Durability::Buffered));
+            }
+            written
+        })
+    };
+    let getter = spawn(Box::new(|engine| {
+        for _ in 0..3 {
+            let got = engine.get(b"a");
+            assert!(matches!(got, Ok(Some(_)) | Err(Error::Closed)), "{got:?}");
+        }
+    }));
+    let viewer = spawn(Box::new(|engine| {
+        let Ok(snapshot) = engine.snapshot() else { return };
+        let first = |key: &[u8]| snapshot.get(key).unwrap().map(|value| value[0]);
+        let before = first(b"a");
+        let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+        let mut rounds = Vec::new();
+        while cursor.next().unwrap() {
+            rounds.push(cursor.value()[0]);
+        }
+        assert_eq!(rounds[0], rounds[1]);
+        assert_eq!((before, first(b"a")), (first(b"b"), Some(rounds[0])));
+    }));
+    let closer = closes.then(|| spawn(Box::new(|engine| engine.close().unwrap())));
+    let (round, is_there) = writer.join().unwrap();
+    for thread in [merger, getter, viewer].into_iter().chain(closer) {
+        thread.join().unwrap();
+    }
+    let shown = engine.get(b"a").map(|value| value.map(|value| value[0]));
+    assert!(matches!(shown, Err(Error::Closed)) || matches!(shown, Ok(Some(r)) if r == round));
+    engine.close().unwrap();
+    let reopened = after_power_cut(&disk);
+    assert_eq!(reopened.get(b"a").unwrap().unwrap()[0], round);
+    assert_eq!(reopened.get(b"b").unwrap().unwrap()[0], round);
+    assert_eq!(reopened.get(b"gone").unwrap().is_some(), is_there);
+    reopened.verify().unwrap();
+}
+
+#[test]
+fn merges_race_puts_deletes_gets_and_snapshots() {
+    check(|| merges_race_everything(None, false), 400);
+}
+
+#[test]
+fn merges_race_close() {
+    check(|| merges_race_everything(None, true), 300);
+}
+
+#[test]
+#[should_panic(expected = "assertion")]
+fn a_key_sent_to_the_copy_of_its_older_record_is_found() {
+    check(|| merges_race_everything(Some(Mistake::RelocateWhateverIsThere), false), 400);
+}
+
+/// A synced write waits for the disk in a file that is sealed and merged meanwhile.
+fn a_merge_races_a_synced_write(mistake: Option<Mistake>) {
+    let disk = SimFs::new();
+    let engine = store_to_merge(&disk, mistake);
+    let writer = {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || {
+            engine.put(b"synced", &[7; 150], Durability::Sync).unwrap();
+            assert!(engine.get(b"synced").unwrap().is_some());
+        })
+    };
+    let merger = {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || engine.merge().unwrap())
+    };
+    writer.join().unwrap();
+    merger.join().unwrap();
+    assert!(engine.get(b"synced").unwrap().is_some());
+    assert!(after_power_cut(&disk).get(b"synced").unwrap().is_some());
+}
+
+#[test]
+fn a_merge_leaves_alone_what_is_not_published_yet() {
+    check(|| a_merge_races_a_synced_write(None), 1_000);
+}
+
+#[test]
+#[should_panic]
+fn a_file_that_is_merged_before_its_last_write_is_published_is_found() {
+    check(|| a_merge_races_a_synced_write(Some(Mistake::MergeUnpublishedWrites)), 1_000);
 }

@@ -76,7 +76,8 @@ impl Inner {
     /// One step of the merge that is going on, or else of the one that is worth most.
     fn merge_in_background(&self) {
         self.merge_is_queued.store(false, Ordering::Release);
-        let mut merging = self.merging.lock();
+        // Somebody who merges everything looks again at the end.
+        let Some(mut merging) = self.merging.try_lock() else { return };
         if merging.current.is_none() {
             merging.current = self.worthwhile();
         }
@@ -91,6 +92,12 @@ impl Inner {
     /// Merges everything that wastes anything.
     pub(crate) fn merge_all(&self) -> Result<()> {
         self.seal_active()?;
+        let merged = self.merge_sealed();
+        self.consider_merging();
+        merged
+    }
+
+    fn merge_sealed(&self) -> Result<()> {
         let mut merging = self.merging.lock();
         while merging.current.is_some() {
             self.step(&mut merging)?;
@@ -152,7 +159,8 @@ impl Inner {
             Ok(true) => merging.current = Some(merge),
             Ok(false) => {}
             Err(error) => {
-                self.counters.merges_failed.fetch_add(1, Ordering::Relaxed);
+                let has_failed = !matches!(error, Error::Closed);
+                self.counters.merges_failed.fetch_add(u64::from(has_failed), Ordering::Relaxed);
                 if let Some(id) = merge.damaged_input(&error) {
                     self.damaged.lock().insert(id);
                 }

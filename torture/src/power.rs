@@ -34,7 +34,7 @@ pub struct Options {
     /// Power cuts, with all option sets in turn.
     pub cuts: u32,
     /// After so many cuts a new disk is made.
-    pub cuts_of_a_disk: u32,
+    pub cuts_of_a_disk: u16,
     /// Threads that write.
     pub writers: u8,
     /// Batches of each writer before the store is closed, or dropped, and opened again.
@@ -68,7 +68,7 @@ pub fn run(program: &Program, word: &str, options: &Options) -> Result<Outcome, 
     let mut report = Report::default();
     let mut number = 0;
     while number < options.cuts {
-        let cuts = options.cuts_of_a_disk.clamp(1, options.cuts - number);
+        let cuts = u32::from(options.cuts_of_a_disk).clamp(1, options.cuts - number);
         let seed = sub_seed(options.seed, u64::from(number));
         let fail = |what: String, report: Report| {
             let line = Line::new("power", word).with("seed", options.seed).with("cut", number);
@@ -175,7 +175,7 @@ impl<'p> Store<'p> {
     }
 
     /// The next life, under another option set than the one before.
-    fn start(&mut self, sessions: u32) -> Result<Running, String> {
+    fn start(&mut self, sessions: u16) -> Result<Running, String> {
         let option_sets = (self.program.subject)(self.word).option_sets();
         self.life.number += 1;
         self.life.option_set = self.life.number as usize % option_sets.max(1);

@@ -20,6 +20,7 @@ use crate::line::Line;
 use crate::run::without_panic;
 use crate::subject::Subject;
 
+mod account;
 mod child;
 mod journal;
 mod judgement;
@@ -87,18 +88,18 @@ pub(crate) struct Life {
     /// What is written follows from it.
     pub(crate) seed: u64,
     /// Which life of the store this is.
-    pub(crate) number: u32,
+    pub(crate) number: u16,
     pub(crate) option_set: usize,
     /// Threads that write.
     pub(crate) writers: u8,
     /// Batches of each writer in a session.
     pub(crate) batches: u32,
     /// Sessions. With none the child only opens the store, tells what it found and closes it.
-    pub(crate) sessions: u32,
+    pub(crate) sessions: u16,
 }
 
 /// More sessions than any child lives to see.
-pub(crate) const UNTIL_KILLED: u32 = u32::MAX;
+pub(crate) const UNTIL_KILLED: u16 = u16::MAX;
 
 impl Life {
     fn line(&self, word: &str) -> Line {

@@ -29,7 +29,7 @@ pub struct Calls {
     /// Batches of the one writer in a session.
     pub batches: u32,
     /// Sessions in a life.
-    pub sessions: u32,
+    pub sessions: u16,
     /// From one k to the next; 1 for all of them.
     pub stride: u32,
 }

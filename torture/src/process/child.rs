@@ -11,8 +11,7 @@ use kv::{Durability, Error, SequenceNumber};
 
 use super::Life;
 use super::journal::{Event, Journal};
-use super::judgement::first_session;
-use super::work::{Place, Task, WriteId};
+use super::work::{Place, Session, Task, WriteId};
 use crate::observe::observe;
 use crate::random::{Random, sub_seed};
 use crate::run::{open_unlocked, without_panic};
@@ -27,10 +26,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// One in so many sessions checks the subject's own rule, which may read the whole store.
 const SESSIONS_A_CHECK: usize = 4;
 
-/// One session, and what its threads share.
-struct Session<'s> {
+/// What the threads of a session share.
+struct Work<'s> {
     life: &'s Life,
-    number: u32,
+    session: Session,
     journal: &'s Journal,
     opened: &'s Opened,
     /// The best that the engine can do.
@@ -42,23 +41,23 @@ struct Session<'s> {
 /// A whole life, as long as it may last.
 pub(super) fn live(subject: &dyn Subject, life: &Life, journal: &Journal) -> Result<(), String> {
     let is_orphan = watch_parent();
-    let first = first_session(life.number);
+    let session = |number| Session { life: life.number, number };
     if life.sessions == 0 {
-        let opened = open(subject, life, first, journal)?;
+        let opened = open(subject, life, session(0), journal)?;
         opened.check_invariant()?;
         opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
         return journal.tell(&Event::Closed);
     }
-    for number in (first..).take(life.sessions as usize) {
-        let opened = open(subject, life, number, journal)?;
-        let random = Random::new(sub_seed(life.seed, u64::from(number)));
+    for session in (0..life.sessions).map(session) {
+        let opened = open(subject, life, session, journal)?;
+        let random = Random::new(session_seed(life, session));
         if random.one_in(SESSIONS_A_CHECK) {
             opened.check_invariant()?;
         }
         let able = opened.engine().capabilities().durability;
         let is_over = AtomicBool::new(false);
-        let session = Session { life, number, journal, opened: &opened, able, is_over: &is_over };
-        session.work(&is_orphan)?;
+        let work = Work { life, session, journal, opened: &opened, able, is_over: &is_over };
+        work.run(&is_orphan)?;
         if is_orphan.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -71,6 +70,10 @@ pub(super) fn live(subject: &dyn Subject, life: &Life, journal: &Journal) -> Res
         }
     }
     Ok(())
+}
+
+fn session_seed(life: &Life, session: Session) -> u64 {
+    sub_seed(life.seed, u64::from(session.life) << 16 | u64::from(session.number))
 }
 
 /// Whether the parent is gone: it holds the other end of the standard input, and never writes to it.
@@ -89,7 +92,7 @@ fn watch_parent() -> Arc<AtomicBool> {
 fn open(
     subject: &dyn Subject,
     life: &Life,
-    session: u32,
+    session: Session,
     journal: &Journal,
 ) -> Result<Opened, String> {
     journal.tell(&Event::Open { session })?;
@@ -114,9 +117,9 @@ fn open(
     Ok(opened)
 }
 
-impl Session<'_> {
+impl Work<'_> {
     /// Lets all threads run to their end.
-    fn work(&self, is_orphan: &AtomicBool) -> Result<(), String> {
+    fn run(&self, is_orphan: &AtomicBool) -> Result<(), String> {
         let guarded = |work: &dyn Fn() -> Result<(), String>| {
             let worked = without_panic(work);
             if worked.is_err() {
@@ -145,7 +148,7 @@ impl Session<'_> {
             if self.is_over() || is_orphan.load(Ordering::SeqCst) {
                 break;
             }
-            let id = WriteId { session: self.number, writer, count };
+            let id = WriteId { session: self.session, writer, count };
             let task = Task::of(self.life.seed, id);
             let survives = task.durability.min(self.able);
             self.journal.tell(&Event::Begin { writer, count, survives })?;
@@ -179,7 +182,7 @@ impl Session<'_> {
 
     /// Maintains and syncs until the writers have ended.
     fn upkeep(&self) -> Result<(), String> {
-        let random = Random::new(sub_seed(self.life.seed, u64::from(self.number) << 8));
+        let random = Random::new(!session_seed(self.life, self.session));
         while !self.is_over() {
             thread::sleep(PAUSE);
             if random.one_in(4) {

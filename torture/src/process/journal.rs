@@ -11,13 +11,15 @@ use std::str::FromStr;
 
 use kv::Durability;
 
+use super::work::Session;
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A session begins to open the store.
-    Open { session: u32 },
+    Open { session: Session },
     /// The opening found a key with the value of this length that this write put.
-    Found { key: String, session: u32, writer: u8, count: u32, len: usize },
+    Found { key: String, session: Session, writer: u8, count: u32, len: usize },
     /// That was all that it found. And the number that the engine says it recovered.
     All { recovered: Option<u64> },
     /// A write begins; when it is acknowledged, this is what it survives.
@@ -53,9 +55,10 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Open { session } => write!(f, "open {session}"),
+            Self::Open { session } => write!(f, "open {}.{}", session.life, session.number),
             Self::Found { key, session, writer, count, len } => {
-                write!(f, "found {key} {session} {writer} {count} {len}")
+                let Session { life, number } = session;
+                write!(f, "found {key} {life}.{number} {writer} {count} {len}")
             }
             Self::All { recovered: None } => write!(f, "all"),
             Self::All { recovered: Some(recovered) } => write!(f, "all {recovered}"),
@@ -180,9 +183,10 @@ mod tests {
         let path = directory.path().join("journal");
         let mut tail = Tail::create(&path).unwrap();
         let journal = Journal::append_to(&path).unwrap();
+        let session = Session { life: 7, number: 1 };
         let events = [
-            Event::Open { session: 7 },
-            Event::Found { key: "mark/0".into(), session: 1, writer: 0, count: 2, len: 8 },
+            Event::Open { session },
+            Event::Found { key: "mark/0".into(), session, writer: 0, count: 2, len: 8 },
             Event::All { recovered: Some(9) },
             Event::Begin { writer: 1, count: 2, survives: Durability::Buffered },
             Event::Done { writer: 1, count: 2, sequence: 10 },

@@ -1,79 +1,25 @@
-//! Whether what an opening found is what the sessions before it must have left.
-//!
-//! Writers know the sequence number of each write that was acknowledged to them. Of each other write, at most one of each
-//! writer, it is only known that its number is greater than those which were acknowledged before it began. The keys of a
-//! writer's own tell which of its batches are there: the first so many. The heads of the pairs tell which batch was the
-//! last on each pair. From these follow the laws:
-//! - what was promised to survive is there, and everything with a lesser number;
-//! - no acknowledged write is missing with a lesser number than one that is there;
-//! - what is there is there whole, and the missing numbers can be chosen so that the last batch on each pair is the one
-//!   that it shows ([`super::order`]);
-//! - numbers are given out once, and go on where the opening found the end;
-//! - what an opening has found once, no crash takes away again.
+//! Follows the life of a store through the journals of its processes, and holds each opening against what came before.
 
-use std::collections::BTreeMap;
+use kv::Durability;
 
-use kv::{Durability, SequenceNumber};
-
+use super::account::{Account, Found};
 use super::journal::Event;
-use super::order::Order;
-use super::work::{PAIRS, Place, Task, WriteId};
+use super::work::{Session, Task, WriteId};
 use crate::report::Report;
 
-/// Sessions of one life; what follows belongs to the next one.
-const SESSIONS_A_LIFE: u32 = 1 << 16;
-
-/// The number of the first session of a life.
-pub(super) fn first_session(life: u32) -> u32 {
-    life * SESSIONS_A_LIFE
-}
-
-/// The value of a key: who put it, and how long it is.
-type Shown = (WriteId, usize);
-
-/// What an opening found.
-#[derive(Clone, Debug, Default)]
-struct Found {
-    entries: BTreeMap<String, Shown>,
-    recovered: Option<u64>,
-}
-
-/// A write that was begun.
-#[derive(Clone, Debug)]
-struct Begun {
-    id: WriteId,
-    task: Task,
-    survives: Durability,
-    /// The greatest number that had been acknowledged when it began.
-    floor: u64,
-    sequence: Option<u64>,
-}
-
-/// Follows the life of a store through the journals of its processes.
+/// What is known of a store.
 #[derive(Clone, Debug)]
 pub(crate) struct Judge {
     seed: u64,
-    /// What the last opening found that told it.
-    base: Found,
-    /// The writes since, by writer.
-    begun: Vec<Vec<Begun>>,
-    /// Those of them that were acknowledged, by number.
-    acknowledged: BTreeMap<u64, WriteId>,
-    /// No number of the session is as small as this.
-    floor: u64,
-    /// The greatest number that the end of the process must not take.
-    buffered: u64,
-    /// The greatest number that a power cut must not take.
-    synced: u64,
+    /// What happened since an opening last told what it found.
+    account: Account,
+    /// The session that is told of, and what its opening has found so far.
+    session: Session,
+    finding: Found,
     /// The greatest number that the sync under way covers.
     syncing: u64,
-    /// What has befallen the store since the last opening: the least class that survives it.
-    endured: Durability,
     /// Whether what is acknowledged still counts.
     is_heard_in_time: bool,
-    /// The session that is being opened, and what it has found so far.
-    session: u32,
-    finding: Found,
     pub(crate) report: Report,
 }
 
@@ -82,17 +28,11 @@ impl Judge {
     pub(crate) fn new(seed: u64, writers: u8) -> Self {
         Self {
             seed,
-            base: Found::default(),
-            begun: vec![Vec::new(); usize::from(writers)],
-            acknowledged: BTreeMap::new(),
-            floor: 0,
-            buffered: 0,
-            synced: 0,
-            syncing: 0,
-            endured: Durability::None,
-            is_heard_in_time: true,
-            session: 0,
+            account: Account::new(writers),
+            session: Session::default(),
             finding: Found::default(),
+            syncing: 0,
+            is_heard_in_time: true,
             report: Report::default(),
         }
     }
@@ -112,7 +52,7 @@ impl Judge {
 
     /// Something has befallen the store that writes of this class survive, and those of lesser ones need not.
     pub(crate) fn endure(&mut self, class: Durability) {
-        self.endured = self.endured.max(class);
+        self.account.endure(class);
     }
 
     fn hear_one(&mut self, event: &Event) -> Result<(), String> {
@@ -127,21 +67,22 @@ impl Judge {
             }
             Event::All { recovered } => {
                 self.finding.recovered = *recovered;
-                self.judge().map_err(|what| {
-                    format!("session {} opened the store, and {what}", self.session)
-                })?;
-                self.begin_session();
+                self.end_opening()?;
             }
             Event::Begin { writer, count, survives } => {
-                self.begin(*writer, *count, *survives);
+                let id = WriteId { session: self.session, writer: *writer, count: *count };
+                self.account.begin(id, Task::of(self.seed, id), *survives);
             }
             Event::Done { writer, count, sequence } => {
-                self.acknowledge(*writer, *count, *sequence)?;
+                let id = WriteId { session: self.session, writer: *writer, count: *count };
+                let survives = self.account.acknowledge(id, *sequence)?;
+                self.report.steps += 1;
+                self.promise(survives, *sequence);
             }
-            Event::Syncing => self.syncing = self.newest(),
+            Event::Syncing => self.syncing = self.account.newest(),
             Event::Synced => self.promise(Durability::Sync, self.syncing),
             Event::Closed => {
-                self.promise(Durability::Sync, self.newest());
+                self.promise(Durability::Sync, self.account.newest());
                 self.endure(Durability::Buffered);
             }
             Event::Dropped => self.endure(Durability::Buffered),
@@ -151,184 +92,173 @@ impl Judge {
         Ok(())
     }
 
-    fn begin_session(&mut self) {
+    fn end_opening(&mut self) -> Result<(), String> {
+        let found = std::mem::take(&mut self.finding);
+        let judged = self.account.judge(&found);
+        judged.map_err(|what| format!("{} opened the store, and {what}", self.session))?;
         self.report.states += 1;
-        let most = self.floor.max(self.newest_present());
-        self.base = std::mem::take(&mut self.finding);
-        self.floor = self.base.recovered.unwrap_or(most);
-        self.begun.iter_mut().for_each(Vec::clear);
-        self.acknowledged.clear();
-        (self.buffered, self.synced, self.syncing) = (0, 0, 0);
-        self.endured = Durability::None;
-    }
-
-    fn begin(&mut self, writer: u8, count: u32, survives: Durability) {
-        let id = WriteId { session: self.session, writer, count };
-        let floor = self.newest();
-        let task = Task::of(self.seed, id);
-        let begun = Begun { id, task, survives, floor, sequence: None };
-        self.begun[usize::from(writer)].push(begun);
-    }
-
-    fn acknowledge(&mut self, writer: u8, count: u32, sequence: u64) -> Result<(), String> {
-        self.report.steps += 1;
-        let begun = self.begun[usize::from(writer)].last_mut();
-        let begun = begun.filter(|begun| begun.id.count == count && begun.sequence.is_none());
-        let begun = begun.ok_or("the child tells of a write that it did not begin")?;
-        begun.sequence = Some(sequence);
-        if sequence <= begun.floor {
-            let (id, floor) = (begun.id, begun.floor);
-            return Err(format!("write {id} got number {sequence}; {floor} was given out before"));
-        }
-        let (id, survives) = (begun.id, begun.survives);
-        self.promise(survives, sequence);
-        if let Some(other) = self.acknowledged.insert(sequence, id) {
-            return Err(format!("number {sequence} was given to write {id} and to write {other}"));
-        }
+        self.account = self.account.followed_by(found);
+        self.syncing = 0;
         Ok(())
     }
 
-    /// All up to this number survives what this class survives.
     fn promise(&mut self, class: Durability, number: u64) {
-        if self.is_heard_in_time && class >= Durability::Buffered {
-            self.buffered = self.buffered.max(number);
+        if self.is_heard_in_time {
+            self.account.promise(class, number);
         }
-        if self.is_heard_in_time && class >= Durability::Sync {
-            self.synced = self.synced.max(number);
-        }
-    }
-
-    /// The greatest number that was acknowledged so far.
-    fn newest(&self) -> u64 {
-        self.acknowledged.keys().next_back().copied().unwrap_or(self.floor)
-    }
-
-    fn newest_present(&self) -> u64 {
-        let present = self.present().unwrap_or_default();
-        let mut there = self.acknowledged.iter().rev();
-        let newest = there.find(|(_, id)| is_there(&present, **id));
-        newest.map_or(0, |(sequence, _)| *sequence)
-    }
-
-    /// The main theorem, for what the session has found.
-    fn judge(&self) -> Result<(), String> {
-        let present = self.present()?;
-        let end = self.judge_numbers(&present)?;
-        let there = self.begun.iter().flatten().filter(|begun| is_there(&present, begun.id));
-        let there: Vec<&Begun> = there.collect();
-        let mut order = Order::new(&self.acknowledged, end);
-        for begun in &there {
-            order.add(begun.id, begun.floor, begun.sequence);
-        }
-        for pair in 0..PAIRS {
-            let on_pair = |begun: &&&Begun| begun.task.changes(Place::Head(pair));
-            let there: Vec<&Begun> = there.iter().filter(on_pair).copied().collect();
-            let last = self.judge_pair(pair, &there)?;
-            let earlier = there.iter().filter(|begun| Some(begun.id) != last);
-            earlier.zip(last.into_iter().cycle()).for_each(|(it, last)| order.before(it.id, last));
-        }
-        let known = Place::all(self.begun.len() as u8).map(Place::key);
-        let known = known.filter(|key| self.finding.entries.contains_key(key)).count();
-        if known < self.finding.entries.len() {
-            return Err("it holds keys that nobody put".into());
-        }
-        order.check()
-    }
-
-    /// How many of the batches of each writer are there: its mark and its lone key are as the last of them left them.
-    fn present(&self) -> Result<Vec<u32>, String> {
-        (0..self.begun.len() as u8).map(|writer| self.present_of(writer)).collect()
-    }
-
-    fn present_of(&self, writer: u8) -> Result<u32, String> {
-        let own = [Place::Mark(writer), Place::Lone(writer)];
-        let found = own.map(|place| self.finding.entries.get(&place.key()).copied());
-        let mut left = own.map(|place| self.base.entries.get(&place.key()).copied());
-        if left == found {
-            return Ok(0);
-        }
-        for begun in &self.begun[usize::from(writer)] {
-            for (place, left) in own.iter().zip(&mut left) {
-                if begun.task.changes(*place) {
-                    *left = begun.task.puts(*place).map(|len| (begun.id, len));
-                }
-            }
-            if left == found {
-                return Ok(begun.id.count);
-            }
-        }
-        let [mark, lone] = found.map(|shown| show(shown.as_ref()));
-        Err(format!("the keys of writer {writer} hold {mark} and {lone}, as no batch left them"))
-    }
-
-    /// Holds what is there against what was promised. Returns a number that all that is there is less than.
-    fn judge_numbers(&self, present: &[u32]) -> Result<u64, String> {
-        let promised = match self.endured {
-            Durability::None | Durability::Buffered => self.buffered,
-            Durability::Sync => self.synced,
-        };
-        let absent = self.acknowledged.iter().find(|(_, id)| !is_there(present, **id));
-        let newest = self.newest_present();
-        if let Some((sequence, id)) = absent {
-            let lost = format!("write {id}, number {sequence}, is lost");
-            if *sequence <= promised {
-                return Err(format!(
-                    "{lost}; all up to number {promised} were promised to survive"
-                ));
-            }
-            if *sequence < newest {
-                return Err(format!("{lost}, and number {newest} is there"));
-            }
-        }
-        let absent = absent.map_or(u64::MAX, |(sequence, _)| *sequence);
-        let Some(recovered) = self.finding.recovered else { return Ok(absent) };
-        let says = format!("the engine says it recovered up to number {recovered}");
-        let least = newest.max(self.base.recovered.unwrap_or_default());
-        if recovered < least {
-            return Err(format!("{says}, and {least} is there"));
-        }
-        if recovered >= absent {
-            return Err(format!("{says}, and {absent} is not there"));
-        }
-        Ok(SequenceNumber(recovered).next().0)
-    }
-
-    /// Holds a pair against the last batch on it, and returns that if it is not older than the last opening. `there` are
-    /// the later ones.
-    fn judge_pair(&self, pair: u8, there: &[&Begun]) -> Result<Option<WriteId>, String> {
-        let head = Place::Head(pair).key();
-        let shown = self.finding.entries.get(&head).map(|(id, _)| *id);
-        let last = there.iter().find(|begun| Some(begun.id) == shown);
-        let older = self.base.entries.get(&head).map(|(id, _)| *id);
-        let expected = |place: Place| match last {
-            Some(last) => last.task.puts(place).map(|len| (last.id, len)),
-            None => self.base.entries.get(&place.key()).copied(),
-        };
-        if let (None, Some(hidden)) = (last, there.first()) {
-            let shown = shown.map_or("nothing".into(), |shown| format!("write {shown}"));
-            let hidden = hidden.id;
-            return Err(format!("pair {pair} shows {shown}, though write {hidden} is there"));
-        }
-        if last.is_none() && shown != older {
-            let shown = shown.map_or("nothing".into(), |shown| format!("write {shown}"));
-            return Err(format!("pair {pair} shows {shown}, of which other parts are not there"));
-        }
-        for place in Place::of_pair(pair) {
-            let (key, expected) = (place.key(), expected(place));
-            let found = self.finding.entries.get(&key).copied();
-            if found != expected {
-                let [found, expected] = [found, expected].map(|shown| show(shown.as_ref()));
-                return Err(format!("{key} holds {found} instead of {expected}"));
-            }
-        }
-        Ok(last.map(|last| last.id))
     }
 }
 
-fn is_there(present: &[u32], id: WriteId) -> bool {
-    present.get(usize::from(id.writer)).is_some_and(|count| id.count <= *count)
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-fn show(shown: Option<&Shown>) -> String {
-    shown.map_or("nothing".into(), |(id, len)| format!("{len} bytes of write {id}"))
+    use super::*;
+
+    const SEED: u64 = 3;
+
+    const FIRST: Session = Session { life: 1, number: 0 };
+    const SECOND: Session = Session { life: 1, number: 1 };
+
+    fn id(writer: u8, count: u32) -> WriteId {
+        WriteId { session: FIRST, writer, count }
+    }
+
+    fn begin(id: WriteId, survives: Durability) -> Event {
+        Event::Begin { writer: id.writer, count: id.count, survives }
+    }
+
+    fn done(id: WriteId, sequence: u64) -> Event {
+        Event::Done { writer: id.writer, count: id.count, sequence }
+    }
+
+    /// What an opening finds that finds these writes, in this order.
+    fn opening(writes: &[WriteId], recovered: Option<u64>) -> Vec<Event> {
+        let mut entries = BTreeMap::new();
+        for id in writes {
+            for (place, len) in Task::of(SEED, *id).changes {
+                entries.remove(&place.key());
+                entries.extend(len.map(|len| (place.key(), (*id, len))));
+            }
+        }
+        let found = entries.into_iter().map(|(key, (id, len))| {
+            let WriteId { session, writer, count } = id;
+            Event::Found { key, session, writer, count, len }
+        });
+        let opened = [Event::Open { session: SECOND }].into_iter().chain(found);
+        opened.chain([Event::All { recovered }]).collect()
+    }
+
+    /// A judge who was told of two writers with two writes each: `0.1`, `1.1`, `0.2` with the numbers 1, 2 and 4, of
+    /// which only the second is buffered, and `1.2`, which was never acknowledged.
+    fn told() -> Judge {
+        let mut judge = Judge::new(SEED, 2);
+        judge.hear(&opening(&[], Some(0))).unwrap();
+        let session = [
+            Event::Open { session: FIRST },
+            Event::All { recovered: Some(0) },
+            begin(id(0, 1), Durability::None),
+            done(id(0, 1), 1),
+            begin(id(1, 1), Durability::Buffered),
+            done(id(1, 1), 2),
+            begin(id(0, 2), Durability::None),
+            begin(id(1, 2), Durability::None),
+            done(id(0, 2), 4),
+        ];
+        judge.hear(&session).unwrap();
+        judge
+    }
+
+    fn hears(mut judge: Judge, events: &[Event]) -> Result<(), String> {
+        judge.hear(events)
+    }
+
+    #[test]
+    fn a_killed_process_may_leave_any_prefix_with_all_that_was_buffered() {
+        let mut judge = told();
+        judge.endure(Durability::Buffered);
+        let prefixes: [&[WriteId]; 4] = [
+            &[id(0, 1), id(1, 1)],
+            &[id(0, 1), id(1, 1), id(0, 2)],
+            &[id(0, 1), id(1, 1), id(1, 2)],
+            &[id(0, 1), id(1, 1), id(1, 2), id(0, 2)],
+        ];
+        for prefix in prefixes {
+            hears(judge.clone(), &opening(prefix, None)).unwrap();
+        }
+        hears(judge.clone(), &opening(&[id(0, 1)], None)).unwrap_err();
+        hears(judge.clone(), &opening(&[id(1, 1)], None)).unwrap_err();
+        hears(judge, &opening(&[], None)).unwrap_err();
+    }
+
+    #[test]
+    fn a_power_cut_may_leave_any_prefix_with_all_that_was_synced() {
+        let mut judge = told();
+        judge.endure(Durability::Sync);
+        hears(judge.clone(), &opening(&[], Some(0))).unwrap();
+        hears(judge.clone(), &opening(&[id(0, 1)], Some(1))).unwrap();
+        hears(judge, &opening(&[id(1, 1)], Some(2))).unwrap_err();
+    }
+
+    #[test]
+    fn a_sync_covers_what_was_acknowledged_before_it_began() {
+        let mut judge = told();
+        judge.hear(&[Event::Syncing, done(id(1, 2), 5), Event::Synced]).unwrap();
+        judge.endure(Durability::Sync);
+        let three = [id(0, 1), id(1, 1), id(0, 2)];
+        hears(judge.clone(), &opening(&three, Some(4))).unwrap();
+        hears(judge, &opening(&three[..2], Some(3))).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_told_too_late_is_no_promise() {
+        let mut judge = told();
+        judge.overhear(&[Event::Syncing, Event::Synced]).unwrap();
+        judge.endure(Durability::Sync);
+        hears(judge, &opening(&[], Some(0))).unwrap();
+    }
+
+    #[test]
+    fn a_closed_store_has_everything() {
+        let mut judge = told();
+        judge.hear(&[done(id(1, 2), 3), Event::Closed]).unwrap();
+        let all = [id(0, 1), id(1, 1), id(1, 2), id(0, 2)];
+        hears(judge.clone(), &opening(&all, Some(4))).unwrap();
+        hears(judge, &opening(&all[..3], Some(3))).unwrap_err();
+    }
+
+    #[test]
+    fn half_of_a_batch_is_none() {
+        let mut judge = told();
+        judge.endure(Durability::Buffered);
+        let mut half = opening(&[id(0, 1), id(1, 1), id(0, 2)], None);
+        half.retain(|event| !matches!(event, Event::Found { key, .. } if key == "mark/0"));
+        hears(judge, &half).unwrap_err();
+    }
+
+    #[test]
+    fn what_the_engine_says_it_recovered_is_what_is_there() {
+        let mut judge = told();
+        judge.endure(Durability::Buffered);
+        let two = [id(0, 1), id(1, 1)];
+        hears(judge.clone(), &opening(&two, Some(2))).unwrap();
+        hears(judge.clone(), &opening(&two, Some(1))).unwrap_err();
+        hears(judge, &opening(&two, Some(4))).unwrap_err();
+    }
+
+    #[test]
+    fn numbers_are_given_out_once_and_grow() {
+        hears(told(), &[done(id(1, 2), 4)]).unwrap_err();
+        hears(told(), &[done(id(1, 2), 2)]).unwrap_err();
+        hears(told(), &[done(id(1, 2), 3)]).unwrap();
+    }
+
+    #[test]
+    fn what_was_found_once_stays() {
+        let mut judge = told();
+        judge.endure(Durability::Buffered);
+        judge.hear(&opening(&[id(0, 1), id(1, 1), id(0, 2)], None)).unwrap();
+        judge.endure(Durability::Sync);
+        hears(judge, &opening(&[id(0, 1), id(1, 1)], None)).unwrap_err();
+    }
 }

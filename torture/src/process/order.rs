@@ -94,10 +94,11 @@ impl<'n> Order<'n> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::work::Session;
     use super::*;
 
     fn id(count: u32) -> WriteId {
-        WriteId { session: 0, writer: 0, count }
+        WriteId { session: Session::default(), writer: 0, count }
     }
 
     /// Writes 1 and 2 have the numbers 1 and 3.

@@ -6,6 +6,8 @@
 //! one key alone, the *lone* key that it has besides its mark; no two states of mark and lone key are the same.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use kv::{Durability, WriteBatch};
 
@@ -26,11 +28,33 @@ const ROUND: u32 = 8;
 const LONE_PUT: u32 = 3;
 const LONE_DELETE: u32 = 6;
 
+/// Which session of a store's history: of which life, and the how many-th in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Session {
+    pub(crate) life: u16,
+    pub(crate) number: u16,
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {}.{}", self.life, self.number)
+    }
+}
+
+impl FromStr for Session {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (life, number) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Self { life: life.parse()?, number: number.parse()? })
+    }
+}
+
 /// Which batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WriteId {
-    /// Of which session of the store's history.
-    pub(super) session: u32,
+    /// Of which session.
+    pub(super) session: Session,
     /// Of which writer in it.
     pub(super) writer: u8,
     /// The how many-th of that writer, from 1.
@@ -39,12 +63,14 @@ pub(super) struct WriteId {
 
 impl WriteId {
     fn to_ordinal(self) -> u64 {
-        u64::from(self.session) << 32 | u64::from(self.writer) << 24 | u64::from(self.count)
+        let Session { life, number } = self.session;
+        let session = u64::from(life) << 48 | u64::from(number) << 32;
+        session | u64::from(self.writer) << 24 | u64::from(self.count)
     }
 
     fn from_ordinal(ordinal: u64) -> Self {
-        let (session, writer) = ((ordinal >> 32) as u32, (ordinal >> 24) as u8);
-        Self { session, writer, count: ordinal as u32 & 0xff_ffff }
+        let session = Session { life: (ordinal >> 48) as u16, number: (ordinal >> 32) as u16 };
+        Self { session, writer: (ordinal >> 24) as u8, count: ordinal as u32 & 0xff_ffff }
     }
 
     /// The write that put `value`, which must be whole.
@@ -63,7 +89,7 @@ impl WriteId {
 
 impl fmt::Display for WriteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of writer {} in session {}", self.count, self.writer, self.session)
+        write!(f, "{} of writer {} in {}", self.count, self.writer, self.session)
     }
 }
 
@@ -164,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    const ID: WriteId = WriteId { session: 70_000, writer: 3, count: 17 };
+    const ID: WriteId = WriteId { session: Session { life: 700, number: 5 }, writer: 3, count: 17 };
 
     #[test]
     fn a_value_names_its_write_and_is_whole_or_refused() {

@@ -14,7 +14,7 @@ use kv::Durability;
 use tempfile::TempDir;
 
 use crate::line::Line;
-use crate::process::{Judge, Life, Moment, Program, Running, UNTIL_KILLED};
+use crate::process::{BACKGROUND, Judge, Life, Moment, Program, Running, UNTIL_KILLED};
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
 
@@ -106,6 +106,7 @@ impl<'p> Store<'p> {
             option_set: 0,
             writers: options.writers,
             batches: options.batches,
+            background: BACKGROUND,
             sessions: UNTIL_KILLED,
         };
         let judge = Judge::new(seed, options.writers);

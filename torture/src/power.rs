@@ -18,7 +18,7 @@
 use kv::Durability;
 
 use crate::line::Line;
-use crate::process::{Event, Judge, Life, Moment, Program, Running, UNTIL_KILLED};
+use crate::process::{BACKGROUND, Event, Judge, Life, Moment, Program, Running, UNTIL_KILLED};
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Outcome, Report};
 
@@ -46,7 +46,7 @@ pub struct Options {
 impl Default for Options {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, cuts: 10, cuts_of_a_disk: 10, writers: 3, batches: 30, keeps_files: false }
+        Self { seed: 1, cuts: 8, cuts_of_a_disk: 8, writers: 3, batches: 30, keeps_files: false }
     }
 }
 
@@ -108,6 +108,7 @@ impl<'p> Store<'p> {
             option_set: 0,
             writers: options.writers,
             batches: options.batches,
+            background: BACKGROUND,
             sessions: UNTIL_KILLED,
         };
         let judges = vec![Judge::new(seed, options.writers)];

@@ -94,9 +94,14 @@ pub(crate) struct Life {
     pub(crate) writers: u8,
     /// Batches of each writer in a session.
     pub(crate) batches: u32,
+    /// Background threads of the engine. With none, everything is done in turn in one thread.
+    pub(crate) background: usize,
     /// Sessions. With none the child only opens the store, tells what it found and closes it.
     pub(crate) sessions: u16,
 }
+
+/// Background threads where nothing else is asked for.
+pub(crate) const BACKGROUND: usize = 2;
 
 /// More sessions than any child lives to see.
 pub(crate) const UNTIL_KILLED: u16 = u16::MAX;
@@ -105,7 +110,8 @@ impl Life {
     fn line(&self, word: &str) -> Line {
         let line = Line::new("life", word).with("seed", self.seed).with("number", self.number);
         let line = line.with("options", self.option_set).with("writers", self.writers);
-        line.with("batches", self.batches).with("sessions", self.sessions)
+        let line = line.with("batches", self.batches).with("background", self.background);
+        line.with("sessions", self.sessions)
     }
 
     fn parse(line: &Line, store: PathBuf) -> Result<Self, String> {
@@ -116,6 +122,7 @@ impl Life {
             option_set: line.get("options")?,
             writers: line.get("writers")?,
             batches: line.get("batches")?,
+            background: line.get("background")?,
             sessions: line.get("sessions")?,
         })
     }

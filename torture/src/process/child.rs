@@ -1,4 +1,7 @@
 //! The child's side: sessions of writers on an engine, and a line in the journal for everything that matters.
+//!
+//! Usually everything has threads of its own: each writer, the upkeep, the engine's background work. A life without
+//! background threads does all of it in turn in one thread, so that each life makes the same calls in the same order.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -15,13 +18,14 @@ use super::work::{Place, Session, Task, WriteId};
 use crate::observe::observe;
 use crate::random::{Random, sub_seed};
 use crate::run::{open_unlocked, without_panic};
+use crate::stepper::Stepper;
 use crate::subject::{Opened, Subject};
-
-/// Background threads of the engine.
-const BACKGROUND: usize = 2;
 
 /// How long the upkeep looks away between two pieces of work.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// How many batches there are between two pieces of upkeep, where all is done in turn.
+const BATCHES_AN_UPKEEP: u32 = 4;
 
 /// One in so many sessions checks the subject's own rule, which may read the whole store.
 const SESSIONS_A_CHECK: usize = 4;
@@ -34,6 +38,10 @@ struct Work<'s> {
     opened: &'s Opened,
     /// The best that the engine can do.
     able: Durability,
+    /// What runs background work in between, where it has no threads.
+    stepper: Option<&'s Stepper>,
+    /// What the upkeep does follows from it.
+    upkeep: Random,
     /// A thread gave up, or all writers have ended, or nobody wants to know any more.
     is_over: &'s AtomicBool,
 }
@@ -41,22 +49,32 @@ struct Work<'s> {
 /// A whole life, as long as it may last.
 pub(super) fn live(subject: &dyn Subject, life: &Life, journal: &Journal) -> Result<(), String> {
     let is_orphan = watch_parent();
+    let stepper = (life.background == 0).then(Arc::<Stepper>::default);
     let session = |number| Session { life: life.number, number };
     if life.sessions == 0 {
-        let opened = open(subject, life, session(0), journal)?;
+        let opened = open(subject, life, session(0), journal, stepper.as_ref())?;
         opened.check_invariant()?;
         opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
         return journal.tell(&Event::Closed);
     }
     for session in (0..life.sessions).map(session) {
-        let opened = open(subject, life, session, journal)?;
+        let opened = open(subject, life, session, journal, stepper.as_ref())?;
         let random = Random::new(session_seed(life, session));
         if random.one_in(SESSIONS_A_CHECK) {
             opened.check_invariant()?;
         }
         let able = opened.engine().capabilities().durability;
         let is_over = AtomicBool::new(false);
-        let work = Work { life, session, journal, opened: &opened, able, is_over: &is_over };
+        let work = Work {
+            life,
+            session,
+            journal,
+            opened: &opened,
+            able,
+            stepper: stepper.as_deref(),
+            upkeep: Random::new(!session_seed(life, session)),
+            is_over: &is_over,
+        };
         work.run(&is_orphan)?;
         if is_orphan.load(Ordering::SeqCst) {
             return Ok(());
@@ -66,6 +84,10 @@ pub(super) fn live(subject: &dyn Subject, life: &Life, journal: &Journal) -> Res
             journal.tell(&Event::Closed)?;
         } else {
             drop(opened);
+            // What was queued dies with the handle.
+            if let Some(stepper) = &stepper {
+                stepper.forget();
+            }
             journal.tell(&Event::Dropped)?;
         }
     }
@@ -94,9 +116,13 @@ fn open(
     life: &Life,
     session: Session,
     journal: &Journal,
+    stepper: Option<&Arc<Stepper>>,
 ) -> Result<Opened, String> {
     journal.tell(&Event::Open { session })?;
-    let env = Env::os(BACKGROUND);
+    let mut env = Env::os(life.background);
+    if let Some(stepper) = stepper {
+        env.executor = Arc::clone(stepper) as Arc<_>;
+    }
     let opened = open_unlocked(subject, life.option_set, &env, &life.store)?;
     let observed = observe(opened.engine(), &[])?;
     let mut events = Vec::new();
@@ -120,6 +146,9 @@ fn open(
 impl Work<'_> {
     /// Lets all threads run to their end.
     fn run(&self, is_orphan: &AtomicBool) -> Result<(), String> {
+        if self.stepper.is_some() {
+            return (0..self.life.writers).try_for_each(|writer| self.write(writer, is_orphan));
+        }
         let guarded = |work: &dyn Fn() -> Result<(), String>| {
             let worked = without_panic(work);
             if worked.is_err() {
@@ -155,6 +184,12 @@ impl Work<'_> {
             let written = self.write_patiently(id, &task);
             let sequence = written.map_err(|error| format!("write {id} failed: {error}"))?.0;
             self.journal.tell(&Event::Done { writer, count, sequence })?;
+            if let Some(stepper) = self.stepper {
+                stepper.step();
+                if count % BATCHES_AN_UPKEEP == 0 {
+                    self.keep_up()?;
+                }
+            }
         }
         Ok(())
     }
@@ -162,7 +197,10 @@ impl Work<'_> {
     fn write_patiently(&self, id: WriteId, task: &Task) -> kv::Result<SequenceNumber> {
         loop {
             match self.write_once(id, task) {
-                Err(Error::Stalled { .. }) => thread::yield_now(),
+                Err(Error::Stalled { .. }) => match self.stepper {
+                    Some(stepper) => drop(stepper.step()),
+                    None => thread::yield_now(),
+                },
                 answer => return answer,
             }
         }
@@ -182,17 +220,19 @@ impl Work<'_> {
 
     /// Maintains and syncs until the writers have ended.
     fn upkeep(&self) -> Result<(), String> {
-        let random = Random::new(!session_seed(self.life, self.session));
         while !self.is_over() {
             thread::sleep(PAUSE);
-            if random.one_in(4) {
-                self.journal.tell(&Event::Syncing)?;
-                self.opened.engine().sync().map_err(|error| format!("sync failed: {error}"))?;
-                self.journal.tell(&Event::Synced)?;
-            } else {
-                self.opened.maintain().map_err(|error| format!("maintain failed: {error}"))?;
-            }
+            self.keep_up()?;
         }
         Ok(())
+    }
+
+    fn keep_up(&self) -> Result<(), String> {
+        if !self.upkeep.one_in(4) {
+            return self.opened.maintain().map_err(|error| format!("maintain failed: {error}"));
+        }
+        self.journal.tell(&Event::Syncing)?;
+        self.opened.engine().sync().map_err(|error| format!("sync failed: {error}"))?;
+        self.journal.tell(&Event::Synced)
     }
 }

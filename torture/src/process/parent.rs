@@ -27,7 +27,7 @@ impl Moment {
     /// Any moment: in the opening, among the first writes, or some sessions later.
     pub(crate) fn any(random: &Random) -> Self {
         if !random.one_in(3) {
-            return Self::Acknowledged(1 + random.below(400));
+            return Self::Acknowledged(1 + random.below(250));
         }
         let most_us = 400_usize << random.below(8);
         Self::After(Duration::from_micros(random.below(most_us) as u64))

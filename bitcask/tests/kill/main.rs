@@ -39,6 +39,24 @@ const SKIPPED: [(&str, &str, OpKind, &str); 2] = [
     ("manifest-not-synced", "beginning a file, sealing", OpKind::SyncFile, "MANIFEST"),
 ];
 
+/// Far more than it takes to find a mistake, so that luck decides nothing.
+const MANY_KILLS: kill::Options = kill::Options {
+    seed: 1,
+    lives: 200,
+    lives_of_a_store: 20,
+    writers: 3,
+    batches: 30,
+    keeps_files: false,
+};
+const MANY_CUTS: power::Options = power::Options {
+    seed: 1,
+    cuts: 100,
+    cuts_of_a_disk: 20,
+    writers: 3,
+    batches: 30,
+    keeps_files: false,
+};
+
 fn subject_called(word: &str) -> Box<dyn Subject> {
     for (name, step, mistake) in FOUND_BY_KILL.into_iter().chain(FOUND_BY_POWER) {
         if name == word {
@@ -99,7 +117,7 @@ fn a_power_cut_leaves_what_was_synced_and_a_prefix_of_the_rest() {
 #[test]
 fn mistakes_are_found_by_kills() {
     for (name, step, _) in FOUND_BY_KILL {
-        let found = kill::run(&PROGRAM, name, &kill::Options::default());
+        let found = kill::run(&PROGRAM, name, &MANY_KILLS);
         assert!(found.is_err(), "{name} ({step}) was not found");
     }
 }
@@ -109,7 +127,7 @@ fn mistakes_are_found_by_power_cuts() {
     let mistakes = FOUND_BY_POWER.map(|(name, step, _)| (name, step));
     let skipped = SKIPPED.map(|(name, step, ..)| (name, step));
     for (name, step) in mistakes.into_iter().chain(skipped) {
-        match power::run(&PROGRAM, name, &power::Options::default()) {
+        match power::run(&PROGRAM, name, &MANY_CUTS) {
             Ok(Outcome::Passed(report)) => panic!("{name} ({step}) was not found in {report}"),
             Ok(skipped) => notice("power cuts", &skipped),
             Err(_) => {}

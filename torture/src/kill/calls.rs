@@ -39,7 +39,7 @@ pub struct Calls {
 impl Default for Calls {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, batches: 16, sessions: 2, stride: 29 }
+        Self { seed: 1, batches: 16, sessions: 2, stride: 41 }
     }
 }
 

@@ -32,6 +32,24 @@ const FOUND_AT_CALLS: [(&str, &str, Bug); 2] = [
 const FOUND_BY_POWER: [(&str, &str, OpKind, &str); 1] =
     [("no-log-sync", "a synced write is durable before its answer", OpKind::SyncFile, ".log")];
 
+/// Far more than it takes to find a mistake, so that luck decides nothing.
+const MANY_KILLS: kill::Options = kill::Options {
+    seed: 1,
+    lives: 200,
+    lives_of_a_store: 20,
+    writers: 3,
+    batches: 30,
+    keeps_files: false,
+};
+const MANY_CUTS: power::Options = power::Options {
+    seed: 1,
+    cuts: 100,
+    cuts_of_a_disk: 20,
+    writers: 3,
+    batches: 30,
+    keeps_files: false,
+};
+
 fn subject_called(word: &str) -> Box<dyn Subject> {
     let toy = ToySubject::default();
     for (name, step, bug) in FOUND_BY_KILL.into_iter().chain(FOUND_AT_CALLS) {
@@ -79,7 +97,7 @@ fn the_toy_survives_power_cuts() {
 #[test]
 fn kills_find_what_is_still_in_the_memory_of_the_process() {
     for (name, step, _) in FOUND_BY_KILL {
-        let found = kill::run(&PROGRAM, name, &kill::Options::default());
+        let found = kill::run(&PROGRAM, name, &MANY_KILLS);
         assert!(found.is_err(), "{name} ({step}) was not found");
     }
 }
@@ -99,7 +117,7 @@ fn kills_at_calls_find_what_is_wrong_between_two_calls() {
 #[test]
 fn power_cuts_find_what_is_not_synced() {
     for (name, step, ..) in FOUND_BY_POWER {
-        match power::run(&PROGRAM, name, &power::Options::default()) {
+        match power::run(&PROGRAM, name, &MANY_CUTS) {
             Ok(Outcome::Passed(report)) => panic!("{name} ({step}) was not found in {report}"),
             Ok(skipped) => notice("power cuts", &skipped),
             Err(_) => {}

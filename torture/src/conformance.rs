@@ -125,7 +125,8 @@ impl<'s> Stage<'s> {
     }
 
     fn open_patiently(&mut self) -> Told {
-        self.opened = Some(open_unlocked(self.subject, self.option_set, &self.world)?);
+        self.opened =
+            Some(open_unlocked(self.subject, self.option_set, &self.world.env, &self.world.dir)?);
         Ok(())
     }
 

@@ -9,6 +9,8 @@
 //! | [`damage`] | a damaged file gives the right answer or `Corruption`, never a wrong one |
 //! | [`threads`] | many threads see one order of writes |
 //! | [`simulation`] | all of it at once, crash after crash, from one seed |
+//! | [`kill`] | a real process that is killed loses nothing that it had handed over |
+//! | [`power`] | a real file system whose power is cut loses nothing that was synced |
 //!
 //! A suite returns a [`Report`] of how much it visited or a [`Failure`] with a line that [`replay`] repeats. The checks
 //! are checked themselves: [`planted`] bugs must be found. [`toy`] is an engine that passes, and breaks on demand.
@@ -21,12 +23,15 @@ pub mod damage;
 pub mod faults;
 mod generate;
 pub mod histories;
+pub mod kill;
 mod line;
 mod marks;
 mod minimise;
 mod observe;
 mod oracle;
 pub mod planted;
+pub mod power;
+mod process;
 mod random;
 mod replay;
 mod report;
@@ -41,6 +46,7 @@ mod universe;
 mod walk;
 mod world;
 
+pub use process::Program;
 pub use replay::replay;
-pub use report::{Failure, Report};
+pub use report::{Failure, Outcome, Report};
 pub use subject::{Opened, Subject};

@@ -52,6 +52,29 @@ impl fmt::Debug for Planted {
     }
 }
 
+/// A planted bug is itself a subject, so that a [`Program`](crate::Program) can start it in a process of its own.
+impl Subject for Planted {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn open(&self, env: &Env, dir: &Path, option_set: usize) -> kv::Result<Opened> {
+        self.subject.open(env, dir, option_set)
+    }
+
+    fn option_sets(&self) -> usize {
+        self.subject.option_sets()
+    }
+
+    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        self.subject.tails(files)
+    }
+
+    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
+        self.subject.may_swallow(op, path)
+    }
+}
+
 /// A subject on a file system that leaves calls out.
 struct Skipping<S> {
     subject: S,

@@ -18,6 +18,7 @@ pub fn replay(subject: &dyn Subject, line: &str) -> Result<Report, Failure> {
         "histories" => histories::replay(subject, &line),
         "simulation" => simulation::replay(subject, &line),
         "threads" => threads::replay(subject, &line),
+        "kill" | "power" => Err("processes take another course each time".into()),
         other => Err(format!("no suite is called {other}")),
     });
     repeated.unwrap_or_else(|what| {

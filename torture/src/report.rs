@@ -25,6 +25,24 @@ impl fmt::Display for Report {
     }
 }
 
+/// What a suite came to that needs more of the machine than others do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All laws held.
+    Passed(Report),
+    /// Nothing was tested, because this is missing.
+    Skipped(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passed(report) => write!(f, "passed: {report}"),
+            Self::Skipped(missing) => write!(f, "SKIPPED: {missing}"),
+        }
+    }
+}
+
 /// A law that an engine broke.
 ///
 /// `Debug` prints the same as `Display`, so that an `unwrap` in a test shows the line to replay.

@@ -1,9 +1,11 @@
 //! An engine in its world, taken through a script beside the oracle. Any error here is a broken law.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use durable::Env;
 use kv::{Cursor, Durability, Error, Kv, Op, SequenceNumber, UnixMillis, WriteBatch};
 
 use crate::observe::{describe, observe};
@@ -304,15 +306,16 @@ pub(crate) fn open(
 pub(crate) fn open_unlocked(
     subject: &dyn Subject,
     option_set: usize,
-    world: &World,
+    env: &Env,
+    dir: &Path,
 ) -> Result<Opened, String> {
     for _ in 0..LOCK_TRIES {
-        match subject.open(&world.env, &world.dir, option_set) {
+        match subject.open(env, dir, option_set) {
             Err(Error::Locked { .. }) => std::thread::sleep(LOCK_PAUSE),
             opened => return opened.map_err(failed("open")),
         }
     }
-    open(subject, option_set, world)
+    subject.open(env, dir, option_set).map_err(failed("open"))
 }
 
 fn failed(call: &'static str) -> impl Fn(Error) -> String {

@@ -104,7 +104,7 @@ fn one(
 fn round(subject: &dyn Subject, option_set: usize, options: &Options) -> Result<(), String> {
     let mut world = World::real(options.seed)?;
     world.env.executor = Arc::new(ThreadPool::new(2));
-    let opened = open_unlocked(subject, option_set, &world)?;
+    let opened = open_unlocked(subject, option_set, &world.env, &world.dir)?;
     let is_persistent = opened.engine().capabilities().durability > kv::Durability::None;
     let hub = Hub::new(opened.share(), options);
     let records = actors::run(&hub, &opened, options)?;
@@ -115,6 +115,6 @@ fn round(subject: &dyn Subject, option_set: usize, options: &Options) -> Result<
     drop(hub);
     drop(opened);
     world.next_life();
-    let opened = open_unlocked(subject, option_set, &world)?;
+    let opened = open_unlocked(subject, option_set, &world.env, &world.dir)?;
     judgement::judge_end(&writes, opened.engine())
 }

@@ -55,6 +55,10 @@ pub enum Bug {
     Unlocked,
     /// Readers can see half of a batch.
     BatchVisibleInPieces,
+    /// Frames stay in the memory of the process until a sync, or until the engine is dropped in good order.
+    FramesHeldBack,
+    /// The last operation of a batch is not written.
+    LastOperationForgotten,
 }
 
 /// The toy engine as a subject, sound or with a planted bug.
@@ -160,9 +164,15 @@ impl Inner {
         sequence: SequenceNumber,
     ) -> Result<()> {
         let ops: Vec<Op<'_>> = batch.ops().collect();
+        let forgotten = usize::from(self.has(Bug::LastOperationForgotten) && ops.len() > 1);
+        let ops = &ops[..ops.len() - forgotten];
         let pieces = if self.has(Bug::BatchInPieces) { 1 } else { ops.len() };
         ops.chunks(pieces).try_for_each(|ops| {
             let frame = format::frame(&state.log, sequence, ops);
+            if self.has(Bug::FramesHeldBack) {
+                state.log.hold_back(&frame);
+                return Ok(());
+            }
             state.log.append(&frame)
         })
     }

@@ -23,20 +23,22 @@ pub(super) struct Log {
     base: u64,
     /// The checksum of everything up to `end`.
     sum: u32,
+    /// The last frames, where a planted bug has not written them yet.
+    held_back: Vec<u8>,
 }
 
 impl Log {
     /// A new, empty log. An orphan of an earlier crash that has the name is removed.
     pub(super) fn create(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<Self> {
         let file = create_afresh(fs, &path(dir, id.number))?;
-        Ok(Self { file, id, end: 0, durable: 0, base: 0, sum: 0 })
+        Ok(Self { file, id, end: 0, durable: 0, base: 0, sum: 0, held_back: Vec::new() })
     }
 
     /// A log that goes on after the `contents` that recovery has read.
     pub(super) fn resume(fs: &dyn Fs, dir: &Path, id: LogId, contents: &[u8]) -> Result<Self> {
         let file = fs.open_writable(&path(dir, id.number))?;
-        let end = contents.len() as u64;
-        Ok(Self { file, id, end, durable: end, base: 0, sum: seeded_crc32(0, contents) })
+        let (end, sum) = (contents.len() as u64, seeded_crc32(0, contents));
+        Ok(Self { file, id, end, durable: end, base: 0, sum, held_back: Vec::new() })
     }
 
     pub(super) fn id(&self) -> LogId {
@@ -57,15 +59,32 @@ impl Log {
 
     pub(super) fn append(&mut self, frame: &[u8]) -> Result<()> {
         self.file.write_at(self.end, frame)?;
-        self.sum = seeded_crc32(self.sum, frame);
-        self.end += frame.len() as u64;
+        self.advance(frame);
         if self.base == 0 {
             self.base = self.end;
         }
         Ok(())
     }
 
+    /// A planted bug: like [`Log::append`], but the bytes are written later.
+    pub(super) fn hold_back(&mut self, frame: &[u8]) {
+        self.held_back.extend_from_slice(frame);
+        self.advance(frame);
+    }
+
+    fn advance(&mut self, frame: &[u8]) {
+        self.sum = seeded_crc32(self.sum, frame);
+        self.end += frame.len() as u64;
+    }
+
+    fn write_held_back(&mut self) -> Result<()> {
+        let held_back = std::mem::take(&mut self.held_back);
+        let at = self.end - held_back.len() as u64;
+        if held_back.is_empty() { Ok(()) } else { self.file.write_at(at, &held_back) }
+    }
+
     pub(super) fn sync(&mut self) -> Result<()> {
+        self.write_held_back()?;
         self.file.sync()?;
         self.durable = self.end;
         Ok(())
@@ -80,6 +99,13 @@ impl Log {
         temporary.sync()?;
         fs.rename(&dir.join("CURRENT.tmp"), &dir.join("CURRENT"))?;
         fs.sync_dir(dir)
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // Without the planted bug there is nothing; with it, this is what hides it from all but a real kill.
+        self.write_held_back().unwrap_or_default();
     }
 }
 

@@ -1,0 +1,154 @@
+//! The engine in a process that is killed, and on a file system whose power is cut.
+//!
+//! ```text
+//! cargo test --release -p bitcask --test kill -- --ignored
+//! ```
+//! is a thousand kills, each call of a life, and two hundred power cuts.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::Write as _;
+
+use bitcask::planted::Mistake;
+use durable::OpKind;
+use torture::planted::Planted;
+use torture::{Outcome, Program, Report, Subject, kill, power};
+
+#[path = "../torture/subject.rs"]
+mod subject;
+
+use subject::BitcaskSubject;
+
+const PROGRAM: Program = Program { test: "child", subject: subject_called };
+
+const SOUND: &str = "bitcask";
+
+/// Mistakes that killing a process must find.
+const FOUND_BY_KILL: [(&str, &str, Mistake); 2] = [
+    ("forgotten-record", "append", Mistake::ForgetLastRecordOfBatch),
+    ("numbers-start-over", "recovery", Mistake::RestartNumbers),
+];
+
+/// Mistakes that power cuts must find.
+const FOUND_BY_POWER: [(&str, &str, Mistake); 1] =
+    [("early-acknowledgement", "group commit", Mistake::AcknowledgeBeforeSync)];
+
+/// Calls left out that power cuts must find.
+const SKIPPED: [(&str, &str, OpKind, &str); 2] = [
+    ("data-not-synced", "group commit, sealing, recovery", OpKind::SyncFile, ".data"),
+    ("manifest-not-synced", "beginning a file, sealing", OpKind::SyncFile, "MANIFEST"),
+];
+
+/// Far more than it takes to find a mistake, so that luck decides nothing.
+const MANY_KILLS: kill::Options = kill::Options {
+    seed: 1,
+    lives: 200,
+    lives_of_a_store: 20,
+    writers: 3,
+    batches: 30,
+    keeps_files: false,
+};
+const MANY_CUTS: power::Options = power::Options {
+    seed: 1,
+    cuts: 100,
+    cuts_of_a_disk: 20,
+    writers: 3,
+    batches: 30,
+    keeps_files: false,
+};
+
+fn subject_called(word: &str) -> Box<dyn Subject> {
+    for (name, step, mistake) in FOUND_BY_KILL.into_iter().chain(FOUND_BY_POWER) {
+        if name == word {
+            let subject = BitcaskSubject { mistake: Some(mistake) };
+            return Box::new(Planted::built(name, step, subject));
+        }
+    }
+    for (name, step, kind, path) in SKIPPED {
+        if name == word {
+            let subject = BitcaskSubject::default();
+            return Box::new(Planted::skipping(name, step, subject, kind, path));
+        }
+    }
+    Box::new(BitcaskSubject::default())
+}
+
+/// Not captured, so that nobody takes what was skipped for what has passed.
+fn notice(suite: &str, outcome: &Outcome) {
+    std::io::stderr().write_all(format!("{suite} {outcome}\n").as_bytes()).unwrap();
+}
+
+fn killed(options: &kill::Options) -> Report {
+    kill::run(&PROGRAM, SOUND, options).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn killed_at(calls: &kill::Calls) {
+    let outcome = kill::at_calls(&PROGRAM, SOUND, calls);
+    notice("killed at calls", &outcome.unwrap_or_else(|failure| panic!("{failure}")));
+}
+
+fn cut_off(options: &power::Options) {
+    let outcome = power::run(&PROGRAM, SOUND, options);
+    notice("power cuts", &outcome.unwrap_or_else(|failure| panic!("{failure}")));
+}
+
+/// Is what the suites start; does nothing otherwise.
+#[test]
+fn child() {
+    PROGRAM.live().unwrap();
+}
+
+#[test]
+fn a_killed_process_has_handed_over_what_it_acknowledged() {
+    let report = killed(&kill::Options::default());
+    assert!(report.states > 10, "{report}");
+}
+
+#[test]
+fn a_process_killed_at_any_call_leaves_whole_batches() {
+    killed_at(&kill::Calls::default());
+}
+
+#[test]
+fn a_power_cut_leaves_what_was_synced_and_a_prefix_of_the_rest() {
+    cut_off(&power::Options::default());
+}
+
+#[test]
+fn mistakes_are_found_by_kills() {
+    for (name, step, _) in FOUND_BY_KILL {
+        let found = kill::run(&PROGRAM, name, &MANY_KILLS);
+        assert!(found.is_err(), "{name} ({step}) was not found");
+    }
+}
+
+#[test]
+fn mistakes_are_found_by_power_cuts() {
+    let mistakes = FOUND_BY_POWER.map(|(name, step, _)| (name, step));
+    let skipped = SKIPPED.map(|(name, step, ..)| (name, step));
+    for (name, step) in mistakes.into_iter().chain(skipped) {
+        match power::run(&PROGRAM, name, &MANY_CUTS) {
+            Ok(Outcome::Passed(report)) => panic!("{name} ({step}) was not found in {report}"),
+            Ok(skipped) => notice("power cuts", &skipped),
+            Err(_) => {}
+        }
+    }
+}
+
+#[test]
+#[ignore = "soak: a thousand kills"]
+fn soak_kills() {
+    notice("kills", &Outcome::Passed(killed(&kill::Options::soak())));
+}
+
+#[test]
+#[ignore = "soak: killed at each call of a life"]
+fn soak_kills_at_calls() {
+    killed_at(&kill::Calls::soak());
+}
+
+#[test]
+#[ignore = "soak: two hundred power cuts"]
+fn soak_power_cuts() {
+    cut_off(&power::Options::soak());
+}

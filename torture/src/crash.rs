@@ -72,17 +72,21 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What runs for an hour.
+    /// Longer sequences; runs for an hour or more.
     pub fn soak() -> Self {
+        Self { exhaustive_len: 5, scripts: 50, script_states: 20_000, ..Self::default() }
+    }
+
+    /// Every second crash of short sequences; runs for an hour or more.
+    pub fn soak_of_second_crashes() -> Self {
         Self {
-            exhaustive_len: 4,
-            scripts: 200,
-            script_states: u64::MAX,
+            exhaustive_len: 2,
+            scripts: 4,
+            script_states: 500,
             variants_a_point: usize::MAX,
-            random_variants: 8,
             second_one_in: 1,
-            second_variants_a_point: usize::MAX,
-            deep_one_in: 1,
+            second_variants_a_point: 6,
+            deep_one_in: 4,
             ..Self::default()
         }
     }

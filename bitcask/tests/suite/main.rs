@@ -8,5 +8,6 @@ mod files;
 mod limits;
 mod merges;
 mod places;
+mod riak;
 mod snapshots;
 mod world;

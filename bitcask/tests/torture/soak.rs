@@ -9,13 +9,19 @@ use torture::{crash, damage, faults, histories, simulation, threads};
 use crate::subject::BitcaskSubject;
 
 fn passes(outcome: Result<torture::Report, torture::Failure>) {
-    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{}", outcome.unwrap_or_else(|failure| panic!("{failure}")));
 }
 
 #[test]
-#[ignore = "soak: every crash of longer sequences, every second crash"]
+#[ignore = "soak: crashes of sequences of five calls"]
 fn soak_crashes() {
     passes(crash::run(&BitcaskSubject::default(), &crash::Options::soak()));
+}
+
+#[test]
+#[ignore = "soak: a second crash at each call of each recovery"]
+fn soak_second_crashes() {
+    passes(crash::run(&BitcaskSubject::default(), &crash::Options::soak_of_second_crashes()));
 }
 
 #[test]

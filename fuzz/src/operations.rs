@@ -84,6 +84,7 @@ impl Life {
             11 => self.check(),
             12 => self.reopen(),
             13 => self.kill(),
+            14 => self.engine.merge().expect(SOUND),
             _ => self.cut_power(input),
         }
         Some(())

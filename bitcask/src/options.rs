@@ -6,7 +6,7 @@ use durable::Env;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Disk, clock, threads and randomness. Default: the real ones, with one background thread.
+    /// Disk, clock, threads and randomness. Default: the real ones, with two background threads.
     pub env: Env,
     /// Create the store when there is none. Default: yes.
     pub create: bool,
@@ -70,7 +70,7 @@ impl Options {
 
     /// The defaults, in the real world.
     pub fn new() -> Self {
-        Self::in_env(Env::os(1))
+        Self::in_env(Env::os(2))
     }
 
     /// The defaults, in `env`.

@@ -35,7 +35,7 @@ use crate::record::Record;
 use crate::state::{Edit, Hint, Sealed};
 
 /// With this many full files waiting to be sealed, a writer that fills another one seals the oldest itself.
-const MAX_UNSEALED: usize = 4;
+const MAX_UNSEALED: usize = 12;
 
 impl Inner {
     /// Goes on in a new data file with room for a batch of `batch_len` bytes.

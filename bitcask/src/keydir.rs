@@ -10,6 +10,7 @@
 
 mod arena;
 mod index;
+mod loader;
 mod shard;
 
 use durable::sync::RwLock;
@@ -18,6 +19,8 @@ use foldhash::quality::FixedState;
 use kv::KeyRange;
 use std::hash::BuildHasher as _;
 
+use arena::DELETED;
+pub(crate) use loader::Loader;
 use shard::Shard;
 pub(crate) use shard::Undo;
 
@@ -89,9 +92,17 @@ impl Keydir {
         Self { shards, hasher: FixedState::with_seed(seed), full: AtomicBool::new(false) }
     }
 
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    fn shard_of(hash: u64) -> usize {
+        (hash >> 56) as usize % SHARDS
+    }
+
     fn place(&self, key: &[u8]) -> (&RwLock<Shard>, u64) {
-        let hash = self.hasher.hash_one(key);
-        (&self.shards[(hash >> 56) as usize % SHARDS], hash)
+        let hash = self.hash(key);
+        (&self.shards[Self::shard_of(hash)], hash)
     }
 
     /// The newest record of `key`.
@@ -134,7 +145,8 @@ impl Keydir {
     /// has no location. Ends with [`Keydir::finish_loading`].
     pub(crate) fn load(&self, key: &[u8], sequence: u64, location: Option<Location>) {
         let (shard, hash) = self.place(key);
-        shard.write().load(key, hash, sequence, location, |key| self.hasher.hash_one(key));
+        let version = Version { location: location.unwrap_or(DELETED), sequence };
+        shard.write().load(key, hash, version, |key| self.hash(key));
     }
 
     /// Forgets the deletions that loading had to remember, and calls `live` for each key that is left.

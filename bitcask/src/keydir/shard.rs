@@ -70,15 +70,12 @@ impl Shard {
         &mut self,
         key: &[u8],
         hash: u64,
-        sequence: u64,
-        location: Option<Location>,
+        version: Version,
         hash_of: impl Fn(&[u8]) -> u64,
     ) {
-        let location = location.unwrap_or(Location { file: DELETED, offset: 0, len: 0 });
-        let version = Version { location, sequence };
         match self.find(key, hash) {
             None => self.insert(key, hash, version, hash_of),
-            Some(place) if self.arena.version(place).sequence < sequence => {
+            Some(place) if self.arena.version(place).sequence < version.sequence => {
                 self.arena.set_version(place, version);
             }
             Some(_) => {}
@@ -92,7 +89,7 @@ impl Shard {
     ) {
         let mut deleted = Vec::new();
         for (_, key, version) in self.arena.entries() {
-            if version.location.file == DELETED {
+            if version.location == DELETED {
                 deleted.push(key.to_vec());
             } else {
                 live(version);

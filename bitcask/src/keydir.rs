@@ -10,6 +10,7 @@
 
 mod arena;
 mod index;
+mod loader;
 mod shard;
 
 use durable::sync::RwLock;
@@ -18,6 +19,8 @@ use foldhash::quality::FixedState;
 use kv::KeyRange;
 use std::hash::BuildHasher as _;
 
+use arena::DELETED;
+pub(crate) use loader::Loader;
 use shard::Shard;
 pub(crate) use shard::Undo;
 
@@ -92,9 +95,17 @@ impl Keydir {
         Self { shards, hasher, full: AtomicBool::new(false), undo_bytes: AtomicU64::new(0) }
     }
 
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    fn shard_of(hash: u64) -> usize {
+        (hash >> 56) as usize % SHARDS
+    }
+
     fn place(&self, key: &[u8]) -> (&RwLock<Shard>, u64) {
-        let hash = self.hasher.hash_one(key);
-        (&self.shards[(hash >> 56) as usize % SHARDS], hash)
+        let hash = self.hash(key);
+        (&self.shards[Self::shard_of(hash)], hash)
     }
 
     /// The newest record of `key`.
@@ -135,6 +146,37 @@ impl Keydir {
         self.undo_bytes.load(Ordering::Relaxed)
     }
 
+    /// How many keys [`Keydir::warm`] takes at a time.
+    pub(crate) const WARMED: usize = 16;
+
+    /// Brings what a write of `keys`, no more than [`Keydir::WARMED`], will touch into the processor's cache.
+    ///
+    /// Without it each look-up of a large batch waits for memory twice. Here the look-ups wait together: nothing in a pass
+    /// over the keys depends on what the same pass has read for another key. A shard that somebody is writing to is left
+    /// out.
+    #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
+    pub(crate) fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        let mut keys = keys.map(|key| self.place(key));
+        let shards: [_; Self::WARMED] = std::array::from_fn(|_| {
+            let (shard, hash) = keys.next()?;
+            Some((shard.try_read()?, hash))
+        });
+        let mut touched = 0;
+        for (shard, hash) in shards.iter().flatten() {
+            touched ^= shard.touch_index(*hash);
+        }
+        // The cells are there; which entries they lead to needs no waiting.
+        let places = shards
+            .each_ref()
+            .map(|shard| shard.as_ref().and_then(|(shard, hash)| shard.likely(*hash)));
+        for (shard, place) in shards.iter().zip(places) {
+            if let (Some((shard, _)), Some(place)) = (shard, place) {
+                touched ^= shard.touch_entry(place);
+            }
+        }
+        std::hint::black_box(touched);
+    }
+
     /// Makes `version` the newest of `key` and returns the one it replaces. Calls for one key come in the order of
     /// their sequence numbers.
     pub(crate) fn put(&self, key: &[u8], version: Version, undo: Undo) -> Option<Version> {
@@ -173,7 +215,8 @@ impl Keydir {
     /// has no location. Ends with [`Keydir::finish_loading`].
     pub(crate) fn load(&self, key: &[u8], sequence: u64, location: Option<Location>) {
         let (shard, hash) = self.place(key);
-        shard.write().load(key, hash, sequence, location, |key| self.hasher.hash_one(key));
+        let version = Version { location: location.unwrap_or(DELETED), sequence };
+        shard.write().load(key, hash, version, |key| self.hash(key));
     }
 
     /// Forgets the deletions that loading had to remember, and calls `live` for each key that is left.

@@ -162,6 +162,8 @@ impl Inner {
         if self.options.has(Mistake::SealWithWrongLength) {
             facts.len -= 8;
         }
+        // Reading took a while.
+        self.dir.check_in_place()?;
         let hint = write_hint(&*self.options.env.fs, &self.dir_path, segment.id(), &hint_bytes);
         let hint = hint.map_err(|error| self.sync.poison(error))?;
         self.counters.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);

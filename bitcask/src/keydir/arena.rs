@@ -14,13 +14,13 @@ const UNIT: usize = 4;
 const CHUNK: usize = 4 << 10;
 
 /// Bytes of an entry before the length of its key.
-const FIXED: usize = 16;
+pub(super) const FIELDS: usize = 16;
 
 /// The file number of a removed entry. Data files and deletions have smaller ones.
 const FREED: u16 = u16::MAX;
 
-/// The file number of a deletion that is remembered while loading. Data files have smaller ones.
-pub(super) const DELETED: u16 = u16::MAX - 1;
+/// The location of a deletion that is remembered while loading. Data files have smaller numbers.
+pub(super) const DELETED: Location = Location { file: u16::MAX - 1, offset: 0, len: 0 };
 
 /// Where an entry is, in units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +45,12 @@ pub(super) struct Arena {
 }
 
 fn stored_len(key_len: usize) -> usize {
-    (FIXED + if key_len < 0x80 { 1 } else { 3 } + key_len).next_multiple_of(UNIT)
+    (FIELDS + if key_len < 0x80 { 1 } else { 3 } + key_len).next_multiple_of(UNIT)
 }
 
-fn fields(version: Version) -> [u8; FIXED] {
+pub(super) fn fields(version: Version) -> [u8; FIELDS] {
     let Version { location, sequence } = version;
-    let mut fields = [0; FIXED];
+    let mut fields = [0; FIELDS];
     fields[..4].copy_from_slice(&((location.offset / 8) as u32).to_le_bytes());
     fields[4..8].copy_from_slice(&((location.len / 8) as u32).to_le_bytes());
     fields[8..14].copy_from_slice(&sequence.to_le_bytes()[..6]);
@@ -68,14 +68,14 @@ impl Arena {
         let number = self.chunks.iter().rposition(|chunk| !chunk.is_empty())?;
         let at = self.last_used;
         let entry = &mut self.chunks[number][at..at + len];
-        entry[..FIXED].copy_from_slice(&fields(version));
+        entry[..FIELDS].copy_from_slice(&fields(version));
         let key_at = if key.len() < 0x80 {
-            entry[FIXED] = key.len() as u8;
-            FIXED + 1
+            entry[FIELDS] = key.len() as u8;
+            FIELDS + 1
         } else {
-            entry[FIXED] = 0x80;
-            entry[FIXED + 1..FIXED + 3].copy_from_slice(&(key.len() as u16).to_le_bytes());
-            FIXED + 3
+            entry[FIELDS] = 0x80;
+            entry[FIELDS + 1..FIELDS + 3].copy_from_slice(&(key.len() as u16).to_le_bytes());
+            FIELDS + 3
         };
         entry[key_at..key_at + key.len()].copy_from_slice(key);
         self.last_used += len;
@@ -103,7 +103,7 @@ impl Arena {
 
     fn fixed_mut(&mut self, place: Place) -> &mut [u8] {
         let at = place.0 as usize * UNIT;
-        &mut self.chunks[at / CHUNK][at % CHUNK..][..FIXED]
+        &mut self.chunks[at / CHUNK][at % CHUNK..][..FIELDS]
     }
 
     /// The version of an entry.
@@ -119,6 +119,13 @@ impl Arena {
     /// The key of an entry.
     pub(super) fn key(&self, place: Place) -> &[u8] {
         key_of(self.bytes(place))
+    }
+
+    /// Reads the two cache lines that an entry with a short key can lie in.
+    pub(super) fn touch(&self, place: Place) -> u32 {
+        let entry = self.bytes(place);
+        let second = entry.get(2 * FIELDS).copied().unwrap_or_default();
+        u32::from(entry[0]) ^ u32::from(second)
     }
 
     /// Removes an entry.
@@ -153,7 +160,7 @@ impl Arena {
     }
 }
 
-fn version_of(entry: &[u8]) -> Version {
+pub(super) fn version_of(entry: &[u8]) -> Version {
     let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| entry[at + byte]));
     let high = u64::from(u16::from_le_bytes([entry[12], entry[13]]));
     let location = Location {
@@ -165,12 +172,12 @@ fn version_of(entry: &[u8]) -> Version {
 }
 
 fn key_of(entry: &[u8]) -> &[u8] {
-    match entry[FIXED] {
+    match entry[FIELDS] {
         0x80 => {
-            let len = usize::from(u16::from_le_bytes([entry[FIXED + 1], entry[FIXED + 2]]));
-            &entry[FIXED + 3..FIXED + 3 + len]
+            let len = usize::from(u16::from_le_bytes([entry[FIELDS + 1], entry[FIELDS + 2]]));
+            &entry[FIELDS + 3..FIELDS + 3 + len]
         }
-        len => &entry[FIXED + 1..=FIXED + usize::from(len)],
+        len => &entry[FIELDS + 1..=FIELDS + usize::from(len)],
     }
 }
 
@@ -186,9 +193,9 @@ impl<'c> Iterator for Entries<'c> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let entry = self.chunk.get(self.at..).filter(|rest| rest.len() > FIXED)?;
+            let entry = self.chunk.get(self.at..).filter(|rest| rest.len() > FIELDS)?;
             // The rest of a chunk that had no room for the next entry is zeros: an entry has a length of its frame.
-            if entry[4..8] == [0; 4] && entry[8..FIXED] == [0; 8] {
+            if entry[4..8] == [0; 4] && entry[8..FIELDS] == [0; 8] {
                 return None;
             }
             let place = Place(((self.base + self.at) / UNIT) as u32);

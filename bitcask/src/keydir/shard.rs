@@ -66,6 +66,21 @@ impl Shard {
         })
     }
 
+    /// Reads where in the index a look-up begins. What it returns means nothing.
+    pub(super) fn touch_index(&self, hash: u64) -> u32 {
+        self.index.touch(hash)
+    }
+
+    /// The entry that a look-up compares first.
+    pub(super) fn likely(&self, hash: u64) -> Option<Place> {
+        self.index.find(hash, |_| true)
+    }
+
+    /// Reads a little of an entry. What it returns means nothing.
+    pub(super) fn touch_entry(&self, place: Place) -> u32 {
+        self.arena.touch(place)
+    }
+
     pub(super) fn put(
         &mut self,
         key: &[u8],
@@ -103,15 +118,12 @@ impl Shard {
         &mut self,
         key: &[u8],
         hash: u64,
-        sequence: u64,
-        location: Option<Location>,
+        version: Version,
         hash_of: impl Fn(&[u8]) -> u64,
     ) {
-        let location = location.unwrap_or(Location { file: DELETED, offset: 0, len: 0 });
-        let version = Version { location, sequence };
         match self.find(key, hash) {
             None => self.insert(key, hash, version, hash_of),
-            Some(place) if self.arena.version(place).sequence < sequence => {
+            Some(place) if self.arena.version(place).sequence < version.sequence => {
                 self.arena.set_version(place, version);
             }
             Some(_) => {}
@@ -125,7 +137,7 @@ impl Shard {
     ) {
         let mut deleted = Vec::new();
         for (_, key, version) in self.arena.entries() {
-            if version.location.file == DELETED {
+            if version.location == DELETED {
                 deleted.push(key.to_vec());
             } else {
                 live(version);

@@ -80,6 +80,26 @@ fn loading_in_any_order_keeps_the_newest_and_drops_the_deleted() {
 }
 
 #[test]
+fn a_loader_enters_what_loading_one_by_one_does() {
+    let (one_by_one, sorted) = (Keydir::new(1), Keydir::new(1));
+    let mut loader = Loader::new(&sorted);
+    for sequence in 1..5_000_u64 {
+        let key = (sequence.wrapping_mul(0x9e37_79b9) % 700).to_string().into_bytes();
+        let location = (sequence % 5 != 0).then(|| version(sequence).location);
+        one_by_one.load(&key, sequence, location);
+        loader.load(&key, sequence, location);
+    }
+    loader.finish();
+    for keydir in [&one_by_one, &sorted] {
+        keydir.finish_loading(&mut |_| ());
+    }
+    let [expected, found] = [one_by_one, sorted]
+        .map(|keydir| keys_of(&keydir.collect(&KeyRange::all(), u64::MAX >> 16)));
+    assert!(expected.len() > 500);
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn from_a_million_keys_on_each_takes_at_most_28_bytes_besides_the_key() {
     for key_len in [8, 16] {
         let keydir = Keydir::new(1);

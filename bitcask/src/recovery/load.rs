@@ -15,7 +15,7 @@ use kv::{Error, Result};
 use super::{Lives, sealed_bytes};
 use crate::files::{DATA, HINT};
 use crate::hint_file;
-use crate::keydir::{Keydir, Location};
+use crate::keydir::{Keydir, Loader, Location};
 use crate::options::Options;
 use crate::planted::Mistake;
 use crate::record::Record;
@@ -103,8 +103,9 @@ struct Loading {
 impl Loading {
     /// Loads files until there are none left, or until somebody has failed.
     fn run(&self) {
+        let mut loader = Loader::new(&self.keydir);
         while let Some(file) = self.files.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let done = self.load_file(file);
+            let done = self.load_file(file, &mut loader);
             let mut outcome = self.outcome.lock();
             match (done, &mut *outcome) {
                 (_, Err(_)) => return,
@@ -113,13 +114,14 @@ impl Loading {
                 (Ok(false), Ok(loaded)) => loaded.scanned.push(file.id),
             }
         }
+        loader.finish();
     }
 
     /// Loads one file. `false`: its hint did not count.
-    fn load_file(&self, file: &SealedFile) -> Result<bool> {
+    fn load_file(&self, file: &SealedFile, loader: &mut Loader<'_>) -> Result<bool> {
         let bytes = sealed_bytes(&self.dir, file.id, &file.sealed)?;
         if let Some(hint) = file.sealed.hint
-            && self.load_hint(file, hint).is_ok()
+            && self.load_hint(file, hint, loader).is_ok()
         {
             return Ok(true);
         }
@@ -128,14 +130,14 @@ impl Loading {
         describe(bytes.bytes(), identity, &path, &mut |frame, record| {
             let location = Location { file: file.number, offset: frame.offset, len: frame.len() };
             let put = matches!(record, Record::Put { .. });
-            self.keydir.load(record.key(), frame.sequence, put.then_some(location));
+            loader.load(record.key(), frame.sequence, put.then_some(location));
         })?;
         Ok(false)
     }
 
     /// Loads the hint of a file. Any error means that the hint does not count; what was loaded of it by then came from
     /// bytes with the right checksum, and loading a record twice changes nothing.
-    fn load_hint(&self, file: &SealedFile, hint: Hint) -> Result<()> {
+    fn load_hint(&self, file: &SealedFile, hint: Hint, loader: &mut Loader<'_>) -> Result<()> {
         let path = self.dir.file(&HINT.name(file.id));
         let bytes = self.dir.fs().open(&path)?.map()?;
         let bytes = bytes.bytes();
@@ -146,7 +148,7 @@ impl Loading {
         hint_file::read(bytes, &source, &path, &mut |entry| {
             let location = Location { file: file.number, offset: entry.offset, len: entry.len };
             let put = !entry.deletion || self.options.has(Mistake::TakeHintedDeletionForPut);
-            self.keydir.load(entry.key, entry.sequence, put.then_some(location));
+            loader.load(entry.key, entry.sequence, put.then_some(location));
         })
     }
 }

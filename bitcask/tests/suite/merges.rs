@@ -11,7 +11,7 @@ use crate::world::{STORE, World, entries, fill, key};
 #[test]
 fn merging_leaves_what_was_there_in_as_many_bytes_as_it_needs() {
     let world = World::new();
-    let engine = world.open().unwrap();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
     (0..10).for_each(|round| fill(&engine, 0..50, round));
     let before = entries(&engine);
     let wasted = engine.statistics();

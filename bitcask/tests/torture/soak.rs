@@ -8,6 +8,7 @@ use torture::{crash, damage, faults, histories, simulation, threads};
 
 use crate::subject::BitcaskSubject;
 
+#[expect(clippy::print_stdout, reason = "a soak says how much it has visited")]
 fn passes(outcome: Result<torture::Report, torture::Failure>) {
     println!("{}", outcome.unwrap_or_else(|failure| panic!("{failure}")));
 }

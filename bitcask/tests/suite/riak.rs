@@ -80,11 +80,11 @@ fn statistics_equal_a_recount() {
     let world = World::new();
     let mut engine = world.open().unwrap();
     let mut state = 3_u32;
-    for step in 0..600 {
+    for step in 0..600_u32 {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let number = (state >> 20) % 40;
         match (state >> 8) % 8 {
-            0..5 => fill(&engine, number..number + 1, step as u8),
+            0..5 => fill(&engine, number..number + 1, (step % 256) as u8),
             5 => delete(&engine, number..number + 3),
             6 => world.step(3),
             _ if step % 50 == 0 => engine.merge().unwrap(),

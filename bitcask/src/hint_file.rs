@@ -146,11 +146,11 @@ fn open<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<Opened<'
 /// # Errors
 /// `Corruption` when the bytes are no hint for that data file; some entries may have been visited. And what `visit`
 /// returns.
-pub(crate) fn read(
-    bytes: &[u8],
+pub(crate) fn read<'h>(
+    bytes: &'h [u8],
     source: &Source,
-    path: &Path,
-    visit: &mut dyn FnMut(HintEntry<'_>),
+    path: &'h Path,
+    visit: &mut dyn FnMut(HintEntry<'h>),
 ) -> Result<()> {
     let Opened { mut reader, count, .. } = open(bytes, source, path)?;
     let mut sequence = 0_u64;

@@ -1,6 +1,6 @@
 //! Copying what is live.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::{fmt, io};
@@ -13,6 +13,7 @@ use super::deletions::Outside;
 use super::output::{Finished, Output};
 use crate::data_file::DataFile;
 use crate::engine::Inner;
+use crate::keydir::Keydir;
 use crate::planted::Mistake;
 use crate::record::{Encoded, Record};
 
@@ -34,6 +35,14 @@ struct Input {
     file: Arc<DataFile>,
     bytes: Arc<dyn Mapped>,
     reader: BatchReader,
+}
+
+/// Some batches of one input, read ahead so that their look-ups in the keydir wait for memory together.
+#[derive(Default)]
+struct Ahead<'s> {
+    frames: Vec<FrameView<'s>>,
+    /// Where each batch ends among the frames, and the reader behind it.
+    ends: Vec<(usize, BatchReader)>,
 }
 
 /// Free space that a merge leaves besides what it copies and a quarter for the hints.
@@ -89,17 +98,16 @@ impl Copying {
         self.check_space(inner)?;
         let end = self.bytes_left().saturating_sub(budget.max(1));
         while let Some((at, limit)) = self.next_input() {
-            let (bytes, file) =
-                (Arc::clone(&self.inputs[at].bytes), Arc::clone(&self.inputs[at].file));
-            let mut reader = self.inputs[at].reader;
-            let mut batch = Vec::new();
-            while reader.peek_sequence(bytes.bytes()).is_some_and(|next| next <= limit) {
-                reader.next_batch(bytes.bytes(), file.path(), &mut batch)?;
-                if let Some(finished) = self.copy_batch(inner, &file, &batch)? {
+            let input = &self.inputs[at];
+            let (bytes, file) = (Arc::clone(&input.bytes), Arc::clone(&input.file));
+            let ahead = Ahead::read(input.reader, bytes.bytes(), file.path(), limit)?;
+            inner.keydir.warm(ahead.keys(file.path()).take(Keydir::WARMED));
+            for (batch, after) in ahead.batches() {
+                if let Some(finished) = self.copy_batch(inner, &file, batch)? {
                     // The batch is read again, for the next output.
                     return Ok(Some(finished));
                 }
-                self.inputs[at].reader = reader;
+                self.inputs[at].reader = after;
                 if self.bytes_left() <= end {
                     return Ok(None);
                 }
@@ -221,6 +229,33 @@ impl Copying {
             }
         }
         rest.forgotten += u64::from(deletes);
+    }
+}
+
+impl<'s> Ahead<'s> {
+    /// Reads from where `reader` stands, while the numbers are not above `limit`.
+    fn read(mut reader: BatchReader, bytes: &'s [u8], path: &Path, limit: u64) -> Result<Self> {
+        let mut ahead = Self::default();
+        let mut batch = Vec::new();
+        while ahead.frames.len() < Keydir::WARMED
+            && reader.peek_sequence(bytes).is_some_and(|next| next <= limit)
+        {
+            reader.next_batch(bytes, path, &mut batch)?;
+            ahead.frames.append(&mut batch);
+            ahead.ends.push((ahead.frames.len(), reader));
+        }
+        Ok(ahead)
+    }
+
+    fn keys<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'s [u8]> + use<'a, 's> {
+        let records = self.frames.iter().filter_map(|frame| Record::decode(frame, path).ok());
+        records.map(|record| record.key())
+    }
+
+    /// Each batch, and where the reader stands behind it.
+    fn batches(&self) -> impl Iterator<Item = (&[FrameView<'s>], BatchReader)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        starts.zip(&self.ends).map(|(start, (end, after))| (&self.frames[start..*end], *after))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::data_file::DataFile;
 use crate::engine::Inner;
 use crate::files::HINT;
 use crate::hint_file;
-use crate::keydir::{Location, Version};
+use crate::keydir::{Keydir, Location, Version};
 use crate::planted::Mistake;
 use crate::state::{self, Edit};
 
@@ -89,24 +89,37 @@ impl Inner {
         let (file, sealed) = (&output.file, &output.sealed);
         let source = sealed.facts.source(self.manifest.store_id(), file.id);
         let path = self.dir_path.join(HINT.name(file.id));
+        let mut some = Vec::with_capacity(Keydir::WARMED);
         hint_file::read(&sealed.hint_bytes, &source, &path, &mut |entry| {
-            if entry.deletion {
-                return;
+            if !entry.deletion {
+                let number = file.life.number;
+                let location = Location { file: number, offset: entry.offset, len: entry.len };
+                some.push((entry.key, Version { location, sequence: entry.sequence }));
             }
-            let number = file.life.number;
-            let location = Location { file: number, offset: entry.offset, len: entry.len };
-            let version = Version { location, sequence: entry.sequence };
+            if some.len() == Keydir::WARMED {
+                self.relocate_some(file, &some);
+                some.clear();
+            }
+        })?;
+        self.relocate_some(file, &some);
+        Ok(())
+    }
+
+    /// At most [`Keydir::WARMED`] records of `file`, with their keys.
+    fn relocate_some(&self, file: &DataFile, copied: &[(&[u8], Version)]) {
+        self.keydir.warm(copied.iter().map(|(key, _)| *key));
+        for &(key, version) in copied {
             // Counted first: a write that comes right behind takes it off again.
-            file.life.live.add(location);
+            file.life.live.add(version.location);
             let relocated = if self.options.has(Mistake::RelocateWhateverIsThere) {
-                self.keydir.relocate_blindly(entry.key, version)
+                self.keydir.relocate_blindly(key, version)
             } else {
-                self.keydir.relocate(entry.key, version)
+                self.keydir.relocate(key, version)
             };
             if !relocated {
-                file.life.live.subtract(location);
+                file.life.live.subtract(version.location);
             }
-        })
+        }
     }
 
     /// The inputs go with their last reader.

@@ -160,6 +160,7 @@ impl Plan {
         let workload = |(_, workload): &(String, Workload)| {
             let phases = workload.phase.iter().map(|phase| match phase.kind() {
                 Ok(PhaseKind::Mix(_)) => phase.duration.map_or(0.0, |span| span.0.as_secs_f64()),
+                Ok(PhaseKind::Rest(time)) => time.0.as_secs_f64(),
                 Ok(PhaseKind::Load(_) | PhaseKind::Replay) => {
                     let ops = workload.records.or(phase.ops).map_or(116_000, |count| count.0);
                     ops as f64 * RECKONED_LOAD_NS / 1e9

@@ -41,6 +41,10 @@ pub(crate) fn run(
         let fsyncs_before = fsyncs(engine.as_ref());
         system::forget_memory_peak();
         let measured = match &phase.work {
+            Work::Rest(time) => {
+                std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
+                continue;
+            }
             Work::Reopen if durability == Durability::None => continue,
             Work::Reopen => {
                 let (opened, measured) =
@@ -76,7 +80,7 @@ fn run_phase(drive: Drive<'_>, phase: &PreparedPhase) -> Outcome<Measured> {
     match &phase.work {
         Work::Lanes(lanes) => drive.lanes(phase, lanes),
         Work::Sweep(direction) => drive.sweep(*direction),
-        Work::Reopen => Err(Failure::engine("a reopening is not run by a thread")),
+        Work::Rest(_) | Work::Reopen => Err(Failure::engine("this is not run by a thread")),
     }
 }
 

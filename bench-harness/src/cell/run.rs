@@ -27,10 +27,11 @@ pub(crate) fn run(
 ) -> Outcome<()> {
     let begun = Instant::now();
     let Prepared { world, phases } = prepare(job)?;
-    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes };
+    let durability = registration.kept(job.durability());
+    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
     let rss_base_bytes = system::memory_bytes();
     let mut engine = (registration.open)(&job.directory, config)?;
-    let durability = job.durability().min(engine.capabilities().durability);
+    let durability = durability.min(engine.capabilities().durability);
     let cell = CellKey { job, engine_version: registration.version, durability };
     for (at, phase) in phases.iter().enumerate() {
         let cap = job.limit.map(|limit| {

@@ -3,8 +3,10 @@
 
 mod comparison;
 mod markdown;
+mod outline;
 mod text;
 
 pub(crate) use comparison::{Comparison, compare};
 pub(crate) use markdown::{LEGEND, render as render_markdown};
-pub(crate) use text::render as render_text;
+pub(crate) use outline::Outline;
+pub(crate) use text::{render as render_text, render_set_ups as render_set_ups_text};

@@ -40,8 +40,10 @@ fn only_run(folder: &Path) -> std::path::PathBuf {
     run
 }
 
-const SMALL_RUN: [&str; 12] = [
+const SMALL_RUN: [&str; 14] = [
     "run",
+    "-e",
+    "bitcask,memory",
     "-w",
     "ycsb-a,ycsb-e,sync-writes",
     "-n",

@@ -1,9 +1,11 @@
-//! The engines under test: one adapter file and one line in [`own`] each.
+//! The engines under test: one adapter file and one line in [`own`] or in [`peers::all`] each.
 
 mod bitcask;
 mod bound_btree;
 mod bound_log_hash;
 mod memory;
+#[cfg(any(feature = "peers", feature = "peer-rocksdb"))]
+mod peers;
 mod sorted_cursor;
 
 use std::path::Path;
@@ -68,6 +70,18 @@ pub fn own() -> Vec<Registration> {
     ]
 }
 
+/// Every engine of this build: those of the workspace, and the peers that its features bring.
+pub(crate) fn registered() -> Vec<Registration> {
+    #[cfg_attr(
+        not(any(feature = "peers", feature = "peer-rocksdb")),
+        expect(unused_mut, reason = "only peers are added")
+    )]
+    let mut engines = own();
+    #[cfg(any(feature = "peers", feature = "peer-rocksdb"))]
+    engines.extend(peers::all());
+    engines
+}
+
 /// The engines that `selectors` (names and globs) name, and every yardstick: a table without one says little.
 pub(crate) fn select(known: &[Registration], selectors: &[String]) -> Outcome<Vec<Registration>> {
     for selector in selectors {
@@ -101,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_engine_keeps_what_its_registration_promises() {
-        for engine in own() {
+        for engine in registered() {
             let classes = [Durability::None, Durability::Buffered, Durability::Sync];
             for durability in classes.map(|asked| engine.kept(asked)) {
                 keeps_what_it_promises(engine, durability);
@@ -135,7 +149,7 @@ mod tests {
     fn every_engine_says_how_it_is_set_up() {
         let config =
             EngineConfig { memory_budget_bytes: 320 << 20, durability: Durability::Buffered };
-        for engine in own() {
+        for engine in registered() {
             let settings = (engine.settings)(config);
             assert!(!settings.is_empty() && !settings.contains('\n'), "{}", engine.name);
         }

@@ -27,6 +27,7 @@ mod operation_loop;
 mod output;
 mod pattern;
 mod plan;
+mod published;
 mod quantity;
 mod random;
 mod recorder;
@@ -78,6 +79,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Quick(args) => runner::run(&Plan::quick(engines, &args)?),
         Command::Run(args) => runner::run(&Plan::run(engines, &args)?),
         Command::List(args) => list::list(engines, &args),
+        Command::Table(args) => published::table(&args.folders),
         Command::Worker => worker::work(engines),
     }
 }

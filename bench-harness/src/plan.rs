@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kv::Durability;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::{CommonArgs, Format, QuickArgs, RunArgs};
 use crate::engines::{self, EngineConfig, Registration};
@@ -75,7 +75,7 @@ fn as_text<S: serde::Serializer>(durability: &Durability, to: S) -> Result<S::Ok
 }
 
 /// How an engine is set up in a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SetUp {
     /// The engine's name.
     pub(crate) engine: String,

@@ -60,6 +60,11 @@ pub(crate) fn is_bound(name: &str) -> bool {
     name.starts_with("bound:")
 }
 
+/// Whether `name` is the name of an engine of others.
+pub(crate) fn is_peer(name: &str) -> bool {
+    name.starts_with("peer:")
+}
+
 /// The engines of this workspace and the yardsticks, in the order in which they are listed.
 pub fn own() -> Vec<Registration> {
     vec![

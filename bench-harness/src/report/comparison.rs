@@ -21,6 +21,8 @@ pub(crate) struct Comparison {
     pub(crate) phase: String,
     /// What the workload is about.
     pub(crate) about: String,
+    /// Threads that ran the operations.
+    pub(crate) threads: u32,
     /// Threads, class, records: what holds for every line.
     pub(crate) setting: String,
     /// The class that was asked for.
@@ -46,6 +48,8 @@ pub(crate) struct Line {
     pub(crate) durability: String,
     /// Operations or openings a second.
     pub(crate) speed: Estimate,
+    /// The same in each block.
+    pub(crate) speeds: Vec<(u32, f64)>,
     /// Its ratio to the baseline.
     pub(crate) ratio: Option<Estimate>,
     /// Its share of the fastest yardstick.
@@ -125,6 +129,7 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         workload: first.workload.clone(),
         phase: first.phase.clone(),
         about: String::new(),
+        threads: first.threads,
         setting: setting(rows),
         durability: asked.clone(),
         is_preparation: false,
@@ -178,6 +183,7 @@ impl<'r> Series<'r> {
             engine: self.engine.to_string(),
             durability: self.rows.first()?.durability.clone(),
             speed,
+            speeds: self.speeds.clone(),
             ratio: if is_baseline { None } else { paired_ratio(&self.speeds, &baseline.speeds) },
             share_of_bound: (bound > 0.0).then(|| speed.median / bound),
             p50_ns: middle(&|row| row.lat_p50_ns.map(|ns| ns as f64)),

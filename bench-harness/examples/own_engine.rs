@@ -18,8 +18,9 @@ fn main() -> ExitCode {
         name: "counting",
         about: "the engine in memory, with a counter of gets: what does the counter cost?",
         version: "0.1.0",
-        durability: Durability::None,
+        classes: &[Durability::None],
         open: |_, _| Ok(Box::new(Counting::default())),
+        settings: |_| "everything in memory".into(),
     }])
 }
 

@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// What can be run.
     List(ListArgs),
+    /// The engines of finished runs against the fastest of the engines of others, in Markdown.
+    #[command(after_help = EXIT_CODES)]
+    Table(TableArgs),
     /// Runs one cell for the process that started it.
     #[command(hide = true)]
     Worker,
@@ -129,6 +132,13 @@ pub(crate) struct ListArgs {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TableArgs {
+    /// Folders of runs; a table each.
+    #[arg(required = true, value_name = "FOLDER")]
+    pub(crate) folders: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -8,7 +8,8 @@
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+// Where peers are built, the workspace's ban holds, with the one exception in `engines/peers/lmdb.rs`.
+#![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
 
 mod cell;
 mod cli;
@@ -26,6 +27,7 @@ mod operation_loop;
 mod output;
 mod pattern;
 mod plan;
+mod published;
 mod quantity;
 mod random;
 mod recorder;
@@ -54,10 +56,10 @@ use cli::Command;
 use failure::Outcome;
 use plan::Plan;
 
-/// Runs the command line of this process with the engines of the workspace and `further` ones, and returns its exit
+/// Runs the command line of this process with the engines of this build and `further` ones, and returns its exit
 /// code. The process starts itself again for every cell, so this must be all that `main` does.
 pub fn main(further: &[Registration]) -> ExitCode {
-    let engines = [&further.to_vec()[..], &own_engines()[..]].concat();
+    let engines = [&further.to_vec()[..], &engines::registered()[..]].concat();
     let outcome = match cli::parse(std::env::args_os()) {
         Ok(cli) => run(&engines, cli),
         Err(None) => Ok(()),
@@ -77,6 +79,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Quick(args) => runner::run(&Plan::quick(engines, &args)?),
         Command::Run(args) => runner::run(&Plan::run(engines, &args)?),
         Command::List(args) => list::list(engines, &args),
+        Command::Table(args) => published::table(&args.folders),
         Command::Worker => worker::work(engines),
     }
 }

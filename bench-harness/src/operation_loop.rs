@@ -41,6 +41,8 @@ pub(crate) struct Lane<'p> {
     pub(crate) thread: u32,
     /// Threads of the phase.
     pub(crate) threads: u32,
+    /// How many writes go into one batch.
+    pub(crate) batch: usize,
     /// The first id that no earlier phase used.
     pub(crate) first_new: u32,
     /// The most steps to take.
@@ -57,23 +59,42 @@ struct Hands {
     value: Vec<u8>,
     found: Vec<u8>,
     batch: WriteBatch,
+    /// What the batch being put together will change.
+    pending: Vec<Pending>,
     copied: Copied,
     inserts: u32,
     recorder: Recorder,
 }
 
-impl Lane<'_> {
-    /// Runs the lane to its end and returns what was measured.
-    pub(crate) fn run(&self) -> Outcome<Recorder> {
-        let mut hands = Hands {
+/// A write that waits for its batch to be full.
+#[derive(Clone, Copy)]
+struct Pending {
+    operation: Operation,
+    id: u32,
+    state: KeyState,
+    key_bytes: usize,
+    value_bytes: usize,
+}
+
+impl Hands {
+    fn new() -> Self {
+        Self {
             key: Vec::new(),
             value: Vec::new(),
             found: Vec::new(),
             batch: WriteBatch::new(),
+            pending: Vec::new(),
             copied: Copied::default(),
             inserts: 0,
             recorder: Recorder::new(),
-        };
+        }
+    }
+}
+
+impl Lane<'_> {
+    /// Runs the lane to its end and returns what was measured.
+    pub(crate) fn run(&self) -> Outcome<Recorder> {
+        let mut hands = Hands::new();
         let mut taken = 0;
         for step in self.steps.iter().cycle() {
             let is_time_to_look = taken % STEPS_BETWEEN_LOOKS == 0;
@@ -85,6 +106,7 @@ impl Lane<'_> {
                 _ => break,
             }
         }
+        self.write_pending(&mut hands)?;
         Ok(hands.recorder)
     }
 
@@ -152,8 +174,12 @@ impl Lane<'_> {
         let Some(id) = id else { return Ok(None) };
         let present = step.operation != Operation::Delete;
         let state = self.prepare_write(id, present, step.extra, hands);
+        if self.batch > 1 {
+            return self.gather(step.operation, id, state, hands).map(Some);
+        }
         let start = Instant::now();
-        let retries = self.timed_write(present, hands)?;
+        fill_batch(present, hands);
+        let retries = self.timed_write(hands)?;
         let end = Instant::now();
         self.world.model.acknowledge(id, state, hands.value.len());
         let bytes_written = (hands.key.len() + hands.value.len()) as u64;
@@ -174,14 +200,45 @@ impl Lane<'_> {
         state
     }
 
-    /// Writes and returns how often the engine asked to try again.
-    fn timed_write(&self, present: bool, hands: &mut Hands) -> Outcome<u64> {
-        hands.batch.clear();
-        if present {
+    /// Adds the prepared write to the batch, and writes the batch when it is full.
+    fn gather(
+        &self,
+        operation: Operation,
+        id: u32,
+        state: KeyState,
+        hands: &mut Hands,
+    ) -> Outcome<Instant> {
+        if state.is_present() {
             hands.batch.put(&hands.key, &hands.value);
         } else {
             hands.batch.delete(&hands.key);
         }
+        let (key_bytes, value_bytes) = (hands.key.len(), hands.value.len());
+        hands.pending.push(Pending { operation, id, state, key_bytes, value_bytes });
+        if hands.pending.len() >= self.batch {
+            self.write_pending(hands)?;
+        }
+        Ok(Instant::now())
+    }
+
+    /// Writes the batch that was put together. The clock runs during the call alone.
+    fn write_pending(&self, hands: &mut Hands) -> Outcome<()> {
+        let Some(first) = hands.pending.first().copied() else { return Ok(()) };
+        let start = Instant::now();
+        let retries = self.timed_write(hands)?;
+        let time = start.elapsed();
+        let mut moved = Moved { retries, ops: hands.pending.len() as u64, ..Moved::default() };
+        for write in hands.pending.drain(..) {
+            self.world.model.acknowledge(write.id, write.state, write.value_bytes);
+            moved.bytes_written += (write.key_bytes + write.value_bytes) as u64;
+        }
+        hands.batch.clear();
+        hands.recorder.record(first.operation, time, moved);
+        Ok(())
+    }
+
+    /// Writes the batch and returns how often the engine asked to try again.
+    fn timed_write(&self, hands: &mut Hands) -> Outcome<u64> {
         let mut retries = 0;
         loop {
             match self.engine.write(&hands.batch, self.durability) {
@@ -204,7 +261,8 @@ impl Lane<'_> {
         self.judge_get(id, before, found, hands)?;
         let state = self.prepare_write(id, true, step.extra, hands);
         let again = Instant::now();
-        let retries = self.timed_write(true, hands)?;
+        fill_batch(true, hands);
+        let retries = self.timed_write(hands)?;
         let end = Instant::now();
         self.world.model.acknowledge(id, state, hands.value.len());
         let moved = Moved {
@@ -213,7 +271,7 @@ impl Lane<'_> {
             retries,
             bytes_written: (hands.key.len() + hands.value.len()) as u64,
             bytes_read: if found { (hands.key.len() + hands.found.len()) as u64 } else { 0 },
-            entries: 0,
+            ..Moved::default()
         };
         let (get, put) = (read - start, end - again);
         hands.recorder.record(Operation::ReadModifyWrite, get + put, moved);
@@ -264,5 +322,15 @@ impl Lane<'_> {
         let id = first + hands.inserts * self.threads;
         hands.inserts += 1;
         (id < self.world.model.capacity()).then_some(id)
+    }
+}
+
+/// Makes a batch of one write.
+fn fill_batch(present: bool, hands: &mut Hands) {
+    hands.batch.clear();
+    if present {
+        hands.batch.put(&hands.key, &hands.value);
+    } else {
+        hands.batch.delete(&hands.key);
     }
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kv::Durability;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::{CommonArgs, Format, QuickArgs, RunArgs};
-use crate::engines::{self, Registration};
+use crate::engines::{self, EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
@@ -72,6 +72,19 @@ fn engine_names<S: serde::Serializer>(engines: &[Registration], to: S) -> Result
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 fn as_text<S: serde::Serializer>(durability: &Durability, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(durability)
+}
+
+/// How an engine is set up in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SetUp {
+    /// The engine's name.
+    pub(crate) engine: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// The classes that the run asks for and what the engine keeps of them.
+    pub(crate) classes: String,
+    /// Its settings under those classes.
+    pub(crate) settings: String,
 }
 
 impl Plan {
@@ -150,6 +163,25 @@ impl Plan {
         })
     }
 
+    /// How each engine is set up; once more for each class that is asked for, where it makes a difference.
+    pub(crate) fn set_ups(&self) -> Vec<SetUp> {
+        let mut asked: Vec<_> =
+            self.workloads.iter().map(|(_, w)| w.durability.unwrap_or(self.durability)).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let mut set_ups: Vec<SetUp> = Vec::new();
+        for engine in &self.engines {
+            let mut kept: Vec<_> = asked.iter().map(|class| engine.kept(*class)).collect();
+            kept.dedup();
+            for durability in kept {
+                let memory_budget_bytes = self.memory_budget_bytes;
+                let config = EngineConfig { memory_budget_bytes, durability };
+                add_set_up(&mut set_ups, engine, durability, (engine.settings)(config));
+            }
+        }
+        set_ups
+    }
+
     /// How many cells there are.
     pub(crate) fn cell_count(&self) -> usize {
         self.engines.len() * self.workloads.len() * self.blocks as usize
@@ -160,6 +192,7 @@ impl Plan {
         let workload = |(_, workload): &(String, Workload)| {
             let phases = workload.phase.iter().map(|phase| match phase.kind() {
                 Ok(PhaseKind::Mix(_)) => phase.duration.map_or(0.0, |span| span.0.as_secs_f64()),
+                Ok(PhaseKind::Rest(time)) => time.0.as_secs_f64(),
                 Ok(PhaseKind::Load(_) | PhaseKind::Replay) => {
                     let ops = workload.records.or(phase.ops).map_or(116_000, |count| count.0);
                     ops as f64 * RECKONED_LOAD_NS / 1e9
@@ -171,6 +204,26 @@ impl Plan {
         let once: f64 = self.workloads.iter().map(workload).sum();
         let all = once * self.engines.len() as f64 * f64::from(self.blocks);
         self.budget.map_or(all, |budget| all.min(budget.as_secs_f64()))
+    }
+}
+
+/// Adds the settings of an engine under a class, or the class to the same settings.
+fn add_set_up(
+    set_ups: &mut Vec<SetUp>,
+    engine: &Registration,
+    durability: Durability,
+    settings: String,
+) {
+    match set_ups.last_mut() {
+        Some(last) if last.engine == engine.name && last.settings == settings => {
+            last.classes = format!("{}, {durability}", last.classes);
+        }
+        _ => set_ups.push(SetUp {
+            engine: engine.name.into(),
+            version: engine.version.into(),
+            classes: durability.to_string(),
+            settings,
+        }),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Recorder {
 pub(crate) struct Line {
     /// The operation's name in the results.
     pub(crate) name: &'static str,
-    /// How many calls there were; a sweep counts its entries.
+    /// How many operations there were; a sweep counts its entries.
     pub(crate) ops: u64,
     /// Nanoseconds of each call; empty where calls were not timed one by one.
     pub(crate) latency: Histogram<u64>,
@@ -47,8 +47,10 @@ pub(crate) struct Line {
 }
 
 /// What one call moved.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Moved {
+    /// Operations that the call carried: 1, or those of a batch.
+    pub(crate) ops: u64,
     /// Whether a key was read.
     pub(crate) is_read: bool,
     /// Whether a read found nothing.
@@ -61,6 +63,20 @@ pub(crate) struct Moved {
     pub(crate) bytes_read: u64,
     /// Entries that a scan read.
     pub(crate) entries: u64,
+}
+
+impl Default for Moved {
+    fn default() -> Self {
+        Self {
+            ops: 1,
+            is_read: false,
+            not_found: false,
+            retries: 0,
+            bytes_written: 0,
+            bytes_read: 0,
+            entries: 0,
+        }
+    }
 }
 
 impl Line {
@@ -83,7 +99,7 @@ impl Line {
     }
 
     fn record(&mut self, time: Duration, moved: Moved) {
-        self.ops += 1;
+        self.ops += moved.ops;
         self.latency.saturating_record((time.as_nanos() as u64).max(1));
         self.busy += time;
         self.not_found += u64::from(moved.not_found);
@@ -168,5 +184,13 @@ mod tests {
         let mut recorder = Recorder::new();
         recorder.record(Operation::Put, Duration::from_secs(100), Moved::default());
         assert_eq!(recorder.total().ops, 1);
+    }
+
+    #[test]
+    fn a_batch_is_one_call_and_as_many_operations_as_it_carries() {
+        let mut recorder = Recorder::new();
+        let batch = Moved { ops: 100, ..Moved::default() };
+        recorder.record(Operation::Put, Duration::from_nanos(50), batch);
+        assert_eq!((recorder.total().ops, recorder.total().latency.len()), (100, 1));
     }
 }

@@ -28,6 +28,7 @@ impl RunFolder {
             "schema_version": crate::row::SCHEMA_VERSION,
             "command": std::env::args().skip(1).collect::<Vec<_>>(),
             "plan": plan,
+            "engines": plan.set_ups(),
             "environment": environment::describe(&path),
             "load_at_start": environment::load(),
             "outcome": "running",

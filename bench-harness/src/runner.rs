@@ -11,7 +11,7 @@ use crate::failure::{Failure, FailureKind, Outcome};
 use crate::output::{self, Progress};
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::report::{self, Comparison, LEGEND};
+use crate::report::{self, Comparison, LEGEND, Outline};
 use crate::row::Row;
 use crate::run_folder::RunFolder;
 use crate::supervisor::{Interrupt, Scratch, run_cell};
@@ -46,11 +46,12 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
         folder.withdraw(&ended)?;
         return outcome;
     }
-    let tables = report::compare(plan, &rows);
-    folder.finish(&ended, &report::render_markdown(plan, &tables, &ended))?;
+    let outline = Outline::of(plan);
+    let tables = report::compare(&outline, &rows);
+    folder.finish(&ended, &report::render_markdown(&outline, &tables, &ended))?;
     let has_result = outcome.as_ref().err().is_none_or(|f| f.kind == FailureKind::Interrupted);
     if has_result && !rows.is_empty() {
-        output::result(&show(plan, &tables, &rows, &ended)?);
+        output::result(&show(plan.format, &outline, &tables, &rows, &ended)?);
     }
     if let Err(Failure { kind, text }) = outcome {
         let text = format!("{text}; what was measured is in {}", folder.path().display());
@@ -133,19 +134,25 @@ fn job(
 }
 
 /// The results in the form that was asked for.
-fn show(plan: &Plan, tables: &[Comparison], rows: &[Row], ended: &str) -> Outcome<String> {
+fn show(
+    format: Format,
+    run: &Outline,
+    tables: &[Comparison],
+    rows: &[Row],
+    ended: &str,
+) -> Outcome<String> {
     let broken = |error: String| Failure::usage(format!("cannot show the rows: {error}"));
-    match plan.format {
+    match format {
         Format::Table => {
             let shown =
                 tables.iter().filter(|table| !table.is_preparation).map(report::render_text);
-            let head = format!(
-                "{}, blocks: {}, seed: {}\n{LEGEND}\n",
-                plan.run_id, plan.blocks, plan.seed
-            );
-            Ok(std::iter::once(head).chain(shown).collect::<Vec<_>>().join("\n"))
+            let head =
+                format!("{}, blocks: {}, seed: {}\n{LEGEND}\n", run.run_id, run.blocks, run.seed);
+            let set_ups = report::render_set_ups_text(&run.set_ups);
+            let parts = std::iter::once(head).chain(shown).chain([set_ups]);
+            Ok(parts.collect::<Vec<_>>().join("\n"))
         }
-        Format::Md => Ok(report::render_markdown(plan, tables, ended)),
+        Format::Md => Ok(report::render_markdown(run, tables, ended)),
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
             for row in rows {

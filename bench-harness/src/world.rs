@@ -143,6 +143,14 @@ impl Copied {
         self.bytes.len() as u64
     }
 
+    /// The entry at `at`, in the order of the scan.
+    #[cfg(feature = "peers")]
+    pub(crate) fn entry(&self, at: usize) -> (&[u8], &[u8]) {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        let (key_end, end) = self.ends[at];
+        (&self.bytes[start..key_end], &self.bytes[key_end..end])
+    }
+
     /// The entries, in the order of the scan.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|&(_, end)| end));

@@ -40,8 +40,10 @@ fn only_run(folder: &Path) -> std::path::PathBuf {
     run
 }
 
-const SMALL_RUN: [&str; 12] = [
+const SMALL_RUN: [&str; 14] = [
     "run",
+    "-e",
+    "bitcask,memory",
     "-w",
     "ycsb-a,ycsb-e,sync-writes",
     "-n",
@@ -97,6 +99,30 @@ fn the_same_seed_gives_every_engine_the_same_operations() {
         assert_eq!(counts.entry(key.clone()).or_insert(count.clone()), &count, "{key:?}");
     }
     assert!(counts.len() > 10);
+}
+
+#[test]
+fn batches_and_rests_change_nothing_but_the_speed() {
+    let folder = folder();
+    let text = r#"
+        [workload.bulk]
+        about = "loads and overwrites in batches"
+        records = 500
+        phase = [
+            { name = "load", load = "random", batch = 7 },
+            { name = "settle", rest = "1ms" },
+            { name = "overwrite", mix = { put = 1 }, batch = 30, ops = 400, threads = 2 },
+        ]"#;
+    std::fs::write(folder.path().join("bulk.toml"), text).unwrap();
+    let output = kvbench(&["run", "-c", "bulk.toml", "-r", "1", "--format", "csv"], folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut rows = csv::Reader::from_reader(&output.stdout[..]);
+    let headers = rows.headers().unwrap().clone();
+    let column = |name| headers.iter().position(|header| header == name).unwrap();
+    for row in rows.records().map(Result::unwrap) {
+        let expected = if &row[column("phase")] == "load" { "500" } else { "800" };
+        assert_eq!((&row[column("ops")], &row[column("records")]), (expected, "500"));
+    }
 }
 
 #[test]

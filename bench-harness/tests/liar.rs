@@ -65,8 +65,9 @@ const LIAR: Registration = Registration {
     name: "liar",
     about: "answers wrongly",
     version: "0",
-    durability: Durability::None,
+    classes: &[Durability::None],
     open: |_, _| Ok(Box::new(Liar::new())),
+    settings: |_| "everything in memory".into(),
 };
 
 struct Liar {

@@ -23,7 +23,8 @@ const RECORDS: u32 = 100_000;
 const PUTS: u32 = 10_000;
 const VALUE_BYTES: usize = 100;
 const SCAN_LENGTH: usize = 100;
-const CONFIG: EngineConfig = EngineConfig { memory_budget_bytes: 64 << 20 };
+const CONFIG: EngineConfig =
+    EngineConfig { memory_budget_bytes: 64 << 20, durability: Durability::Buffered };
 
 /// An engine with its records; the directory goes when it goes.
 struct Loaded {

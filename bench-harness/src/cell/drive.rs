@@ -50,6 +50,7 @@ impl Drive<'_> {
             thread: thread as u32,
             threads: threads + u32::from(lanes.beside.is_some()),
             first_new: self.world.model.in_use(),
+            batch: phase.batch,
             max_steps: phase.max_steps,
             until: begun + allowed,
             stop: &stop,
@@ -58,6 +59,7 @@ impl Drive<'_> {
             lanes.steps.iter().enumerate().map(|(at, steps)| lane(at, steps)).collect();
         let beside = lanes.beside.as_ref().map(|steps: &Vec<Step>| Lane {
             max_steps: u64::MAX,
+            batch: 1,
             latest: false,
             ..lane(lanes.steps.len(), steps)
         });

@@ -161,7 +161,7 @@ fn timed_row(common: &Row, op: &str, line: &Line, threads: u32) -> Row {
         entries: line.entries,
         user_bytes_written: line.bytes_written,
         user_bytes_read: line.bytes_read,
-        lat_mean_ns: timed.then(|| round(line.busy.as_nanos() as f64 / line.ops as f64)),
+        lat_mean_ns: timed.then(|| round(line.busy.as_nanos() as f64 / line.latency.len() as f64)),
         lat_p50_ns: percentile(0.5),
         lat_p90_ns: percentile(0.9),
         lat_p99_ns: percentile(0.99),

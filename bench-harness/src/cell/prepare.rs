@@ -35,6 +35,8 @@ pub(super) struct PreparedPhase {
     pub(super) name: String,
     /// What it does.
     pub(super) work: Work,
+    /// How many writes go into one batch.
+    pub(super) batch: usize,
     /// The most steps of a thread.
     pub(super) max_steps: u64,
     /// The most time.
@@ -47,6 +49,8 @@ pub(super) enum Work {
     Lanes(Lanes),
     /// One cursor over everything.
     Sweep(SweepDirection),
+    /// Nothing, for a while.
+    Rest(Duration),
     /// Close and open.
     Reopen,
 }
@@ -83,7 +87,7 @@ pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
     let scans = |steps: &Vec<Step>| steps.iter().any(|step| step.operation == Operation::Scan);
     let has_scans = phases.iter().any(|phase| match &phase.work {
         Work::Lanes(lanes) => lanes.steps.iter().chain(&lanes.beside).any(scans),
-        Work::Sweep(_) | Work::Reopen => false,
+        Work::Sweep(_) | Work::Rest(_) | Work::Reopen => false,
     });
     let order = has_scans.then(|| KeyOrder::new(&material.keys, capacity));
     let model = Model::new(capacity);
@@ -134,6 +138,7 @@ fn prepare_phase(
     let prepared = |work, max_steps, duration| PreparedPhase {
         name: phase.name.clone(),
         work,
+        batch: phase.batch.unwrap_or(1) as usize,
         max_steps,
         duration,
     };
@@ -143,7 +148,7 @@ fn prepare_phase(
         PhaseKind::Load(order) => {
             let steps = load_steps(job, at, order, material);
             let count = steps.len() as u64;
-            prepared(one_lane(steps), count, None)
+            prepared(one_lane(steps), count, duration)
         }
         PhaseKind::Replay => {
             let steps = replay_steps(job, &material.trace);
@@ -152,6 +157,7 @@ fn prepare_phase(
         }
         PhaseKind::Mix(mix) => prepared(mix_lanes(job, at, phase, mix, material), ops, duration),
         PhaseKind::Sweep(direction) => prepared(Work::Sweep(direction), 1, None),
+        PhaseKind::Rest(time) => prepared(Work::Rest(time.0), 1, None),
         PhaseKind::Reopen => prepared(Work::Reopen, 1, None),
     })
 }

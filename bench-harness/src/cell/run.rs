@@ -27,10 +27,11 @@ pub(crate) fn run(
 ) -> Outcome<()> {
     let begun = Instant::now();
     let Prepared { world, phases } = prepare(job)?;
-    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes };
+    let durability = registration.kept(job.durability());
+    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
     let rss_base_bytes = system::memory_bytes();
     let mut engine = (registration.open)(&job.directory, config)?;
-    let durability = job.durability().min(engine.capabilities().durability);
+    let durability = durability.min(engine.capabilities().durability);
     let cell = CellKey { job, engine_version: registration.version, durability };
     for (at, phase) in phases.iter().enumerate() {
         let cap = job.limit.map(|limit| {
@@ -41,6 +42,10 @@ pub(crate) fn run(
         let fsyncs_before = fsyncs(engine.as_ref());
         system::forget_memory_peak();
         let measured = match &phase.work {
+            Work::Rest(time) => {
+                std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
+                continue;
+            }
             Work::Reopen if durability == Durability::None => continue,
             Work::Reopen => {
                 let (opened, measured) =
@@ -76,7 +81,7 @@ fn run_phase(drive: Drive<'_>, phase: &PreparedPhase) -> Outcome<Measured> {
     match &phase.work {
         Work::Lanes(lanes) => drive.lanes(phase, lanes),
         Work::Sweep(direction) => drive.sweep(*direction),
-        Work::Reopen => Err(Failure::engine("a reopening is not run by a thread")),
+        Work::Rest(_) | Work::Reopen => Err(Failure::engine("this is not run by a thread")),
     }
 }
 

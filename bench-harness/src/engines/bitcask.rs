@@ -9,6 +9,10 @@ pub(super) const REGISTRATION: Registration = Registration {
     name: "bitcask",
     about: "append-only data files, a key directory in memory, hint files",
     version: env!("CARGO_PKG_VERSION"),
-    durability: Durability::Sync,
+    classes: &[Durability::None, Durability::Buffered, Durability::Sync],
     open: |directory, _| Ok(Box::new(Bitcask::open(directory, Options::new())?)),
+    settings: |_| {
+        "defaults; no cache to divide: the key directory takes 28 bytes and the key for each entry"
+            .into()
+    },
 };

@@ -20,8 +20,9 @@ pub(super) const REGISTRATION: Registration = Registration {
     name: "bound:btree",
     about: "yardstick: a B-tree in memory with inline keys, no log, no frozen scans",
     version: env!("CARGO_PKG_VERSION"),
-    durability: Durability::None,
+    classes: &[Durability::None],
     open: |_, _| Ok(Box::new(BoundBtree::default())),
+    settings: |_| "everything in memory, whatever the budget".into(),
 };
 
 /// Key bytes that lie in the node itself, without a pointer to follow.

@@ -33,8 +33,9 @@ pub(super) const REGISTRATION: Registration = Registration {
     name: "bound:log+hash",
     about: "yardstick: one write(2) a put, one pread a get, a hash map; no checksums, no merge",
     version: env!("CARGO_PKG_VERSION"),
-    durability: Durability::Sync,
+    classes: &[Durability::None, Durability::Buffered, Durability::Sync],
     open: |directory, _| Ok(Box::new(BoundLogHash::open(directory)?)),
+    settings: |_| "no cache; the hash map takes what it takes".into(),
 };
 
 const HEADER_BYTES: usize = 6;

@@ -10,6 +10,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     name: "memory",
     about: "the oracle: a B-tree in memory whose scans freeze a copy on write",
     version: env!("CARGO_PKG_VERSION"),
-    durability: Durability::None,
+    classes: &[Durability::None],
     open: |_, _| Ok(Box::new(MemoryEngine::new())),
+    settings: |_| "everything in memory, whatever the budget".into(),
 };

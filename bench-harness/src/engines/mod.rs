@@ -1,9 +1,11 @@
-//! The engines under test: one adapter file and one line in [`own`] each.
+//! The engines under test: one adapter file and one line in [`own`] or in [`peers::all`] each.
 
 mod bitcask;
 mod bound_btree;
 mod bound_log_hash;
 mod memory;
+#[cfg(any(feature = "peers", feature = "peer-rocksdb"))]
+mod peers;
 mod sorted_cursor;
 
 use std::path::Path;
@@ -18,6 +20,8 @@ use crate::{pattern, suggest};
 pub struct EngineConfig {
     /// The memory that the engine may divide among its buffers, caches and directories, in bytes.
     pub memory_budget_bytes: u64,
+    /// The class that writes will ask for, for engines that sync always or never and must know which.
+    pub durability: Durability,
 }
 
 /// An engine that can be measured.
@@ -29,10 +33,13 @@ pub struct Registration {
     pub about: &'static str,
     /// The version of the engine.
     pub version: &'static str,
-    /// The strongest durability class that the engine keeps; with `None` nothing survives a reopening.
-    pub durability: Durability,
+    /// The durability classes that the engine keeps, weakest first. With `None` alone nothing survives a reopening;
+    /// a class that is not here is asked of it as the next weaker one, which stands unranked.
+    pub classes: &'static [Durability],
     /// Opens the engine in a directory that exists: empty the first time, as the engine left it afterwards.
     pub open: fn(&Path, EngineConfig) -> kv::Result<Box<dyn Kv>>,
+    /// How the engine is set up, in one line for the reader of the results.
+    pub settings: fn(EngineConfig) -> String,
 }
 
 impl Registration {
@@ -40,11 +47,22 @@ impl Registration {
     pub fn is_bound(&self) -> bool {
         is_bound(self.name)
     }
+
+    /// The class that the engine keeps where `asked` is asked for.
+    pub fn kept(&self, asked: Durability) -> Durability {
+        let fitting = self.classes.iter().copied().filter(|class| *class <= asked);
+        fitting.max().unwrap_or(Durability::None)
+    }
 }
 
 /// Whether `name` is the name of a yardstick.
 pub(crate) fn is_bound(name: &str) -> bool {
     name.starts_with("bound:")
+}
+
+/// Whether `name` is the name of an engine of others.
+pub(crate) fn is_peer(name: &str) -> bool {
+    name.starts_with("peer:")
 }
 
 /// The engines of this workspace and the yardsticks, in the order in which they are listed.
@@ -55,6 +73,18 @@ pub fn own() -> Vec<Registration> {
         bound_log_hash::REGISTRATION,
         bound_btree::REGISTRATION,
     ]
+}
+
+/// Every engine of this build: those of the workspace, and the peers that its features bring.
+pub(crate) fn registered() -> Vec<Registration> {
+    #[cfg_attr(
+        not(any(feature = "peers", feature = "peer-rocksdb")),
+        expect(unused_mut, reason = "only peers are added")
+    )]
+    let mut engines = own();
+    #[cfg(any(feature = "peers", feature = "peer-rocksdb"))]
+    engines.extend(peers::all());
+    engines
 }
 
 /// The engines that `selectors` (names and globs) name, and every yardstick: a table without one says little.
@@ -90,19 +120,52 @@ mod tests {
 
     #[test]
     fn every_engine_keeps_what_its_registration_promises() {
-        for engine in own() {
-            let directory = tempfile::tempdir().unwrap();
-            let open =
-                || (engine.open)(directory.path(), EngineConfig { memory_budget_bytes: 1 << 20 });
-            let first = open().unwrap();
-            assert_eq!(first.capabilities().durability, engine.durability, "{}", engine.name);
-            first.put(b"a", b"1", Durability::Sync).unwrap();
-            first.put(b"b", b"2", Durability::Buffered).unwrap();
-            first.delete(b"a", Durability::Buffered).unwrap();
-            first.close().unwrap();
-            drop(first);
-            let kept = open().unwrap().get(b"b").unwrap().is_some();
-            assert_eq!(kept, engine.durability > Durability::None, "{}", engine.name);
+        for engine in registered() {
+            let classes = [Durability::None, Durability::Buffered, Durability::Sync];
+            for durability in classes.map(|asked| engine.kept(asked)) {
+                keeps_what_it_promises(engine, durability);
+            }
         }
+    }
+
+    fn keeps_what_it_promises(engine: Registration, durability: Durability) {
+        let directory = tempfile::tempdir().unwrap();
+        let config = EngineConfig { memory_budget_bytes: 8 << 20, durability };
+        let open = || (engine.open)(directory.path(), config).unwrap();
+        let first = open();
+        assert!(first.capabilities().durability >= durability, "{}", engine.name);
+        first.put(b"a", b"1", durability).unwrap();
+        first.put(b"b", b"2", durability).unwrap();
+        first.delete(b"a", durability).unwrap();
+        let batch = &mut kv::WriteBatch::new();
+        first.write(batch.put(b"c", b"3").put(b"d", b"4").delete(b"b"), durability).unwrap();
+        first.sync().unwrap();
+        first.close().unwrap();
+        first.close().unwrap();
+        drop(first);
+        let second = open();
+        let kept: Vec<_> =
+            [b"a", b"b", b"c", b"d"].map(|key| second.get(key).unwrap().is_some()).to_vec();
+        let survives = engine.kept(Durability::Sync) > Durability::None;
+        assert_eq!(kept, [false, false, survives, survives], "{}", engine.name);
+    }
+
+    #[test]
+    fn every_engine_says_how_it_is_set_up() {
+        let config =
+            EngineConfig { memory_budget_bytes: 320 << 20, durability: Durability::Buffered };
+        for engine in registered() {
+            let settings = (engine.settings)(config);
+            assert!(!settings.is_empty() && !settings.contains('\n'), "{}", engine.name);
+        }
+    }
+
+    #[test]
+    fn a_class_that_an_engine_lacks_is_asked_of_it_as_the_next_weaker_one() {
+        let engine = Registration { classes: &[Durability::None, Durability::Sync], ..own()[0] };
+        assert_eq!(engine.kept(Durability::Buffered), Durability::None);
+        assert_eq!(engine.kept(Durability::Sync), Durability::Sync);
+        let engine = Registration { classes: &[Durability::Buffered], ..engine };
+        assert_eq!(engine.kept(Durability::Sync), Durability::Buffered);
     }
 }

@@ -4,8 +4,8 @@
 //! stand below a rule, with their numbers and without a place. Engines that the intervals cannot tell from the one
 //! above share its place.
 
+use super::Outline;
 use crate::engines::is_bound;
-use crate::plan::Plan;
 use crate::row::Row;
 use crate::statistics::{Estimate, median, paired_ratio};
 
@@ -21,6 +21,8 @@ pub(crate) struct Comparison {
     pub(crate) phase: String,
     /// What the workload is about.
     pub(crate) about: String,
+    /// Threads that ran the operations.
+    pub(crate) threads: u32,
     /// Threads, class, records: what holds for every line.
     pub(crate) setting: String,
     /// The class that was asked for.
@@ -46,6 +48,8 @@ pub(crate) struct Line {
     pub(crate) durability: String,
     /// Operations or openings a second.
     pub(crate) speed: Estimate,
+    /// The same in each block.
+    pub(crate) speeds: Vec<(u32, f64)>,
     /// Its ratio to the baseline.
     pub(crate) ratio: Option<Estimate>,
     /// Its share of the fastest yardstick.
@@ -74,10 +78,10 @@ struct Series<'r> {
 }
 
 /// All tables of a run, in the order of its plan.
-pub(crate) fn compare(plan: &Plan, rows: &[Row]) -> Vec<Comparison> {
+pub(crate) fn compare(run: &Outline, rows: &[Row]) -> Vec<Comparison> {
     let mut tables = Vec::new();
     let mut groups = Vec::new();
-    for (name, workload) in &plan.workloads {
+    for (name, workload) in &run.workloads {
         let is_first_of_group = !groups.contains(&workload.group);
         groups.push(workload.group.clone());
         let phases = &workload.phase;
@@ -86,13 +90,13 @@ pub(crate) fn compare(plan: &Plan, rows: &[Row]) -> Vec<Comparison> {
                 .iter()
                 .filter(|row| row.op == "all" && row.workload == *name && row.phase == phase.name)
                 .collect();
-            let mut table = compare_phase(plan, &of_phase);
+            let mut table = compare_phase(run, &of_phase);
             if let Some(table) = &mut table {
                 table.about.clone_from(&workload.about);
                 let is_last = at + 1 == phases.len();
                 table.is_preparation = phase.load.is_some() && !is_last && !is_first_of_group;
-                let durability = workload.durability.unwrap_or(plan.durability);
-                table.durability = durability.to_string();
+                let own = workload.durability.map(|class| class.to_string());
+                table.durability = own.unwrap_or_else(|| run.durability.clone());
                 place(table);
             }
             tables.extend(table);
@@ -101,15 +105,15 @@ pub(crate) fn compare(plan: &Plan, rows: &[Row]) -> Vec<Comparison> {
     tables
 }
 
-fn compare_phase(plan: &Plan, rows: &[&Row]) -> Option<Comparison> {
+fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let first = rows.first()?;
     let is_opening = first.open_ms.is_some();
-    let series: Vec<_> = plan.engines.iter().filter_map(|e| Series::new(e.name, rows)).collect();
+    let series: Vec<_> = run.engines.iter().filter_map(|e| Series::new(e, rows)).collect();
     let asked = rows.iter().map(|row| &row.durability).max_by_key(|class| class_rank(class))?;
     let fits = |series: &&Series<'_>| {
         !is_bound(series.engine) && series.rows.iter().all(|row| row.durability == **asked)
     };
-    let wanted = |s: &&Series<'_>| plan.baseline.as_deref() == Some(s.engine);
+    let wanted = |s: &&Series<'_>| run.baseline.as_deref() == Some(s.engine);
     let baseline =
         series.iter().find(wanted).or_else(|| series.iter().find(fits)).or(series.first())?;
     // What a sync costs says nothing about engines that never wait for one, and the other way round.
@@ -125,6 +129,7 @@ fn compare_phase(plan: &Plan, rows: &[&Row]) -> Option<Comparison> {
         workload: first.workload.clone(),
         phase: first.phase.clone(),
         about: String::new(),
+        threads: first.threads,
         setting: setting(rows),
         durability: asked.clone(),
         is_preparation: false,
@@ -178,6 +183,7 @@ impl<'r> Series<'r> {
             engine: self.engine.to_string(),
             durability: self.rows.first()?.durability.clone(),
             speed,
+            speeds: self.speeds.clone(),
             ratio: if is_baseline { None } else { paired_ratio(&self.speeds, &baseline.speeds) },
             share_of_bound: (bound > 0.0).then(|| speed.median / bound),
             p50_ns: middle(&|row| row.lat_p50_ns.map(|ns| ns as f64)),

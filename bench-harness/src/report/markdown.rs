@@ -1,8 +1,8 @@
 //! The report of a run in Markdown: every table, preparation included.
 
-use super::Comparison;
 use super::text::{Column, columns, title};
-use crate::plan::Plan;
+use super::{Comparison, Outline};
+use crate::plan::SetUp;
 
 /// How to read the tables; printed once.
 pub(crate) const LEGEND: &str = "\
@@ -11,15 +11,27 @@ ops/s: calls divided by the time inside the engine, median of the blocks; of bou
 written and kept per user byte; memory: peak without the harness's own; *: cut short by the time limit.";
 
 /// The whole report.
-pub(crate) fn render(plan: &Plan, tables: &[Comparison], ended: &str) -> String {
+pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {
     let head = format!(
         "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB; {ended}.\n\n{LEGEND}\n",
-        plan.run_id,
-        plan.blocks,
-        plan.seed,
-        plan.memory_budget_bytes >> 20,
+        run.run_id,
+        run.blocks,
+        run.seed,
+        run.memory_budget_bytes >> 20,
     );
-    std::iter::once(head).chain(tables.iter().map(render_table)).collect::<Vec<_>>().join("\n")
+    let tables = tables.iter().map(render_table);
+    let parts = std::iter::once(head).chain(tables).chain([render_set_ups(&run.set_ups)]);
+    parts.collect::<Vec<_>>().join("\n")
+}
+
+/// How the engines were set up.
+fn render_set_ups(set_ups: &[SetUp]) -> String {
+    let lines = set_ups.iter().map(|SetUp { engine, version, classes, settings }| {
+        format!("| {engine} | {version} | {classes} | {settings} |")
+    });
+    let head =
+        ["## Engines\n", "| engine | version | class | settings |", "| --- | --- | --- | --- |"];
+    head.map(Into::into).into_iter().chain(lines).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn render_table(table: &Comparison) -> String {

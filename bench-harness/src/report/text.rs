@@ -2,6 +2,7 @@
 
 use super::Comparison;
 use super::comparison::Line;
+use crate::plan::SetUp;
 use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 use crate::statistics::Estimate;
 
@@ -41,6 +42,14 @@ pub(crate) fn render(table: &Comparison) -> String {
         lines.push(line(&|column| column.cells[at].clone()));
     }
     lines.join("\n") + "\n"
+}
+
+/// How the engines were set up, a line each.
+pub(crate) fn render_set_ups(set_ups: &[SetUp]) -> String {
+    let line = |SetUp { engine, version, classes, settings }: &SetUp| {
+        format!("  {engine} {version} ({classes}): {settings}\n")
+    };
+    std::iter::once("engines\n".into()).chain(set_ups.iter().map(line)).collect()
 }
 
 fn rule(table: &Comparison, width: usize) -> String {

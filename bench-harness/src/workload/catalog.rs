@@ -8,10 +8,11 @@ use crate::failure::{Failure, Outcome};
 use crate::pattern;
 
 /// The built-in files, in the order in which they are listed and run.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("ycsb.toml", include_str!("../../workloads/ycsb.toml")),
     ("real.toml", include_str!("../../workloads/real.toml")),
     ("sync.toml", include_str!("../../workloads/sync.toml")),
+    ("peers.toml", include_str!("../../workloads/peers.toml")),
     ("db_bench.toml", include_str!("../../workloads/db_bench.toml")),
 ];
 

@@ -1,6 +1,6 @@
 //! What a workload must fulfil beyond its form.
 
-use super::{Phase, PhaseKind, Workload};
+use super::{Mix, Phase, PhaseKind, Workload};
 use crate::input;
 use crate::values::HEADER_BYTES;
 
@@ -8,6 +8,8 @@ use crate::values::HEADER_BYTES;
 const MAX_RECORDS: u64 = 1 << 30;
 /// More threads than any machine that the harness will meet profits from.
 const MAX_THREADS: u32 = 256;
+/// More writes in a batch than any user would put there.
+const MAX_BATCH: u32 = 100_000;
 /// The largest value that the payload pool can fill.
 const MAX_VALUE_BYTES: u64 = 4 << 20;
 
@@ -70,7 +72,22 @@ fn check_phase(
     if phase.ops.is_some_and(|ops| ops.0 == 0) {
         return wrong("has no operations");
     }
-    Ok(())
+    check_batch(phase).or_else(wrong)
+}
+
+fn check_batch(phase: &Phase) -> Result<(), &'static str> {
+    let Some(batch) = phase.batch else { return Ok(()) };
+    let only_puts = Mix { put: phase.mix.map_or(0, |mix| mix.put), ..Mix::default() };
+    match phase.kind() {
+        Ok(PhaseKind::Mix(mix)) if mix != only_puts => {
+            Err("has a batch and a mix that does more than put")
+        }
+        Ok(PhaseKind::Mix(_) | PhaseKind::Load(_)) if (1..=MAX_BATCH).contains(&batch) => Ok(()),
+        Ok(PhaseKind::Mix(_) | PhaseKind::Load(_)) => {
+            Err("has a batch that is not from 1 to 100,000")
+        }
+        _ => Err("has a batch, but neither loads nor mixes"),
+    }
 }
 
 fn check_threads(threads: Option<u32>) -> Result<(), String> {

@@ -78,7 +78,7 @@ mod tests {
             "[workload.w]\nabout = \"x\"\nrecords = 10\n[[workload.w.phase]]\nname = \"run\"\n";
         assert_eq!(
             complaint(text),
-            "own.toml: workload w: phase \"run\" needs exactly one of load, mix, replay, sweep, reopen"
+            "own.toml: workload w: phase \"run\" needs exactly one of load, mix, replay, sweep, rest, reopen"
         );
     }
 

@@ -66,6 +66,8 @@ pub(crate) struct Phase {
     pub(crate) replay: bool,
     /// Kind: one cursor over all entries.
     pub(crate) sweep: Option<SweepDirection>,
+    /// Kind: nothing for this time, so that work in the background is done before the next phase.
+    pub(crate) rest: Option<Span>,
     /// Kind: closes the engine cleanly, opens it again and reads one key.
     #[serde(default)]
     pub(crate) reopen: bool,
@@ -76,11 +78,13 @@ pub(crate) struct Phase {
     pub(crate) scan_length: Option<LengthRange>,
     /// Scans stay within the keys that share this many bytes with the picked one.
     pub(crate) prefix_bytes: Option<u32>,
+    /// How many writes of a load, or of a mix of puts alone, go into one batch.
+    pub(crate) batch: Option<u32>,
     /// A second mix, uniform, on one more thread, as long as the first goes on.
     pub(crate) beside: Option<Mix>,
     /// Ends the phase after this many operations on each thread.
     pub(crate) ops: Option<Count>,
-    /// Ends the phase after this time.
+    /// Ends the phase after this time; a load may stay incomplete.
     pub(crate) duration: Option<Span>,
     /// Threads that run the mix.
     pub(crate) threads: Option<u32>,
@@ -146,6 +150,8 @@ pub(crate) enum PhaseKind {
     Replay,
     /// See [`Phase::sweep`].
     Sweep(SweepDirection),
+    /// See [`Phase::rest`].
+    Rest(Span),
     /// See [`Phase::reopen`].
     Reopen,
 }
@@ -158,13 +164,14 @@ impl Phase {
             self.mix.map(PhaseKind::Mix),
             self.replay.then_some(PhaseKind::Replay),
             self.sweep.map(PhaseKind::Sweep),
+            self.rest.map(PhaseKind::Rest),
             self.reopen.then_some(PhaseKind::Reopen),
         ];
         let mut named = kinds.into_iter().flatten();
         match (named.next(), named.next()) {
             (Some(kind), None) => Ok(kind),
             _ => Err(format!(
-                "phase \"{}\" needs exactly one of load, mix, replay, sweep, reopen",
+                "phase \"{}\" needs exactly one of load, mix, replay, sweep, rest, reopen",
                 self.name
             )),
         }

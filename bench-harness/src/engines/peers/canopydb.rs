@@ -1,0 +1,162 @@
+//! `peer:canopydb`: a copy-on-write B-tree in Rust, in memory between checkpoints, with a log.
+//!
+//! A write is an exclusive transaction: those that run beside each other may conflict and have to be run again. The log
+//! is handed to the operating system before a commit returns, and synced where that is asked for.
+
+use std::path::{Path, PathBuf};
+
+use canopydb::{Database, DbOptions, EnvOptions, ReadTransaction, TreeOptions};
+use kv::{
+    Capabilities, Cursor, Direction, Durability, Error, KeyRange, Kv, Op, Result, SequenceNumber,
+    Stats, WriteBatch,
+};
+
+use super::shell::{Shell, failure};
+use super::view_cursor::{Part, View, ViewCursor};
+use super::{Division, EngineConfig, Registration};
+use crate::world::Copied;
+
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "peer:canopydb",
+    about: "copy-on-write B-tree in Rust, with a log",
+    version: "0.2.5",
+    classes: &[Durability::Buffered, Durability::Sync],
+    open: |directory, config| Ok(Box::new(Canopydb::open(directory, config)?)),
+    settings: |config| {
+        let memory = Division::of(config).describe("checkpoint");
+        format!("{memory}, log on, exclusive write transactions, no compression")
+    },
+};
+
+const TREE: &[u8] = b"entries";
+
+struct Canopydb {
+    shell: Shell,
+    path: PathBuf,
+    database: Database,
+}
+
+impl Canopydb {
+    fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
+        let shell = Shell::new(directory, Durability::Sync);
+        let memory = Division::of(config);
+        let mut environment = EnvOptions::new(directory);
+        environment.page_cache_size = memory.cache_bytes as usize;
+        let mut options = DbOptions::new();
+        options.checkpoint_target_size = memory.write_bytes as usize;
+        options.throttle_memory_limit =
+            options.throttle_memory_limit.max(memory.write_bytes as usize);
+        options.stall_memory_limit = options.stall_memory_limit.max(options.throttle_memory_limit);
+        let database = Database::with_options(environment, options);
+        let database = database.map_err(shell.failed("open"))?;
+        create_tree(&database).map_err(shell.failed("open"))?;
+        Ok(Self { shell, path: directory.into(), database })
+    }
+
+    fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        let transaction = self.database.begin_read()?;
+        let Some(tree) = transaction.get_tree(TREE)? else { return Ok(false) };
+        let value = tree.get(key)?;
+        value.as_deref().inspect(|value| found(value));
+        Ok(value.is_some())
+    }
+
+    fn apply(&self, batch: &WriteBatch, durability: Durability) -> Outcome<()> {
+        let transaction = self.database.begin_write()?;
+        let mut tree = transaction.get_or_create_tree_with(TREE, tree_options())?;
+        for op in batch.ops() {
+            match op {
+                Op::Delete { key } => drop(tree.delete(key)?),
+                _ => tree.insert(op.key(), op.value())?,
+            }
+        }
+        drop(tree);
+        transaction.commit_with(durability == Durability::Sync).map(drop)
+    }
+}
+
+type Outcome<T> = std::result::Result<T, canopydb::Error>;
+
+fn tree_options() -> TreeOptions {
+    let mut options = TreeOptions::new();
+    options.compress_overflow_values = None;
+    options
+}
+
+fn create_tree(database: &Database) -> Outcome<()> {
+    let transaction = database.begin_write()?;
+    drop(transaction.get_or_create_tree_with(TREE, tree_options())?);
+    transaction.commit_with(true).map(drop)
+}
+
+impl Kv for Canopydb {
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.shell.check_open()?;
+        self.get(key, found).map_err(self.shell.failed("read"))
+    }
+
+    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
+        if !self.shell.admit(batch)? {
+            return Ok(self.shell.newest());
+        }
+        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
+        Ok(self.shell.acknowledge())
+    }
+
+    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
+        self.shell.check_open()?;
+        let transaction = self.database.begin_read().map_err(self.shell.failed("read"))?;
+        let view = CanopydbView { transaction, path: self.path.clone() };
+        Ok(Box::new(ViewCursor::new(view, range)?))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.shell.check_open()?;
+        self.database.sync().map_err(self.shell.failed("sync"))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.shell.close() {
+            self.database.sync().map_err(self.shell.failed("sync"))?;
+        }
+        Ok(())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.shell.capabilities()
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+}
+
+struct CanopydbView {
+    transaction: ReadTransaction,
+    path: PathBuf,
+}
+
+impl CanopydbView {
+    fn try_copy(&self, part: Part<'_>, into: &mut Copied) -> Outcome<()> {
+        let Some(tree) = self.transaction.get_tree(TREE)? else { return Ok(()) };
+        let mut entries = tree.range::<&[u8]>((part.start, part.end))?;
+        for _ in 0..part.wanted {
+            let entry = match part.direction {
+                Direction::Forward => entries.next(),
+                Direction::Backward => entries.next_back(),
+            };
+            let Some(entry) = entry else { break };
+            let (key, value) = entry?;
+            into.push(&key, &value);
+        }
+        Ok(())
+    }
+}
+
+impl View for CanopydbView {
+    const KEEPS_ITS_PLACE: bool = false;
+
+    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(part, into).map_err(|error| -> Error { failure("read", &self.path, &error) })
+    }
+}

@@ -1,0 +1,185 @@
+//! `peer:lmdb`: LMDB, a copy-on-write B-tree in a memory map, through `heed`.
+//!
+//! A write is a transaction of its own. Whether commits sync is a property of the whole environment: with `NO_SYNC` a
+//! power cut can damage all of it, so a run of the class `Sync` opens it without that flag, and a run of a weaker class
+//! with it. Read transactions are not tied to threads: a cursor may change threads, and a thread may read while it has
+//! a cursor open. Empty keys and keys over 511 bytes are refused: it knows none.
+
+use std::path::{Path, PathBuf};
+
+use heed::types::Bytes;
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
+use kv::{
+    Capabilities, Cursor, Direction, Durability, Error, KeyRange, Kv, Op, Result, SequenceNumber,
+    Stats, Unit, WriteBatch,
+};
+
+use super::shell::{Shell, failure};
+use super::view_cursor::{Part, View, ViewCursor};
+use super::{EngineConfig, Registration};
+use crate::world::Copied;
+
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "peer:lmdb",
+    about: "LMDB: copy-on-write B-tree in a memory map",
+    version: "heed 0.23.1, LMDB 0.9.70",
+    classes: &[Durability::Buffered, Durability::Sync],
+    open: |directory, config| Ok(Box::new(Lmdb::open(directory, config)?)),
+    settings: |config| {
+        let flags = if config.durability < Durability::Sync { "NO_SYNC" } else { "commits sync" };
+        format!("{flags}, map of {} GiB, no WRITE_MAP, no cache of its own", MAP_BYTES >> 30)
+    },
+};
+
+/// Address space for the file; the file itself grows as needed.
+const MAP_BYTES: usize = 64 << 30;
+/// Read transactions at one time.
+const READERS: u32 = 1_024;
+
+type Entries = Database<'static, Bytes, Bytes>;
+
+struct Lmdb {
+    shell: Shell,
+    env: Env<WithoutTls>,
+    entries: Entries,
+}
+
+impl Lmdb {
+    fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
+        let durability = config.durability.max(Durability::Buffered);
+        let shell = Shell::new(directory, durability).without_empty_keys();
+        let env = open_env(directory, durability).map_err(shell.failed("open"))?;
+        let entries = create_entries(&env).map_err(shell.failed("open"))?;
+        Ok(Self { shell, env, entries })
+    }
+
+    fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> heed::Result<bool> {
+        let txn = self.env.read_txn()?;
+        let value = self.entries.get(&txn, key)?;
+        value.inspect(|value| found(value));
+        Ok(value.is_some())
+    }
+
+    fn apply(&self, batch: &WriteBatch) -> heed::Result<()> {
+        let mut txn = self.env.write_txn()?;
+        for op in batch.ops() {
+            match op {
+                Op::Delete { key } => drop(self.entries.delete(&mut txn, key)?),
+                _ => self.entries.put(&mut txn, op.key(), op.value())?,
+            }
+        }
+        txn.commit()
+    }
+}
+
+#[expect(unsafe_code, reason = "heed has no other way to open an environment")]
+fn open_env(directory: &Path, durability: Durability) -> heed::Result<Env<WithoutTls>> {
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options.map_size(MAP_BYTES).max_readers(READERS);
+    if durability < Durability::Sync {
+        // SAFETY: `NO_SYNC` risks the file at a power cut and nothing else; the directory belongs to one cell of a
+        // run and goes away with it.
+        unsafe { options.flags(EnvFlags::NO_SYNC) };
+    }
+    // SAFETY: the directory was made for this process, which is the only one to change the files in it, and only
+    // through LMDB, whose lock file stays in force (no `NO_LOCK`).
+    unsafe { options.open(directory) }
+}
+
+fn create_entries(env: &Env<WithoutTls>) -> heed::Result<Entries> {
+    let txn = env.write_txn()?;
+    let created = env.create_databases_and_commit(txn, |opener, txn| {
+        opener.create_database::<Bytes, Bytes>(txn, None).map(CommitOrAbort::<_, ()>::Commit)
+    })?;
+    Ok(created.unwrap_commit())
+}
+
+impl Kv for Lmdb {
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.shell.check_open()?;
+        if !self.shell.can_hold(key) || key.len() > self.env.max_key_size() {
+            return Ok(false);
+        }
+        self.get(key, found).map_err(self.shell.failed("read"))
+    }
+
+    fn write(&self, batch: &WriteBatch, _: Durability) -> Result<SequenceNumber> {
+        if !self.shell.admit(batch)? {
+            return Ok(self.shell.newest());
+        }
+        let limit = self.env.max_key_size();
+        if let Some(long) = batch.ops().find(|op| op.key().len() > limit) {
+            let len = long.key().len();
+            return Err(Error::InvalidArgument(format!(
+                "a key of {len} bytes; LMDB takes {limit}"
+            )));
+        }
+        self.apply(batch).map_err(self.shell.failed("write"))?;
+        Ok(self.shell.acknowledge())
+    }
+
+    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
+        self.shell.check_open()?;
+        let txn = self.env.clone().static_read_txn().map_err(self.shell.failed("read"))?;
+        let view = LmdbView { txn, entries: self.entries, path: self.env.path().into() };
+        Ok(Box::new(ViewCursor::new(view, range)?))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.shell.check_open()?;
+        self.env.force_sync().map_err(self.shell.failed("sync"))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.shell.close() {
+            self.env.force_sync().map_err(self.shell.failed("sync"))?;
+        }
+        Ok(())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.shell.capabilities()
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default().with("newest_transaction", Unit::Count, self.env.info().last_txn_id as u64)
+    }
+}
+
+struct LmdbView {
+    txn: RoTxn<'static, WithoutTls>,
+    entries: Entries,
+    path: PathBuf,
+}
+
+impl LmdbView {
+    fn try_copy(&self, part: Part<'_>, into: &mut Copied) -> heed::Result<()> {
+        let bounds = (part.start, part.end);
+        match part.direction {
+            Direction::Forward => push(self.entries.range(&self.txn, &bounds)?, part.wanted, into),
+            Direction::Backward => {
+                push(self.entries.rev_range(&self.txn, &bounds)?, part.wanted, into)
+            }
+        }
+    }
+}
+
+fn push<'t>(
+    entries: impl Iterator<Item = heed::Result<(&'t [u8], &'t [u8])>>,
+    wanted: usize,
+    into: &mut Copied,
+) -> heed::Result<()> {
+    for entry in entries.take(wanted) {
+        let (key, value) = entry?;
+        into.push(key, value);
+    }
+    Ok(())
+}
+
+impl View for LmdbView {
+    const KEEPS_ITS_PLACE: bool = false;
+
+    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(part, into).map_err(|error| failure("read", &self.path, &error))
+    }
+}

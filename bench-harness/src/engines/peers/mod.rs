@@ -1,0 +1,81 @@
+//! Engines that people use today, under the features `peers` and `peer-rocksdb`: what ours have to be compared with.
+//!
+//! Each adapter passes the calls of [`kv::Kv`] on and adds nothing that its engine lacks: what it refuses, it refuses as
+//! `Unsupported` or `InvalidArgument`. Each is set up as its maintainers advise for a small machine: one memory budget
+//! for cache and write buffers, Bloom filters of 10 bits a key where there are any, no compression. The settings are
+//! printed with every result ([`super::Registration::settings`]).
+//!
+//! A durability class is registered only where the engine keeps it to the letter. redb and sled have nothing between
+//! "may be lost with the process" and a sync: in a run of the class `buffered` they are run as `none`, unranked.
+//!
+//! The adapters leave out what no workload uses, whether the engine has it or not: range deletion and expiry.
+
+#[cfg(feature = "peers")]
+mod canopydb;
+#[cfg(feature = "peers")]
+mod fjall;
+#[cfg(feature = "peers")]
+mod lmdb;
+#[cfg(feature = "peers")]
+mod redb;
+#[cfg(feature = "peer-rocksdb")]
+mod rocksdb;
+mod shell;
+#[cfg(feature = "peers")]
+mod sled;
+#[cfg(feature = "peers")]
+mod sqlite;
+#[cfg(feature = "peers")]
+mod surrealkv;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "peers")]
+mod view_cursor;
+
+use super::{EngineConfig, Registration};
+
+/// The peers of this build, in the order in which they are listed.
+pub(super) fn all() -> Vec<Registration> {
+    vec![
+        #[cfg(feature = "peers")]
+        fjall::REGISTRATION,
+        #[cfg(feature = "peer-rocksdb")]
+        rocksdb::REGISTRATION,
+        #[cfg(feature = "peers")]
+        surrealkv::REGISTRATION,
+        #[cfg(feature = "peers")]
+        lmdb::REGISTRATION,
+        #[cfg(feature = "peers")]
+        canopydb::REGISTRATION,
+        #[cfg(feature = "peers")]
+        redb::REGISTRATION,
+        #[cfg(feature = "peers")]
+        sqlite::REGISTRATION,
+        #[cfg(feature = "peers")]
+        sled::REGISTRATION,
+    ]
+}
+
+/// How an engine that gathers writes in memory divides its budget: a fifth for them, the rest for its cache.
+#[derive(Clone, Copy, Debug)]
+struct Division {
+    write_bytes: u64,
+    cache_bytes: u64,
+}
+
+impl Division {
+    fn of(config: EngineConfig) -> Self {
+        let write_bytes = config.memory_budget_bytes / 5;
+        Self { write_bytes, cache_bytes: config.memory_budget_bytes - write_bytes }
+    }
+
+    /// Both parts, that of the writes under the engine's name for it.
+    fn describe(self, writes: &str) -> String {
+        format!("cache {}, {writes} {}", mebibytes(self.cache_bytes), mebibytes(self.write_bytes))
+    }
+}
+
+/// A size for a line of settings.
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}

@@ -1,0 +1,163 @@
+//! `peer:redb`: a copy-on-write B-tree in Rust.
+//!
+//! It knows two promises: `Immediate`, which syncs, and `None`, which is lost with the process. There is nothing that
+//! survives the process and does not sync, so the class `Buffered` is not registered; whoever asks for it gets a sync.
+
+use std::path::{Path, PathBuf};
+
+use kv::{
+    Capabilities, Cursor, Direction, Durability, KeyRange, Kv, Op, Result, SequenceNumber, Stats,
+    WriteBatch,
+};
+use redb::{
+    Builder, Database, Range, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError,
+};
+
+use super::shell::{Shell, failure};
+use super::view_cursor::{Part, View, ViewCursor};
+use super::{EngineConfig, Registration, mebibytes};
+use crate::world::Copied;
+
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "peer:redb",
+    about: "copy-on-write B-tree in Rust; buffered writes are lost with the process",
+    version: "4.4.0",
+    classes: &[Durability::None, Durability::Sync],
+    open: |directory, config| Ok(Box::new(Redb::open(directory, config)?)),
+    settings: |config| {
+        let promise = if config.durability == Durability::None { "None" } else { "Immediate" };
+        format!("cache {}, Durability::{promise}", mebibytes(config.memory_budget_bytes))
+    },
+};
+
+const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
+
+struct Redb {
+    shell: Shell,
+    path: PathBuf,
+    database: Database,
+}
+
+impl Redb {
+    fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
+        let shell = Shell::new(directory, Durability::Sync);
+        let database = Builder::new()
+            .set_cache_size(config.memory_budget_bytes as usize)
+            .create(directory.join("entries.redb"))
+            .map_err(shell.failed("open"))?;
+        let engine = Self { shell, path: directory.into(), database };
+        engine.apply(&WriteBatch::new(), Durability::Sync).map_err(engine.shell.failed("open"))?;
+        Ok(engine)
+    }
+
+    fn table(&self) -> Outcome<Table> {
+        Ok(self.database.begin_read()?.open_table(TABLE)?)
+    }
+
+    fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        let value = self.table()?.get(key)?;
+        value.as_ref().inspect(|value| found(value.value()));
+        Ok(value.is_some())
+    }
+
+    fn apply(&self, batch: &WriteBatch, durability: Durability) -> Outcome<()> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(match durability {
+            Durability::None => redb::Durability::None,
+            _ => redb::Durability::Immediate,
+        })?;
+        write_all(&transaction, batch)?;
+        Ok(transaction.commit()?)
+    }
+}
+
+type Outcome<T> = std::result::Result<T, redb::Error>;
+type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+fn write_all(transaction: &redb::WriteTransaction, batch: &WriteBatch) -> Outcome<()> {
+    let mut table = transaction.open_table(TABLE).map_err(|error: TableError| error)?;
+    for op in batch.ops() {
+        match op {
+            Op::Delete { key } => drop(table.remove(key)?),
+            _ => drop(table.insert(op.key(), op.value())?),
+        }
+    }
+    Ok(())
+}
+
+impl Kv for Redb {
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.shell.check_open()?;
+        self.get(key, found).map_err(self.shell.failed("read"))
+    }
+
+    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
+        if !self.shell.admit(batch)? {
+            return Ok(self.shell.newest());
+        }
+        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
+        Ok(self.shell.acknowledge())
+    }
+
+    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
+        self.shell.check_open()?;
+        let table = self.table().map_err(self.shell.failed("read"))?;
+        let view = RedbView { table, walk: None, path: self.path.clone() };
+        Ok(Box::new(ViewCursor::new(view, range)?))
+    }
+
+    /// A commit that syncs carries all before it.
+    fn sync(&self) -> Result<()> {
+        self.shell.check_open()?;
+        self.apply(&WriteBatch::new(), Durability::Sync).map_err(self.shell.failed("sync"))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.shell.close() {
+            let synced = self.apply(&WriteBatch::new(), Durability::Sync);
+            synced.map_err(self.shell.failed("sync"))?;
+        }
+        Ok(())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.shell.capabilities()
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+}
+
+struct RedbView {
+    table: Table,
+    walk: Option<Range<'static, &'static [u8], &'static [u8]>>,
+    path: PathBuf,
+}
+
+impl RedbView {
+    fn try_copy(&mut self, part: Part<'_>, into: &mut Copied) -> Outcome<()> {
+        if !part.goes_on || self.walk.is_none() {
+            self.walk = Some(self.table.range::<&[u8]>((part.start, part.end))?);
+        }
+        let Some(walk) = &mut self.walk else { return Ok(()) };
+        for _ in 0..part.wanted {
+            let entry = match part.direction {
+                Direction::Forward => walk.next(),
+                Direction::Backward => walk.next_back(),
+            };
+            let Some(entry) = entry else { break };
+            let (key, value) = entry?;
+            into.push(key.value(), value.value());
+        }
+        Ok(())
+    }
+}
+
+impl View for RedbView {
+    const KEEPS_ITS_PLACE: bool = true;
+
+    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(part, into).map_err(|error| failure("read", &self.path, &error))
+    }
+}

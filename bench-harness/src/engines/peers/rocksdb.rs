@@ -1,0 +1,226 @@
+//! `peer:rocksdb`: RocksDB, an LSM tree in C++, built from the source that its crate brings.
+//!
+//! Every write is handed to the operating system before it is acknowledged; `Sync` adds a sync, shared by those who
+//! wait for one. Its iterator freezes its view, goes both ways and lends its entries, so the cursor is the iterator.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kv::{Capabilities, Cursor, Durability, KeyRange, Kv, Op, Result, SequenceNumber, Stats, Unit};
+use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, Options};
+use rocksdb::{ReadOptions, WriteBatch, WriteOptions};
+use self_cell::self_cell;
+
+use super::shell::{Shell, failure};
+use super::{Division, EngineConfig, Registration};
+
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "peer:rocksdb",
+    about: "RocksDB: LSM tree in C++",
+    version: "rocksdb 0.25.0, RocksDB 11.8.1",
+    classes: &[Durability::Buffered, Durability::Sync],
+    open: |directory, config| Ok(Box::new(Rocksdb::open(directory, config)?)),
+    settings: |config| {
+        let memory = Division::of(config).describe("memtable");
+        format!(
+            "{memory}, Bloom filters of 10 bits, no compression, increase_parallelism({THREADS})"
+        )
+    },
+};
+
+/// Threads in the background: one for each core of a small machine.
+const THREADS: i32 = 2;
+
+struct Rocksdb {
+    shell: Shell,
+    path: PathBuf,
+    database: Arc<DB>,
+}
+
+impl Rocksdb {
+    fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
+        let shell = Shell::new(directory, Durability::Sync);
+        let memory = Division::of(config);
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&Cache::new_lru_cache(memory.cache_bytes as usize));
+        table.set_bloom_filter(10.0, false);
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.increase_parallelism(THREADS);
+        options.set_write_buffer_size(memory.write_bytes as usize);
+        options.set_compression_type(DBCompressionType::None);
+        options.set_block_based_table_factory(&table);
+        let database = DB::open(&options, directory).map_err(shell.failed("open"))?;
+        Ok(Self { shell, path: directory.into(), database: Arc::new(database) })
+    }
+
+    fn apply(&self, batch: &kv::WriteBatch, durability: Durability) -> Outcome<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Sync);
+        let mut ops = batch.ops();
+        match (ops.next(), ops.next()) {
+            (Some(Op::Delete { key }), None) => self.database.delete_opt(key, &options),
+            (Some(op), None) => self.database.put_opt(op.key(), op.value(), &options),
+            _ => self.database.write_opt(&own_batch(batch), &options),
+        }
+    }
+}
+
+type Outcome<T> = std::result::Result<T, rocksdb::Error>;
+
+fn own_batch(batch: &kv::WriteBatch) -> WriteBatch {
+    let mut own = WriteBatch::default();
+    for op in batch.ops() {
+        match op {
+            Op::Delete { key } => own.delete(key),
+            _ => own.put(op.key(), op.value()),
+        }
+    }
+    own
+}
+
+impl Kv for Rocksdb {
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.shell.check_open()?;
+        let value = self.database.get_pinned(key).map_err(self.shell.failed("read"))?;
+        value.as_deref().inspect(|value| found(value));
+        Ok(value.is_some())
+    }
+
+    fn write(&self, batch: &kv::WriteBatch, durability: Durability) -> Result<SequenceNumber> {
+        if !self.shell.admit(batch)? {
+            return Ok(self.shell.newest());
+        }
+        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
+        Ok(self.shell.acknowledge())
+    }
+
+    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
+        self.shell.check_open()?;
+        range.check()?;
+        let walk = Walk::new(Arc::clone(&self.database), |database| {
+            database.raw_iterator_opt(within(&range))
+        });
+        let place = if range.is_empty() { Place::Nowhere } else { Place::Fresh };
+        Ok(Box::new(RocksdbCursor { walk, place, path: self.path.clone() }))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.shell.check_open()?;
+        self.database.flush_wal(true).map_err(self.shell.failed("sync"))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.shell.close() {
+            self.database.flush_wal(true).map_err(self.shell.failed("sync"))?;
+        }
+        Ok(())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.shell.capabilities()
+    }
+
+    fn stats(&self) -> Stats {
+        let newest = self.database.latest_sequence_number();
+        Stats::default().with("newest_sequence_number", Unit::Count, newest)
+    }
+}
+
+/// The bounds of a walk: from a key that belongs to one that no longer does.
+fn within(range: &KeyRange) -> ReadOptions {
+    let behind = |key: &[u8]| [key, &[0]].concat();
+    let mut options = ReadOptions::default();
+    match range.start() {
+        Bound::Included(key) => options.set_iterate_lower_bound(key),
+        Bound::Excluded(key) => options.set_iterate_lower_bound(behind(key)),
+        Bound::Unbounded => {}
+    }
+    match range.end() {
+        Bound::Included(key) => options.set_iterate_upper_bound(behind(key)),
+        Bound::Excluded(key) => options.set_iterate_upper_bound(key),
+        Bound::Unbounded => {}
+    }
+    options
+}
+
+self_cell! {
+    /// An iterator with the database that it walks.
+    struct Walk {
+        owner: Arc<DB>,
+        #[covariant]
+        dependent: DBRawIterator,
+    }
+}
+
+struct RocksdbCursor {
+    walk: Walk,
+    place: Place,
+    path: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Fresh,
+    BeforeFirst,
+    OnEntry,
+    AfterLast,
+    /// The range is empty.
+    Nowhere,
+}
+
+impl RocksdbCursor {
+    /// Moves the iterator; where it finds nothing the cursor is in the gap `end`.
+    fn go(&mut self, end: Place, step: impl FnOnce(&mut DBRawIterator<'_>)) -> Result<bool> {
+        if self.place == Place::Nowhere {
+            return Ok(false);
+        }
+        let is_on_entry = self.walk.with_dependent_mut(|_, iterator| {
+            step(iterator);
+            if iterator.valid() { Ok(true) } else { iterator.status().map(|()| false) }
+        });
+        let is_on_entry = is_on_entry.map_err(|error| failure("read", &self.path, &error))?;
+        self.place = if is_on_entry { Place::OnEntry } else { end };
+        Ok(is_on_entry)
+    }
+}
+
+impl Cursor for RocksdbCursor {
+    fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        self.go(Place::AfterLast, |iterator| iterator.seek(key))
+    }
+
+    fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
+        self.go(Place::BeforeFirst, |iterator| {
+            iterator.seek_for_prev(key);
+            if iterator.key() == Some(key) {
+                iterator.prev();
+            }
+        })
+    }
+
+    fn next(&mut self) -> Result<bool> {
+        match self.place {
+            Place::AfterLast => Ok(false),
+            Place::OnEntry => self.go(Place::AfterLast, |iterator| iterator.next()),
+            _ => self.go(Place::AfterLast, |iterator| iterator.seek_to_first()),
+        }
+    }
+
+    fn prev(&mut self) -> Result<bool> {
+        match self.place {
+            Place::BeforeFirst => Ok(false),
+            Place::OnEntry => self.go(Place::BeforeFirst, |iterator| iterator.prev()),
+            _ => self.go(Place::BeforeFirst, |iterator| iterator.seek_to_last()),
+        }
+    }
+
+    fn key(&self) -> &[u8] {
+        self.walk.borrow_dependent().key().expect("the cursor stands on an entry")
+    }
+
+    fn value(&self) -> &[u8] {
+        self.walk.borrow_dependent().value().expect("the cursor stands on an entry")
+    }
+}

@@ -1,0 +1,192 @@
+//! `peer:surrealkv`: an LSM tree in Rust with asynchronous commits.
+//!
+//! A write is a transaction that only writes; its commit is awaited on the thread that called. Two writes to one key at
+//! the same time may conflict: then the contract's `Stalled` asks to try again. Empty keys are refused: it knows none.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use kv::{
+    Capabilities, Cursor, Direction, Durability, Error, KeyRange, Kv, Op, Result, SequenceNumber,
+    Stats, WriteBatch,
+};
+use surrealkv::{LSMIterator, Mode, ReadOptions, Transaction, Tree, TreeBuilder};
+use tokio::runtime::Runtime;
+
+use super::shell::{Shell, failure};
+use super::view_cursor::{Part, View, ViewCursor};
+use super::{Division, EngineConfig, Registration};
+use crate::world::Copied;
+
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "peer:surrealkv",
+    about: "LSM tree in Rust, asynchronous commits",
+    version: "1.2.0",
+    classes: &[Durability::Buffered, Durability::Sync],
+    open: |directory, config| Ok(Box::new(Surrealkv::open(directory, config)?)),
+    settings: |config| {
+        let memory = Division::of(config).describe("memtable");
+        format!("{memory}, Bloom filters of 10 bits, no compression, tokio with {WORKERS} workers")
+    },
+};
+
+/// Threads of the runtime.
+const WORKERS: usize = 2;
+
+struct Surrealkv {
+    shell: Shell,
+    path: PathBuf,
+    tree: Tree,
+    runtime: Runtime,
+}
+
+impl Surrealkv {
+    fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
+        let shell = Shell::new(directory, Durability::Sync).without_empty_keys();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build()
+            .map_err(shell.failed("start"))?;
+        let memory = Division::of(config);
+        let tree = {
+            let _context = runtime.enter();
+            TreeBuilder::new()
+                .with_path(directory.to_path_buf())
+                .with_max_memtable_size(memory.write_bytes as usize)
+                .with_block_cache_capacity(memory.cache_bytes)
+                .without_compression()
+                .build()
+                .map_err(shell.failed("open"))?
+        };
+        Ok(Self { shell, path: directory.into(), tree, runtime })
+    }
+
+    fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> surrealkv::Result<bool> {
+        let value = self.tree.begin_with_mode(Mode::ReadOnly)?.get(key)?;
+        value.as_deref().inspect(|value| found(value));
+        Ok(value.is_some())
+    }
+
+    fn apply(&self, batch: &WriteBatch, durability: Durability) -> surrealkv::Result<()> {
+        let promise = match durability {
+            Durability::Sync => surrealkv::Durability::Immediate,
+            _ => surrealkv::Durability::Eventual,
+        };
+        let mut transaction = self.tree.begin_with_mode(Mode::WriteOnly)?;
+        transaction.set_durability(promise);
+        for op in batch.ops() {
+            match op {
+                Op::Delete { key } => transaction.delete(key)?,
+                _ => transaction.set(op.key(), op.value())?,
+            }
+        }
+        self.runtime.block_on(transaction.commit())
+    }
+}
+
+impl Kv for Surrealkv {
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.shell.check_open()?;
+        if !self.shell.can_hold(key) {
+            return Ok(false);
+        }
+        self.get(key, found).map_err(self.shell.failed("read"))
+    }
+
+    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
+        if !self.shell.admit(batch)? {
+            return Ok(self.shell.newest());
+        }
+        match self.apply(batch, durability) {
+            Ok(()) => Ok(self.shell.acknowledge()),
+            Err(surrealkv::Error::TransactionWriteConflict) => {
+                Err(Error::Stalled { signal: "a write to the same key" })
+            }
+            Err(error) => Err(failure("write", &self.path, &error)),
+        }
+    }
+
+    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
+        self.shell.check_open()?;
+        let transaction = self.tree.begin_with_mode(Mode::ReadOnly);
+        let transaction = transaction.map_err(self.shell.failed("read"))?;
+        let view = SurrealkvView { transaction, path: self.path.clone() };
+        Ok(Box::new(ViewCursor::new(view, range)?))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.shell.check_open()?;
+        self.tree.flush_wal(true).map_err(self.shell.failed("sync"))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.shell.close() {
+            self.runtime.block_on(self.tree.close()).map_err(self.shell.failed("close"))?;
+        }
+        Ok(())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.shell.capabilities()
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+}
+
+struct SurrealkvView {
+    transaction: Transaction,
+    path: PathBuf,
+}
+
+impl SurrealkvView {
+    fn try_copy(&self, part: Part<'_>, into: &mut Copied) -> surrealkv::Result<()> {
+        let mut options = ReadOptions::new();
+        options.set_iterate_lower_bound(from_start(part.start));
+        options.set_iterate_upper_bound(to_end(part.end));
+        let mut entries = self.transaction.range_with_options(&options)?;
+        let mut is_there = match part.direction {
+            Direction::Forward => entries.seek_first()?,
+            Direction::Backward => entries.seek_last()?,
+        };
+        for _ in 0..part.wanted {
+            if !is_there {
+                break;
+            }
+            into.push(entries.key().user_key(), &entries.value_ref()?);
+            is_there = match part.direction {
+                Direction::Forward => entries.next()?,
+                Direction::Backward => entries.prev()?,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// A lower bound as the first key that belongs.
+fn from_start(bound: Bound<&[u8]>) -> Option<Vec<u8>> {
+    match bound {
+        Bound::Included(key) => Some(key.to_vec()),
+        Bound::Excluded(key) => Some([key, &[0]].concat()),
+        Bound::Unbounded => None,
+    }
+}
+
+/// An upper bound as the first key that no longer belongs.
+fn to_end(bound: Bound<&[u8]>) -> Option<Vec<u8>> {
+    match bound {
+        Bound::Included(key) => Some([key, &[0]].concat()),
+        Bound::Excluded(key) => Some(key.to_vec()),
+        Bound::Unbounded => None,
+    }
+}
+
+impl View for SurrealkvView {
+    const KEEPS_ITS_PLACE: bool = false;
+
+    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(part, into).map_err(|error| -> Error { failure("read", &self.path, &error) })
+    }
+}

@@ -17,7 +17,7 @@ use kv::{Durability, Error, Result, SequenceNumber};
 
 use crate::data_file::DataFile;
 use crate::engine::Inner;
-use crate::keydir::{Location, Version};
+use crate::keydir::{Keydir, Location, Version};
 use crate::planted::Mistake;
 use crate::record::{Encoded, Record};
 
@@ -160,11 +160,16 @@ impl Inner {
         let (file, _) = commit.active.as_ref().expect("the segment just written to");
         let mut offset = span.offset;
         let _applying = self.applying.begin(commit.newest, ops.len());
-        for op in ops {
-            let len = frame_len(op.payload_len()) as u64;
-            let location = Location { file: *file, offset, len };
-            self.apply(op.key, op.is_put().then_some(location), commit.newest);
-            offset += len;
+        for some in ops.chunks(Keydir::WARMED) {
+            if some.len() > 1 {
+                self.keydir.warm(some.iter().map(|op| op.key));
+            }
+            for op in some {
+                let len = frame_len(op.payload_len()) as u64;
+                let location = Location { file: *file, offset, len };
+                self.apply(op.key, op.is_put().then_some(location), commit.newest);
+                offset += len;
+            }
         }
         commit.published = commit.newest;
     }
@@ -216,7 +221,7 @@ impl Inner {
             None => self.keydir.remove(key, sequence, undo),
         };
         let files = self.files.load();
-        let live = |location: Location| files.get(location.file).map(|file| Arc::clone(&file.live));
+        let live = |location: Location| files.get(location.file).map(|file| &file.live);
         if let Some(location) = location
             && let Some(live) = live(location)
         {

@@ -153,6 +153,11 @@ mod simulated {
             self.0.read().unwrap_or_else(PoisonError::into_inner)
         }
 
+        /// Takes shared access if nobody has or waits for an exclusive one.
+        pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+            self.0.try_read().ok()
+        }
+
         /// Waits for exclusive access.
         pub fn write(&self) -> RwLockWriteGuard<'_, T> {
             self.0.write().unwrap_or_else(PoisonError::into_inner)

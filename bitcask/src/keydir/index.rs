@@ -30,6 +30,11 @@ impl Index {
         self.cell_of(hash, is_it).map(|cell| place(self.cells[cell]))
     }
 
+    /// Reads the cell where a look-up begins, or none where there are none.
+    pub(super) fn touch(&self, hash: u64) -> u32 {
+        self.cells.get(self.home(hash)).copied().unwrap_or_default()
+    }
+
     /// Whether the next insertion needs more cells first: [`Index::rebuild`].
     pub(super) fn is_full(&self) -> bool {
         (self.filled + 1) * 8 > self.cells.len() * 7

@@ -33,6 +33,21 @@ impl Shard {
         self.find(key, hash).map(|place| self.arena.version(place))
     }
 
+    /// Reads where in the index a look-up begins. What it returns means nothing.
+    pub(super) fn touch_index(&self, hash: u64) -> u32 {
+        self.index.touch(hash)
+    }
+
+    /// The entry that a look-up compares first.
+    pub(super) fn likely(&self, hash: u64) -> Option<Place> {
+        self.index.find(hash, |_| true)
+    }
+
+    /// Reads a little of an entry. What it returns means nothing.
+    pub(super) fn touch_entry(&self, place: Place) -> u32 {
+        self.arena.touch(place)
+    }
+
     pub(super) fn put(
         &mut self,
         key: &[u8],

@@ -153,13 +153,17 @@ impl Keydir {
     ///
     /// Without it each look-up of a large batch waits for memory twice. Here the look-ups wait together: nothing in a pass
     /// over the keys depends on what the same pass has read for another key. A shard that somebody is writing to is left
-    /// out.
+    /// out, and so is the second key of a shard.
     #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
     pub(crate) fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        let mut keys = keys.map(|key| self.place(key));
+        let mut keys = keys.map(|key| self.hash(key));
+        let mut taken = [false; SHARDS];
         let shards: [_; Self::WARMED] = std::array::from_fn(|_| {
-            let (shard, hash) = keys.next()?;
-            Some((shard.try_read()?, hash))
+            let hash = keys.next()?;
+            let shard = Self::shard_of(hash);
+            let is_taken = std::mem::replace(&mut taken[shard], true);
+            let shard = if is_taken { None } else { self.shards[shard].try_read() };
+            Some((shard?, hash))
         });
         let mut touched = 0;
         for (shard, hash) in shards.iter().flatten() {

@@ -5,6 +5,10 @@
 //! to there, oldest first, advances the durable position and wakes everybody. Writers that arrive meanwhile wait; one
 //! of them leads the next round, which covers all of them. Nobody waits for a timer.
 //!
+//! Writers that write again at once would fall into two halves that take turns, each waiting for two syncs. So a leader
+//! gives those who were there at the end of the last round a moment to come back, [`PATIENCE`]; that is much less than
+//! a sync takes, and a writer on its own never waits.
+//!
 //! A failed sync poisons the log for good: what the disk holds is unknown, and a second attempt may succeed without
 //! having written anything (Rebello et al., ATC 2020). All waiters get the failure.
 
@@ -16,7 +20,10 @@ use kv::{Error, Result};
 use super::segment::{Position, Segment};
 use crate::publish::PublishedFile;
 use crate::sync::atomic::{AtomicBool, AtomicU64};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard, yield_now};
+
+/// How often a leader lets others run before it goes on without them.
+const PATIENCE: usize = if cfg!(shuttle) { 1 } else { 64 };
 
 /// The durable position of a log, and how to advance it.
 #[derive(Debug, Default)]
@@ -34,6 +41,10 @@ pub struct GroupSync {
 struct State {
     durable: Position,
     leading: bool,
+    /// How many wait, the leader included.
+    waiting: usize,
+    /// How many did at the end of the last round.
+    crowd: usize,
     failure: Option<Error>,
     /// The segments that are not known to be wholly durable, oldest first, the active one last.
     chain: Vec<Arc<Segment>>,
@@ -63,28 +74,47 @@ impl GroupSync {
     pub fn sync_to(&self, target: Position) -> Result<()> {
         let mut state = self.state.lock();
         let failed_before = state.failure.is_some();
-        while state.durable < target {
-            if let Some(failure) = &state.failure {
-                return Err(if failed_before { poisoned(failure) } else { failure.clone() });
-            }
+        state.waiting += 1;
+        while state.durable < target && state.failure.is_none() {
             if state.leading {
                 self.done.wait(&mut state);
-                continue;
+            } else {
+                state = self.lead(state);
             }
-            state.leading = true;
-            let chain = state.chain.clone();
-            drop(state);
-            let synced = sync_in_order(&chain);
-            state = self.state.lock();
-            state.leading = false;
-            state.syncs += 1;
-            match synced {
-                Ok(durable) => self.advance(&mut state, durable),
-                Err(error) => self.fail(&mut state, error),
-            }
-            self.done.notify_all();
         }
-        Ok(())
+        state.waiting -= 1;
+        match &state.failure {
+            Some(failure) if state.durable < target => {
+                Err(if failed_before { poisoned(failure) } else { failure.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Syncs what has been appended by now, for everybody.
+    fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.leading = true;
+        for _ in 0..PATIENCE {
+            if state.waiting >= state.crowd {
+                break;
+            }
+            drop(state);
+            yield_now();
+            state = self.state.lock();
+        }
+        let chain = state.chain.clone();
+        drop(state);
+        let synced = sync_in_order(&chain);
+        let mut state = self.state.lock();
+        state.leading = false;
+        state.crowd = state.waiting;
+        state.syncs += 1;
+        match synced {
+            Ok(durable) => self.advance(&mut state, durable),
+            Err(error) => self.fail(&mut state, error),
+        }
+        self.done.notify_all();
+        state
     }
 
     /// Cuts the spare space of `segment`, which gets no more appends, and makes it wholly durable.

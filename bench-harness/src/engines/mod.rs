@@ -4,7 +4,7 @@ mod bitcask;
 mod bound_btree;
 mod bound_log_hash;
 mod memory;
-#[cfg(any(feature = "peers", feature = "peer-rocksdb"))]
+#[cfg(feature = "peers")]
 mod peers;
 mod sorted_cursor;
 
@@ -77,12 +77,9 @@ pub fn own() -> Vec<Registration> {
 
 /// Every engine of this build: those of the workspace, and the peers that its features bring.
 pub(crate) fn registered() -> Vec<Registration> {
-    #[cfg_attr(
-        not(any(feature = "peers", feature = "peer-rocksdb")),
-        expect(unused_mut, reason = "only peers are added")
-    )]
+    #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "only peers are added"))]
     let mut engines = own();
-    #[cfg(any(feature = "peers", feature = "peer-rocksdb"))]
+    #[cfg(feature = "peers")]
     engines.extend(peers::all());
     engines
 }

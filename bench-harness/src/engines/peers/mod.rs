@@ -10,26 +10,18 @@
 //!
 //! The adapters leave out what no workload uses, whether the engine has it or not: range deletion and expiry.
 
-#[cfg(feature = "peers")]
 mod canopydb;
-#[cfg(feature = "peers")]
 mod fjall;
-#[cfg(feature = "peers")]
 mod lmdb;
-#[cfg(feature = "peers")]
 mod redb;
 #[cfg(feature = "peer-rocksdb")]
 mod rocksdb;
 mod shell;
-#[cfg(feature = "peers")]
 mod sled;
-#[cfg(feature = "peers")]
 mod sqlite;
-#[cfg(feature = "peers")]
 mod surrealkv;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "peers")]
 mod view_cursor;
 
 use super::{EngineConfig, Registration};
@@ -37,21 +29,14 @@ use super::{EngineConfig, Registration};
 /// The peers of this build, in the order in which they are listed.
 pub(super) fn all() -> Vec<Registration> {
     vec![
-        #[cfg(feature = "peers")]
         fjall::REGISTRATION,
         #[cfg(feature = "peer-rocksdb")]
         rocksdb::REGISTRATION,
-        #[cfg(feature = "peers")]
         surrealkv::REGISTRATION,
-        #[cfg(feature = "peers")]
         lmdb::REGISTRATION,
-        #[cfg(feature = "peers")]
         canopydb::REGISTRATION,
-        #[cfg(feature = "peers")]
         redb::REGISTRATION,
-        #[cfg(feature = "peers")]
         sqlite::REGISTRATION,
-        #[cfg(feature = "peers")]
         sled::REGISTRATION,
     ]
 }

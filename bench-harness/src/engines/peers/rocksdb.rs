@@ -10,8 +10,8 @@ use std::sync::Arc;
 use kv::{Capabilities, Cursor, Durability, KeyRange, Kv, Op, Result, SequenceNumber, Stats, Unit};
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, Options};
 use rocksdb::{ReadOptions, WriteBatch, WriteOptions};
-use self_cell::self_cell;
 
+use self::walk::Walk;
 use super::shell::{Shell, failure};
 use super::{Division, EngineConfig, Registration};
 
@@ -62,7 +62,7 @@ impl Rocksdb {
         match (ops.next(), ops.next()) {
             (Some(Op::Delete { key }), None) => self.database.delete_opt(key, &options),
             (Some(op), None) => self.database.put_opt(op.key(), op.value(), &options),
-            _ => self.database.write_opt(&own_batch(batch), &options),
+            _ => self.database.write_opt(own_batch(batch), &options),
         }
     }
 }
@@ -145,12 +145,20 @@ fn within(range: &KeyRange) -> ReadOptions {
     options
 }
 
-self_cell! {
-    /// An iterator with the database that it walks.
-    struct Walk {
-        owner: Arc<DB>,
-        #[covariant]
-        dependent: DBRawIterator,
+mod walk {
+    #![expect(clippy::mem_forget, reason = "self_cell guards what it builds that way")]
+
+    use std::sync::Arc;
+
+    use rocksdb::{DB, DBRawIterator};
+
+    self_cell::self_cell! {
+        /// An iterator with the database that it walks.
+        pub(super) struct Walk {
+            owner: Arc<DB>,
+            #[covariant]
+            dependent: DBRawIterator,
+        }
     }
 }
 
@@ -170,14 +178,41 @@ enum Place {
     Nowhere,
 }
 
+/// A move of the iterator.
+#[derive(Clone, Copy)]
+enum Step<'k> {
+    First,
+    Last,
+    Next,
+    Prev,
+    Ge(&'k [u8]),
+    Lt(&'k [u8]),
+}
+
+fn take(step: Step<'_>, iterator: &mut DBRawIterator<'_>) {
+    match step {
+        Step::First => iterator.seek_to_first(),
+        Step::Last => iterator.seek_to_last(),
+        Step::Next => iterator.next(),
+        Step::Prev => iterator.prev(),
+        Step::Ge(key) => iterator.seek(key),
+        Step::Lt(key) => {
+            iterator.seek_for_prev(key);
+            if iterator.key() == Some(key) {
+                iterator.prev();
+            }
+        }
+    }
+}
+
 impl RocksdbCursor {
     /// Moves the iterator; where it finds nothing the cursor is in the gap `end`.
-    fn go(&mut self, end: Place, step: impl FnOnce(&mut DBRawIterator<'_>)) -> Result<bool> {
+    fn go(&mut self, step: Step<'_>, end: Place) -> Result<bool> {
         if self.place == Place::Nowhere {
             return Ok(false);
         }
         let is_on_entry = self.walk.with_dependent_mut(|_, iterator| {
-            step(iterator);
+            take(step, iterator);
             if iterator.valid() { Ok(true) } else { iterator.status().map(|()| false) }
         });
         let is_on_entry = is_on_entry.map_err(|error| failure("read", &self.path, &error))?;
@@ -188,31 +223,26 @@ impl RocksdbCursor {
 
 impl Cursor for RocksdbCursor {
     fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        self.go(Place::AfterLast, |iterator| iterator.seek(key))
+        self.go(Step::Ge(key), Place::AfterLast)
     }
 
     fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
-        self.go(Place::BeforeFirst, |iterator| {
-            iterator.seek_for_prev(key);
-            if iterator.key() == Some(key) {
-                iterator.prev();
-            }
-        })
+        self.go(Step::Lt(key), Place::BeforeFirst)
     }
 
     fn next(&mut self) -> Result<bool> {
         match self.place {
             Place::AfterLast => Ok(false),
-            Place::OnEntry => self.go(Place::AfterLast, |iterator| iterator.next()),
-            _ => self.go(Place::AfterLast, |iterator| iterator.seek_to_first()),
+            Place::OnEntry => self.go(Step::Next, Place::AfterLast),
+            _ => self.go(Step::First, Place::AfterLast),
         }
     }
 
     fn prev(&mut self) -> Result<bool> {
         match self.place {
             Place::BeforeFirst => Ok(false),
-            Place::OnEntry => self.go(Place::BeforeFirst, |iterator| iterator.prev()),
-            _ => self.go(Place::BeforeFirst, |iterator| iterator.seek_to_last()),
+            Place::OnEntry => self.go(Step::Prev, Place::BeforeFirst),
+            _ => self.go(Step::Last, Place::BeforeFirst),
         }
     }
 

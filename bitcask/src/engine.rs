@@ -35,6 +35,15 @@ use crate::views::Views;
 /// The longest value, in bytes.
 const MAX_VALUE_LEN: usize = 1 << 30;
 
+/// What the engine can do.
+pub(crate) const CAPABILITIES: Capabilities = Capabilities {
+    scan: ScanSupport::Sorting,
+    durability: Durability::Sync,
+    expiry: true,
+    range_delete: false,
+    max_value_len: MAX_VALUE_LEN,
+};
+
 /// An open store. See the [crate](crate).
 ///
 /// Dropping it without [`Kv::close`] leaves the store as after a `kill -9`: nothing that was acknowledged as `Buffered`
@@ -283,13 +292,7 @@ impl Kv for Bitcask {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Sorting,
-            durability: Durability::Sync,
-            expiry: true,
-            range_delete: false,
-            max_value_len: MAX_VALUE_LEN,
-        }
+        CAPABILITIES
     }
 
     fn stats(&self) -> Stats {

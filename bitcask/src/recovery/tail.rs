@@ -22,25 +22,25 @@ use crate::state::State;
 
 /// What the unsealed files come to.
 #[derive(Debug, Default)]
-pub(super) struct LogTail {
+pub(crate) struct LogTail {
     /// The files that are kept, oldest first.
-    pub(super) kept: Vec<Kept>,
+    pub(crate) kept: Vec<Kept>,
     /// The ids of those that are not, ascending: empty ones, and those after a torn one.
     pub(super) discarded: Vec<u64>,
     /// The newest sequence number in the files kept.
-    pub(super) newest: u64,
+    pub(crate) newest: u64,
 }
 
 /// An unsealed file of which something is kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
-    pub(super) identity: SegmentIdentity,
+pub(crate) struct Kept {
+    pub(crate) identity: SegmentIdentity,
     /// How many bytes are whole batches.
-    pub(super) len: u64,
+    pub(crate) len: u64,
 }
 
 /// Reads the unsealed files of `found` and loads their keys.
-pub(super) fn read(
+pub(crate) fn read(
     dir: &StoreDir,
     found: &Found<State>,
     lives: &Lives,

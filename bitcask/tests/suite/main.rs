@@ -8,5 +8,6 @@ mod files;
 mod limits;
 mod merges;
 mod places;
+mod readers;
 mod snapshots;
 mod world;

@@ -33,7 +33,8 @@
 //! Where *m* is *n*, nothing is above *n*, and rule 4 is left for later: it could only meet expired puts, and views as of
 //! *n* may have a time at which they had not. Their files stay open until then.
 //!
-//! A file of the log that has been sealed meanwhile keeps its number, and the keys in it their places.
+//! A file of the log keeps its number, also when it has been sealed meanwhile, and the keys in it their places. So of the
+//! log only what is above *n* is taken in.
 //!
 //! **What makes a refresh start over from nothing.** All of this needs that no write was lost that was shown. A power cut
 //! may take writes that were not synced, and the next opening gives their numbers to others. Each opening has an epoch
@@ -93,9 +94,12 @@ impl Bitcask {
     /// machine, or without one. Nothing is written, created, locked or removed, so the store may have been killed, or lie
     /// on a disk that is full or read-only.
     ///
-    /// What is shown is a prefix of the writes, in whole batches. It contains every write that the writer has acknowledged,
-    /// unless as `Durability::None` to a disk that does not take it. It may contain writes that are not durable yet, and that a power cut then
-    /// takes, even a synced one that its writer is still waiting for.
+    /// What is shown is a prefix of the writes, in whole batches: all that were acknowledged before the call, and perhaps
+    /// some that were made meanwhile. Not all of them need be durable: a power cut may take what a reader has shown, also a
+    /// synced write that its writer is still waiting for.
+    ///
+    /// The log, which is what the writer has not sealed yet, is copied into memory: one or two data files as a rule, and
+    /// never more than seven. Sealed files are mapped, or held open.
     ///
     /// Of the options, those count that say how to read.
     ///
@@ -136,8 +140,8 @@ impl Reader {
     /// Moves to the state that the store has now, or had a moment ago, and returns its newest write. Reads go on meanwhile,
     /// and see the state before until it is done. A refresh that fails changes nothing.
     ///
-    /// It reads the manifest, the log, and the sealed files that have come since. Where nothing was written it reads the
-    /// manifest only. When the store was opened by another writer since, it reads everything, as opening does.
+    /// It reads the manifest, the log, and the keys of the sealed files that have come since. Where nothing was written it
+    /// reads the manifest only. When the store was opened by another writer since, it reads everything, as opening does.
     ///
     /// # Errors
     /// As [`Bitcask::open_read_only`]; `Closed`.

@@ -67,7 +67,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let deleter = Deleter::new(dir.clone(), Arc::clone(&options.env.executor));
     let lives = begin_lives(&deleter, found.state())?;
     let loaded = load::load(&dir, &found, &lives, &keydir, options)?;
-    let tail = tail::read(&dir, &found, &lives, &keydir, options)?;
+    let tail = tail::read(&dir, &found, &lives, &keydir, 0, options)?;
     let restart = options.has(Mistake::RestartNumbers);
     let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
     let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);

@@ -134,7 +134,7 @@ impl File for Held {
 
 /// Bytes of a file, copied.
 #[derive(Debug)]
-pub(super) struct Copied(pub(super) Vec<u8>);
+pub(super) struct Copied(Vec<u8>);
 
 impl Copied {
     /// All bytes of `file` as they are now. What does not fit into memory is an error.
@@ -152,5 +152,15 @@ impl Copied {
 impl Mapped for Copied {
     fn bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// The first so many bytes of others.
+#[derive(Debug)]
+pub(super) struct Cut(pub(super) Arc<dyn Mapped>, pub(super) usize);
+
+impl Mapped for Cut {
+    fn bytes(&self) -> &[u8] {
+        &self.0.bytes()[..self.1]
     }
 }

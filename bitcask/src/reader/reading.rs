@@ -24,7 +24,7 @@ use durable::manifest::{Found, Manifest, Stamp};
 use durable::store_dir::{OpenMode, StoreDir};
 use kv::{Error, Result};
 
-use super::read_only::{Copied, ReadOnly};
+use super::read_only::{Copied, Cut, ReadOnly};
 use crate::data_file::DataFile;
 use crate::deleter::Deleter;
 use crate::files::{DATA, HINT};
@@ -43,6 +43,8 @@ const ATTEMPTS: usize = 16;
 pub(super) struct Progress {
     pub(super) store: StoreId,
     pub(super) stamp: Stamp,
+    /// The newest write that was read.
+    pub(super) newest: u64,
     /// Of the keydir.
     pub(super) seed: u64,
     pub(super) deleter: Arc<Deleter>,
@@ -65,7 +67,7 @@ pub(super) struct Reading {
     pub(super) lives: Lives,
     /// Those of them that have records that count.
     pub(super) files: Vec<Arc<DataFile>>,
-    /// What was loaded from them, deletions included.
+    /// What was loaded from them, deletions included; from the log only what was not read before.
     pub(super) keydir: Arc<Keydir>,
     pub(super) log_ends: Vec<(u64, u64)>,
     /// The newest write of the store.
@@ -146,7 +148,8 @@ impl Reading {
         let held = hold(dir, &found, &lives, names, options.read)?;
         let keydir = Arc::new(Keydir::new(seed));
         let loaded = load::load(&held, &found, &lives, &keydir, options)?;
-        let tail = tail::read(&held, &found, &lives, &keydir, options)?;
+        let above = progress.map_or(0, |before| before.newest);
+        let tail = tail::read(&held, &found, &lives, &keydir, above, options)?;
         names.check_strangers(&held, &found)?;
         check_epoch(dir, &found)?;
         Ok(Self {
@@ -279,9 +282,9 @@ fn open_files(
     for kept in &tail.kept {
         let path = held.file(&DATA.name(kept.identity.id));
         let bytes = fs.open(&path)?.map()?;
-        let counts = bytes.bytes()[..kept.len as usize].to_vec();
+        let counts = Arc::new(Cut(bytes, kept.len as usize));
         let life = Arc::clone(&lives[&kept.identity.id]);
-        files.push(Arc::new(DataFile::copied(Arc::new(Copied(counts)), path, kept.identity, life)));
+        files.push(Arc::new(DataFile::copied(counts, path, kept.identity, life)));
     }
     Ok(files)
 }

@@ -46,6 +46,7 @@ impl Shown {
         let progress = Progress {
             store: reading.store,
             stamp: reading.stamp,
+            newest: reading.newest,
             seed: reading.seed,
             deleter: reading.deleter,
             sealed: sealed_files(&reading.state),
@@ -99,6 +100,7 @@ impl Shown {
         }
         drop(before);
         progress.stamp = news.stamp;
+        progress.newest = news.newest;
         progress.sealed = sealed_files(&news.state);
         progress.lives.extend(news.lives);
         progress.log_ends = news.log_ends;

@@ -39,12 +39,13 @@ pub(crate) struct Kept {
     pub(crate) len: u64,
 }
 
-/// Reads the unsealed files of `found` and loads their keys.
+/// Reads the unsealed files of `found` and loads the keys of their writes above `above`.
 pub(crate) fn read(
     dir: &StoreDir,
     found: &Found<State>,
     lives: &Lives,
     keydir: &Keydir,
+    above: u64,
     options: &Options,
 ) -> Result<LogTail> {
     let mut tail = LogTail::default();
@@ -59,7 +60,7 @@ pub(crate) fn read(
             for frame in batch {
                 let record = Record::decode(frame, &path)?;
                 newest = frame.sequence;
-                if torn.is_none() {
+                if torn.is_none() && frame.sequence > above {
                     let location =
                         Location { file: number, offset: frame.offset, len: frame.len() };
                     let put = matches!(record, Record::Put { .. });

@@ -163,3 +163,61 @@ fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
     };
     check(scenario, 300);
 }
+
+#[test]
+fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine =
+            Bitcask::open("store", options(&disk, Arc::new(ManualExecutor::new()))).unwrap();
+        let write = move |round: u8| {
+            let mut batch = WriteBatch::new();
+            batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]).put(&[round], b"x");
+            batch.delete(&[round - 1]);
+            engine.write(&batch, Durability::Buffered).unwrap();
+            if round == 3 {
+                engine.merge().unwrap();
+            }
+        };
+        write(1);
+        let quiet = options(&disk, Arc::new(ManualExecutor::new()));
+        let reader = Arc::new(Bitcask::open_read_only("store", quiet).unwrap());
+        let refresher = {
+            let reader = Arc::clone(&reader);
+            shuttle::thread::spawn(move || {
+                for round in 2..=3 {
+                    write(round);
+                    reader.refresh().unwrap();
+                }
+            })
+        };
+        let getter = {
+            let reader = Arc::clone(&reader);
+            shuttle::thread::spawn(move || {
+                let round = |key: &[u8]| reader.get(key).unwrap().unwrap()[0];
+                let (first, second) = (round(b"a"), round(b"b"));
+                assert!(first <= second);
+                let marked = (1..=3).find(|round| reader.get(&[*round]).unwrap().is_some());
+                assert!(marked.is_none_or(|marked| second <= marked));
+            })
+        };
+        let scanner = {
+            let reader = Arc::clone(&reader);
+            shuttle::thread::spawn(move || {
+                let mut cursor = reader.scan(KeyRange::all()).unwrap();
+                let mut entries = Vec::new();
+                while cursor.next().unwrap() {
+                    entries.push((cursor.key().to_vec(), cursor.value()[0]));
+                }
+                let round = entries[0].0[0];
+                let expected =
+                    [(vec![round], b'x'), (b"a".to_vec(), round), (b"b".to_vec(), round)];
+                assert_eq!(entries, expected);
+            })
+        };
+        refresher.join().unwrap();
+        getter.join().unwrap();
+        scanner.join().unwrap();
+    };
+    check(scenario, 1_000);
+}

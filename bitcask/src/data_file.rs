@@ -64,7 +64,7 @@ pub(crate) struct DataFile {
 enum Body {
     /// Being written, or written and not sealed yet.
     Segment(Arc<Segment>),
-    /// Sealed and mapped.
+    /// Sealed and mapped, or copied.
     Mapped { bytes: Arc<dyn Mapped>, path: PathBuf },
     /// Sealed and read by position.
     Positional(Arc<dyn File>, u64),
@@ -95,6 +95,17 @@ impl DataFile {
             Body::Positional(file, len)
         };
         Ok(Self { id: identity.id, body, salt: identity.salt(), life })
+    }
+
+    /// A copy in memory of what counts of a file that somebody else is writing.
+    pub(crate) fn copied(
+        bytes: Arc<dyn Mapped>,
+        path: PathBuf,
+        identity: SegmentIdentity,
+        life: Arc<Life>,
+    ) -> Self {
+        let body = Body::Mapped { bytes, path };
+        Self { id: identity.id, body, salt: identity.salt(), life }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -123,6 +123,11 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// The id of the data file.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The manifest no longer names the file, durably: it goes with its last reader.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);

@@ -35,6 +35,15 @@ use crate::views::Views;
 /// The longest value, in bytes.
 const MAX_VALUE_LEN: usize = 1 << 30;
 
+/// What the engine can do.
+pub(crate) const CAPABILITIES: Capabilities = Capabilities {
+    scan: ScanSupport::Sorting,
+    durability: Durability::Sync,
+    expiry: true,
+    range_delete: false,
+    max_value_len: MAX_VALUE_LEN,
+};
+
 /// An open store. See the [crate](crate).
 ///
 /// Dropping it without [`Kv::close`] leaves the store as after a `kill -9`: nothing that was acknowledged as `Buffered`
@@ -72,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) damaged: Mutex<BTreeSet<u64>>,
     /// A look at what there is to merge is queued.
     pub(crate) merge_is_queued: AtomicBool,
+    /// Somebody wanted to merge while another thread was at it.
+    pub(crate) merge_was_missed: AtomicBool,
     pub(crate) pressure: Pressure,
     /// Background jobs that were submitted and have not ended.
     pub(crate) jobs: AtomicUsize,
@@ -115,6 +126,7 @@ impl Bitcask {
             merging: Mutex::default(),
             damaged: Mutex::default(),
             merge_is_queued: AtomicBool::new(false),
+            merge_was_missed: AtomicBool::new(false),
             pressure: Pressure::default(),
             applying: Applying::default(),
             jobs: AtomicUsize::new(0),
@@ -283,13 +295,7 @@ impl Kv for Bitcask {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Sorting,
-            durability: Durability::Sync,
-            expiry: true,
-            range_delete: false,
-            max_value_len: MAX_VALUE_LEN,
-        }
+        CAPABILITIES
     }
 
     fn stats(&self) -> Stats {

@@ -76,6 +76,9 @@ impl Collection {
     }
 }
 
+/// What is called with each record that loading has found.
+type VisitLoaded<'v> = dyn FnMut(&[u8], u64, Option<Location>) + 'v;
+
 /// The index of all keys.
 #[derive(Debug)]
 pub(crate) struct Keydir {
@@ -228,6 +231,37 @@ impl Keydir {
         for shard in &self.shards {
             shard.write().finish_loading(|key| self.hasher.hash_one(key), live);
         }
+    }
+
+    /// Calls `visit` with what loading has found: key, sequence number, and place unless it is a deletion.
+    pub(crate) fn visit_loaded(&self, visit: &mut VisitLoaded<'_>) {
+        for shard in &self.shards {
+            shard.read().visit(&mut |key, Version { location, sequence }| {
+                visit(key, sequence, (location != DELETED).then_some(location));
+            });
+        }
+    }
+
+    /// The keys whose record lies in one of `files`.
+    pub(crate) fn keys_in(&self, files: &[u16]) -> Vec<Box<[u8]>> {
+        let mut keys = Vec::new();
+        for shard in &self.shards {
+            shard.read().visit(&mut |key, version| {
+                if files.contains(&version.location.file) {
+                    keys.push(key.into());
+                }
+            });
+        }
+        keys
+    }
+
+    /// Whether all keys of `other`, which has the same seed, would fit in here, too.
+    pub(crate) fn has_room_for(&self, other: &Self) -> bool {
+        let pairs = self.shards.iter().zip(&other.shards);
+        let fits = |(own, other): (&RwLock<Shard>, &RwLock<Shard>)| {
+            own.read().memory_bytes() + other.read().memory_bytes() < arena::FULL_BYTES
+        };
+        pairs.into_iter().all(fits)
     }
 
     /// The keys in `range` as of write `view`, which must be registered so that undo lists are kept for it.

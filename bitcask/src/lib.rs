@@ -18,6 +18,7 @@ mod options;
 #[doc(hidden)]
 pub mod planted;
 mod pressure;
+mod reader;
 mod record;
 mod recovery;
 mod scan;
@@ -31,5 +32,6 @@ mod views;
 pub use dump::dump;
 pub use engine::Bitcask;
 pub use options::{MergeOptions, Options, ReadMode};
+pub use reader::Reader;
 pub use stats::BitcaskStats;
 pub use verify::Verification;

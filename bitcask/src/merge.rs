@@ -76,15 +76,20 @@ impl Inner {
     /// One step of the merge that is going on, or else of the one that is worth most.
     fn merge_in_background(&self) {
         self.merge_is_queued.store(false, Ordering::Release);
-        // Somebody who merges everything looks again at the end.
+        // Told first: whoever is at it now either looks at this when done, or is done before the attempt.
+        self.merge_was_missed.store(true, Ordering::SeqCst);
         let Some(mut merging) = self.merging.try_lock() else { return };
+        self.merge_was_missed.store(false, Ordering::SeqCst);
         if merging.current.is_none() {
             merging.current = self.worthwhile();
         }
         // What fails here is told by the statistics, or has poisoned the store.
-        if merging.current.is_none() {
+        let goes_on = merging.current.is_some() && self.step(&mut merging).is_ok();
+        drop(merging);
+        if !goes_on {
             self.counters.merge_looks_in_vain.fetch_add(1, Ordering::Release);
-        } else if self.step(&mut merging).is_ok() {
+        }
+        if goes_on || self.merge_was_missed.swap(false, Ordering::SeqCst) {
             self.consider_merging();
         }
     }

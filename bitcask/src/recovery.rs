@@ -14,7 +14,7 @@
 //! ever appended to an old file.
 
 pub(crate) mod load;
-mod tail;
+pub(crate) mod tail;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let deleter = Deleter::new(dir.clone(), Arc::clone(&options.env.executor));
     let lives = begin_lives(&deleter, found.state())?;
     let loaded = load::load(&dir, &found, &lives, &keydir, options)?;
-    let tail = tail::read(&dir, &found, &lives, &keydir, options)?;
+    let tail = tail::read(&dir, &found, &lives, &keydir, 0, options)?;
     let restart = options.has(Mistake::RestartNumbers);
     let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
     let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);
@@ -88,22 +88,28 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 }
 
 /// The data files that the manifest names, by id. A number that was given to one that is then discarded is free again.
-type Lives = BTreeMap<u64, Arc<Life>>;
+pub(crate) type Lives = BTreeMap<u64, Arc<Life>>;
 
 fn begin_lives(deleter: &Arc<Deleter>, state: &State) -> Result<Lives> {
-    let too_many = || Error::InvalidArgument(format!("more than {MAX_FILES} data files"));
-    let life = |&id: &u64| Ok((id, deleter.begin_life(id).ok_or_else(too_many)?));
-    state.files.keys().map(life).collect()
+    state.files.keys().map(|&id| Ok((id, begin_life(deleter, id)?))).collect()
 }
 
+pub(crate) fn begin_life(deleter: &Arc<Deleter>, id: u64) -> Result<Arc<Life>> {
+    let too_many = || Error::InvalidArgument(format!("more than {MAX_FILES} data files"));
+    deleter.begin_life(id).ok_or_else(too_many)
+}
+
+/// What is wrong with a data file that is not there.
+pub(crate) const MISSING: &str = "the manifest names this file, and it is missing";
+
 /// Which of our files are in the directory.
-struct Names {
-    data: BTreeSet<u64>,
+pub(crate) struct Names {
+    pub(crate) data: BTreeSet<u64>,
     others: Vec<PathBuf>,
 }
 
 impl Names {
-    fn list(dir: &StoreDir) -> Result<Self> {
+    pub(crate) fn list(dir: &StoreDir) -> Result<Self> {
         let entries = dir.list()?;
         let others = [HINT, HINT_TEMPORARY].into_iter().flat_map(|pattern| {
             pattern.numbers(&entries).map(move |id| pattern.name(id)).collect::<Vec<_>>()
@@ -115,16 +121,13 @@ impl Names {
     fn check_present(&self, dir: &StoreDir, state: &State) -> Result<()> {
         match state.files.keys().find(|id| !self.data.contains(id)) {
             None => Ok(()),
-            Some(&id) => {
-                let what = "the manifest names this file, and it is missing";
-                Err(Error::corruption(dir.file(&DATA.name(id)), 0, what))
-            }
+            Some(&id) => Err(Error::corruption(dir.file(&DATA.name(id)), 0, MISSING)),
         }
     }
 
     /// A data file that the manifest does not name was just being created, and is empty; or was just taken out. One
     /// that is younger than all the manifest knows and has records says that the manifest has lost its last edit.
-    fn check_strangers(&self, dir: &StoreDir, found: &Found<State>) -> Result<()> {
+    pub(crate) fn check_strangers(&self, dir: &StoreDir, found: &Found<State>) -> Result<()> {
         for &id in self.data.range(found.state().next_file_id..) {
             let path = dir.file(&DATA.name(id));
             let bytes = dir.fs().open(&path)?.map()?;
@@ -235,7 +238,7 @@ impl Store {
 }
 
 /// All bytes of a sealed data file, whose length is checked.
-fn sealed_bytes(dir: &StoreDir, id: u64, sealed: &Sealed) -> Result<Arc<dyn Mapped>> {
+pub(crate) fn sealed_bytes(dir: &StoreDir, id: u64, sealed: &Sealed) -> Result<Arc<dyn Mapped>> {
     let path = dir.file(&DATA.name(id));
     let file = dir.fs().open(&path)?;
     let len = file.len()?;

@@ -2,8 +2,12 @@
 
 use kv::{Stats, Unit};
 
+use crate::data_file::{DataFile, FileTable};
 use crate::engine::Inner;
+use crate::keydir::Keydir;
+use crate::views::Views;
 use durable::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The numbers of an open store. Counts of events run since it was opened.
@@ -137,6 +141,31 @@ impl Inner {
             views: self.views.count() as u64,
             undo_bytes: self.keydir.undo_bytes(),
             files_scanned_at_open: count(&self.counters.files_scanned_at_open),
+        }
+    }
+}
+
+impl BitcaskStats {
+    /// What a reader has of them.
+    pub(crate) fn of_reader(
+        keydir: &Keydir,
+        files: &FileTable,
+        views: &Views,
+        scanned: u64,
+    ) -> Self {
+        let live = |file: &Arc<DataFile>| file.life.live.bytes.load(Ordering::Relaxed);
+        let live_bytes = files.iter().map(live).sum();
+        let all_bytes: u64 = files.iter().map(|file| file.len()).sum();
+        Self {
+            keys: keydir.len(),
+            keydir_bytes: keydir.memory_bytes(),
+            data_files: files.iter().count() as u64,
+            live_bytes,
+            dead_bytes: all_bytes.saturating_sub(live_bytes),
+            views: views.count() as u64,
+            undo_bytes: keydir.undo_bytes(),
+            files_scanned_at_open: scanned,
+            ..Self::default()
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex};
 
@@ -36,10 +37,14 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// Queues a job.
     fn submit(&self, job: Job);
 
-    /// Waits until `done` says so, looking again after each finished job. An executor without threads of its own runs
-    /// queued jobs here, and gives up when there are none left.
+    /// Waits until `done` says so, looking again after each finished job, and every now and then, so that `done` may also
+    /// look at a clock. An executor without threads of its own runs queued jobs here, and gives up when there are none
+    /// left.
     fn wait_until(&self, done: &dyn Fn() -> bool);
 }
+
+/// How long a pool waits before it asks again whether to go on waiting.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A fixed number of threads, started with the first job. Dropping the pool lets the running jobs end, forgets the
 /// queued ones, and does not wait.
@@ -114,7 +119,7 @@ impl Executor for ThreadPool {
     fn wait_until(&self, done: &dyn Fn() -> bool) {
         let mut queue = self.shared.queue.lock();
         while !done() {
-            self.shared.progress.wait(&mut queue);
+            self.shared.progress.wait_for(&mut queue, LOOK_AGAIN);
         }
     }
 }

@@ -163,6 +163,11 @@ impl Shard {
         }
     }
 
+    /// Calls `visit` with each key and its version, those of remembered deletions included.
+    pub(super) fn visit(&self, visit: &mut dyn FnMut(&[u8], Version)) {
+        self.arena.entries().for_each(|(_, key, version)| visit(key, version));
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.arena.is_full()
     }

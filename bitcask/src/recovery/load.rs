@@ -27,13 +27,13 @@ const HELPERS: usize = 7;
 
 /// What came of loading.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     /// The files whose data was read, because their hint does not count.
-    pub(super) scanned: Vec<u64>,
+    pub(crate) scanned: Vec<u64>,
 }
 
-/// Loads every sealed file of `found` into `keydir`.
-pub(super) fn load(
+/// Loads into `keydir` every sealed file of `found` that is among `lives`.
+pub(crate) fn load(
     dir: &StoreDir,
     found: &Found<State>,
     lives: &Lives,
@@ -42,8 +42,8 @@ pub(super) fn load(
 ) -> Result<Loaded> {
     let mut files = Vec::new();
     for (&id, sealed) in &found.state().files {
-        if let Some(sealed) = *sealed {
-            files.push(SealedFile { id, sealed, number: lives[&id].number });
+        if let (Some(sealed), Some(life)) = (*sealed, lives.get(&id)) {
+            files.push(SealedFile { id, sealed, number: life.number });
         }
     }
     let helpers = HELPERS.min(files.len().saturating_sub(1));

@@ -22,29 +22,30 @@ use crate::state::State;
 
 /// What the unsealed files come to.
 #[derive(Debug, Default)]
-pub(super) struct LogTail {
+pub(crate) struct LogTail {
     /// The files that are kept, oldest first.
-    pub(super) kept: Vec<Kept>,
+    pub(crate) kept: Vec<Kept>,
     /// The ids of those that are not, ascending: empty ones, and those after a torn one.
     pub(super) discarded: Vec<u64>,
     /// The newest sequence number in the files kept.
-    pub(super) newest: u64,
+    pub(crate) newest: u64,
 }
 
 /// An unsealed file of which something is kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
-    pub(super) identity: SegmentIdentity,
+pub(crate) struct Kept {
+    pub(crate) identity: SegmentIdentity,
     /// How many bytes are whole batches.
-    pub(super) len: u64,
+    pub(crate) len: u64,
 }
 
-/// Reads the unsealed files of `found` and loads their keys.
-pub(super) fn read(
+/// Reads the unsealed files of `found` and loads the keys of their writes above `above`.
+pub(crate) fn read(
     dir: &StoreDir,
     found: &Found<State>,
     lives: &Lives,
     keydir: &Keydir,
+    above: u64,
     options: &Options,
 ) -> Result<LogTail> {
     let mut tail = LogTail::default();
@@ -59,7 +60,7 @@ pub(super) fn read(
             for frame in batch {
                 let record = Record::decode(frame, &path)?;
                 newest = frame.sequence;
-                if torn.is_none() {
+                if torn.is_none() && frame.sequence > above {
                     let location =
                         Location { file: number, offset: frame.offset, len: frame.len() };
                     let put = matches!(record, Record::Put { .. });

@@ -264,7 +264,7 @@ fn merges_race_close() {
 #[test]
 #[should_panic(expected = "assertion")]
 fn a_key_sent_to_the_copy_of_its_older_record_is_found() {
-    check(|| merges_race_everything(Some(Mistake::RelocateWhateverIsThere), false), 400);
+    check(|| merges_race_everything(Some(Mistake::RelocateWhateverIsThere), false), 10_000);
 }
 
 /// A synced write waits for the disk in a file that is sealed and merged meanwhile.
@@ -296,5 +296,78 @@ fn a_merge_leaves_alone_what_is_not_published_yet() {
 #[test]
 #[should_panic]
 fn a_file_that_is_merged_before_its_last_write_is_published_is_found() {
-    check(|| a_merge_races_a_synced_write(Some(Mistake::MergeUnpublishedWrites)), 1_000);
+    check(|| a_merge_races_a_synced_write(Some(Mistake::MergeUnpublishedWrites)), 10_000);
+}
+
+#[test]
+fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine =
+            Bitcask::open("store", options(&disk, Arc::new(ManualExecutor::new()))).unwrap();
+        let write = move |round: u8| {
+            let mut batch = WriteBatch::new();
+            batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]).put(&[round], b"x");
+            batch.delete(&[round - 1]);
+            engine.write(&batch, Durability::Buffered).unwrap();
+            if round == 3 {
+                engine.merge().unwrap();
+            }
+        };
+        write(1);
+        let quiet = options(&disk, Arc::new(ManualExecutor::new()));
+        let reader = Arc::new(Bitcask::open_read_only("store", quiet).unwrap());
+        let refresher = {
+            let reader = Arc::clone(&reader);
+            shuttle::thread::spawn(move || {
+                for round in 2..=3 {
+                    write(round);
+                    reader.refresh().unwrap();
+                }
+            })
+        };
+        let getter = {
+            let reader = Arc::clone(&reader);
+            shuttle::thread::spawn(move || {
+                let round = |key: &[u8]| reader.get(key).unwrap().unwrap()[0];
+                let (first, second) = (round(b"a"), round(b"b"));
+                assert!(first <= second);
+                let marked = (1..=3).find(|round| reader.get(&[*round]).unwrap().is_some());
+                assert!(marked.is_none_or(|marked| second <= marked));
+            })
+        };
+        let scanner = {
+            let reader = Arc::clone(&reader);
+            shuttle::thread::spawn(move || {
+                let mut cursor = reader.scan(KeyRange::all()).unwrap();
+                let mut entries = Vec::new();
+                while cursor.next().unwrap() {
+                    entries.push((cursor.key().to_vec(), cursor.value()[0]));
+                }
+                let round = entries[0].0[0];
+                let expected =
+                    [(vec![round], b'x'), (b"a".to_vec(), round), (b"b".to_vec(), round)];
+                assert_eq!(entries, expected);
+            })
+        };
+        refresher.join().unwrap();
+        getter.join().unwrap();
+        scanner.join().unwrap();
+    };
+    check(scenario, 1_000);
+}
+
+/// A step of a merge that found another thread at it was forgotten, and the writer that waited for it waited for ever.
+#[test]
+fn a_writer_that_waits_for_merges_goes_on_whichever_thread_merges() {
+    let scenario = || {
+        let options = options(&SimFs::new(), Arc::new(ThreadPool::new(2)));
+        let engine = Bitcask::open("store", options).unwrap();
+        for round in 0..60_u8 {
+            engine.put(&[round % 2], &[round; 200], Durability::Buffered).unwrap();
+        }
+        assert_eq!(engine.get(&[1]).unwrap().unwrap()[0], 59);
+        engine.close().unwrap();
+    };
+    check(scenario, 100);
 }

@@ -8,6 +8,7 @@ mod files;
 mod limits;
 mod merges;
 mod places;
+mod readers;
 mod riak;
 mod snapshots;
 mod world;

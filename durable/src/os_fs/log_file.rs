@@ -2,12 +2,28 @@
 //!
 //! Space is allocated ahead of the appends, a step at a time ([`step`]), so that it cannot run out in the middle of one
 //! and a young log does not hold much more than it needs. On ext4, XFS and btrfs that also covers the first write
-//! through a mapping, and a log writes each byte once.
+//! through a mapping.
 //!
 //! Allocated space is not *written* space: the first write to a block changes the block map, which `fdatasync` must
 //! then commit through the journal of the file system. A log that is synced often therefore writes zeros ahead of
 //! itself, again a step at a time; they reach the disk with a sync that happens anyway, and the syncs that follow have
-//! only data to write. A log that is never synced writes nothing ahead.
+//! only data to write.
+//!
+//! Every mapped log writes a few zeros ahead ([`PRIMING`]), synced or not: the first touch of a page that is not in the
+//! page cache is a fault that reads it, for each page by itself, and costs several times the append. `write(2)` makes
+//! sixteen pages at once, and what is left of the fault is cheap. The zeros are in the processor's cache when the data
+//! takes their place, which is long before anything is written to disk.
+//!
+//! | append to a fresh mapped file | 136 bytes | 1,064 bytes |
+//! |---|---|---|
+//! | nothing ahead | 100 ns | 730 ns |
+//! | nothing ahead, pages made with `MADV_POPULATE_WRITE` | 92 ns | 720 ns |
+//! | 64 KiB of zeros ahead | 25 ns | 168 ns |
+//! | `write(2)` instead of the mapping | 650 ns | 1,200 ns |
+//!
+//! (Processor time, zeros included; ext4 of Linux 6.18; `examples/log_backend.rs` compares whole logs.) Huge pages were
+//! tried and dropped: they make appends as fast and reads a little faster, but a sync writes them whole, and large
+//! blocks of free memory are the ones that a virtual machine has given back to its host.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -59,6 +75,13 @@ const ALLOCATION: (u64, u64) = (64 << 10, 8 << 20);
 
 /// Bounds of the step in which zeros are written ahead.
 const ZEROING: (u64, u64) = (64 << 10, 1 << 20);
+
+/// How many zeros a log writes ahead of its appends.
+const PRIMING: u64 = 64 << 10;
+
+/// Zeros for a log that is synced often are written so many at a time: what is written at once may share a large page in
+/// the page cache, which each sync of a small append then writes whole.
+const PAGE: u64 = 4 << 10;
 
 static ZEROS: [u8; ZEROING.1 as usize] = [0; ZEROING.1 as usize];
 
@@ -158,11 +181,25 @@ impl Space {
         let to = (from + step(end, ZEROING.0, ZEROING.1)).min(self.capacity);
         // Zeros make later syncs cheaper and nothing else, so a full disk is no reason to fail.
         drop(self.reserve(to));
+        self.write_zeros_between(from, to, PAGE)
+    }
+
+    /// As [`Space::write_zeros`], but only in space that the log owns, and a little more than up to `needed`.
+    fn prime(&self, end: u64, needed: u64) -> Result<()> {
+        let from = end.max(self.zeroed.load(Ordering::Relaxed));
+        self.write_zeros_between(from, needed.next_multiple_of(PRIMING), PRIMING)
+    }
+
+    /// Writes zeros in pieces of `piece` bytes.
+    fn write_zeros_between(&self, from: u64, to: u64, piece: u64) -> Result<()> {
         let to = to.min(self.allocated.load(Ordering::Acquire));
-        if from < to {
-            let written = self.file.write_all_at(&ZEROS[..(to - from) as usize], from);
+        let mut at = from;
+        while at < to {
+            let next = to.min((at + 1).next_multiple_of(piece));
+            let written = self.file.write_all_at(&ZEROS[..(next - at) as usize], at);
             written.map_err(self.fail("write ahead"))?;
-            self.zeroed.store(to, Ordering::Relaxed);
+            at = next;
+            self.zeroed.store(at, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -239,7 +276,12 @@ impl LogFile for MappedLog {
     }
 
     fn reserve(&self, end: u64) -> Result<()> {
-        self.space.reserve(end)
+        self.space.reserve(end)?;
+        if end > self.space.zeroed.load(Ordering::Relaxed) {
+            // Without the zeros appends are slower and nothing else.
+            drop(self.region.between_appends(|at| self.space.prime(at as u64, end)));
+        }
+        Ok(())
     }
 
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
@@ -267,5 +309,44 @@ impl LogFile for MappedLog {
     /// Cuts the file behind the last published byte: no access through the region reaches past that.
     fn finish(&self, len: u64) -> Result<()> {
         self.region.between_appends(|_| self.space.finish(len))
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use crate::fs::Fs as _;
+    use crate::os_fs::{LogBackend, OsFs};
+
+    #[test]
+    fn zeros_written_ahead_never_replace_what_was_appended() {
+        let dir = tempfile::tempdir().unwrap();
+        for backend in [LogBackend::Mapped, LogBackend::Written] {
+            let path = dir.path().join(format!("{backend:?}"));
+            let log = OsFs::new(backend).create_log(&path, 8 << 20).unwrap();
+            let byte = |at: usize| (at / 7 % 251) as u8 + 1;
+            let mut end = 0;
+            for piece in 0_usize.. {
+                // Pieces of all sizes up to one larger than all that is written ahead at a time.
+                let len = if piece % 500 == 499 { 3 << 19 } else { piece * 131 % 3_000 };
+                if end + len > 8 << 20 {
+                    break;
+                }
+                let bytes: Vec<u8> = (end..end + len).map(byte).collect();
+                log.reserve((end + len) as u64).unwrap();
+                log.append(end as u64, &bytes).unwrap();
+                end += len;
+                // Syncs one by one and in a row, and long stretches without.
+                if piece % 300 < 20 {
+                    log.sync().unwrap();
+                }
+            }
+            log.finish(end as u64).unwrap();
+            log.sync().unwrap();
+            let mut read = Vec::new();
+            log.read(0, end, &mut |bytes| read.extend_from_slice(bytes)).unwrap();
+            let file = OsFs::default().open(&path).unwrap().map().unwrap();
+            assert_eq!(file.bytes().len(), end);
+            assert!((0..end).all(|at| read[at] == byte(at) && file.bytes()[at] == byte(at)));
+        }
     }
 }

@@ -25,7 +25,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, io, ptr, slice};
 
-use memmap2::{Advice, Mmap, MmapOptions, MmapRaw};
+use memmap2::{Mmap, MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
 use crate::fs::Mapped;
@@ -113,16 +113,6 @@ impl Region {
     pub(super) fn between_appends<T>(&self, act: impl FnOnce(usize) -> T) -> T {
         let _one = self.appender.lock();
         act(self.published.load(Ordering::Relaxed))
-    }
-
-    /// Asks the kernel to use, or not to use, huge pages for the bytes from `from` to `to`. It may not listen.
-    pub(super) fn advise_huge(&self, from: usize, to: usize, huge: bool) {
-        let advice = if huge { Advice::HugePage } else { Advice::NoHugePage };
-        match &self.memory {
-            Memory::File(map) => drop(map.advise_range(advice, from, to - from)),
-            #[cfg(test)]
-            Memory::Heap(_) => {}
-        }
     }
 
     /// The bytes published so far.

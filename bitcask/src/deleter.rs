@@ -2,9 +2,9 @@
 //!
 //! Every form in which a file is read shares one [`Life`]. A merge *retires* the life after its edit is durable; when the
 //! last reader lets go of the file, be it a get, a cursor or a snapshot, the id is queued here, and a background job
-//! removes the hint and then the data. So no reader ever waits for an unlink, and none finds its file gone. Whatever is
-//! left when the store is closed or the process dies is removed at the next opening, because the manifest does not name
-//! it.
+//! removes the hint and then the data. So no reader ever waits for an unlink, and none finds its file gone. What is
+//! still read when the store is closed, and all that is left when the process dies, is removed at the next opening, because
+//! the manifest does not name it.
 //!
 //! The file's number in the keydir is free again by then: nobody holds a version that names it, or finds out when the
 //! frame it reads is not the one it expects. Numbers are used again as late as possible all the same.
@@ -25,11 +25,11 @@ use crate::keydir::Location;
 #[derive(Debug)]
 pub(crate) struct Deleter {
     weak: Weak<Self>,
-    dir: StoreDir,
+    /// `None` once the store is closed or dropped: whoever still reads must not keep its lock.
+    dir: Mutex<Option<StoreDir>>,
     executor: Arc<dyn Executor>,
     ended: Mutex<Vec<u64>>,
     numbers: Mutex<Numbers>,
-    stopped: AtomicBool,
     unlinked: AtomicU64,
 }
 
@@ -49,11 +49,10 @@ impl Deleter {
     pub(crate) fn new(dir: StoreDir, executor: Arc<dyn Executor>) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
             weak: weak.clone(),
-            dir,
+            dir: Mutex::new(Some(dir)),
             executor,
             ended: Mutex::default(),
             numbers: Mutex::default(),
-            stopped: AtomicBool::new(false),
             unlinked: AtomicU64::new(0),
         })
     }
@@ -74,7 +73,7 @@ impl Deleter {
 
     /// Leaves whatever ends from now on to the next opening.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        *self.dir.lock() = None;
     }
 
     /// How many data files it has removed.
@@ -95,15 +94,18 @@ impl Deleter {
         }
     }
 
-    fn unlink(&self) {
+    /// Removes what has ended so far.
+    pub(crate) fn unlink(&self) {
+        let dir = self.dir.lock();
+        let Some(dir) = &*dir else { return };
         let ended = std::mem::take(&mut *self.ended.lock());
         for id in ended {
-            if self.stopped.load(Ordering::Acquire) || self.dir.check_in_place().is_err() {
+            if dir.check_in_place().is_err() {
                 return;
             }
             for name in [HINT.name(id), DATA.name(id)] {
                 // What cannot be removed now is removed at the next opening.
-                drop(self.dir.fs().remove(&self.dir.file(&name)));
+                drop(dir.fs().remove(&dir.file(&name)));
             }
             self.unlinked.fetch_add(1, Ordering::Relaxed);
         }

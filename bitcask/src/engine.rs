@@ -103,6 +103,8 @@ impl Bitcask {
     /// `InvalidArgument` for a store of another engine or a newer format; `Io`, with `NotFound` when there is no store
     /// and none is to be created.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let data_file_bytes = options.data_file_bytes;
+        let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
         let sync = Arc::new(GroupSync::new());
         let writer = Writer::new(Arc::clone(&sync));
@@ -226,6 +228,8 @@ impl Inner {
             return Ok(());
         }
         let finished = self.finish();
+        self.deleter.unlink();
+        self.deleter.stop();
         // Work that was queued finds nothing left to do.
         self.options.env.executor.wait_until(&|| self.jobs.load(Ordering::Acquire) == 0);
         self.dir.unlock();
@@ -234,7 +238,6 @@ impl Inner {
 
     fn finish(&self) -> Result<()> {
         self.give_up_merging();
-        self.deleter.stop();
         let mut commit = self.commit.lock();
         commit.closed = true;
         let position = commit.writer.position();
@@ -251,6 +254,13 @@ impl Inner {
         }
         self.dir.check_in_place()?;
         self.manifest.close()
+    }
+}
+
+impl Drop for Inner {
+    /// Cursors and snapshots may live on; the lock does not.
+    fn drop(&mut self) {
+        self.deleter.stop();
     }
 }
 

@@ -46,9 +46,9 @@ pub enum ReadMode {
 pub struct MergeOptions {
     /// A sealed file that wastes this share of itself, in percent, causes a merge. Default: 60.
     pub trigger_percent: u8,
-    /// A merge then also takes files that waste this share. Default: 40.
+    /// A merge then also takes files that waste this share; more than `trigger_percent` means just that. Default: 40.
     pub include_percent: u8,
-    /// With so many sealed files of less than a quarter of `data_file_bytes`, some are joined. Default: 8.
+    /// With so many sealed files of less than a quarter of `data_file_bytes`, some are joined; at least 2. Default: 8.
     pub small_files: usize,
     /// Writers are slowed when the sealed files waste 85 % of this share of themselves, and wait when they waste all of it.
     /// At least `trigger_percent`. Default: 80.

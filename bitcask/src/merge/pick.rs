@@ -69,12 +69,15 @@ pub(crate) fn pick(files: &[Candidate], policy: &Policy) -> Option<Plan> {
         return Some(Plan::Drop(expired));
     }
     if files.iter().any(|file| file.wastes(policy.trigger_percent)) {
-        let included = files.iter().filter(|file| file.wastes(policy.include_percent));
+        // What causes a merge is in it.
+        let include_percent = policy.include_percent.min(policy.trigger_percent);
+        let included = files.iter().filter(|file| file.wastes(include_percent));
         return Some(Plan::Rewrite(best(included.copied().collect(), policy.max_bytes)));
     }
     let small = files.iter().filter(|file| file.len < policy.small_bytes);
     let small: Vec<Candidate> = small.copied().collect();
-    (small.len() >= policy.small_files).then(|| Plan::Rewrite(best(small, policy.max_bytes)))
+    // One file alone would be joined with itself, again and again.
+    (small.len() >= policy.small_files.max(2)).then(|| Plan::Rewrite(best(small, policy.max_bytes)))
 }
 
 /// Everything that wastes anything.

@@ -243,3 +243,47 @@ fn a_merge_that_fails_at_any_call_loses_nothing() {
         assert_eq!(entries(&world.open().unwrap()), before, "call {at}");
     }
 }
+
+/// Found by a stranger: the queue of unlinks was left to the next opening.
+#[test]
+fn a_store_that_was_merged_and_closed_holds_what_is_live_and_no_more() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    (0..20).for_each(|round| fill(&engine, 0..30, round));
+    engine.merge().unwrap();
+    let known = engine.statistics().data_files;
+    engine.close().unwrap();
+    assert!(world.data_files().len() as u64 <= known);
+}
+
+/// Found by a stranger: what a cursor holds kept the lock of the store.
+#[test]
+fn a_cursor_of_a_store_that_was_dropped_locks_nobody_out() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..30, 1);
+    let mut cursor = engine.scan(KeyRange::all()).unwrap();
+    drop(engine);
+    let engine = world.open().unwrap();
+    fill(&engine, 0..30, 2);
+    engine.merge().unwrap();
+    assert!(cursor.next().unwrap());
+    assert_eq!(cursor.value()[0], 1);
+}
+
+/// Found by a stranger: with options that contradict each other the background merged nothing, for ever.
+#[test]
+fn merging_comes_to_rest_whatever_the_options() {
+    for (trigger, include, small) in [(20, 40, 8), (0, 0, 0), (60, 40, 1), (255, 0, 2)] {
+        let world = World::new();
+        let mut merge = MergeOptions::default();
+        (merge.trigger_percent, merge.include_percent) = (trigger, include);
+        merge.small_files = small;
+        let engine = Bitcask::open(STORE, world.options().merge(Some(merge))).unwrap();
+        fill(&engine, 0..100, 1);
+        fill(&engine, 20..50, 2);
+        let jobs = (0..100_000).take_while(|_| world.executor.step()).count();
+        assert!(jobs < 100_000, "{merge:?}");
+        assert_eq!(entries(&engine).len(), 100);
+    }
+}

@@ -287,3 +287,26 @@ fn merging_comes_to_rest_whatever_the_options() {
         assert_eq!(entries(&engine).len(), 100);
     }
 }
+
+/// Found by the damage suite: a frame whose kind was damaged into that of an end mark, and the merge took the rest of the
+/// file for read.
+#[test]
+fn a_record_that_looks_like_an_end_mark_fails_the_merge() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    (0..3).for_each(|round| fill(&engine, 0..50, round));
+    engine.close().unwrap();
+    drop(engine);
+    let last = *world.data_files().last().unwrap();
+    let is_last = |path: &std::path::PathBuf| path.ends_with(format!("{last:06}.data"));
+    let victim = world.disk.files().into_iter().find(is_last).unwrap();
+    let mut bytes = world.disk.contents(&victim).unwrap();
+    // The kind of the first frame, behind a header of 64 bytes.
+    bytes[64 + 20] = 255;
+    world.disk.set_contents(&victim, bytes);
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    fill(&engine, 49..50, 9);
+    assert!(engine.merge().unwrap_err().is_corruption());
+    assert_eq!(engine.statistics().keys, 50);
+    assert!(world.data_files().contains(&last));
+}

@@ -5,7 +5,8 @@ use std::path::Path;
 use kv::{Error, Result};
 
 use super::frame::{FRAME_ALIGN, FrameView, KIND_END, Salt};
-use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity, StoreId};
+use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity};
+use crate::identity::StoreId;
 
 /// What a scan found besides the batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

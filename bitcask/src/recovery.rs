@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::Mapped;
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{Found, Manifest};
 use durable::publish::publish_in_place;
@@ -34,8 +33,8 @@ use crate::files::{DATA, HINT, HINT_TEMPORARY};
 use crate::keydir::Keydir;
 use crate::options::Options;
 use crate::planted::Mistake;
-use crate::seal::{describe, write_hint};
-use crate::state::{Edit, Sealed, State};
+use crate::sealed_file::{describe, write_hint};
+use crate::state::{Edit, State};
 use crate::stats::Counters;
 
 /// All that an open store starts from.
@@ -235,16 +234,4 @@ impl Store {
         }
         Ok(table)
     }
-}
-
-/// All bytes of a sealed data file, whose length is checked.
-pub(crate) fn sealed_bytes(dir: &StoreDir, id: u64, sealed: &Sealed) -> Result<Arc<dyn Mapped>> {
-    let path = dir.file(&DATA.name(id));
-    let file = dir.fs().open(&path)?;
-    let len = file.len()?;
-    if len != sealed.len {
-        let what = format!("the file has {len} bytes, and the manifest says {}", sealed.len);
-        return Err(Error::corruption(&path, len.min(sealed.len), what));
-    }
-    file.map()
 }

@@ -4,8 +4,7 @@ use kv::{Cursor as _, Error, KeyRange, Result};
 
 use crate::engine::Inner;
 use crate::files::{DATA, HINT};
-use crate::recovery::load::check_hint;
-use crate::seal::describe;
+use crate::sealed_file::{check_hint, describe};
 use crate::state::Sealed;
 
 /// What was checked and found right.

@@ -66,5 +66,7 @@ pub use frame::{
 };
 pub use group_sync::GroupSync;
 pub use scan::{SegmentScan, Tail, scan_segment};
-pub use segment::{Position, SEGMENT_HEADER_LEN, Segment, SegmentIdentity, StoreId};
+pub use segment::{Position, SEGMENT_HEADER_LEN, Segment, SegmentIdentity};
+
+pub use crate::identity::StoreId;
 pub use writer::{Span, Writer};

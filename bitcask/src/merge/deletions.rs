@@ -18,7 +18,7 @@ use crate::files::HINT;
 use crate::filter::may_contain;
 use crate::hint_file;
 use crate::planted::Mistake;
-use crate::recovery::load::check_hint;
+use crate::sealed_file::check_hint;
 use crate::state::Sealed;
 
 /// The sealed files that a merge leaves, which may hold puts older than its deletions.

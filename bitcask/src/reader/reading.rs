@@ -32,7 +32,8 @@ use crate::keydir::Keydir;
 use crate::options::{Options, ReadMode};
 use crate::recovery::load;
 use crate::recovery::tail::{self, LogTail};
-use crate::recovery::{Lives, MISSING, Names, begin_life, sealed_bytes};
+use crate::recovery::{Lives, MISSING, Names, begin_life};
+use crate::sealed_file::map_sealed;
 use crate::state::State;
 
 /// How often a reader tries before it gives up. A writer is in its way for a moment at a time.
@@ -219,7 +220,7 @@ fn hold(
             // The length is checked again where the keys are loaded.
             Some(_) if read == ReadMode::Positional => held.hold(open(dir, id)?),
             Some(sealed) => {
-                let bytes = missing(sealed_bytes(dir, id, &sealed), dir, id)?;
+                let bytes = missing(map_sealed(dir, id, &sealed), dir, id)?;
                 held.hold_bytes(dir.file(&DATA.name(id)), bytes);
             }
         }

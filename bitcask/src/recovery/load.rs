@@ -1,25 +1,24 @@
 //! Loading the keys of the sealed files, each from its hint if that counts, else from its data.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use durable::Job;
 use durable::log::StoreId;
 use durable::manifest::Found;
 use durable::store_dir::StoreDir;
 use durable::sync::Mutex;
 use durable::sync::atomic::AtomicUsize;
-use durable::{Job, crc32};
-use kv::{Error, Result};
+use kv::Result;
 
-use super::{Lives, sealed_bytes};
+use super::Lives;
 use crate::files::{DATA, HINT};
 use crate::hint_file;
 use crate::keydir::{Keydir, Loader, Location};
 use crate::options::Options;
 use crate::planted::Mistake;
 use crate::record::Record;
-use crate::seal::describe;
+use crate::sealed_file::{check_hint, describe, map_sealed};
 use crate::state::{Hint, Sealed, State};
 
 /// Background jobs that help with loading. More than the pool has threads do no harm.
@@ -119,7 +118,7 @@ impl Loading {
 
     /// Loads one file. `false`: its hint did not count.
     fn load_file(&self, file: &SealedFile, loader: &mut Loader<'_>) -> Result<bool> {
-        let bytes = sealed_bytes(&self.dir, file.id, &file.sealed)?;
+        let bytes = map_sealed(&self.dir, file.id, &file.sealed)?;
         if let Some(hint) = file.sealed.hint
             && self.load_hint(file, hint, loader).is_ok()
         {
@@ -151,12 +150,4 @@ impl Loading {
             loader.load(entry.key, entry.sequence, put.then_some(location));
         })
     }
-}
-
-/// Holds the bytes of a hint file against the manifest.
-pub(crate) fn check_hint(bytes: &[u8], hint: Hint, path: &Path) -> Result<()> {
-    if bytes.len() as u64 != hint.len || crc32(bytes) != hint.crc {
-        return Err(Error::corruption(path, 0, "the hint is not the one that the manifest names"));
-    }
-    Ok(())
 }

@@ -6,7 +6,8 @@ use kv::{Error, Result};
 
 use super::frame::{FrameView, KIND_END, Salt};
 use super::later_frames::LaterFrames;
-use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity, StoreId};
+use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity};
+use crate::identity::StoreId;
 
 /// What a scan found besides the batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

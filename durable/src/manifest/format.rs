@@ -8,7 +8,8 @@ use kv::{Error, Result};
 use super::state::{Features, State};
 use crate::checksum::{PrefixSums, crc32, seeded_crc32};
 use crate::coding::{Reader, put_u16, put_u32, put_u64};
-use crate::store_dir::{NamePattern, StoreId};
+use crate::identity::StoreId;
+use crate::store_dir::NamePattern;
 
 /// The name of the file that says which generation counts.
 pub(super) const CURRENT_FILE: &str = "CURRENT";

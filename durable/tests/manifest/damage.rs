@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use durable::SimFs;
+use durable::StoreId;
 use durable::manifest::{Manifest, Stamp};
-use durable::store_dir::StoreId;
 use kv::Error;
 
 use crate::basics::{ID, STORE, add, create, reopen, store};

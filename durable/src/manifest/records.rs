@@ -99,7 +99,7 @@ impl<'a> Records<'a> {
 mod tests {
     use super::super::format::{Identity, encode_record};
     use super::*;
-    use crate::store_dir::StoreId;
+    use crate::identity::StoreId;
 
     /// A generation with a snapshot of edit 4, and then 1 MiB of heads of edit 6 that reach to the end.
     fn crafted(salt: Salt) -> Vec<u8> {

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 
 use kv::Durability;
 
+use super::super::program::Program;
 use super::{Options, Store};
 use crate::line::Line;
-use crate::process::Program;
 use crate::random::sub_seed;
 use crate::report::{Failure, Outcome, Report};
+use crate::shard::Shard;
 
 /// The calls that open or change files, each kind with all its names; a question mark lets a name be unknown on this machine.
 const KINDS: [&str; 7] = [
@@ -34,12 +35,16 @@ pub struct Calls {
     pub sessions: u16,
     /// From one k to the next; 1 for all of them.
     pub stride: u32,
+    /// The part of the points to visit.
+    pub shard: Shard,
+    /// Called after each kind of call with everything visited so far.
+    pub progress: fn(&Report),
 }
 
 impl Default for Calls {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, batches: 16, sessions: 2, stride: 41 }
+        Self { seed: 1, batches: 16, sessions: 2, stride: 41, shard: Shard::ALL, progress: |_| () }
     }
 }
 
@@ -68,7 +73,8 @@ pub fn at_calls(program: &Program, word: &str, calls: &Calls) -> Result<Outcome,
         let stride = calls.stride.max(1);
         // Strides begin at different places for different kinds and seeds.
         let first = 1 + (sub_seed(calls.seed, number) % u64::from(stride)) as u32;
-        for k in (first..).step_by(stride as usize) {
+        let ks = (first..).step_by(stride as usize);
+        for k in ks.filter(|k| calls.shard.takes(u64::from(k / stride))) {
             let life = one(program, word, calls, (option_set, kind, k)).map_err(|what| {
                 let line = Line::new("kill", word).with("options", option_set);
                 let line = line.with("seed", calls.seed).with("call", kind).with("k", k);
@@ -80,6 +86,7 @@ pub fn at_calls(program: &Program, word: &str, calls: &Calls) -> Result<Outcome,
                 break;
             }
         }
+        (calls.progress)(&report);
     }
     Ok(Outcome::Passed(report))
 }
@@ -108,7 +115,7 @@ fn one(
 ) -> Result<(bool, Report), String> {
     let options = Options { writers: 1, batches: calls.batches, ..Options::default() };
     let mut store = Store::new(program, word, calls.seed, &options)?;
-    store.life.background = 0;
+    store.config.background = 0;
     let inject = format!("inject={kind}:signal=SIGKILL:when={k}");
     let trace = format!("trace={kind}");
     let under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
@@ -117,8 +124,8 @@ fn one(
     let status = running.wait()?;
     let was_killed = !status.success();
     let told = if was_killed { running.kill()? } else { running.finish()? };
-    store.judge.hear(&told)?;
-    store.judge.endure(Durability::Buffered);
+    store.judge.observe(&told)?;
+    store.judge.record_crash(Durability::Buffered);
     store.look()?;
     Ok((was_killed, store.judge.report))
 }

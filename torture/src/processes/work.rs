@@ -30,9 +30,9 @@ const LONE_DELETE: u32 = 6;
 
 /// Which session of a store's history: of which life, and the how many-th in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Session {
-    pub(crate) life: u16,
-    pub(crate) number: u16,
+pub(super) struct Session {
+    pub(super) life: u16,
+    pub(super) number: u16,
 }
 
 impl fmt::Display for Session {

@@ -13,14 +13,16 @@ use crate::line::Line;
 use crate::random::Random;
 use crate::report::{Failure, Report};
 use crate::run::without_panic;
+use crate::shard::Shard;
 use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
 
-mod harm;
+mod corruption;
+mod fixture;
 mod reading;
-mod specimen;
 
-use harm::Harm;
-use specimen::Specimen;
+use corruption::Corruption;
+use fixture::Fixture;
 
 /// How much to do.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +38,21 @@ pub struct Options {
     /// Takes the size in bytes of the largest single allocation since it was last called. With it the suite checks that
     /// no allocation is larger than four times the store plus 1 MiB, whatever a length field says.
     pub largest_allocation: Option<fn() -> usize>,
+    /// The part of the work to do.
+    pub shard: Shard,
 }
 
 impl Default for Options {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, every_bit: false, one_set_in: 4, cuts: 200, largest_allocation: None }
+        Self {
+            seed: 1,
+            every_bit: false,
+            one_set_in: 4,
+            cuts: 200,
+            largest_allocation: None,
+            shard: Shard::ALL,
+        }
     }
 }
 
@@ -52,6 +63,19 @@ impl Options {
     }
 }
 
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "damage",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "damage",
+        budget: "every bit of every byte and every cut, about 330,000 states",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: true,
+    replay,
+};
+
 /// Damages both stores in every way.
 ///
 /// # Errors
@@ -61,18 +85,21 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
     for option_set in 0..subject.option_sets() {
         for is_clean in [true, false] {
             let line = line(subject, option_set, is_clean);
-            let made = without_panic(|| Specimen::make(subject, option_set, is_clean));
-            let specimen = made.map_err(|what| {
+            let made = without_panic(|| Fixture::make(subject, option_set, is_clean));
+            let fixture = made.map_err(|what| {
                 let what = format!("a store to be damaged: {what}");
                 Failure { what, replay: line.to_string(), report }
             })?;
             let random = Random::new(options.seed);
-            for harm in harm::all(&specimen, options, &random) {
+            let corruptions = corruption::all(&fixture, options, &random).into_iter().zip(0..);
+            let mine = corruptions.filter(|(_, number)| options.shard.takes(*number));
+            for (corruption, _) in mine {
                 report.states += 1;
-                let judged = without_panic(|| specimen.judge(&harm, options.largest_allocation));
+                let judged =
+                    without_panic(|| fixture.judge(&corruption, options.largest_allocation));
                 judged.map_err(|what| {
-                    let replay = line.clone().with("harm", harm).to_string();
-                    Failure { what: format!("after {harm}: {what}"), replay, report }
+                    let replay = line.clone().with("corruption", corruption).to_string();
+                    Failure { what: format!("after {corruption}: {what}"), replay, report }
                 })?;
             }
         }
@@ -84,19 +111,16 @@ fn line(subject: &dyn Subject, option_set: usize, is_clean: bool) -> Line {
     Line::new("damage", subject.name()).with("options", option_set).with("clean", is_clean)
 }
 
-pub(crate) fn replay(
-    subject: &dyn Subject,
-    line: &Line,
-) -> Result<Result<Report, Failure>, String> {
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let (option_set, is_clean) = (line.get("options")?, line.get("clean")?);
     let report = Report { states: 1, steps: 0 };
     let fail = |what| Failure { what, replay: line.to_string(), report };
-    let made = without_panic(|| Specimen::make(subject, option_set, is_clean));
-    let specimen = match made {
-        Ok(specimen) => specimen,
+    let made = without_panic(|| Fixture::make(subject, option_set, is_clean));
+    let fixture = match made {
+        Ok(fixture) => fixture,
         Err(what) => return Ok(Err(fail(what))),
     };
-    let Ok(harm) = line.get::<Harm>("harm") else { return Ok(Ok(report)) };
-    let judged = without_panic(|| specimen.judge(&harm, None));
+    let Ok(corruption) = line.get::<Corruption>("corruption") else { return Ok(Ok(report)) };
+    let judged = without_panic(|| fixture.judge(&corruption, None));
     Ok(judged.map(|()| report).map_err(fail))
 }

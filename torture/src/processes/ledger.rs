@@ -42,7 +42,7 @@ struct Begun {
 
 /// What happened since an opening.
 #[derive(Clone, Debug)]
-pub(super) struct Account {
+pub(super) struct DurabilityLedger {
     /// What that found.
     base: Found,
     /// The writes since, by writer.
@@ -56,10 +56,10 @@ pub(super) struct Account {
     /// The greatest number that a power cut must not take.
     synced: u64,
     /// What has befallen the store: the least class that survives it.
-    endured: Durability,
+    crash_class: Durability,
 }
 
-impl Account {
+impl DurabilityLedger {
     /// Of a new store.
     pub(super) fn new(writers: u8) -> Self {
         Self::since(Found::default(), 0, usize::from(writers))
@@ -73,7 +73,7 @@ impl Account {
             floor,
             buffered: 0,
             synced: 0,
-            endured: Durability::None,
+            crash_class: Durability::None,
         }
     }
 
@@ -117,8 +117,8 @@ impl Account {
     }
 
     /// Something has befallen the store that writes of this class survive, and those of lesser ones need not.
-    pub(super) fn endure(&mut self, class: Durability) {
-        self.endured = self.endured.max(class);
+    pub(super) fn record_crash(&mut self, class: Durability) {
+        self.crash_class = self.crash_class.max(class);
     }
 
     /// The greatest number that was acknowledged so far.
@@ -179,7 +179,7 @@ impl Account {
 
     /// Holds what is there against what was promised. Returns a number that all that is there is less than.
     fn judge_numbers(&self, present: &[u32], recovered: Option<u64>) -> Result<u64, String> {
-        let promised = match self.endured {
+        let promised = match self.crash_class {
             Durability::None | Durability::Buffered => self.buffered,
             Durability::Sync => self.synced,
         };

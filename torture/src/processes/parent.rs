@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::config::{CONFIG, JOURNAL, ProcessConfig, STORE};
 use super::journal::{Event, Tail};
-use super::{JOURNAL, LIFE, Life, Program, STORE};
+use super::program::Program;
 use crate::random::Random;
 
 /// A child that tells nothing that is waited for in this time hangs.
@@ -16,7 +17,7 @@ const PAUSE: Duration = Duration::from_micros(100);
 
 /// When to end a child.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Moment {
+pub(super) enum Moment {
     /// So long after it began to open the store.
     After(Duration),
     /// When it has been acknowledged so many writes.
@@ -25,7 +26,7 @@ pub(crate) enum Moment {
 
 impl Moment {
     /// Any moment: in the opening, among the first writes, or some sessions later.
-    pub(crate) fn any(random: &Random) -> Self {
+    pub(super) fn any(random: &Random) -> Self {
         if !random.one_in(3) {
             return Self::Acknowledged(1 + random.below(250));
         }
@@ -35,7 +36,7 @@ impl Moment {
 }
 
 /// A child that is alive. It ends with its owner.
-pub(crate) struct Running {
+pub(super) struct Running {
     child: Child,
     tail: Tail,
     events: Vec<Event>,
@@ -44,10 +45,10 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `program` with the subject that `word` means. `under` is a program that the child is started under, with its
     /// arguments; none for the child alone.
-    pub(crate) fn start(
+    pub(super) fn start(
         program: &Program,
         word: &str,
-        life: &Life,
+        config: &ProcessConfig,
         journal: &Path,
         under: &[String],
     ) -> Result<Self, String> {
@@ -58,8 +59,8 @@ impl Running {
         let child = Command::new(&words[0])
             .args(&words[1..])
             .args([program.test, "--exact", "--nocapture", "--test-threads=1"])
-            .env(LIFE, life.line(word).to_string())
-            .env(STORE, &life.store)
+            .env(CONFIG, config.line(word).to_string())
+            .env(STORE, &config.store)
             .env(JOURNAL, journal)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -69,7 +70,7 @@ impl Running {
     }
 
     /// Waits until `moment` has come. `Err`: the child has ended, or hangs.
-    pub(crate) fn wait_until(&mut self, moment: Moment) -> Result<(), String> {
+    pub(super) fn wait_until(&mut self, moment: Moment) -> Result<(), String> {
         let started = Instant::now();
         let mut begun = None;
         loop {
@@ -96,7 +97,7 @@ impl Running {
     }
 
     /// Waits until the child has ended, however it did.
-    pub(crate) fn wait(&mut self) -> Result<ExitStatus, String> {
+    pub(super) fn wait(&mut self) -> Result<ExitStatus, String> {
         let started = Instant::now();
         loop {
             if let Some(status) = self.status()? {
@@ -112,7 +113,7 @@ impl Running {
     }
 
     /// Waits until the child has done all that it was to do, and returns what it told.
-    pub(crate) fn finish(mut self) -> Result<Vec<Event>, String> {
+    pub(super) fn finish(mut self) -> Result<Vec<Event>, String> {
         let status = self.wait()?;
         if self.events.last() == Some(&Event::End) {
             return Ok(std::mem::take(&mut self.events));
@@ -121,14 +122,14 @@ impl Running {
     }
 
     /// Kills the child with `SIGKILL` and returns all that it told.
-    pub(crate) fn kill(mut self) -> Result<Vec<Event>, String> {
+    pub(super) fn kill(mut self) -> Result<Vec<Event>, String> {
         self.end();
         self.read()?;
         Ok(std::mem::take(&mut self.events))
     }
 
     /// All that the child has told so far.
-    pub(crate) fn told(&mut self) -> Result<&[Event], String> {
+    pub(super) fn told(&mut self) -> Result<&[Event], String> {
         self.read()?;
         Ok(&self.events)
     }

@@ -11,14 +11,15 @@
 
 use durable::{Fault, Inject, OpKind, Plan, SimFs, SyncFailure};
 
-use crate::generate::{self, Taste};
-use crate::histories::capabilities;
+use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::without_panic;
+use crate::run::{capabilities, without_panic};
 use crate::script::Script;
+use crate::shard::Shard;
 use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
 
 mod possible;
 mod victim;
@@ -36,12 +37,14 @@ pub struct Options {
     pub steps: usize,
     /// With less and less free space, in steps of so many bytes.
     pub space_step_bytes: u64,
+    /// The part of the work to do.
+    pub shard: Shard,
 }
 
 impl Default for Options {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, scripts: 3, steps: 30, space_step_bytes: 256 }
+        Self { seed: 1, scripts: 3, steps: 30, space_step_bytes: 256, shard: Shard::ALL }
     }
 }
 
@@ -52,28 +55,46 @@ impl Options {
     }
 }
 
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "faults",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "faults",
+        budget: "400 scripts of 60 steps with every fault at every call, about 14 million states",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: true,
+    replay,
+};
+
 /// What goes wrong in a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Mishap {
-    plan: Plan,
+pub(crate) struct FaultPlan {
+    fault: Plan,
     sync_failure: SyncFailure,
     /// The free space of the disk, if it is limited.
     space: Option<u64>,
 }
 
-/// Runs scripts with every mishap.
+/// Runs scripts with every plan.
 ///
 /// # Errors
 /// The first broken law.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
-    for number in 0..options.scripts {
+    for number in (0..options.scripts).filter(|number| options.shard.takes(*number)) {
         let option_set = number as usize % subject.option_sets();
         let Some(capabilities) = capabilities(subject, option_set) else { continue };
         let persistent = capabilities.durability > kv::Durability::None;
-        let taste =
-            Taste { steps: options.steps, reads: false, persistent, one_sync_in: 4, capabilities };
-        let script = generate::script(sub_seed(options.seed, number), &taste);
+        let config = ScriptConfig {
+            steps: options.steps,
+            reads: false,
+            persistent,
+            one_sync_in: 4,
+            capabilities,
+        };
+        let script = generate::script(sub_seed(options.seed, number), &config);
         let mut search = Search { subject, option_set, script, report };
         search.faults()?;
         search.full_disks(options.space_step_bytes)?;
@@ -93,13 +114,13 @@ impl Search<'_> {
     /// Every fault at every call that it can happen to.
     fn faults(&mut self) -> Result<(), Failure> {
         let calls = without_panic(|| self.calls());
-        let calls = calls.map_err(|what| self.failure(&Mishap::none(), what))?;
+        let calls = calls.map_err(|what| self.failure(&FaultPlan::none(), what))?;
         for (at, kind) in calls.into_iter().enumerate() {
             for fault in faults_of(kind) {
                 for sticky in [false, true] {
                     for &sync_failure in sync_failures_of(kind) {
                         let plan = Plan { at, fault: fault.clone(), sticky };
-                        self.one(&Mishap { plan, sync_failure, space: None })?;
+                        self.one(&FaultPlan { fault: plan, sync_failure, space: None })?;
                     }
                 }
             }
@@ -111,7 +132,7 @@ impl Search<'_> {
     fn full_disks(&mut self, step_bytes: u64) -> Result<(), Failure> {
         const LARGEST: u64 = 64 << 10;
         for space in (0..LARGEST).step_by(step_bytes as usize) {
-            if !self.one(&Mishap { space: Some(space), ..Mishap::none() })? {
+            if !self.one(&FaultPlan { space: Some(space), ..FaultPlan::none() })? {
                 break;
             }
         }
@@ -120,34 +141,35 @@ impl Search<'_> {
 
     /// The kinds of all calls of an undisturbed run.
     fn calls(&self) -> Result<Vec<OpKind>, String> {
-        let victim = Victim::start(self.subject, self.option_set, &self.script, &Mishap::none())?;
-        victim.live(&self.script).map(|life| life.calls)
+        let victim =
+            Victim::start(self.subject, self.option_set, &self.script, &FaultPlan::none())?;
+        victim.run(&self.script).map(|run| run.calls)
     }
 
     /// One run. `false`: nothing went wrong in it.
-    fn one(&mut self, mishap: &Mishap) -> Result<bool, Failure> {
+    fn one(&mut self, plan: &FaultPlan) -> Result<bool, Failure> {
         let lived = without_panic(|| {
-            Victim::start(self.subject, self.option_set, &self.script, mishap)?.live(&self.script)
+            Victim::start(self.subject, self.option_set, &self.script, plan)?.run(&self.script)
         });
-        let life = lived.map_err(|what| self.failure(mishap, what))?;
+        let run = lived.map_err(|what| self.failure(plan, what))?;
         self.report.states += 3;
         self.report.steps += self.script.0.len() as u64;
-        Ok(life.was_hit)
+        Ok(run.was_hit)
     }
 
-    fn failure(&self, mishap: &Mishap, what: String) -> Failure {
+    fn failure(&self, plan: &FaultPlan, what: String) -> Failure {
         let line = Line::new("faults", self.subject.name()).with("options", self.option_set);
-        let line = line.with("plan", &mishap.plan);
-        let line = line.with("sync", sync_failure_name(mishap.sync_failure));
-        let line = mishap.space.map_or(line.clone(), |space| line.with("space", space));
+        let line = line.with("plan", &plan.fault);
+        let line = line.with("sync", sync_failure_name(plan.sync_failure));
+        let line = plan.space.map_or(line.clone(), |space| line.with("space", space));
         let replay = line.with_script(&self.script).to_string();
         Failure { what, replay, report: self.report }
     }
 }
 
-impl Mishap {
+impl FaultPlan {
     fn none() -> Self {
-        Self { plan: Plan::none(), sync_failure: SyncFailure::KeepsNew, space: None }
+        Self { fault: Plan::none(), sync_failure: SyncFailure::KeepsNew, space: None }
     }
 
     /// A new disk on which this will go wrong.
@@ -155,7 +177,7 @@ impl Mishap {
         let sim = SimFs::new();
         sim.set_sync_failure(self.sync_failure);
         sim.set_free_space(self.space);
-        (sim.clone(), Inject::over_sim(sim, self.plan.clone()))
+        (sim.clone(), Inject::over_sim(sim, self.fault.clone()))
     }
 }
 
@@ -196,15 +218,12 @@ fn sync_failure_name(mode: SyncFailure) -> &'static str {
     }
 }
 
-pub(crate) fn replay(
-    subject: &dyn Subject,
-    line: &Line,
-) -> Result<Result<Report, Failure>, String> {
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let sync: String = line.get("sync")?;
     let sync_failure = SYNC_FAILURES.into_iter().find(|mode| sync_failure_name(*mode) == sync);
     let sync_failure = sync_failure.ok_or_else(|| format!("no failing sync is called {sync}"))?;
-    let mishap = Mishap { plan: line.get("plan")?, sync_failure, space: line.get("space").ok() };
+    let plan = FaultPlan { fault: line.get("plan")?, sync_failure, space: line.get("space").ok() };
     let (option_set, script) = (line.get("options")?, line.script()?.clone());
     let mut search = Search { subject, option_set, script, report: Report::default() };
-    Ok(search.one(&mishap).map(|_was_hit| search.report))
+    Ok(search.one(&plan).map(|_was_hit| search.report))
 }

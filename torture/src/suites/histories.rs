@@ -5,21 +5,17 @@
 //! handed to the operating system, and frozen views do not move. It holds with all option sets of an engine, and two
 //! engines that both obey it agree: [`differential`] runs one history on several engines and names the odd one out.
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-
-use durable::SimFs;
-
-use crate::generate::{self, Taste};
+use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
 use crate::minimise::minimise;
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::{Run, without_panic};
+use crate::run::{Run, capabilities, without_panic};
 use crate::script::Script;
+use crate::shard::Shard;
 use crate::subject::Subject;
-use crate::world::World;
+use crate::suite::{Replayed, Soak, Suite};
+use crate::world::Disk;
 
 /// How much to do.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +28,14 @@ pub struct Options {
     pub real: u64,
     /// Steps in a history.
     pub steps: usize,
+    /// The part of the work to do.
+    pub shard: Shard,
 }
 
 impl Default for Options {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, simulated: 150, real: 5, steps: 120 }
+        Self { seed: 1, simulated: 150, real: 5, steps: 120, shard: Shard::ALL }
     }
 }
 
@@ -48,42 +46,18 @@ impl Options {
     }
 }
 
-/// Which disk a store lies on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disk {
-    Simulated,
-    Real,
-}
-
-impl Disk {
-    pub(crate) fn world(self, seed: u64) -> Result<World, String> {
-        match self {
-            Self::Simulated => Ok(World::on(Arc::new(SimFs::new()), seed)),
-            Self::Real => World::real(seed),
-        }
-    }
-}
-
-impl fmt::Display for Disk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Simulated => "simulated",
-            Self::Real => "real",
-        })
-    }
-}
-
-impl FromStr for Disk {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "simulated" => Ok(Self::Simulated),
-            "real" => Ok(Self::Real),
-            _ => Err(()),
-        }
-    }
-}
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "histories",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "histories",
+        budget: "200,000 histories on the simulated disk and 2,000 on the real one, for each option set",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: true,
+    replay,
+};
 
 /// Runs random histories of `subject` on both disks.
 ///
@@ -92,7 +66,7 @@ impl FromStr for Disk {
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     for (disk, count) in [(Disk::Simulated, options.simulated), (Disk::Real, options.real)] {
-        for number in 0..count {
+        for number in (0..count).filter(|number| options.shard.takes(*number)) {
             let seed = sub_seed(options.seed, number);
             for option_set in 0..subject.option_sets() {
                 let script = random_script(&[subject], option_set, seed, disk, options.steps);
@@ -119,10 +93,7 @@ pub fn differential(subjects: &[&dyn Subject], options: &Options) -> Result<Repo
     Ok(report)
 }
 
-pub(crate) fn replay(
-    subject: &dyn Subject,
-    line: &Line,
-) -> Result<Result<Report, Failure>, String> {
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let (option_set, disk) = (line.get("options")?, line.get("disk")?);
     let mut report = Report::default();
     Ok(judge(subject, option_set, disk, line.script()?, &mut report).map(|()| report))
@@ -146,15 +117,8 @@ fn random_script(
     }
     let one_sync_in = if disk == Disk::Real { 40 } else { 6 };
     let persistent = shared.durability > kv::Durability::None;
-    let taste = Taste { steps, reads: true, persistent, one_sync_in, capabilities: shared };
-    generate::script(seed, &taste)
-}
-
-/// What the engine can do; nothing if it does not even open, which the first history then reports.
-pub(crate) fn capabilities(subject: &dyn Subject, option_set: usize) -> Option<kv::Capabilities> {
-    let world = World::on(Arc::new(SimFs::new()), 0);
-    let opened = without_panic(|| crate::run::open(subject, option_set, &world));
-    opened.ok().map(|opened| opened.engine().capabilities())
+    let config = ScriptConfig { steps, reads: true, persistent, one_sync_in, capabilities: shared };
+    generate::script(seed, &config)
 }
 
 fn judge(

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use durable::{Inject, MetadataModel, OpKind, SimFs, SyncFailure, Variant};
 use kv::{Durability, Error, Kv, WriteBatch};
 
-use super::Mishap;
+use super::FaultPlan;
 use super::possible::{Fate, Possible};
 use crate::observe::{Trouble, describe, observe};
 use crate::script::{Script, Step, batch_of};
@@ -18,7 +18,7 @@ use crate::world::World;
 const MOST_INDETERMINATE: usize = 4;
 
 /// What a run came to.
-pub(super) struct Life {
+pub(super) struct RunSummary {
     /// The kinds of all calls.
     pub(super) calls: Vec<OpKind>,
     /// Whether anything went wrong.
@@ -32,11 +32,11 @@ struct Calls {
     paths: Vec<PathBuf>,
 }
 
-/// An engine under a mishap.
+/// An engine under a plan.
 pub(super) struct Victim<'s> {
     subject: &'s dyn Subject,
     option_set: usize,
-    mishap: Mishap,
+    plan: FaultPlan,
     sim: SimFs,
     inject: Inject,
     calls: Arc<Mutex<Calls>>,
@@ -62,9 +62,9 @@ impl<'s> Victim<'s> {
         subject: &'s dyn Subject,
         option_set: usize,
         script: &Script,
-        mishap: &Mishap,
+        plan: &FaultPlan,
     ) -> Result<Self, String> {
-        let (sim, inject) = mishap.disk();
+        let (sim, inject) = plan.disk();
         let calls = Arc::<Mutex<Calls>>::default();
         let log = Arc::clone(&calls);
         inject.on_call(Arc::new(move |call| {
@@ -73,11 +73,11 @@ impl<'s> Victim<'s> {
             calls.paths.push(call.path.to_path_buf());
         }));
         let world = World::on(Arc::new(inject.clone()), 1);
-        let (mishap, keys, possible) = (mishap.clone(), script.keys(), Possible::default());
+        let (plan, keys, possible) = (plan.clone(), script.keys(), Possible::default());
         let mut victim = Self {
             subject,
             option_set,
-            mishap,
+            plan,
             sim,
             inject,
             calls,
@@ -97,17 +97,17 @@ impl<'s> Victim<'s> {
     }
 
     /// The whole script, then all three ways to end. An `Err` says which call failed.
-    pub(super) fn live(mut self, script: &Script) -> Result<Life, String> {
-        self.live_through(script).map_err(|what| match self.hit() {
+    pub(super) fn run(mut self, script: &Script) -> Result<RunSummary, String> {
+        self.run_through(script).map_err(|what| match self.hit() {
             Some((kind, path)) => format!("{what}; what had failed is {kind} {}", path.display()),
             None => what,
         })?;
-        let was_hit = self.inject.injected() > 0 || (self.mishap.space.is_some() && self.seen > 0);
+        let was_hit = self.inject.injected() > 0 || (self.plan.space.is_some() && self.seen > 0);
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).kinds.clone();
-        Ok(Life { calls, was_hit })
+        Ok(RunSummary { calls, was_hit })
     }
 
-    fn live_through(&mut self, script: &Script) -> Result<(), String> {
+    fn run_through(&mut self, script: &Script) -> Result<(), String> {
         for (at, step) in script.0.iter().enumerate() {
             self.step(step).map_err(|what| format!("step {at} ({step}): {what}"))?;
             if self.possible.indeterminate() >= MOST_INDETERMINATE {
@@ -222,7 +222,7 @@ impl<'s> Victim<'s> {
             Error::Io { .. } => {}
             _ => return Err(format!("{call} answered a failing disk with: {error}")),
         }
-        if self.inject.injected() == 0 && self.mishap.space.is_none() {
+        if self.inject.injected() == 0 && self.plan.space.is_none() {
             return Err(format!("{call} failed without a fault: {error}"));
         }
         Ok(())
@@ -244,13 +244,13 @@ impl<'s> Victim<'s> {
             return None;
         }
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = self.mishap.plan.at;
+        let at = self.plan.fault.at;
         Some((*calls.kinds.get(at)?, calls.paths.get(at)?.clone()))
     }
 
     /// After this kind of failing sync even the page cache has lost what was not synced before.
     fn has_reverted(&self) -> bool {
-        self.mishap.sync_failure == SyncFailure::Reverts
+        self.plan.sync_failure == SyncFailure::Reverts
             && matches!(self.hit(), Some((OpKind::SyncFile, _)))
     }
 

@@ -13,10 +13,14 @@ use std::path::PathBuf;
 use kv::Durability;
 use tempfile::TempDir;
 
+use super::config::{BACKGROUND, ProcessConfig, UNTIL_KILLED};
+use super::judgement::Judge;
+use super::parent::{Moment, Running};
+use super::program::Program;
 use crate::line::Line;
-use crate::process::{BACKGROUND, Judge, Life, Moment, Program, Running, UNTIL_KILLED};
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
+use crate::shard::Shard;
 
 mod calls;
 
@@ -35,28 +39,36 @@ pub struct Options {
     pub writers: u8,
     /// Batches of each writer before the store is closed, or dropped, and opened again.
     pub batches: u32,
-    /// Whether the files of a failure are left where they are, to be looked at.
+    /// Whether the files of a failure stay on the disk.
     pub keeps_files: bool,
+    /// The part of the stores to work on.
+    pub shard: Shard,
+    /// Called after each store with everything visited so far.
+    pub progress: fn(&Report),
 }
 
 impl Default for Options {
-    /// What runs with every change.
     fn default() -> Self {
-        Self {
-            seed: 1,
-            lives: 20,
-            lives_of_a_store: 20,
-            writers: 3,
-            batches: 30,
-            keeps_files: false,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Options {
+    /// The form that runs with every change.
+    pub const DEFAULT: Self = Self {
+        seed: 1,
+        lives: 20,
+        lives_of_a_store: 20,
+        writers: 3,
+        batches: 30,
+        keeps_files: false,
+        shard: Shard::ALL,
+        progress: |_| (),
+    };
+
     /// A thousand lives.
     pub fn soak() -> Self {
-        Self { lives: 1000, lives_of_a_store: 50, keeps_files: true, ..Self::default() }
+        Self { lives: 1000, lives_of_a_store: 50, keeps_files: true, ..Self::DEFAULT }
     }
 }
 
@@ -69,14 +81,19 @@ pub fn run(program: &Program, word: &str, options: &Options) -> Result<Report, F
     let mut number = 0;
     while number < options.lives {
         let lives = u32::from(options.lives_of_a_store).clamp(1, options.lives - number);
-        let seed = sub_seed(options.seed, u64::from(number));
+        let first = number;
+        number += lives;
+        if !options.shard.takes(u64::from(first / u32::from(options.lives_of_a_store.max(1)))) {
+            continue;
+        }
+        let seed = sub_seed(options.seed, u64::from(first));
         let fail = |what: String, report: Report| {
-            let line = Line::new("kill", word).with("seed", options.seed).with("life", number);
+            let line = Line::new("kill", word).with("seed", options.seed).with("life", first);
             Failure { what, replay: line.to_string(), report }
         };
         let store = Store::new(program, word, seed, options).map_err(|what| fail(what, report))?;
         report += store.live(lives).map_err(|(what, lived)| fail(what, lived))?;
-        number += lives;
+        (options.progress)(&report);
     }
     Ok(report)
 }
@@ -86,7 +103,7 @@ struct Store<'p> {
     program: &'p Program,
     word: &'p str,
     directory: TempDir,
-    life: Life,
+    config: ProcessConfig,
     judge: Judge,
     keeps_files: bool,
 }
@@ -99,7 +116,7 @@ impl<'p> Store<'p> {
         options: &Options,
     ) -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(|e| format!("no temporary directory: {e}"))?;
-        let life = Life {
+        let config = ProcessConfig {
             store: directory.path().join("store"),
             seed,
             number: 0,
@@ -110,7 +127,7 @@ impl<'p> Store<'p> {
             sessions: UNTIL_KILLED,
         };
         let judge = Judge::new(seed, options.writers);
-        Ok(Self { program, word, directory, life, judge, keeps_files: options.keeps_files })
+        Ok(Self { program, word, directory, config, judge, keeps_files: options.keeps_files })
     }
 
     /// So many lives that end early, and one that does not. `Err`: what was wrong, and how much had been judged.
@@ -125,19 +142,19 @@ impl<'p> Store<'p> {
     }
 
     fn be_killed(&mut self) -> Result<(), String> {
-        let random = Random::new(sub_seed(!self.life.seed, u64::from(self.life.number)));
-        let mut running = self.start(UNTIL_KILLED, self.life.number as usize, &[])?;
+        let random = Random::new(sub_seed(!self.config.seed, u64::from(self.config.number)));
+        let mut running = self.start(UNTIL_KILLED, self.config.number as usize, &[])?;
         running.wait_until(Moment::any(&random))?;
         let told = running.kill()?;
-        self.judge.hear(&told)?;
-        self.judge.endure(Durability::Buffered);
+        self.judge.observe(&told)?;
+        self.judge.record_crash(Durability::Buffered);
         Ok(())
     }
 
     /// Opens the store a last time, and closes it.
     fn look(&mut self) -> Result<(), String> {
-        let told = self.start(0, self.life.number as usize, &[])?.finish()?;
-        self.judge.hear(&told)
+        let told = self.start(0, self.config.number as usize, &[])?.finish()?;
+        self.judge.observe(&told)
     }
 
     /// The next life. Option sets beyond the last begin again with the first.
@@ -148,14 +165,14 @@ impl<'p> Store<'p> {
         under: &[String],
     ) -> Result<Running, String> {
         let option_sets = (self.program.subject)(self.word).option_sets();
-        self.life.number += 1;
-        self.life.option_set = option_set % option_sets.max(1);
-        self.life.sessions = sessions;
-        Running::start(self.program, self.word, &self.life, &self.journal(), under)
+        self.config.number += 1;
+        self.config.option_set = option_set % option_sets.max(1);
+        self.config.sessions = sessions;
+        Running::start(self.program, self.word, &self.config, &self.journal(), under)
     }
 
     /// Each life has a journal of its own, and all of them stay as long as the store.
     fn journal(&self) -> PathBuf {
-        self.directory.path().join(format!("journal-{}", self.life.number))
+        self.directory.path().join(format!("journal-{}", self.config.number))
     }
 }

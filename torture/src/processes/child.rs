@@ -12,7 +12,7 @@ use std::time::Duration;
 use durable::Env;
 use kv::{Durability, Error, SequenceNumber};
 
-use super::Life;
+use super::config::ProcessConfig;
 use super::journal::{Event, Journal};
 use super::work::{Place, Session, Task, WriteId};
 use crate::observe::observe;
@@ -32,7 +32,7 @@ const SESSIONS_A_CHECK: usize = 4;
 
 /// What the threads of a session share.
 struct Work<'s> {
-    life: &'s Life,
+    config: &'s ProcessConfig,
     session: Session,
     journal: &'s Journal,
     opened: &'s Opened,
@@ -47,32 +47,36 @@ struct Work<'s> {
 }
 
 /// A whole life, as long as it may last.
-pub(super) fn live(subject: &dyn Subject, life: &Life, journal: &Journal) -> Result<(), String> {
+pub(super) fn run(
+    subject: &dyn Subject,
+    config: &ProcessConfig,
+    journal: &Journal,
+) -> Result<(), String> {
     let is_orphan = watch_parent();
-    let stepper = (life.background == 0).then(Arc::<Stepper>::default);
-    let session = |number| Session { life: life.number, number };
-    if life.sessions == 0 {
-        let opened = open(subject, life, session(0), journal, stepper.as_ref())?;
+    let stepper = (config.background == 0).then(Arc::<Stepper>::default);
+    let session = |number| Session { life: config.number, number };
+    if config.sessions == 0 {
+        let opened = open(subject, config, session(0), journal, stepper.as_ref())?;
         opened.check_invariant()?;
         opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
         return journal.tell(&Event::Closed);
     }
-    for session in (0..life.sessions).map(session) {
-        let opened = open(subject, life, session, journal, stepper.as_ref())?;
-        let random = Random::new(session_seed(life, session));
+    for session in (0..config.sessions).map(session) {
+        let opened = open(subject, config, session, journal, stepper.as_ref())?;
+        let random = Random::new(session_seed(config, session));
         if random.one_in(SESSIONS_A_CHECK) {
             opened.check_invariant()?;
         }
         let able = opened.engine().capabilities().durability;
         let is_over = AtomicBool::new(false);
         let work = Work {
-            life,
+            config,
             session,
             journal,
             opened: &opened,
             able,
             stepper: stepper.as_deref(),
-            upkeep: Random::new(!session_seed(life, session)),
+            upkeep: Random::new(!session_seed(config, session)),
             is_over: &is_over,
         };
         work.run(&is_orphan)?;
@@ -94,8 +98,8 @@ pub(super) fn live(subject: &dyn Subject, life: &Life, journal: &Journal) -> Res
     Ok(())
 }
 
-fn session_seed(life: &Life, session: Session) -> u64 {
-    sub_seed(life.seed, u64::from(session.life) << 16 | u64::from(session.number))
+fn session_seed(config: &ProcessConfig, session: Session) -> u64 {
+    sub_seed(config.seed, u64::from(session.life) << 16 | u64::from(session.number))
 }
 
 /// Whether the parent is gone: it holds the other end of the standard input, and never writes to it.
@@ -113,17 +117,17 @@ fn watch_parent() -> Arc<AtomicBool> {
 /// Opens the store and tells all that is found in it.
 fn open(
     subject: &dyn Subject,
-    life: &Life,
+    config: &ProcessConfig,
     session: Session,
     journal: &Journal,
     stepper: Option<&Arc<Stepper>>,
 ) -> Result<Opened, String> {
     journal.tell(&Event::Open { session })?;
-    let mut env = Env::os(life.background);
+    let mut env = Env::os(config.background);
     if let Some(stepper) = stepper {
         env.executor = Arc::clone(stepper) as Arc<_>;
     }
-    let opened = open_unlocked(subject, life.option_set, &env, &life.store)?;
+    let opened = open_unlocked(subject, config.option_set, &env, &config.store)?;
     let observed = observe(opened.engine(), &[])?;
     let mut events = Vec::new();
     for (key, value) in &observed.entries {
@@ -131,7 +135,7 @@ fn open(
         let key = key.escape_ascii().to_string().replace(' ', "\\x20");
         events.push(Event::Found { key, session, writer, count, len: value.len() });
     }
-    for key in Place::all(life.writers).map(Place::key) {
+    for key in Place::all(config.writers).map(Place::key) {
         let scanned = observed.entries.iter().any(|(found, _)| found == key.as_bytes());
         let got = opened.engine().get(key.as_bytes()).map_err(|e| format!("get failed: {e}"))?;
         if got.is_some() != scanned {
@@ -147,7 +151,7 @@ impl Work<'_> {
     /// Lets all threads run to their end.
     fn run(&self, is_orphan: &AtomicBool) -> Result<(), String> {
         if self.stepper.is_some() {
-            return (0..self.life.writers).try_for_each(|writer| self.write(writer, is_orphan));
+            return (0..self.config.writers).try_for_each(|writer| self.write(writer, is_orphan));
         }
         let guarded = |work: &dyn Fn() -> Result<(), String>| {
             let worked = without_panic(work);
@@ -158,7 +162,7 @@ impl Work<'_> {
         };
         thread::scope(|scope| {
             let write = |writer| move || guarded(&|| self.write(writer, is_orphan));
-            let writers: Vec<_> = (0..self.life.writers).map(|w| scope.spawn(write(w))).collect();
+            let writers: Vec<_> = (0..self.config.writers).map(|w| scope.spawn(write(w))).collect();
             let upkeep = scope.spawn(move || guarded(&|| self.upkeep()));
             let panicked = |_| Err("a thread panicked".to_string());
             let ended = writers.into_iter().map(|writer| writer.join().unwrap_or_else(panicked));
@@ -173,12 +177,12 @@ impl Work<'_> {
     }
 
     fn write(&self, writer: u8, is_orphan: &AtomicBool) -> Result<(), String> {
-        for count in 1..=self.life.batches {
+        for count in 1..=self.config.batches {
             if self.is_over() || is_orphan.load(Ordering::SeqCst) {
                 break;
             }
             let id = WriteId { session: self.session, writer, count };
-            let task = Task::of(self.life.seed, id);
+            let task = Task::of(self.config.seed, id);
             let survives = task.durability.min(self.able);
             self.journal.tell(&Event::Begin { writer, count, survives })?;
             let written = self.write_patiently(id, &task);

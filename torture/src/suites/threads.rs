@@ -19,7 +19,9 @@ use crate::line::Line;
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
 use crate::run::{open_unlocked, without_panic};
+use crate::shard::Shard;
 use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
 use crate::world::World;
 
 mod actors;
@@ -40,12 +42,14 @@ pub struct Options {
     pub readers: usize,
     /// Batches of each writer.
     pub batches: usize,
+    /// The part of the work to do.
+    pub shard: Shard,
 }
 
 impl Default for Options {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, rounds: 4, writers: 3, readers: 2, batches: 600 }
+        Self { seed: 1, rounds: 4, writers: 3, readers: 2, batches: 600, shard: Shard::ALL }
     }
 }
 
@@ -56,13 +60,26 @@ impl Options {
     }
 }
 
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "threads",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "threads",
+        budget: "2,000 rounds of 6 writers with 5,000 batches each, beside 8 readers",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: false,
+    replay,
+};
+
 /// Rounds of threads.
 ///
 /// # Errors
 /// The first broken law.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
-    for number in 0..options.rounds {
+    for number in (0..options.rounds).filter(|number| options.shard.takes(*number)) {
         let option_set = number as usize % subject.option_sets();
         let options = Options { seed: sub_seed(options.seed, number), ..*options };
         one(subject, option_set, &options, &mut report)?;
@@ -70,16 +87,14 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
     Ok(report)
 }
 
-pub(crate) fn replay(
-    subject: &dyn Subject,
-    line: &Line,
-) -> Result<Result<Report, Failure>, String> {
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let options = Options {
         seed: line.get("seed")?,
         rounds: 1,
         writers: line.get("writers")?,
         readers: line.get("readers")?,
         batches: line.get("batches")?,
+        shard: Shard::ALL,
     };
     let mut report = Report::default();
     Ok(one(subject, line.get("options")?, &options, &mut report).map(|()| report))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use durable::SimFs;
 use kv::{Error, UnixMillis};
 
-use super::harm::{Extent, Harm, foreign_files};
+use super::corruption::{Corruption, Extent, foreign_files};
 use super::reading::Reading;
 use crate::oracle::History;
 use crate::run::Run;
@@ -33,7 +33,7 @@ const SLACK: usize = 8;
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// A store to be damaged.
-pub(super) struct Specimen<'s> {
+pub(super) struct Fixture<'s> {
     subject: &'s dyn Subject,
     option_set: usize,
     is_clean: bool,
@@ -49,7 +49,7 @@ pub(super) struct Specimen<'s> {
     now: UnixMillis,
 }
 
-impl<'s> Specimen<'s> {
+impl<'s> Fixture<'s> {
     pub(super) fn make(
         subject: &'s dyn Subject,
         option_set: usize,
@@ -126,11 +126,11 @@ impl<'s> Specimen<'s> {
     /// Opens and reads the damaged store, has the engine work on it, and opens and reads it again.
     pub(super) fn judge(
         &self,
-        harm: &Harm,
+        corruption: &Corruption,
         largest_allocation: Option<fn() -> usize>,
     ) -> Result<(), String> {
         let sim = self.sim.duplicate();
-        harm.apply(self, &sim);
+        corruption.apply(self, &sim);
         let is_harmless = self
             .files
             .iter()
@@ -143,20 +143,20 @@ impl<'s> Specimen<'s> {
             return Err("the whole store was refused".into());
         }
         if let Some(opened) = opened {
-            self.check(harm, &opened, is_harmless)?;
+            self.check(corruption, &opened, is_harmless)?;
             self.check_allocation(largest_allocation)?;
             let maintained = opened.maintain();
             maintained.or_else(|error| refusal("maintain", &error))?;
             world.drain()?;
-            self.check(harm, &opened, is_harmless)?;
+            self.check(corruption, &opened, is_harmless)?;
             opened.engine().close().or_else(|error| refusal("close", &error))?;
             drop(opened);
             world.next_life();
             if let Some(opened) = self.open(&world)? {
-                self.check(harm, &opened, is_harmless)?;
+                self.check(corruption, &opened, is_harmless)?;
             }
         }
-        if *harm == Harm::Foreign {
+        if *corruption == Corruption::Foreign {
             let touched =
                 self.foreign().find(|path| sim.contents(path).as_deref() != Some(b"not yours"));
             return touched.map_or(Ok(()), |path| Err(format!("{} was touched", path.display())));
@@ -176,7 +176,12 @@ impl<'s> Specimen<'s> {
         }
     }
 
-    fn check(&self, harm: &Harm, opened: &Opened, is_harmless: bool) -> Result<(), String> {
+    fn check(
+        &self,
+        corruption: &Corruption,
+        opened: &Opened,
+        is_harmless: bool,
+    ) -> Result<(), String> {
         let reading = Reading::of(opened.engine(), &self.keys)?;
         if let Some(error) = reading.unclear_error() {
             return Err(format!("a read does not call it damage: {error}"));
@@ -186,18 +191,18 @@ impl<'s> Specimen<'s> {
         }
         let issued = self.history.issued();
         let newest = reading.agrees(self.history.newest(), self.now);
-        let earlier = self.least_batch(harm)..issued;
+        let earlier = self.least_batch(corruption)..issued;
         let agrees = |j: &usize| reading.agrees(self.history.model(*j), self.now).is_ok();
         if newest.is_ok() || earlier.rev().any(|j| agrees(&j)) { Ok(()) } else { newest }
     }
 
     /// The earliest batch whose model the store may hold.
-    fn least_batch(&self, harm: &Harm) -> usize {
+    fn least_batch(&self, corruption: &Corruption) -> usize {
         let issued = self.history.issued();
         let used = |file: usize| {
             self.bytes[file].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
         };
-        match harm.extent(used) {
+        match corruption.extent(used) {
             Some((file, _)) if !self.tails[file] => issued,
             Some((_, Extent::End)) => 0,
             Some((file, Extent::From(at))) => {
@@ -218,9 +223,9 @@ impl<'s> Specimen<'s> {
     }
 }
 
-impl std::fmt::Debug for Specimen<'_> {
+impl std::fmt::Debug for Fixture<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Specimen");
+        let mut shown = f.debug_struct("Fixture");
         shown.field("is_clean", &self.is_clean).field("files", &self.files).finish_non_exhaustive()
     }
 }

@@ -2,17 +2,17 @@
 
 use kv::Durability;
 
-use super::account::{Account, Found};
 use super::journal::Event;
+use super::ledger::{DurabilityLedger, Found};
 use super::work::{Session, Task, WriteId};
 use crate::report::Report;
 
 /// What is known of a store.
 #[derive(Clone, Debug)]
-pub(crate) struct Judge {
+pub(super) struct Judge {
     seed: u64,
     /// What happened since an opening last told what it found.
-    account: Account,
+    ledger: DurabilityLedger,
     /// The session that is told of, and what its opening has found so far.
     session: Session,
     finding: Found,
@@ -20,15 +20,15 @@ pub(crate) struct Judge {
     syncing: u64,
     /// Whether what is acknowledged still counts.
     is_heard_in_time: bool,
-    pub(crate) report: Report,
+    pub(super) report: Report,
 }
 
 impl Judge {
     /// Of a new store, in which so many writers work.
-    pub(crate) fn new(seed: u64, writers: u8) -> Self {
+    pub(super) fn new(seed: u64, writers: u8) -> Self {
         Self {
             seed,
-            account: Account::new(writers),
+            ledger: DurabilityLedger::new(writers),
             session: Session::default(),
             finding: Found::default(),
             syncing: 0,
@@ -38,24 +38,24 @@ impl Judge {
     }
 
     /// Takes in what a child told.
-    pub(crate) fn hear(&mut self, events: &[Event]) -> Result<(), String> {
-        events.iter().try_for_each(|event| self.hear_one(event))
+    pub(super) fn observe(&mut self, events: &[Event]) -> Result<(), String> {
+        events.iter().try_for_each(|event| self.observe_one(event))
     }
 
     /// Takes in what a child told when its world was already coming to an end: nothing of that is a promise any more.
-    pub(crate) fn overhear(&mut self, events: &[Event]) -> Result<(), String> {
+    pub(super) fn observe_late(&mut self, events: &[Event]) -> Result<(), String> {
         self.is_heard_in_time = false;
-        let heard = self.hear(events);
+        let heard = self.observe(events);
         self.is_heard_in_time = true;
         heard
     }
 
     /// Something has befallen the store that writes of this class survive, and those of lesser ones need not.
-    pub(crate) fn endure(&mut self, class: Durability) {
-        self.account.endure(class);
+    pub(super) fn record_crash(&mut self, class: Durability) {
+        self.ledger.record_crash(class);
     }
 
-    fn hear_one(&mut self, event: &Event) -> Result<(), String> {
+    fn observe_one(&mut self, event: &Event) -> Result<(), String> {
         match event {
             Event::Open { session } => {
                 self.session = *session;
@@ -71,21 +71,21 @@ impl Judge {
             }
             Event::Begin { writer, count, survives } => {
                 let id = WriteId { session: self.session, writer: *writer, count: *count };
-                self.account.begin(id, Task::of(self.seed, id), *survives);
+                self.ledger.begin(id, Task::of(self.seed, id), *survives);
             }
             Event::Done { writer, count, sequence } => {
                 let id = WriteId { session: self.session, writer: *writer, count: *count };
-                let survives = self.account.acknowledge(id, *sequence)?;
+                let survives = self.ledger.acknowledge(id, *sequence)?;
                 self.report.steps += 1;
                 self.promise(survives, *sequence);
             }
-            Event::Syncing => self.syncing = self.account.newest(),
+            Event::Syncing => self.syncing = self.ledger.newest(),
             Event::Synced => self.promise(Durability::Sync, self.syncing),
             Event::Closed => {
-                self.promise(Durability::Sync, self.account.newest());
-                self.endure(Durability::Buffered);
+                self.promise(Durability::Sync, self.ledger.newest());
+                self.record_crash(Durability::Buffered);
             }
-            Event::Dropped => self.endure(Durability::Buffered),
+            Event::Dropped => self.record_crash(Durability::Buffered),
             Event::Failed(what) => return Err(what.clone()),
             Event::End => {}
         }
@@ -94,17 +94,17 @@ impl Judge {
 
     fn end_opening(&mut self) -> Result<(), String> {
         let found = std::mem::take(&mut self.finding);
-        let judged = self.account.judge(&found);
+        let judged = self.ledger.judge(&found);
         judged.map_err(|what| format!("{} opened the store, and {what}", self.session))?;
         self.report.states += 1;
-        self.account = self.account.followed_by(found);
+        self.ledger = self.ledger.followed_by(found);
         self.syncing = 0;
         Ok(())
     }
 
     fn promise(&mut self, class: Durability, number: u64) {
         if self.is_heard_in_time {
-            self.account.promise(class, number);
+            self.ledger.promise(class, number);
         }
     }
 }
@@ -153,7 +153,7 @@ mod tests {
     /// which only the second is buffered, and `1.2`, which was never acknowledged.
     fn told() -> Judge {
         let mut judge = Judge::new(SEED, 2);
-        judge.hear(&opening(&[], Some(0))).unwrap();
+        judge.observe(&opening(&[], Some(0))).unwrap();
         let session = [
             Event::Open { session: FIRST },
             Event::All { recovered: Some(0) },
@@ -165,18 +165,18 @@ mod tests {
             begin(id(1, 2), Durability::None),
             done(id(0, 2), 4),
         ];
-        judge.hear(&session).unwrap();
+        judge.observe(&session).unwrap();
         judge
     }
 
     fn hears(mut judge: Judge, events: &[Event]) -> Result<(), String> {
-        judge.hear(events)
+        judge.observe(events)
     }
 
     #[test]
     fn a_killed_process_may_leave_any_prefix_with_all_that_was_buffered() {
         let mut judge = told();
-        judge.endure(Durability::Buffered);
+        judge.record_crash(Durability::Buffered);
         let prefixes: [&[WriteId]; 4] = [
             &[id(0, 1), id(1, 1)],
             &[id(0, 1), id(1, 1), id(0, 2)],
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_power_cut_may_leave_any_prefix_with_all_that_was_synced() {
         let mut judge = told();
-        judge.endure(Durability::Sync);
+        judge.record_crash(Durability::Sync);
         hears(judge.clone(), &opening(&[], Some(0))).unwrap();
         hears(judge.clone(), &opening(&[id(0, 1)], Some(1))).unwrap();
         hears(judge, &opening(&[id(1, 1)], Some(2))).unwrap_err();
@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn a_sync_covers_what_was_acknowledged_before_it_began() {
         let mut judge = told();
-        judge.hear(&[Event::Syncing, done(id(1, 2), 5), Event::Synced]).unwrap();
-        judge.endure(Durability::Sync);
+        judge.observe(&[Event::Syncing, done(id(1, 2), 5), Event::Synced]).unwrap();
+        judge.record_crash(Durability::Sync);
         let three = [id(0, 1), id(1, 1), id(0, 2)];
         hears(judge.clone(), &opening(&three, Some(4))).unwrap();
         hears(judge, &opening(&three[..2], Some(3))).unwrap_err();
@@ -213,15 +213,15 @@ mod tests {
     #[test]
     fn what_is_told_too_late_is_no_promise() {
         let mut judge = told();
-        judge.overhear(&[Event::Syncing, Event::Synced]).unwrap();
-        judge.endure(Durability::Sync);
+        judge.observe_late(&[Event::Syncing, Event::Synced]).unwrap();
+        judge.record_crash(Durability::Sync);
         hears(judge, &opening(&[], Some(0))).unwrap();
     }
 
     #[test]
     fn a_closed_store_has_everything() {
         let mut judge = told();
-        judge.hear(&[done(id(1, 2), 3), Event::Closed]).unwrap();
+        judge.observe(&[done(id(1, 2), 3), Event::Closed]).unwrap();
         let all = [id(0, 1), id(1, 1), id(1, 2), id(0, 2)];
         hears(judge.clone(), &opening(&all, Some(4))).unwrap();
         hears(judge, &opening(&all[..3], Some(3))).unwrap_err();
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn half_of_a_batch_is_none() {
         let mut judge = told();
-        judge.endure(Durability::Buffered);
+        judge.record_crash(Durability::Buffered);
         let mut half = opening(&[id(0, 1), id(1, 1), id(0, 2)], None);
         half.retain(|event| !matches!(event, Event::Found { key, .. } if key == "mark/0"));
         hears(judge, &half).unwrap_err();
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_the_engine_says_it_recovered_is_what_is_there() {
         let mut judge = told();
-        judge.endure(Durability::Buffered);
+        judge.record_crash(Durability::Buffered);
         let two = [id(0, 1), id(1, 1)];
         hears(judge.clone(), &opening(&two, Some(2))).unwrap();
         hears(judge.clone(), &opening(&two, Some(1))).unwrap_err();
@@ -256,9 +256,9 @@ mod tests {
     #[test]
     fn what_was_found_once_stays() {
         let mut judge = told();
-        judge.endure(Durability::Buffered);
-        judge.hear(&opening(&[id(0, 1), id(1, 1), id(0, 2)], None)).unwrap();
-        judge.endure(Durability::Sync);
+        judge.record_crash(Durability::Buffered);
+        judge.observe(&opening(&[id(0, 1), id(1, 1), id(0, 2)], None)).unwrap();
+        judge.record_crash(Durability::Sync);
         hears(judge, &opening(&[id(0, 1), id(1, 1)], None)).unwrap_err();
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use durable::SimFs;
 
 use super::Options;
-use super::specimen::Specimen;
+use super::fixture::Fixture;
 use crate::random::Random;
 
 /// A sector, the unit in which disks misplace bytes.
@@ -17,8 +17,8 @@ const PAGE: usize = 4096;
 
 /// A damage. Files are numbered in the order of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Harm {
-    /// None at all: the specimen itself must be sound.
+pub(super) enum Corruption {
+    /// None at all: the fixture itself must be sound.
     Nothing,
     /// A bit of a byte is inverted.
     Flip { file: usize, at: usize, bit: u8 },
@@ -44,10 +44,10 @@ pub(super) enum Harm {
     Foreign,
 }
 
-impl Harm {
-    /// Does it to `sim`, which is a copy of the store of `specimen`.
-    pub(super) fn apply(&self, specimen: &Specimen<'_>, sim: &SimFs) {
-        let path = |file: usize| &specimen.files()[file];
+impl Corruption {
+    /// Does it to `sim`, which is a copy of the store of `fixture`.
+    pub(super) fn apply(&self, fixture: &Fixture<'_>, sim: &SimFs) {
+        let path = |file: usize| &fixture.files()[file];
         let bytes = |file: usize| sim.contents(path(file)).unwrap_or_default();
         let change = |file: usize, change: &dyn Fn(&mut Vec<u8>)| {
             let mut changed = bytes(file);
@@ -61,7 +61,7 @@ impl Harm {
             Self::Cut { file, len } => change(file, &|bytes| bytes.truncate(len)),
             Self::Delete { file } => sim.delete(path(file)),
             Self::Older { file, generation } => {
-                sim.set_contents(path(file), specimen.older(file)[generation].clone());
+                sim.set_contents(path(file), fixture.older(file)[generation].clone());
             }
             Self::Swap { file, with } => {
                 let (one, other) = (bytes(file), bytes(with));
@@ -81,7 +81,7 @@ impl Harm {
             Self::Junk { file, len } => change(file, &|bytes| {
                 bytes.extend((0..len).map(|at| (at as u8).wrapping_mul(37) ^ 0x5a));
             }),
-            Self::Foreign => specimen.foreign().for_each(|path| {
+            Self::Foreign => fixture.foreign().for_each(|path| {
                 sim.set_contents(&path, b"not yours".to_vec());
             }),
         }
@@ -121,46 +121,57 @@ pub(super) enum Extent {
     End,
 }
 
-/// Every damage to `specimen`, or as much of it as `options` want.
-pub(super) fn all(specimen: &Specimen<'_>, options: &Options, random: &Random) -> Vec<Harm> {
-    let mut harms = vec![Harm::Nothing, Harm::Foreign];
-    for file in 0..specimen.files().len() {
-        let len = specimen.len(file);
-        harms.push(Harm::Delete { file });
-        bytes(file, len, options, random, &mut harms);
+/// Every damage to `fixture`, or as much of it as `options` want.
+pub(super) fn all(fixture: &Fixture<'_>, options: &Options, random: &Random) -> Vec<Corruption> {
+    let mut corruptions = vec![Corruption::Nothing, Corruption::Foreign];
+    for file in 0..fixture.files().len() {
+        let len = fixture.len(file);
+        corruptions.push(Corruption::Delete { file });
+        bytes(file, len, options, random, &mut corruptions);
         let step = (len / options.cuts.max(1)).max(1);
-        harms.extend((0..len).step_by(step).map(|len| Harm::Cut { file, len }));
-        harms.extend(len.checked_sub(1).map(|len| Harm::Cut { file, len }));
+        corruptions.extend((0..len).step_by(step).map(|len| Corruption::Cut { file, len }));
+        corruptions.extend(len.checked_sub(1).map(|len| Corruption::Cut { file, len }));
         let sectors = len / SECTOR;
         let pairs = (1..sectors).map(|second| (second - 1, second));
         let pairs = pairs.chain((2..sectors).map(|second| (0, second)));
-        harms.extend(pairs.map(|(first, second)| Harm::Sectors { file, first, second }));
-        harms.extend((0..len.div_ceil(PAGE)).map(|page| Harm::Zero { file, page }));
-        harms.extend([1, 100, PAGE].map(|len| Harm::Junk { file, len }));
-        let generations = specimen.older(file).len();
-        harms.extend((0..generations).map(|generation| Harm::Older { file, generation }));
-        for other in (0..specimen.files().len()).filter(|other| specimen.are_alike(file, *other)) {
-            harms.push(Harm::Copy { file, over: other });
+        corruptions.extend(pairs.map(|(first, second)| Corruption::Sectors {
+            file,
+            first,
+            second,
+        }));
+        corruptions.extend((0..len.div_ceil(PAGE)).map(|page| Corruption::Zero { file, page }));
+        corruptions.extend([1, 100, PAGE].map(|len| Corruption::Junk { file, len }));
+        let generations = fixture.older(file).len();
+        corruptions
+            .extend((0..generations).map(|generation| Corruption::Older { file, generation }));
+        for other in (0..fixture.files().len()).filter(|other| fixture.are_alike(file, *other)) {
+            corruptions.push(Corruption::Copy { file, over: other });
             if file < other {
-                harms.push(Harm::Swap { file, with: other });
+                corruptions.push(Corruption::Swap { file, with: other });
             }
         }
     }
-    harms
+    corruptions
 }
 
-fn bytes(file: usize, len: usize, options: &Options, random: &Random, harms: &mut Vec<Harm>) {
+fn bytes(
+    file: usize,
+    len: usize,
+    options: &Options,
+    random: &Random,
+    corruptions: &mut Vec<Corruption>,
+) {
     for at in 0..len {
         let one = random.below(8) as u8;
         let bits = if options.every_bit { 0..8 } else { one..one + 1 };
-        harms.extend(bits.map(|bit| Harm::Flip { file, at, bit }));
+        corruptions.extend(bits.map(|bit| Corruption::Flip { file, at, bit }));
         if random.one_in(options.one_set_in.max(1)) {
-            harms.extend([0x00, 0xff].map(|byte| Harm::Set { file, at, byte }));
+            corruptions.extend([0x00, 0xff].map(|byte| Corruption::Set { file, at, byte }));
         }
     }
 }
 
-impl fmt::Display for Harm {
+impl fmt::Display for Corruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("nothing"),
@@ -179,7 +190,7 @@ impl fmt::Display for Harm {
     }
 }
 
-impl FromStr for Harm {
+impl FromStr for Corruption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

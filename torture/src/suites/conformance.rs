@@ -9,17 +9,26 @@ use std::sync::Arc;
 use durable::ThreadPool;
 use kv::{Durability, Kv};
 
-use crate::histories::Disk;
 use crate::line::Line;
 use crate::report::{Failure, Report};
 use crate::run::{open_unlocked, without_panic};
 use crate::subject::{Opened, Subject};
-use crate::world::World;
+use crate::suite::{Replayed, Suite};
+use crate::world::{Disk, World};
 
 mod batches;
 mod cursors;
 mod entries;
 mod lifecycle;
+
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "conformance",
+    run: |subject| run(subject),
+    soaks: &[],
+    is_repeatable: true,
+    replay,
+};
 
 /// What a story comes to: `Err` says which promise was broken.
 type Told = Result<(), String>;
@@ -60,10 +69,7 @@ pub fn run(subject: &dyn Subject) -> Result<Report, Failure> {
     Ok(report)
 }
 
-pub(crate) fn replay(
-    subject: &dyn Subject,
-    line: &Line,
-) -> Result<Result<Report, Failure>, String> {
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let wanted: String = line.get("story")?;
     let story = stories().find(|(name, _)| *name == wanted);
     let story = story.ok_or_else(|| format!("no story is called {wanted}"))?;

@@ -15,7 +15,7 @@ use super::work::Session;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(super) enum Event {
     /// A session begins to open the store.
     Open { session: Session },
     /// The opening found a key with the value of this length that this write put.
@@ -42,12 +42,12 @@ pub(crate) enum Event {
 
 impl Event {
     /// Whether it tells of a call that failed, and not of anything worse.
-    pub(crate) fn tells_of_a_failed_call(&self) -> bool {
+    pub(super) fn tells_of_a_failed_call(&self) -> bool {
         matches!(self, Self::Failed(what) if !what.contains("panicked"))
     }
 
     /// Whether an opening has told all that it found.
-    pub(crate) fn ends_an_opening(&self) -> bool {
+    pub(super) fn ends_an_opening(&self) -> bool {
         matches!(self, Self::All { .. })
     }
 }

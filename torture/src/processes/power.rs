@@ -17,10 +17,15 @@
 
 use kv::Durability;
 
+use super::config::{BACKGROUND, ProcessConfig, UNTIL_KILLED};
+use super::journal::Event;
+use super::judgement::Judge;
+use super::parent::{Moment, Running};
+use super::program::Program;
 use crate::line::Line;
-use crate::process::{BACKGROUND, Event, Judge, Life, Moment, Program, Running, UNTIL_KILLED};
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Outcome, Report};
+use crate::shard::Shard;
 
 mod disk;
 
@@ -39,21 +44,36 @@ pub struct Options {
     pub writers: u8,
     /// Batches of each writer before the store is closed, or dropped, and opened again.
     pub batches: u32,
-    /// Whether the disk of a failure is left, to be looked at.
+    /// Whether the disk image of a failure stays.
     pub keeps_files: bool,
+    /// The part of the disks to work on.
+    pub shard: Shard,
+    /// Called after each disk with everything visited so far.
+    pub progress: fn(&Report),
 }
 
 impl Default for Options {
-    /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, cuts: 8, cuts_of_a_disk: 8, writers: 3, batches: 30, keeps_files: false }
+        Self::DEFAULT
     }
 }
 
 impl Options {
+    /// The form that runs with every change.
+    pub const DEFAULT: Self = Self {
+        seed: 1,
+        cuts: 8,
+        cuts_of_a_disk: 8,
+        writers: 3,
+        batches: 30,
+        keeps_files: false,
+        shard: Shard::ALL,
+        progress: |_| (),
+    };
+
     /// Two hundred cuts.
     pub fn soak() -> Self {
-        Self { cuts: 200, cuts_of_a_disk: 20, keeps_files: true, ..Self::default() }
+        Self { cuts: 200, cuts_of_a_disk: 20, keeps_files: true, ..Self::DEFAULT }
     }
 }
 
@@ -69,14 +89,19 @@ pub fn run(program: &Program, word: &str, options: &Options) -> Result<Outcome, 
     let mut number = 0;
     while number < options.cuts {
         let cuts = u32::from(options.cuts_of_a_disk).clamp(1, options.cuts - number);
-        let seed = sub_seed(options.seed, u64::from(number));
+        let first = number;
+        number += cuts;
+        if !options.shard.takes(u64::from(first / u32::from(options.cuts_of_a_disk.max(1)))) {
+            continue;
+        }
+        let seed = sub_seed(options.seed, u64::from(first));
         let fail = |what: String, report: Report| {
-            let line = Line::new("power", word).with("seed", options.seed).with("cut", number);
+            let line = Line::new("power", word).with("seed", options.seed).with("cut", first);
             Failure { what, replay: line.to_string(), report }
         };
         let store = Store::new(program, word, seed, options).map_err(|what| fail(what, report))?;
         report += store.live(cuts).map_err(|(what, lived)| fail(what, lived))?;
-        number += cuts;
+        (options.progress)(&report);
     }
     Ok(Outcome::Passed(report))
 }
@@ -86,7 +111,7 @@ struct Store<'p> {
     program: &'p Program,
     word: &'p str,
     disk: Disk,
-    life: Life,
+    config: ProcessConfig,
     /// Usually one. There are two after a cut in the moment in which an opening ended: what that found may be durable, or
     /// not yet. One of them must be content.
     judges: Vec<Judge>,
@@ -101,7 +126,7 @@ impl<'p> Store<'p> {
         options: &Options,
     ) -> Result<Self, String> {
         let disk = Disk::make()?;
-        let life = Life {
+        let config = ProcessConfig {
             store: disk.root().join("store"),
             seed,
             number: 0,
@@ -112,7 +137,7 @@ impl<'p> Store<'p> {
             sessions: UNTIL_KILLED,
         };
         let judges = vec![Judge::new(seed, options.writers)];
-        Ok(Self { program, word, disk, life, judges, keeps_files: options.keeps_files })
+        Ok(Self { program, word, disk, config, judges, keeps_files: options.keeps_files })
     }
 
     /// So many cuts, and a look at what is left. `Err`: what was wrong, and how much had been judged.
@@ -127,7 +152,7 @@ impl<'p> Store<'p> {
     }
 
     fn be_cut_off(&mut self) -> Result<(), String> {
-        let random = Random::new(sub_seed(!self.life.seed, u64::from(self.life.number)));
+        let random = Random::new(sub_seed(!self.config.seed, u64::from(self.config.number)));
         let switch = self.disk.switch()?;
         let mut running = self.start(UNTIL_KILLED)?;
         running.wait_until(Moment::any(&random))?;
@@ -136,16 +161,16 @@ impl<'p> Store<'p> {
         let told = running.kill()?;
         self.disk.restart()?;
         let (before, during) = told.split_at(before);
-        self.hear(before)?;
+        self.observe(before)?;
         // Calls fail on a disk without power, and that is no fault of theirs. To panic is.
         let during = during.iter().filter(|event| !event.tells_of_a_failed_call());
-        self.overhear(&during.cloned().collect::<Vec<_>>())?;
-        self.judges.iter_mut().for_each(|judge| judge.endure(Durability::Sync));
+        self.observe_late(&during.cloned().collect::<Vec<_>>())?;
+        self.judges.iter_mut().for_each(|judge| judge.record_crash(Durability::Sync));
         Ok(())
     }
 
-    fn hear(&mut self, told: &[Event]) -> Result<(), String> {
-        keep_content(&mut self.judges, |judge| judge.hear(told))?;
+    fn observe(&mut self, told: &[Event]) -> Result<(), String> {
+        keep_content(&mut self.judges, |judge| judge.observe(told))?;
         // Those that have heard what an opening found know the same from then on.
         if told.iter().any(Event::ends_an_opening) {
             self.judges.truncate(1);
@@ -154,13 +179,13 @@ impl<'p> Store<'p> {
     }
 
     /// Hears what was told while the power was being cut.
-    fn overhear(&mut self, told: &[Event]) -> Result<(), String> {
+    fn observe_late(&mut self, told: &[Event]) -> Result<(), String> {
         let mut as_before = Vec::new();
         if let Some(opened) = told.iter().position(Event::ends_an_opening) {
             as_before.clone_from(&self.judges);
-            keep_content(&mut as_before, |judge| judge.overhear(&told[..opened]))?;
+            keep_content(&mut as_before, |judge| judge.observe_late(&told[..opened]))?;
         }
-        keep_content(&mut self.judges, |judge| judge.overhear(told))?;
+        keep_content(&mut self.judges, |judge| judge.observe_late(told))?;
         self.judges.append(&mut as_before);
         Ok(())
     }
@@ -168,7 +193,7 @@ impl<'p> Store<'p> {
     /// Opens the store a last time, and closes it.
     fn look(&mut self) -> Result<(), String> {
         let told = self.start(0)?.finish()?;
-        self.hear(&told)
+        self.observe(&told)
     }
 
     fn report(&self) -> Report {
@@ -178,23 +203,23 @@ impl<'p> Store<'p> {
     /// The next life, under another option set than the one before.
     fn start(&mut self, sessions: u16) -> Result<Running, String> {
         let option_sets = (self.program.subject)(self.word).option_sets();
-        self.life.number += 1;
-        self.life.option_set = self.life.number as usize % option_sets.max(1);
-        self.life.sessions = sessions;
-        let journal = self.disk.beside().join(format!("journal-{}", self.life.number));
-        Running::start(self.program, self.word, &self.life, &journal, &[])
+        self.config.number += 1;
+        self.config.option_set = self.config.number as usize % option_sets.max(1);
+        self.config.sessions = sessions;
+        let journal = self.disk.beside().join(format!("journal-{}", self.config.number));
+        Running::start(self.program, self.word, &self.config, &journal, &[])
     }
 }
 
 /// Dismisses the judges that are not content. `Err`: what one of them says, if none is.
 fn keep_content(
     judges: &mut Vec<Judge>,
-    mut hear: impl FnMut(&mut Judge) -> Result<(), String>,
+    mut observe: impl FnMut(&mut Judge) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut refused = Ok(());
     let mut content = Vec::new();
     for judge in &mut *judges {
-        match hear(judge) {
+        match observe(judge) {
             Ok(()) => content.push(judge.clone()),
             what => refused = what,
         }

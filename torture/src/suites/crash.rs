@@ -11,15 +11,16 @@
 
 use durable::{CrashSweep, MetadataModel, Variant};
 
-use crate::generate::{self, Taste};
-use crate::histories::capabilities;
+use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
 use crate::minimise::minimise;
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
-use crate::run::without_panic;
+use crate::run::{capabilities, without_panic};
 use crate::script::Script;
+use crate::shard::Shard;
 use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
 
 mod image;
 mod record;
@@ -34,6 +35,8 @@ pub struct Options {
     pub seed: u64,
     /// Sequences of up to so many calls are all run.
     pub exhaustive_len: usize,
+    /// At most so many states are visited in each sequence of [`Options::exhaustive_len`] calls.
+    pub sequence_states: u64,
     /// Random scripts, with all option sets in turn.
     pub scripts: u64,
     /// So many states are visited in a random script, at crash points spread over all of it.
@@ -51,6 +54,8 @@ pub struct Options {
     pub second_variants_a_point: usize,
     /// One in this many states is also maintained, closed and opened again.
     pub deep_one_in: u64,
+    /// The part of the work to do.
+    pub shard: Shard,
 }
 
 impl Default for Options {
@@ -59,6 +64,7 @@ impl Default for Options {
         Self {
             seed: 1,
             exhaustive_len: 3,
+            sequence_states: u64::MAX,
             scripts: 4,
             script_states: 4_000,
             steps: 200,
@@ -67,6 +73,7 @@ impl Default for Options {
             second_one_in: 50,
             second_variants_a_point: 3,
             deep_one_in: 16,
+            shard: Shard::ALL,
         }
     }
 }
@@ -74,7 +81,13 @@ impl Default for Options {
 impl Options {
     /// Longer sequences; runs for an hour or more.
     pub fn soak() -> Self {
-        Self { exhaustive_len: 5, scripts: 50, script_states: 20_000, ..Self::default() }
+        Self {
+            exhaustive_len: 5,
+            sequence_states: 60,
+            scripts: 50,
+            script_states: 20_000,
+            ..Self::default()
+        }
     }
 
     /// Every second crash of short sequences; runs for an hour or more.
@@ -91,6 +104,33 @@ impl Options {
         }
     }
 }
+
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "crash",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[
+        Soak {
+            name: "crash-sequences",
+            budget: "all 37,449 sequences of up to 5 calls, at most 60 states for each of 5 calls: about 2.5 million states",
+            run: |subject, shard| exhaustive(subject, &Options { shard, ..Options::soak() }),
+        },
+        Soak {
+            name: "crash-scripts",
+            budget: "50 random scripts of 200 steps with 20,000 states each: 1 million states",
+            run: |subject, shard| random(subject, &Options { shard, ..Options::soak() }),
+        },
+        Soak {
+            name: "crash-second",
+            budget: "all sequences of up to 2 calls and 4 random scripts, with a second crash at each call of each recovery: about 300,000 states",
+            run: |subject, shard| {
+                run(subject, &Options { shard, ..Options::soak_of_second_crashes() })
+            },
+        },
+    ],
+    is_repeatable: true,
+    replay,
+};
 
 /// The calls that sequences are made of. The values are so large that three of them fill a file.
 const ALPHABET: [&str; 8] = [
@@ -128,17 +168,24 @@ pub fn exhaustive(subject: &dyn Subject, options: &Options) -> Result<Report, Fa
     let calls = ALPHABET.map(calls_of);
     let mut sequences = vec![Script::default()];
     search.variants_a_point = usize::MAX;
-    search.script(&Script::default(), 0)?;
+    let mut number = 0;
+    if options.shard.takes(number) {
+        search.script(&Script::default(), 0)?;
+    }
     for len in 1..=options.exhaustive_len {
         if len == options.exhaustive_len {
             search.variants_a_point = options.variants_a_point;
+            search.script_states = options.sequence_states;
         }
         let mut longer = Vec::new();
         for sequence in &sequences {
             for call in &calls {
                 let mut script = sequence.clone();
                 script.0.extend(call.0.iter().cloned());
-                search.script(&script, sequence.0.len())?;
+                number += 1;
+                if options.shard.takes(number) {
+                    search.script(&script, sequence.0.len())?;
+                }
                 longer.push(script);
             }
         }
@@ -157,14 +204,15 @@ fn calls_of(letter: &str) -> Script {
 /// The first broken law, with a script as short as still shows it.
 pub fn random(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
-    for number in 0..options.scripts {
+    for number in (0..options.scripts).filter(|number| options.shard.takes(*number)) {
         let option_set = number as usize % subject.option_sets();
         let able = capabilities(subject, option_set);
         let able = able.filter(|able| able.durability > kv::Durability::None);
         let Some(capabilities) = able else { continue };
         let steps = options.steps;
-        let taste = Taste { steps, reads: false, persistent: true, one_sync_in: 8, capabilities };
-        let script = generate::script(sub_seed(options.seed, number), &taste);
+        let config =
+            ScriptConfig { steps, reads: false, persistent: true, one_sync_in: 8, capabilities };
+        let script = generate::script(sub_seed(options.seed, number), &config);
         let mut search = Search::new(subject, option_set, options);
         search.script_states = options.script_states;
         search.report = report;
@@ -328,10 +376,7 @@ fn place(recording: &Recording, sweep: &CrashSweep, site: &Site) -> String {
     format!("before operation {} ({next}) that left {}", site.point, sweep.explain(&site.variant))
 }
 
-pub(crate) fn replay(
-    subject: &dyn Subject,
-    line: &Line,
-) -> Result<Result<Report, Failure>, String> {
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let script = line.script()?;
     let option_set = line.get("options")?;
     let options = Options { deep_one_in: 1, second_one_in: u64::MAX, ..Options::default() };

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use durable::{SimFs, Variant};
 use kv::{Capabilities, Durability, UnixMillis};
 
-use crate::generate::{self, Taste};
-use crate::histories::capabilities;
+use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
 use crate::marks::{Marks, Promise};
 use crate::oracle::History;
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
-use crate::run::{Run, without_panic};
+use crate::run::{Run, capabilities, without_panic};
+use crate::shard::Shard;
 use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
 use crate::universe::KEYS;
 use crate::world::{BEGINNING, World};
 
@@ -33,12 +34,14 @@ pub struct Options {
     pub rounds: u64,
     /// Steps in a round.
     pub steps: usize,
+    /// The part of the work to do.
+    pub shard: Shard,
 }
 
 impl Default for Options {
     /// What runs with every change.
     fn default() -> Self {
-        Self { seed: 1, lives: 60, rounds: 30, steps: 30 }
+        Self { seed: 1, lives: 60, rounds: 30, steps: 30, shard: Shard::ALL }
     }
 }
 
@@ -48,6 +51,19 @@ impl Options {
         Self { lives: 50_000, rounds: 100, steps: 60, ..Self::default() }
     }
 }
+
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "simulation",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "simulation",
+        budget: "50,000 lives of 100 rounds of 60 steps, 5 million states",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: true,
+    replay,
+};
 
 /// Lives of `subject`.
 ///
@@ -65,9 +81,9 @@ pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, F
     let mut report = Report::default();
     let able = subjects.iter().map(|subject| capabilities(*subject, 0));
     let able: Vec<Capabilities> = able.flatten().collect();
-    for number in 0..options.lives {
+    for number in (0..options.lives).filter(|number| options.shard.takes(*number)) {
         for subject in subjects {
-            let life = Life {
+            let life = LifeConfig {
                 option_set: number as usize % subject.option_sets(),
                 seed: sub_seed(options.seed, number),
                 rounds: options.rounds,
@@ -83,7 +99,7 @@ pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, F
 
 /// All that a life follows from.
 #[derive(Clone, Copy, Debug)]
-struct Life {
+struct LifeConfig {
     option_set: usize,
     seed: u64,
     rounds: u64,
@@ -92,7 +108,7 @@ struct Life {
     range_delete: bool,
 }
 
-fn live(subject: &dyn Subject, life: &Life, report: &mut Report) -> Result<(), Failure> {
+fn live(subject: &dyn Subject, life: &LifeConfig, report: &mut Report) -> Result<(), Failure> {
     let mut round = 0;
     let lived = without_panic(|| {
         let Some(able) = capabilities(subject, life.option_set) else {
@@ -116,11 +132,8 @@ fn live(subject: &dyn Subject, life: &Life, report: &mut Report) -> Result<(), F
     })
 }
 
-pub(crate) fn replay(
-    subject: &dyn Subject,
-    line: &Line,
-) -> Result<Result<Report, Failure>, String> {
-    let life = Life {
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
+    let life = LifeConfig {
         option_set: line.get("options")?,
         seed: line.get("seed")?,
         rounds: line.get("rounds")?,
@@ -135,7 +148,7 @@ pub(crate) fn replay(
 /// A store between two rounds.
 struct Store<'s> {
     subject: &'s dyn Subject,
-    life: Life,
+    life: LifeConfig,
     able: Capabilities,
     random: Random,
     sim: SimFs,
@@ -146,7 +159,7 @@ struct Store<'s> {
 }
 
 impl<'s> Store<'s> {
-    fn new(subject: &'s dyn Subject, life: &Life, able: Capabilities) -> Self {
+    fn new(subject: &'s dyn Subject, life: &LifeConfig, able: Capabilities) -> Self {
         let able = Capabilities { expiry: life.expiry, range_delete: life.range_delete, ..able };
         Self {
             subject,
@@ -168,8 +181,8 @@ impl<'s> Store<'s> {
         let seed = sub_seed(self.life.seed, round);
         let persistent = self.able.durability > Durability::None;
         let (steps, capabilities) = (self.life.steps, self.able);
-        let taste = Taste { steps, reads: true, persistent, one_sync_in: 6, capabilities };
-        let script = generate::script(seed, &taste);
+        let config = ScriptConfig { steps, reads: true, persistent, one_sync_in: 6, capabilities };
+        let script = generate::script(seed, &config);
         let world = World::at(Arc::new(self.sim.clone()), seed, now);
         let lo = self.least_batch();
         let keys = (0..KEYS as u8).collect();

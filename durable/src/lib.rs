@@ -16,6 +16,7 @@ mod entropy;
 mod env;
 mod executor;
 mod fs;
+mod identity;
 mod inject;
 pub mod log;
 pub mod manifest;
@@ -33,6 +34,7 @@ pub use executor::{Executor, Job, ManualExecutor, ThreadPool};
 pub use fs::{
     Access, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped, copy_whole, read_whole,
 };
+pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
 pub use os_fs::{LogBackend, OsFs};
 pub use sim_fs::{CrashSweep, MetadataModel, SimFs, SyncFailure, Variant};

@@ -7,9 +7,9 @@ use kv::{Error, Result};
 
 use super::format::{CURRENT_FILE, Current, GENERATION_FILES, Identity, decode_header};
 use super::records::Records;
-use super::state::{Stamp, State};
+use super::state::State;
 use crate::fs::copy_whole;
-use crate::log::StoreId;
+use crate::identity::{Stamp, StoreId};
 use crate::store_dir::StoreDir;
 
 /// How often a reader starts over because a writer moved `CURRENT` under it. A writer does that once in many edits, so

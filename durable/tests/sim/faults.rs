@@ -201,6 +201,20 @@ fn a_hook_sees_each_call_before_it_runs() {
 }
 
 #[test]
+fn a_hook_sees_each_call_after_it_has_run_and_before_it_returns() {
+    let (fs, sim) = over_sim(Plan::once(1, Fault::Eio));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (log, disk) = (Arc::clone(&seen), sim);
+    fs.on_return(Arc::new(move |call: &Call<'_>| {
+        log.lock().unwrap().push(format!("{} {} {}", call.index, call.kind, disk.ops()));
+    }));
+    let file = fs.create(path("a")).unwrap();
+    file.sync().unwrap_err();
+    file.write_at(0, b"x").unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["0 create 1", "1 sync-file 2", "2 write 3"]);
+}
+
+#[test]
 fn an_injector_wraps_any_file_system() {
     let inner: Arc<dyn Fs> = Arc::new(over_sim(Plan::none()).0);
     let fs = Inject::new(inner, Plan::once(1, Fault::Eio));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::fan_out;
 use durable::log::StoreId;
 use durable::manifest::Found;
 use durable::store_dir::StoreDir;
 use durable::sync::atomic::{AtomicBool, AtomicUsize};
+use durable::{Access, fan_out, read_whole};
 use kv::Result;
 
 use super::Lives;
@@ -119,7 +119,7 @@ impl Loading {
 
     /// Loads one file. `false`: its hint did not count.
     fn load_file(&self, file: &LoadTask, loader: &mut Loader<'_>) -> Result<bool> {
-        let bytes = map_sealed(&self.dir, file.id, &file.sealed)?;
+        let bytes = map_sealed(&self.dir, file.id, &file.sealed, Access::Sequential)?;
         if let Some(hint) = file.sealed.hint
             && self.load_hint(file, hint, loader).is_ok()
         {
@@ -139,7 +139,7 @@ impl Loading {
     /// came from bytes with the right checksum, and loading a record twice changes nothing.
     fn load_hint(&self, file: &LoadTask, hint: Hint, loader: &mut Loader<'_>) -> Result<()> {
         let path = self.dir.file(&HINT.name(file.id));
-        let bytes = self.dir.fs().open(&path)?.map()?;
+        let bytes = read_whole(&*self.dir.fs().open(&path)?)?;
         let bytes = bytes.bytes();
         if !self.options.has(Mistake::BelieveAnyHint) {
             check_hint(bytes, hint, &path)?;

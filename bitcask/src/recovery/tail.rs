@@ -74,7 +74,7 @@ pub(crate) fn read(
         })?;
         found.check_seen(scan.identity.stamp())?;
         if let Some((earlier, len)) = torn
-            && scan.vouches_for_earlier
+            && scan.proves_prior_durable
         {
             let what = "the log ends here, and a later file was written when this was durable";
             return Err(Error::corruption(dir.file(&DATA.name(earlier)), len, what));

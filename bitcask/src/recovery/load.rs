@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use durable::Job;
 use durable::log::StoreId;
-use durable::manifest::Found;
+use durable::manifest::LoadedManifest;
 use durable::store_dir::StoreDir;
 use durable::sync::Mutex;
 use durable::sync::atomic::AtomicUsize;
@@ -34,7 +34,7 @@ pub(crate) struct Loaded {
 /// Loads into `keydir` every sealed file of `found` that is among `lives`.
 pub(crate) fn load(
     dir: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     keydir: &Arc<Keydir>,
     options: &Options,

@@ -24,6 +24,7 @@ use std::sync::atomic::Ordering;
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{LoadedManifest, Manifest};
 use durable::publish::publish_in_place;
+use durable::read_whole;
 use durable::store_dir::{OpenMode, StoreDir};
 use kv::{Error, Result};
 
@@ -133,7 +134,7 @@ impl Names {
     ) -> Result<()> {
         for &id in self.data.range(found.state().next_file_id..) {
             let path = dir.file(&DATA.name(id));
-            let bytes = dir.fs().open(&path)?.map()?;
+            let bytes = read_whole(&*dir.fs().open(&path)?)?;
             if tail::has_records(bytes.bytes(), found.store_id(), id, &path) {
                 let what = "this file has records, and the manifest does not know of it";
                 return Err(Error::corruption(&path, SEGMENT_HEADER_LEN, what));
@@ -218,7 +219,8 @@ impl Store {
         let path = self.dir.file(&DATA.name(id));
         let file = self.dir.fs().open(&path)?;
         let identity = sealed.identity(self.manifest.store_id(), id);
-        let (described, hint) = describe(file.map()?.bytes(), identity, &path, &mut |_, _| ())?;
+        let (described, hint) =
+            describe(read_whole(&*file)?.bytes(), identity, &path, &mut |_, _| ())?;
         let Some(hint) = write_hint(&**self.dir.fs(), self.dir.path(), id, &hint)? else {
             return Ok(());
         };

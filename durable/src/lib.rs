@@ -31,7 +31,9 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use env::Env;
 pub use executor::{Executor, Job, ManualExecutor, ThreadPool};
-pub use fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped};
+pub use fs::{
+    Access, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped, copy_whole, read_whole,
+};
 pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
 pub use os_fs::{LogBackend, OsFs};

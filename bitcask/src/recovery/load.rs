@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::Job;
 use durable::log::StoreId;
 use durable::manifest::LoadedManifest;
 use durable::store_dir::StoreDir;
 use durable::sync::Mutex;
 use durable::sync::atomic::AtomicUsize;
+use durable::{Access, Job, read_whole};
 use kv::Result;
 
 use super::Lives;
@@ -118,7 +118,7 @@ impl Loading {
 
     /// Loads one file. `false`: its hint did not count.
     fn load_file(&self, file: &SealedFile, loader: &mut Loader<'_>) -> Result<bool> {
-        let bytes = map_sealed(&self.dir, file.id, &file.sealed)?;
+        let bytes = map_sealed(&self.dir, file.id, &file.sealed, Access::Sequential)?;
         if let Some(hint) = file.sealed.hint
             && self.load_hint(file, hint, loader).is_ok()
         {
@@ -138,7 +138,7 @@ impl Loading {
     /// bytes with the right checksum, and loading a record twice changes nothing.
     fn load_hint(&self, file: &SealedFile, hint: Hint, loader: &mut Loader<'_>) -> Result<()> {
         let path = self.dir.file(&HINT.name(file.id));
-        let bytes = self.dir.fs().open(&path)?.map()?;
+        let bytes = read_whole(&*self.dir.fs().open(&path)?)?;
         let bytes = bytes.bytes();
         if !self.options.has(Mistake::BelieveAnyHint) {
             check_hint(bytes, hint, &path)?;

@@ -66,7 +66,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
     let deleter = Deleter::new(dir.clone(), Arc::clone(&options.env.executor));
     let lives = begin_lives(&deleter, found.state())?;
-    let loaded = load::load(&dir, &found, &lives, &keydir, options)?;
+    let scanned = load::load(&dir, &found, &lives, &keydir, options)?;
     let tail = tail::read(&dir, &found, &lives, &keydir, 0, options)?;
     let restart = options.has(Mistake::RestartNumbers);
     let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
@@ -74,7 +74,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 
     let store = Store { manifest: found.open()?, dir };
     names.remove_strangers(&store);
-    store.put_in_order(&tail, &loaded, options)?;
+    store.put_in_order(&tail, &scanned, options)?;
     let files = store.open_files(&lives, options)?;
     keydir.finish_loading(&mut |version| {
         if let Some(file) = files.get(version.location.file) {
@@ -82,7 +82,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
         }
     });
     let counters = Counters::default();
-    counters.files_scanned_at_open.store(loaded.scanned.len() as u64, Ordering::Relaxed);
+    counters.files_scanned_at_open.store(scanned.len() as u64, Ordering::Relaxed);
     let Store { manifest, dir } = store;
     Ok(Recovered { dir, manifest, keydir, files, deleter, newest, next_file_id, counters })
 }
@@ -168,19 +168,14 @@ struct Store {
 }
 
 impl Store {
-    fn put_in_order(
-        &self,
-        tail: &tail::LogTail,
-        loaded: &load::Loaded,
-        options: &Options,
-    ) -> Result<()> {
+    fn put_in_order(&self, tail: &tail::LogTail, scanned: &[u64], options: &Options) -> Result<()> {
         if options.has(Mistake::SealBeforeDiscarding) {
             tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
             return tail.discarded.iter().try_for_each(|&id| self.discard(id));
         }
         tail.discarded.iter().rev().try_for_each(|&id| self.discard(id))?;
         tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
-        for &id in &loaded.scanned {
+        for &id in scanned {
             self.renew_hint(id)?;
         }
         Ok(())

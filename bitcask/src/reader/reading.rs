@@ -149,7 +149,7 @@ impl Reading {
         let lives = lives_to_read(&deleter, progress, found.state())?;
         let held = hold(dir, &found, &lives, names, options.read)?;
         let keydir = Arc::new(Keydir::new(seed));
-        let loaded = load::load(&held, &found, &lives, &keydir, options)?;
+        let scanned = load::load(&held, &found, &lives, &keydir, options)?;
         let above = progress.map_or(0, |before| before.newest);
         let tail = tail::read(&held, &found, &lives, &keydir, above, options)?;
         names.check_strangers(&held, &found)?;
@@ -164,7 +164,7 @@ impl Reading {
             keydir,
             log_ends: log_ends(&tail, found.state()),
             newest: tail.newest.max(found.state().newest),
-            scanned: loaded.scanned.len() as u64,
+            scanned: scanned.len() as u64,
             state: found.into_state(),
         })
     }

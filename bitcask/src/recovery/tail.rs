@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
-use durable::manifest::Found;
+use durable::manifest::LoadedManifest;
 use durable::read_whole;
 use durable::store_dir::StoreDir;
 use kv::{Error, Result};
@@ -43,7 +43,7 @@ pub(crate) struct Kept {
 /// Reads the unsealed files of `found` and loads the keys of their writes above `above`.
 pub(crate) fn read(
     dir: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     keydir: &Keydir,
     above: u64,

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::log::chain::{ChainReader, ChainTail, RepairChain, TailSegment};
-use durable::log::{Frame, GroupSync, Segment, Writer, scan_segment};
+use durable::log::{Frame, GroupSync, Segment, Writer, frame_len, scan_segment};
 use durable::publish::PublishedFile;
 use durable::{Fs, Mapped, SimFs, SyncFailure};
-use kv::Result;
+use kv::{Error, Result};
 
 use crate::store::{Log, STORE, identity, number_of, path, read_tail};
 
@@ -146,6 +146,19 @@ fn a_segment_whose_numbers_do_not_ascend_from_the_one_before_is_refused() {
     let bytes = disk.contents(&path(2)).unwrap();
     let refused = chain.read(&bytes, 2, &path(2), &mut |_| Ok(())).unwrap_err();
     assert!(refused.to_string().contains("do not ascend"), "{refused}");
+}
+
+/// Nothing in the cut segment itself says that it was durable.
+#[test]
+fn a_segment_that_was_cut_is_damage_if_a_later_one_proves_that_it_was_durable() {
+    let log = run(&[(1, 300, true), (1, 300, true), (1, 60, false)]);
+    let end = 64 + frame_len(300);
+    let mut bytes = log.disk.contents(&path(0)).unwrap();
+    bytes.truncate(end);
+    log.disk.set_contents(&path(0), bytes);
+    let refused = recover(&log.disk, &unsealed(&log, usize::MAX)).unwrap_err();
+    let Error::Corruption { path: named, offset, .. } = refused else { panic!("{refused}") };
+    assert_eq!((named, offset), (path(0), end as u64));
 }
 
 #[test]

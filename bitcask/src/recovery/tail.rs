@@ -10,7 +10,7 @@ use std::path::Path;
 use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
 use durable::manifest::Found;
 use durable::store_dir::StoreDir;
-use kv::{Error, Result};
+use kv::{Error, Result, UnixMillis};
 
 use super::Lives;
 use crate::files::DATA;
@@ -55,11 +55,14 @@ pub(crate) fn read(
         let number = lives[&id].number;
         let path = dir.file(&DATA.name(id));
         let bytes = dir.fs().open(&path)?.map()?;
-        let mut newest = tail.newest;
+        let (mut newest, mut first_expiry) = (tail.newest, None::<UnixMillis>);
         let scan = scan_segment(bytes.bytes(), found.store_id(), id, &path, &mut |batch| {
             for frame in batch {
                 let record = Record::decode(frame, &path)?;
                 newest = frame.sequence;
+                if let Record::Put { expires_at: Some(time), .. } = record {
+                    first_expiry = Some(first_expiry.map_or(time, |first| first.min(time)));
+                }
                 if torn.is_none() && frame.sequence > above {
                     let location =
                         Location { file: number, offset: frame.offset, len: frame.len() };
@@ -71,6 +74,7 @@ pub(crate) fn read(
             }
             Ok(())
         })?;
+        lives[&id].first_expiry.learn(first_expiry);
         found.check_seen(scan.identity.stamp())?;
         if let Some((earlier, len)) = torn
             && scan.vouches_for_earlier

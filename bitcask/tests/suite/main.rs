@@ -10,5 +10,6 @@ mod merges;
 mod places;
 mod readers;
 mod riak;
+mod scans;
 mod snapshots;
 mod world;

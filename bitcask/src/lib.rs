@@ -24,6 +24,7 @@ mod record;
 mod recovery;
 mod scan;
 mod seal;
+mod sealed_file;
 mod snapshot;
 mod state;
 mod stats;

@@ -18,21 +18,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::log::{FrameView, SEGMENT_HEADER_LEN, Segment, SegmentIdentity, Writer, scan_segment};
+use durable::Job;
+use durable::log::{SEGMENT_HEADER_LEN, Segment, SegmentIdentity, Writer};
 use durable::manifest::Stamp;
-use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
-use durable::{Fs, Job, crc32};
+use durable::publish::PublishedFile;
 use kv::{Error, Result};
 
 use crate::commit::Commit;
 use crate::data_file::{DataFile, FileTable};
 use crate::deleter::MAX_FILES;
 use crate::engine::Inner;
-use crate::files::{DATA, HINT};
-use crate::hint_file::HintBuilder;
+use crate::files::DATA;
 use crate::planted::Mistake;
-use crate::record::Record;
-use crate::state::{Edit, Hint, Sealed};
+use crate::sealed_file::{SealedFile, describe, write_hint};
+use crate::state::Edit;
 
 /// With this many full files waiting to be sealed, a writer that fills another one seals the oldest itself.
 const MAX_UNSEALED: usize = 12;
@@ -168,7 +167,7 @@ impl Inner {
         let hint = write_hint(&*self.options.env.fs, &self.dir_path, segment.id(), &hint_bytes);
         let hint = hint.map_err(|error| self.sync.poison(error))?;
         self.counters.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
-        Ok(SealedFile { facts, hint_bytes, proofs: Some((published, hint)) })
+        Ok(SealedFile::new(facts, hint_bytes, published, hint))
     }
 
     /// Seals what was written so far, so that a merge can have it.
@@ -231,80 +230,3 @@ impl NextFile {
 
 /// The full files that are not sealed yet, oldest first.
 pub(crate) type Unsealed = VecDeque<Arc<Segment>>;
-
-/// A data file that no longer changes, with the proofs that the manifest asks for.
-#[derive(Debug)]
-pub(crate) struct SealedFile {
-    pub(crate) facts: Sealed,
-    /// What its hint file says, whether that could be written or not.
-    pub(crate) hint_bytes: Vec<u8>,
-    proofs: Option<Proofs>,
-}
-
-/// That the file and, where it could be written, the hint are durable.
-type Proofs = (PublishedFile, Option<(PublishedFile, Hint)>);
-
-impl SealedFile {
-    /// The proofs, for one edit.
-    pub(crate) fn take_proofs(&mut self) -> Proofs {
-        self.proofs.take().expect("a file is named once")
-    }
-}
-
-/// Reads a whole data file that no longer changes. Calls `visit` with each record, and returns what the manifest and the
-/// hint file have to say of it.
-///
-/// # Errors
-/// `Corruption`.
-pub(crate) fn describe(
-    bytes: &[u8],
-    identity: SegmentIdentity,
-    path: &Path,
-    visit: &mut dyn FnMut(&FrameView<'_>, &Record<'_>),
-) -> Result<(Sealed, Vec<u8>)> {
-    let mut hint = HintBuilder::default();
-    let mut sealed = Sealed::new(identity);
-    let scan = scan_segment(bytes, identity.store, identity.id, path, &mut |batch| {
-        for frame in batch {
-            let record = Record::decode(frame, path)?;
-            sealed.count(frame, &record);
-            hint.push(frame, &record);
-            visit(frame, &record);
-        }
-        Ok(())
-    })?;
-    if scan.identity != identity {
-        return Err(Error::corruption(
-            path,
-            0,
-            "the header is not the one that the manifest names",
-        ));
-    }
-    if scan.len != bytes.len() as u64 {
-        return Err(Error::corruption(path, scan.len, "the frame fails its checksum"));
-    }
-    sealed.len = scan.len;
-    sealed.crc = crc32(bytes);
-    let source = sealed.source(identity.store, identity.id);
-    Ok((sealed, hint.finish(&source)))
-}
-
-/// Writes the hint file of data file `id`. `None`: there is no space for it.
-///
-/// # Errors
-/// `Io` for any other reason, a failed sync among them.
-pub(crate) fn write_hint(
-    fs: &dyn Fs,
-    dir: &Path,
-    id: u64,
-    bytes: &[u8],
-) -> Result<Option<(PublishedFile, Hint)>> {
-    let path = dir.join(HINT.name(id));
-    let written = create_afresh(fs, &temporary_path(&path))
-        .and_then(|file| file.write_at(0, bytes).map(|()| file));
-    let file = match written {
-        Err(error) if error.is_out_of_resources() => return Ok(None),
-        written => publish(fs, &*written?, &path)?,
-    };
-    Ok(Some((file, Hint { len: bytes.len() as u64, crc: crc32(bytes) })))
-}

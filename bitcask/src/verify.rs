@@ -1,11 +1,11 @@
 //! Checking a whole store, deeper than any read does.
 
+use durable::read_whole;
 use kv::{Cursor as _, Error, KeyRange, Result};
 
 use crate::engine::Inner;
 use crate::files::{DATA, HINT};
-use crate::recovery::load::check_hint;
-use crate::seal::describe;
+use crate::sealed_file::{check_hint, describe};
 use crate::state::Sealed;
 
 /// What was checked and found right.
@@ -49,7 +49,7 @@ fn verify_file(
     let fs = &inner.options.env.fs;
     let store = inner.manifest.store_id();
     let path = inner.dir_path.join(DATA.name(id));
-    let bytes = fs.open(&path)?.map()?;
+    let bytes = read_whole(&*fs.open(&path)?)?;
     let identity = sealed.identity(store, id);
     let (found, hint) = describe(bytes.bytes(), identity, &path, &mut |_, _| ())?;
     if (Sealed { hint: sealed.hint, ..found }) != *sealed {
@@ -59,7 +59,7 @@ fn verify_file(
     verification.records += found.records;
     if let Some(named) = sealed.hint {
         let path = inner.dir_path.join(HINT.name(id));
-        let bytes = fs.open(&path)?.map()?;
+        let bytes = read_whole(&*fs.open(&path)?)?;
         check_hint(bytes.bytes(), named, &path)?;
         if bytes.bytes() != hint {
             return Err(Error::corruption(&path, 0, "the hint does not say what the data says"));

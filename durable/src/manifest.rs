@@ -75,9 +75,11 @@ use kv::{Error, Result};
 use serde_json::Value;
 
 pub use found::Found;
-pub use state::{EngineTag, Features, Stamp, State};
+pub use state::{EngineTag, Features, State};
 
-use crate::log::StoreId;
+pub use crate::identity::Stamp;
+
+use crate::identity::StoreId;
 use crate::store_dir::StoreDir;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, Published};

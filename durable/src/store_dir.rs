@@ -8,15 +8,12 @@
 //! Everything else in the directory belongs to somebody else and is left alone, and so is whatever has a name of ours
 //! but is not a regular file.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use kv::{Error, Result};
 
-use crate::entropy::Entropy;
 use crate::fs::{Entry, EntryKind, Fs, Lock, LockMode};
-pub use crate::log::StoreId;
 use crate::sync::Mutex;
 
 const LOCK_FILE: &str = "LOCK";
@@ -144,24 +141,10 @@ impl NamePattern {
     }
 }
 
-impl StoreId {
-    /// A random one.
-    pub fn random(entropy: &dyn Entropy) -> Self {
-        let halves = [entropy.next_u64(), entropy.next_u64()].map(u64::to_le_bytes);
-        Self(std::array::from_fn(|at| halves[at / 8][at % 8]))
-    }
-}
-
-impl fmt::Display for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
-    use crate::{OsFs, SeededEntropy};
+    use crate::OsFs;
 
     const DATA: NamePattern = NamePattern::new("", ".data");
 
@@ -217,13 +200,5 @@ mod tests {
             entry("notes.txt", EntryKind::File),
         ];
         assert_eq!(DATA.numbers(&entries).collect::<Vec<_>>(), [1]);
-    }
-
-    #[test]
-    fn ids_take_all_bytes_of_the_entropy() {
-        let entropy = SeededEntropy::new(7);
-        let (first, second) = (StoreId::random(&entropy), StoreId::random(&entropy));
-        assert!(first.0.iter().zip(second.0).filter(|(a, b)| **a != *b).count() > 8);
-        assert_eq!(StoreId([0xa5; 16]).to_string(), "a5".repeat(16));
     }
 }

@@ -12,7 +12,7 @@ use crate::data_file::DataFile;
 use crate::deleter::MAX_FILES;
 use crate::engine::Inner;
 use crate::files::DATA;
-use crate::seal::SealedFile;
+use crate::sealed_file::SealedFile;
 use crate::state::{Blocked, Edit};
 
 /// A data file that is being written by a merge.

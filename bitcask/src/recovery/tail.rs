@@ -9,6 +9,7 @@ use std::path::Path;
 
 use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
 use durable::manifest::Found;
+use durable::read_whole;
 use durable::store_dir::StoreDir;
 use kv::{Error, Result, UnixMillis};
 
@@ -54,7 +55,7 @@ pub(crate) fn read(
     for (&id, _) in unsealed {
         let number = lives[&id].number;
         let path = dir.file(&DATA.name(id));
-        let bytes = dir.fs().open(&path)?.map()?;
+        let bytes = read_whole(&*dir.fs().open(&path)?)?;
         let (mut newest, mut first_expiry) = (tail.newest, None::<UnixMillis>);
         let scan = scan_segment(bytes.bytes(), found.store_id(), id, &path, &mut |batch| {
             for frame in batch {

@@ -7,6 +7,7 @@ mod expiry;
 mod files;
 mod limits;
 mod merges;
+mod opening;
 mod places;
 mod readers;
 mod riak;

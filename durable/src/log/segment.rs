@@ -9,7 +9,7 @@ use kv::{Error, Result};
 use super::frame::{FrameView, Salt};
 use crate::checksum::crc32;
 use crate::fs::{Fs, LogFile};
-use crate::manifest::Stamp;
+use crate::identity::{Stamp, StoreId};
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
 
@@ -17,10 +17,6 @@ use crate::sync::atomic::AtomicU64;
 pub const SEGMENT_HEADER_LEN: u64 = 64;
 
 const MAGIC: &[u8; 8] = b"KVSEGM01";
-
-/// The random name of a store, the same in all its files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StoreId(pub [u8; 16]);
 
 /// Which segment this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use kv::{Error, Result};
 
 use super::format::{CURRENT_FILE, Current, GENERATION_FILES, Identity, decode_header};
 use super::records::Records;
-use super::state::{Stamp, State};
-use crate::fs::Fs;
-use crate::log::StoreId;
+use super::state::State;
+use crate::fs::copy_whole;
+use crate::identity::{Stamp, StoreId};
 use crate::store_dir::StoreDir;
 
 /// How often a reader starts over because a writer moved `CURRENT` under it. A writer does that once in many edits, so
@@ -131,27 +131,16 @@ impl<S: State> Found<S> {
 /// Reads and checks `CURRENT`.
 pub(super) fn read_current<S: State>(store: &StoreDir) -> Result<Current> {
     let path = store.file(CURRENT_FILE);
-    Current::decode::<S>(&read_whole(&**store.fs(), &path)?, &path)
+    Current::decode::<S>(&copy_whole(&*store.fs().open(&path)?)?, &path)
 }
 
 /// Reads a generation that `CURRENT` names, and which must therefore be there.
 pub(super) fn read_named(store: &StoreDir, path: &Path) -> Result<Vec<u8>> {
-    read_whole(&**store.fs(), path).map_err(|error| match error.io_kind() {
+    let read = store.fs().open(path).and_then(|file| copy_whole(&*file));
+    read.map_err(|error| match error.io_kind() {
         Some(io::ErrorKind::NotFound) => {
             Error::corruption(path, 0, "CURRENT names this file, and it is missing")
         }
         _ => error,
     })
-}
-
-/// A whole file. What does not fit into memory is an error and not the end of the process.
-fn read_whole(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>> {
-    let file = fs.open(path)?;
-    let len = file.len()? as usize;
-    let mut bytes = Vec::new();
-    let reserved = bytes.try_reserve_exact(len);
-    reserved.map_err(|_| Error::io("read", path, io::ErrorKind::OutOfMemory.into()))?;
-    bytes.resize(len, 0);
-    file.read_at(0, &mut bytes)?;
-    Ok(bytes)
 }

@@ -82,13 +82,3 @@ pub struct Features {
     /// Code that does not know these may ignore them.
     pub optional: u32,
 }
-
-/// How far a store has come, to be written into the headers of its other files and held against the manifest when it
-/// is opened the next time: [`Found::check_seen`](super::Found::check_seen).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
-    /// How often the store was opened for writing.
-    pub open_epoch: u64,
-    /// The number of the newest durable edit.
-    pub edit_number: u64,
-}

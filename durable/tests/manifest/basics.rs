@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use durable::StoreId;
 use durable::manifest::{Manifest, Stamp, State};
-use durable::store_dir::{OpenMode, StoreDir, StoreId};
+use durable::store_dir::{OpenMode, StoreDir};
 use durable::{Fs, SimFs};
 use kv::{Error, Result};
 

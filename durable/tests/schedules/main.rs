@@ -2,6 +2,8 @@
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod locks;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

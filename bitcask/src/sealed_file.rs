@@ -1,0 +1,142 @@
+//! A data file that no longer changes: reading it back whole, its hint file, and how both are checked against the
+//! manifest.
+//!
+//! Sealing, merging, recovery, readers and `verify` share these functions. The module knows the formats of data files,
+//! hint files and the manifest's entries, and no component of the engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use durable::log::{FrameView, SegmentIdentity, scan_segment};
+use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
+use durable::store_dir::StoreDir;
+use durable::{Access, Fs, Mapped, crc32, read_whole};
+use kv::{Error, Result};
+
+use crate::files::{DATA, HINT};
+use crate::hint_file::HintBuilder;
+use crate::record::Record;
+use crate::state::{Hint, Sealed};
+
+/// A sealed data file, with the proofs that its manifest edit needs.
+#[derive(Debug)]
+pub(crate) struct SealedFile {
+    /// The manifest's entry for the file.
+    pub(crate) facts: Sealed,
+    /// The content of the hint file, whether or not the disk had space for it.
+    pub(crate) hint_bytes: Vec<u8>,
+    proofs: Option<Proofs>,
+}
+
+/// Proof that the data file is durable, and the hint file if the disk had space for it.
+type Proofs = (PublishedFile, Option<(PublishedFile, Hint)>);
+
+impl SealedFile {
+    /// A sealed file with the `facts` and `hint_bytes` that [`describe`] returned.
+    pub(crate) fn new(
+        facts: Sealed,
+        hint_bytes: Vec<u8>,
+        file: PublishedFile,
+        hint: Option<(PublishedFile, Hint)>,
+    ) -> Self {
+        Self { facts, hint_bytes, proofs: Some((file, hint)) }
+    }
+
+    /// The proofs, for the one edit that names the file.
+    ///
+    /// # Panics
+    /// When called twice.
+    pub(crate) fn take_proofs(&mut self) -> Proofs {
+        self.proofs.take().expect("one edit names a file")
+    }
+}
+
+/// Reads `bytes`, all of a data file that no longer changes, and calls `visit` with each record. Returns the manifest's
+/// entry for the file, without a hint, and the content of its hint file.
+///
+/// # Errors
+/// `Corruption`, at the first byte that is not part of a whole batch or of the end mark.
+pub(crate) fn describe(
+    bytes: &[u8],
+    identity: SegmentIdentity,
+    path: &Path,
+    visit: &mut dyn FnMut(&FrameView<'_>, &Record<'_>),
+) -> Result<(Sealed, Vec<u8>)> {
+    let mut hint = HintBuilder::default();
+    let mut sealed = Sealed::new(identity);
+    let scan = scan_segment(bytes, identity.store, identity.id, path, &mut |batch| {
+        for frame in batch {
+            let record = Record::decode(frame, path)?;
+            sealed.count(frame, &record);
+            hint.push(frame, &record);
+            visit(frame, &record);
+        }
+        Ok(())
+    })?;
+    if scan.identity != identity {
+        let what = "the header is not the one that the manifest names";
+        return Err(Error::corruption(path, 0, what));
+    }
+    if scan.len != bytes.len() as u64 {
+        return Err(Error::corruption(path, scan.len, "the frame fails its checksum"));
+    }
+    sealed.len = scan.len;
+    sealed.crc = crc32(bytes);
+    let source = sealed.source(identity.store, identity.id);
+    Ok((sealed, hint.finish(&source)))
+}
+
+/// Maps the sealed data file `id` after it has checked the file's length against `sealed`, its entry in the manifest.
+///
+/// # Errors
+/// `Corruption` for another length; `Io`.
+pub(crate) fn map_sealed(
+    dir: &StoreDir,
+    id: u64,
+    sealed: &Sealed,
+    access: Access,
+) -> Result<Arc<dyn Mapped>> {
+    let path = dir.file(&DATA.name(id));
+    let file = dir.fs().open(&path)?;
+    let len = file.len()?;
+    if len != sealed.len {
+        let what = format!("the file has {len} bytes, and the manifest says {}", sealed.len);
+        return Err(Error::corruption(&path, len.min(sealed.len), what));
+    }
+    match access {
+        Access::Random => file.map(access),
+        Access::Sequential => read_whole(&*file),
+    }
+}
+
+/// Writes and publishes the hint file of data file `id`. `None`: the disk has no space for it, and the next opening
+/// reads the data file instead.
+///
+/// # Errors
+/// `Io` for any other cause, a failed sync among them.
+pub(crate) fn write_hint(
+    fs: &dyn Fs,
+    dir: &Path,
+    id: u64,
+    bytes: &[u8],
+) -> Result<Option<(PublishedFile, Hint)>> {
+    let path = dir.join(HINT.name(id));
+    let written = create_afresh(fs, &temporary_path(&path))
+        .and_then(|file| file.write_at(0, bytes).map(|()| file));
+    let file = match written {
+        Err(error) if error.is_out_of_resources() => return Ok(None),
+        written => publish(fs, &*written?, &path)?,
+    };
+    Ok(Some((file, Hint { len: bytes.len() as u64, crc: crc32(bytes) })))
+}
+
+/// Checks the bytes of a hint file against the manifest.
+///
+/// # Errors
+/// `Corruption` when length or checksum differ.
+pub(crate) fn check_hint(bytes: &[u8], hint: Hint, path: &Path) -> Result<()> {
+    if bytes.len() as u64 != hint.len || crc32(bytes) != hint.crc {
+        return Err(Error::corruption(path, 0, "the hint is not the one that the manifest names"));
+    }
+    Ok(())
+}

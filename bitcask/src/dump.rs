@@ -39,7 +39,7 @@ pub fn dump(path: impl AsRef<Path>, env: &Env) -> Result<Value> {
 fn dump_file(
     fs: &dyn Fs,
     path: &Path,
-    found: &durable::manifest::Found<State>,
+    found: &durable::manifest::LoadedManifest<State>,
     id: u64,
 ) -> Result<Value> {
     let bytes = read_whole(&*fs.open(path)?)?;

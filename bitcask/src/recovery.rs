@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
-use durable::manifest::{Found, Manifest};
+use durable::manifest::{LoadedManifest, Manifest};
 use durable::publish::publish_in_place;
 use durable::read_whole;
 use durable::store_dir::{OpenMode, StoreDir};
@@ -127,7 +127,11 @@ impl Names {
 
     /// A data file that the manifest does not name was just being created, and is empty; or was just taken out. One
     /// that is younger than all the manifest knows and has records says that the manifest has lost its last edit.
-    pub(crate) fn check_strangers(&self, dir: &StoreDir, found: &Found<State>) -> Result<()> {
+    pub(crate) fn check_strangers(
+        &self,
+        dir: &StoreDir,
+        found: &LoadedManifest<State>,
+    ) -> Result<()> {
         for &id in self.data.range(found.state().next_file_id..) {
             let path = dir.file(&DATA.name(id));
             let bytes = read_whole(&*dir.fs().open(&path)?)?;
@@ -199,7 +203,7 @@ impl Store {
         let published = publish_in_place(&**self.dir.fs(), &*file)?;
         let (sealed, hint) = describe(&bytes, kept.identity, &path, &mut |_, _| ())?;
         let hint = write_hint(&**self.dir.fs(), self.dir.path(), kept.identity.id, &hint)?;
-        self.manifest.append(&Edit::seal(kept.identity.id, published, hint, sealed))
+        self.manifest.append(&Edit::seal(&published, hint, sealed))
     }
 
     /// Writes the hint file anew for a sealed file whose hint did not count.
@@ -216,7 +220,7 @@ impl Store {
             return Ok(());
         };
         let published = publish_in_place(&**self.dir.fs(), &*file)?;
-        self.manifest.append(&Edit::seal(id, published, Some(hint), described))
+        self.manifest.append(&Edit::seal(&published, Some(hint), described))
     }
 
     /// The table of the files that are left.

@@ -20,7 +20,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
-use durable::manifest::{Found, Manifest, Stamp};
+use durable::manifest::{LoadedManifest, Manifest, Stamp};
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::{Access, copy_whole, read_whole};
 use kv::{Error, Result};
@@ -80,7 +80,7 @@ pub(super) struct Reading {
 
 impl Progress {
     /// Whether the store of `found` is the one that was read before, in the same opening and further on.
-    fn is_before(&self, found: &Found<State>) -> bool {
+    fn is_before(&self, found: &LoadedManifest<State>) -> bool {
         let stamp = found.stamp();
         self.store == found.store_id()
             && self.stamp.open_epoch == stamp.open_epoch
@@ -139,7 +139,7 @@ impl Reading {
         options: &Options,
         progress: Option<&Progress>,
         names: &Names,
-        found: Found<State>,
+        found: LoadedManifest<State>,
     ) -> Result<Self> {
         let deleter = progress.map_or_else(
             || Deleter::new(dir.clone(), Arc::clone(&options.env.executor)),
@@ -208,7 +208,7 @@ fn lives_to_read(
 /// The directory, with all files that are to be read as they are now.
 fn hold(
     dir: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     names: &Names,
     read: ReadMode,
@@ -259,7 +259,7 @@ fn missing<T>(opened: Result<T>, dir: &StoreDir, id: u64) -> Result<T> {
 }
 
 /// Another writer's recovery must not have begun while files were read.
-fn check_epoch(dir: &StoreDir, found: &Found<State>) -> Result<()> {
+fn check_epoch(dir: &StoreDir, found: &LoadedManifest<State>) -> Result<()> {
     let now = Manifest::<State>::read(dir)?;
     let is_same =
         now.store_id() == found.store_id() && now.stamp().open_epoch == found.stamp().open_epoch;
@@ -270,7 +270,7 @@ fn check_epoch(dir: &StoreDir, found: &Found<State>) -> Result<()> {
 /// The files that were read, as readers see them.
 fn open_files(
     held: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     tail: &LogTail,
     read: ReadMode,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use durable::log::StoreId;
-use durable::manifest::Found;
+use durable::manifest::LoadedManifest;
 use durable::store_dir::StoreDir;
 use durable::sync::atomic::{AtomicBool, AtomicUsize};
 use durable::{Access, fan_out, read_whole};
@@ -30,7 +30,7 @@ pub(crate) type ScannedFiles = Vec<u64>;
 /// The first `Corruption` or `Io` of any file; `Io` when a loading thread panics.
 pub(crate) fn load(
     dir: &StoreDir,
-    manifest: &Found<State>,
+    manifest: &LoadedManifest<State>,
     lives: &Lives,
     keydir: &Arc<Keydir>,
     options: &Options,

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
-use durable::manifest::Found;
+use durable::manifest::LoadedManifest;
 use durable::read_whole;
 use durable::store_dir::StoreDir;
 use kv::{Error, Result, UnixMillis};
@@ -43,7 +43,7 @@ pub(crate) struct Kept {
 /// Reads the unsealed files of `found` and loads the keys of their writes above `above`.
 pub(crate) fn read(
     dir: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     keydir: &Keydir,
     above: u64,
@@ -78,7 +78,7 @@ pub(crate) fn read(
         lives[&id].first_expiry.learn(first_expiry);
         found.check_seen(scan.identity.stamp())?;
         if let Some((earlier, len)) = torn
-            && scan.vouches_for_earlier
+            && scan.proves_prior_durable
         {
             let what = "the log ends here, and a later file was written when this was durable";
             return Err(Error::corruption(dir.file(&DATA.name(earlier)), len, what));

@@ -19,7 +19,7 @@ pub struct SegmentScan {
     /// How the batches end.
     pub tail: Tail,
     /// Some frame was written when all earlier segments were durable.
-    pub vouches_for_earlier: bool,
+    pub proves_prior_durable: bool,
 }
 
 /// How the batches of a segment end.
@@ -48,14 +48,14 @@ pub fn scan_segment(
         identity,
         len: SEGMENT_HEADER_LEN,
         tail: Tail::Torn,
-        vouches_for_earlier: false,
+        proves_prior_durable: false,
     };
     let salt = identity.salt();
     let mut frames = Frames { bytes, salt, offset: SEGMENT_HEADER_LEN };
     let mut batch: Vec<FrameView<'_>> = Vec::new();
     let mut newest = 0;
     while let Some(frame) = frames.next() {
-        scan.vouches_for_earlier |= frame.durable_before().is_some();
+        scan.proves_prior_durable |= frame.durable_before().is_some();
         if frame.kind == KIND_END {
             refuse_if(!batch.is_empty(), path, &frame, "an end mark inside a batch")?;
             scan.len = frame.end();
@@ -92,7 +92,7 @@ pub fn scan_segment(
         let what = "a frame that was durable fails its checksum";
         return Err(Error::corruption(path, bad, what));
     }
-    scan.vouches_for_earlier |= later.prove_prior_durable;
+    scan.proves_prior_durable |= later.prove_prior_durable;
     Ok(scan)
 }
 

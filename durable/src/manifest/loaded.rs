@@ -19,9 +19,9 @@ const ATTEMPTS: usize = 16;
 /// What the manifest of a store says, as it was when it was read.
 ///
 /// A read-only opener takes the state and is done. A writer looks around first, holds what it sees against the
-/// manifest with [`Found::check_seen`], and then goes on with [`Found::open`].
+/// manifest with [`LoadedManifest::check_seen`], and then goes on with [`LoadedManifest::open`].
 #[derive(Debug)]
-pub struct Found<S> {
+pub struct LoadedManifest<S> {
     pub(super) store: StoreDir,
     pub(super) identity: Identity,
     pub(super) state: S,
@@ -30,7 +30,7 @@ pub struct Found<S> {
     end: u64,
 }
 
-impl<S: State> Found<S> {
+impl<S: State> LoadedManifest<S> {
     /// Reads the manifest of `store`. Starts over, a few times, if a writer replaces it in the meantime.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl<S: State> Found<S> {
         self.identity.store_id
     }
 
-    /// How far the store had come. [`Found::open`] begins the next epoch.
+    /// How far the store had come. [`LoadedManifest::open`] begins the next epoch.
     pub fn stamp(&self) -> Stamp {
         Stamp { open_epoch: self.identity.open_epoch, edit_number: self.edit_number }
     }

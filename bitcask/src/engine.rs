@@ -109,6 +109,8 @@ impl Bitcask {
         let sync = Arc::new(GroupSync::new());
         let writer = Writer::new(Arc::clone(&sync));
         let commit = Commit::new(writer, recovered.newest);
+        let counters = Counters::default();
+        counters.files_scanned_at_open.store(recovered.files_scanned, Ordering::Relaxed);
         let inner = Arc::new_cyclic(|weak| Inner {
             weak: weak.clone(),
             options,
@@ -134,7 +136,7 @@ impl Bitcask {
             jobs: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             latest: AtomicU64::new(0),
-            counters: recovered.counters,
+            counters,
         });
         inner.consider_merging();
         Ok(Self { inner })

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::log::{FrameView, Salt, Segment, SegmentIdentity};
-use durable::{File, Fs, Mapped};
+use durable::{Access, File, Fs, Mapped};
 use kv::{Error, Result, UnixMillis};
 
 use crate::deleter::Life;
@@ -90,7 +90,7 @@ impl DataFile {
     ) -> Result<Self> {
         let file = fs.open(path)?;
         // A process has a limited number of mappings; without one the file is read by position.
-        let mapped = if read == ReadMode::Mapped { file.map().ok() } else { None };
+        let mapped = if read == ReadMode::Mapped { file.map(Access::Random).ok() } else { None };
         let body = if let Some(bytes) = mapped {
             Body::mapped(bytes, path.into())
         } else {

@@ -90,7 +90,7 @@ impl Inner {
         let begun = Segment::begin(fs, file, identity, capacity);
         let segment = begun.map_err(|error| self.sync.poison(error))?;
         if !self.options.has(Mistake::ForgetToNameFile) {
-            self.edit(&Edit::begin(id, PublishedFile::growing(&segment)))?;
+            self.edit(&Edit::begin(&segment.published()))?;
         }
         Ok(segment)
     }
@@ -138,7 +138,7 @@ impl Inner {
         let described = self.describe_and_hint(&segment, published);
         let mut sealed = described.map_err(|error| self.sync.poison(error))?;
         let (published, hint) = sealed.take_proofs();
-        self.edit(&Edit::seal(segment.id(), published, hint, sealed.facts))?;
+        self.edit(&Edit::seal(&published, hint, sealed.facts))?;
         // Where this fails, for want of file handles say, the file is read through its segment as before.
         drop(self.read_sealed(segment.identity(), segment.path()));
         self.unsealed.lock().pop_front();

@@ -41,6 +41,12 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// look at a clock. An executor without threads of its own runs queued jobs here, and gives up when there are none
     /// left.
     fn wait_until(&self, done: &dyn Fn() -> bool);
+
+    /// How many jobs can run beside the calling thread. 0: jobs run only in [`Executor::wait_until`], or when a test
+    /// steps them.
+    fn threads(&self) -> usize {
+        0
+    }
 }
 
 /// How long a pool waits before it asks again whether to go on waiting.
@@ -121,6 +127,10 @@ impl Executor for ThreadPool {
         while !done() {
             self.shared.progress.wait_for(&mut queue, LOOK_AGAIN);
         }
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 }
 

@@ -25,7 +25,7 @@ use handle::{InjectFile, InjectLog};
 pub use plan::{Fault, Plan};
 use plan::{Verdict, error};
 
-/// What is called before each call. It must not call the same [`Inject`].
+/// A hook that runs before or after each call. It must not call the same [`Inject`].
 pub type OnCall = Arc<dyn Fn(&Call<'_>) + Send + Sync>;
 
 /// A file system with a plan of what goes wrong. Clones share the plan and the counters.
@@ -43,6 +43,7 @@ struct Core {
     injected: AtomicUsize,
     lifted: AtomicBool,
     on_call: Mutex<Option<OnCall>>,
+    on_return: Mutex<Option<OnCall>>,
 }
 
 impl Inject {
@@ -64,6 +65,7 @@ impl Inject {
             injected: AtomicUsize::new(0),
             lifted: AtomicBool::new(false),
             on_call: Mutex::new(None),
+            on_return: Mutex::new(None),
         };
         Self { fs, core: Arc::new(core) }
     }
@@ -86,6 +88,12 @@ impl Inject {
     /// Has `hook` called before each call, in the thread of the caller.
     pub fn on_call(&self, hook: OnCall) {
         *self.core.on_call.lock() = Some(hook);
+    }
+
+    /// Runs `hook` after each call, in the thread of the caller, before the caller gets the result. A test that blocks
+    /// here holds a thread at the moment at which its sync is done and nobody knows it yet.
+    pub fn on_return(&self, hook: OnCall) {
+        *self.core.on_return.lock() = Some(hook);
     }
 
     fn file(&self, path: &Path, inner: Arc<dyn File>) -> Arc<dyn File> {
@@ -119,6 +127,15 @@ impl Core {
         (call, verdict)
     }
 
+    /// Shows a call that has run to the hook, and passes its result on.
+    fn returned<T>(&self, call: &Call<'_>, result: Result<T>) -> Result<T> {
+        let hook = self.on_return.lock().clone();
+        if let Some(hook) = hook {
+            hook(call);
+        }
+        result
+    }
+
     /// A call that returns something.
     fn returning<T>(
         &self,
@@ -127,14 +144,12 @@ impl Core {
         act: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let (call, verdict) = self.judge(kind, path, None, 0);
-        match verdict {
+        let result = match verdict {
             Verdict::Fail(errno) => Err(error(errno, &call)),
-            Verdict::FailAfter(errno) => {
-                drop(act()?);
-                Err(error(errno, &call))
-            }
+            Verdict::FailAfter(errno) => act().and_then(|_done| Err(error(errno, &call))),
             Verdict::Run | Verdict::Skip | Verdict::FailAfterBytes(_) => act(),
-        }
+        };
+        self.returned(&call, result)
     }
 
     /// A call that does something or fails.
@@ -146,7 +161,7 @@ impl Core {
         act: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let (call, verdict) = self.judge(kind, path, to, 0);
-        Self::carry_out(verdict, &call, act)
+        self.returned(&call, Self::carry_out(verdict, &call, act))
     }
 
     fn carry_out(

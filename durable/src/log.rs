@@ -43,6 +43,9 @@
 //! log was durable past the bad one, that is damage and an error; if none was, it is a torn tail. A segment that was
 //! left for its successor ends with an end mark, so one without it is torn, and its successors are cut with it.
 //!
+//! The search for such a frame sums at most 19 times the bytes behind the bad frame, whatever they are: `later_frames`
+//! has the argument.
+//!
 //! The limit of this rule, which no rule within one log can pass: it needs a witness behind the damage. Damage to what the
 //! very last sync before a crash covered, with nothing written after it, looks like a torn tail; and so does the whole end
 //! of a segment that was not ended, cut off or zeroed together with every witness in it.
@@ -52,6 +55,7 @@
 mod batch_reader;
 mod frame;
 mod group_sync;
+mod later_frames;
 mod scan;
 mod segment;
 mod writer;

@@ -1,7 +1,8 @@
 //! What each suite visits on the toy engine, and which suite is the first to find each of its planted bugs.
 
 use durable::OpKind;
-use torture::planted::{Planted, SUITES, must_find};
+use torture::SUITES;
+use torture::planted::{Planted, must_find};
 use torture::toy::{Bug, ToySubject};
 
 #[expect(clippy::print_stdout, reason = "an example talks to its reader")]

@@ -15,7 +15,7 @@ const LENGTHS: [usize; 24] = [
 
 /// What a generated script may contain, and how often.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taste {
+pub(crate) struct ScriptConfig {
     /// Steps in the script.
     pub(crate) steps: usize,
     /// Whether steps that only read are worth having.
@@ -29,38 +29,38 @@ pub(crate) struct Taste {
 }
 
 /// The script that follows from `seed`.
-pub(crate) fn script(seed: u64, taste: &Taste) -> Script {
+pub(crate) fn script(seed: u64, config: &ScriptConfig) -> Script {
     let random = Random::new(seed);
     let mut keys: Vec<u8> = (0..KEYS as u8).collect();
     let wanted = [1, 2, 4, 8, 16, KEYS][random.below(6)];
     while keys.len() > wanted {
         keys.swap_remove(random.below(keys.len()));
     }
-    let generator = Generator { random, keys, taste: *taste };
-    Script((0..taste.steps).map(|_| generator.step()).collect())
+    let generator = Generator { random, keys, config: *config };
+    Script((0..config.steps).map(|_| generator.step()).collect())
 }
 
 struct Generator {
     random: Random,
     keys: Vec<u8>,
-    taste: Taste,
+    config: ScriptConfig,
 }
 
 impl Generator {
     fn step(&self) -> Step {
         let random = &self.random;
         match random.below(100) {
-            0..12 if self.taste.reads => Step::Get(self.key()),
-            12..20 if self.taste.reads => Step::Walk(random.next() % 10_000),
-            20..23 if self.taste.reads => Step::Hold,
-            23..26 if self.taste.reads => Step::Check,
+            0..12 if self.config.reads => Step::Get(self.key()),
+            12..20 if self.config.reads => Step::Walk(random.next() % 10_000),
+            20..23 if self.config.reads => Step::Hold,
+            23..26 if self.config.reads => Step::Check,
             26..36 => Step::Job,
             36..39 => Step::Drain,
             39..43 => Step::Maintain,
-            43..45 if self.taste.persistent => Step::Reopen,
-            45..47 if self.taste.persistent => Step::Kill,
-            47..49 if self.taste.capabilities.expiry => Step::Tick(*random.pick(&[1, 50, 500])),
-            _ if random.one_in(self.taste.one_sync_in * 2) => Step::Sync,
+            43..45 if self.config.persistent => Step::Reopen,
+            45..47 if self.config.persistent => Step::Kill,
+            47..49 if self.config.capabilities.expiry => Step::Tick(*random.pick(&[1, 50, 500])),
+            _ if random.one_in(self.config.one_sync_in * 2) => Step::Sync,
             _ => Step::Write(self.changes(), self.durability()),
         }
     }
@@ -73,7 +73,7 @@ impl Generator {
 
     fn change(&self) -> Change {
         let random = &self.random;
-        let capabilities = &self.taste.capabilities;
+        let capabilities = &self.config.capabilities;
         match random.below(20) {
             0..5 => Change::Delete { key: self.key() },
             5 if capabilities.range_delete => {
@@ -88,7 +88,7 @@ impl Generator {
     }
 
     fn durability(&self) -> Durability {
-        if self.random.one_in(self.taste.one_sync_in) {
+        if self.random.one_in(self.config.one_sync_in) {
             Durability::Sync
         } else if self.random.one_in(3) {
             Durability::None

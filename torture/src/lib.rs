@@ -17,36 +17,34 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-pub mod conformance;
-pub mod crash;
-pub mod damage;
-pub mod faults;
 mod generate;
-pub mod histories;
-pub mod kill;
 mod line;
 mod marks;
 mod minimise;
 mod observe;
 mod oracle;
 pub mod planted;
-pub mod power;
-mod process;
+mod processes;
 mod random;
 mod replay;
 mod report;
 mod run;
 mod script;
-pub mod simulation;
+mod shard;
+pub mod soak;
 mod stepper;
 mod subject;
-pub mod threads;
+mod suite;
+pub mod suites;
 pub mod toy;
 mod universe;
 mod walk;
 mod world;
 
-pub use process::Program;
+pub use processes::{Program, kill, power};
 pub use replay::replay;
 pub use report::{Failure, Outcome, Report};
+pub use shard::Shard;
 pub use subject::{Opened, Subject};
+pub use suite::{Run, Soak, Suite};
+pub use suites::*;

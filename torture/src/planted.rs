@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use durable::{Env, Inject, OpKind, Plan};
 
+use crate::replay::replay;
 use crate::report::{Failure, Report};
 use crate::subject::{Opened, Subject};
-use crate::{conformance, crash, damage, faults, histories, replay, simulation, threads};
+use crate::suite::Suite;
 
 /// A subject with a known bug.
 pub struct Planted {
@@ -104,32 +105,6 @@ impl<S: Subject> Subject for Skipping<S> {
     }
 }
 
-/// A suite with the effort that every change is worth.
-#[derive(Clone, Copy, Debug)]
-pub struct Suite {
-    /// The word that its replay lines begin with.
-    pub name: &'static str,
-    /// Runs it.
-    pub run: fn(&dyn Subject) -> Result<Report, Failure>,
-}
-
-/// All suites, the quick ones first.
-pub const SUITES: [Suite; 7] = [
-    Suite { name: "conformance", run: |subject| conformance::run(subject) },
-    Suite {
-        name: "histories",
-        run: |subject| histories::run(subject, &histories::Options::default()),
-    },
-    Suite { name: "faults", run: |subject| faults::run(subject, &faults::Options::default()) },
-    Suite { name: "crash", run: |subject| crash::run(subject, &crash::Options::default()) },
-    Suite { name: "damage", run: |subject| damage::run(subject, &damage::Options::default()) },
-    Suite {
-        name: "simulation",
-        run: |subject| simulation::run(subject, &simulation::Options::default()),
-    },
-    Suite { name: "threads", run: |subject| threads::run(subject, &threads::Options::default()) },
-];
-
 /// Which suite found a bug.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -150,9 +125,7 @@ pub fn must_find(planted: &Planted, suites: &[Suite]) -> Result<Found, String> {
         match (suite.run)(planted.subject()) {
             Ok(report) => visited += report,
             Err(failure) => {
-                // Threads take another course each time.
-                let is_repeatable = suite.name != "threads";
-                if is_repeatable && replay(planted.subject(), &failure.replay).is_ok() {
+                if suite.is_repeatable && replay(planted.subject(), &failure.replay).is_ok() {
                     return Err(format!("{name} ({step}): the line does not repeat it: {failure}"));
                 }
                 return Ok(Found { suite: suite.name, failure });

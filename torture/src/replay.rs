@@ -1,25 +1,22 @@
-//! One line in, the same failure out.
+//! Repeats a failure from its line of text.
 
 use crate::line::Line;
 use crate::report::{Failure, Report};
 use crate::subject::Subject;
-use crate::{conformance, crash, damage, faults, histories, simulation, threads};
+use crate::suites;
 
-/// Repeats what a [`Failure::replay`] line says, on `subject`.
+/// Repeats the failure that a [`Failure::replay`] line describes, on `subject`.
 ///
 /// # Errors
-/// The failure, if it still happens; also when the line is none of ours.
+/// The failure, if it still happens; also if no suite wrote this line.
 pub fn replay(subject: &dyn Subject, line: &str) -> Result<Report, Failure> {
     let repeated = line.parse::<Line>().and_then(|line| match line.suite.as_str() {
-        "conformance" => conformance::replay(subject, &line),
-        "crash" => crash::replay(subject, &line),
-        "damage" => damage::replay(subject, &line),
-        "faults" => faults::replay(subject, &line),
-        "histories" => histories::replay(subject, &line),
-        "simulation" => simulation::replay(subject, &line),
-        "threads" => threads::replay(subject, &line),
-        "kill" | "power" => Err("processes take another course each time".into()),
-        other => Err(format!("no suite is called {other}")),
+        "kill" | "power" => Err("a run of real processes cannot be repeated".into()),
+        name => {
+            let suite =
+                suites::suite_called(name).ok_or_else(|| format!("no suite is called {name}"))?;
+            (suite.replay)(subject, &line)
+        }
     });
     repeated.unwrap_or_else(|what| {
         Err(Failure { what, replay: line.into(), report: Report::default() })

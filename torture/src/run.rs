@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable::Env;
+use durable::{Env, SimFs};
 use kv::{Cursor, Durability, Error, Kv, Op, SequenceNumber, UnixMillis, WriteBatch};
 
 use crate::observe::{describe, observe};
@@ -290,6 +290,13 @@ impl<'s> Run<'s> {
         let script: Script = "maintain drain reopen".parse().expect("the script is well-formed");
         self.steps(&script).map_err(|what| format!("afterwards, {what}"))
     }
+}
+
+/// What the engine can do; nothing if it does not even open, which the first history then reports.
+pub(crate) fn capabilities(subject: &dyn Subject, option_set: usize) -> Option<kv::Capabilities> {
+    let world = World::on(Arc::new(SimFs::new()), 0);
+    let opened = without_panic(|| open(subject, option_set, &world));
+    opened.ok().map(|opened| opened.engine().capabilities())
 }
 
 /// Opens the engine of `subject`, which must succeed.

@@ -1,9 +1,11 @@
 //! What a suite opens an engine in: a disk, a stepped executor, clocks and randomness that follow from a seed.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use durable::{Env, Fs, ManualClock, OsFs, SeededEntropy};
+use durable::{Env, Fs, ManualClock, OsFs, SeededEntropy, SimFs};
 use kv::UnixMillis;
 
 use crate::random::sub_seed;
@@ -106,5 +108,42 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.stepper.forget();
+    }
+}
+
+/// Which disk a store lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    Simulated,
+    Real,
+}
+
+impl Disk {
+    pub(crate) fn world(self, seed: u64) -> Result<World, String> {
+        match self {
+            Self::Simulated => Ok(World::on(Arc::new(SimFs::new()), seed)),
+            Self::Real => World::real(seed),
+        }
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Simulated => "simulated",
+            Self::Real => "real",
+        })
+    }
+}
+
+impl FromStr for Disk {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "simulated" => Ok(Self::Simulated),
+            "real" => Ok(Self::Real),
+            _ => Err(()),
+        }
     }
 }

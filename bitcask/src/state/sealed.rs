@@ -11,6 +11,7 @@ use durable::publish::PublishedFile;
 use kv::{Result, UnixMillis};
 use serde::Serialize;
 
+use crate::files::HINT;
 use crate::hint_file::Source;
 use crate::record::Record;
 
@@ -78,7 +79,10 @@ impl Sealed {
         Self { epoch, edit_number, ..Self::default() }
     }
 
-    pub(super) fn with_hint(self, hint: Option<(PublishedFile, Hint)>) -> Self {
+    /// The same with its hint file, if it has one, which must be that of data file `id`.
+    pub(super) fn with_hint(self, id: u64, hint: Option<(PublishedFile, Hint)>) -> Self {
+        let names_id = |(file, _): &(PublishedFile, Hint)| file.number(HINT) == Some(id);
+        assert!(hint.as_ref().is_none_or(names_id), "the hint belongs to the data file");
         Self { hint: hint.map(|(_, hint)| hint), ..self }
     }
 

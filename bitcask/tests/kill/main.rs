@@ -12,6 +12,7 @@ use std::io::Write as _;
 use bitcask::planted::Mistake;
 use durable::OpKind;
 use torture::planted::Planted;
+use torture::soak::{shard_of_environment, timed};
 use torture::{Outcome, Program, Report, Subject, kill, power};
 
 #[path = "../torture/subject.rs"]
@@ -40,22 +41,9 @@ const SKIPPED: [(&str, &str, OpKind, &str); 2] = [
 ];
 
 /// Far more than it takes to find a mistake, so that luck decides nothing.
-const MANY_KILLS: kill::Options = kill::Options {
-    seed: 1,
-    lives: 200,
-    lives_of_a_store: 20,
-    writers: 3,
-    batches: 30,
-    keeps_files: false,
-};
-const MANY_CUTS: power::Options = power::Options {
-    seed: 1,
-    cuts: 100,
-    cuts_of_a_disk: 20,
-    writers: 3,
-    batches: 30,
-    keeps_files: false,
-};
+const MANY_KILLS: kill::Options = kill::Options { lives: 200, ..kill::Options::DEFAULT };
+const MANY_CUTS: power::Options =
+    power::Options { cuts: 100, cuts_of_a_disk: 20, ..power::Options::DEFAULT };
 
 fn subject_called(word: &str) -> Box<dyn Subject> {
     for (name, step, mistake) in FOUND_BY_KILL.into_iter().chain(FOUND_BY_POWER) {
@@ -75,27 +63,33 @@ fn subject_called(word: &str) -> Box<dyn Subject> {
 
 /// Not captured, so that nobody takes what was skipped for what has passed.
 fn notice(suite: &str, outcome: &Outcome) {
-    std::io::stderr().write_all(format!("{suite} {outcome}\n").as_bytes()).unwrap();
+    say(&format!("{suite} {outcome}"));
+}
+
+fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+fn say_progress(report: &Report) {
+    say(&report.to_string());
 }
 
 fn killed(options: &kill::Options) -> Report {
     kill::run(&PROGRAM, SOUND, options).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-fn killed_at(calls: &kill::Calls) {
-    let outcome = kill::at_calls(&PROGRAM, SOUND, calls);
-    notice("killed at calls", &outcome.unwrap_or_else(|failure| panic!("{failure}")));
+fn killed_at(calls: &kill::Calls) -> Outcome {
+    kill::at_calls(&PROGRAM, SOUND, calls).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-fn cut_off(options: &power::Options) {
-    let outcome = power::run(&PROGRAM, SOUND, options);
-    notice("power cuts", &outcome.unwrap_or_else(|failure| panic!("{failure}")));
+fn cut_off(options: &power::Options) -> Outcome {
+    power::run(&PROGRAM, SOUND, options).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// Is what the suites start; does nothing otherwise.
 #[test]
 fn child() {
-    PROGRAM.live().unwrap();
+    PROGRAM.run_child().unwrap();
 }
 
 #[test]
@@ -106,12 +100,12 @@ fn a_killed_process_has_handed_over_what_it_acknowledged() {
 
 #[test]
 fn a_process_killed_at_any_call_leaves_whole_batches() {
-    killed_at(&kill::Calls::default());
+    notice("killed at calls", &killed_at(&kill::Calls::default()));
 }
 
 #[test]
 fn a_power_cut_leaves_what_was_synced_and_a_prefix_of_the_rest() {
-    cut_off(&power::Options::default());
+    notice("power cuts", &cut_off(&power::Options::default()));
 }
 
 #[test]
@@ -138,17 +132,23 @@ fn mistakes_are_found_by_power_cuts() {
 #[test]
 #[ignore = "soak: a thousand kills"]
 fn soak_kills() {
-    notice("kills", &Outcome::Passed(killed(&kill::Options::soak())));
+    let shard = shard_of_environment().unwrap();
+    let options = kill::Options { shard, progress: say_progress, ..kill::Options::soak() };
+    say(&timed("kills", shard, || killed(&options)));
 }
 
 #[test]
-#[ignore = "soak: killed at each call of a life"]
+#[ignore = "soak: killed at each call of a process"]
 fn soak_kills_at_calls() {
-    killed_at(&kill::Calls::soak());
+    let shard = shard_of_environment().unwrap();
+    let calls = kill::Calls { shard, progress: say_progress, ..kill::Calls::soak() };
+    say(&timed("kills-at-calls", shard, || killed_at(&calls)));
 }
 
 #[test]
 #[ignore = "soak: two hundred power cuts"]
 fn soak_power_cuts() {
-    cut_off(&power::Options::soak());
+    let shard = shard_of_environment().unwrap();
+    let options = power::Options { shard, progress: say_progress, ..power::Options::soak() };
+    say(&timed("power-cuts", shard, || cut_off(&options)));
 }

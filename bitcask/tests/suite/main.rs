@@ -8,6 +8,7 @@ mod files;
 mod large_values;
 mod limits;
 mod merges;
+mod opening;
 mod places;
 mod readers;
 mod riak;

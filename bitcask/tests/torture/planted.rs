@@ -14,7 +14,8 @@ use bitcask::planted::Mistake;
 use bitcask::{Bitcask, Options};
 use durable::{Env, ManualClock, ManualExecutor, OpKind, SeededEntropy, SimFs};
 use kv::{Durability, Kv};
-use torture::planted::{Planted, SUITES, Suite, must_find};
+use torture::planted::{Planted, must_find};
+use torture::{SUITES, Suite};
 
 use crate::subject::BitcaskSubject;
 

@@ -1,46 +1,56 @@
-//! The suites with the effort of an hour.
+//! The long form of each suite. Nothing runs unless it is asked for by name.
 //!
 //! ```text
-//! cargo test --release -p bitcask --test torture -- --ignored
+//! cargo test --release -p bitcask --test torture soak_damage -- --ignored --nocapture
+//! SOAK_SHARD=3/16 cargo test --release -p bitcask --test torture soak_crash_sequences -- --ignored --nocapture
 //! ```
+//!
+//! The second command runs the third of sixteen parts. Results are recorded in `results/soaks.md`.
 
-use torture::{crash, damage, faults, histories, simulation, threads};
+use std::io::Write as _;
+
+use torture::soak::{run, shard_of_environment, soaks};
 
 use crate::subject::BitcaskSubject;
 
-#[expect(clippy::print_stdout, reason = "a soak says how much it has visited")]
-fn passes(outcome: Result<torture::Report, torture::Failure>) {
-    println!("{}", outcome.unwrap_or_else(|failure| panic!("{failure}")));
+fn say(line: &str) {
+    let written = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    written.unwrap_or_else(|error| panic!("standard error: {error}"));
+}
+
+fn soak(name: &str) {
+    let shard = shard_of_environment().unwrap_or_else(|what| panic!("{what}"));
+    let summary = run(&BitcaskSubject::default(), name, shard, &say);
+    say(&summary.unwrap_or_else(|failure| panic!("{failure}")).to_string());
+}
+
+/// Defines one ignored test for each soak.
+macro_rules! soak_tests {
+    ($($test:ident = $name:literal,)+) => {
+        const NAMES: &[&str] = &[$($name),+];
+        $(
+            #[test]
+            #[ignore = "soak"]
+            fn $test() {
+                soak($name);
+            }
+        )+
+    };
+}
+
+soak_tests! {
+    soak_histories = "histories",
+    soak_faults = "faults",
+    soak_crash_sequences = "crash-sequences",
+    soak_crash_scripts = "crash-scripts",
+    soak_crash_second = "crash-second",
+    soak_damage = "damage",
+    soak_simulation = "simulation",
+    soak_threads = "threads",
 }
 
 #[test]
-#[ignore = "soak: crashes of sequences of five calls"]
-fn soak_crashes() {
-    passes(crash::run(&BitcaskSubject::default(), &crash::Options::soak()));
-}
-
-#[test]
-#[ignore = "soak: a second crash at each call of each recovery"]
-fn soak_second_crashes() {
-    passes(crash::run(&BitcaskSubject::default(), &crash::Options::soak_of_second_crashes()));
-}
-
-#[test]
-#[ignore = "soak: failing calls in many scripts"]
-fn soak_failing_calls() {
-    passes(faults::run(&BitcaskSubject::default(), &faults::Options::soak()));
-}
-
-#[test]
-#[ignore = "soak: every bit of every file"]
-fn soak_damage() {
-    passes(damage::run(&BitcaskSubject::default(), &damage::Options::soak()));
-}
-
-#[test]
-#[ignore = "soak: long histories, lives and threads"]
-fn soak_histories_lives_and_threads() {
-    passes(histories::run(&BitcaskSubject::default(), &histories::Options::soak()));
-    passes(simulation::run(&BitcaskSubject::default(), &simulation::Options::soak()));
-    passes(threads::run(&BitcaskSubject::default(), &threads::Options::soak()));
+fn every_soak_of_the_registry_has_a_test() {
+    let registered: Vec<&str> = soaks().map(|soak| soak.name).collect();
+    assert_eq!(NAMES, registered);
 }

@@ -7,7 +7,7 @@ use kv::Result;
 
 use super::call::OpKind;
 use super::{Core, Verdict};
-use crate::fs::{File, LogFile, Mapped};
+use crate::fs::{Access, File, LogFile, Mapped};
 use crate::sim_fs::SimInode;
 
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl File for InjectFile {
         self.core.syncing(self.path(), self.inode, || self.inner.sync())
     }
 
-    fn map(&self) -> Result<Arc<dyn Mapped>> {
-        self.core.returning(OpKind::Map, self.path(), || self.inner.map())
+    fn map(&self, access: Access) -> Result<Arc<dyn Mapped>> {
+        self.core.returning(OpKind::Map, self.path(), || self.inner.map(access))
     }
 }
 
@@ -96,19 +96,17 @@ impl Core {
         skip: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let (call, verdict) = self.judge(kind, path, None, bytes.len());
-        match verdict {
+        let failed = |errno| Err(super::error(errno, &call));
+        let result = match verdict {
             Verdict::Run => write(bytes),
             Verdict::Skip => skip(),
-            Verdict::Fail(errno) => Err(super::error(errno, &call)),
-            Verdict::FailAfter(errno) => {
-                write(bytes)?;
-                Err(super::error(errno, &call))
-            }
+            Verdict::Fail(errno) => failed(errno),
+            Verdict::FailAfter(errno) => write(bytes).and_then(|()| failed(errno)),
             Verdict::FailAfterBytes(len) => {
-                write(&bytes[..len])?;
-                Err(super::error(rustix::io::Errno::IO, &call))
+                write(&bytes[..len]).and_then(|()| failed(rustix::io::Errno::IO))
             }
-        }
+        };
+        self.returned(&call, result)
     }
 
     /// A failing sync also does to the simulated page cache what failing syncs do.
@@ -122,6 +120,6 @@ impl Core {
         if let (Verdict::Fail(_), Some(sim), Some(inode)) = (&verdict, &self.sim, inode) {
             sim.fail_sync_of(inode, path);
         }
-        Self::carry_out(verdict, &call, sync)
+        self.returned(&call, Self::carry_out(verdict, &call, sync))
     }
 }

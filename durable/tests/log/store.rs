@@ -78,7 +78,7 @@ pub(crate) fn recover(disk: &SimFs, segments: usize) -> Result<Vec<u64>> {
             found.push(batch[0].sequence);
             Ok(())
         })?;
-        if torn && scan.vouches_for_earlier {
+        if torn && scan.proves_prior_durable {
             return Err(kv::Error::corruption(&path, 0, "an earlier segment was durable"));
         }
         if !torn {

@@ -148,3 +148,16 @@ fn a_boxed_transaction_commits_and_rolls_back() {
     assert_eq!(third.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
     assert!(matches!(third.put(b"a", b"3"), Err(Error::ReadOnly)));
 }
+
+#[test]
+fn an_exhausted_resource_is_told_from_a_failing_disk() {
+    let error = |code| Error::io("map", "file", std::io::Error::from_raw_os_error(code));
+    // ENOMEM, ENFILE, EMFILE, ENOSPC.
+    for code in [12, 23, 24, 28] {
+        assert!(error(code).is_out_of_resources(), "{code}");
+    }
+    // EIO, EACCES.
+    for code in [5, 13] {
+        assert!(!error(code).is_out_of_resources(), "{code}");
+    }
+}

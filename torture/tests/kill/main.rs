@@ -33,22 +33,9 @@ const FOUND_BY_POWER: [(&str, &str, OpKind, &str); 1] =
     [("no-log-sync", "a synced write is durable before its answer", OpKind::SyncFile, ".log")];
 
 /// Far more than it takes to find a mistake, so that luck decides nothing.
-const MANY_KILLS: kill::Options = kill::Options {
-    seed: 1,
-    lives: 200,
-    lives_of_a_store: 20,
-    writers: 3,
-    batches: 30,
-    keeps_files: false,
-};
-const MANY_CUTS: power::Options = power::Options {
-    seed: 1,
-    cuts: 100,
-    cuts_of_a_disk: 20,
-    writers: 3,
-    batches: 30,
-    keeps_files: false,
-};
+const MANY_KILLS: kill::Options = kill::Options { lives: 200, ..kill::Options::DEFAULT };
+const MANY_CUTS: power::Options =
+    power::Options { cuts: 100, cuts_of_a_disk: 20, ..power::Options::DEFAULT };
 
 fn subject_called(word: &str) -> Box<dyn Subject> {
     let toy = ToySubject::default();
@@ -73,7 +60,7 @@ fn notice(suite: &str, outcome: &Outcome) {
 /// Is what the suites start; does nothing otherwise.
 #[test]
 fn child() {
-    PROGRAM.live().unwrap();
+    PROGRAM.run_child().unwrap();
 }
 
 #[test]

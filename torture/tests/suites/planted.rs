@@ -1,7 +1,8 @@
 //! Each planted bug is found by the suite that is there for it, and its line repeats it.
 
 use durable::OpKind;
-use torture::planted::{Planted, SUITES, Suite, must_find};
+use torture::SUITES;
+use torture::planted::{Planted, must_find};
 use torture::toy::{Bug, ToySubject};
 use torture::{Subject, threads};
 
@@ -90,5 +91,5 @@ fn threads_find_half_of_a_batch() {
     let few = |subject: &dyn Subject| {
         threads::run(subject, &threads::Options { batches: 60, ..threads::Options::default() })
     };
-    must_find(&planted, &[Suite { name: "threads", run: few }]).unwrap();
+    must_find(&planted, &[threads::SUITE.with_run(few)]).unwrap();
 }

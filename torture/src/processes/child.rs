@@ -1,0 +1,242 @@
+//! The child's side: sessions of writers on an engine, and a line in the journal for everything that matters.
+//!
+//! Usually everything has threads of its own: each writer, the upkeep, the engine's background work. A life without
+//! background threads does all of it in turn in one thread, so that each life makes the same calls in the same order.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use durable::Env;
+use kv::{Durability, Error, SequenceNumber};
+
+use super::config::ProcessConfig;
+use super::journal::{Event, Journal};
+use super::work::{Place, Session, Task, WriteId};
+use crate::observe::observe;
+use crate::random::{Random, sub_seed};
+use crate::run::{open_unlocked, without_panic};
+use crate::stepper::Stepper;
+use crate::subject::{Opened, Subject};
+
+/// How long the upkeep looks away between two pieces of work.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How many batches there are between two pieces of upkeep, where all is done in turn.
+const BATCHES_AN_UPKEEP: u32 = 4;
+
+/// One in so many sessions checks the subject's own rule, which may read the whole store.
+const SESSIONS_A_CHECK: usize = 4;
+
+/// What the threads of a session share.
+struct Work<'s> {
+    config: &'s ProcessConfig,
+    session: Session,
+    journal: &'s Journal,
+    opened: &'s Opened,
+    /// The best that the engine can do.
+    able: Durability,
+    /// What runs background work in between, where it has no threads.
+    stepper: Option<&'s Stepper>,
+    /// What the upkeep does follows from it.
+    upkeep: Random,
+    /// A thread gave up, or all writers have ended, or nobody wants to know any more.
+    is_over: &'s AtomicBool,
+}
+
+/// A whole life, as long as it may last.
+pub(super) fn run(
+    subject: &dyn Subject,
+    config: &ProcessConfig,
+    journal: &Journal,
+) -> Result<(), String> {
+    let is_orphan = watch_parent();
+    let stepper = (config.background == 0).then(Arc::<Stepper>::default);
+    let session = |number| Session { life: config.number, number };
+    if config.sessions == 0 {
+        let opened = open(subject, config, session(0), journal, stepper.as_ref())?;
+        opened.check_invariant()?;
+        opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
+        return journal.tell(&Event::Closed);
+    }
+    for session in (0..config.sessions).map(session) {
+        let opened = open(subject, config, session, journal, stepper.as_ref())?;
+        let random = Random::new(session_seed(config, session));
+        if random.one_in(SESSIONS_A_CHECK) {
+            opened.check_invariant()?;
+        }
+        let able = opened.engine().capabilities().durability;
+        let is_over = AtomicBool::new(false);
+        let work = Work {
+            config,
+            session,
+            journal,
+            opened: &opened,
+            able,
+            stepper: stepper.as_deref(),
+            upkeep: Random::new(!session_seed(config, session)),
+            is_over: &is_over,
+        };
+        work.run(&is_orphan)?;
+        if is_orphan.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if random.one_in(2) {
+            opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
+            journal.tell(&Event::Closed)?;
+        } else {
+            drop(opened);
+            // What was queued dies with the handle.
+            if let Some(stepper) = &stepper {
+                stepper.forget();
+            }
+            journal.tell(&Event::Dropped)?;
+        }
+    }
+    Ok(())
+}
+
+fn session_seed(config: &ProcessConfig, session: Session) -> u64 {
+    sub_seed(config.seed, u64::from(session.life) << 16 | u64::from(session.number))
+}
+
+/// Whether the parent is gone: it holds the other end of the standard input, and never writes to it.
+fn watch_parent() -> Arc<AtomicBool> {
+    let is_orphan = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_orphan);
+    thread::spawn(move || {
+        // However this ends, nobody is there to care.
+        std::io::stdin().read(&mut [0]).map(drop).unwrap_or_default();
+        told.store(true, Ordering::SeqCst);
+    });
+    is_orphan
+}
+
+/// Opens the store and tells all that is found in it.
+fn open(
+    subject: &dyn Subject,
+    config: &ProcessConfig,
+    session: Session,
+    journal: &Journal,
+    stepper: Option<&Arc<Stepper>>,
+) -> Result<Opened, String> {
+    journal.tell(&Event::Open { session })?;
+    let mut env = Env::os(config.background);
+    if let Some(stepper) = stepper {
+        env.executor = Arc::clone(stepper) as Arc<_>;
+    }
+    let opened = open_unlocked(subject, config.option_set, &env, &config.store)?;
+    let observed = observe(opened.engine(), &[])?;
+    let mut events = Vec::new();
+    for (key, value) in &observed.entries {
+        let WriteId { session, writer, count } = WriteId::of_value(value)?;
+        let key = key.escape_ascii().to_string().replace(' ', "\\x20");
+        events.push(Event::Found { key, session, writer, count, len: value.len() });
+    }
+    for key in Place::all(config.writers).map(Place::key) {
+        let scanned = observed.entries.iter().any(|(found, _)| found == key.as_bytes());
+        let got = opened.engine().get(key.as_bytes()).map_err(|e| format!("get failed: {e}"))?;
+        if got.is_some() != scanned {
+            return Err(format!("a scan and a get disagree on whether there is {key}"));
+        }
+    }
+    events.push(Event::All { recovered: opened.recovered().map(|newest| newest.0) });
+    journal.tell_all(&events)?;
+    Ok(opened)
+}
+
+impl Work<'_> {
+    /// Lets all threads run to their end.
+    fn run(&self, is_orphan: &AtomicBool) -> Result<(), String> {
+        if self.stepper.is_some() {
+            return (0..self.config.writers).try_for_each(|writer| self.write(writer, is_orphan));
+        }
+        let guarded = |work: &dyn Fn() -> Result<(), String>| {
+            let worked = without_panic(work);
+            if worked.is_err() {
+                self.is_over.store(true, Ordering::SeqCst);
+            }
+            worked
+        };
+        thread::scope(|scope| {
+            let write = |writer| move || guarded(&|| self.write(writer, is_orphan));
+            let writers: Vec<_> = (0..self.config.writers).map(|w| scope.spawn(write(w))).collect();
+            let upkeep = scope.spawn(move || guarded(&|| self.upkeep()));
+            let panicked = |_| Err("a thread panicked".to_string());
+            let ended = writers.into_iter().map(|writer| writer.join().unwrap_or_else(panicked));
+            let written = ended.fold(Ok(()), Result::and);
+            self.is_over.store(true, Ordering::SeqCst);
+            upkeep.join().unwrap_or_else(panicked).and(written)
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    fn write(&self, writer: u8, is_orphan: &AtomicBool) -> Result<(), String> {
+        for count in 1..=self.config.batches {
+            if self.is_over() || is_orphan.load(Ordering::SeqCst) {
+                break;
+            }
+            let id = WriteId { session: self.session, writer, count };
+            let task = Task::of(self.config.seed, id);
+            let survives = task.durability.min(self.able);
+            self.journal.tell(&Event::Begin { writer, count, survives })?;
+            let written = self.write_patiently(id, &task);
+            let sequence = written.map_err(|error| format!("write {id} failed: {error}"))?.0;
+            self.journal.tell(&Event::Done { writer, count, sequence })?;
+            if let Some(stepper) = self.stepper {
+                stepper.step();
+                if count % BATCHES_AN_UPKEEP == 0 {
+                    self.keep_up()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_patiently(&self, id: WriteId, task: &Task) -> kv::Result<SequenceNumber> {
+        loop {
+            match self.write_once(id, task) {
+                Err(Error::Stalled { .. }) => match self.stepper {
+                    Some(stepper) => drop(stepper.step()),
+                    None => thread::yield_now(),
+                },
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Single changes take the way that the engine has for them.
+    fn write_once(&self, id: WriteId, task: &Task) -> kv::Result<SequenceNumber> {
+        let engine = self.opened.engine();
+        match task.changes[..] {
+            [(place, Some(len))] => {
+                engine.put(place.key().as_bytes(), &id.value(len), task.durability)
+            }
+            [(place, None)] => engine.delete(place.key().as_bytes(), task.durability),
+            _ => engine.write(&task.batch(id), task.durability),
+        }
+    }
+
+    /// Maintains and syncs until the writers have ended.
+    fn upkeep(&self) -> Result<(), String> {
+        while !self.is_over() {
+            thread::sleep(PAUSE);
+            self.keep_up()?;
+        }
+        Ok(())
+    }
+
+    fn keep_up(&self) -> Result<(), String> {
+        if !self.upkeep.one_in(4) {
+            return self.opened.maintain().map_err(|error| format!("maintain failed: {error}"));
+        }
+        self.journal.tell(&Event::Syncing)?;
+        self.opened.engine().sync().map_err(|error| format!("sync failed: {error}"))?;
+        self.journal.tell(&Event::Synced)
+    }
+}

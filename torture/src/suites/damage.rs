@@ -1,0 +1,126 @@
+//! Damage to every byte of every file, and what is read from a damaged store.
+//!
+//! The law: a damaged store opens and answers every read as if it were whole, or says `Corruption`, when it is opened or
+//! from the reads that touch the damage. Never a wrong value, a missing key, a scan that ends early without an error, or
+//! a panic; a cursor that has failed goes on failing. Files that are none of the engine's are left alone.
+//!
+//! Two stores are damaged, of all option sets: one that was closed, and one that was not, whose last write is synced.
+//! There is one honest exception, for the latter and the files that [`Subject::tails`] names:
+//! damage to the last synced group of a log looks like a write that the crash cut short, and a log whose end is gone
+//! looks like a shorter log. Such a store may hold what an earlier batch left, whole.
+
+use crate::line::Line;
+use crate::random::Random;
+use crate::report::{Failure, Report};
+use crate::run::without_panic;
+use crate::shard::Shard;
+use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
+
+mod corruption;
+mod fixture;
+mod reading;
+
+use corruption::Corruption;
+use fixture::Fixture;
+
+/// How much to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Whether each bit of each byte is flipped, not only one of them.
+    pub every_bit: bool,
+    /// One in this many bytes is also set to `0x00` and to `0xFF`.
+    pub one_set_in: usize,
+    /// To so many lengths each file is cut, besides the shortest and the longest; evenly spread, all if there are fewer.
+    pub cuts: usize,
+    /// Takes the size in bytes of the largest single allocation since it was last called. With it the suite checks that
+    /// no allocation is larger than four times the store plus 1 MiB, whatever a length field says.
+    pub largest_allocation: Option<fn() -> usize>,
+    /// The part of the work to do.
+    pub shard: Shard,
+}
+
+impl Default for Options {
+    /// What runs with every change.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            every_bit: false,
+            one_set_in: 4,
+            cuts: 200,
+            largest_allocation: None,
+            shard: Shard::ALL,
+        }
+    }
+}
+
+impl Options {
+    /// What runs for an hour.
+    pub fn soak() -> Self {
+        Self { every_bit: true, one_set_in: 1, cuts: usize::MAX, ..Self::default() }
+    }
+}
+
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "damage",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "damage",
+        budget: "every bit of every byte and every cut, about 330,000 states",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: true,
+    replay,
+};
+
+/// Damages both stores in every way.
+///
+/// # Errors
+/// The first broken law.
+pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    for option_set in 0..subject.option_sets() {
+        for is_clean in [true, false] {
+            let line = line(subject, option_set, is_clean);
+            let made = without_panic(|| Fixture::make(subject, option_set, is_clean));
+            let fixture = made.map_err(|what| {
+                let what = format!("a store to be damaged: {what}");
+                Failure { what, replay: line.to_string(), report }
+            })?;
+            let random = Random::new(options.seed);
+            let corruptions = corruption::all(&fixture, options, &random).into_iter().zip(0..);
+            let mine = corruptions.filter(|(_, number)| options.shard.takes(*number));
+            for (corruption, _) in mine {
+                report.states += 1;
+                let judged =
+                    without_panic(|| fixture.judge(&corruption, options.largest_allocation));
+                judged.map_err(|what| {
+                    let replay = line.clone().with("corruption", corruption).to_string();
+                    Failure { what: format!("after {corruption}: {what}"), replay, report }
+                })?;
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn line(subject: &dyn Subject, option_set: usize, is_clean: bool) -> Line {
+    Line::new("damage", subject.name()).with("options", option_set).with("clean", is_clean)
+}
+
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
+    let (option_set, is_clean) = (line.get("options")?, line.get("clean")?);
+    let report = Report { states: 1, steps: 0 };
+    let fail = |what| Failure { what, replay: line.to_string(), report };
+    let made = without_panic(|| Fixture::make(subject, option_set, is_clean));
+    let fixture = match made {
+        Ok(fixture) => fixture,
+        Err(what) => return Ok(Err(fail(what))),
+    };
+    let Ok(corruption) = line.get::<Corruption>("corruption") else { return Ok(Ok(report)) };
+    let judged = without_panic(|| fixture.judge(&corruption, None));
+    Ok(judged.map(|()| report).map_err(fail))
+}

@@ -1,0 +1,260 @@
+//! A small store with files of every kind, its history, and older states of its files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::SimFs;
+use kv::{Error, UnixMillis};
+
+use super::corruption::{Corruption, Extent, foreign_files};
+use super::reading::Reading;
+use crate::oracle::History;
+use crate::run::Run;
+use crate::script::Script;
+use crate::subject::{Opened, Subject};
+use crate::world::{SIM_DIR, World};
+
+/// Writes that make an engine with tiny limits write, seal, rewrite and remove files; after each part the files are
+/// remembered as they were.
+const PARTS: [&str; 4] = [
+    "p15.300/b p16.300/b p17.200/b d16/b p18.100+p19.100+d17/s p20.500/b p21.500/b p15.50/b drain",
+    "maintain drain p5.30/b p20.40/b reopen p22.400/b p23.400/b d15/s",
+    "p24.300/b p0.0/b p25.500+p26.600/b drain maintain drain p22.70/b d21/b sync",
+    "reopen p27.200/b p28.300/b d24/b p9.10/b sync",
+];
+
+/// What is written last. In a store that is not closed, this is the last synced group.
+const LAST: &str = "p29.60+p15.33/s";
+
+/// How near to its first changed byte a group may begin: the bytes before that may be the same by chance.
+const SLACK: usize = 8;
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// A store to be damaged.
+pub(super) struct Fixture<'s> {
+    subject: &'s dyn Subject,
+    option_set: usize,
+    is_clean: bool,
+    sim: SimFs,
+    files: Vec<PathBuf>,
+    bytes: Vec<Vec<u8>>,
+    older: Vec<Vec<Vec<u8>>>,
+    /// Where the last group begins in each file that it is in.
+    last_group: Vec<Option<usize>>,
+    tails: Vec<bool>,
+    history: History,
+    keys: Vec<u8>,
+    now: UnixMillis,
+}
+
+impl<'s> Fixture<'s> {
+    pub(super) fn make(
+        subject: &'s dyn Subject,
+        option_set: usize,
+        is_clean: bool,
+    ) -> Result<Self, String> {
+        let sim = SimFs::new();
+        let script = |text: &str| text.parse::<Script>();
+        let mut all = Script::default();
+        for part in PARTS.into_iter().chain([LAST]) {
+            all.0.extend(script(part)?.0);
+        }
+        let world = World::on(Arc::new(sim.clone()), 1);
+        let mut run = Run::start(subject, option_set, world, all.keys())?;
+        let mut generations = Vec::new();
+        for part in PARTS {
+            run.steps(&script(part)?)?;
+            generations.push(files_of(&sim));
+        }
+        run.steps(&script(LAST)?)?;
+        if is_clean {
+            run.close()?;
+        }
+        let (history, now) = (run.history.clone(), run.now());
+        let sim = sim.duplicate();
+        drop(run);
+        let found = files_of(&sim);
+        let before = generations.last().cloned().unwrap_or_default();
+        let files: Vec<PathBuf> = found.keys().cloned().collect();
+        let tails = subject.tails(&files);
+        let tails = files.iter().map(|path| !is_clean && tails.contains(path)).collect();
+        let last_group = found.iter().map(|(path, now)| first_change(before.get(path), now));
+        let last_group = last_group.collect();
+        let older = files.iter().map(|path| distinct(&generations, path, &found[path])).collect();
+        let (bytes, keys) = (found.into_values().collect(), all.keys());
+        Ok(Self {
+            subject,
+            option_set,
+            is_clean,
+            sim,
+            files,
+            bytes,
+            older,
+            last_group,
+            tails,
+            history,
+            keys,
+            now,
+        })
+    }
+
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    pub(super) fn len(&self, file: usize) -> usize {
+        self.bytes[file].len()
+    }
+
+    /// What the file held earlier.
+    pub(super) fn older(&self, file: usize) -> &[Vec<u8>] {
+        &self.older[file]
+    }
+
+    /// Whether two files are of one kind, so that one may be taken for the other.
+    pub(super) fn are_alike(&self, one: usize, other: usize) -> bool {
+        let kind = |file: usize| self.files[file].extension();
+        one != other && kind(one) == kind(other) && self.bytes[one] != self.bytes[other]
+    }
+
+    pub(super) fn foreign(&self) -> impl Iterator<Item = PathBuf> {
+        foreign_files(Path::new(SIM_DIR)).filter(|path| !self.files.contains(path))
+    }
+
+    /// Opens and reads the damaged store, has the engine work on it, and opens and reads it again.
+    pub(super) fn judge(
+        &self,
+        corruption: &Corruption,
+        largest_allocation: Option<fn() -> usize>,
+    ) -> Result<(), String> {
+        let sim = self.sim.duplicate();
+        corruption.apply(self, &sim);
+        let is_harmless = self
+            .files
+            .iter()
+            .zip(&self.bytes)
+            .all(|(path, bytes)| sim.contents(path).is_some_and(|now| now == *bytes));
+        let mut world = World::at(Arc::new(sim.clone()), 3, self.now);
+        largest_allocation.map(|take| take());
+        let opened = self.open(&world)?;
+        if is_harmless && opened.is_none() {
+            return Err("the whole store was refused".into());
+        }
+        if let Some(opened) = opened {
+            self.check(corruption, &opened, is_harmless)?;
+            self.check_allocation(largest_allocation)?;
+            let maintained = opened.maintain();
+            maintained.or_else(|error| refusal("maintain", &error))?;
+            world.drain()?;
+            self.check(corruption, &opened, is_harmless)?;
+            opened.engine().close().or_else(|error| refusal("close", &error))?;
+            drop(opened);
+            world.next_life();
+            if let Some(opened) = self.open(&world)? {
+                self.check(corruption, &opened, is_harmless)?;
+            }
+        }
+        if *corruption == Corruption::Foreign {
+            let touched =
+                self.foreign().find(|path| sim.contents(path).as_deref() != Some(b"not yours"));
+            return touched.map_or(Ok(()), |path| Err(format!("{} was touched", path.display())));
+        }
+        Ok(())
+    }
+
+    /// The engine, or nothing where it refuses the store in so many words.
+    fn open(&self, world: &World) -> Result<Option<Opened>, String> {
+        match self.subject.open(&world.env, &world.dir, self.option_set) {
+            Ok(opened) => Ok(Some(opened)),
+            // A damaged format version is a newer format to whoever reads it.
+            Err(Error::Corruption { .. } | Error::InvalidArgument(_) | Error::Unsupported(_)) => {
+                Ok(None)
+            }
+            Err(error) => Err(format!("open does not call it damage: {error}")),
+        }
+    }
+
+    fn check(
+        &self,
+        corruption: &Corruption,
+        opened: &Opened,
+        is_harmless: bool,
+    ) -> Result<(), String> {
+        let reading = Reading::of(opened.engine(), &self.keys)?;
+        if let Some(error) = reading.unclear_error() {
+            return Err(format!("a read does not call it damage: {error}"));
+        }
+        if let (true, Some(error)) = (is_harmless, reading.error()) {
+            return Err(format!("a read of the whole store failed: {error}"));
+        }
+        let issued = self.history.issued();
+        let newest = reading.agrees(self.history.newest(), self.now);
+        let earlier = self.least_batch(corruption)..issued;
+        let agrees = |j: &usize| reading.agrees(self.history.model(*j), self.now).is_ok();
+        if newest.is_ok() || earlier.rev().any(|j| agrees(&j)) { Ok(()) } else { newest }
+    }
+
+    /// The earliest batch whose model the store may hold.
+    fn least_batch(&self, corruption: &Corruption) -> usize {
+        let issued = self.history.issued();
+        let used = |file: usize| {
+            self.bytes[file].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+        };
+        match corruption.extent(used) {
+            Some((file, _)) if !self.tails[file] => issued,
+            Some((_, Extent::End)) => 0,
+            Some((file, Extent::From(at))) => {
+                let in_last = self.last_group[file].is_some_and(|start| at + SLACK >= start);
+                issued - usize::from(in_last)
+            }
+            None => issued,
+        }
+    }
+
+    fn check_allocation(&self, largest: Option<fn() -> usize>) -> Result<(), String> {
+        let store: usize = self.bytes.iter().map(Vec::len).sum();
+        let (cap, largest) = (4 * store + (1 << 20), largest.map_or(0, |take| take()));
+        if largest <= cap {
+            return Ok(());
+        }
+        Err(format!("one allocation took {largest} bytes; the store has {store}"))
+    }
+}
+
+impl std::fmt::Debug for Fixture<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Fixture");
+        shown.field("is_clean", &self.is_clean).field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// Work on a damaged store may fail, but has to say why.
+fn refusal(call: &str, error: &Error) -> Result<(), String> {
+    match error {
+        Error::Corruption { .. } | Error::Poisoned { .. } => Ok(()),
+        _ => Err(format!("{call} does not call it damage: {error}")),
+    }
+}
+
+fn files_of(sim: &SimFs) -> Files {
+    let files = sim.files().into_iter();
+    files.map(|path| (path.clone(), sim.contents(&path).unwrap_or_default())).collect()
+}
+
+/// Where the bytes of a file begin to differ from what they were.
+fn first_change(before: Option<&Vec<u8>>, now: &[u8]) -> Option<usize> {
+    let before = before.map_or(&[][..], Vec::as_slice);
+    let same = before.iter().zip(now).take_while(|(a, b)| a == b).count();
+    (same < now.len()).then_some(same)
+}
+
+/// The contents that `path` had in `generations` and has no longer.
+fn distinct(generations: &[Files], path: &Path, now: &[u8]) -> Vec<Vec<u8>> {
+    let mut older: Vec<Vec<u8>> =
+        generations.iter().filter_map(|files| files.get(path)).cloned().collect();
+    older.retain(|bytes| bytes != now);
+    older.dedup();
+    older
+}

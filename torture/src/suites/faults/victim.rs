@@ -1,0 +1,377 @@
+//! A run in which something goes wrong, and what is then still promised.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use durable::{Inject, MetadataModel, OpKind, SimFs, SyncFailure, Variant};
+use kv::{Durability, Error, Kv, WriteBatch};
+
+use super::FaultPlan;
+use super::possible::{Fate, Possible};
+use crate::observe::{Trouble, describe, observe};
+use crate::script::{Script, Step, batch_of};
+use crate::subject::{Opened, Subject};
+use crate::universe;
+use crate::world::World;
+
+/// So many indeterminate batches are enough for one run: each doubles what may be there.
+const MOST_INDETERMINATE: usize = 4;
+
+/// What a run came to.
+pub(super) struct RunSummary {
+    /// The kinds of all calls.
+    pub(super) calls: Vec<OpKind>,
+    /// Whether anything went wrong.
+    pub(super) was_hit: bool,
+}
+
+/// The calls that were made.
+#[derive(Debug, Default)]
+struct Calls {
+    kinds: Vec<OpKind>,
+    paths: Vec<PathBuf>,
+}
+
+/// An engine under a plan.
+pub(super) struct Victim<'s> {
+    subject: &'s dyn Subject,
+    option_set: usize,
+    plan: FaultPlan,
+    sim: SimFs,
+    inject: Inject,
+    calls: Arc<Mutex<Calls>>,
+    world: World,
+    opened: Option<Opened>,
+    possible: Possible,
+    keys: Vec<u8>,
+    next_value: u64,
+    /// Errors that the caller has seen.
+    seen: usize,
+    /// Failures that the statistics of former handles told of.
+    counted: u64,
+    /// The process died between the fault and the first call that could have told it.
+    died_untold: bool,
+    /// The handle has said `Poisoned`.
+    is_poisoned: bool,
+    /// A caller of this handle was told of a failed sync or append. Retrying either proves nothing.
+    log_has_failed: bool,
+}
+
+impl<'s> Victim<'s> {
+    pub(super) fn start(
+        subject: &'s dyn Subject,
+        option_set: usize,
+        script: &Script,
+        plan: &FaultPlan,
+    ) -> Result<Self, String> {
+        let (sim, inject) = plan.disk();
+        let calls = Arc::<Mutex<Calls>>::default();
+        let log = Arc::clone(&calls);
+        inject.on_call(Arc::new(move |call| {
+            let mut calls = log.lock().unwrap_or_else(PoisonError::into_inner);
+            calls.kinds.push(call.kind);
+            calls.paths.push(call.path.to_path_buf());
+        }));
+        let world = World::on(Arc::new(inject.clone()), 1);
+        let (plan, keys, possible) = (plan.clone(), script.keys(), Possible::default());
+        let mut victim = Self {
+            subject,
+            option_set,
+            plan,
+            sim,
+            inject,
+            calls,
+            world,
+            opened: None,
+            possible,
+            keys,
+            next_value: 0,
+            seen: 0,
+            counted: 0,
+            died_untold: false,
+            is_poisoned: false,
+            log_has_failed: false,
+        };
+        victim.open(0)?;
+        Ok(victim)
+    }
+
+    /// The whole script, then all three ways to end. An `Err` says which call failed.
+    pub(super) fn run(mut self, script: &Script) -> Result<RunSummary, String> {
+        self.run_through(script).map_err(|what| match self.hit() {
+            Some((kind, path)) => format!("{what}; what had failed is {kind} {}", path.display()),
+            None => what,
+        })?;
+        let was_hit = self.inject.injected() > 0 || (self.plan.space.is_some() && self.seen > 0);
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).kinds.clone();
+        Ok(RunSummary { calls, was_hit })
+    }
+
+    fn run_through(&mut self, script: &Script) -> Result<(), String> {
+        for (at, step) in script.0.iter().enumerate() {
+            self.step(step).map_err(|what| format!("step {at} ({step}): {what}"))?;
+            if self.possible.indeterminate() >= MOST_INDETERMINATE {
+                break;
+            }
+        }
+        self.lift();
+        self.check_reads("after the fault has gone")?;
+        self.end_in_power_cut()?;
+        self.end_in_kill()?;
+        self.end_in_close()?;
+        self.check_surfaced()
+    }
+
+    fn engine(&self) -> &dyn Kv {
+        self.opened.as_ref().expect("the engine is open between two steps").engine()
+    }
+
+    fn lift(&self) {
+        self.inject.lift();
+        self.sim.set_free_space(None);
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Write(changes, durability) => {
+                let batch = batch_of(changes, self.next_value, self.world.now());
+                self.next_value += changes.len() as u64;
+                self.write(batch, *durability)?;
+            }
+            Step::Sync => {
+                let injected = self.inject.injected();
+                let synced = self.engine().sync();
+                self.judge_sync(synced, injected)?;
+            }
+            Step::Job => self.world.step_at(0),
+            Step::Drain => self.world.drain()?,
+            Step::Maintain => {
+                let opened = self.opened.as_ref().expect("the engine is open between two steps");
+                let maintained = opened.maintain();
+                self.judge_other("maintain", maintained)?;
+            }
+            Step::Reopen => self.reopen(true)?,
+            Step::Kill => self.reopen(false)?,
+            Step::Tick(ms) => self.world.clock.advance(std::time::Duration::from_millis(*ms)),
+            Step::Get(_) | Step::Walk(_) | Step::Hold | Step::Check => {}
+        }
+        let key = self.keys.get(self.next_value as usize % self.keys.len().max(1)).copied();
+        key.map_or(Ok(()), |key| self.check_get(key))
+    }
+
+    fn write(&mut self, batch: WriteBatch, durability: Durability) -> Result<(), String> {
+        let must_fail = self.is_poisoned || self.log_has_failed;
+        let injected = self.inject.injected();
+        let mut answer = self.engine().write(&batch, durability);
+        if matches!(answer, Err(Error::Stalled { .. })) {
+            self.world.drain()?;
+            answer = self.engine().write(&batch, durability);
+        }
+        match answer {
+            Ok(_) if must_fail => Err("a write succeeded after the log had failed".into()),
+            Ok(_) => {
+                self.possible.issue(batch, Fate::Acknowledged);
+                self.promise(durability);
+                Ok(())
+            }
+            Err(Error::Stalled { .. }) => Ok(()),
+            Err(error) => {
+                // `Poisoned` refuses, so that nothing can be there; but the first time, this may be the write that failed.
+                if !self.is_poisoned {
+                    self.possible.issue(batch, Fate::Indeterminate);
+                }
+                self.note_log_failure(injected);
+                self.note("write", &error)
+            }
+        }
+    }
+
+    fn judge_sync(&mut self, synced: kv::Result<()>, injected: usize) -> Result<(), String> {
+        match synced {
+            Ok(()) if self.is_poisoned => Err("a sync succeeded after Poisoned".into()),
+            Ok(()) if self.log_has_failed => {
+                Err("a sync succeeded after the log had failed".into())
+            }
+            Ok(()) => {
+                self.promise(Durability::Sync);
+                Ok(())
+            }
+            Err(error) => {
+                self.note_log_failure(injected);
+                self.note("sync", &error)
+            }
+        }
+    }
+
+    /// A call has failed before which `injected` faults had happened.
+    fn note_log_failure(&mut self, injected: usize) {
+        let kind = self.hit().map(|(kind, _)| kind);
+        self.log_has_failed |= self.inject.injected() > injected
+            && matches!(kind, Some(OpKind::SyncFile | OpKind::Append));
+    }
+
+    fn judge_other<T>(&mut self, call: &str, answer: kv::Result<T>) -> Result<(), String> {
+        answer.map(drop).or_else(|error| self.note(call, &error))
+    }
+
+    /// An error that the caller has seen. It must say what it is.
+    fn note(&mut self, call: &str, error: &Error) -> Result<(), String> {
+        self.seen += 1;
+        match error {
+            Error::Poisoned { .. } => self.is_poisoned = true,
+            Error::Io { .. } => {}
+            _ => return Err(format!("{call} answered a failing disk with: {error}")),
+        }
+        if self.inject.injected() == 0 && self.plan.space.is_none() {
+            return Err(format!("{call} failed without a fault: {error}"));
+        }
+        Ok(())
+    }
+
+    fn promise(&mut self, durability: Durability) {
+        let durability = durability.min(self.engine().capabilities().durability);
+        if durability >= Durability::Buffered {
+            self.possible.handed_over = self.possible.len();
+        }
+        if durability >= Durability::Sync {
+            self.possible.synced = self.possible.len();
+        }
+    }
+
+    /// The call that went wrong first.
+    fn hit(&self) -> Option<(OpKind, PathBuf)> {
+        if self.inject.injected() == 0 {
+            return None;
+        }
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = self.plan.fault.at;
+        Some((*calls.kinds.get(at)?, calls.paths.get(at)?.clone()))
+    }
+
+    /// After this kind of failing sync even the page cache has lost what was not synced before.
+    fn has_reverted(&self) -> bool {
+        self.plan.sync_failure == SyncFailure::Reverts
+            && matches!(self.hit(), Some((OpKind::SyncFile, _)))
+    }
+
+    fn survives_kill(&self) -> usize {
+        if self.has_reverted() { self.possible.synced } else { self.possible.handed_over }
+    }
+
+    fn check_get(&self, key: u8) -> Result<(), String> {
+        let (key, injected) = (universe::key(key), self.inject.injected());
+        let expected = self.possible.visible().get(key, self.world.now());
+        match self.engine().get(key) {
+            Ok(found) if found.as_ref() == expected => Ok(()),
+            Ok(found) => {
+                let show = |v: Option<&kv::Bytes>| v.map_or("nothing".into(), |v| describe(v));
+                let (found, expected) = (show(found.as_ref()), show(expected));
+                Err(format!("key {} has {found} instead of {expected}", describe(key)))
+            }
+            Err(_) if self.inject.injected() > injected || self.has_reverted() => Ok(()),
+            Err(error) => Err(format!("a get failed without a fault: {error}")),
+        }
+    }
+
+    /// Reads go on, and show what was acknowledged.
+    fn check_reads(&self, when: &str) -> Result<(), String> {
+        let observed = match observe(self.engine(), &self.keys) {
+            Err(Trouble::Failed(_)) if self.has_reverted() => return Ok(()),
+            observed => observed.map_err(|trouble| format!("{when}, {}", String::from(trouble)))?,
+        };
+        let difference = self.possible.visible().difference(&observed, self.world.now());
+        difference.map_or(Ok(()), |what| Err(format!("{when}, {what}")))
+    }
+
+    fn reopen(&mut self, clean: bool) -> Result<(), String> {
+        let is_clean = clean && self.close()?;
+        self.died_untold |= !clean && self.seen == 0 && self.inject.injected() > 0;
+        let lo = if is_clean { self.possible.len() } else { self.survives_kill() };
+        self.counted += self.opened.take().map_or(0, |opened| opened.background_failures());
+        self.world.next_life();
+        self.open(lo)
+    }
+
+    /// `true`: it was closed cleanly.
+    fn close(&mut self) -> Result<bool, String> {
+        let closed = self.engine().close();
+        let again = self.engine().close();
+        let is_clean = closed.is_ok();
+        self.judge_other("close", closed)?;
+        if is_clean {
+            again.map_err(|e| format!("a second close failed: {e}"))?;
+        }
+        Ok(is_clean)
+    }
+
+    /// Opens the store; where that fails because of the fault, it must succeed without it.
+    fn open(&mut self, lo: usize) -> Result<(), String> {
+        let open = |this: &Self| {
+            let opened = this.subject.open(&this.world.env, &this.world.dir, this.option_set);
+            let opened = opened.map_err(Trouble::Failed)?;
+            let observed = observe(opened.engine(), &this.keys)?;
+            Ok::<_, Trouble>((opened, observed))
+        };
+        let mut opened = open(self);
+        if let Err(Trouble::Failed(error)) = &opened {
+            let error = error.clone();
+            self.note("open", &error)?;
+            self.lift();
+            drop(opened);
+            self.world.next_life();
+            opened = open(self);
+        }
+        let (opened, observed) = opened?;
+        // Opening syncs as well, and the page cache may have lost what had survived the process.
+        let lo = if self.has_reverted() { lo.min(self.possible.synced) } else { lo };
+        let model = self.possible.find(&observed, lo, self.world.now())?;
+        self.opened = Some(opened);
+        self.possible.resume_from(model);
+        self.is_poisoned = false;
+        self.log_has_failed = false;
+        Ok(())
+    }
+
+    fn end_in_power_cut(&self) -> Result<(), String> {
+        let image = self.sim.crash(self.sim.ops(), &Variant::None(MetadataModel::Strict));
+        self.judge_image(image, self.possible.synced).map_err(|e| format!("after a power cut, {e}"))
+    }
+
+    fn end_in_kill(&self) -> Result<(), String> {
+        let image = self.sim.restarted();
+        let lo = self.survives_kill();
+        self.judge_image(image, lo).map_err(|e| format!("after the death of the process, {e}"))
+    }
+
+    fn judge_image(&self, image: SimFs, lo: usize) -> Result<(), String> {
+        let world = World::at(Arc::new(image), 2, self.world.now());
+        let opened = crate::run::open(self.subject, self.option_set, &world)?;
+        let observed = observe(opened.engine(), &self.keys)?;
+        self.possible.find(&observed, lo, self.world.now())?;
+        smoke(opened.engine())
+    }
+
+    fn end_in_close(&mut self) -> Result<(), String> {
+        self.reopen(true).map_err(|what| format!("closed and opened again, {what}"))?;
+        smoke(self.engine())
+    }
+
+    /// No error is swallowed that was injected into a call that changes something.
+    fn check_surfaced(&self) -> Result<(), String> {
+        let Some((kind, path)) = self.hit() else { return Ok(()) };
+        let is_told = self.seen > 0 || self.counted > 0 || self.died_untold;
+        if is_told || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
+            return Ok(());
+        }
+        Err(format!("nobody was told that {kind} {} failed", path.display()))
+    }
+}
+
+/// An engine that was opened can write.
+fn smoke(engine: &dyn Kv) -> Result<(), String> {
+    let key = universe::key(universe::KEYS as u8 - 1);
+    let failed = |error: Error| format!("afterwards, a write failed: {error}");
+    engine.put(key, b"smoke", Durability::Sync).map_err(failed)?;
+    let found = engine.get(key).map_err(failed)?;
+    if found.as_deref() == Some(&b"smoke"[..]) { Ok(()) } else { Err("a put was lost".into()) }
+}

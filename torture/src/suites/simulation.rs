@@ -1,0 +1,229 @@
+//! Whole lives of a store, crash after crash, from one seed.
+//!
+//! A life is rounds. In each round the store is opened, the main theorem is checked against everything that was ever
+//! promised to it, a random script runs on it with background work stepped at random moments, and the machine or the
+//! process dies at a random operation, leaving a random part of what was not durable. The next round goes on with what
+//! is left. Where nothing expires, the clock jumps to anywhere between two rounds: nothing may be ordered by it.
+
+use std::sync::Arc;
+
+use durable::{SimFs, Variant};
+use kv::{Capabilities, Durability, UnixMillis};
+
+use crate::generate::{self, ScriptConfig};
+use crate::line::Line;
+use crate::marks::{Marks, Promise};
+use crate::oracle::History;
+use crate::random::{Random, sub_seed};
+use crate::report::{Failure, Report};
+use crate::run::{Run, capabilities, without_panic};
+use crate::shard::Shard;
+use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
+use crate::universe::KEYS;
+use crate::world::{BEGINNING, World};
+
+/// How much to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Lives, with all option sets in turn.
+    pub lives: u64,
+    /// Rounds in a life.
+    pub rounds: u64,
+    /// Steps in a round.
+    pub steps: usize,
+    /// The part of the work to do.
+    pub shard: Shard,
+}
+
+impl Default for Options {
+    /// What runs with every change.
+    fn default() -> Self {
+        Self { seed: 1, lives: 60, rounds: 30, steps: 30, shard: Shard::ALL }
+    }
+}
+
+impl Options {
+    /// What runs for an hour.
+    pub fn soak() -> Self {
+        Self { lives: 50_000, rounds: 100, steps: 60, ..Self::default() }
+    }
+}
+
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "simulation",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "simulation",
+        budget: "50,000 lives of 100 rounds of 60 steps, 5 million states",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: true,
+    replay,
+};
+
+/// Lives of `subject`.
+///
+/// # Errors
+/// The first broken law.
+pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
+    run_all(&[subject], options)
+}
+
+/// The same lives of all `subjects`: the same scripts, made of what all of them can do, and crashes at random.
+///
+/// # Errors
+/// The first broken law.
+pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    let able = subjects.iter().map(|subject| capabilities(*subject, 0));
+    let able: Vec<Capabilities> = able.flatten().collect();
+    for number in (0..options.lives).filter(|number| options.shard.takes(*number)) {
+        for subject in subjects {
+            let life = LifeConfig {
+                option_set: number as usize % subject.option_sets(),
+                seed: sub_seed(options.seed, number),
+                rounds: options.rounds,
+                steps: options.steps,
+                expiry: able.iter().all(|able| able.expiry),
+                range_delete: able.iter().all(|able| able.range_delete),
+            };
+            live(*subject, &life, &mut report)?;
+        }
+    }
+    Ok(report)
+}
+
+/// All that a life follows from.
+#[derive(Clone, Copy, Debug)]
+struct LifeConfig {
+    option_set: usize,
+    seed: u64,
+    rounds: u64,
+    steps: usize,
+    expiry: bool,
+    range_delete: bool,
+}
+
+fn live(subject: &dyn Subject, life: &LifeConfig, report: &mut Report) -> Result<(), Failure> {
+    let mut round = 0;
+    let lived = without_panic(|| {
+        let Some(able) = capabilities(subject, life.option_set) else {
+            return Err("the engine does not open".into());
+        };
+        let mut store = Store::new(subject, life, able);
+        while round < life.rounds {
+            report.states += 1;
+            report.steps += life.steps as u64;
+            store.round(round)?;
+            round += 1;
+        }
+        Ok(())
+    });
+    lived.map_err(|what| {
+        let line = Line::new("simulation", subject.name()).with("options", life.option_set);
+        let line = line.with("seed", life.seed).with("rounds", round + 1).with("steps", life.steps);
+        let line = line.with("expiry", life.expiry).with("range_delete", life.range_delete);
+        let what = format!("in round {round}: {what}");
+        Failure { what, replay: line.to_string(), report: *report }
+    })
+}
+
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
+    let life = LifeConfig {
+        option_set: line.get("options")?,
+        seed: line.get("seed")?,
+        rounds: line.get("rounds")?,
+        steps: line.get("steps")?,
+        expiry: line.get("expiry")?,
+        range_delete: line.get("range_delete")?,
+    };
+    let mut report = Report::default();
+    Ok(live(subject, &life, &mut report).map(|()| report))
+}
+
+/// A store between two rounds.
+struct Store<'s> {
+    subject: &'s dyn Subject,
+    life: LifeConfig,
+    able: Capabilities,
+    random: Random,
+    sim: SimFs,
+    history: History,
+    /// What the last crash had to leave.
+    promise: Promise,
+    was_power_cut: bool,
+}
+
+impl<'s> Store<'s> {
+    fn new(subject: &'s dyn Subject, life: &LifeConfig, able: Capabilities) -> Self {
+        let able = Capabilities { expiry: life.expiry, range_delete: life.range_delete, ..able };
+        Self {
+            subject,
+            life: *life,
+            able,
+            random: Random::new(life.seed),
+            sim: SimFs::new(),
+            history: History::new(),
+            promise: Promise { synced: 0, handed_over: 0, issued: 0, now: BEGINNING },
+            was_power_cut: true,
+        }
+    }
+
+    fn round(&mut self, round: u64) -> Result<(), String> {
+        if !self.able.expiry && self.random.one_in(4) {
+            self.promise.now = UnixMillis(self.random.next() % (2 * BEGINNING.0));
+        }
+        let Promise { issued, now, .. } = self.promise;
+        let seed = sub_seed(self.life.seed, round);
+        let persistent = self.able.durability > Durability::None;
+        let (steps, capabilities) = (self.life.steps, self.able);
+        let config = ScriptConfig { steps, reads: true, persistent, one_sync_in: 6, capabilities };
+        let script = generate::script(seed, &config);
+        let world = World::at(Arc::new(self.sim.clone()), seed, now);
+        let lo = self.least_batch();
+        let keys = (0..KEYS as u8).collect();
+        let history = self.history.clone();
+        let (subject, option_set) = (self.subject, self.life.option_set);
+        let mut run = Run::resume(subject, option_set, world, keys, history, (lo, issued))?;
+        let mut marks = Marks::default();
+        marks.note(&run, &self.sim);
+        for (at, step) in script.0.iter().enumerate() {
+            run.step(step).map_err(|what| format!("step {at} ({step}): {what}"))?;
+            marks.note(&run, &self.sim);
+        }
+        run.compare_newest()?;
+        let history = run.history.clone();
+        drop(run);
+        if persistent {
+            self.crash(history, &marks);
+        } else {
+            *self = Self { random: Random::new(seed), ..Self::new(subject, &self.life, self.able) };
+        }
+        Ok(())
+    }
+
+    fn least_batch(&self) -> usize {
+        if self.was_power_cut { self.promise.synced } else { self.promise.handed_over }
+    }
+
+    /// The process or the machine dies, at some operation of the round.
+    fn crash(&mut self, history: History, marks: &Marks) {
+        let point = self.random.below(self.sim.ops() + 1);
+        // During the opening nothing is promised beyond what the crash before it had to leave.
+        let opening = Promise { handed_over: self.least_batch(), ..self.promise };
+        let promise = marks.promise_at(point, opening);
+        let mut sweep = self.sim.sweep();
+        while sweep.next_point().is_some_and(|at| at < point) {}
+        let variant = self.random.pick(&sweep.all_variants(4)).clone();
+        self.was_power_cut = variant != Variant::All;
+        self.sim = if self.was_power_cut { sweep.image(&variant) } else { sweep.restarted() };
+        // Before the opening had ended, the history was still the one of the round before.
+        self.history = if point < marks.ops_after(0) { self.history.clone() } else { history };
+        self.history.truncate(promise.issued);
+        self.promise = promise;
+    }
+}

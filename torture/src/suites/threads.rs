@@ -1,0 +1,135 @@
+//! Many threads on one engine, on the real disk with real background threads.
+//!
+//! Each value names the write that put it, and each write got a sequence number, so that all laws are checked in linear
+//! time once the threads have ended:
+//! - batches become visible in the order of their numbers, whole: once a thread knows of a write, because it was
+//!   acknowledged before or because a get has shown it, no get shows any key as it was before that write;
+//! - a scan is a moment: for the newest write that it shows, it shows no key as it was before a write that is older than
+//!   that one; the two keys of a batch always show the same batch;
+//! - numbers are given out once; what each key holds in the end, also after closing under way and opening, is the write
+//!   with the greatest number.
+//!
+//! The course of the threads is not repeatable; schedules that are belong to the engines' own tests under `shuttle`.
+
+use std::sync::Arc;
+
+use durable::ThreadPool;
+
+use crate::line::Line;
+use crate::random::sub_seed;
+use crate::report::{Failure, Report};
+use crate::run::{open_unlocked, without_panic};
+use crate::shard::Shard;
+use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
+use crate::world::World;
+
+mod actors;
+mod judgement;
+
+use actors::Hub;
+
+/// How much to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What the threads do follows from it, when they do it does not.
+    pub seed: u64,
+    /// Rounds, with all option sets in turn.
+    pub rounds: u64,
+    /// Threads that write.
+    pub writers: usize,
+    /// Threads that get, and as many that scan.
+    pub readers: usize,
+    /// Batches of each writer.
+    pub batches: usize,
+    /// The part of the work to do.
+    pub shard: Shard,
+}
+
+impl Default for Options {
+    /// What runs with every change.
+    fn default() -> Self {
+        Self { seed: 1, rounds: 4, writers: 3, readers: 2, batches: 600, shard: Shard::ALL }
+    }
+}
+
+impl Options {
+    /// What runs for an hour.
+    pub fn soak() -> Self {
+        Self { rounds: 2_000, writers: 6, readers: 4, batches: 5_000, ..Self::default() }
+    }
+}
+
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "threads",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "threads",
+        budget: "2,000 rounds of 6 writers with 5,000 batches each, beside 8 readers",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: false,
+    replay,
+};
+
+/// Rounds of threads.
+///
+/// # Errors
+/// The first broken law.
+pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    for number in (0..options.rounds).filter(|number| options.shard.takes(*number)) {
+        let option_set = number as usize % subject.option_sets();
+        let options = Options { seed: sub_seed(options.seed, number), ..*options };
+        one(subject, option_set, &options, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
+    let options = Options {
+        seed: line.get("seed")?,
+        rounds: 1,
+        writers: line.get("writers")?,
+        readers: line.get("readers")?,
+        batches: line.get("batches")?,
+        shard: Shard::ALL,
+    };
+    let mut report = Report::default();
+    Ok(one(subject, line.get("options")?, &options, &mut report).map(|()| report))
+}
+
+fn one(
+    subject: &dyn Subject,
+    option_set: usize,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    report.states += 1;
+    report.steps += (options.writers * options.batches) as u64;
+    without_panic(|| round(subject, option_set, options)).map_err(|what| {
+        let line = Line::new("threads", subject.name()).with("options", option_set);
+        let line = line.with("seed", options.seed).with("writers", options.writers);
+        let line = line.with("readers", options.readers).with("batches", options.batches);
+        Failure { what, replay: line.to_string(), report: *report }
+    })
+}
+
+fn round(subject: &dyn Subject, option_set: usize, options: &Options) -> Result<(), String> {
+    let mut world = World::real(options.seed)?;
+    world.env.executor = Arc::new(ThreadPool::new(2));
+    let opened = open_unlocked(subject, option_set, &world.env, &world.dir)?;
+    let is_persistent = opened.engine().capabilities().durability > kv::Durability::None;
+    let hub = Hub::new(opened.share(), options);
+    let records = actors::run(&hub, &opened, options)?;
+    let writes = judgement::judge(&records)?;
+    if !is_persistent {
+        return Ok(());
+    }
+    drop(hub);
+    drop(opened);
+    world.next_life();
+    let opened = open_unlocked(subject, option_set, &world.env, &world.dir)?;
+    judgement::judge_end(&writes, opened.engine())
+}

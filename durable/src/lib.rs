@@ -19,6 +19,7 @@ mod fan_out;
 mod fs;
 mod identity;
 mod inject;
+mod lock_order;
 pub mod log;
 pub mod manifest;
 mod os_fs;
@@ -31,7 +32,7 @@ pub use checksum::{crc32, seeded_crc32};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use env::Env;
-pub use executor::{Executor, Job, ManualExecutor, ThreadPool};
+pub use executor::{Executor, Job, JobClass, JobFailure, JobGroup, ManualExecutor, ThreadPool};
 pub use fan_out::fan_out;
 pub use fs::{
     Access, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped, copy_whole, read_whole,

@@ -16,9 +16,10 @@ use std::sync::{Arc, Weak};
 use durable::store_dir::StoreDir;
 use durable::sync::Mutex;
 use durable::sync::atomic::{AtomicBool, AtomicU64};
-use durable::{Executor, Job};
+use durable::{Executor, JobClass, JobGroup};
 
 use crate::files::{DATA, HINT};
+use crate::first_expiry::FirstExpiry;
 use crate::keydir::Location;
 
 /// Removes the files of lives that have ended.
@@ -27,7 +28,8 @@ pub(crate) struct Deleter {
     weak: Weak<Self>,
     /// `None` once the store is closed or dropped: whoever still reads must not keep its lock.
     dir: Mutex<Option<StoreDir>>,
-    executor: Arc<dyn Executor>,
+    /// Its jobs. A panic of one shows when the store is closed.
+    pub(crate) jobs: JobGroup,
     ended: Mutex<Vec<u64>>,
     numbers: Mutex<Numbers>,
     unlinked: AtomicU64,
@@ -50,7 +52,7 @@ impl Deleter {
         Arc::new_cyclic(|weak| Self {
             weak: weak.clone(),
             dir: Mutex::new(Some(dir)),
-            executor,
+            jobs: JobGroup::new(executor, |_| ()),
             ended: Mutex::default(),
             numbers: Mutex::default(),
             unlinked: AtomicU64::new(0),
@@ -67,8 +69,9 @@ impl Deleter {
             numbers.free.pop_front()?
         };
         let deleter = Arc::clone(self);
-        let (live, retired) = (Live::default(), AtomicBool::new(false));
-        Some(Arc::new(Life { id, number, live, retired, deleter }))
+        let (live, first_expiry) = (Live::default(), FirstExpiry::default());
+        let retired = AtomicBool::new(false);
+        Some(Arc::new(Life { id, number, live, first_expiry, retired, deleter }))
     }
 
     /// Leaves whatever ends from now on to the next opening.
@@ -86,11 +89,11 @@ impl Deleter {
         if life.retired.load(Ordering::Acquire) {
             self.ended.lock().push(life.id);
             let weak = self.weak.clone();
-            self.executor.submit(Job::new("bitcask-unlink", move || {
+            self.jobs.submit(JobClass::Bulk, "bitcask-unlink", move || {
                 if let Some(deleter) = weak.upgrade() {
                     deleter.unlink();
                 }
-            }));
+            });
         }
     }
 
@@ -120,6 +123,8 @@ pub(crate) struct Life {
     pub(crate) number: u16,
     /// How much of the file the keydir names.
     pub(crate) live: Live,
+    /// When the first put of the file expires.
+    pub(crate) first_expiry: FirstExpiry,
     retired: AtomicBool,
     deleter: Arc<Deleter>,
 }

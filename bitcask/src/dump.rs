@@ -6,7 +6,7 @@ use std::sync::Arc;
 use durable::log::{Tail, scan_segment};
 use durable::manifest::Manifest;
 use durable::store_dir::{OpenMode, StoreDir};
-use durable::{Env, Fs};
+use durable::{Env, Fs, read_whole};
 use kv::Result;
 use serde_json::{Value, json};
 
@@ -39,10 +39,10 @@ pub fn dump(path: impl AsRef<Path>, env: &Env) -> Result<Value> {
 fn dump_file(
     fs: &dyn Fs,
     path: &Path,
-    found: &durable::manifest::Found<State>,
+    found: &durable::manifest::LoadedManifest<State>,
     id: u64,
 ) -> Result<Value> {
-    let bytes = fs.open(path)?.map()?;
+    let bytes = read_whole(&*fs.open(path)?)?;
     let mut records = Vec::new();
     let scan = scan_segment(bytes.bytes(), found.store_id(), id, path, &mut |batch| {
         for frame in batch {

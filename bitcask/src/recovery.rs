@@ -22,8 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
-use durable::manifest::{Found, Manifest};
+use durable::manifest::{LoadedManifest, Manifest};
 use durable::publish::publish_in_place;
+use durable::read_whole;
 use durable::store_dir::{OpenMode, StoreDir};
 use kv::{Error, Result};
 
@@ -65,7 +66,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
     let deleter = Deleter::new(dir.clone(), Arc::clone(&options.env.executor));
     let lives = begin_lives(&deleter, found.state())?;
-    let loaded = load::load(&dir, &found, &lives, &keydir, options)?;
+    let scanned = load::load(&dir, &found, &lives, &keydir, options)?;
     let tail = tail::read(&dir, &found, &lives, &keydir, 0, options)?;
     let restart = options.has(Mistake::RestartNumbers);
     let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
@@ -73,7 +74,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 
     let store = Store { manifest: found.open()?, dir };
     names.remove_strangers(&store);
-    store.put_in_order(&tail, &loaded, options)?;
+    store.put_in_order(&tail, &scanned, options)?;
     let files = store.open_files(&lives, options)?;
     keydir.finish_loading(&mut |version| {
         if let Some(file) = files.get(version.location.file) {
@@ -81,7 +82,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
         }
     });
     let counters = Counters::default();
-    counters.files_scanned_at_open.store(loaded.scanned.len() as u64, Ordering::Relaxed);
+    counters.files_scanned_at_open.store(scanned.len() as u64, Ordering::Relaxed);
     let Store { manifest, dir } = store;
     Ok(Recovered { dir, manifest, keydir, files, deleter, newest, next_file_id, counters })
 }
@@ -126,10 +127,14 @@ impl Names {
 
     /// A data file that the manifest does not name was just being created, and is empty; or was just taken out. One
     /// that is younger than all the manifest knows and has records says that the manifest has lost its last edit.
-    pub(crate) fn check_strangers(&self, dir: &StoreDir, found: &Found<State>) -> Result<()> {
+    pub(crate) fn check_strangers(
+        &self,
+        dir: &StoreDir,
+        found: &LoadedManifest<State>,
+    ) -> Result<()> {
         for &id in self.data.range(found.state().next_file_id..) {
             let path = dir.file(&DATA.name(id));
-            let bytes = dir.fs().open(&path)?.map()?;
+            let bytes = read_whole(&*dir.fs().open(&path)?)?;
             if tail::has_records(bytes.bytes(), found.store_id(), id, &path) {
                 let what = "this file has records, and the manifest does not know of it";
                 return Err(Error::corruption(&path, SEGMENT_HEADER_LEN, what));
@@ -163,19 +168,14 @@ struct Store {
 }
 
 impl Store {
-    fn put_in_order(
-        &self,
-        tail: &tail::LogTail,
-        loaded: &load::Loaded,
-        options: &Options,
-    ) -> Result<()> {
+    fn put_in_order(&self, tail: &tail::LogTail, scanned: &[u64], options: &Options) -> Result<()> {
         if options.has(Mistake::SealBeforeDiscarding) {
             tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
             return tail.discarded.iter().try_for_each(|&id| self.discard(id));
         }
         tail.discarded.iter().rev().try_for_each(|&id| self.discard(id))?;
         tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
-        for &id in &loaded.scanned {
+        for &id in scanned {
             self.renew_hint(id)?;
         }
         Ok(())
@@ -203,7 +203,7 @@ impl Store {
         let published = publish_in_place(&**self.dir.fs(), &*file)?;
         let (sealed, hint) = describe(&bytes, kept.identity, &path, &mut |_, _| ())?;
         let hint = write_hint(&**self.dir.fs(), self.dir.path(), kept.identity.id, &hint)?;
-        self.manifest.append(&Edit::seal(kept.identity.id, published, hint, sealed))
+        self.manifest.append(&Edit::seal(&published, hint, sealed))
     }
 
     /// Writes the hint file anew for a sealed file whose hint did not count.
@@ -214,12 +214,13 @@ impl Store {
         let path = self.dir.file(&DATA.name(id));
         let file = self.dir.fs().open(&path)?;
         let identity = sealed.identity(self.manifest.store_id(), id);
-        let (described, hint) = describe(file.map()?.bytes(), identity, &path, &mut |_, _| ())?;
+        let (described, hint) =
+            describe(read_whole(&*file)?.bytes(), identity, &path, &mut |_, _| ())?;
         let Some(hint) = write_hint(&**self.dir.fs(), self.dir.path(), id, &hint)? else {
             return Ok(());
         };
         let published = publish_in_place(&**self.dir.fs(), &*file)?;
-        self.manifest.append(&Edit::seal(id, published, Some(hint), described))
+        self.manifest.append(&Edit::seal(&published, Some(hint), described))
     }
 
     /// The table of the files that are left.
@@ -230,6 +231,7 @@ impl Store {
             let sealed = sealed.expect("every file is sealed by now");
             let identity = sealed.identity(self.manifest.store_id(), id);
             let (fs, life) = (&**self.dir.fs(), Arc::clone(&lives[&id]));
+            life.first_expiry.learn(sealed.expiring.first());
             table.insert(Arc::new(DataFile::sealed(fs, &path, identity, options.read, life)?));
         }
         Ok(table)

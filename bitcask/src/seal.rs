@@ -13,12 +13,11 @@
 //! one. A disk that fails in any other way poisons the store.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::Job;
+use durable::JobClass;
 use durable::log::{SEGMENT_HEADER_LEN, Segment, SegmentIdentity, Writer};
 use durable::manifest::Stamp;
 use durable::publish::PublishedFile;
@@ -42,7 +41,7 @@ impl Inner {
         self.relieve_sealing()?;
         if let Some(ended) = commit.writer.end()? {
             self.unsealed.lock().push_back(ended);
-            self.submit("bitcask-seal", |inner| drop(inner.seal_oldest()));
+            self.submit(JobClass::Urgent, "bitcask-seal", |inner| drop(inner.seal_oldest()));
         }
         let segment = commit.writer.begin(self.next_file(batch_len)?);
         commit.prepare_at = segment.capacity() / 2;
@@ -51,6 +50,7 @@ impl Inner {
             let what = format!("{path} would be data file number {MAX_FILES}");
             return Err(self.sync.poison(Error::InvalidArgument(what)));
         };
+        life.first_expiry.learn(None);
         commit.active = Some(Arc::clone(&life));
         self.change_files(|table| table.insert(Arc::new(DataFile::active(segment, life))));
         if let Some(merge) = &self.options.merge {
@@ -90,7 +90,7 @@ impl Inner {
         let begun = Segment::begin(fs, file, identity, capacity);
         let segment = begun.map_err(|error| self.sync.poison(error))?;
         if !self.options.has(Mistake::ForgetToNameFile) {
-            self.edit(&Edit::begin(id, PublishedFile::growing(&segment)))?;
+            self.edit(&Edit::begin(&segment.published()))?;
         }
         Ok(segment)
     }
@@ -138,7 +138,7 @@ impl Inner {
         let described = self.describe_and_hint(&segment, published);
         let mut sealed = described.map_err(|error| self.sync.poison(error))?;
         let (published, hint) = sealed.take_proofs();
-        self.edit(&Edit::seal(segment.id(), published, hint, sealed.facts))?;
+        self.edit(&Edit::seal(&published, hint, sealed.facts))?;
         // Where this fails, for want of file handles say, the file is read through its segment as before.
         drop(self.read_sealed(segment.identity(), segment.path()));
         self.unsealed.lock().pop_front();
@@ -194,19 +194,14 @@ impl Inner {
         Ok(())
     }
 
-    /// Queues background work, which ends quietly when the store is gone by then.
-    pub(crate) fn submit(&self, name: &'static str, work: fn(&Self)) {
+    /// Queues background work, which ends quietly if the store is gone by then.
+    pub(crate) fn submit(&self, class: JobClass, name: &'static str, work: fn(&Self)) {
         let weak = self.weak.clone();
-        self.jobs.fetch_add(1, Ordering::AcqRel);
-        self.options.env.executor.submit(Job::new(name, move || {
-            let Some(inner) = weak.upgrade() else { return };
-            let done = catch_unwind(AssertUnwindSafe(|| work(&inner)));
-            if done.is_err() {
-                let what = std::io::Error::other(format!("{name} panicked"));
-                drop(inner.sync.poison(Error::io("run", &inner.dir_path, what)));
+        self.jobs.submit(class, name, move || {
+            if let Some(inner) = weak.upgrade() {
+                work(&inner);
             }
-            inner.jobs.fetch_sub(1, Ordering::AcqRel);
-        }));
+        });
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use durable::log::{FrameView, SegmentIdentity, scan_segment};
 use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
 use durable::store_dir::StoreDir;
-use durable::{Fs, Mapped, crc32};
+use durable::{Access, Fs, Mapped, crc32, read_whole};
 use kv::{Error, Result};
 
 use crate::files::{DATA, HINT};
@@ -90,7 +90,12 @@ pub(crate) fn describe(
 ///
 /// # Errors
 /// `Corruption` for another length; `Io`.
-pub(crate) fn map_sealed(dir: &StoreDir, id: u64, sealed: &Sealed) -> Result<Arc<dyn Mapped>> {
+pub(crate) fn map_sealed(
+    dir: &StoreDir,
+    id: u64,
+    sealed: &Sealed,
+    access: Access,
+) -> Result<Arc<dyn Mapped>> {
     let path = dir.file(&DATA.name(id));
     let file = dir.fs().open(&path)?;
     let len = file.len()?;
@@ -98,7 +103,10 @@ pub(crate) fn map_sealed(dir: &StoreDir, id: u64, sealed: &Sealed) -> Result<Arc
         let what = format!("the file has {len} bytes, and the manifest says {}", sealed.len);
         return Err(Error::corruption(&path, len.min(sealed.len), what));
     }
-    file.map()
+    match access {
+        Access::Random => file.map(access),
+        Access::Sequential => read_whole(&*file),
+    }
 }
 
 /// Writes and publishes the hint file of data file `id`. `None`: the disk has no space for it, and the next opening

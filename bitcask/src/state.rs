@@ -85,15 +85,15 @@ impl Merge {
         Self { inputs, ..Self::default() }
     }
 
-    /// Adds the output `id`, sealed.
+    /// Adds the output that `file` is the proof of, sealed.
     pub(crate) fn add(
         &mut self,
-        id: u64,
-        _file: PublishedFile,
+        file: &PublishedFile,
         hint: Option<(PublishedFile, Hint)>,
         sealed: Sealed,
     ) {
-        self.outputs.push((id, sealed.with_hint(hint)));
+        let id = proven_id(file);
+        self.outputs.push((id, sealed.with_hint(id, hint)));
     }
 
     /// Deletions in an output that had to be kept.
@@ -109,18 +109,19 @@ impl Merge {
 
 impl Edit {
     /// A new data file, to be appended to.
-    pub(crate) fn begin(id: u64, _file: PublishedFile) -> Self {
-        Self(Change::Begin(id))
+    pub(crate) fn begin(file: &PublishedFile) -> Self {
+        Self(Change::Begin(proven_id(file)))
     }
 
-    /// The data file `id` is whole and no longer changes. Sealing again replaces what was known, a lost hint say.
+    /// The data file is whole and no longer changes. Sealing again replaces its entry, for example after its hint was
+    /// lost.
     pub(crate) fn seal(
-        id: u64,
-        _file: PublishedFile,
+        file: &PublishedFile,
         hint: Option<(PublishedFile, Hint)>,
         sealed: Sealed,
     ) -> Self {
-        Self(Change::Seal(id, sealed.with_hint(hint)))
+        let id = proven_id(file);
+        Self(Change::Seal(id, sealed.with_hint(id, hint)))
     }
 
     /// The data file `id` is no longer part of the store.
@@ -303,6 +304,11 @@ impl manifest::State for State {
     fn edit_to_json(edit: &Edit) -> Value {
         json!(edit)
     }
+}
+
+/// The id of the data file that `file` is the proof of.
+fn proven_id(file: &PublishedFile) -> u64 {
+    file.number(DATA).expect("the proof is of a data file")
 }
 
 fn encode_tagged(tag: u8, number: u64, out: &mut Vec<u8>) {

@@ -1,5 +1,6 @@
 //! Checking a whole store, deeper than any read does.
 
+use durable::read_whole;
 use kv::{Cursor as _, Error, KeyRange, Result};
 
 use crate::engine::Inner;
@@ -48,7 +49,7 @@ fn verify_file(
     let fs = &inner.options.env.fs;
     let store = inner.manifest.store_id();
     let path = inner.dir_path.join(DATA.name(id));
-    let bytes = fs.open(&path)?.map()?;
+    let bytes = read_whole(&*fs.open(&path)?)?;
     let identity = sealed.identity(store, id);
     let (found, hint) = describe(bytes.bytes(), identity, &path, &mut |_, _| ())?;
     if (Sealed { hint: sealed.hint, ..found }) != *sealed {
@@ -58,7 +59,7 @@ fn verify_file(
     verification.records += found.records;
     if let Some(named) = sealed.hint {
         let path = inner.dir_path.join(HINT.name(id));
-        let bytes = fs.open(&path)?.map()?;
+        let bytes = read_whole(&*fs.open(&path)?)?;
         check_hint(bytes.bytes(), named, &path)?;
         if bytes.bytes() != hint {
             return Err(Error::corruption(&path, 0, "the hint does not say what the data says"));

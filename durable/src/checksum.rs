@@ -1,9 +1,13 @@
-//! CRC-32, the checksum of the house (ISO 3309 polynomial, as in zlib).
+//! CRC-32, the checksum of the workspace (ISO 3309 polynomial, as in zlib).
 //!
-//! A checksum stops accidents, not forgery. A *seeded* one also says where the bytes belong: for bytes of one length,
-//! two seeds never give the same sum, so a right block in a wrong place fails its check.
+//! A checksum stops accidents, not forgery. A *seeded* checksum also says where the bytes belong. Two seeds never give
+//! the same checksum for bytes of one length, so a right block in a wrong place fails its check.
+
+mod prefix_sums;
 
 use crc32fast::Hasher;
+
+pub(crate) use prefix_sums::PrefixSums;
 
 /// The CRC-32 of `bytes`.
 pub fn crc32(bytes: &[u8]) -> u32 {
@@ -25,5 +29,12 @@ mod tests {
     fn the_check_value_of_the_standard_holds() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         assert_eq!(seeded_crc32(crc32(b"1234"), b"56789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn two_seeds_never_give_one_sum_for_bytes_of_one_length() {
+        for bytes in [&b""[..], b"a", b"some bytes"] {
+            assert_ne!(seeded_crc32(1, bytes), seeded_crc32(2, bytes));
+        }
     }
 }

@@ -11,6 +11,13 @@ use std::sync::Arc;
 
 use kv::Result;
 
+mod file;
+mod whole;
+
+pub(crate) use file::read_pieces;
+pub use file::{Access, File, Mapped};
+pub use whole::{copy_whole, read_whole};
+
 /// A file system. Held as `Arc<dyn Fs>`; the indirection is below the noise of any call.
 pub trait Fs: Debug + Send + Sync {
     /// Creates a directory, and its missing parents, for the owner only, and makes the names durable. Nothing happens
@@ -96,65 +103,6 @@ pub trait Fs: Debug + Send + Sync {
     /// # Errors
     /// `Io`.
     fn free_space(&self, dir: &Path) -> Result<u64>;
-}
-
-/// An open file. Reads and writes name their position; there is no shared cursor.
-pub trait File: Debug + Send + Sync {
-    /// The path that the file was opened under.
-    fn path(&self) -> &Path;
-
-    /// Its length in bytes.
-    ///
-    /// # Errors
-    /// `Io`.
-    fn len(&self) -> Result<u64>;
-
-    /// Whether it has no bytes.
-    ///
-    /// # Errors
-    /// `Io`.
-    fn is_empty(&self) -> Result<bool> {
-        self.len().map(|len| len == 0)
-    }
-
-    /// Fills `buf` from `offset`.
-    ///
-    /// # Errors
-    /// `Io`; with `UnexpectedEof` when the file ends before `buf` is full.
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
-
-    /// Writes all of `bytes` at `offset`, growing the file if need be. Durable after [`File::sync`].
-    ///
-    /// # Errors
-    /// `Io`.
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
-
-    /// Cuts or zero-extends the file. Durable after [`File::sync`].
-    ///
-    /// # Errors
-    /// `Io`.
-    fn set_len(&self, len: u64) -> Result<()>;
-
-    /// Makes the bytes and the length durable.
-    ///
-    /// # Errors
-    /// `Io`: what became durable is unknown, and trying again proves nothing. Poison the store.
-    fn sync(&self) -> Result<()>;
-
-    /// The whole file, read-only, as it is now. For files that no longer change.
-    ///
-    /// On a real disk this is a memory mapping: if somebody truncates the file, or the disk cannot read a page, access
-    /// ends the process with `SIGBUS`. Check the length against the manifest first.
-    ///
-    /// # Errors
-    /// `Io`.
-    fn map(&self) -> Result<Arc<dyn Mapped>>;
-}
-
-/// The bytes of a mapped file.
-pub trait Mapped: Debug + Send + Sync {
-    /// All of them.
-    fn bytes(&self) -> &[u8];
 }
 
 /// A file that is only appended to, inside space that it already owns. The seam between the log and the disk.

@@ -23,7 +23,7 @@ impl fmt::Display for StoreId {
 }
 
 /// How far a store has come. Other files of the store carry the stamp in their headers, and the next opening holds them
-/// against the manifest ([`Found::check_seen`](crate::manifest::Found::check_seen)).
+/// against the manifest ([`LoadedManifest::check_seen`](crate::manifest::LoadedManifest::check_seen)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// How often the store was opened for writing.

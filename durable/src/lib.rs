@@ -15,9 +15,11 @@ pub mod coding;
 mod entropy;
 mod env;
 mod executor;
+mod fan_out;
 mod fs;
 mod identity;
 mod inject;
+mod lock_order;
 pub mod log;
 pub mod manifest;
 mod os_fs;
@@ -30,8 +32,11 @@ pub use checksum::{crc32, seeded_crc32};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use env::Env;
-pub use executor::{Executor, Job, ManualExecutor, ThreadPool};
-pub use fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped};
+pub use executor::{Executor, Job, JobClass, JobFailure, JobGroup, ManualExecutor, ThreadPool};
+pub use fan_out::fan_out;
+pub use fs::{
+    Access, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped, copy_whole, read_whole,
+};
 pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
 pub use os_fs::{LogBackend, OsFs};

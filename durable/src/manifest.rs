@@ -12,7 +12,7 @@
 //!
 //! A new generation is: write and sync the file, sync the directory, replace `CURRENT` (write and sync `CURRENT.tmp`,
 //! rename, sync the directory), and only then remove what no `CURRENT` can mean any more. Numbers of generations whose
-//! files are still there are skipped, not reused. A clean close replaces `CURRENT` once more: it then vouches for the
+//! files are still there are skipped, not reused. A clean close replaces `CURRENT` once more: it then names the
 //! last edit.
 //!
 //! A failed write or sync poisons the manifest: whether the edit is durable shows when the store is opened again.
@@ -59,12 +59,12 @@
 //! (A record need not say how far the file was durable when it was written: always up to itself.)
 //! What is left is damage to the very last edit, which looks just like a torn tail. After a clean close `CURRENT` knows
 //! better; after a crash the engine may, if it stamps the headers of its files with [`Manifest::stamp`] and holds the
-//! highest it finds against the manifest with [`Found::check_seen`].
+//! highest it finds against the manifest with [`LoadedManifest::check_seen`].
 
 mod dump;
 mod format;
-mod found;
 mod generation;
+mod loaded;
 mod records;
 mod state;
 
@@ -74,7 +74,7 @@ use std::sync::Arc;
 use kv::{Error, Result};
 use serde_json::Value;
 
-pub use found::Found;
+pub use loaded::LoadedManifest;
 pub use state::{EngineTag, Features, State};
 
 pub use crate::identity::Stamp;
@@ -141,8 +141,8 @@ impl<S: State> Manifest<S> {
     /// # Errors
     /// `Corruption`; `InvalidArgument` for a store of another engine, a newer format or unknown features; `Io`, with
     /// `NotFound` when there is no manifest.
-    pub fn read(store: &StoreDir) -> Result<Found<S>> {
-        Found::read(store)
+    pub fn read(store: &StoreDir) -> Result<LoadedManifest<S>> {
+        LoadedManifest::read(store)
     }
 
     /// The manifest as JSON: `CURRENT`, each record of the generation that it names, and the first damage.
@@ -200,10 +200,10 @@ impl<S: State> Manifest<S> {
         let edit_number = generation::next(last, self.store.file(CURRENT_FILE))?;
         let mut payload = Vec::new();
         S::encode_edit(edit, &mut payload);
-        let written = if writer.generation.takes(payload.len(), state.features()) {
+        let written = if writer.generation.has_room(payload.len(), state.features()) {
             writer.generation.append(edit_number, &payload)
         } else {
-            writer.generation.succeed(&self.store, &state, edit_number)
+            writer.generation.rotate(&self.store, &state, edit_number)
         };
         written.inspect_err(|cause| writer.poison(cause))?;
         self.state.store(Arc::new(state));
@@ -211,8 +211,8 @@ impl<S: State> Manifest<S> {
         Ok(())
     }
 
-    /// Makes `CURRENT` vouch for the last edit, so that damage to it will be noticed, and refuses further edits. Calling
-    /// it again does nothing.
+    /// Writes the number of the last edit into `CURRENT`, so that damage to that edit is found later. Refuses further
+    /// edits. A second call does nothing.
     ///
     /// # Errors
     /// `Io`; `Poisoned`.
@@ -222,14 +222,14 @@ impl<S: State> Manifest<S> {
             Err(Error::Closed) => return Ok(()),
             checked => checked?,
         }
-        let vouched = writer.generation.vouch(&self.store, self.stamp().edit_number);
-        vouched.inspect_err(|cause| writer.poison(cause))?;
+        let marked = writer.generation.mark_clean(&self.store, self.stamp().edit_number);
+        marked.inspect_err(|cause| writer.poison(cause))?;
         writer.refusal = Some(Error::Closed);
         Ok(())
     }
 }
 
-impl<S: State> Found<S> {
+impl<S: State> LoadedManifest<S> {
     /// Opens the manifest for writing, in the next epoch, which is durable when this returns. So is everything that was
     /// found, in the newest format.
     ///

@@ -6,20 +6,23 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kv::{Error, Result};
 use rustix::fs::OFlags;
 
-use crate::fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped};
+use crate::fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile};
 
+mod cache_pass;
+mod file;
 mod log_file;
 mod mapping;
+mod read_mapping;
 
+use file::OsFile;
 pub use log_file::LogBackend;
-use mapping::ReadMapping;
 
 /// The file system of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,16 +101,16 @@ impl Fs for OsFs {
 
     fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
         let file = open_file("open", path, OpenOptions::new().read(true))?;
-        Ok(Arc::new(OsFile { file, path: path.into() }))
+        Ok(Arc::new(OsFile::new(file, path)))
     }
 
     fn open_writable(&self, path: &Path) -> Result<Arc<dyn File>> {
         let file = open_file("open", path, OpenOptions::new().read(true).write(true))?;
-        Ok(Arc::new(OsFile { file, path: path.into() }))
+        Ok(Arc::new(OsFile::new(file, path)))
     }
 
     fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
-        Ok(Arc::new(OsFile { file: create_file(path)?, path: path.into() }))
+        Ok(Arc::new(OsFile::new(create_file(path)?, path)))
     }
 
     fn create_log(&self, path: &Path, capacity: u64) -> Result<Arc<dyn LogFile>> {
@@ -149,50 +152,6 @@ impl Fs for OsFs {
     fn free_space(&self, dir: &Path) -> Result<u64> {
         let stat = rustix::fs::statvfs(dir).map_err(|e| Error::io("measure", dir, e.into()))?;
         Ok(stat.f_bavail * stat.f_frsize)
-    }
-}
-
-/// An open regular file.
-#[derive(Debug)]
-struct OsFile {
-    file: fs::File,
-    path: PathBuf,
-}
-
-impl OsFile {
-    fn fail(&self, op: &'static str) -> impl FnOnce(io::Error) -> Error {
-        let path = self.path.clone();
-        move |e| Error::io(op, path, e)
-    }
-}
-
-impl File for OsFile {
-    fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn len(&self) -> Result<u64> {
-        self.file.metadata().map(|metadata| metadata.len()).map_err(self.fail("measure"))
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.file.read_exact_at(buf, offset).map_err(self.fail("read"))
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(self.fail("write"))
-    }
-
-    fn set_len(&self, len: u64) -> Result<()> {
-        self.file.set_len(len).map_err(self.fail("set length"))
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(self.fail("sync"))
-    }
-
-    fn map(&self) -> Result<Arc<dyn Mapped>> {
-        Ok(Arc::new(ReadMapping::new(&self.file).map_err(self.fail("map"))?))
     }
 }
 

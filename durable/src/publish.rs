@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use kv::Result;
 
 use crate::fs::{File, Fs};
-use crate::log::Segment;
+use crate::store_dir::NamePattern;
 
 /// Proof that a file was synced and that its name was made durable. Not `Clone`: one publication, one edit.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,18 +35,15 @@ impl PublishedFile {
         self.len_bytes
     }
 
-    /// A log segment that goes on growing. Its constructor made the header and the name durable.
-    pub fn growing(segment: &Segment) -> Self {
-        Self { path: segment.path().into(), len_bytes: segment.durable() }
+    /// The number of the file, if its name follows `names`. An edit takes the number from here, so the proof of one
+    /// file makes no edit about another.
+    pub fn number(&self, names: NamePattern) -> Option<u64> {
+        names.parse(self.path.file_name()?.to_str()?)
     }
 
-    /// Finishes a log segment: gives back its unused space and makes all of it durable.
-    ///
-    /// # Errors
-    /// `Io`: poison the store.
-    pub fn sealed(segment: &Segment) -> Result<Self> {
-        let len_bytes = segment.finish()?;
-        Ok(Self { path: segment.path().into(), len_bytes })
+    /// The caller has just made `len_bytes` of the file at `path` and its name durable.
+    pub(crate) fn proven(path: &Path, len_bytes: u64) -> Self {
+        Self { path: path.into(), len_bytes }
     }
 }
 

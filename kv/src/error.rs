@@ -80,12 +80,15 @@ impl Error {
         }
     }
 
-    /// Whether the machine ran out of disk space, quota or file handles: the disk is well, and there may be more later.
+    /// Whether the machine ran out of disk space, quota, file handles, memory or mappings (`ENOMEM`, which is also the
+    /// answer to a mapping above `vm.max_map_count`): the disk is well, and there may be more later.
     pub fn is_out_of_resources(&self) -> bool {
         const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
         let Self::Io { source, .. } = self else { return false };
-        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            || source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code))
+        matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory
+        ) || source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code))
     }
 
     /// Whether a file was found damaged.

@@ -132,7 +132,7 @@ impl<'s> Run<'s> {
                 Ok(())
             }
             Step::Job => {
-                self.world.step_at(self.random.below(4));
+                self.world.step_at(self.random.below(4))?;
                 self.look()
             }
             Step::Drain => {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::{fmt, io};
 
-use durable::Mapped;
 use durable::log::{BatchReader, Frame, FrameView, Writer};
+use durable::{Mapped, read_whole};
 use kv::{Error, Result, UnixMillis};
 
 use super::deletions::Outside;
@@ -261,7 +261,7 @@ impl<'s> Ahead<'s> {
 
 impl Input {
     fn open(inner: &Inner, file: &Arc<DataFile>) -> Result<Self> {
-        let bytes = inner.options.env.fs.open(file.path())?.map()?;
+        let bytes = read_whole(&*inner.options.env.fs.open(file.path())?)?;
         Ok(Self { file: Arc::clone(file), bytes, reader: BatchReader::new(file.salt()) })
     }
 }

@@ -11,7 +11,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use durable::Mapped;
+use durable::{Access, Mapped, read_whole};
 
 use crate::engine::Inner;
 use crate::files::HINT;
@@ -65,7 +65,8 @@ impl OutsideFile {
 
     fn open_hint(&self, inner: &Inner) -> Option<Arc<dyn Mapped>> {
         let path = inner.dir_path.join(HINT.name(self.id));
-        let bytes = inner.options.env.fs.open(&path).and_then(|file| file.map()).ok()?;
+        let file = inner.options.env.fs.open(&path).ok()?;
+        let bytes = file.map(Access::Random).or_else(|_| read_whole(&*file)).ok()?;
         check_hint(bytes.bytes(), self.sealed.hint?, &path).ok()?;
         Some(bytes)
     }

@@ -63,7 +63,7 @@ impl Inner {
         let mut named = Vec::new();
         for mut output in outputs {
             let (published, hint) = output.sealed.take_proofs();
-            edit.add(output.file.id, published, hint, output.sealed.facts);
+            edit.add(&published, hint, output.sealed.facts);
             edit.block(&output.blocked);
             named.push(output);
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use durable::log::{Frame, GroupSync, Segment, SegmentIdentity, Writer};
 use durable::manifest::Stamp;
-use durable::publish::PublishedFile;
 use kv::{Error, Result};
 
 use crate::data_file::DataFile;
@@ -100,11 +99,12 @@ impl Output {
     /// Makes it whole and durable, and opens it for reading.
     pub(super) fn finish(mut self, inner: &Inner) -> Result<Finished> {
         self.writer.end().map_err(|error| self.judge(inner, error))?;
-        let published = PublishedFile::sealed(&self.segment);
+        let published = self.segment.finish();
         let published = published.map_err(|error| inner.sync.poison(error))?;
         let sealed = inner.describe_and_hint(&self.segment, published)?;
         let too_many = || Error::InvalidArgument(format!("more than {MAX_FILES} data files"));
         let life = inner.deleter.begin_life(self.segment.id()).ok_or_else(too_many)?;
+        life.first_expiry.learn(sealed.facts.expiring.first());
         let (fs, identity) = (&*inner.options.env.fs, self.segment.identity());
         let file = DataFile::sealed(fs, self.segment.path(), identity, inner.options.read, life)?;
         Ok(Finished { file: Arc::new(file), sealed, blocked: self.blocked })

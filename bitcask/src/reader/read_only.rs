@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use durable::{Entry, File, Fs, Lock, LockMode, LogFile, Mapped};
+use durable::{Access, Entry, File, Fs, Lock, LockMode, LogFile, Mapped};
 use kv::{Error, Result};
 
 /// The file system `fs`, without the calls that change it.
@@ -127,31 +127,8 @@ impl File for Held {
         Err(Error::ReadOnly)
     }
 
-    fn map(&self) -> Result<Arc<dyn Mapped>> {
+    fn map(&self, _: Access) -> Result<Arc<dyn Mapped>> {
         Ok(Arc::clone(&self.bytes))
-    }
-}
-
-/// Bytes of a file, copied.
-#[derive(Debug)]
-pub(super) struct Copied(Vec<u8>);
-
-impl Copied {
-    /// All bytes of `file` as they are now. What does not fit into memory is an error.
-    pub(super) fn of(file: &dyn File) -> Result<Self> {
-        let len = file.len()? as usize;
-        let mut bytes = Vec::new();
-        let reserved = bytes.try_reserve_exact(len);
-        reserved.map_err(|_| Error::io("read", file.path(), io::ErrorKind::OutOfMemory.into()))?;
-        bytes.resize(len, 0);
-        file.read_at(0, &mut bytes)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl Mapped for Copied {
-    fn bytes(&self) -> &[u8] {
-        &self.0
     }
 }
 

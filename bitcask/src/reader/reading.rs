@@ -20,11 +20,12 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
-use durable::manifest::{Found, Manifest, Stamp};
+use durable::manifest::{LoadedManifest, Manifest, Stamp};
 use durable::store_dir::{OpenMode, StoreDir};
+use durable::{Access, copy_whole, read_whole};
 use kv::{Error, Result};
 
-use super::read_only::{Copied, Cut, ReadOnly};
+use super::read_only::{Cut, ReadOnly};
 use crate::data_file::DataFile;
 use crate::deleter::Deleter;
 use crate::files::{DATA, HINT};
@@ -79,7 +80,7 @@ pub(super) struct Reading {
 
 impl Progress {
     /// Whether the store of `found` is the one that was read before, in the same opening and further on.
-    fn is_before(&self, found: &Found<State>) -> bool {
+    fn is_before(&self, found: &LoadedManifest<State>) -> bool {
         let stamp = found.stamp();
         self.store == found.store_id()
             && self.stamp.open_epoch == stamp.open_epoch
@@ -138,7 +139,7 @@ impl Reading {
         options: &Options,
         progress: Option<&Progress>,
         names: &Names,
-        found: Found<State>,
+        found: LoadedManifest<State>,
     ) -> Result<Self> {
         let deleter = progress.map_or_else(
             || Deleter::new(dir.clone(), Arc::clone(&options.env.executor)),
@@ -148,7 +149,7 @@ impl Reading {
         let lives = lives_to_read(&deleter, progress, found.state())?;
         let held = hold(dir, &found, &lives, names, options.read)?;
         let keydir = Arc::new(Keydir::new(seed));
-        let loaded = load::load(&held, &found, &lives, &keydir, options)?;
+        let scanned = load::load(&held, &found, &lives, &keydir, options)?;
         let above = progress.map_or(0, |before| before.newest);
         let tail = tail::read(&held, &found, &lives, &keydir, above, options)?;
         names.check_strangers(&held, &found)?;
@@ -163,7 +164,7 @@ impl Reading {
             keydir,
             log_ends: log_ends(&tail, found.state()),
             newest: tail.newest.max(found.state().newest),
-            scanned: loaded.scanned.len() as u64,
+            scanned: scanned.len() as u64,
             state: found.into_state(),
         })
     }
@@ -207,7 +208,7 @@ fn lives_to_read(
 /// The directory, with all files that are to be read as they are now.
 fn hold(
     dir: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     names: &Names,
     read: ReadMode,
@@ -220,15 +221,18 @@ fn hold(
             // The length is checked again where the keys are loaded.
             Some(_) if read == ReadMode::Positional => held.hold(open(dir, id)?),
             Some(sealed) => {
-                let bytes = missing(map_sealed(dir, id, &sealed), dir, id)?;
-                held.hold_bytes(dir.file(&DATA.name(id)), bytes);
+                match missing(map_sealed(dir, id, &sealed, Access::Random), dir, id) {
+                    // A process has a limited number of mappings; without one the file is read by position.
+                    Err(error) if error.is_out_of_resources() => held.hold(open(dir, id)?),
+                    mapped => held.hold_bytes(dir.file(&DATA.name(id)), mapped?),
+                }
             }
         }
     }
     for &id in lives.keys() {
         let path = dir.file(&HINT.name(id));
         if found.state().files[&id].is_some_and(|sealed| sealed.hint.is_some())
-            && let Ok(bytes) = dir.fs().open(&path).and_then(|file| file.map())
+            && let Ok(bytes) = dir.fs().open(&path).and_then(|file| read_whole(&*file))
         {
             held.hold_bytes(path, bytes);
         }
@@ -237,7 +241,7 @@ fn hold(
         log.push(dir.fs().open(&dir.file(&DATA.name(id)))?);
     }
     for file in log.iter().rev() {
-        held.hold_bytes(file.path().into(), Arc::new(Copied::of(&**file)?));
+        held.hold_bytes(file.path().into(), Arc::new(copy_whole(&**file)?));
     }
     StoreDir::open(Arc::new(held), dir.path(), OpenMode::Read)
 }
@@ -255,7 +259,7 @@ fn missing<T>(opened: Result<T>, dir: &StoreDir, id: u64) -> Result<T> {
 }
 
 /// Another writer's recovery must not have begun while files were read.
-fn check_epoch(dir: &StoreDir, found: &Found<State>) -> Result<()> {
+fn check_epoch(dir: &StoreDir, found: &LoadedManifest<State>) -> Result<()> {
     let now = Manifest::<State>::read(dir)?;
     let is_same =
         now.store_id() == found.store_id() && now.stamp().open_epoch == found.stamp().open_epoch;
@@ -266,7 +270,7 @@ fn check_epoch(dir: &StoreDir, found: &Found<State>) -> Result<()> {
 /// The files that were read, as readers see them.
 fn open_files(
     held: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     tail: &LogTail,
     read: ReadMode,
@@ -277,12 +281,13 @@ fn open_files(
         if let Some(sealed) = &found.state().files[&id] {
             let (path, life) = (held.file(&DATA.name(id)), Arc::clone(life));
             let identity = sealed.identity(found.store_id(), id);
+            life.first_expiry.learn(sealed.expiring.first());
             files.push(Arc::new(DataFile::sealed(fs, &path, identity, read, life)?));
         }
     }
     for kept in &tail.kept {
         let path = held.file(&DATA.name(kept.identity.id));
-        let bytes = fs.open(&path)?.map()?;
+        let bytes = read_whole(&*fs.open(&path)?)?;
         let counts = Arc::new(Cut(bytes, kept.len as usize));
         let life = Arc::clone(&lives[&kept.identity.id]);
         files.push(Arc::new(DataFile::copied(counts, path, kept.identity, life)));

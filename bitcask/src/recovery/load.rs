@@ -1,14 +1,13 @@
-//! Loading the keys of the sealed files, each from its hint if that counts, else from its data.
+//! Loading the keys of the sealed files: each file from its hint if the hint counts, else from its data.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::Job;
 use durable::log::StoreId;
-use durable::manifest::Found;
+use durable::manifest::LoadedManifest;
 use durable::store_dir::StoreDir;
-use durable::sync::Mutex;
-use durable::sync::atomic::AtomicUsize;
+use durable::sync::atomic::{AtomicBool, AtomicUsize};
+use durable::{Access, fan_out, read_whole};
 use kv::Result;
 
 use super::Lives;
@@ -21,104 +20,106 @@ use crate::record::Record;
 use crate::sealed_file::{check_hint, describe, map_sealed};
 use crate::state::{Hint, Sealed, State};
 
-/// Background jobs that help with loading. More than the pool has threads do no harm.
-const HELPERS: usize = 7;
+/// Files whose keys were not loaded from their hints, because the hints do not count. Ascending.
+pub(crate) type ScannedFiles = Vec<u64>;
 
-/// What came of loading.
-#[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    /// The files whose data was read, because their hint does not count.
-    pub(crate) scanned: Vec<u64>,
-}
-
-/// Loads into `keydir` every sealed file of `found` that is among `lives`.
+/// Loads the keys of every sealed file of `manifest` that is in `lives` into `keydir`, in this thread and in those of the
+/// executor. Returns the files whose data was read.
+///
+/// # Errors
+/// The first `Corruption` or `Io` of any file; `Io` when a loading thread panics.
 pub(crate) fn load(
     dir: &StoreDir,
-    found: &Found<State>,
+    manifest: &LoadedManifest<State>,
     lives: &Lives,
     keydir: &Arc<Keydir>,
     options: &Options,
-) -> Result<Loaded> {
+) -> Result<ScannedFiles> {
     let mut files = Vec::new();
-    for (&id, sealed) in &found.state().files {
+    for (&id, sealed) in &manifest.state().files {
         if let (Some(sealed), Some(life)) = (*sealed, lives.get(&id)) {
-            files.push(SealedFile { id, sealed, number: life.number });
+            files.push(LoadTask { id, sealed, number: life.number });
         }
     }
-    let helpers = HELPERS.min(files.len().saturating_sub(1));
-    let loading = Arc::new(Loading {
+    let file_count = files.len();
+    let loading = Loading {
         dir: dir.clone(),
-        store: found.store_id(),
+        store: manifest.store_id(),
         keydir: Arc::clone(keydir),
         options: options.clone(),
         files,
         next: AtomicUsize::new(0),
-        helpers: AtomicUsize::new(helpers),
-        outcome: Mutex::new(Ok(Loaded::default())),
-    });
-    for _ in 0..helpers {
-        let loading = Arc::clone(&loading);
-        options.env.executor.submit(Job::new("bitcask-load", move || {
-            let _leaving = Leaving(&loading.helpers);
-            loading.run();
-        }));
-    }
-    loading.run();
-    options.env.executor.wait_until(&|| loading.helpers.load(Ordering::Acquire) == 0);
-    let mut loaded = std::mem::replace(&mut *loading.outcome.lock(), Ok(Loaded::default()))?;
-    loaded.scanned.sort_unstable();
-    Ok(loaded)
+        has_failed: AtomicBool::new(false),
+    };
+    let (executor, helpers) = (&*options.env.executor, file_count.saturating_sub(1));
+    let work = move || loading.run();
+    let reports = fan_out(executor, "bitcask-load", ("load", dir.path()), helpers, work)?;
+    let loaded: usize = reports.iter().map(|report| report.loaded).sum();
+    let mut scanned: ScannedFiles = reports.into_iter().flat_map(|report| report.scanned).collect();
+    assert_eq!(loaded + scanned.len(), file_count, "each sealed file is loaded once");
+    scanned.sort_unstable();
+    Ok(scanned)
 }
 
-/// Counts a helper out, also when it panics.
-struct Leaving<'l>(&'l AtomicUsize);
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-struct SealedFile {
+/// One sealed file to be loaded.
+struct LoadTask {
     id: u64,
     sealed: Sealed,
+    /// Its number in the keydir.
     number: u16,
 }
 
-/// What the loaders share.
+/// The work of one loading thread, whose keys are all in the keydir.
+#[derive(Debug, Default)]
+struct LoadReport {
+    /// How many files were loaded from their hints.
+    loaded: usize,
+    scanned: ScannedFiles,
+}
+
+/// The state that the loading threads share.
 struct Loading {
     dir: StoreDir,
     store: StoreId,
     keydir: Arc<Keydir>,
     options: Options,
-    files: Vec<SealedFile>,
-    /// The next file to load.
+    files: Vec<LoadTask>,
+    /// The index of the next file to load.
     next: AtomicUsize,
-    /// Helpers that have not ended.
-    helpers: AtomicUsize,
-    outcome: Mutex<Result<Loaded>>,
+    /// Some thread has met an error, so the others stop.
+    has_failed: AtomicBool,
 }
 
 impl Loading {
-    /// Loads files until there are none left, or until somebody has failed.
-    fn run(&self) {
+    /// Loads files until no file is left or a thread has failed.
+    fn run(&self) -> Result<LoadReport> {
         let mut loader = Loader::new(&self.keydir);
-        while let Some(file) = self.files.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let done = self.load_file(file, &mut loader);
-            let mut outcome = self.outcome.lock();
-            match (done, &mut *outcome) {
-                (_, Err(_)) => return,
-                (Err(error), outcome) => *outcome = Err(error),
-                (Ok(true), Ok(_)) => {}
-                (Ok(false), Ok(loaded)) => loaded.scanned.push(file.id),
+        let mut report = LoadReport::default();
+        while let Some(file) = self.next_file() {
+            match self.load_file(file, &mut loader) {
+                Ok(true) => report.loaded += 1,
+                Ok(false) => report.scanned.push(file.id),
+                Err(error) => {
+                    self.has_failed.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
             }
         }
+        // The loader collects keys; without this call the last of them never reach the keydir.
         loader.finish();
+        Ok(report)
+    }
+
+    fn next_file(&self) -> Option<&LoadTask> {
+        if self.has_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.files.get(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Loads one file. `false`: its hint did not count.
-    fn load_file(&self, file: &SealedFile, loader: &mut Loader<'_>) -> Result<bool> {
-        let bytes = map_sealed(&self.dir, file.id, &file.sealed)?;
+    fn load_file(&self, file: &LoadTask, loader: &mut Loader<'_>) -> Result<bool> {
+        let bytes = map_sealed(&self.dir, file.id, &file.sealed, Access::Sequential)?;
         if let Some(hint) = file.sealed.hint
             && self.load_hint(file, hint, loader).is_ok()
         {
@@ -134,11 +135,11 @@ impl Loading {
         Ok(false)
     }
 
-    /// Loads the hint of a file. Any error means that the hint does not count; what was loaded of it by then came from
-    /// bytes with the right checksum, and loading a record twice changes nothing.
-    fn load_hint(&self, file: &SealedFile, hint: Hint, loader: &mut Loader<'_>) -> Result<()> {
+    /// Loads the hint of a file. Any error means that the hint does not count. The keys that were loaded before the error
+    /// came from bytes with the right checksum, and loading a record twice changes nothing.
+    fn load_hint(&self, file: &LoadTask, hint: Hint, loader: &mut Loader<'_>) -> Result<()> {
         let path = self.dir.file(&HINT.name(file.id));
-        let bytes = self.dir.fs().open(&path)?.map()?;
+        let bytes = read_whole(&*self.dir.fs().open(&path)?)?;
         let bytes = bytes.bytes();
         if !self.options.has(Mistake::BelieveAnyHint) {
             check_hint(bytes, hint, &path)?;

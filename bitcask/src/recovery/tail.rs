@@ -8,9 +8,10 @@
 use std::path::Path;
 
 use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
-use durable::manifest::Found;
+use durable::manifest::LoadedManifest;
+use durable::read_whole;
 use durable::store_dir::StoreDir;
-use kv::{Error, Result};
+use kv::{Error, Result, UnixMillis};
 
 use super::Lives;
 use crate::files::DATA;
@@ -42,7 +43,7 @@ pub(crate) struct Kept {
 /// Reads the unsealed files of `found` and loads the keys of their writes above `above`.
 pub(crate) fn read(
     dir: &StoreDir,
-    found: &Found<State>,
+    found: &LoadedManifest<State>,
     lives: &Lives,
     keydir: &Keydir,
     above: u64,
@@ -54,12 +55,15 @@ pub(crate) fn read(
     for (&id, _) in unsealed {
         let number = lives[&id].number;
         let path = dir.file(&DATA.name(id));
-        let bytes = dir.fs().open(&path)?.map()?;
-        let mut newest = tail.newest;
+        let bytes = read_whole(&*dir.fs().open(&path)?)?;
+        let (mut newest, mut first_expiry) = (tail.newest, None::<UnixMillis>);
         let scan = scan_segment(bytes.bytes(), found.store_id(), id, &path, &mut |batch| {
             for frame in batch {
                 let record = Record::decode(frame, &path)?;
                 newest = frame.sequence;
+                if let Record::Put { expires_at: Some(time), .. } = record {
+                    first_expiry = Some(first_expiry.map_or(time, |first| first.min(time)));
+                }
                 if torn.is_none() && frame.sequence > above {
                     let location =
                         Location { file: number, offset: frame.offset, len: frame.len() };
@@ -71,9 +75,10 @@ pub(crate) fn read(
             }
             Ok(())
         })?;
+        lives[&id].first_expiry.learn(first_expiry);
         found.check_seen(scan.identity.stamp())?;
         if let Some((earlier, len)) = torn
-            && scan.vouches_for_earlier
+            && scan.proves_prior_durable
         {
             let what = "the log ends here, and a later file was written when this was durable";
             return Err(Error::corruption(dir.file(&DATA.name(earlier)), len, what));

@@ -11,6 +11,7 @@ use durable::publish::PublishedFile;
 use kv::{Result, UnixMillis};
 use serde::Serialize;
 
+use crate::files::HINT;
 use crate::hint_file::Source;
 use crate::record::Record;
 
@@ -61,6 +62,11 @@ impl Expiring {
         self.bytes += bytes;
     }
 
+    /// When the first of them expires. `None`: there are none.
+    pub(crate) fn first(&self) -> Option<UnixMillis> {
+        (self.records > 0).then_some(UnixMillis(self.earliest))
+    }
+
     /// About how many of the bytes have expired at `now`, as if they did so evenly from the first to the last.
     pub(crate) fn expired_bytes(&self, now: UnixMillis) -> u64 {
         if now.0 >= self.latest {
@@ -78,7 +84,10 @@ impl Sealed {
         Self { epoch, edit_number, ..Self::default() }
     }
 
-    pub(super) fn with_hint(self, hint: Option<(PublishedFile, Hint)>) -> Self {
+    /// The same with its hint file, if it has one, which must be that of data file `id`.
+    pub(super) fn with_hint(self, id: u64, hint: Option<(PublishedFile, Hint)>) -> Self {
+        let names_id = |(file, _): &(PublishedFile, Hint)| file.number(HINT) == Some(id);
+        assert!(hint.as_ref().is_none_or(names_id), "the hint belongs to the data file");
         Self { hint: hint.map(|(_, hint)| hint), ..self }
     }
 

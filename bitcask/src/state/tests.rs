@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use durable::Fs as _;
 use durable::manifest::State as _;
 use kv::UnixMillis;
 
@@ -86,4 +87,17 @@ fn bytes_expire_evenly_and_a_file_when_its_last_put_does() {
     assert!(file.is_expired(UnixMillis(20)) && !file.is_expired(UnixMillis(19)));
     let mixed = Sealed { deletions: 0, ..file };
     assert!(!mixed.is_expired(UnixMillis(99)), "one put never expires");
+}
+
+#[test]
+#[should_panic(expected = "the hint belongs to the data file")]
+fn a_file_is_not_sealed_with_the_hint_of_another_one() {
+    let disk = durable::SimFs::new();
+    disk.create_dir(Path::new("store")).unwrap();
+    let published = |name: String| {
+        let file = disk.create(&Path::new("store").join(name)).unwrap();
+        durable::publish::publish_in_place(&disk, &*file).unwrap()
+    };
+    let hint = (published(HINT.name(8)), Hint { len: 0, crc: 0 });
+    drop(Edit::seal(&published(DATA.name(7)), Some(hint), sealed()));
 }

@@ -5,10 +5,13 @@
 mod deletions;
 mod expiry;
 mod files;
+mod large_values;
 mod limits;
 mod merges;
+mod opening;
 mod places;
 mod readers;
 mod riak;
+mod scans;
 mod snapshots;
 mod world;

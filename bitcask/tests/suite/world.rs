@@ -23,7 +23,8 @@ impl World {
     }
 
     pub(crate) fn on(disk: SimFs) -> Self {
-        let (executor, clock) = (Arc::new(ManualExecutor::new()), Arc::new(ManualClock::new()));
+        let clock = Arc::new(ManualClock::new());
+        let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock) as _));
         Self { disk, executor, clock }
     }
 
@@ -64,7 +65,7 @@ pub(crate) fn entries(engine: &dyn Kv) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut cursor = engine.scan(KeyRange::all()).unwrap();
     let mut entries = Vec::new();
     while cursor.next().unwrap() {
-        entries.push((cursor.key().to_vec(), cursor.value().to_vec()));
+        entries.push((cursor.key().to_vec(), cursor.value().unwrap().to_vec()));
     }
     entries
 }

@@ -7,7 +7,7 @@ use kv::Result;
 
 use super::call::OpKind;
 use super::{Core, Verdict};
-use crate::fs::{File, LogFile, Mapped};
+use crate::fs::{Access, File, LogFile, Mapped};
 use crate::sim_fs::SimInode;
 
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl File for InjectFile {
         self.core.syncing(self.path(), self.inode, || self.inner.sync())
     }
 
-    fn map(&self) -> Result<Arc<dyn Mapped>> {
-        self.core.returning(OpKind::Map, self.path(), || self.inner.map())
+    fn map(&self, access: Access) -> Result<Arc<dyn Mapped>> {
+        self.core.returning(OpKind::Map, self.path(), || self.inner.map(access))
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Fault {
     Quota,
     /// `EMFILE`. Open, create, list, lock. `too-many-files`
     TooManyFiles,
+    /// `ENOMEM`, as when a process has all the mappings that it may have. Maps. `no-memory`
+    NoMemory,
     /// `EIO` after half of the bytes. Writes and appends. `short`
     Short,
     /// `EIO` after so many bytes. Writes and appends of more than these. `torn:100`
@@ -97,6 +99,7 @@ impl Plan {
             Fault::NoSpace if kind.may_need_space() => Verdict::Fail(Errno::NOSPC),
             Fault::Quota if kind.may_need_space() => Verdict::Fail(Errno::DQUOT),
             Fault::TooManyFiles if kind.opens_a_file() => Verdict::Fail(Errno::MFILE),
+            Fault::NoMemory if kind == OpKind::Map => Verdict::Fail(Errno::NOMEM),
             Fault::Short if writes => Verdict::FailAfterBytes(len / 2),
             Fault::Torn(landed) if writes && *landed < len => Verdict::FailAfterBytes(*landed),
             _ => Verdict::Run,
@@ -141,6 +144,7 @@ impl fmt::Display for Fault {
             Self::NoSpace => f.write_str("no-space"),
             Self::Quota => f.write_str("quota"),
             Self::TooManyFiles => f.write_str("too-many-files"),
+            Self::NoMemory => f.write_str("no-memory"),
             Self::Short => f.write_str("short"),
             Self::Torn(len) => write!(f, "torn:{len}"),
             Self::Skip { kind, path } => write!(f, "skip:{kind}:{path}"),
@@ -166,6 +170,7 @@ impl FromStr for Fault {
             "no-space" => Ok(Self::NoSpace),
             "quota" => Ok(Self::Quota),
             "too-many-files" => Ok(Self::TooManyFiles),
+            "no-memory" => Ok(Self::NoMemory),
             "short" => Ok(Self::Short),
             _ => Err(unknown()),
         }

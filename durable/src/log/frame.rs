@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kv::{Error, Result};
 
-use crate::checksum::seeded_crc32;
+use crate::checksum::{PrefixSums, seeded_crc32};
 
 /// Bytes before the payload of a frame.
 pub const FRAME_HEADER_LEN: usize = 24;
@@ -33,7 +33,7 @@ pub struct Salt(pub(super) u32);
 impl Salt {
     /// The seed of a frame at `offset`. Distinct for all offsets of a segment of up to 32 GiB, since multiplying by an
     /// odd number permutes the `u32`s.
-    fn seed(self, offset: u64) -> u32 {
+    pub(super) fn seed(self, offset: u64) -> u32 {
         self.0 ^ ((offset / FRAME_ALIGN as u64) as u32).wrapping_mul(0x9e37_79b1)
     }
 }
@@ -110,13 +110,59 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+/// The fields of a frame in front of its payload. Plausible, and with a right header check; the payload is not summed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameHead {
+    offset: u64,
+    sum: u32,
+    payload_len: usize,
+    undurable: u32,
+}
+
+impl FrameHead {
+    /// Reads the head at the start of `bytes`, which lie at `offset` of a segment with `salt`. `None`: no frame begins
+    /// here that ends inside of `bytes`.
+    pub(super) fn decode(bytes: &[u8], salt: Salt, offset: u64) -> Option<Self> {
+        let header = bytes.get(..FRAME_HEADER_LEN)?;
+        let payload_len = u32_at(header, 4) as usize;
+        // Zeros that were never written have kind 0. A length past the end is no frame, or one that was cut.
+        if header[20] == 0 || frame_len(payload_len) > bytes.len() {
+            return None;
+        }
+        let check = seeded_crc32(salt.seed(offset), &header[4..22]) as u16;
+        let is_right = check == u16::from_le_bytes([header[22], header[23]]);
+        let (sum, undurable) = (u32_at(header, 0), u32_at(header, 16));
+        is_right.then_some(Self { offset, sum, payload_len, undurable })
+    }
+
+    /// As [`FrameView::durable_before`], unproven until [`FrameHead::is_proven`].
+    pub(super) fn durable_before(&self) -> Option<u64> {
+        durable_before(self.offset, self.undurable)
+    }
+
+    /// Whether the sum of the whole frame is right. It starts at `at` of the bytes that `sums` sums.
+    pub(super) fn is_proven(&self, sums: &mut PrefixSums<'_>, salt: Salt, at: usize) -> bool {
+        let summed = at + 4..at + FRAME_HEADER_LEN + self.payload_len;
+        sums.sum(salt.seed(self.offset), summed) == self.sum
+    }
+}
+
+/// How far a segment was durable when the frame at `offset` was written with the distance `undurable`. `None` while an
+/// earlier segment was not.
+fn durable_before(offset: u64, undurable: u32) -> Option<u64> {
+    let distance = u64::from(undurable) * FRAME_ALIGN as u64;
+    (undurable != UNLINKED).then(|| offset.saturating_sub(distance))
+}
+
 impl<'s> FrameView<'s> {
     /// Reads the frame that starts at `bytes`, which lie at `offset` of a segment with `salt`. `None`: there is no
     /// whole frame with right sums.
     pub fn decode(bytes: &'s [u8], salt: Salt, offset: u64) -> Option<Self> {
+        debug_assert!(offset.is_multiple_of(FRAME_ALIGN as u64), "frames are aligned");
         let header = bytes.get(..FRAME_HEADER_LEN)?;
         let kind = header[20];
         let payload_len = u32_at(header, 4) as usize;
+        // Zeros that were never written have kind 0. A length past the end is no frame, or one that was cut.
         if kind == 0 || frame_len(payload_len) > bytes.len() {
             return None;
         }
@@ -127,21 +173,32 @@ impl<'s> FrameView<'s> {
         if !is_expected && check() != u16::from_le_bytes([header[22], header[23]]) {
             return None;
         }
-        let end = FRAME_HEADER_LEN + payload_len;
-        if seeded_crc32(seed, &bytes[4..end]) != u32_at(header, 0) {
+        if seeded_crc32(seed, &bytes[4..FRAME_HEADER_LEN + payload_len]) != u32_at(header, 0) {
             return None;
         }
-        let payload = &bytes[FRAME_HEADER_LEN..end];
-        let mut sequence = [0; 8];
-        sequence.copy_from_slice(&header[8..16]);
-        Some(Self {
+        Some(Self::of_verified(bytes, payload_len, offset))
+    }
+
+    /// Reads the frame that fills `bytes`, which lie at `offset`, without checking its sums: for bytes that passed
+    /// [`FrameView::decode`] before and have not changed since. `None`: the header contradicts the length of `bytes`.
+    pub fn decode_verified(bytes: &'s [u8], offset: u64) -> Option<Self> {
+        let header = bytes.get(..FRAME_HEADER_LEN)?;
+        let payload_len = u32_at(header, 4) as usize;
+        let fills = frame_len(payload_len) == bytes.len();
+        fills.then(|| Self::of_verified(bytes, payload_len, offset))
+    }
+
+    /// The frame at the start of `bytes`, which hold all of it.
+    fn of_verified(bytes: &'s [u8], payload_len: usize, offset: u64) -> Self {
+        assert!(frame_len(payload_len) <= bytes.len(), "the caller compares the lengths");
+        Self {
             offset,
-            sequence: u64::from_le_bytes(sequence),
-            kind,
-            payload,
-            flags: header[21],
-            undurable: u32_at(header, 16),
-        })
+            sequence: u64::from_le_bytes(std::array::from_fn(|at| bytes[8 + at])),
+            kind: bytes[20],
+            payload: &bytes[FRAME_HEADER_LEN..FRAME_HEADER_LEN + payload_len],
+            flags: bytes[21],
+            undurable: u32_at(bytes, 16),
+        }
     }
 
     /// As [`FrameView::decode`], for a frame that must be there.
@@ -187,8 +244,7 @@ impl<'s> FrameView<'s> {
 
     /// How far this segment was durable when the frame was written; `None` while an earlier segment was not.
     pub fn durable_before(&self) -> Option<u64> {
-        let distance = u64::from(self.undurable) * FRAME_ALIGN as u64;
-        (self.undurable != UNLINKED).then(|| self.offset.saturating_sub(distance))
+        durable_before(self.offset, self.undurable)
     }
 }
 
@@ -213,6 +269,16 @@ mod tests {
         assert_eq!((frame.payload, frame.sequence, frame.kind), (&b"hello"[..], 9, 1));
         assert!(frame.is_first() && !frame.is_last());
         assert_eq!(frame.durable_before(), Some(40));
+        assert_eq!(FrameView::decode_verified(&bytes, 64), Some(frame));
+    }
+
+    #[test]
+    fn without_checking_a_frame_must_still_fill_its_bytes() {
+        let mut bytes = encoded(PLACE);
+        assert_eq!(FrameView::decode_verified(&bytes[..24], 64), None);
+        assert_eq!(FrameView::decode_verified(&bytes[..8], 64), None);
+        bytes[4] = 9;
+        assert_eq!(FrameView::decode_verified(&bytes, 64), None);
     }
 
     #[test]

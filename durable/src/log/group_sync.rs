@@ -122,7 +122,7 @@ impl GroupSync {
     /// # Errors
     /// `Io`: the log is poisoned.
     pub fn finish(&self, segment: &Segment) -> Result<PublishedFile> {
-        let sealed = PublishedFile::sealed(segment).map_err(|error| self.poison(error))?;
+        let sealed = segment.finish().map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
         let finished = |first: &Arc<Segment>| first.durable() == first.end();
         let mut durable = state.durable;
@@ -153,7 +153,7 @@ impl GroupSync {
     }
 
     /// Appends go to `next` from now on.
-    pub(super) fn follow(&self, next: Arc<Segment>) {
+    pub(super) fn push_segment(&self, next: Arc<Segment>) {
         let mut state = self.state.lock();
         state.chain.push(next);
         self.publish_oldest(&state);

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use kv::{Error, Result};
 
-use super::frame::{FRAME_ALIGN, FrameView, KIND_END, Salt};
+use super::frame::{FrameView, KIND_END, Salt};
+use super::later_frames::LaterFrames;
 use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity};
 use crate::identity::StoreId;
 
@@ -18,7 +19,7 @@ pub struct SegmentScan {
     /// How the batches end.
     pub tail: Tail,
     /// Some frame was written when all earlier segments were durable.
-    pub vouches_for_earlier: bool,
+    pub proves_prior_durable: bool,
 }
 
 /// How the batches of a segment end.
@@ -47,14 +48,14 @@ pub fn scan_segment(
         identity,
         len: SEGMENT_HEADER_LEN,
         tail: Tail::Torn,
-        vouches_for_earlier: false,
+        proves_prior_durable: false,
     };
     let salt = identity.salt();
     let mut frames = Frames { bytes, salt, offset: SEGMENT_HEADER_LEN };
     let mut batch: Vec<FrameView<'_>> = Vec::new();
     let mut newest = 0;
     while let Some(frame) = frames.next() {
-        scan.vouches_for_earlier |= frame.durable_before().is_some();
+        scan.proves_prior_durable |= frame.durable_before().is_some();
         if frame.kind == KIND_END {
             refuse_if(!batch.is_empty(), path, &frame, "an end mark inside a batch")?;
             scan.len = frame.end();
@@ -86,32 +87,17 @@ pub fn scan_segment(
         }
     }
     let bad = frames.offset;
-    scan.vouches_for_earlier |= refuse_damage(bytes, salt, bad, path)?;
+    let later = LaterFrames::search(bytes, salt, bad);
+    if later.prove_damage {
+        let what = "a frame that was durable fails its checksum";
+        return Err(Error::corruption(path, bad, what));
+    }
+    scan.proves_prior_durable |= later.prove_prior_durable;
     Ok(scan)
 }
 
 fn refuse_if(wrong: bool, path: &Path, frame: &FrameView<'_>, what: &str) -> Result<()> {
     if wrong { Err(Error::corruption(path, frame.offset, what)) } else { Ok(()) }
-}
-
-/// Looks behind the bad frame at `bad` for a frame that was written when the log was durable past it. Says whether one
-/// of the frames there vouches for earlier segments.
-fn refuse_damage(bytes: &[u8], salt: Salt, bad: u64, path: &Path) -> Result<bool> {
-    let mut vouches = false;
-    let mut offset = bad;
-    while offset + FRAME_ALIGN as u64 <= bytes.len() as u64 {
-        offset += FRAME_ALIGN as u64;
-        let mut rest = Frames { bytes, salt, offset };
-        while let Some(frame) = rest.next() {
-            vouches |= frame.durable_before().is_some();
-            if frame.durable_before().is_some_and(|durable| durable > bad) {
-                let what = "a frame that was durable fails its checksum";
-                return Err(Error::corruption(path, bad, what));
-            }
-            offset = rest.offset - FRAME_ALIGN as u64;
-        }
-    }
-    Ok(vouches)
 }
 
 /// The frames from `offset` on, up to the first bad one, where `offset` stays.

@@ -10,6 +10,7 @@ use super::frame::{FrameView, Salt};
 use crate::checksum::crc32;
 use crate::fs::{Fs, LogFile};
 use crate::identity::{Stamp, StoreId};
+use crate::publish::PublishedFile;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
 
@@ -201,16 +202,22 @@ impl Segment {
         Ok(())
     }
 
-    /// Gives back the space behind the last frame of a segment that gets no more, and makes its length durable.
+    /// Proof that the segment has a durable header and a durable name. It may go on growing.
+    pub fn published(&self) -> PublishedFile {
+        PublishedFile::proven(self.path(), self.durable())
+    }
+
+    /// Gives back the space behind the last frame of a segment that gets no more, and makes all of it durable.
     ///
     /// # Errors
-    /// `Io`.
-    pub fn finish(&self) -> Result<u64> {
+    /// `Io`: poison the store.
+    pub fn finish(&self) -> Result<PublishedFile> {
         let mut failed = self.failed_sync.lock();
         let end = self.end();
         self.file.finish(end)?;
         self.sync_once(&mut failed, end)?;
-        Ok(end)
+        debug_assert_eq!(self.durable(), end, "a finished segment is wholly durable");
+        Ok(PublishedFile::proven(self.path(), end))
     }
 
     /// Calls `read` with `len` raw bytes from `offset`.

@@ -132,7 +132,7 @@ impl Writer {
     pub fn begin(&mut self, next: Segment) -> Arc<Segment> {
         assert!(self.active.is_none(), "the active segment is ended first");
         let next = Arc::new(next);
-        self.sync.follow(Arc::clone(&next));
+        self.sync.push_segment(Arc::clone(&next));
         self.active = Some(Arc::clone(&next));
         next
     }

@@ -6,7 +6,7 @@ use kv::Result;
 use serde_json::{Value, json};
 
 use super::format::{Current, GENERATION_FILES, Kind, Record, decode_header};
-use super::found::{read_current, read_named};
+use super::loaded::{read_current, read_named};
 use super::records::Records;
 use super::state::State;
 use crate::store_dir::StoreDir;
@@ -25,7 +25,7 @@ pub(super) fn dump<S: State>(store: &StoreDir) -> Result<Value> {
         "format": current.identity.format,
         "store_id": current.identity.store_id.to_string(),
         "open_epoch": current.identity.open_epoch,
-        "vouched_edit_number": current.edit_number,
+        "reached_edit_number": current.edit_number,
         "file": name,
         "file_len_bytes": bytes.len(),
     });

@@ -6,7 +6,7 @@ use std::path::Path;
 use kv::{Error, Result};
 
 use super::state::{Features, State};
-use crate::checksum::{crc32, seeded_crc32};
+use crate::checksum::{PrefixSums, crc32, seeded_crc32};
 use crate::coding::{Reader, put_u16, put_u32, put_u64};
 use crate::identity::StoreId;
 use crate::store_dir::NamePattern;
@@ -177,7 +177,12 @@ pub(super) struct Salt(u32);
 
 impl Salt {
     fn sum(self, offset: u64, summed: &[u8]) -> u32 {
-        seeded_crc32(seeded_crc32(self.0, &offset.to_le_bytes()), summed)
+        seeded_crc32(self.seed(offset), summed)
+    }
+
+    /// The seed of the sum of a record at `offset`.
+    fn seed(self, offset: u64) -> u32 {
+        seeded_crc32(self.0, &offset.to_le_bytes())
     }
 }
 
@@ -231,7 +236,7 @@ pub(super) struct RecordHead {
     payload_len: usize,
     pub(super) edit_number: u64,
     /// Bytes of the whole record; not more than there are.
-    pub(super) len: usize,
+    len: usize,
 }
 
 impl RecordHead {
@@ -248,6 +253,18 @@ impl RecordHead {
         };
         let len = record_len(payload_len);
         (len <= bytes.len()).then_some(Self { sum, kind, payload_len, edit_number, len })
+    }
+
+    /// Whether the sum of the whole record is right. It lies at `offset` of the file, and at `at` of the bytes that
+    /// `sums` sums.
+    pub(super) fn is_proven(
+        &self,
+        sums: &mut PrefixSums<'_>,
+        salt: Salt,
+        at: usize,
+        offset: u64,
+    ) -> bool {
+        sums.sum(salt.seed(offset), at + 4..at + self.len) == self.sum
     }
 }
 

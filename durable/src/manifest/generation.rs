@@ -73,7 +73,7 @@ impl Generation {
     /// Whether an edit with a payload of `payload_len` bytes, which leads to a state with `features`, may be appended.
     /// Otherwise a new generation is due: the edits would outgrow the snapshot, or the header would not say what code
     /// has to know in order to read them.
-    pub(super) fn takes(&self, payload_len: usize, features: Features) -> bool {
+    pub(super) fn has_room(&self, payload_len: usize, features: Features) -> bool {
         let edits = self.end - HEADER_LEN as u64 - self.snapshot_len;
         let limit = self.snapshot_len.max(LEAST_EDIT_BYTES);
         features == self.features && edits + record_len(payload_len) as u64 <= limit
@@ -90,7 +90,7 @@ impl Generation {
     }
 
     /// Goes on with `state` in the next generation, and removes this one.
-    pub(super) fn succeed<S: State>(
+    pub(super) fn rotate<S: State>(
         &mut self,
         store: &StoreDir,
         state: &S,
@@ -105,8 +105,8 @@ impl Generation {
         Ok(())
     }
 
-    /// Makes `CURRENT` vouch for the edits up to `edit_number`.
-    pub(super) fn vouch(&mut self, store: &StoreDir, edit_number: u64) -> Result<()> {
+    /// Makes `CURRENT` say that the generation holds the edits up to `edit_number`.
+    pub(super) fn mark_clean(&mut self, store: &StoreDir, edit_number: u64) -> Result<()> {
         self.current.edit_number = edit_number;
         replace_atomically(&**store.fs(), &file_of_current(store), &self.current.encode())?;
         Ok(())

@@ -5,10 +5,11 @@ use std::path::Path;
 use kv::{Error, Result};
 
 use super::format::{HEADER_LEN, Kind, RECORD_ALIGN, RECORD_HEADER_LEN, Record, RecordHead, Salt};
+use crate::checksum::PrefixSums;
 
-/// How many bytes may be summed in search of a record behind a bad one, as a multiple of the file. A crash leaves next
-/// to no plausible heads behind a bad record; a file of nothing else was made to keep the search busy.
-const SEARCH_FACTOR: usize = 16;
+/// The most bytes that the search for a later record sums for each byte of the file: 1 for the prefixes, and less than
+/// 128 for a candidate in every 8 bytes.
+const WORK_FACTOR: u64 = 1 + 128 / RECORD_ALIGN as u64;
 
 /// The records of a generation, front to back, checked to be one snapshot and then edits numbered without a gap.
 #[derive(Debug)]
@@ -62,30 +63,86 @@ impl<'a> Records<'a> {
         let Some(last) = self.last else {
             return Err(self.corruption("the snapshot fails its checksum"));
         };
-        let mut budget = self.bytes.len().saturating_mul(SEARCH_FACTOR);
-        // The bad record is the next edit, so one behind it has a number after that. This spares most sums of a payload
-        // that happens to hold plausible heads.
-        let most = (self.bytes.len() / RECORD_HEADER_LEN) as u64;
-        let numbers = last.saturating_add(2)..=last.saturating_add(most);
-        let from = self.offset + RECORD_ALIGN;
-        for offset in (from..self.bytes.len()).step_by(RECORD_ALIGN) {
-            let rest = &self.bytes[offset..];
-            let Some(head) = RecordHead::decode(rest) else { continue };
-            if !numbers.contains(&head.edit_number) {
-                continue;
-            }
-            if Record::decode(rest, self.salt, offset as u64).is_some() {
-                return Err(self.corruption("a durable record fails its checksum"));
-            }
-            let Some(left) = budget.checked_sub(head.len) else {
-                return Err(self.corruption("what follows is no crash's work"));
-            };
-            budget = left;
+        if self.search_later_record(last).0 {
+            return Err(self.corruption("a durable record fails its checksum"));
         }
         Ok(())
     }
 
+    /// Whether a record lies behind the bad one, which follows edit `last`; and how many bytes were summed to find out.
+    ///
+    /// An edit may hold bytes that a user chose, and a torn one may look like heads of records that reach to the end of
+    /// the file. [`PrefixSums`] keeps the work linear, whatever the bytes are.
+    fn search_later_record(&self, last: u64) -> (bool, u64) {
+        let from = self.bytes.len().min(self.offset + RECORD_ALIGN);
+        let rest = &self.bytes[from..];
+        // The bad record is the next edit, so one behind it has a number after that.
+        let most = (self.bytes.len() / RECORD_HEADER_LEN) as u64;
+        let numbers = last.saturating_add(2)..=last.saturating_add(most);
+        let mut sums = PrefixSums::new(rest);
+        let found = (0..rest.len()).step_by(RECORD_ALIGN).any(|at| {
+            let head = RecordHead::decode(&rest[at..]);
+            let head = head.filter(|head| numbers.contains(&head.edit_number));
+            head.is_some_and(|head| head.is_proven(&mut sums, self.salt, at, (from + at) as u64))
+        });
+        let summed = sums.summed();
+        assert!(summed <= WORK_FACTOR * (rest.len() as u64 + 64), "the work is linear");
+        (found, summed)
+    }
+
     fn corruption(&self, what: &str) -> Error {
         Error::corruption(self.path, self.offset as u64, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::{Identity, encode_record};
+    use super::*;
+    use crate::identity::StoreId;
+
+    /// A generation with a snapshot of edit 4, and then 1 MiB of heads of edit 6 that reach to the end.
+    fn crafted(salt: Salt) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER_LEN];
+        let (snapshot, _) =
+            encode_record(salt, HEADER_LEN as u64, Kind::Snapshot, 4, b"state").unwrap();
+        bytes.extend(snapshot);
+        let end = bytes.len() + (1 << 20) / RECORD_HEADER_LEN * RECORD_HEADER_LEN;
+        while bytes.len() < end {
+            let payload_len = (end - bytes.len() - RECORD_HEADER_LEN) as u32;
+            bytes.extend([0; 4]);
+            bytes.extend(payload_len.to_le_bytes());
+            bytes.extend(6_u64.to_le_bytes());
+            bytes.extend(2_u64.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn salt() -> Salt {
+        let store_id = StoreId([3; 16]);
+        Identity { format: 1, engine: 1, store_id, generation: 3, open_epoch: 3 }.salt()
+    }
+
+    #[test]
+    fn a_tail_crafted_from_heads_costs_linear_work_and_is_torn() {
+        let bytes = crafted(salt());
+        let mut records = Records::new(&bytes, salt(), Path::new("MANIFEST"));
+        assert_eq!(records.next().unwrap().unwrap().edit_number, 4);
+        let (found, summed) = records.search_later_record(4);
+        assert!(!found);
+        assert!(summed > 1 << 20, "the heads were looked into: {summed}");
+        assert!(summed <= WORK_FACTOR << 20, "{summed} bytes summed");
+        assert!(records.next().unwrap().is_none() && records.is_torn());
+    }
+
+    #[test]
+    fn a_record_behind_a_crafted_tail_proves_damage() {
+        let mut bytes = crafted(salt());
+        let (record, _) =
+            encode_record(salt(), bytes.len() as u64, Kind::Edit, 6, b"edit").unwrap();
+        bytes.extend(record);
+        let mut records = Records::new(&bytes, salt(), Path::new("MANIFEST"));
+        records.next().unwrap();
+        assert!(records.next().unwrap_err().is_corruption());
     }
 }

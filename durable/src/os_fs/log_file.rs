@@ -314,7 +314,7 @@ impl LogFile for MappedLog {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use crate::fs::Fs as _;
+    use crate::fs::{Access, Fs as _};
     use crate::os_fs::{LogBackend, OsFs};
 
     #[test]
@@ -344,7 +344,7 @@ mod tests {
             log.sync().unwrap();
             let mut read = Vec::new();
             log.read(0, end, &mut |bytes| read.extend_from_slice(bytes)).unwrap();
-            let file = OsFs::default().open(&path).unwrap().map().unwrap();
+            let file = OsFs::default().open(&path).unwrap().map(Access::Random).unwrap();
             assert_eq!(file.bytes().len(), end);
             assert!((0..end).all(|at| read[at] == byte(at) && file.bytes()[at] == byte(at)));
         }

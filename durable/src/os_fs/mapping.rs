@@ -22,37 +22,59 @@
 //! ```
 #![expect(unsafe_code, reason = "file mappings; argued above, safe interface below")]
 
+use std::ffi::{c_int, c_void};
+#[cfg(target_os = "linux")]
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, io, ptr, slice};
 
+#[cfg(target_os = "linux")]
+use memmap2::UncheckedAdvice;
 use memmap2::{Mmap, MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
-use crate::fs::Mapped;
-
-/// A read-only view of a whole file.
-#[derive(Debug)]
-pub(super) struct ReadMapping {
-    /// `None` for an empty file, which cannot be mapped.
-    map: Option<Mmap>,
+/// Maps a whole file for reading. `None` for an empty file, which cannot be mapped.
+pub(super) fn map_file(file: &fs::File) -> io::Result<Option<Mmap>> {
+    if file.metadata()?.len() == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the file is sealed: no code of ours writes to it or cuts it while a mapping can exist, and the directory
+    // lock keeps other processes of ours out. Foreign truncation is documented at `File::map`.
+    unsafe { MmapOptions::new().map(file) }.map(Some)
 }
 
-impl ReadMapping {
-    pub(super) fn new(file: &fs::File) -> io::Result<Self> {
-        if file.metadata()?.len() == 0 {
-            return Ok(Self { map: None });
-        }
-        // SAFETY: the file is sealed: no code of ours writes to it or cuts it while a mapping can exist, and the
-        // directory lock keeps other processes of ours out. Foreign truncation is documented at `File::map`.
-        let map = unsafe { MmapOptions::new().map(file) }?;
-        Ok(Self { map: Some(map) })
-    }
+unsafe extern "C" {
+    safe fn getpagesize() -> c_int;
+    fn mincore(start: *mut c_void, len: usize, pages: *mut u8) -> c_int;
 }
 
-impl Mapped for ReadMapping {
-    fn bytes(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or(&[])
+/// Bytes in a page of this machine.
+pub(super) fn page_bytes() -> usize {
+    let bytes = getpagesize();
+    assert!(bytes > 0 && bytes.count_ones() == 1, "a page has a power of two of bytes");
+    bytes.unsigned_abs() as usize
+}
+
+/// Whether each page of `map` is in memory.
+pub(super) fn resident_pages(map: &Mmap) -> io::Result<Vec<bool>> {
+    let mut pages = vec![0; map.len().div_ceil(page_bytes())];
+    // SAFETY: `map` begins at a page and lives during the call; `pages` has a byte for each page of it. The call changes
+    // `pages` and nothing else.
+    let code = unsafe { mincore(map.as_ptr().cast_mut().cast(), map.len(), pages.as_mut_ptr()) };
+    if code != 0 {
+        return Err(io::Error::last_os_error());
     }
+    // The other bits are reserved.
+    Ok(pages.iter().map(|page| page & 1 == 1).collect())
+}
+
+/// Takes the pages of `range` out of the page table of the process. The next access finds them again.
+#[cfg(target_os = "linux")]
+pub(super) fn forget_pages(map: &Mmap, range: Range<usize>) -> io::Result<()> {
+    assert!(range.start <= range.end && range.end <= map.len(), "the range lies in the mapping");
+    // SAFETY: the mapping is of a file, shared and read-only, so it has no page of its own: an access after the call
+    // reads the same bytes of the file again.
+    unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) }
 }
 
 /// Memory that is appended to by one thread at a time and read by any number.

@@ -8,7 +8,7 @@ use kv::{Error, Result};
 
 use super::SimFs;
 use super::op::{Op, Target};
-use crate::fs::{File, Lock, LockMode, LogFile, Mapped};
+use crate::fs::{Access, File, Lock, LockMode, LogFile, Mapped};
 use crate::sync::Mutex;
 
 /// An open file. It reads and writes the inode, whatever happens to its names.
@@ -75,7 +75,7 @@ impl File for SimFile {
         Ok(())
     }
 
-    fn map(&self) -> Result<Arc<dyn Mapped>> {
+    fn map(&self, _access: Access) -> Result<Arc<dyn Mapped>> {
         Ok(Arc::new(SimMapped(Arc::clone(self.fs.state().cache(&self.file)))))
     }
 }

@@ -113,7 +113,7 @@ fn read(forge: impl FnOnce(&mut Forgery)) -> Result<Toy> {
     forge(&mut forgery);
     let disk = forgery.write();
     let store = store(&disk);
-    let found = Manifest::read(&store).map(durable::manifest::Found::into_state);
+    let found = Manifest::read(&store).map(durable::manifest::LoadedManifest::into_state);
     assert_eq!(disk.ops(), 0);
     found
 }

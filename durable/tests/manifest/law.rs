@@ -114,7 +114,7 @@ impl Run {
     ) -> std::result::Result<Promise, String> {
         if let Some(promise) = acknowledged {
             let dump = Manifest::<Toy>::dump(&store(disk)).map_err(|error| error.to_string())?;
-            if dump["vouched_edit_number"].as_u64().unwrap() < promise.vouched {
+            if dump["reached_edit_number"].as_u64().unwrap() < promise.vouched {
                 return Err(format!("CURRENT vouches for less than in {promise:?}"));
             }
         }

@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use durable::log::{Segment, SegmentIdentity};
 use durable::manifest::Manifest;
-use durable::publish::{
-    PublishedFile, create_afresh, publish, publish_in_place, replace_atomically,
-};
-use durable::store_dir::{OpenMode, StoreDir};
+use durable::publish::{create_afresh, publish, publish_in_place, replace_atomically};
+use durable::store_dir::{NamePattern, OpenMode, StoreDir};
 use durable::{Fs, OsFs, SimFs};
 
 use crate::basics::{ID, add};
@@ -105,9 +103,9 @@ fn a_segment_is_a_published_file_of_its_durable_length() {
     let identity = SegmentIdentity { store: ID, id: 1, epoch: 1, edit_number: 0 };
     let file = Segment::create_file(&disk, Path::new(FILE), 4096).unwrap();
     let segment = Segment::begin(&disk, file, identity, 4096).unwrap();
-    let growing = PublishedFile::growing(&segment);
+    let growing = segment.published();
     assert_eq!((growing.path(), growing.len_bytes()), (Path::new(FILE), 64));
-    let sealed = PublishedFile::sealed(&segment).unwrap();
+    let sealed = segment.finish().unwrap();
     assert_eq!(sealed.len_bytes(), 64);
     assert_eq!(disk.contents(Path::new(FILE)).unwrap().len(), 64);
 }
@@ -140,4 +138,15 @@ fn a_manifest_lives_on_a_real_disk() {
     let manifest = Manifest::<Toy>::read(&open()).unwrap().open().unwrap();
     assert_eq!((manifest.state(), manifest.open_epoch()), (state, 2));
     manifest.close().unwrap();
+}
+
+#[test]
+fn a_proof_names_the_number_of_its_own_file() {
+    let disk = disk();
+    let names = NamePattern::new("", ".data");
+    let path = Path::new("/dir").join(names.name(7));
+    let file = disk.create(&path).unwrap();
+    let proof = publish_in_place(&disk, &*file).unwrap();
+    assert_eq!(proof.number(names), Some(7));
+    assert_eq!(proof.number(NamePattern::new("", ".hint")), None);
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use durable::{EntryKind, Fs, LockMode, LogBackend, OsFs, SimFs};
+use durable::{Access, EntryKind, Fs, LockMode, LogBackend, OsFs, SimFs, copy_whole, read_whole};
 use kv::{Error, Result};
 
 /// Runs `facts` in an empty directory of the real file system, with both ways to write logs, and of the simulated one.
@@ -118,15 +118,42 @@ fn reads_fill_the_buffer_or_fail() {
 }
 
 #[test]
+fn a_file_is_read_in_pieces_that_follow_each_other_and_an_error_ends_the_reading() {
+    on_every_disk(|fs, dir| {
+        let file = fs.create(&dir.join("a")).unwrap();
+        let bytes: Vec<u8> = (0..(2 << 20) + 77).map(|at: usize| (at / 3) as u8).collect();
+        file.write_at(0, &bytes).unwrap();
+        let mut pieces = Vec::new();
+        file.read_in_pieces(&mut |offset, piece| {
+            assert_eq!(piece, &bytes[offset as usize..][..piece.len()]);
+            pieces.push((offset, piece.len()));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(pieces, [(0, 1 << 20), (1 << 20, 1 << 20), (2 << 20, 77)]);
+        let mut seen = 0;
+        let stopped = file.read_in_pieces(&mut |_, _| {
+            seen += 1;
+            Err(Error::Closed)
+        });
+        assert!(matches!(stopped, Err(Error::Closed)) && seen == 1);
+        assert_eq!(copy_whole(&*file).unwrap(), bytes);
+        assert_eq!(read_whole(&*file).unwrap().bytes(), bytes);
+        let empty = fs.create(&dir.join("empty")).unwrap();
+        empty.read_in_pieces(&mut |_, _| panic!("an empty file has no piece")).unwrap();
+    });
+}
+
+#[test]
 fn a_length_can_be_cut_and_grown_with_zeros() {
     on_every_disk(|fs, dir| {
         let file = fs.create(&dir.join("a")).unwrap();
         file.write_at(0, b"abc").unwrap();
         file.set_len(1).unwrap();
         file.set_len(3).unwrap();
-        assert_eq!(file.map().unwrap().bytes(), b"a\0\0");
+        assert_eq!(file.map(Access::Random).unwrap().bytes(), b"a\0\0");
         file.set_len(0).unwrap();
-        assert_eq!(file.map().unwrap().bytes(), b"");
+        assert_eq!(file.map(Access::Random).unwrap().bytes(), b"");
     });
 }
 
@@ -154,7 +181,7 @@ fn names_move_and_files_stay() {
         let second = fs.open(&b).unwrap();
         fs.rename(&a, &b).unwrap();
         assert_eq!(contents(fs, &b), b"1");
-        assert_eq!(second.map().unwrap().bytes(), b"2");
+        assert_eq!(second.map(Access::Random).unwrap().bytes(), b"2");
         fs.link(&b, &c).unwrap();
         assert_eq!(kind(fs.link(&b, &c)), ErrorKind::AlreadyExists);
         first.write_at(0, b"3").unwrap();

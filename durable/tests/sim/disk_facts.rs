@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use durable::{Fs, SimFs, SyncFailure};
+use durable::{Access, Fs, SimFs, SyncFailure};
 
 fn disk_with(path: &str, bytes: &[u8]) -> SimFs {
     let fs = SimFs::new();
@@ -63,7 +63,7 @@ fn a_file_that_is_renamed_over_lives_on_in_its_handles() {
     let old = fs.open_writable(Path::new("old")).unwrap();
     fs.rename(Path::new("new"), Path::new("old")).unwrap();
     old.write_at(0, b"OLD").unwrap();
-    assert_eq!(old.map().unwrap().bytes(), b"OLD");
+    assert_eq!(old.map(Access::Random).unwrap().bytes(), b"OLD");
     assert_eq!(fs.contents(Path::new("old")).unwrap(), b"new");
     assert_eq!(fs.files(), [PathBuf::from("old")]);
 }
@@ -83,7 +83,7 @@ fn two_links_are_one_file() {
 fn a_mapping_does_not_follow_later_writes() {
     let fs = disk_with("a", b"1");
     let file = fs.open_writable(Path::new("a")).unwrap();
-    let mapped = file.map().unwrap();
+    let mapped = file.map(Access::Random).unwrap();
     file.write_at(0, b"2").unwrap();
     assert_eq!(mapped.bytes(), b"1");
 }

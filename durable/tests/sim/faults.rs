@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use durable::{Call, Fault, Fs, Inject, LockMode, OpKind, Plan, SimFs, SyncFailure};
+use durable::{
+    Access, Call, Fault, Fs, Inject, LockMode, OpKind, Plan, SimFs, SyncFailure, read_whole,
+};
 use kv::{Error, Result};
 
 fn path(name: &str) -> &Path {
@@ -25,7 +27,7 @@ fn call_everything(fs: &dyn Fs) -> Vec<Result<()>> {
         results.push(file.sync());
         results.push(file.len().map(drop));
         results.push(file.read_at(0, &mut [0; 4]));
-        results.push(file.map().map(drop));
+        results.push(file.map(Access::Random).map(drop));
     }
     if let Ok(log) = keep(&mut results, fs.create_log(path("log"), 100)) {
         results.push(log.append(0, b"12345678"));
@@ -130,6 +132,18 @@ fn a_failed_sync_reaches_the_file_that_was_opened_whatever_its_name_is_now() {
 }
 
 #[test]
+fn a_file_that_cannot_be_mapped_is_read_by_position() {
+    let plan = Plan { at: 0, fault: Fault::NoMemory, sticky: true };
+    let (fs, sim) = over_sim(plan);
+    sim.set_contents(path("a"), b"bytes".to_vec());
+    let file = fs.open(path("a")).unwrap();
+    let refused = file.map(Access::Random).unwrap_err();
+    assert!(refused.is_out_of_resources(), "{refused}");
+    assert_eq!(read_whole(&*file).unwrap().bytes(), b"bytes");
+    assert_eq!(fs.injected(), 2);
+}
+
+#[test]
 fn a_skipped_call_reports_success_and_leaves_no_trace() {
     let (fs, sim) = over_sim(Plan::skip(OpKind::SyncFile, ".data"));
     let data = fs.create(path("1.data")).unwrap();
@@ -219,6 +233,7 @@ fn the_text_of_a_plan_reads_back() {
         "no-space@3+",
         "quota@1",
         "too-many-files@2",
+        "no-memory@5+",
         "short@9",
         "torn:100@9",
         "skip:sync-dir:@0+",

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::{Fs, Inject, MetadataModel, OpKind, Plan, SimFs};
+use durable::{Access, Fs, Inject, MetadataModel, OpKind, Plan, SimFs};
 use kv::Result;
 
 const VALUES: [&[u8]; 4] = [b"", b"first value", b"second", b"the third value"];
@@ -38,7 +38,7 @@ fn overwrite(fs: &dyn Fs, value: &[u8]) -> Result<()> {
 
 fn read(fs: &dyn Fs) -> Result<Vec<u8>> {
     let file = fs.open(value_path())?;
-    Ok(file.map()?.bytes().to_vec())
+    Ok(file.map(Access::Random)?.bytes().to_vec())
 }
 
 /// A run that replaces the value three times, and the number of operations after which each was acknowledged.

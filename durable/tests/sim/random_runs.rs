@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use durable::{Entropy, File, Fs, MetadataModel, OsFs, SeededEntropy, SimFs, SyncFailure, Variant};
+use durable::{
+    Access, Entropy, File, Fs, MetadataModel, OsFs, SeededEntropy, SimFs, SyncFailure, Variant,
+};
 use kv::Result;
 
 const NAMES: [&str; 5] = ["a", "b", "dir/a", "dir/b", "missing/a"];
@@ -57,7 +59,7 @@ impl Step {
 fn contents(fs: &dyn Fs, dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let read = |name: &str| {
         let file = fs.open(&dir.join(name)).ok()?;
-        Some((name.to_string(), file.map().unwrap().bytes().to_vec()))
+        Some((name.to_string(), file.map(Access::Random).unwrap().bytes().to_vec()))
     };
     NAMES.into_iter().filter_map(read).collect()
 }

@@ -28,7 +28,7 @@ fn a_closed_engine_refuses_calls_and_its_cursors_go_on() {
     assert!(matches!(engine.get(b"a"), Err(Error::Closed)));
     assert!(matches!(engine.put(b"a", b"2", Durability::None), Err(Error::Closed)));
     assert!(cursor.next().unwrap());
-    assert_eq!(cursor.value(), b"1");
+    assert_eq!(cursor.value().unwrap(), b"1");
 }
 
 #[test]
@@ -147,4 +147,17 @@ fn a_boxed_transaction_commits_and_rolls_back() {
     let mut third = store.begin(read_only).unwrap();
     assert_eq!(third.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
     assert!(matches!(third.put(b"a", b"3"), Err(Error::ReadOnly)));
+}
+
+#[test]
+fn an_exhausted_resource_is_told_from_a_failing_disk() {
+    let error = |code| Error::io("map", "file", std::io::Error::from_raw_os_error(code));
+    // ENOMEM, ENFILE, EMFILE, ENOSPC.
+    for code in [12, 23, 24, 28] {
+        assert!(error(code).is_out_of_resources(), "{code}");
+    }
+    // EIO, EACCES.
+    for code in [5, 13] {
+        assert!(!error(code).is_out_of_resources(), "{code}");
+    }
 }

@@ -184,7 +184,7 @@ impl FaultPlan {
 /// The faults that can happen to a call.
 fn faults_of(kind: OpKind) -> Vec<Fault> {
     use OpKind::{
-        Append, Create, CreateLog, Finish, List, Lock, Open, OpenWritable, Remove, Write,
+        Append, Create, CreateLog, Finish, List, Lock, Map, Open, OpenWritable, Remove, Write,
     };
     let mut faults = vec![Fault::Eio];
     if kind.is_mutating() {
@@ -195,6 +195,9 @@ fn faults_of(kind: OpKind) -> Vec<Fault> {
     }
     if matches!(kind, List | Open | OpenWritable | Create | CreateLog | Lock) {
         faults.push(Fault::TooManyFiles);
+    }
+    if kind == Map {
+        faults.push(Fault::NoMemory);
     }
     if matches!(kind, Write | Append) {
         faults.extend([Fault::Short, Fault::Torn(1)]);

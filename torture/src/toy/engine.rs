@@ -1,13 +1,14 @@
 //! The toy behind the contract.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use durable::{Env, Job, Lock};
+use durable::{Env, Job, JobClass, JobFailure, Lock};
 use kv::memory::MemoryEngine;
 use kv::{
-    Capabilities, Cursor, Durability, KeyRange, Kv, Result, ScanSupport, SequenceNumber, Stats,
-    Unit, WriteBatch,
+    Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, ScanSupport, SequenceNumber,
+    Stats, Unit, WriteBatch,
 };
 
 use super::bug::Bug;
@@ -117,16 +118,21 @@ impl Inner {
 
     fn compact_in_background(self: &Arc<Self>, state: &mut State) {
         state.is_queued = true;
-        let inner = Arc::clone(self);
-        self.env.executor.submit(Job::new("compact", move || {
+        let (inner, owner) = (Arc::clone(self), Arc::clone(self));
+        let compact = move || {
             let mut state = inner.state();
             let failure = state.failure.clone();
-            // A failure is remembered, and the next write reports it.
+            // A failure is remembered in the state, and the next write returns it.
             let failed = inner.compact(&mut state).is_err();
             if failed && state.has(Bug::CompactionFailureSwallowed) {
                 state.failure = failure;
             }
-        }));
+        };
+        let on_panic = move |failure: JobFailure| {
+            let cause = io::Error::other(failure.to_string());
+            owner.state().failure = Some(Error::io("compact", &owner.dir, cause));
+        };
+        self.env.executor.submit(Job::new(JobClass::Bulk, "compact", compact, on_panic));
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use durable::{Entry, EntryKind, Env, Fs, Lock, LockMode};
+use durable::{Entry, EntryKind, Env, Fs, Lock, LockMode, copy_whole};
 use kv::memory::MemoryEngine;
 use kv::{
     Direction, Durability, Entries, Error, KeyRange, Kv as _, Result, SequenceNumber, WriteBatch,
@@ -96,10 +96,7 @@ fn current(fs: &dyn Fs, dir: &Path, listed: &[Entry]) -> Result<Option<Current>>
 }
 
 fn contents(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>> {
-    let file = fs.open(path)?;
-    let mut bytes = vec![0; file.len()? as usize];
-    file.read_at(0, &mut bytes)?;
-    Ok(bytes)
+    copy_whole(&*fs.open(path)?)
 }
 
 fn read(path: &Path, current: &Current, bytes: &[u8], bug: Option<Bug>) -> Result<Read> {

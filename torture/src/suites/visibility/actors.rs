@@ -107,8 +107,8 @@ impl Helper {
                 let look = match help {
                     Help::Look => Some(stage.look()),
                     Help::Job => {
-                        stage.stepper.step();
-                        None
+                        let ran = stage.stepper.step();
+                        ran.err().map(|what| Look { acknowledged: 0, observed: Err(what), ops: 0 })
                     }
                 };
                 if answers.send(look).is_err() {

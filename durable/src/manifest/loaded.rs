@@ -8,7 +8,7 @@ use kv::{Error, Result};
 use super::format::{CURRENT_FILE, Current, GENERATION_FILES, Identity, decode_header};
 use super::records::Records;
 use super::state::State;
-use crate::fs::Fs;
+use crate::fs::copy_whole;
 use crate::identity::{Stamp, StoreId};
 use crate::store_dir::StoreDir;
 
@@ -19,9 +19,9 @@ const ATTEMPTS: usize = 16;
 /// What the manifest of a store says, as it was when it was read.
 ///
 /// A read-only opener takes the state and is done. A writer looks around first, holds what it sees against the
-/// manifest with [`Found::check_seen`], and then goes on with [`Found::open`].
+/// manifest with [`LoadedManifest::check_seen`], and then goes on with [`LoadedManifest::open`].
 #[derive(Debug)]
-pub struct Found<S> {
+pub struct LoadedManifest<S> {
     pub(super) store: StoreDir,
     pub(super) identity: Identity,
     pub(super) state: S,
@@ -30,7 +30,7 @@ pub struct Found<S> {
     end: u64,
 }
 
-impl<S: State> Found<S> {
+impl<S: State> LoadedManifest<S> {
     /// Reads the manifest of `store`. Starts over, a few times, if a writer replaces it in the meantime.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl<S: State> Found<S> {
         self.identity.store_id
     }
 
-    /// How far the store had come. [`Found::open`] begins the next epoch.
+    /// How far the store had come. [`LoadedManifest::open`] begins the next epoch.
     pub fn stamp(&self) -> Stamp {
         Stamp { open_epoch: self.identity.open_epoch, edit_number: self.edit_number }
     }
@@ -131,27 +131,16 @@ impl<S: State> Found<S> {
 /// Reads and checks `CURRENT`.
 pub(super) fn read_current<S: State>(store: &StoreDir) -> Result<Current> {
     let path = store.file(CURRENT_FILE);
-    Current::decode::<S>(&read_whole(&**store.fs(), &path)?, &path)
+    Current::decode::<S>(&copy_whole(&*store.fs().open(&path)?)?, &path)
 }
 
 /// Reads a generation that `CURRENT` names, and which must therefore be there.
 pub(super) fn read_named(store: &StoreDir, path: &Path) -> Result<Vec<u8>> {
-    read_whole(&**store.fs(), path).map_err(|error| match error.io_kind() {
+    let read = store.fs().open(path).and_then(|file| copy_whole(&*file));
+    read.map_err(|error| match error.io_kind() {
         Some(io::ErrorKind::NotFound) => {
             Error::corruption(path, 0, "CURRENT names this file, and it is missing")
         }
         _ => error,
     })
-}
-
-/// A whole file. What does not fit into memory is an error and not the end of the process.
-fn read_whole(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>> {
-    let file = fs.open(path)?;
-    let len = file.len()? as usize;
-    let mut bytes = Vec::new();
-    let reserved = bytes.try_reserve_exact(len);
-    reserved.map_err(|_| Error::io("read", path, io::ErrorKind::OutOfMemory.into()))?;
-    bytes.resize(len, 0);
-    file.read_at(0, &mut bytes)?;
-    Ok(bytes)
 }

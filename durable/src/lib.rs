@@ -22,6 +22,7 @@ mod inject;
 mod lock_order;
 pub mod log;
 pub mod manifest;
+mod monotonic_clock;
 mod os_fs;
 pub mod publish;
 mod sim_fs;
@@ -39,5 +40,6 @@ pub use fs::{
 };
 pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
+pub use monotonic_clock::MonotonicClock;
 pub use os_fs::{LogBackend, OsFs};
 pub use sim_fs::{CrashSweep, MetadataModel, SimFs, SyncFailure, Variant};

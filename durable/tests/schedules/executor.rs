@@ -81,7 +81,8 @@ fn an_urgent_job_waits_for_one_bulk_step_at_most_whenever_it_arrives() {
         });
         let started_at_submission = started.load(Ordering::SeqCst) - started_before;
         group.wait().unwrap();
-        assert!(*waited.lock() <= started_at_submission + 1, "it waited for {}", waited.lock());
+        let waited = *waited.lock();
+        assert!(waited <= started_at_submission + 1, "it waited for {waited} bulk steps");
     };
     shuttle::check_random(scenario, 2_000);
     shuttle::check_pct(scenario, 2_000, 3);

@@ -125,6 +125,11 @@ impl Store {
         self.manifest.close()
     }
 
+    /// The store was dropped and not closed: an opening in this process waits until the running jobs have ended.
+    pub(crate) fn abandon(&self) {
+        self.dir.abandon();
+    }
+
     /// Lets another writer in. Nobody may write through this store any more.
     pub(crate) fn unlock(&self) {
         self.dir.unlock();

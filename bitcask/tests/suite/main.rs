@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod deletions;
+mod dropping;
 mod expiry;
 mod files;
 mod large_values;
@@ -10,6 +11,7 @@ mod limits;
 mod merges;
 mod opening;
 mod places;
+mod publication;
 mod readers;
 mod riak;
 mod scans;

@@ -58,11 +58,23 @@ impl KeyRange {
 
     /// Whether no key can lie in the range.
     pub fn is_empty(&self) -> bool {
-        match (self.start(), self.end()) {
-            (Bound::Included(start), Bound::Included(end)) => start > end,
-            (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end))
-            | (Bound::Excluded(start), Bound::Included(end)) => start >= end,
-            _ => false,
+        no_key_between(self.start(), self.end())
+    }
+
+    /// The lower bound of a search for the first key of the range that is not less than `key`.
+    pub fn start_from<'b>(&'b self, key: &'b [u8]) -> Bound<&'b [u8]> {
+        match self.start() {
+            Bound::Included(start) if start > key => self.start(),
+            Bound::Excluded(start) if start >= key => self.start(),
+            _ => Bound::Included(key),
+        }
+    }
+
+    /// The upper bound of a search for the last key of the range that is less than `key`.
+    pub fn end_before<'b>(&'b self, key: &'b [u8]) -> Bound<&'b [u8]> {
+        match self.end() {
+            Bound::Included(end) | Bound::Excluded(end) if end < key => self.end(),
+            _ => Bound::Excluded(key),
         }
     }
 
@@ -77,6 +89,16 @@ impl KeyRange {
             return Err(Error::InvalidArgument("the range starts after its end".into()));
         }
         Ok(())
+    }
+}
+
+/// Whether no key can lie between `start` and `end`. Ordered maps refuse some such bounds, so engines ask first.
+pub fn no_key_between<K: Ord>(start: Bound<K>, end: Bound<K>) -> bool {
+    match (start, end) {
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end))
+        | (Bound::Excluded(start), Bound::Included(end)) => start >= end,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
     }
 }
 
@@ -95,6 +117,24 @@ mod tests {
         assert_eq!(KeyRange::prefix(b"\xff\xff").end(), Bound::Unbounded);
         assert_eq!(KeyRange::prefix(b"a\xff").end(), Bound::Excluded(&b"b"[..]));
         assert!(KeyRange::prefix(b"").contains(b""));
+    }
+
+    #[test]
+    fn the_bounds_of_a_seek_stay_inside_the_range() {
+        let bound = |key: &'static [u8]| [Bound::Included(key), Bound::Excluded(key)];
+        let keys: [&[u8]; 5] = [b"a", b"b", b"c", b"d", b"e"];
+        for (start, end) in [(bound(b"b")[0], bound(b"d")[0]), (bound(b"b")[1], bound(b"d")[1])] {
+            let range = KeyRange::new((start, end));
+            for sought in keys {
+                let inside = |key: &&&[u8]| range.contains(key);
+                let from = KeyRange::new((range.start_from(sought), end));
+                let first = keys.iter().filter(inside).find(|key| **key >= sought);
+                assert_eq!(keys.iter().find(|key| from.contains(key)), first, "from {sought:?}");
+                let before = KeyRange::new((start, range.end_before(sought)));
+                let last = keys.iter().filter(inside).rfind(|key| **key < sought);
+                assert_eq!(keys.iter().rfind(|key| before.contains(key)), last, "to {sought:?}");
+            }
+        }
     }
 
     #[test]

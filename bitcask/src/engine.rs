@@ -36,13 +36,10 @@ use crate::views::Views;
 const MAX_VALUE_LEN: usize = 1 << 30;
 
 /// What the engine can do.
-pub(crate) const CAPABILITIES: Capabilities = Capabilities {
-    scan: ScanSupport::Sorting,
-    durability: Durability::Sync,
-    expiry: true,
-    range_delete: false,
-    max_value_len: MAX_VALUE_LEN,
-};
+pub(crate) const CAPABILITIES: Capabilities =
+    Capabilities::new(ScanSupport::Sorting, Durability::Sync)
+        .with_expiry()
+        .with_max_value_len(MAX_VALUE_LEN);
 
 /// An open store. See the [crate](crate).
 ///

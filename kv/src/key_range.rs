@@ -1,5 +1,6 @@
 //! Ranges of keys, in byte order.
 
+use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
 use crate::{Bytes, Error, Result};
@@ -102,6 +103,40 @@ pub fn no_key_between<K: Ord>(start: Bound<K>, end: Bound<K>) -> bool {
     }
 }
 
+/// As an interval: `["a", "c")`, `(.., "c"]`, `(..)`. Long keys are cut.
+impl fmt::Display for KeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.start() {
+            Bound::Included(start) => write!(f, "[{}, ", ShownKey(start))?,
+            Bound::Excluded(start) => write!(f, "({}, ", ShownKey(start))?,
+            Bound::Unbounded if self.end() == Bound::Unbounded => return f.write_str("(..)"),
+            Bound::Unbounded => f.write_str("(.., ")?,
+        }
+        match self.end() {
+            Bound::Included(end) => write!(f, "{}]", ShownKey(end)),
+            Bound::Excluded(end) => write!(f, "{})", ShownKey(end)),
+            Bound::Unbounded => f.write_str("..)"),
+        }
+    }
+}
+
+/// The key bytes that a message shows.
+const SHOWN_BYTES: usize = 24;
+
+/// A key for a message: quoted, escaped, and cut if it is long.
+pub(crate) struct ShownKey<'k>(pub(crate) &'k [u8]);
+
+impl fmt::Display for ShownKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(SHOWN_BYTES)];
+        write!(f, "\"{}\"", shown.escape_ascii())?;
+        if shown.len() < self.0.len() {
+            write!(f, "... ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
 impl From<std::ops::RangeFull> for KeyRange {
     fn from(_: std::ops::RangeFull) -> Self {
         Self::all()
@@ -135,6 +170,17 @@ mod tests {
                 assert_eq!(keys.iter().rfind(|key| before.contains(key)), last, "to {sought:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_range_is_shown_as_an_interval() {
+        let shown = |bounds: (Bound<&'static [u8]>, Bound<&'static [u8]>)| {
+            KeyRange::new(bounds).to_string()
+        };
+        assert_eq!(shown((Bound::Included(b"a"), Bound::Excluded(b"\n"))), r#"["a", "\n")"#);
+        assert_eq!(shown((Bound::Unbounded, Bound::Included(b"c"))), r#"(.., "c"]"#);
+        assert_eq!(shown((Bound::Excluded(b"a"), Bound::Unbounded)), r#"("a", ..)"#);
+        assert_eq!(KeyRange::all().to_string(), "(..)");
     }
 
     #[test]

@@ -98,13 +98,9 @@ impl Kv for MemoryEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Ordered,
-            durability: Durability::None,
-            expiry: false,
-            range_delete: true,
-            max_value_len: isize::MAX as usize,
-        }
+        Capabilities::new(ScanSupport::Ordered, Durability::None)
+            .with_range_delete()
+            .with_max_value_len(isize::MAX as usize)
     }
 
     fn stats(&self) -> Stats {

@@ -109,13 +109,8 @@ impl Kv for BoundBtree {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Ordered,
-            durability: Durability::None,
-            expiry: false,
-            range_delete: false,
-            max_value_len: isize::MAX as usize,
-        }
+        Capabilities::new(ScanSupport::Ordered, Durability::None)
+            .with_max_value_len(isize::MAX as usize)
     }
 
     fn stats(&self) -> Stats {

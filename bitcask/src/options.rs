@@ -2,6 +2,8 @@
 
 use durable::Env;
 
+use crate::steps::Steps;
+
 /// How an open store behaves. None of it is stored: any choice opens any store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,9 +22,8 @@ pub struct Options {
     pub undo_bytes: u64,
     /// When files are merged in the background. `None`: only when [`Bitcask::merge`](crate::Bitcask::merge) is called.
     pub merge: Option<MergeOptions>,
-    /// A mistake to make. Default: none.
-    #[cfg(feature = "planted")]
-    pub planted: Option<crate::planted::Mistake>,
+    /// Runs the named steps of the protocols.
+    pub(crate) steps: Steps,
 }
 
 /// How sealed data files are read.
@@ -30,9 +31,15 @@ pub struct Options {
 pub enum ReadMode {
     /// In place, through a memory mapping: the fastest, and no memory of its own. If the disk fails to deliver a page,
     /// or somebody truncates a live file, the process gets `SIGBUS`.
+    ///
+    /// The checksum of a record of 4 KiB or more is verified when the record is read for the first time since its file was
+    /// opened or sealed, smaller records each time. One bit for each 4 KiB of a file remembers it. If the disk damages a
+    /// large record after that, and the kernel reads its pages again, a get returns the damaged bytes.
+    /// [`Bitcask::verify`](crate::Bitcask::verify), merges and the next opening check everything again.
     #[default]
     Mapped,
     /// With one `pread(2)` for each value: slower, and a disk that fails to deliver a value is an error like any other.
+    /// Each read verifies the checksum.
     /// Opening and verifying still map whole files.
     Positional,
 }
@@ -82,8 +89,7 @@ impl Options {
             read: ReadMode::default(),
             undo_bytes: 64 << 20,
             merge: Some(MergeOptions::default()),
-            #[cfg(feature = "planted")]
-            planted: None,
+            steps: Steps::default(),
         }
     }
 
@@ -114,6 +120,16 @@ impl Options {
     /// With `create`.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+}
+
+#[cfg(feature = "planted")]
+impl Options {
+    /// With a hook that decides what happens to the steps of the protocols: for tests that plant mistakes.
+    #[doc(hidden)]
+    pub fn hook(mut self, hook: crate::planted::Hook) -> Self {
+        self.steps = Steps::with_hook(hook);
         self
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bitcask::planted::Mistake;
+use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
@@ -13,27 +13,33 @@ use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
 fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
     let env = Env {
         fs: Arc::new(disk.clone()),
-        clock: Arc::new(ManualClock::new()),
+        clock: clock(),
         executor,
         entropy: Arc::new(SeededEntropy::new(1)),
     };
     Options::in_env(env).data_file_bytes(1024)
 }
 
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new())
+}
+
 fn open(disk: &SimFs) -> Arc<Bitcask> {
     open_with(disk, None)
 }
 
-fn open_with(disk: &SimFs, mistake: Option<Mistake>) -> Arc<Bitcask> {
-    let mut options = options(disk, Arc::new(ThreadPool::new(1)));
-    options.planted = mistake;
+fn open_with(disk: &SimFs, mistake: Option<Hook>) -> Arc<Bitcask> {
+    let mut options = options(disk, Arc::new(ThreadPool::new(1, clock())));
+    if let Some(hook) = mistake {
+        options = options.hook(hook);
+    }
     Arc::new(Bitcask::open("store", options).unwrap())
 }
 
 /// The store as it is after a power cut now, when all that was not synced is lost.
 fn after_power_cut(disk: &SimFs) -> Bitcask {
     let left = disk.crash(disk.ops(), &"strict/none".parse().unwrap());
-    Bitcask::open("store", options(&left, Arc::new(ManualExecutor::new()))).unwrap()
+    Bitcask::open("store", options(&left, Arc::new(ManualExecutor::new(clock())))).unwrap()
 }
 
 fn check(scenario: impl Fn() + Send + Sync + Clone + 'static, schedules: usize) {
@@ -172,7 +178,7 @@ fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
 }
 
 /// Keys `a` and `b` are always written together, `gone` is put and deleted. Some files are full of what was overwritten.
-fn store_to_merge(disk: &SimFs, mistake: Option<Mistake>) -> Arc<Bitcask> {
+fn store_to_merge(disk: &SimFs, mistake: Option<Hook>) -> Arc<Bitcask> {
     let engine = open_with(disk, mistake);
     for round in 0..4_u8 {
         put_both(&engine, round).unwrap();
@@ -195,7 +201,7 @@ fn ok_or_closed<T>(result: kv::Result<T>) -> bool {
     }
 }
 
-fn merges_race_everything(mistake: Option<Mistake>, closes: bool) {
+fn merges_race_everything(mistake: Option<Hook>, closes: bool) {
     let disk = SimFs::new();
     let engine = store_to_merge(&disk, mistake);
     let spawn = |act: Box<dyn FnOnce(&Bitcask) + Send>| {
@@ -264,11 +270,14 @@ fn merges_race_close() {
 #[test]
 #[should_panic(expected = "assertion")]
 fn a_key_sent_to_the_copy_of_its_older_record_is_found() {
-    check(|| merges_race_everything(Some(Mistake::RelocateWhateverIsThere), false), 10_000);
+    check(
+        || merges_race_everything(Some(Hook::on(Step::CompareSequence, Action::Skip)), false),
+        10_000,
+    );
 }
 
 /// A synced write waits for the disk in a file that is sealed and merged meanwhile.
-fn a_merge_races_a_synced_write(mistake: Option<Mistake>) {
+fn a_merge_races_a_synced_write(mistake: Option<Hook>) {
     let disk = SimFs::new();
     let engine = store_to_merge(&disk, mistake);
     let writer = {
@@ -296,7 +305,10 @@ fn a_merge_leaves_alone_what_is_not_published_yet() {
 #[test]
 #[should_panic]
 fn a_file_that_is_merged_before_its_last_write_is_published_is_found() {
-    check(|| a_merge_races_a_synced_write(Some(Mistake::MergeUnpublishedWrites)), 10_000);
+    check(
+        || a_merge_races_a_synced_write(Some(Hook::on(Step::CheckPublished, Action::Skip))),
+        10_000,
+    );
 }
 
 #[test]
@@ -304,7 +316,7 @@ fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
     let scenario = || {
         let disk = SimFs::new();
         let engine =
-            Bitcask::open("store", options(&disk, Arc::new(ManualExecutor::new()))).unwrap();
+            Bitcask::open("store", options(&disk, Arc::new(ManualExecutor::new(clock())))).unwrap();
         let write = move |round: u8| {
             let mut batch = WriteBatch::new();
             batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]).put(&[round], b"x");
@@ -315,7 +327,7 @@ fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
             }
         };
         write(1);
-        let quiet = options(&disk, Arc::new(ManualExecutor::new()));
+        let quiet = options(&disk, Arc::new(ManualExecutor::new(clock())));
         let reader = Arc::new(Bitcask::open_read_only("store", quiet).unwrap());
         let refresher = {
             let reader = Arc::clone(&reader);
@@ -361,7 +373,7 @@ fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
 #[test]
 fn a_writer_that_waits_for_merges_goes_on_whichever_thread_merges() {
     let scenario = || {
-        let options = options(&SimFs::new(), Arc::new(ThreadPool::new(2)));
+        let options = options(&SimFs::new(), Arc::new(ThreadPool::new(2, clock())));
         let engine = Bitcask::open("store", options).unwrap();
         for round in 0..60_u8 {
             engine.put(&[round % 2], &[round; 200], Durability::Buffered).unwrap();
@@ -370,4 +382,46 @@ fn a_writer_that_waits_for_merges_goes_on_whichever_thread_merges() {
         engine.close().unwrap();
     };
     check(scenario, 100);
+}
+
+/// A view that ran out of its undo budget no longer holds the files that merges retire. A scan that checked its view
+/// before it loaded the file table then found a file missing and panicked.
+#[test]
+fn a_view_that_is_given_up_while_it_is_read_ends_as_too_old() {
+    let scenario = || {
+        let options =
+            options(&SimFs::new(), Arc::new(ManualExecutor::new())).undo_bytes(1).merge(None);
+        let engine = Arc::new(Bitcask::open("store", options).unwrap());
+        for round in 0..3 {
+            put_both(&engine, round).unwrap();
+        }
+        let snapshot = engine.snapshot().unwrap();
+        let reader = shuttle::thread::spawn(move || {
+            let too_old = |error: &Error| matches!(error, Error::SnapshotTooOld);
+            match snapshot.scan(KeyRange::all()) {
+                Ok(mut cursor) => {
+                    let mut rounds = Vec::new();
+                    while cursor.next().unwrap() {
+                        rounds.push(cursor.value()[0]);
+                    }
+                    assert_eq!(rounds, [2, 2]);
+                }
+                Err(error) => assert!(too_old(&error), "{error}"),
+            }
+            match snapshot.get(b"a") {
+                Ok(value) => assert_eq!(value.unwrap()[0], 2),
+                Err(error) => assert!(too_old(&error), "{error}"),
+            }
+        });
+        let merger = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                put_both(&engine, 3).unwrap();
+                engine.merge().unwrap();
+            })
+        };
+        reader.join().unwrap();
+        merger.join().unwrap();
+    };
+    check(scenario, 5_000);
 }

@@ -216,10 +216,14 @@ impl Inner {
         }
     }
 
-    /// Makes an edit of the manifest durable. A failure poisons the store.
+    /// Makes an edit of the manifest durable. A failure poisons the store, unless the manifest takes further edits: then
+    /// the disk was full, and the edit is certainly not durable.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
-        let appended = self.dir.check_in_place().and_then(|()| self.manifest.append(edit));
-        appended.map_err(|error| self.sync.poison(error))
+        self.dir.check_in_place().map_err(|error| self.sync.poison(error))?;
+        self.manifest.append(edit).map_err(|error| {
+            let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
+            if passes { error } else { self.sync.poison(error) }
+        })
     }
 
     /// Ends the active file, seals every file, takes back the prepared one, lets go of the directory.

@@ -66,7 +66,14 @@ impl Inner {
         let mut next = self.next_file.lock();
         match next.prepared.take() {
             Some(prepared) if needed <= usual => return Ok(prepared),
-            Some(too_small) => self.discard(&too_small)?,
+            // A begun file that stayed empty would end the log before the files after it, so it is kept until the
+            // manifest has forgotten it.
+            Some(too_small) => {
+                if let Err(error) = self.discard(&too_small) {
+                    next.prepared = Some(too_small);
+                    return Err(error);
+                }
+            }
             None => {}
         }
         self.begin_file(&mut next, needed.max(usual))
@@ -90,7 +97,14 @@ impl Inner {
         let begun = Segment::begin(fs, file, identity, capacity);
         let segment = begun.map_err(|error| self.sync.poison(error))?;
         if !self.options.has(Mistake::ForgetToNameFile) {
-            self.edit(&Edit::begin(&segment.published()))?;
+            let named = self.edit(&Edit::begin(&segment.published()));
+            if let Err(error) = named {
+                // Unless the store is poisoned, the manifest certainly does not name the file.
+                if self.sync.check().is_ok() {
+                    drop(fs.remove(segment.path()));
+                }
+                return Err(error);
+            }
         }
         Ok(segment)
     }

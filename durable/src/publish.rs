@@ -78,9 +78,42 @@ pub fn publish_in_place(fs: &dyn Fs, file: &dyn File) -> Result<PublishedFile> {
 /// # Errors
 /// `Io`; with `InvalidInput` when something other than a file of ours is in the way. See [`publish`].
 pub fn replace_atomically(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<PublishedFile> {
-    let file = create_afresh(fs, &temporary_path(path))?;
-    file.write_at(0, bytes)?;
-    publish(fs, &*file, path)
+    Replacement::prepare(fs, path, bytes)?.commit(fs)
+}
+
+/// The durable bytes of a file that takes the place of another one in one step: [`replace_atomically`] in two halves.
+///
+/// A failure of the first half leaves the old file as it is, on the disk, too. After a failure of the second half
+/// nobody knows which of the two a crash leaves.
+#[derive(Debug)]
+pub struct Replacement {
+    temporary: PathBuf,
+    path: PathBuf,
+    len_bytes: u64,
+}
+
+impl Replacement {
+    /// Writes `bytes` to [`temporary_path`] and syncs them. What an earlier attempt left there is removed.
+    ///
+    /// # Errors
+    /// As [`replace_atomically`]; the file at `path` is untouched.
+    pub fn prepare(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<Self> {
+        let temporary = temporary_path(path);
+        let file = create_afresh(fs, &temporary)?;
+        file.write_at(0, bytes)?;
+        file.sync()?;
+        Ok(Self { temporary, path: path.into(), len_bytes: bytes.len() as u64 })
+    }
+
+    /// Renames the file to its place, and makes the name durable.
+    ///
+    /// # Errors
+    /// `Io`: it is unknown which of the two files a crash will leave.
+    pub fn commit(self, fs: &dyn Fs) -> Result<PublishedFile> {
+        fs.rename(&self.temporary, &self.path)?;
+        fs.sync_dir(parent(&self.path))?;
+        Ok(PublishedFile { path: self.path, len_bytes: self.len_bytes })
+    }
 }
 
 /// Where a replacement for the file `path` is written: its name with `.tmp` behind it.

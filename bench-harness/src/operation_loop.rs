@@ -290,7 +290,8 @@ impl Lane<'_> {
         let start = Instant::now();
         let mut cursor = self.engine.scan(range)?;
         while hands.copied.len() < length as usize && cursor.next()? {
-            hands.copied.push(cursor.key(), cursor.value());
+            let (key, value) = cursor.entry()?;
+            hands.copied.push(key, value);
         }
         // Letting go of the frozen view is part of the work.
         drop(cursor);

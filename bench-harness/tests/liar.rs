@@ -89,7 +89,7 @@ impl Liar {
     fn some_other(&self, key: &[u8]) -> Result<Vec<u8>> {
         let mut cursor = self.honest.scan(KeyRange::all())?;
         while cursor.next()? && cursor.key() == key {}
-        Ok(cursor.value().to_vec())
+        Ok(cursor.value()?.to_vec())
     }
 }
 

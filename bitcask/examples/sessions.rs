@@ -40,7 +40,8 @@ fn run(directory: &Path) -> Result<(), Box<dyn Error>> {
     let mut cursor = store.scan(KeyRange::prefix(b"session:"))?;
     store.put(b"session:edsger", b"page 1", Durability::Buffered)?;
     while cursor.next()? {
-        println!("{}: {}", cursor.key().escape_ascii(), cursor.value().escape_ascii());
+        let (key, value) = cursor.entry()?;
+        println!("{}: {}", key.escape_ascii(), value.escape_ascii());
     }
     // Gone in an hour.
     let in_an_hour = UnixMillis(now()? + 3_600_000);

@@ -85,6 +85,14 @@ impl Commit {
             self.counts.user_bytes += op.user_bytes();
         }
     }
+
+    /// Notes in the active file when the puts of a batch expire, before any of them is visible.
+    fn note_expiries(&self, ops: &[Encoded<'_>]) {
+        let active = self.active.as_ref().expect("the segment just written to");
+        for expires_at in ops.iter().filter_map(Encoded::expires_at) {
+            active.first_expiry.note(expires_at);
+        }
+    }
 }
 
 impl Inner {
@@ -121,6 +129,7 @@ impl Inner {
         let span = commit.writer.append(sequence, logged.iter().map(Encoded::frame))?;
         commit.newest = sequence;
         commit.count(ops, span.len);
+        commit.note_expiries(ops);
         if span.offset >= commit.prepare_at {
             commit.prepare_at = u64::MAX;
             self.submit("bitcask-prepare", Self::prepare_next);

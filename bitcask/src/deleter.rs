@@ -19,6 +19,7 @@ use durable::sync::atomic::{AtomicBool, AtomicU64};
 use durable::{Executor, Job};
 
 use crate::files::{DATA, HINT};
+use crate::first_expiry::FirstExpiry;
 use crate::keydir::Location;
 
 /// Removes the files of lives that have ended.
@@ -67,8 +68,9 @@ impl Deleter {
             numbers.free.pop_front()?
         };
         let deleter = Arc::clone(self);
-        let (live, retired) = (Live::default(), AtomicBool::new(false));
-        Some(Arc::new(Life { id, number, live, retired, deleter }))
+        let (live, first_expiry) = (Live::default(), FirstExpiry::default());
+        let retired = AtomicBool::new(false);
+        Some(Arc::new(Life { id, number, live, first_expiry, retired, deleter }))
     }
 
     /// Leaves whatever ends from now on to the next opening.
@@ -120,6 +122,8 @@ pub(crate) struct Life {
     pub(crate) number: u16,
     /// How much of the file the keydir names.
     pub(crate) live: Live,
+    /// When the first put of the file expires.
+    pub(crate) first_expiry: FirstExpiry,
     retired: AtomicBool,
     deleter: Arc<Deleter>,
 }

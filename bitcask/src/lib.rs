@@ -9,6 +9,7 @@ mod dump;
 mod engine;
 mod files;
 mod filter;
+mod first_expiry;
 #[cfg(test)]
 mod golden;
 mod hint_file;

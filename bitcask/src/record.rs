@@ -103,6 +103,12 @@ impl<'o> Encoded<'o> {
         self.kind != KIND_DELETE
     }
 
+    /// When the put expires; `None` for a put that never does, and for a deletion.
+    pub(crate) fn expires_at(&self) -> Option<UnixMillis> {
+        let time = self.head.first_chunk::<EXPIRY_BYTES>()?;
+        (self.kind == KIND_EXPIRING).then(|| UnixMillis(u64::from_le_bytes(*time)))
+    }
+
     /// Bytes of key and value.
     pub(crate) fn user_bytes(&self) -> u64 {
         (self.key.len() + self.value.len()) as u64

@@ -231,6 +231,7 @@ impl Store {
             let sealed = sealed.expect("every file is sealed by now");
             let identity = sealed.identity(self.manifest.store_id(), id);
             let (fs, life) = (&**self.dir.fs(), Arc::clone(&lives[&id]));
+            life.first_expiry.learn(sealed.expiring.first());
             table.insert(Arc::new(DataFile::sealed(fs, &path, identity, options.read, life)?));
         }
         Ok(table)

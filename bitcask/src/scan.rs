@@ -1,23 +1,27 @@
-//! Scans: a hash index has no order, so a scan collects the matching keys of its view and sorts them.
+//! Scans: the keydir is a hash index without order, so a scan collects the matching keys of its view and sorts them.
 //!
-//! Opening one visits every key of the store and copies the matching ones, in memory only. Sorting is lazy: walking
-//! forward sorts a front part, twice as long each time it runs out, so that the first few entries of a long range cost
-//! one pass of selection; any other move sorts the rest. A value is read when the cursor reaches it, and an entry that had
-//! expired when the view was opened is passed over then: the keydir does not know of expiry.
+//! Opening a scan visits every key of the store and copies the matching ones, in memory only. Sorting is lazy: walking
+//! forward sorts a front part, twice as long each time it runs out, so that the first entries of a long range cost one
+//! pass of selection; any other move sorts the rest.
+//!
+//! A value is read when the caller asks for it, and then kept until the next move. A walk over keys alone has to read a
+//! record only to find out whether it had expired when the view was opened, because the keydir does not know. It reads
+//! **exactly the records of files whose first put had expired by then**; in a store without expired puts it reads none.
 
 use std::sync::Arc;
 
-use kv::{Cursor, Result, UnixMillis};
+use kv::{Cursor, Error, Result, UnixMillis};
 
-use crate::data_file::FileTable;
+use crate::data_file::{DataFile, FileTable};
 use crate::keydir::{Collected, Collection};
 
-/// How many entries the first look sorts.
+/// The number of entries that the first move sorts.
 const FIRST_PART: usize = 128;
 
 /// A cursor over the keys of a view.
 pub(crate) struct SortingCursor {
     files: Arc<FileTable>,
+    /// The time of the view.
     now: UnixMillis,
     keys: Vec<u8>,
     entries: Vec<Collected>,
@@ -25,7 +29,9 @@ pub(crate) struct SortingCursor {
     sorted: usize,
     place: Place,
     value: Vec<u8>,
-    failure: Option<kv::Error>,
+    /// The entry whose value `value` holds.
+    value_of: Option<usize>,
+    failure: Option<Error>,
 }
 
 /// Where the cursor stands.
@@ -41,8 +47,8 @@ impl SortingCursor {
     /// A cursor over `collection`, whose records lie in `files`, at the time `now`.
     pub(crate) fn new(collection: Collection, files: Arc<FileTable>, now: UnixMillis) -> Self {
         let Collection { keys, entries } = collection;
-        let (value, failure) = (Vec::new(), None);
-        Self { files, now, keys, entries, sorted: 0, place: Place::Fresh, value, failure }
+        let (place, value, value_of, failure) = (Place::Fresh, Vec::new(), None, None);
+        Self { files, now, keys, entries, sorted: 0, place, value, value_of, failure }
     }
 
     fn key_at(&self, at: usize) -> &[u8] {
@@ -66,6 +72,7 @@ impl SortingCursor {
             rest.sort_unstable_by(by_key);
             self.sorted = self.entries.len();
         }
+        assert!(wanted <= self.sorted && self.sorted <= self.entries.len());
     }
 
     fn sort_all(&mut self) {
@@ -97,25 +104,38 @@ impl SortingCursor {
         Ok(false)
     }
 
-    /// Stands on entry `at` and reads its value. `false`: it has expired, and the cursor stands where it stood.
+    /// Stands on entry `at`. `false`: it had expired when the view was opened, and the cursor stays where it was.
     fn stand_at(&mut self, at: usize) -> Result<bool> {
-        let read = self.read_value(at);
-        self.failure = read.as_ref().err().cloned();
-        let is_visible = read?;
-        if is_visible {
-            self.place = Place::At(at);
+        assert!(at < self.sorted, "entry {at} is not in its place yet");
+        if self.file_of(at).life.first_expiry.may_have_passed(self.now) {
+            // The record says whether it has expired. Its value comes with it, and is kept for the caller.
+            let is_visible = self.read_value(at).inspect_err(|e| self.failure = Some(e.clone()))?;
+            if !is_visible {
+                return Ok(false);
+            }
         }
-        Ok(is_visible)
+        self.place = Place::At(at);
+        Ok(true)
     }
 
+    fn file_of(&self, at: usize) -> &Arc<DataFile> {
+        let number = self.entries[at].location.file;
+        self.files.get(number).expect("a view's files are in its table")
+    }
+
+    /// Reads the value of entry `at`. `false`: it has expired, and nothing is kept.
     fn read_value(&mut self, at: usize) -> Result<bool> {
-        let (key, location) = (key_of(&self.keys, &self.entries[at]), self.entries[at].location);
-        let (value, now) = (&mut self.value, self.now);
-        let file = self.files.get(location.file).expect("a view's files are in its table");
-        file.read_value(location, key, &|| now, &mut |bytes| {
+        self.value_of = None;
+        let mut value = std::mem::take(&mut self.value);
+        let (key, location, now) = (self.key_at(at), self.entries[at].location, self.now);
+        let read = self.file_of(at).read_value(location, key, &|| now, &mut |bytes| {
             value.clear();
             value.extend_from_slice(bytes);
-        })
+        });
+        self.value = value;
+        let is_visible = read?;
+        self.value_of = is_visible.then_some(at);
+        Ok(is_visible)
     }
 
     /// A cursor never passes over damage: once a move has failed, all do.
@@ -172,8 +192,13 @@ impl Cursor for SortingCursor {
         }
     }
 
-    fn value(&self) -> &[u8] {
-        assert!(matches!(self.place, Place::At(_)), "the cursor stands on no entry");
-        &self.value
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        let Place::At(at) = self.place else { panic!("the cursor stands on no entry") };
+        if self.value_of != Some(at) && !self.read_value(at)? {
+            // The walk did not read this record: by the file's first expiry, no put in it has expired.
+            let (path, offset) = (self.file_of(at).path(), self.entries[at].location.offset);
+            return Err(Error::corruption(path, offset, "a put that expires before the first one"));
+        }
+        Ok((self.key_at(at), &self.value))
     }
 }

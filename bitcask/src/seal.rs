@@ -51,6 +51,7 @@ impl Inner {
             let what = format!("{path} would be data file number {MAX_FILES}");
             return Err(self.sync.poison(Error::InvalidArgument(what)));
         };
+        life.first_expiry.learn(None);
         commit.active = Some(Arc::clone(&life));
         self.change_files(|table| table.insert(Arc::new(DataFile::active(segment, life))));
         if let Some(merge) = &self.options.merge {

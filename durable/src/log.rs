@@ -41,7 +41,8 @@
 //! when it was written: its *undurable distance* is (own offset - durable offset) / 8, or [`UNLINKED`] as long as an
 //! earlier segment was not wholly durable. If any frame after the bad one, or in a later segment, was written when the
 //! log was durable past the bad one, that is damage and an error; if none was, it is a torn tail. A segment that was
-//! left for its successor ends with an end mark, so one without it is torn, and its successors are cut with it.
+//! left for its successor ends with an end mark, so one without it is torn, and its successors are cut with it: [`chain`]
+//! has the rule for several segments.
 //!
 //! The search for such a frame sums at most 19 times the bytes behind the bad frame, whatever they are: `later_frames`
 //! has the argument.
@@ -53,6 +54,7 @@
 //! Recovery never appends to an old segment.
 
 mod batch_reader;
+pub mod chain;
 mod frame;
 mod group_sync;
 mod later_frames;

@@ -34,7 +34,8 @@ fn expect_corruption(error: &Error) {
 pub(super) fn scan(engine: &dyn Kv, visit: &mut dyn FnMut(&[u8], &[u8])) -> kv::Result<()> {
     let mut cursor = engine.scan(KeyRange::all())?;
     while cursor.next()? {
-        visit(cursor.key(), cursor.value());
+        let (key, value) = cursor.entry()?;
+        visit(key, value);
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ fn main() -> kv::Result<()> {
     book.write(&batch, Durability::Buffered)?;
     let mut cursor = book.scan(KeyRange::all())?;
     while cursor.next()? {
-        println!("{}: {}", cursor.key().escape_ascii(), cursor.value().escape_ascii());
+        let (name, born) = cursor.entry()?;
+        println!("{}: {}", name.escape_ascii(), born.escape_ascii());
     }
     book.close()
 }

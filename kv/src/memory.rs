@@ -236,9 +236,9 @@ impl Cursor for MapCursor {
         }
     }
 
-    fn value(&self) -> &[u8] {
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
         match &self.place {
-            Place::At(_, value) => value,
+            Place::At(key, value) => Ok((key, value)),
             _ => panic!("the cursor stands on no entry"),
         }
     }

@@ -89,7 +89,8 @@ impl Drive<'_> {
                     SweepDirection::Backward => cursor.prev()?,
                 };
                 if more {
-                    copied.push(cursor.key(), cursor.value());
+                    let (key, value) = cursor.entry()?;
+                    copied.push(key, value);
                 }
             }
             line.busy += started.elapsed();

@@ -11,8 +11,8 @@ pub(super) fn check_everything(engine: &dyn Kv, world: &World) -> Outcome<u64> {
     let mut previous: Option<Vec<u8>> = None;
     let mut entries = 0;
     while cursor.next()? {
-        let key = cursor.key();
-        let (id, version) = world.check_entry(key, cursor.value())?;
+        let (key, value) = cursor.entry()?;
+        let (id, version) = world.check_entry(key, value)?;
         let state = world.model.acked(id);
         let what = if previous.as_deref().is_some_and(|previous| previous >= key) {
             Some("out of order")

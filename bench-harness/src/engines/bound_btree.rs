@@ -235,16 +235,17 @@ impl Cursor for StretchCursor {
     }
 
     fn key(&self) -> &[u8] {
-        self.entry().0.bytes()
+        self.current().0.bytes()
     }
 
-    fn value(&self) -> &[u8] {
-        &self.entry().1
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        let (key, value) = self.current();
+        Ok((key.bytes(), value))
     }
 }
 
 impl StretchCursor {
-    fn entry(&self) -> &(InlineKey, Arc<[u8]>) {
+    fn current(&self) -> &(InlineKey, Arc<[u8]>) {
         match self.place {
             Place::At(at) => &self.stretch[at],
             _ => panic!("the cursor stands on no entry"),

@@ -104,6 +104,7 @@ impl Output {
         let sealed = inner.describe_and_hint(&self.segment, published)?;
         let too_many = || Error::InvalidArgument(format!("more than {MAX_FILES} data files"));
         let life = inner.deleter.begin_life(self.segment.id()).ok_or_else(too_many)?;
+        life.first_expiry.learn(sealed.facts.expiring.first());
         let (fs, identity) = (&*inner.options.env.fs, self.segment.identity());
         let file = DataFile::sealed(fs, self.segment.path(), identity, inner.options.read, life)?;
         Ok(Finished { file: Arc::new(file), sealed, blocked: self.blocked })

@@ -281,6 +281,7 @@ fn open_files(
         if let Some(sealed) = &found.state().files[&id] {
             let (path, life) = (held.file(&DATA.name(id)), Arc::clone(life));
             let identity = sealed.identity(found.store_id(), id);
+            life.first_expiry.learn(sealed.expiring.first());
             files.push(Arc::new(DataFile::sealed(fs, &path, identity, read, life)?));
         }
     }

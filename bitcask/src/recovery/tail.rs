@@ -11,7 +11,7 @@ use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
 use durable::manifest::LoadedManifest;
 use durable::read_whole;
 use durable::store_dir::StoreDir;
-use kv::{Error, Result};
+use kv::{Error, Result, UnixMillis};
 
 use super::Lives;
 use crate::files::DATA;
@@ -56,11 +56,14 @@ pub(crate) fn read(
         let number = lives[&id].number;
         let path = dir.file(&DATA.name(id));
         let bytes = read_whole(&*dir.fs().open(&path)?)?;
-        let mut newest = tail.newest;
+        let (mut newest, mut first_expiry) = (tail.newest, None::<UnixMillis>);
         let scan = scan_segment(bytes.bytes(), found.store_id(), id, &path, &mut |batch| {
             for frame in batch {
                 let record = Record::decode(frame, &path)?;
                 newest = frame.sequence;
+                if let Record::Put { expires_at: Some(time), .. } = record {
+                    first_expiry = Some(first_expiry.map_or(time, |first| first.min(time)));
+                }
                 if torn.is_none() && frame.sequence > above {
                     let location =
                         Location { file: number, offset: frame.offset, len: frame.len() };
@@ -72,6 +75,7 @@ pub(crate) fn read(
             }
             Ok(())
         })?;
+        lives[&id].first_expiry.learn(first_expiry);
         found.check_seen(scan.identity.stamp())?;
         if let Some((earlier, len)) = torn
             && scan.proves_prior_durable

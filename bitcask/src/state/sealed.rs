@@ -62,6 +62,11 @@ impl Expiring {
         self.bytes += bytes;
     }
 
+    /// When the first of them expires. `None`: there are none.
+    pub(crate) fn first(&self) -> Option<UnixMillis> {
+        (self.records > 0).then_some(UnixMillis(self.earliest))
+    }
+
     /// About how many of the bytes have expired at `now`, as if they did so evenly from the first to the last.
     pub(crate) fn expired_bytes(&self, now: UnixMillis) -> u64 {
         if now.0 >= self.latest {

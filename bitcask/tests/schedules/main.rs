@@ -150,7 +150,7 @@ fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
                     let Ok(mut cursor) = engine.scan(KeyRange::all()) else { return };
                     let mut values = Vec::new();
                     while cursor.next().unwrap() {
-                        values.push(cursor.value()[0]);
+                        values.push(cursor.value().unwrap()[0]);
                     }
                     assert!(values.is_empty() || values.len() == 2 && values[0] == values[1]);
                 }
@@ -231,7 +231,7 @@ fn merges_race_everything(mistake: Option<Mistake>, closes: bool) {
         let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
         let mut rounds = Vec::new();
         while cursor.next().unwrap() {
-            rounds.push(cursor.value()[0]);
+            rounds.push(cursor.value().unwrap()[0]);
         }
         assert_eq!(rounds[0], rounds[1]);
         assert_eq!((before, first(b"a")), (first(b"b"), Some(rounds[0])));
@@ -342,7 +342,7 @@ fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
                 let mut cursor = reader.scan(KeyRange::all()).unwrap();
                 let mut entries = Vec::new();
                 while cursor.next().unwrap() {
-                    entries.push((cursor.key().to_vec(), cursor.value()[0]));
+                    entries.push((cursor.key().to_vec(), cursor.value().unwrap()[0]));
                 }
                 let round = entries[0].0[0];
                 let expected =

@@ -11,5 +11,6 @@ mod opening;
 mod places;
 mod readers;
 mod riak;
+mod scans;
 mod snapshots;
 mod world;

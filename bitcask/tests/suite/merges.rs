@@ -85,9 +85,9 @@ fn a_cursor_goes_on_while_its_files_are_merged_away_and_then_they_go() {
     // One may be prepared.
     let known = |engine: &Bitcask| engine.statistics().data_files as usize + 1;
     assert!(world.data_files().len() > known(&engine), "the cursor still reads them");
-    let mut seen = vec![(cursor.key().to_vec(), cursor.value().to_vec())];
+    let mut seen = vec![(cursor.key().to_vec(), cursor.value().unwrap().to_vec())];
     while cursor.next().unwrap() {
-        seen.push((cursor.key().to_vec(), cursor.value().to_vec()));
+        seen.push((cursor.key().to_vec(), cursor.value().unwrap().to_vec()));
     }
     assert_eq!(seen, before);
     drop(cursor);
@@ -268,7 +268,7 @@ fn a_cursor_of_a_store_that_was_dropped_locks_nobody_out() {
     fill(&engine, 0..30, 2);
     engine.merge().unwrap();
     assert!(cursor.next().unwrap());
-    assert_eq!(cursor.value()[0], 1);
+    assert_eq!(cursor.value().unwrap()[0], 1);
 }
 
 /// LoadedManifest by a stranger: with options that contradict each other the background merged nothing, for ever.

@@ -260,7 +260,7 @@ fn a_snapshot_and_a_cursor_see_the_same_through_refreshes_and_merges() {
     }
     let mut seen = Vec::new();
     while cursor.next().unwrap() {
-        seen.push((cursor.key().to_vec(), cursor.value().to_vec()));
+        seen.push((cursor.key().to_vec(), cursor.value().unwrap().to_vec()));
     }
     assert_eq!(seen, before);
     drop((snapshot, cursor));

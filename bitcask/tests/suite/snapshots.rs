@@ -9,7 +9,7 @@ fn seen(snapshot: &dyn Snapshot) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
     let mut entries = Vec::new();
     while cursor.next().unwrap() {
-        entries.push((cursor.key().to_vec(), cursor.value().to_vec()));
+        entries.push((cursor.key().to_vec(), cursor.value().unwrap().to_vec()));
     }
     entries
 }

@@ -64,7 +64,7 @@ pub(crate) fn entries(engine: &dyn Kv) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut cursor = engine.scan(KeyRange::all()).unwrap();
     let mut entries = Vec::new();
     while cursor.next().unwrap() {
-        entries.push((cursor.key().to_vec(), cursor.value().to_vec()));
+        entries.push((cursor.key().to_vec(), cursor.value().unwrap().to_vec()));
     }
     entries
 }

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use durable::log::{
-    Frame, GroupSync, Segment, SegmentIdentity, SegmentScan, StoreId, Tail, Writer, scan_segment,
-};
+use durable::log::chain::{ChainReader, ChainTail};
+use durable::log::{Frame, FrameView, GroupSync, Segment, SegmentIdentity, StoreId, Writer};
 use durable::{Fs, SimFs};
 use kv::Result;
 
@@ -39,12 +38,11 @@ impl Log {
         let needed = Writer::batch_len((0..frames).map(|_| len));
         if !self.writer.has_room(needed) {
             let id = self.created.len() as u64;
-            let identity = SegmentIdentity { store: STORE, id, epoch: 1, edit_number: 1 };
             let capacity = Writer::capacity_for(needed).max(512);
             let next = Segment::begin(
                 &self.disk,
                 Segment::create_file(&self.disk, &path(id), capacity)?,
-                identity,
+                identity(id),
                 capacity,
             )?;
             self.created.push(self.disk.ops());
@@ -65,26 +63,38 @@ impl Log {
 /// The numbers of the batches found in the first `segments` on `disk`, each of which has been checked to be whole.
 pub(crate) fn recover(disk: &SimFs, segments: usize) -> Result<Vec<u64>> {
     let mut batches = Vec::new();
-    let mut torn = false;
-    for segment in 0..segments as u64 {
+    read_tail(disk, 0..segments as u64, &mut batches)?;
+    Ok(batches)
+}
+
+/// Reads `segments` as the tail of a chain, and adds the numbers of their batches to `batches`.
+pub(crate) fn read_tail(
+    disk: &SimFs,
+    segments: impl IntoIterator<Item = u64>,
+    batches: &mut Vec<u64>,
+) -> Result<ChainTail> {
+    let mut chain = ChainReader::new(STORE);
+    for segment in segments {
         let path = path(segment);
         let bytes = disk.contents(&path).unwrap();
-        let mut found = Vec::new();
-        let scan: SegmentScan = scan_segment(&bytes, STORE, segment, &path, &mut |batch| {
-            assert!(batch.first().unwrap().is_first() && batch.last().unwrap().is_last());
-            for frame in batch {
-                assert!(frame.payload.iter().all(|&byte| byte == frame.sequence as u8));
-            }
-            found.push(batch[0].sequence);
+        let identity = chain.read(&bytes, segment, &path, &mut |batch| {
+            batches.push(number_of(batch));
             Ok(())
         })?;
-        if torn && scan.proves_prior_durable {
-            return Err(kv::Error::corruption(&path, 0, "an earlier segment was durable"));
-        }
-        if !torn {
-            batches.extend(found);
-        }
-        torn |= scan.tail == Tail::Torn;
+        assert_eq!(identity, self::identity(segment));
     }
-    Ok(batches)
+    Ok(chain.finish())
+}
+
+/// The number of a batch, all of whose frames say the same.
+pub(crate) fn number_of(batch: &[FrameView<'_>]) -> u64 {
+    assert!(batch.first().unwrap().is_first() && batch.last().unwrap().is_last());
+    for frame in batch {
+        assert!(frame.payload.iter().all(|&byte| byte == frame.sequence as u8));
+    }
+    batch[0].sequence
+}
+
+pub(crate) fn identity(id: u64) -> SegmentIdentity {
+    SegmentIdentity { store: STORE, id, epoch: 1, edit_number: 1 }
 }

@@ -1,7 +1,7 @@
 //! How a cursor moves, bounds and gaps included.
 
 use kv::memory::MemoryEngine;
-use kv::{Cursor, Durability, KeyRange, Kv};
+use kv::{Cursor, Direction, Durability, Entries, Error, KeyRange, Kv, Result};
 
 fn engine_with(keys: &[&str]) -> MemoryEngine {
     let engine = MemoryEngine::new();
@@ -11,7 +11,7 @@ fn engine_with(keys: &[&str]) -> MemoryEngine {
     engine
 }
 
-fn key_after(moved: kv::Result<bool>, cursor: &dyn Cursor) -> Option<String> {
+fn key_after(moved: Result<bool>, cursor: &dyn Cursor) -> Option<String> {
     moved.unwrap().then(|| String::from_utf8(cursor.key().to_vec()).unwrap())
 }
 
@@ -68,4 +68,67 @@ fn writes_after_the_scan_was_opened_are_not_seen() {
     engine.put(b"c", b"v", Durability::None).unwrap();
     step!(cursor.next() => Some("b"));
     step!(cursor.next() => None);
+}
+
+/// A cursor over the keys 0, 1, 2, ... of one byte, on which the value of key 2 cannot be read.
+struct FailingValues {
+    next: u8,
+    values_read: u8,
+}
+
+impl Cursor for FailingValues {
+    fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        self.next = key[0];
+        self.next()
+    }
+
+    fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
+        self.next = key[0] - 1;
+        self.next()
+    }
+
+    fn next(&mut self) -> Result<bool> {
+        self.next += 1;
+        Ok(self.next <= 5)
+    }
+
+    fn prev(&mut self) -> Result<bool> {
+        unreachable!("the tests walk forward")
+    }
+
+    fn key(&self) -> &[u8] {
+        &[[0], [1], [2], [3], [4]][usize::from(self.next - 1)]
+    }
+
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        self.values_read += 1;
+        let failed = || Error::corruption("values", 0, "no value");
+        if self.next == 3 { Err(failed()) } else { Ok((self.key(), b"v")) }
+    }
+}
+
+#[test]
+fn an_iterator_over_entries_ends_with_the_first_value_that_fails() {
+    let cursor = Box::new(FailingValues { next: 0, values_read: 0 });
+    let mut entries = Entries::new(cursor, Direction::Forward);
+    assert_eq!(entries.next().unwrap().unwrap().0, [0][..]);
+    assert_eq!(entries.next().unwrap().unwrap().0, [1][..]);
+    assert!(entries.next().unwrap().unwrap_err().is_corruption());
+    assert!(entries.next().is_none() && entries.next().is_none());
+}
+
+#[test]
+fn a_walk_over_keys_survives_a_value_that_fails() {
+    let mut cursor = FailingValues { next: 0, values_read: 0 };
+    let boxed: &mut dyn Cursor = &mut cursor;
+    let mut keys = Vec::new();
+    while boxed.next().unwrap() {
+        if boxed.key() == [2] {
+            assert!(boxed.value().is_err() && boxed.entry().is_err());
+            assert_eq!(boxed.key(), [2]);
+        }
+        keys.push(boxed.key()[0]);
+    }
+    assert_eq!(keys, [0, 1, 2, 3, 4]);
+    assert_eq!(cursor.values_read, 2, "no value is read that nobody asked for");
 }

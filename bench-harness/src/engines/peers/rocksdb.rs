@@ -250,7 +250,8 @@ impl Cursor for RocksdbCursor {
         self.walk.borrow_dependent().key().expect("the cursor stands on an entry")
     }
 
-    fn value(&self) -> &[u8] {
-        self.walk.borrow_dependent().value().expect("the cursor stands on an entry")
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        let item = self.walk.borrow_dependent().item();
+        Ok(item.expect("the cursor stands on an entry"))
     }
 }

@@ -78,7 +78,10 @@ fn go(cursor: &mut dyn Cursor, step: &Move) -> Option<(Vec<u8>, Vec<u8>)> {
         Move::SeekGe(key) => Some(cursor.seek_ge(key).unwrap()),
         Move::SeekLt(key) => Some(cursor.seek_lt(key).unwrap()),
     };
-    (is_on_entry == Some(true)).then(|| (cursor.key().to_vec(), cursor.value().to_vec()))
+    (is_on_entry == Some(true)).then(|| {
+        let (key, value) = cursor.entry().unwrap();
+        (key.to_vec(), value.to_vec())
+    })
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn a_scan_of_a_peer_is_frozen_where_its_registration_does_not_deny_it() {
         engine.put(&key(3), b"new", Durability::None).unwrap();
         for number in 0..ENTRIES {
             assert!(cursor.next().unwrap(), "{}", peer.name);
-            let found = (cursor.key(), cursor.value());
+            let found = cursor.entry().unwrap();
             assert_eq!(found, (&key(number * 2)[..], &number.to_le_bytes()[..]), "{}", peer.name);
         }
         assert!(!cursor.next().unwrap(), "{}", peer.name);

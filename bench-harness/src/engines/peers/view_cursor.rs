@@ -146,7 +146,7 @@ impl<V: View> ViewCursor<V> {
         self.copy_stretch(From::At, direction, false)
     }
 
-    fn entry(&self) -> (&[u8], &[u8]) {
+    fn current(&self) -> (&[u8], &[u8]) {
         match self.place {
             Place::At(at) => self.stretch.entry(at),
             _ => panic!("the cursor stands on no entry"),
@@ -200,10 +200,10 @@ impl<V: View> Cursor for ViewCursor<V> {
     }
 
     fn key(&self) -> &[u8] {
-        self.entry().0
+        self.current().0
     }
 
-    fn value(&self) -> &[u8] {
-        self.entry().1
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        Ok(self.current())
     }
 }

@@ -14,6 +14,7 @@ pub(super) const STORIES: &[Story] = &[
     ("a-scan-does-not-see-later-writes", a_scan_does_not_see_later_writes),
     ("a-snapshot-does-not-move", a_snapshot_does_not_move),
     ("a-cursor-outlives-a-close", a_cursor_outlives_a_close),
+    ("a-value-is-of-the-entry-under-the-cursor", a_value_is_of_the_entry_under_the_cursor),
 ];
 
 fn scan(stage: &Stage<'_>, range: KeyRange) -> Result<Box<dyn Cursor>, String> {
@@ -36,6 +37,13 @@ fn stands(
     let show =
         |key: Option<&[u8]>| key.map_or("no entry".into(), |key| key.escape_ascii().to_string());
     ensure!(found == wanted, "the cursor is on {} instead of {}", show(found), show(wanted));
+    Ok(())
+}
+
+/// The value under the cursor must be `wanted`.
+fn stands_at_value(cursor: &mut dyn Cursor, wanted: &[u8], otherwise: &str) -> Told {
+    let value = cursor.value().map_err(|e| format!("a value failed: {e}"))?;
+    ensure!(value == wanted, "{otherwise}");
     Ok(())
 }
 
@@ -159,7 +167,7 @@ fn a_scan_does_not_see_later_writes(stage: &mut Stage<'_>) -> Told {
     done("maintain", stage.opened().maintain())?;
     stands(cursor, next, Some(b"b"))?;
     stands(cursor, next, Some(b"c"))?;
-    ensure!(cursor.value() == b"v", "the scan shows a later value");
+    stands_at_value(cursor, b"v", "the scan shows a later value")?;
     stands(cursor, next, None)?;
     stands(cursor, prev, Some(b"c"))
 }
@@ -186,6 +194,35 @@ fn a_cursor_outlives_a_close(stage: &mut Stage<'_>) -> Told {
     done("close", stage.engine().close())?;
     stands(&mut *cursor, next, Some(b"b"))?;
     stands(&mut *cursor, |c| c.seek_lt(b"zzz"), Some(b"c"))?;
-    ensure!(cursor.value() == b"v", "the value is lost after a close");
+    stands_at_value(&mut *cursor, b"v", "the value is lost after a close")
+}
+
+fn a_value_is_of_the_entry_under_the_cursor(stage: &mut Stage<'_>) -> Told {
+    let value = |number: u8| vec![number; 1 + usize::from(number) * 7];
+    for number in 0..40 {
+        stage.put(&[number], &value(number))?;
+    }
+    if stage.is_persistent() {
+        stage.reopen()?;
+    }
+    let mut cursor = scan(stage, KeyRange::all())?;
+    let cursor = &mut *cursor;
+    for number in 0..40 {
+        stands(cursor, next, Some(&[number]))?;
+        // Key-only moves in between must not leave the value of an earlier entry behind.
+        if number % 3 == 0 {
+            stands_at_value(cursor, &value(number), "a value of another entry, forwards")?;
+            stands_at_value(cursor, &value(number), "another value when asked again")?;
+        }
+    }
+    for number in (10..39).rev() {
+        stands(cursor, prev, Some(&[number]))?;
+    }
+    stands_at_value(cursor, &value(10), "a value of another entry, backwards")?;
+    stands(cursor, |c| c.seek_ge(&[20]), Some(&[20]))?;
+    stands(cursor, |c| c.seek_lt(&[20]), Some(&[19]))?;
+    stands_at_value(cursor, &value(19), "a value of another entry, after two seeks")?;
+    let (key, found) = cursor.entry().map_err(|e| format!("an entry failed: {e}"))?;
+    ensure!((key, found) == (&[19][..], &value(19)[..]), "the entry is not the key and the value");
     Ok(())
 }

@@ -95,10 +95,19 @@ fn walk(
     };
     loop {
         match step(&mut *cursor) {
-            Ok(true) => {
-                let (key, value) = (cursor.key(), cursor.value());
-                walk.entries.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
-            }
+            Ok(true) => match cursor.entry() {
+                Ok((key, value)) => {
+                    let entry = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                    walk.entries.push(entry);
+                }
+                Err(error) => {
+                    // The value is damaged and the key is not: the cursor stays, and gives out no other value.
+                    if cursor.value().is_ok() {
+                        return Err(format!("a value is read after: {error}"));
+                    }
+                    return Ok(Walk { error: Some(error), ..walk });
+                }
+            },
             Ok(false) => return Ok(walk),
             Err(error) => {
                 // A cursor never skips over damage: it goes on failing.

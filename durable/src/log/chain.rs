@@ -1,0 +1,215 @@
+//! The tail of a chain of segments: which of the segments that were not sealed count, and how recovery makes them
+//! durable.
+//!
+//! A manifest names the segments of a log in ascending order of their ids. Those that it does not know as sealed are
+//! the *tail*. A crash can leave any of them torn, because a writer goes on in the next segment before the one before is
+//! durable.
+//!
+//! # The rule
+//!
+//! 1. Read the segments of the tail in ascending order of their ids, which is the order they were written in.
+//! 2. The first segment without an end mark ends the log. Its whole batches count, and the bytes behind them do not.
+//! 3. Discard every later segment: a later batch must not survive an earlier one.
+//! 4. But if a frame of a later segment was written when the log was durable past the place where it ends now
+//!    ([`SegmentScan::proves_prior_durable`]), the log is damaged and not torn, and reading fails.
+//! 5. Discard segments without a batch.
+//!
+//! # Repair
+//!
+//! The caller looks at everything before it changes anything, so reading ([`ChainReader`]) and repair
+//! ([`ChainTail::repair`]) are separate. Repair runs when the manifest is open in its new epoch:
+//!
+//! 1. Discard segments, the newest first. So a crash in the middle never leaves a later segment behind an earlier one
+//!    that was cut.
+//! 2. Of each segment that is kept, the oldest first: cut it behind its last whole batch, write its bytes over
+//!    themselves, sync it, seal it. The bytes are written again because a sync that failed before the crash may have left
+//!    them in the page cache, marked as clean: then they read right, and a sync succeeds without writing them (Rebello
+//!    et al., Can Applications Recover from fsync Failures?, ATC 2020).
+//!
+//! Each step leaves a chain from which the rule yields the same batches, so a crash during repair loses nothing.
+
+use std::path::{Path, PathBuf};
+
+use kv::{Error, Result};
+
+use super::frame::FrameView;
+use super::scan::{SegmentScan, Tail, scan_segment};
+use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity};
+use crate::fs::{Fs, Mapped, read_whole};
+use crate::identity::StoreId;
+use crate::publish::{PublishedFile, publish_in_place};
+
+/// A segment of the tail that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailSegment {
+    /// Its identity.
+    pub identity: SegmentIdentity,
+    /// How many bytes, header included, are whole batches and the end mark.
+    pub len: u64,
+}
+
+/// The tail of a chain, as the rule decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChainTail {
+    /// The segments that count, oldest first.
+    pub kept: Vec<TailSegment>,
+    /// The ids of the others, ascending: segments without a batch, and those behind a torn one.
+    pub discarded: Vec<u64>,
+    /// The newest sequence number in the segments that count; 0 without any.
+    pub newest: u64,
+}
+
+/// Reads the tail of a chain, one segment after the other.
+#[derive(Debug)]
+pub struct ChainReader {
+    store: StoreId,
+    tail: ChainTail,
+    /// Where the log ends, once a torn segment was read.
+    torn_at: Option<(PathBuf, u64)>,
+    last_id: Option<u64>,
+}
+
+/// The owner of a chain: it knows the names of the segments, and makes the edits of the manifest.
+pub trait RepairChain {
+    /// The path of segment `id`.
+    fn path(&self, id: u64) -> PathBuf;
+
+    /// Takes segment `id` out of the manifest, durably, and then removes its file.
+    ///
+    /// # Errors
+    /// The repair ends with it.
+    fn discard(&mut self, id: u64) -> Result<()>;
+
+    /// Names `segment` as sealed in the manifest. Its file has exactly `bytes`, and is durable.
+    ///
+    /// # Errors
+    /// The repair ends with it.
+    fn seal(
+        &mut self,
+        segment: &TailSegment,
+        bytes: &dyn Mapped,
+        file: PublishedFile,
+    ) -> Result<()>;
+}
+
+impl ChainReader {
+    /// A reader before the first segment of the tail of `store`.
+    pub fn new(store: StoreId) -> Self {
+        Self { store, tail: ChainTail::default(), torn_at: None, last_id: None }
+    }
+
+    /// Reads `bytes`, all of segment `id`, which comes after those that were read before. Calls `visit` with each whole
+    /// batch that is part of the log, in order, and returns the identity in the segment's header.
+    ///
+    /// # Errors
+    /// `Corruption` when the segment is damaged, or proves that an earlier one is; and errors of `visit`.
+    ///
+    /// # Panics
+    /// When ids do not ascend.
+    pub fn read(
+        &mut self,
+        bytes: &[u8],
+        id: u64,
+        path: &Path,
+        visit: &mut dyn FnMut(&[FrameView<'_>]) -> Result<()>,
+    ) -> Result<SegmentIdentity> {
+        assert!(self.last_id < Some(id), "a chain is read in the order of its segments");
+        self.last_id = Some(id);
+        let is_behind_tear = self.torn_at.is_some();
+        let mut newest = self.tail.newest;
+        let scan = scan_segment(bytes, self.store, id, path, &mut |batch| {
+            // A batch behind the end of the log is not part of it, whatever it says.
+            if is_behind_tear {
+                return Ok(());
+            }
+            if batch[0].sequence <= newest {
+                let what = "numbers do not ascend from segment to segment";
+                return Err(Error::corruption(path, batch[0].offset, what));
+            }
+            newest = batch[0].sequence;
+            visit(batch)
+        })?;
+        self.decide(&scan, newest, path)?;
+        Ok(scan.identity)
+    }
+
+    /// The tail, when all its segments were read.
+    pub fn finish(self) -> ChainTail {
+        debug_assert!(
+            self.tail.kept.is_sorted_by(|a, b| a.identity.id < b.identity.id),
+            "kept segments are in the order of the chain"
+        );
+        self.tail
+    }
+
+    /// Applies the rule to one segment.
+    fn decide(&mut self, scan: &SegmentScan, newest: u64, path: &Path) -> Result<()> {
+        let SegmentScan { identity, len, .. } = *scan;
+        debug_assert!(len >= SEGMENT_HEADER_LEN, "a scan begins behind the header");
+        if let Some((torn, offset)) = &self.torn_at {
+            // Behind the end of the log, and proof that the log was durable past that end: damage.
+            if scan.proves_prior_durable {
+                let what = "the log ends here, and a later file was written when this was durable";
+                return Err(Error::corruption(torn, *offset, what));
+            }
+            // Behind the end of the log, as a crash leaves it.
+            self.tail.discarded.push(identity.id);
+            return Ok(());
+        }
+        if scan.tail == Tail::Torn {
+            self.torn_at = Some((path.into(), len));
+        }
+        if newest == self.tail.newest {
+            // No batch: the segment was begun and never written to, or lost all of its batches.
+            self.tail.discarded.push(identity.id);
+        } else {
+            self.tail.kept.push(TailSegment { identity, len });
+            self.tail.newest = newest;
+        }
+        Ok(())
+    }
+}
+
+impl ChainTail {
+    /// Makes the chain what the rule says, and durable: both steps of repair, in their order.
+    ///
+    /// # Errors
+    /// `Io`, and errors of `owner`. The next opening repairs what is left.
+    pub fn repair(&self, fs: &dyn Fs, owner: &mut dyn RepairChain) -> Result<()> {
+        self.discard_dropped(owner)?;
+        self.seal_kept(fs, owner)
+    }
+
+    /// Step 1 of repair: discards the segments that do not count, the newest first.
+    ///
+    /// # Errors
+    /// Those of `owner`.
+    pub fn discard_dropped(&self, owner: &mut dyn RepairChain) -> Result<()> {
+        self.discarded.iter().rev().try_for_each(|&id| owner.discard(id))
+    }
+
+    /// Step 2 of repair: cuts, rewrites, syncs and seals the segments that count, the oldest first.
+    ///
+    /// # Errors
+    /// `Io`, and errors of `owner`.
+    pub fn seal_kept(&self, fs: &dyn Fs, owner: &mut dyn RepairChain) -> Result<()> {
+        for segment in &self.kept {
+            let path = owner.path(segment.identity.id);
+            let file = segment.make_durable(fs, &path)?;
+            debug_assert_eq!(file.len_bytes(), segment.len, "a kept segment is cut");
+            let bytes = read_whole(&*fs.open(&path)?)?;
+            owner.seal(segment, &*bytes, file)?;
+        }
+        Ok(())
+    }
+}
+
+impl TailSegment {
+    /// Cuts the segment behind its last whole batch, writes its bytes over themselves, and syncs it.
+    fn make_durable(&self, fs: &dyn Fs, path: &Path) -> Result<PublishedFile> {
+        let file = fs.open_writable(path)?;
+        file.set_len(self.len)?;
+        file.read_in_pieces(&mut |offset, piece| file.write_at(offset, piece))?;
+        publish_in_place(fs, &*file)
+    }
+}

@@ -17,9 +17,9 @@
 //!
 //! When the edits would outgrow the snapshot, or the state uses a new feature, the new state begins a new generation
 //! instead:
-//! 1. The writer writes the file and syncs it, then syncs the directory.
-//! 2. It writes `CURRENT.tmp` and syncs it.
-//! 3. It renames `CURRENT.tmp` to `CURRENT` and syncs the directory. From here on the new generation counts.
+//! 1. The writer writes the file of the generation, and `CURRENT.tmp`.
+//! 2. It syncs the file of the generation, then the directory.
+//! 3. It syncs `CURRENT.tmp`, renames it to `CURRENT`, and syncs the directory. From here on the new generation counts.
 //! 4. It removes the generations that no `CURRENT` can name any more. Numbers of generations whose files are still there
 //!    are skipped, not reused.
 //!
@@ -41,7 +41,8 @@
 //! | write of a record | not durable: the writer cuts the file to its old end and syncs it | goes on |
 //! | that cut, or its sync | unknown | poisoned |
 //! | sync of a record | unknown: the kernel may have dropped pages that it shows as clean | poisoned |
-//! | create, write, sync of a new generation or of `CURRENT.tmp` | not durable: the old generation still counts | goes on |
+//! | create or write of a new generation or of `CURRENT.tmp` | not durable: the old generation still counts | goes on |
+//! | sync of either | not durable, but a disk that fails a sync is not trusted | poisoned |
 //! | rename of `CURRENT.tmp` | not durable, if `CURRENT` still reads as before | goes on |
 //! | sync of the directory after the rename | unknown | poisoned |
 //!

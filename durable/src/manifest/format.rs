@@ -309,7 +309,9 @@ pub(super) fn encode_edits(mut edits: Vec<Vec<u8>>) -> (Kind, Vec<u8>) {
     }
     let mut payload = Vec::new();
     put_varint(&mut payload, edits.len() as u64);
-    edits.iter().for_each(|edit| put_prefixed(&mut payload, edit));
+    for edit in &edits {
+        put_prefixed(&mut payload, edit);
+    }
     (Kind::Edits, payload)
 }
 

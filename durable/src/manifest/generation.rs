@@ -53,7 +53,7 @@ impl Failure {
     }
 }
 
-/// A generation that is durable, and a `CURRENT` that names it, which is durable under its temporary name.
+/// A generation that is written, and a `CURRENT` that names it and has its temporary name. Neither is durable.
 #[derive(Debug)]
 struct Prepared {
     generation: Generation,
@@ -70,6 +70,7 @@ impl Generation {
     ) -> Result<Self> {
         let file = Self::create_file(store, identity)?;
         let prepared = Self::prepare(store, file, state, edit_number)?;
+        publish_in_place(&**store.fs(), &*prepared.generation.file)?;
         prepared.current.commit(&**store.fs())?;
         Ok(prepared.generation)
     }
@@ -87,8 +88,8 @@ impl Generation {
         }
     }
 
-    /// Makes a generation durable in `file`, and a `CURRENT` that names it under its temporary name. What counts is as
-    /// before.
+    /// Writes a generation into `file`, and a `CURRENT` that names it under its temporary name. Nothing that counts
+    /// changes.
     fn prepare<S: State>(
         store: &StoreDir,
         (file, identity): (Arc<dyn File>, Identity),
@@ -105,10 +106,9 @@ impl Generation {
         let mut bytes = encode_header(&identity, features).to_vec();
         bytes.extend_from_slice(&snapshot);
         file.write_at(0, &bytes)?;
-        publish_in_place(&**store.fs(), &*file)?;
         let current = Current { identity, edit_number, snapshot_sum };
         let replacement =
-            Replacement::prepare(&**store.fs(), &file_of_current(store), &current.encode())?;
+            Replacement::write(&**store.fs(), &file_of_current(store), &current.encode())?;
         let snapshot_len = snapshot.len() as u64;
         let end = start + snapshot_len;
         let generation = Self { file, current, features, snapshot_len, end };
@@ -166,7 +166,7 @@ impl Generation {
 
     /// Goes on with `state` in the next generation, and removes this one.
     ///
-    /// Until `CURRENT` is renamed, this generation counts, and nothing of it was touched: a full disk up to there leaves
+    /// Until `CURRENT` is renamed, this generation counts. A disk that is too full for the files of the next one leaves
     /// only files that nobody names.
     pub(super) fn rotate<S: State>(
         &mut self,
@@ -182,6 +182,8 @@ impl Generation {
         let prepared = Self::prepare(store, file, state, edit_number);
         let prepared = prepared.map_err(Failure::before_any_change);
         let rotated = prepared.and_then(|Prepared { generation, current }| {
+            let durable = publish_in_place(&**store.fs(), &*generation.file);
+            durable.map_err(Failure::Unknown)?;
             self.commit(store, current)?;
             Ok(generation)
         });
@@ -207,7 +209,7 @@ impl Generation {
     ) -> std::result::Result<(), Failure> {
         let current = Current { edit_number, ..self.current };
         let replacement =
-            Replacement::prepare(&**store.fs(), &file_of_current(store), &current.encode());
+            Replacement::write(&**store.fs(), &file_of_current(store), &current.encode());
         self.commit(store, replacement.map_err(Failure::before_any_change)?)?;
         self.current = current;
         Ok(())

@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use durable::JobClass;
 use durable::log::{FrameView, Position, Span, Writer, frame_len};
 use kv::{Durability, Error, Result, SequenceNumber};
 
@@ -132,7 +133,7 @@ impl Inner {
         commit.note_expiries(ops);
         if span.offset >= commit.prepare_at {
             commit.prepare_at = u64::MAX;
-            self.submit("bitcask-prepare", Self::prepare_next);
+            self.submit(JobClass::Urgent, "bitcask-prepare", Self::prepare_next);
         }
         let durable_to = match (durability, commit.waiting.back()) {
             (Durability::Sync, _) => span.end(),

@@ -4,6 +4,8 @@
 //! file is sealed: then it is read through a mapping of its final length, or by position. It leaves the table when the
 //! keydir no longer names it, after a merge; whoever still reads it holds it.
 
+mod verified;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use crate::deleter::Life;
 use crate::keydir::Location;
 use crate::options::ReadMode;
 use crate::record::Record;
+use verified::VerifiedRecords;
 
 /// The data files of an open store, by their number in the keydir.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +68,7 @@ enum Body {
     /// Being written, or written and not sealed yet.
     Segment(Arc<Segment>),
     /// Sealed and mapped, or copied.
-    Mapped { bytes: Arc<dyn Mapped>, path: PathBuf },
+    Mapped { bytes: Arc<dyn Mapped>, verified: VerifiedRecords, path: PathBuf },
     /// Sealed and read by position.
     Positional(Arc<dyn File>, u64),
 }
@@ -89,7 +92,7 @@ impl DataFile {
         // A process has a limited number of mappings; without one the file is read by position.
         let mapped = if read == ReadMode::Mapped { file.map(Access::Random).ok() } else { None };
         let body = if let Some(bytes) = mapped {
-            Body::Mapped { bytes, path: path.into() }
+            Body::mapped(bytes, path.into())
         } else {
             let len = file.len()?;
             Body::Positional(file, len)
@@ -104,7 +107,7 @@ impl DataFile {
         identity: SegmentIdentity,
         life: Arc<Life>,
     ) -> Self {
-        let body = Body::Mapped { bytes, path };
+        let body = Body::mapped(bytes, path);
         Self { id: identity.id, body, salt: identity.salt(), life }
     }
 
@@ -133,6 +136,9 @@ impl DataFile {
     /// Calls `found` with the value at `location` if the record there is of `key`, which it must be. `false`: the record
     /// has expired at the time `now`.
     ///
+    /// A value in a mapped file is lent as it lies there, without a copy. A large record of a mapped file has its checksum
+    /// verified by the first call that touches it, any other record by each call.
+    ///
     /// # Errors
     /// `Corruption` when the record fails its check or is another one; `Io`.
     pub(crate) fn read_value(
@@ -143,48 +149,56 @@ impl DataFile {
         found: &mut dyn FnMut(&[u8]),
     ) -> Result<bool> {
         let mut is_visible = true;
-        self.with_frame_bytes(location, &mut |bytes| {
-            let frame = FrameView::expect(bytes, self.salt, location.offset, self.path())?;
-            match Record::decode(&frame, self.path())? {
-                Record::Put { key: stored, value, expires_at } if stored == key => {
-                    is_visible = expires_at.is_none_or(|end| now() < end);
-                    if is_visible {
-                        found(value);
-                    }
-                    Ok(())
+        self.with_frame(location, &mut |frame| match Record::decode(frame, self.path())? {
+            Record::Put { key: stored, value, expires_at } if stored == key => {
+                is_visible = expires_at.is_none_or(|end| now() < end);
+                if is_visible {
+                    found(value);
                 }
-                _ => {
-                    Err(Error::corruption(self.path(), location.offset, "a record of another key"))
-                }
+                Ok(())
             }
+            _ => Err(Error::corruption(self.path(), location.offset, "a record of another key")),
         })?;
         Ok(is_visible)
     }
 
-    fn with_frame_bytes(
+    /// Calls `read` with the frame at `location`, whose checksum has been verified.
+    fn with_frame(
         &self,
         location: Location,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+        read: &mut dyn FnMut(&FrameView<'_>) -> Result<()>,
     ) -> Result<()> {
         let (offset, len) = (location.offset, location.len as usize);
+        let mut check_and_read = |bytes: &[u8]| {
+            FrameView::expect(bytes, self.salt, offset, self.path()).and_then(|frame| read(&frame))
+        };
         match &self.body {
-            Body::Mapped { bytes, path } => {
-                let bytes = bytes.bytes().get(offset as usize..offset as usize + len);
-                read(
-                    bytes
-                        .ok_or_else(|| Error::corruption(path, offset, "the file is too short"))?,
-                )
+            // Mapped bytes stay as they are, so a check can be remembered.
+            Body::Mapped { bytes, verified, path } => {
+                let too_short = || Error::corruption(path, offset, "the file is too short");
+                let bytes = bytes.bytes().get(offset as usize..).and_then(|rest| rest.get(..len));
+                let bytes = bytes.ok_or_else(too_short)?;
+                read(&verified.frame(bytes, self.salt, offset, path)?)
             }
+            // The file is still being written, and the log may copy the bytes anew for each call.
             Body::Segment(segment) => {
                 let mut result = Ok(());
-                segment.read(offset, len, &mut |bytes| result = read(bytes))?;
+                segment.read(offset, len, &mut |bytes| result = check_and_read(bytes))?;
                 result
             }
+            // The bytes may come from the disk anew with each call.
             Body::Positional(file, _) => {
                 let mut bytes = vec![0; len];
                 file.read_at(offset, &mut bytes)?;
-                read(&bytes)
+                check_and_read(&bytes)
             }
         }
+    }
+}
+
+impl Body {
+    fn mapped(bytes: Arc<dyn Mapped>, path: PathBuf) -> Self {
+        let verified = VerifiedRecords::new(bytes.bytes().len() as u64);
+        Self::Mapped { bytes, verified, path }
     }
 }

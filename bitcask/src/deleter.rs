@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use durable::store_dir::StoreDir;
 use durable::sync::Mutex;
 use durable::sync::atomic::{AtomicBool, AtomicU64};
-use durable::{Executor, Job};
+use durable::{Executor, JobClass, JobGroup};
 
 use crate::files::{DATA, HINT};
 use crate::first_expiry::FirstExpiry;
@@ -28,7 +28,8 @@ pub(crate) struct Deleter {
     weak: Weak<Self>,
     /// `None` once the store is closed or dropped: whoever still reads must not keep its lock.
     dir: Mutex<Option<StoreDir>>,
-    executor: Arc<dyn Executor>,
+    /// Its jobs. A panic of one shows when the store is closed.
+    pub(crate) jobs: JobGroup,
     ended: Mutex<Vec<u64>>,
     numbers: Mutex<Numbers>,
     unlinked: AtomicU64,
@@ -51,7 +52,7 @@ impl Deleter {
         Arc::new_cyclic(|weak| Self {
             weak: weak.clone(),
             dir: Mutex::new(Some(dir)),
-            executor,
+            jobs: JobGroup::new(executor, |_| ()),
             ended: Mutex::default(),
             numbers: Mutex::default(),
             unlinked: AtomicU64::new(0),
@@ -88,11 +89,11 @@ impl Deleter {
         if life.retired.load(Ordering::Acquire) {
             self.ended.lock().push(life.id);
             let weak = self.weak.clone();
-            self.executor.submit(Job::new("bitcask-unlink", move || {
+            self.jobs.submit(JobClass::Bulk, "bitcask-unlink", move || {
                 if let Some(deleter) = weak.upgrade() {
                     deleter.unlink();
                 }
-            }));
+            });
         }
     }
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Weak};
 use durable::log::{GroupSync, Writer};
 use durable::manifest::Manifest;
 use durable::store_dir::StoreDir;
-use durable::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use durable::sync::atomic::{AtomicBool, AtomicU64};
 use durable::sync::{Mutex, Published};
+use durable::{JobFailure, JobGroup};
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, ScanSupport, SequenceNumber,
     Snapshot, Snapshots, Stats, UnixMillis, WriteBatch,
@@ -84,8 +85,8 @@ pub(crate) struct Inner {
     /// Somebody wanted to merge while another thread was at it.
     pub(crate) merge_was_missed: AtomicBool,
     pub(crate) pressure: Pressure,
-    /// Background jobs that were submitted and have not ended.
-    pub(crate) jobs: AtomicUsize,
+    /// Background work. A job that panics poisons the store.
+    pub(crate) jobs: JobGroup,
     closed: AtomicBool,
     /// The latest time that was looked at, in milliseconds.
     latest: AtomicU64,
@@ -109,6 +110,7 @@ impl Bitcask {
         let sync = Arc::new(GroupSync::new());
         let writer = Writer::new(Arc::clone(&sync));
         let commit = Commit::new(writer, recovered.newest);
+        let jobs = background_jobs(&options, &sync, recovered.dir.path());
         let inner = Arc::new_cyclic(|weak| Inner {
             weak: weak.clone(),
             options,
@@ -131,7 +133,7 @@ impl Bitcask {
             merge_was_missed: AtomicBool::new(false),
             pressure: Pressure::default(),
             applying: Applying::default(),
-            jobs: AtomicUsize::new(0),
+            jobs,
             closed: AtomicBool::new(false),
             latest: AtomicU64::new(0),
             counters: recovered.counters,
@@ -234,10 +236,10 @@ impl Inner {
         let finished = self.finish();
         self.deleter.unlink();
         self.deleter.stop();
-        // Work that was queued finds nothing left to do.
-        self.options.env.executor.wait_until(&|| self.jobs.load(Ordering::Acquire) == 0);
+        // Jobs that are still queued find nothing left to do. One that panics now has poisoned the store, which is closed.
+        let ended = self.jobs.wait().and(self.deleter.jobs.check());
         self.dir.unlock();
-        finished
+        finished.and(ended.map_err(|failure| job_failed(&self.dir_path, &failure)))
     }
 
     fn finish(&self) -> Result<()> {
@@ -259,6 +261,19 @@ impl Inner {
         self.dir.check_in_place()?;
         self.manifest.close()
     }
+}
+
+/// The background jobs of a store in the directory `dir`.
+fn background_jobs(options: &Options, sync: &Arc<GroupSync>, dir: &Path) -> JobGroup {
+    let (sync, dir) = (Arc::clone(sync), dir.to_path_buf());
+    JobGroup::new(Arc::clone(&options.env.executor), move |failure| {
+        drop(sync.poison(job_failed(&dir, failure)));
+    })
+}
+
+/// A failed job as an error of the store in the directory `dir`.
+pub(crate) fn job_failed(dir: &Path, failure: &JobFailure) -> Error {
+    Error::io("run", dir, std::io::Error::other(failure.to_string()))
 }
 
 impl Drop for Inner {

@@ -32,6 +32,7 @@ mod waste;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use durable::JobClass;
 use kv::{Error, Result, UnixMillis};
 
 use crate::engine::Inner;
@@ -69,7 +70,7 @@ impl Inner {
     /// Queues a look at what there is to merge.
     pub(crate) fn consider_merging(&self) {
         if self.options.merge.is_some() && !self.merge_is_queued.swap(true, Ordering::AcqRel) {
-            self.submit("bitcask-merge", Self::merge_in_background);
+            self.submit(JobClass::Bulk, "bitcask-merge", Self::merge_in_background);
         }
     }
 

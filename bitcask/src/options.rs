@@ -30,9 +30,15 @@ pub struct Options {
 pub enum ReadMode {
     /// In place, through a memory mapping: the fastest, and no memory of its own. If the disk fails to deliver a page,
     /// or somebody truncates a live file, the process gets `SIGBUS`.
+    ///
+    /// The checksum of a record of 4 KiB or more is verified when the record is read for the first time since its file was
+    /// opened or sealed, smaller records each time. One bit for each 4 KiB of a file remembers it. If the disk damages a
+    /// large record after that, and the kernel reads its pages again, a get returns the damaged bytes.
+    /// [`Bitcask::verify`](crate::Bitcask::verify), merges and the next opening check everything again.
     #[default]
     Mapped,
     /// With one `pread(2)` for each value: slower, and a disk that fails to deliver a value is an error like any other.
+    /// Each read verifies the checksum.
     /// Opening and verifying still map whole files.
     Positional,
 }

@@ -138,7 +138,8 @@ impl Inner {
                 || self.merging_ended() > ended
                 || clock.elapsed().saturating_sub(start) > LONGEST_WAIT
         };
-        self.options.env.executor.wait_until(&is_over);
+        // Whether the wait is over, or an executor without threads had nothing to run, is looked at below.
+        let _is_over: bool = self.options.env.executor.wait_until(&is_over);
         self.check_open()?;
         self.sync.check()?;
         if self.pressure.level() < HARD {

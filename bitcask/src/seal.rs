@@ -13,12 +13,11 @@
 //! one. A disk that fails in any other way poisons the store.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::Job;
+use durable::JobClass;
 use durable::log::{SEGMENT_HEADER_LEN, Segment, SegmentIdentity, Writer};
 use durable::manifest::Stamp;
 use durable::publish::PublishedFile;
@@ -42,7 +41,7 @@ impl Inner {
         self.relieve_sealing()?;
         if let Some(ended) = commit.writer.end()? {
             self.unsealed.lock().push_back(ended);
-            self.submit("bitcask-seal", |inner| drop(inner.seal_oldest()));
+            self.submit(JobClass::Urgent, "bitcask-seal", |inner| drop(inner.seal_oldest()));
         }
         let segment = commit.writer.begin(self.next_file(batch_len)?);
         commit.prepare_at = segment.capacity() / 2;
@@ -209,19 +208,14 @@ impl Inner {
         Ok(())
     }
 
-    /// Queues background work, which ends quietly when the store is gone by then.
-    pub(crate) fn submit(&self, name: &'static str, work: fn(&Self)) {
+    /// Queues background work, which ends quietly if the store is gone by then.
+    pub(crate) fn submit(&self, class: JobClass, name: &'static str, work: fn(&Self)) {
         let weak = self.weak.clone();
-        self.jobs.fetch_add(1, Ordering::AcqRel);
-        self.options.env.executor.submit(Job::new(name, move || {
-            let Some(inner) = weak.upgrade() else { return };
-            let done = catch_unwind(AssertUnwindSafe(|| work(&inner)));
-            if done.is_err() {
-                let what = std::io::Error::other(format!("{name} panicked"));
-                drop(inner.sync.poison(Error::io("run", &inner.dir_path, what)));
+        self.jobs.submit(class, name, move || {
+            if let Some(inner) = weak.upgrade() {
+                work(&inner);
             }
-            inner.jobs.fetch_sub(1, Ordering::AcqRel);
-        }));
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use durable::sync::Published;
-use kv::{Cursor, Error, KeyRange, Result, SequenceNumber, Snapshot};
+use kv::{Cursor, KeyRange, Result, SequenceNumber, Snapshot};
 
 use crate::data_file::FileTable;
 use crate::keydir::Keydir;
@@ -22,9 +22,10 @@ impl Frozen {
     /// A cursor over the entries in `range`. It needs the view no longer.
     pub(crate) fn cursor(&self, range: &KeyRange) -> Result<SortingCursor> {
         let collection = self.keydir.collect(range, self.view.sequence());
-        self.view.check()?;
-        // Whatever the keydir named meanwhile is in the table now, or left it while the view was open.
+        // A file that the keydir has named is in the table now, or a merge has retired it since. If the view was open then,
+        // it holds the file. So the check comes last: it proves that the view was open all the time.
         let files = self.view.all_files(&self.files.load_full());
+        self.view.check()?;
         Ok(SortingCursor::new(collection, files, self.view.now()))
     }
 }
@@ -36,11 +37,11 @@ impl Snapshot for Frozen {
 
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let version = self.keydir.get_at(key, self.view.sequence());
+        let file = version.and_then(|version| self.view.file(&self.files.load(), version.location));
+        // Last: a view that is given up no longer holds files, and their numbers may go to others.
         self.view.check()?;
         let Some(version) = version else { return Ok(false) };
-        let file = self.view.file(&self.files.load(), version.location);
-        // Without the file, the view was given up just now.
-        let file = file.ok_or(Error::SnapshotTooOld)?;
+        let file = file.expect("an open view holds the files that it sees");
         file.read_value(version.location, key, &|| self.view.now(), found)
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kv::UnixMillis;
 
+use crate::lock_order;
 use crate::sync::Mutex;
 
 /// Where an engine gets the time from.
@@ -57,7 +58,7 @@ impl Clock for SystemClock {
 }
 
 /// A clock that moves only when told to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ManualClock {
     hands: Mutex<Hands>,
 }
@@ -71,7 +72,7 @@ struct Hands {
 impl ManualClock {
     /// A clock at zero.
     pub fn new() -> Self {
-        Self::default()
+        Self { hands: Mutex::ranked(lock_order::CLOCK, Hands::default()) }
     }
 
     /// Lets `by` pass.
@@ -84,6 +85,12 @@ impl ManualClock {
     /// Sets the time of day, forwards or backwards, as an administrator might.
     pub fn set_now(&self, now: UnixMillis) {
         self.hands.lock().now = now;
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -20,10 +20,11 @@ pub struct Env {
 impl Env {
     /// The real world, with a pool of `threads` for background work. Threads start when there is work.
     pub fn os(threads: usize) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         Self {
             fs: Arc::new(OsFs::default()),
-            clock: Arc::new(SystemClock::new()),
-            executor: Arc::new(ThreadPool::new(threads)),
+            clock: Arc::clone(&clock),
+            executor: Arc::new(ThreadPool::new(threads, clock)),
             entropy: Arc::new(SystemEntropy),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kv::{Error, Result};
 
-use crate::executor::{Executor, Job};
+use crate::executor::{Executor, Job, JobClass};
 use crate::sync::Mutex;
 
 /// Runs `work` in this thread and in up to `helpers` threads of `executor`, and returns the result of each run. A helper
@@ -30,14 +30,17 @@ pub fn fan_out<T: Send + 'static>(
     let crew = Arc::new(Crew { roll: Mutex::new(Roll::of(Arc::new(work))) });
     for _ in 0..helpers.min(executor.threads()) {
         let crew = Arc::clone(&crew);
-        executor.submit(Job::new(job, move || crew.join()));
+        // A run that panics leaves no report, which fails the call below.
+        executor.submit(Job::new(JobClass::Urgent, job, move || crew.join(), |_| ()));
     }
     let own = {
         let _dismissal = Dismissal(&crew);
         crew.join_and_run()
     };
     debug_assert!(own, "the crew is dismissed after this run");
-    executor.wait_until(&|| crew.roll.lock().running == 0);
+    // Only an executor without threads gives up before, and it got no jobs.
+    let has_ended = executor.wait_until(&|| crew.roll.lock().running == 0);
+    debug_assert!(has_ended, "an executor with threads waits");
     let mut roll = crew.roll.lock();
     if roll.running > 0 || roll.reports.len() < roll.started {
         let what = "a thread ended without a report: it panicked";
@@ -116,7 +119,11 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::{ManualExecutor, ThreadPool};
+    use crate::{ManualClock, ManualExecutor, SystemClock, ThreadPool};
+
+    fn pool(threads: usize) -> ThreadPool {
+        ThreadPool::new(threads, Arc::new(SystemClock::new()))
+    }
 
     fn run<T: Send + 'static>(
         executor: &dyn Executor,
@@ -128,7 +135,7 @@ mod tests {
     #[test]
     fn every_item_is_taken_once_whatever_the_number_of_threads() {
         for threads in 1..4 {
-            let (pool, next) = (ThreadPool::new(threads), AtomicUsize::new(0));
+            let (pool, next) = (pool(threads), AtomicUsize::new(0));
             let take = move || {
                 let items = std::iter::repeat_with(|| next.fetch_add(1, Ordering::SeqCst));
                 Ok(items.take_while(|&item| item < 100).sum::<usize>())
@@ -141,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_run_that_panics_fails_the_call() {
-        let (pool, caller) = (ThreadPool::new(2), thread::current().id());
+        let (pool, caller) = (pool(2), thread::current().id());
         let panicked = AtomicBool::new(false);
         let refused = run(&pool, move || {
             if thread::current().id() != caller {
@@ -158,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_error_of_any_run_is_the_result() {
-        let (pool, caller) = (ThreadPool::new(2), thread::current().id());
+        let (pool, caller) = (pool(2), thread::current().id());
         let failed = AtomicBool::new(false);
         let result = run(&pool, move || {
             if thread::current().id() != caller {
@@ -176,13 +183,14 @@ mod tests {
     /// The pool's only thread is busy until the call has returned.
     #[test]
     fn a_busy_executor_delays_nobody_and_keeps_nothing_alive() {
-        let (pool, released) = (ThreadPool::new(1), Arc::new(AtomicBool::new(false)));
+        let (pool, released) = (pool(1), Arc::new(AtomicBool::new(false)));
         let gate = Arc::clone(&released);
-        pool.submit(Job::new("busy", move || {
+        let wait = move || {
             while !gate.load(Ordering::SeqCst) {
                 thread::yield_now();
             }
-        }));
+        };
+        pool.submit(Job::new(JobClass::Urgent, "busy", wait, |_| ()));
         let token = Arc::new(());
         let held = Arc::clone(&token);
         let reports = run(&pool, move || {
@@ -196,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_executor_without_threads_gets_no_jobs() {
-        let executor = ManualExecutor::new();
+        let executor = ManualExecutor::new(Arc::new(ManualClock::new()));
         assert_eq!(run(&executor, || Ok(7)).unwrap(), [7]);
         assert!(!executor.step());
     }

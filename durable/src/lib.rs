@@ -19,8 +19,10 @@ mod fan_out;
 mod fs;
 mod identity;
 mod inject;
+mod lock_order;
 pub mod log;
 pub mod manifest;
+mod monotonic_clock;
 mod os_fs;
 pub mod publish;
 mod sim_fs;
@@ -31,12 +33,13 @@ pub use checksum::{crc32, seeded_crc32};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use env::Env;
-pub use executor::{Executor, Job, ManualExecutor, ThreadPool};
+pub use executor::{Executor, Job, JobClass, JobFailure, JobGroup, ManualExecutor, ThreadPool};
 pub use fan_out::fan_out;
 pub use fs::{
     Access, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped, copy_whole, read_whole,
 };
 pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
+pub use monotonic_clock::MonotonicClock;
 pub use os_fs::{LogBackend, OsFs};
 pub use sim_fs::{CrashSweep, MetadataModel, SimFs, SyncFailure, Variant};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use bitcask::{Bitcask, Options};
-use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
+use durable::{Clock, Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
 use kv::{Durability, Kv, WriteBatch};
 
 /// Where the store is.
@@ -77,10 +77,11 @@ pub(super) fn open(
     life: u64,
     create: bool,
 ) -> kv::Result<(Bitcask, Arc<ManualExecutor>)> {
-    let executor = Arc::new(ManualExecutor::new());
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock)));
     let env = Env {
         fs: Arc::new(disk.clone()),
-        clock: Arc::new(ManualClock::new()),
+        clock,
         executor: Arc::clone(&executor) as _,
         entropy: Arc::new(SeededEntropy::new(life)),
     };

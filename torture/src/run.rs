@@ -121,10 +121,7 @@ impl<'s> Run<'s> {
                 self.promise(Durability::Sync);
                 Ok(())
             }
-            Step::Job => {
-                self.world.step_at(self.random.below(4));
-                Ok(())
-            }
+            Step::Job => self.world.step_at(self.random.below(4)),
             Step::Drain => self.world.drain(),
             Step::Maintain => self.opened().maintain().map_err(failed("maintain")),
             Step::Reopen => self.reopen(true),

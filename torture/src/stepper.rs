@@ -1,75 +1,173 @@
 //! Background work that runs when a script says so, and dies with the process when a script kills it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use durable::{Executor, Job};
+use durable::{Clock, Executor, Job, JobFailure};
 
-/// A queue of jobs without threads.
-///
-/// Unlike [`durable::ManualExecutor`] it can forget its queue. Queued jobs hold on to their engine, which holds on to
-/// its executor: without forgetting, an engine that was dropped with work left would live, and keep its lock, for ever.
-#[derive(Debug, Default)]
+/// A queue of jobs without threads. Unlike [`durable::ManualExecutor`] it can run queued jobs out of order, as a pool of
+/// several threads does.
+#[derive(Debug)]
 pub(crate) struct Stepper {
-    jobs: Mutex<VecDeque<Job>>,
+    clock: Arc<dyn Clock>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// In the order of submission.
+    jobs: VecDeque<QueuedJob>,
+    /// The first job that panicked.
+    failure: Option<JobFailure>,
+}
+
+#[derive(Debug)]
+struct QueuedJob {
+    /// The time before which the job may not run.
+    due: Duration,
+    job: Job,
 }
 
 impl Stepper {
-    /// Runs the oldest job. `false`: there was none.
-    pub(crate) fn step(&self) -> bool {
+    /// An empty queue, whose delayed jobs go by `clock`.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, queue: Mutex::default() }
+    }
+
+    /// Runs the oldest job that is due. `false`: there is none.
+    ///
+    /// # Errors
+    /// A job has panicked, now or earlier.
+    pub(crate) fn step(&self) -> Result<bool, String> {
         self.step_at(0)
     }
 
-    /// Runs one of the jobs, as if it had been queued first. `false`: there are none.
-    pub(crate) fn step_at(&self, place: usize) -> bool {
-        let mut jobs = self.jobs();
-        let place = place % jobs.len().max(1);
-        let job = jobs.remove(place);
-        drop(jobs);
-        job.map(|job| (job.run)()).is_some()
+    /// Runs one of the jobs that are due, as if it had been queued first. `false`: there is none.
+    ///
+    /// # Errors
+    /// As [`Stepper::step`].
+    pub(crate) fn step_at(&self, place: usize) -> Result<bool, String> {
+        let has_run = self.run_one(place);
+        match &self.queue().failure {
+            Some(failure) => Err(failure.to_string()),
+            None => Ok(has_run),
+        }
     }
 
-    /// Runs jobs until there are none left, at most `limit`. `false`: the limit was reached.
-    pub(crate) fn drain(&self, limit: usize) -> bool {
-        (0..limit).any(|_| !self.step())
+    /// Runs jobs until none is due, at most `limit`. `false`: the limit was reached.
+    ///
+    /// # Errors
+    /// As [`Stepper::step`].
+    pub(crate) fn drain(&self, limit: usize) -> Result<bool, String> {
+        for _ in 0..limit {
+            if !self.step()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// Drops all jobs without running them.
+    /// Drops all jobs without running them. Queued jobs may hold their engine, which holds its executor: without this, an
+    /// engine that was dropped with work left would live, and keep its lock, for ever.
     pub(crate) fn forget(&self) {
-        let jobs = std::mem::take(&mut *self.jobs());
+        let jobs = std::mem::take(&mut self.queue().jobs);
         drop(jobs);
     }
 
-    fn jobs(&self) -> MutexGuard<'_, VecDeque<Job>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn run_one(&self, place: usize) -> bool {
+        let Some(job) = self.take(place) else { return false };
+        if let Err(failure) = job.run() {
+            self.queue().failure.get_or_insert(failure);
+        }
+        true
+    }
+
+    /// Takes the job at `place`, modulo their number, of those that are due.
+    fn take(&self, place: usize) -> Option<Job> {
+        let now = self.clock.elapsed();
+        let mut queue = self.queue();
+        let due: Vec<usize> =
+            (0..queue.jobs.len()).filter(|&at| queue.jobs[at].due <= now).collect();
+        let at = *due.get(place % due.len().max(1))?;
+        queue.jobs.remove(at).map(|queued| queued.job)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Executor for Stepper {
     fn submit(&self, job: Job) {
-        self.jobs().push_back(job);
+        self.submit_after(Duration::ZERO, job);
     }
 
-    fn wait_until(&self, done: &dyn Fn() -> bool) {
-        while !done() && self.step() {}
+    fn submit_after(&self, delay: Duration, job: Job) {
+        let due = self.clock.elapsed().saturating_add(delay);
+        self.queue().jobs.push_back(QueuedJob { due, job });
+    }
+
+    fn threads(&self) -> usize {
+        0
+    }
+
+    fn wait_until(&self, done: &dyn Fn() -> bool) -> bool {
+        while !done() {
+            if !self.run_one(0) {
+                return done();
+            }
+        }
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use durable::{JobClass, ManualClock};
 
     use super::*;
 
+    fn job(run: impl FnOnce() + Send + 'static) -> Job {
+        Job::new(JobClass::Bulk, "a job", run, |_| ())
+    }
+
     #[test]
     fn forgetting_the_queue_drops_what_the_jobs_hold() {
-        let stepper = Stepper::default();
+        let stepper = Stepper::new(Arc::new(ManualClock::new()));
         let held = Arc::new(());
         let captured = Arc::clone(&held);
-        stepper.submit(Job::new("holds", move || drop(captured)));
+        stepper.submit(job(move || drop(captured)));
         assert_eq!(Arc::strong_count(&held), 2);
         stepper.forget();
         assert_eq!(Arc::strong_count(&held), 1);
-        assert!(!stepper.step());
+        assert_eq!(stepper.step(), Ok(false));
+    }
+
+    #[test]
+    fn a_job_that_panics_fails_the_step_and_each_one_after_it() {
+        let stepper = Stepper::new(Arc::new(ManualClock::new()));
+        stepper.submit(job(|| panic!("expected by this test")));
+        assert!(!stepper.wait_until(&|| false), "an engine that waits goes on");
+        let told = "background job a job panicked: expected by this test";
+        assert_eq!(stepper.step(), Err(told.into()));
+        assert_eq!(stepper.drain(1), Err(told.into()));
+    }
+
+    #[test]
+    fn delayed_jobs_run_when_the_clock_has_reached_their_time() {
+        let clock = Arc::new(ManualClock::new());
+        let stepper = Stepper::new(Arc::clone(&clock) as _);
+        let has_run = Arc::new(AtomicBool::new(false));
+        let runs = Arc::clone(&has_run);
+        stepper
+            .submit_after(Duration::from_secs(1), job(move || runs.store(true, Ordering::SeqCst)));
+        assert_eq!(stepper.drain(10), Ok(true));
+        assert!(!has_run.load(Ordering::SeqCst));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(stepper.step(), Ok(true));
+        assert!(has_run.load(Ordering::SeqCst));
     }
 }

@@ -7,10 +7,11 @@
 //!
 //! It keeps the whole contract but expiry and range deletion, and passes all suites. With a [`Bug`] planted it does not.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use durable::{Env, Job, Lock};
+use durable::{Env, Job, JobClass, JobFailure, Lock};
 use kv::memory::MemoryEngine;
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Op, Result, ScanSupport, SequenceNumber,
@@ -213,16 +214,21 @@ impl Inner {
 
     fn compact_in_background(self: &Arc<Self>, state: &mut State) {
         state.is_queued = true;
-        let inner = Arc::clone(self);
-        self.env.executor.submit(Job::new("compact", move || {
+        let (inner, owner) = (Arc::clone(self), Arc::clone(self));
+        let compact = move || {
             let mut state = inner.state();
             let failure = state.failure.clone();
-            // What goes wrong here is remembered, and the next write tells it.
+            // A failure is remembered in the state, and the next write returns it.
             let failed = inner.compact(&mut state).is_err();
             if failed && inner.has(Bug::CompactionFailureSwallowed) {
                 state.failure = failure;
             }
-        }));
+        };
+        let on_panic = move |failure: JobFailure| {
+            let cause = io::Error::other(failure.to_string());
+            owner.state().failure = Some(Error::io("compact", &owner.dir, cause));
+        };
+        self.env.executor.submit(Job::new(JobClass::Bulk, "compact", compact, on_panic));
     }
 }
 

@@ -61,7 +61,7 @@ impl World {
     ) -> Self {
         let clock = Arc::new(ManualClock::new());
         clock.set_now(now);
-        let stepper = Arc::new(Stepper::default());
+        let stepper = Arc::new(Stepper::new(Arc::clone(&clock) as _));
         let env = Env {
             fs,
             clock: Arc::clone(&clock) as Arc<_>,
@@ -78,18 +78,21 @@ impl World {
         self.lives += 1;
         let seed = sub_seed(self.seed, self.lives);
         self.env.entropy = Arc::new(SeededEntropy::new(seed));
-        self.stepper = Arc::new(Stepper::default());
+        self.stepper = Arc::new(Stepper::new(Arc::clone(&self.clock) as _));
         self.env.executor = Arc::clone(&self.stepper) as Arc<_>;
     }
 
     /// Runs one background job, one of those that are queued.
-    pub(crate) fn step_at(&self, place: usize) {
-        self.stepper.step_at(place);
+    ///
+    /// # Errors
+    /// A job has panicked.
+    pub(crate) fn step_at(&self, place: usize) -> Result<(), String> {
+        self.stepper.step_at(place).map(drop)
     }
 
     /// Runs background jobs until there are none left.
     pub(crate) fn drain(&self) -> Result<(), String> {
-        let drained = self.stepper.drain(MOST_JOBS);
+        let drained = self.stepper.drain(MOST_JOBS)?;
         drained
             .then_some(())
             .ok_or_else(|| format!("background work goes on after {MOST_JOBS} jobs"))

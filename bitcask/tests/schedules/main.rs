@@ -13,11 +13,15 @@ use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
 fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
     let env = Env {
         fs: Arc::new(disk.clone()),
-        clock: Arc::new(ManualClock::new()),
+        clock: clock(),
         executor,
         entropy: Arc::new(SeededEntropy::new(1)),
     };
     Options::in_env(env).data_file_bytes(1024)
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new())
 }
 
 fn open(disk: &SimFs) -> Arc<Bitcask> {
@@ -25,7 +29,7 @@ fn open(disk: &SimFs) -> Arc<Bitcask> {
 }
 
 fn open_with(disk: &SimFs, mistake: Option<Mistake>) -> Arc<Bitcask> {
-    let mut options = options(disk, Arc::new(ThreadPool::new(1)));
+    let mut options = options(disk, Arc::new(ThreadPool::new(1, clock())));
     options.planted = mistake;
     Arc::new(Bitcask::open("store", options).unwrap())
 }
@@ -33,7 +37,7 @@ fn open_with(disk: &SimFs, mistake: Option<Mistake>) -> Arc<Bitcask> {
 /// The store as it is after a power cut now, when all that was not synced is lost.
 fn after_power_cut(disk: &SimFs) -> Bitcask {
     let left = disk.crash(disk.ops(), &"strict/none".parse().unwrap());
-    Bitcask::open("store", options(&left, Arc::new(ManualExecutor::new()))).unwrap()
+    Bitcask::open("store", options(&left, Arc::new(ManualExecutor::new(clock())))).unwrap()
 }
 
 fn check(scenario: impl Fn() + Send + Sync + Clone + 'static, schedules: usize) {
@@ -304,7 +308,7 @@ fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
     let scenario = || {
         let disk = SimFs::new();
         let engine =
-            Bitcask::open("store", options(&disk, Arc::new(ManualExecutor::new()))).unwrap();
+            Bitcask::open("store", options(&disk, Arc::new(ManualExecutor::new(clock())))).unwrap();
         let write = move |round: u8| {
             let mut batch = WriteBatch::new();
             batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]).put(&[round], b"x");
@@ -315,7 +319,7 @@ fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
             }
         };
         write(1);
-        let quiet = options(&disk, Arc::new(ManualExecutor::new()));
+        let quiet = options(&disk, Arc::new(ManualExecutor::new(clock())));
         let reader = Arc::new(Bitcask::open_read_only("store", quiet).unwrap());
         let refresher = {
             let reader = Arc::clone(&reader);
@@ -361,7 +365,7 @@ fn whoever_reads_through_a_reader_sees_one_moment_and_never_an_earlier_one() {
 #[test]
 fn a_writer_that_waits_for_merges_goes_on_whichever_thread_merges() {
     let scenario = || {
-        let options = options(&SimFs::new(), Arc::new(ThreadPool::new(2)));
+        let options = options(&SimFs::new(), Arc::new(ThreadPool::new(2, clock())));
         let engine = Bitcask::open("store", options).unwrap();
         for round in 0..60_u8 {
             engine.put(&[round % 2], &[round; 200], Durability::Buffered).unwrap();
@@ -370,4 +374,46 @@ fn a_writer_that_waits_for_merges_goes_on_whichever_thread_merges() {
         engine.close().unwrap();
     };
     check(scenario, 100);
+}
+
+/// A view that ran out of its undo budget no longer holds the files that merges retire. A scan that checked its view
+/// before it loaded the file table then found a file missing and panicked.
+#[test]
+fn a_view_that_is_given_up_while_it_is_read_ends_as_too_old() {
+    let scenario = || {
+        let options =
+            options(&SimFs::new(), Arc::new(ManualExecutor::new())).undo_bytes(1).merge(None);
+        let engine = Arc::new(Bitcask::open("store", options).unwrap());
+        for round in 0..3 {
+            put_both(&engine, round).unwrap();
+        }
+        let snapshot = engine.snapshot().unwrap();
+        let reader = shuttle::thread::spawn(move || {
+            let too_old = |error: &Error| matches!(error, Error::SnapshotTooOld);
+            match snapshot.scan(KeyRange::all()) {
+                Ok(mut cursor) => {
+                    let mut rounds = Vec::new();
+                    while cursor.next().unwrap() {
+                        rounds.push(cursor.value()[0]);
+                    }
+                    assert_eq!(rounds, [2, 2]);
+                }
+                Err(error) => assert!(too_old(&error), "{error}"),
+            }
+            match snapshot.get(b"a") {
+                Ok(value) => assert_eq!(value.unwrap()[0], 2),
+                Err(error) => assert!(too_old(&error), "{error}"),
+            }
+        });
+        let merger = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                put_both(&engine, 3).unwrap();
+                engine.merge().unwrap();
+            })
+        };
+        reader.join().unwrap();
+        merger.join().unwrap();
+    };
+    check(scenario, 5_000);
 }

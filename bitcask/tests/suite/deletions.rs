@@ -1,6 +1,7 @@
 //! Deletions through merges of some of the files: nothing that was deleted comes back, and no deletion stays for ever.
 
 use bitcask::{Bitcask, MergeOptions};
+use durable::Fs as _;
 use kv::{Durability, Kv};
 use std::collections::BTreeMap;
 
@@ -39,6 +40,30 @@ fn a_key_deleted_before_a_partial_merge_stays_deleted_after_opening_again() {
     engine.merge().unwrap();
     assert_eq!(deletions(&world), 0, "now nothing is left that it could hide");
     assert_eq!(engine.get(&key(5)).unwrap(), None);
+}
+
+/// Without a hint that counts nobody knows which keys a file holds puts of, so merges keep every newer tombstone.
+#[test]
+fn a_tombstone_stays_while_a_file_without_a_hint_may_hold_a_put_of_its_key() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    // File 0 stays: only the key to be deleted is dead in it.
+    fill(&engine, 0..14, 1);
+    fill(&engine, 100..114, 0);
+    world.executor.run_all();
+    assert!(world.data_files().contains(&0));
+    world.disk.remove(std::path::Path::new("store/000000.hint")).unwrap();
+    engine.delete(&key(5), Durability::Buffered).unwrap();
+    // These are overwritten at once, and merged.
+    for round in 1..20 {
+        fill(&engine, 100..114, round);
+        world.executor.run_all();
+    }
+    let stats = engine.statistics();
+    assert!(stats.merges > 0 && world.data_files().contains(&0), "{stats:?}");
+    assert_eq!(deletions(&world), 1, "file 0 may have the put, so the tombstone must stay");
+    drop(engine);
+    assert_eq!(world.open().unwrap().get(&key(5)).unwrap(), None);
 }
 
 #[test]

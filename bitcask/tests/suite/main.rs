@@ -5,6 +5,7 @@
 mod deletions;
 mod expiry;
 mod files;
+mod large_values;
 mod limits;
 mod merges;
 mod opening;

@@ -244,7 +244,7 @@ fn a_merge_that_fails_at_any_call_loses_nothing() {
     }
 }
 
-/// LoadedManifest by a stranger: the queue of unlinks was left to the next opening.
+/// A user found this: the queue of unlinks was left to the next opening.
 #[test]
 fn a_store_that_was_merged_and_closed_holds_what_is_live_and_no_more() {
     let world = World::new();
@@ -256,7 +256,7 @@ fn a_store_that_was_merged_and_closed_holds_what_is_live_and_no_more() {
     assert!(world.data_files().len() as u64 <= known);
 }
 
-/// LoadedManifest by a stranger: what a cursor holds kept the lock of the store.
+/// A user found this: what a cursor holds kept the lock of the store.
 #[test]
 fn a_cursor_of_a_store_that_was_dropped_locks_nobody_out() {
     let world = World::new();
@@ -271,7 +271,7 @@ fn a_cursor_of_a_store_that_was_dropped_locks_nobody_out() {
     assert_eq!(cursor.value().unwrap()[0], 1);
 }
 
-/// LoadedManifest by a stranger: with options that contradict each other the background merged nothing, for ever.
+/// A user found this: with options that contradict each other the background merged nothing, for ever.
 #[test]
 fn merging_comes_to_rest_whatever_the_options() {
     for (trigger, include, small) in [(20, 40, 8), (0, 0, 0), (60, 40, 1), (255, 0, 2)] {
@@ -288,7 +288,7 @@ fn merging_comes_to_rest_whatever_the_options() {
     }
 }
 
-/// LoadedManifest by the damage suite: a frame whose kind was damaged into that of an end mark, and the merge took the rest of the
+/// The damage suite found this: a frame whose kind was damaged into that of an end mark, and the merge took the rest of the
 /// file for read.
 #[test]
 fn a_record_that_looks_like_an_end_mark_fails_the_merge() {

@@ -35,7 +35,7 @@ fn options(world: &World, fs: Inject) -> Options {
     let env = Env {
         fs: Arc::new(fs),
         clock: Arc::clone(&world.clock) as _,
-        executor: Arc::new(ThreadPool::new(2)),
+        executor: Arc::new(ThreadPool::new(2, Arc::clone(&world.clock) as _)),
         entropy: Arc::new(durable::SeededEntropy::new(7)),
     };
     Options::in_env(env).data_file_bytes(2048)

@@ -17,7 +17,7 @@ fn fill(engine: &Bitcask) -> kv::Result<()> {
     Ok(())
 }
 
-/// LoadedManifest by a stranger: files went by a path that had come to mean another directory.
+/// A user found this: files went by a path that had come to mean another directory.
 #[test]
 fn a_store_that_was_moved_away_writes_nothing_into_the_one_in_its_place() {
     let dir = tempfile::tempdir().unwrap();

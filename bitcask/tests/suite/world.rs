@@ -23,7 +23,8 @@ impl World {
     }
 
     pub(crate) fn on(disk: SimFs) -> Self {
-        let (executor, clock) = (Arc::new(ManualExecutor::new()), Arc::new(ManualClock::new()));
+        let clock = Arc::new(ManualClock::new());
+        let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock) as _));
         Self { disk, executor, clock }
     }
 

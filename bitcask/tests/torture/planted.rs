@@ -101,10 +101,11 @@ fn mistakes_of_forgetting_and_expiry_are_found() {
 
 /// The data files on the disk after a merge that nobody reads beside, and those that the store knows of.
 fn data_files_after_a_merge(mistake: Option<Mistake>) -> kv::Result<(usize, usize)> {
-    let (disk, executor) = (SimFs::new(), Arc::new(ManualExecutor::new()));
+    let (disk, clock) = (SimFs::new(), Arc::new(ManualClock::new()));
+    let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock) as _));
     let env = Env {
         fs: Arc::new(disk.clone()),
-        clock: Arc::new(ManualClock::new()),
+        clock,
         executor: Arc::clone(&executor) as _,
         entropy: Arc::new(SeededEntropy::new(1)),
     };

@@ -2,6 +2,7 @@
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod executor;
 mod locks;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use durable::Env;
+use durable::{Env, SystemClock};
 use kv::{Durability, Error, SequenceNumber};
 
 use super::config::ProcessConfig;
@@ -53,7 +53,8 @@ pub(super) fn run(
     journal: &Journal,
 ) -> Result<(), String> {
     let is_orphan = watch_parent();
-    let stepper = (config.background == 0).then(Arc::<Stepper>::default);
+    let stepper =
+        (config.background == 0).then(|| Arc::new(Stepper::new(Arc::new(SystemClock::new()))));
     let session = |number| Session { life: config.number, number };
     if config.sessions == 0 {
         let opened = open(subject, config, session(0), journal, stepper.as_ref())?;
@@ -185,11 +186,10 @@ impl Work<'_> {
             let task = Task::of(self.config.seed, id);
             let survives = task.durability.min(self.able);
             self.journal.tell(&Event::Begin { writer, count, survives })?;
-            let written = self.write_patiently(id, &task);
-            let sequence = written.map_err(|error| format!("write {id} failed: {error}"))?.0;
+            let sequence = self.write_patiently(id, &task)?.0;
             self.journal.tell(&Event::Done { writer, count, sequence })?;
             if let Some(stepper) = self.stepper {
-                stepper.step();
+                stepper.step()?;
                 if count % BATCHES_AN_UPKEEP == 0 {
                     self.keep_up()?;
                 }
@@ -198,14 +198,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn write_patiently(&self, id: WriteId, task: &Task) -> kv::Result<SequenceNumber> {
+    fn write_patiently(&self, id: WriteId, task: &Task) -> Result<SequenceNumber, String> {
         loop {
             match self.write_once(id, task) {
                 Err(Error::Stalled { .. }) => match self.stepper {
-                    Some(stepper) => drop(stepper.step()),
+                    Some(stepper) => drop(stepper.step()?),
                     None => thread::yield_now(),
                 },
-                answer => return answer,
+                answer => return answer.map_err(|error| format!("write {id} failed: {error}")),
             }
         }
     }

@@ -105,7 +105,7 @@ impl<'s> Stage<'s> {
     fn new(subject: &'s dyn Subject, option_set: usize, disk: Disk) -> Result<Self, String> {
         let mut world = disk.world(7)?;
         if disk == Disk::Real {
-            world.env.executor = Arc::new(ThreadPool::new(2));
+            world.env.executor = Arc::new(ThreadPool::new(2, Arc::clone(&world.env.clock)));
         }
         let mut stage = Self { subject, option_set, world, opened: None };
         stage.open()?;
@@ -126,7 +126,8 @@ impl<'s> Stage<'s> {
         self.opened = None;
         self.world.next_life();
         if self.world.is_real() {
-            self.world.env.executor = Arc::new(ThreadPool::new(2));
+            let clock = Arc::clone(&self.world.env.clock);
+            self.world.env.executor = Arc::new(ThreadPool::new(2, clock));
         }
     }
 

@@ -118,7 +118,7 @@ fn one(
 
 fn round(subject: &dyn Subject, option_set: usize, options: &Options) -> Result<(), String> {
     let mut world = World::real(options.seed)?;
-    world.env.executor = Arc::new(ThreadPool::new(2));
+    world.env.executor = Arc::new(ThreadPool::new(2, Arc::clone(&world.env.clock)));
     let opened = open_unlocked(subject, option_set, &world.env, &world.dir)?;
     let is_persistent = opened.engine().capabilities().durability > kv::Durability::None;
     let hub = Hub::new(opened.share(), options);

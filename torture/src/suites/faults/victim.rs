@@ -143,7 +143,7 @@ impl<'s> Victim<'s> {
                 let synced = self.engine().sync();
                 self.judge_sync(synced, injected)?;
             }
-            Step::Job => self.world.step_at(0),
+            Step::Job => self.world.step_at(0)?,
             Step::Drain => self.world.drain()?,
             Step::Maintain => {
                 let opened = self.opened.as_ref().expect("the engine is open between two steps");

@@ -1,0 +1,13 @@
+//! The lock order of this crate, in one place. All of it comes after the locks of engines: an engine may call this crate
+//! while it holds its own locks, and this crate calls no engine while it holds one of these.
+
+use crate::sync::Rank;
+
+/// The counts of a [`JobGroup`](crate::JobGroup).
+pub(crate) const JOB_GROUP: Rank = Rank::new(Rank::DURABLE + 9_000, "job group");
+
+/// The queue of an executor. Jobs run, and are dropped, after it is released.
+pub(crate) const JOB_QUEUE: Rank = Rank::new(Rank::DURABLE + 9_100, "job queue");
+
+/// The hands of a manual clock.
+pub(crate) const CLOCK: Rank = Rank::new(Rank::DURABLE + 9_900, "clock");

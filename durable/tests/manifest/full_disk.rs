@@ -59,7 +59,8 @@ fn a_full_disk_at_any_call_leaves_no_trace_and_a_handle_that_goes_on() {
             for at in 0.. {
                 let (mut run, failed) = run(at, fault.clone(), partial);
                 let Some(failed) = failed else { break };
-                let told = format!("{fault} at {at}, {failed:?}, partial {partial}");
+                let Failed { kind, path } = &failed;
+                let told = format!("{fault} at {at}, {kind} {path}, partial {partial}");
                 let (Some(error), Some(manifest)) = (run.failure.take(), &run.manifest) else {
                     continue;
                 };

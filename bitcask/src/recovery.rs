@@ -19,24 +19,23 @@ pub(crate) mod tail;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{LoadedManifest, Manifest};
 use durable::publish::publish_in_place;
 use durable::read_whole;
+use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
 use kv::{Error, Result};
 
 use crate::data_file::{DataFile, FileTable};
-use crate::deleter::{Deleter, Life, MAX_FILES};
+use crate::file_handle::{FileHandle, FileRegistry};
 use crate::files::{DATA, HINT, HINT_TEMPORARY};
 use crate::keydir::Keydir;
 use crate::options::Options;
-use crate::planted::Mistake;
 use crate::sealed_file::{describe, write_hint};
 use crate::state::{Edit, State};
-use crate::stats::Counters;
+use crate::steps::Step;
 
 /// All that an open store starts from.
 pub(crate) struct Recovered {
@@ -44,11 +43,12 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Manifest<State>,
     pub(crate) keydir: Arc<Keydir>,
     pub(crate) files: FileTable,
-    pub(crate) deleter: Arc<Deleter>,
+    pub(crate) registry: Arc<FileRegistry>,
     /// The newest sequence number of the store.
     pub(crate) newest: u64,
     pub(crate) next_file_id: u64,
-    pub(crate) counters: Counters,
+    /// Data files that were read whole, because they had no hint that counts.
+    pub(crate) files_scanned: u64,
 }
 
 /// Opens the store in `path`.
@@ -64,12 +64,13 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     names.check_strangers(&dir, &found)?;
 
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
-    let deleter = Deleter::new(dir.clone(), Arc::clone(&options.env.executor));
-    let lives = begin_lives(&deleter, found.state())?;
+    let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
+    let registry = FileRegistry::new(reclaimer);
+    let lives = register_files(&registry, found.state())?;
     let scanned = load::load(&dir, &found, &lives, &keydir, options)?;
     let tail = tail::read(&dir, &found, &lives, &keydir, 0, options)?;
-    let restart = options.has(Mistake::RestartNumbers);
-    let newest = if restart { 0 } else { tail.newest.max(found.state().newest) };
+    let highest = || tail.newest.max(found.state().newest);
+    let newest = options.steps.run(Step::ResumeNumbering, highest);
     let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);
 
     let store = Store { manifest: found.open()?, dir };
@@ -78,25 +79,19 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let files = store.open_files(&lives, options)?;
     keydir.finish_loading(&mut |version| {
         if let Some(file) = files.get(version.location.file) {
-            file.life.live.add(version.location);
+            file.handle.live.add(version.location);
         }
     });
-    let counters = Counters::default();
-    counters.files_scanned_at_open.store(scanned.len() as u64, Ordering::Relaxed);
+    let files_scanned = scanned.len() as u64;
     let Store { manifest, dir } = store;
-    Ok(Recovered { dir, manifest, keydir, files, deleter, newest, next_file_id, counters })
+    Ok(Recovered { dir, manifest, keydir, files, registry, newest, next_file_id, files_scanned })
 }
 
 /// The data files that the manifest names, by id. A number that was given to one that is then discarded is free again.
-pub(crate) type Lives = BTreeMap<u64, Arc<Life>>;
+pub(crate) type Lives = BTreeMap<u64, Arc<FileHandle>>;
 
-fn begin_lives(deleter: &Arc<Deleter>, state: &State) -> Result<Lives> {
-    state.files.keys().map(|&id| Ok((id, begin_life(deleter, id)?))).collect()
-}
-
-pub(crate) fn begin_life(deleter: &Arc<Deleter>, id: u64) -> Result<Arc<Life>> {
-    let too_many = || Error::InvalidArgument(format!("more than {MAX_FILES} data files"));
-    deleter.begin_life(id).ok_or_else(too_many)
+fn register_files(registry: &Arc<FileRegistry>, state: &State) -> Result<Lives> {
+    state.files.keys().map(|&id| Ok((id, registry.register(id)?))).collect()
 }
 
 /// What is wrong with a data file that is not there.
@@ -169,12 +164,9 @@ struct Store {
 
 impl Store {
     fn put_in_order(&self, tail: &tail::LogTail, scanned: &[u64], options: &Options) -> Result<()> {
-        if options.has(Mistake::SealBeforeDiscarding) {
-            tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
-            return tail.discarded.iter().try_for_each(|&id| self.discard(id));
-        }
-        tail.discarded.iter().rev().try_for_each(|&id| self.discard(id))?;
-        tail.kept.iter().try_for_each(|kept| self.seal(kept))?;
+        let discard = || tail.discarded.iter().rev().try_for_each(|&id| self.discard(id));
+        let seal = || tail.kept.iter().try_for_each(|kept| self.seal(kept));
+        options.steps.in_order((Step::DiscardTail, discard), (Step::SealTail, seal))?;
         for &id in scanned {
             self.renew_hint(id)?;
         }

@@ -100,11 +100,6 @@ impl Merge {
     pub(crate) fn block(&mut self, blocked: &[Blocked]) {
         self.blocked.extend_from_slice(blocked);
     }
-
-    /// Takes no inputs out, a mistake.
-    pub(crate) fn keep_inputs(&mut self) {
-        self.inputs.clear();
-    }
 }
 
 impl Edit {

@@ -21,19 +21,20 @@ use std::sync::Arc;
 
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{LoadedManifest, Manifest, Stamp};
+use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::{Access, copy_whole, read_whole};
 use kv::{Error, Result};
 
 use super::read_only::{Cut, ReadOnly};
 use crate::data_file::DataFile;
-use crate::deleter::Deleter;
+use crate::file_handle::FileRegistry;
 use crate::files::{DATA, HINT};
 use crate::keydir::Keydir;
 use crate::options::{Options, ReadMode};
 use crate::recovery::load;
 use crate::recovery::tail::{self, LogTail};
-use crate::recovery::{Lives, MISSING, Names, begin_life};
+use crate::recovery::{Lives, MISSING, Names};
 use crate::sealed_file::map_sealed;
 use crate::state::State;
 
@@ -49,7 +50,7 @@ pub(super) struct Progress {
     pub(super) newest: u64,
     /// Of the keydir.
     pub(super) seed: u64,
-    pub(super) deleter: Arc<Deleter>,
+    pub(super) registry: Arc<FileRegistry>,
     /// The files that the keydir may name.
     pub(super) lives: Lives,
     /// Those of them that were loaded as sealed files.
@@ -64,7 +65,7 @@ pub(super) struct Reading {
     pub(super) stamp: Stamp,
     pub(super) state: State,
     pub(super) seed: u64,
-    pub(super) deleter: Arc<Deleter>,
+    pub(super) registry: Arc<FileRegistry>,
     /// The files that were read.
     pub(super) lives: Lives,
     /// Those of them that have records that count.
@@ -141,12 +142,15 @@ impl Reading {
         names: &Names,
         found: LoadedManifest<State>,
     ) -> Result<Self> {
-        let deleter = progress.map_or_else(
-            || Deleter::new(dir.clone(), Arc::clone(&options.env.executor)),
-            |progress| Arc::clone(&progress.deleter),
+        let registry = progress.map_or_else(
+            || {
+                let executor = Arc::clone(&options.env.executor);
+                FileRegistry::new(FileReclaimer::new(dir.clone(), executor))
+            },
+            |progress| Arc::clone(&progress.registry),
         );
         let seed = progress.map_or_else(|| options.env.entropy.next_u64(), |before| before.seed);
-        let lives = lives_to_read(&deleter, progress, found.state())?;
+        let lives = lives_to_read(&registry, progress, found.state())?;
         let held = hold(dir, &found, &lives, names, options.read)?;
         let keydir = Arc::new(Keydir::new(seed));
         let scanned = load::load(&held, &found, &lives, &keydir, options)?;
@@ -158,7 +162,7 @@ impl Reading {
             store: found.store_id(),
             stamp: found.stamp(),
             seed,
-            deleter,
+            registry,
             files: open_files(&held, &found, &lives, &tail, options.read)?,
             lives,
             keydir,
@@ -187,7 +191,7 @@ fn may_pass(error: &Error) -> bool {
 
 /// The files of `state` that have not been read yet, or may have grown. A file keeps its number when it is sealed.
 fn lives_to_read(
-    deleter: &Arc<Deleter>,
+    registry: &Arc<FileRegistry>,
     progress: Option<&Progress>,
     state: &State,
 ) -> Result<Lives> {
@@ -198,7 +202,7 @@ fn lives_to_read(
         }
         let life = match progress.and_then(|before| before.lives.get(&id)) {
             Some(life) => Arc::clone(life),
-            None => begin_life(deleter, id)?,
+            None => registry.register(id)?,
         };
         lives.insert(id, life);
     }

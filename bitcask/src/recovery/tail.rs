@@ -17,9 +17,9 @@ use super::Lives;
 use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
-use crate::planted::Mistake;
 use crate::record::Record;
 use crate::state::State;
+use crate::steps::Step;
 
 /// What the unsealed files come to.
 #[derive(Debug, Default)]
@@ -68,8 +68,11 @@ pub(crate) fn read(
                     let location =
                         Location { file: number, offset: frame.offset, len: frame.len() };
                     let put = matches!(record, Record::Put { .. });
-                    if put || !options.has(Mistake::LoadWithoutDeletions) {
-                        keydir.load(record.key(), frame.sequence, put.then_some(location));
+                    if put {
+                        keydir.load(record.key(), frame.sequence, Some(location));
+                    } else {
+                        let load = || keydir.load(record.key(), frame.sequence, None);
+                        options.steps.run(Step::LoadLoggedTombstone, load);
                     }
                 }
             }
@@ -83,26 +86,28 @@ pub(crate) fn read(
             let what = "the log ends here, and a later file was written when this was durable";
             return Err(Error::corruption(dir.file(&DATA.name(earlier)), len, what));
         }
-        tail.take(&scan, newest, &mut torn);
-        if options.has(Mistake::KeepFilesBehindTornOne) {
-            torn = None;
-        }
+        let end = tail.take(&scan, newest, torn.is_some());
+        torn = torn.or(options.steps.run(Step::EndLogAtTear, || end));
     }
     Ok(tail)
 }
 
 impl LogTail {
-    fn take(&mut self, scan: &SegmentScan, newest: u64, torn: &mut Option<(u64, u64)>) {
+    /// Returns the id and the length of the file if the log is torn in it.
+    fn take(
+        &mut self,
+        scan: &SegmentScan,
+        newest: u64,
+        is_behind_tear: bool,
+    ) -> Option<(u64, u64)> {
         let SegmentScan { identity, len, .. } = *scan;
-        if torn.is_some() || newest == self.newest {
+        if is_behind_tear || newest == self.newest {
             self.discarded.push(identity.id);
         } else {
             self.kept.push(Kept { identity, len });
             self.newest = newest;
         }
-        if scan.tail == Tail::Torn && torn.is_none() {
-            *torn = Some((identity.id, len));
-        }
+        (scan.tail == Tail::Torn).then_some((identity.id, len))
     }
 }
 

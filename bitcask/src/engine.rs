@@ -107,7 +107,7 @@ impl Bitcask {
         let data_file_bytes = options.data_file_bytes;
         let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
-        let sync = Arc::new(GroupSync::new());
+        let sync = Arc::new(GroupSync::guarded(recovered.dir.guard()));
         let writer = Writer::new(Arc::clone(&sync));
         let commit = Commit::new(writer, recovered.newest);
         let jobs = background_jobs(&options, &sync, recovered.dir.path());

@@ -110,6 +110,8 @@ impl Bitcask {
         let sync = Arc::new(GroupSync::guarded(recovered.dir.guard()));
         let writer = Writer::new(Arc::clone(&sync));
         let commit = Commit::new(writer, recovered.newest);
+        let counters = Counters::default();
+        counters.files_scanned_at_open.store(recovered.files_scanned, Ordering::Relaxed);
         let jobs = background_jobs(&options, &sync, recovered.dir.path());
         let inner = Arc::new_cyclic(|weak| Inner {
             weak: weak.clone(),
@@ -136,7 +138,7 @@ impl Bitcask {
             jobs,
             closed: AtomicBool::new(false),
             latest: AtomicU64::new(0),
-            counters: recovered.counters,
+            counters,
         });
         inner.consider_merging();
         Ok(Self { inner })

@@ -66,7 +66,7 @@ use kv::{
 
 use crate::engine::{Bitcask, CAPABILITIES};
 use crate::options::Options;
-use crate::recovery::Names;
+use crate::recovery::inventory::Inventory;
 use crate::snapshot::Frozen;
 use crate::state::State;
 use crate::stats::BitcaskStats;
@@ -128,7 +128,7 @@ fn check_is_store(dir: &StoreDir) -> Result<()> {
     if Manifest::<State>::exists(dir)? {
         return Ok(());
     }
-    if let Some(id) = Names::list(dir)?.data.first() {
+    if let Some(id) = Inventory::list(dir)?.data.first() {
         let what = "a data file in a directory without a manifest";
         return Err(Error::corruption(dir.file(&crate::files::DATA.name(*id)), 0, what));
     }

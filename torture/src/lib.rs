@@ -7,6 +7,7 @@
 //! | [`crash`] | after a crash anywhere: all that was synced, and a prefix of the rest, in whole batches |
 //! | [`faults`] | a failed call is indeterminate, is told, and harms nothing else |
 //! | [`damage`] | a damaged file gives the right answer or `Corruption`, never a wrong one |
+//! | [`visibility`] | a reader of the writing handle sees no write of class `Sync` before it is durable |
 //! | [`threads`] | many threads see one order of writes |
 //! | [`simulation`] | all of it at once, crash after crash, from one seed |
 //! | [`kill`] | a real process that is killed loses nothing that it had handed over |

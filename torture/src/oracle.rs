@@ -1,14 +1,19 @@
-//! What an engine should hold: a model after each batch, and the main theorem.
+//! The oracle: the expected content after each batch, the main theorem, and its second invariant.
 //!
-//! `Model[0]` is empty, `Model[j]` is what batch `j` leaves. After a crash and a reopen there is one `j` with
-//! `lo <= j <= hi` such that everything that can be read equals `Model[j]`: whole batches, in order, no hole. `lo` is
-//! what was promised (synced for a power cut, handed over for a killed process, all for a clean close), `hi` is the
-//! last batch that was begun.
+//! `Model[0]` is empty, and `Model[j]` is the content after batch `j`.
+//!
+//! **The main theorem.** After a crash and a reopening there is one `j` with `lo <= j <= hi` such that all reads equal
+//! `Model[j]`: whole batches, in order, no hole. `hi` is the last batch that was begun. `lo` is the last batch that was
+//! promised to survive: synced for a power cut, handed over for a killed process, all of them for a clean close.
+//!
+//! **Visible implies durable.** A reader of the writing handle that sees `Model[v]` has seen each batch up to `v`. If a
+//! batch `s <= v` has the class `Sync`, then `s` and everything before it survives a power cut from that moment on,
+//! whether or not its writer has been acknowledged. [`History::see`] raises `lo` accordingly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kv::{Bytes, Op, SequenceNumber, UnixMillis, WriteBatch};
+use kv::{Bytes, Durability, Op, SequenceNumber, UnixMillis, WriteBatch};
 
 use crate::observe::{Observed, describe};
 
@@ -98,6 +103,7 @@ struct State {
     model: Arc<Model>,
     /// The batch that led here.
     batch: Arc<WriteBatch>,
+    durability: Durability,
     sequence: Option<SequenceNumber>,
 }
 
@@ -105,7 +111,8 @@ impl History {
     /// The history of an empty store.
     pub(crate) fn new() -> Self {
         let (model, batch) = (Arc::default(), Arc::default());
-        let empty = State { model, batch, sequence: Some(SequenceNumber::ZERO) };
+        let sequence = Some(SequenceNumber::ZERO);
+        let empty = State { model, batch, durability: Durability::None, sequence };
         Self { states: vec![empty], synced: 0, handed_over: 0 }
     }
 
@@ -133,24 +140,39 @@ impl History {
         self.states.get(j + 1).map(|state| Arc::clone(&state.batch))
     }
 
-    /// Begins a batch.
-    pub(crate) fn issue(&mut self, batch: &WriteBatch) {
+    /// Begins a batch of the class that the engine gives it, and returns its number.
+    pub(crate) fn issue(&mut self, batch: &WriteBatch, durability: Durability) -> usize {
         let mut model = self.newest().clone();
         model.apply(batch);
         let (model, batch) = (Arc::new(model), Arc::new(batch.clone()));
-        self.states.push(State { model, batch, sequence: None });
+        self.states.push(State { model, batch, durability, sequence: None });
+        self.issued()
     }
 
-    /// The batch that was begun last has got its number. `Err`: numbers do not grow.
-    pub(crate) fn acknowledge(&mut self, sequence: SequenceNumber) -> Result<(), String> {
-        let before = self.states.iter().rev().find_map(|state| state.sequence);
-        let before = before.unwrap_or_default();
+    /// Batch `j` got a sequence number. `Err`: the numbers do not grow with the batches.
+    pub(crate) fn acknowledge(&mut self, j: usize, sequence: SequenceNumber) -> Result<(), String> {
+        let known = |state: &State| state.sequence;
+        let before = self.states[..j].iter().rev().find_map(known).unwrap_or_default();
         if sequence <= before {
             return Err(format!("sequence number {sequence} was given out after {before}"));
         }
-        let last = self.issued();
-        self.states[last].sequence = Some(sequence);
+        let after = self.states[j + 1..].iter().find_map(known);
+        if let Some(after) = after.filter(|after| *after <= sequence) {
+            return Err(format!("sequence number {sequence} was given out before {after}"));
+        }
+        self.states[j].sequence = Some(sequence);
         Ok(())
+    }
+
+    /// A reader of the writing handle has seen `Model[v]`: the newest batch of class `Sync` up to there is durable.
+    pub(crate) fn see(&mut self, v: usize) {
+        self.synced = self.synced.max(self.durable_if_seen(v));
+    }
+
+    /// The least batch that a power cut leaves once a reader has seen `Model[v]`.
+    pub(crate) fn durable_if_seen(&self, v: usize) -> usize {
+        let is_sync = |state: &State| state.durability == Durability::Sync;
+        self.states[..=v].iter().rposition(is_sync).unwrap_or(0)
     }
 
     /// The store was opened again and holds `Model[j]`: it goes on from there, and recovery made it durable.

@@ -12,6 +12,7 @@ use crate::observe::{describe, observe};
 use crate::oracle::History;
 use crate::random::Random;
 use crate::script::{Script, Step, batch_of};
+use crate::stepper::Stepper;
 use crate::subject::{Opened, Subject};
 use crate::universe;
 use crate::walk;
@@ -96,6 +97,15 @@ impl<'s> Run<'s> {
         self.opened().engine()
     }
 
+    /// The engine, for other threads.
+    pub(crate) fn share(&self) -> Arc<dyn Kv> {
+        self.opened().share()
+    }
+
+    pub(crate) fn stepper(&self) -> Arc<Stepper> {
+        self.world.stepper()
+    }
+
     pub(crate) fn now(&self) -> UnixMillis {
         self.world.now()
     }
@@ -121,9 +131,18 @@ impl<'s> Run<'s> {
                 self.promise(Durability::Sync);
                 Ok(())
             }
-            Step::Job => self.world.step_at(self.random.below(4)),
-            Step::Drain => self.world.drain(),
-            Step::Maintain => self.opened().maintain().map_err(failed("maintain")),
+            Step::Job => {
+                self.world.step_at(self.random.below(4))?;
+                self.look()
+            }
+            Step::Drain => {
+                self.world.drain()?;
+                self.look()
+            }
+            Step::Maintain => {
+                self.opened().maintain().map_err(failed("maintain"))?;
+                self.look()
+            }
             Step::Reopen => self.reopen(true),
             Step::Kill => self.reopen(false),
             Step::Tick(ms) => {
@@ -140,10 +159,20 @@ impl<'s> Run<'s> {
         }
     }
 
+    /// Reads everything after a piece of background work, which must not change the content, and records that a reader
+    /// has seen it.
+    fn look(&mut self) -> Result<(), String> {
+        let observed = observe(self.engine(), &self.keys)?;
+        let issued = self.history.issued();
+        let seen = self.history.find(&observed, None, (issued, issued), self.world.now())?;
+        self.history.see(seen);
+        Ok(())
+    }
+
     fn write(&mut self, batch: &WriteBatch, durability: Durability) -> Result<(), String> {
-        self.history.issue(batch);
+        let j = self.history.issue(batch, self.effective(durability));
         let sequence = self.write_patiently(batch, durability).map_err(failed("write"))?;
-        self.history.acknowledge(sequence)?;
+        self.history.acknowledge(j, sequence)?;
         self.promise(durability);
         batch.ops().try_for_each(|op| self.check_get(op.key()))
     }
@@ -163,9 +192,14 @@ impl<'s> Run<'s> {
         }
     }
 
-    /// A promise covers all earlier batches. An engine serves what it does not have with the best it has.
+    /// The class that a write of class `durability` gets: the best that the engine has, if it lacks this one.
+    pub(crate) fn effective(&self, durability: Durability) -> Durability {
+        durability.min(self.engine().capabilities().durability)
+    }
+
+    /// A promise covers all earlier batches.
     fn promise(&mut self, durability: Durability) {
-        let durability = durability.min(self.engine().capabilities().durability);
+        let durability = self.effective(durability);
         let issued = self.history.issued();
         if durability >= Durability::Buffered {
             self.history.handed_over = issued;

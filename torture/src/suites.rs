@@ -11,11 +11,13 @@ pub mod faults;
 pub mod histories;
 pub mod simulation;
 pub mod threads;
+pub mod visibility;
 
 /// All suites, the quick ones first.
-pub const SUITES: [Suite; 7] = [
+pub const SUITES: [Suite; 8] = [
     conformance::SUITE,
     histories::SUITE,
+    visibility::SUITE,
     faults::SUITE,
     crash::SUITE,
     damage::SUITE,

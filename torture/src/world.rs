@@ -82,6 +82,11 @@ impl World {
         self.env.executor = Arc::clone(&self.stepper) as Arc<_>;
     }
 
+    /// The queue of background jobs, for other threads.
+    pub(crate) fn stepper(&self) -> Arc<Stepper> {
+        Arc::clone(&self.stepper)
+    }
+
     /// Runs one background job, one of those that are queued.
     ///
     /// # Errors

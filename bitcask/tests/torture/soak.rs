@@ -40,6 +40,7 @@ macro_rules! soak_tests {
 
 soak_tests! {
     soak_histories = "histories",
+    soak_visibility = "visibility",
     soak_faults = "faults",
     soak_crash_sequences = "crash-sequences",
     soak_crash_scripts = "crash-scripts",

@@ -51,3 +51,11 @@ fn threads_see_each_key_move_forward_only() {
     let report = torture::threads::run(&BitcaskSubject::default(), &options);
     assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 0);
 }
+
+#[test]
+fn what_a_reader_sees_of_a_synced_write_is_durable() {
+    let options = torture::visibility::Options::default();
+    let report = torture::visibility::run(&BitcaskSubject::default(), &options);
+    let report = report.unwrap_or_else(|e| panic!("{e}"));
+    assert!(report.states > 2_000, "{report}");
+}

@@ -7,8 +7,10 @@ use durable::publish::create_afresh;
 use durable::{File, Fs, seeded_crc32};
 use kv::{Error, Result};
 
-use super::LOG_LIMIT_BYTES;
 use super::format::{Current, LogId};
+
+/// A log longer than this is compacted, unless its entries alone are as long.
+const LOG_LIMIT_BYTES: u64 = 2048;
 
 /// An open log.
 #[derive(Debug)]
@@ -77,17 +79,22 @@ impl Log {
         self.end += frame.len() as u64;
     }
 
-    fn write_held_back(&mut self) -> Result<()> {
+    /// A planted bug: writes what was held back.
+    pub(super) fn write_held_back(&mut self) -> Result<()> {
         let held_back = std::mem::take(&mut self.held_back);
         let at = self.end - held_back.len() as u64;
         if held_back.is_empty() { Ok(()) } else { self.file.write_at(at, &held_back) }
     }
 
-    pub(super) fn sync(&mut self) -> Result<()> {
-        self.write_held_back()?;
-        self.file.sync()?;
-        self.durable = self.end;
-        Ok(())
+    /// The file, to be synced without the log's lock.
+    pub(super) fn file(&self) -> Arc<dyn File> {
+        Arc::clone(&self.file)
+    }
+
+    /// The log is durable up to `end`.
+    pub(super) fn note_durable(&mut self, end: u64) {
+        assert!(end <= self.end, "durable up to {end} of {}", self.end);
+        self.durable = self.durable.max(end);
     }
 
     /// Has `CURRENT` name this log: whole and durable, or as before.

@@ -11,9 +11,10 @@ use kv::{
     Direction, Durability, Entries, Error, KeyRange, Kv as _, Result, SequenceNumber, WriteBatch,
 };
 
+use super::bug::Bug;
+use super::commit::State;
 use super::format::{self, Current, HEADER, LogId};
 use super::log::{self, Log};
-use super::{Bug, State};
 
 /// What opening found, in a log of its own.
 pub(super) struct Opened {
@@ -156,24 +157,19 @@ fn begin_log(
     }
     let frame = format::frame(&log, newest, &all.ops().collect::<Vec<_>>());
     log.append(&frame)?;
-    log.sync()?;
+    log.file().sync()?;
+    log.note_durable(log.end());
     fs.sync_dir(dir)?;
     Ok(log)
 }
 
 /// A compaction: the next log, named by `CURRENT`, and the old one gone.
-pub(super) fn next_log(
-    env: &Env,
-    dir: &Path,
-    memory: &MemoryEngine,
-    state: &State,
-    bug: Option<Bug>,
-) -> Result<Log> {
+pub(super) fn next_log(env: &Env, dir: &Path, memory: &MemoryEngine, state: &State) -> Result<Log> {
     let fs = &*env.fs;
     let old = log::path(dir, state.log.id().number);
     let id = LogId { number: state.log.id().number + 1, ..state.log.id() };
     let log = begin_log(fs, dir, id, memory, state.newest)?;
-    if bug == Some(Bug::OldLogRemovedFirst) {
+    if state.has(Bug::OldLogRemovedFirst) {
         fs.remove(&old)?;
         log.write_current(fs, false)?;
         return Ok(log);

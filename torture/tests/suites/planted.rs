@@ -93,3 +93,17 @@ fn threads_find_half_of_a_batch() {
     };
     must_find(&planted, &[threads::SUITE.with_run(few)]).unwrap();
 }
+
+#[test]
+fn held_writers_find_what_is_visible_and_not_durable() {
+    for (name, step, bug) in [
+        ("whole-queue-published", "only what is durable is published", Bug::WholeQueuePublished),
+        (
+            "visible-before-sync",
+            "a synced batch is durable before it is seen",
+            Bug::VisibleBeforeSync,
+        ),
+    ] {
+        is_found_by("visibility", &built(name, step, bug));
+    }
+}

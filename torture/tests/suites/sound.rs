@@ -7,7 +7,7 @@ use durable::Env;
 use kv::memory::MemoryEngine;
 use torture::toy::ToySubject;
 use torture::{
-    Opened, Subject, conformance, crash, damage, faults, histories, simulation, threads,
+    Opened, Subject, conformance, crash, damage, faults, histories, simulation, threads, visibility,
 };
 
 /// An engine of which nothing outlives the process.
@@ -86,4 +86,10 @@ fn the_engine_in_memory_serves_many_threads() {
 #[test]
 fn the_engine_in_memory_lives_its_lives() {
     simulation::run(&Memory, &simulation::Options::default()).unwrap();
+}
+
+#[test]
+fn what_the_toy_shows_of_a_synced_write_is_durable() {
+    let report = visibility::run(&ToySubject::default(), &visibility::Options::default()).unwrap();
+    assert!(report.states > 2_000, "{report}");
 }

@@ -1,0 +1,133 @@
+//! Visible implies durable: writers that are held inside their syncs, while a reader looks and the power is cut.
+//!
+//! The invariants:
+//! - A reader of the writing handle that sees a batch of class `Sync` sees a durable one: after a power cut at any later
+//!   moment that batch is there, and everything before it.
+//! - Batches become visible in order, and an acknowledged batch is visible to every read that begins afterwards.
+//! - What is acknowledged as `Sync` survives each later power cut; what is acknowledged as `Buffered` survives the death
+//!   of the process.
+//!
+//! A script of one thread never has two batches that wait for the disk. So each round has several writers:
+//!
+//! 1. A random script fills a store on a simulated disk, in one thread.
+//! 2. Writers start one after the other. The next one starts when the one before has appended, so the order of the
+//!    batches is known. A gate holds a writer just before its sync runs, or just after its sync has run and before the
+//!    engine learns of it.
+//! 3. When every writer is held, has returned, or waits for one that is held, a reader scans the store. The reader's
+//!    view is recorded beside the number of disk operations so far. Then the seed decides: another writer starts, one
+//!    is released, or a background job runs.
+//! 4. At the end the power is cut at each operation since step 2, with a sample of the variants of each. Every image is
+//!    opened and judged by what was acknowledged and seen up to that operation.
+//!
+//! The gates make a round repeatable, as long as the engine syncs outside of its locks. If a writer blocks another one
+//! through a lock, the round waits for 20 ms and releases the held one; the verdict does not depend on it.
+
+use crate::line::Line;
+use crate::random::sub_seed;
+use crate::report::{Failure, Report};
+use crate::run::without_panic;
+use crate::shard::Shard;
+use crate::subject::Subject;
+use crate::suite::{Replayed, Soak, Suite};
+
+mod actors;
+mod gate;
+mod images;
+mod record;
+mod round;
+
+/// The amount of work.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Rounds, with all option sets in turn.
+    pub rounds: u64,
+    /// Steps of the script before the writers start.
+    pub steps: usize,
+    /// Writers in a round, one batch each.
+    pub writers: usize,
+    /// Variants that are judged at each crash point.
+    pub variants_a_point: usize,
+    /// The part of the rounds to do.
+    pub shard: Shard,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seed: 1, rounds: 120, steps: 12, writers: 4, variants_a_point: 4, shard: Shard::ALL }
+    }
+}
+
+impl Options {
+    /// The long form.
+    pub fn soak() -> Self {
+        Self { rounds: 20_000, steps: 30, writers: 6, variants_a_point: 8, ..Self::default() }
+    }
+}
+
+/// The entry of this suite in the registry.
+pub const SUITE: Suite = Suite {
+    name: "visibility",
+    run: |subject| run(subject, &Options::default()),
+    soaks: &[Soak {
+        name: "visibility",
+        budget: "20,000 rounds of 6 writers, about 2 million states",
+        run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
+    }],
+    is_repeatable: true,
+    replay,
+};
+
+/// Rounds of writers that are held inside their syncs.
+///
+/// # Errors
+/// The first broken invariant.
+pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    for number in (0..options.rounds).filter(|number| options.shard.takes(*number)) {
+        let option_set = number as usize % subject.option_sets();
+        let options = Options { seed: sub_seed(options.seed, number), ..*options };
+        one(subject, option_set, &options, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
+    let options = Options {
+        seed: line.get("seed")?,
+        rounds: 1,
+        steps: line.get("steps")?,
+        writers: line.get("writers")?,
+        variants_a_point: line.get("variants")?,
+        shard: Shard::ALL,
+    };
+    let mut report = Report::default();
+    Ok(one(subject, line.get("options")?, &options, &mut report).map(|()| report))
+}
+
+fn one(
+    subject: &dyn Subject,
+    option_set: usize,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    report.steps += (options.steps + options.writers) as u64;
+    let judged = without_panic(|| {
+        let Some(round) = round::play(subject, option_set, options)? else { return Ok(0) };
+        images::judge(subject, option_set, &round, options)
+    });
+    match judged {
+        Ok(states) => {
+            report.states += states;
+            Ok(())
+        }
+        Err(what) => {
+            let line = Line::new("visibility", subject.name()).with("options", option_set);
+            let line = line.with("seed", options.seed).with("steps", options.steps);
+            let line = line.with("writers", options.writers);
+            let line = line.with("variants", options.variants_a_point);
+            Err(Failure { what, replay: line.to_string(), report: *report })
+        }
+    }
+}

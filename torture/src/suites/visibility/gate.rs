@@ -1,0 +1,167 @@
+//! The gate: holds a writer before or after one of its syncs until the controller releases it.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use durable::{Call, OpKind};
+
+use crate::random::Random;
+
+/// The longest wait for a writer that is neither held nor done: it is blocked on a lock of a writer that is held.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// A round in which nothing moves for so long hangs.
+const HANGING: Duration = Duration::from_mins(1);
+
+thread_local! {
+    /// The writer that this thread is.
+    static WRITER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// The place of one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not started.
+    Idle,
+    /// Somewhere in the engine, and nothing was appended yet.
+    Writing,
+    /// Its batch is in the log.
+    Appended,
+    /// At the gate, before or after a sync.
+    Held,
+    /// Its call has returned.
+    Done,
+}
+
+/// Where the writers are. Hooks of the file system move them; the controller waits and releases.
+#[derive(Debug)]
+pub(super) struct Gate {
+    writers: Mutex<Vec<Phase>>,
+    /// Signalled with each change.
+    changed: Condvar,
+    /// Decides which syncs hold their writer.
+    random: Random,
+    /// Nobody is held any more.
+    is_open: AtomicBool,
+}
+
+/// Ends a writer, also one that panics.
+struct Ended<'g> {
+    gate: &'g Gate,
+    writer: usize,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        WRITER.set(None);
+        self.gate.set(self.writer, Phase::Done);
+    }
+}
+
+impl Gate {
+    pub(super) fn new(writers: usize, seed: u64) -> Self {
+        let phases = Mutex::new(vec![Phase::Idle; writers]);
+        Self {
+            writers: phases,
+            changed: Condvar::new(),
+            random: Random::new(seed),
+            is_open: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Phase>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hook before each call to the file system.
+    pub(super) fn before(&self, call: &Call<'_>) {
+        if call.kind == OpKind::SyncFile {
+            self.hold();
+        }
+    }
+
+    /// The hook after each call to the file system.
+    pub(super) fn after(&self, call: &Call<'_>) {
+        match call.kind {
+            OpKind::SyncFile => self.hold(),
+            OpKind::Append | OpKind::Write => {
+                if let Some(writer) = WRITER.get() {
+                    self.set(writer, Phase::Appended);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Three of four syncs hold their writer. Threads that are no writers pass.
+    fn hold(&self) {
+        let Some(writer) = WRITER.get() else { return };
+        let mut phases = self.lock();
+        if self.random.one_in(4) || self.is_open.load(Ordering::SeqCst) {
+            return;
+        }
+        phases[writer] = Phase::Held;
+        self.changed.notify_all();
+        while phases[writer] == Phase::Held {
+            phases = self.changed.wait(phases).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Runs `write` as writer number `writer`.
+    pub(super) fn as_writer<T>(&self, writer: usize, write: impl FnOnce() -> T) -> T {
+        WRITER.set(Some(writer));
+        let _ended = Ended { gate: self, writer };
+        write()
+    }
+
+    pub(super) fn set(&self, writer: usize, phase: Phase) {
+        self.lock()[writer] = phase;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn phases(&self) -> Vec<Phase> {
+        self.lock().clone()
+    }
+
+    /// Lets a held writer go on.
+    pub(super) fn release(&self, writer: usize) {
+        let mut phases = self.lock();
+        assert_eq!(phases[writer], Phase::Held, "writer {writer} is not held");
+        phases[writer] = Phase::Appended;
+        self.changed.notify_all();
+    }
+
+    /// Releases everybody for good, at the end of a round.
+    pub(super) fn open(&self) {
+        let mut phases = self.lock();
+        self.is_open.store(true, Ordering::SeqCst);
+        for phase in phases.iter_mut().filter(|phase| **phase == Phase::Held) {
+            *phase = Phase::Appended;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until every writer is idle, held or done, or waits for one that is held.
+    ///
+    /// Returns early after [`PATIENCE`] if a writer is held: then the held one blocks another one through a lock.
+    /// `Err`: nothing moves, and nobody is held.
+    pub(super) fn wait_until_quiet(&self) -> Result<(), String> {
+        let started = Instant::now();
+        let mut phases = self.lock();
+        loop {
+            let anybody = |wanted: Phase| phases.contains(&wanted);
+            let is_held = anybody(Phase::Held);
+            let is_quiet = !anybody(Phase::Writing) && (is_held || !anybody(Phase::Appended));
+            if is_quiet || (is_held && started.elapsed() >= PATIENCE) {
+                return Ok(());
+            }
+            if started.elapsed() >= HANGING {
+                return Err(format!("the writers hang: {phases:?}"));
+            }
+            let waited = self.changed.wait_timeout(phases, PATIENCE);
+            phases = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

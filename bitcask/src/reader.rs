@@ -66,7 +66,7 @@ use kv::{
 
 use crate::engine::{Bitcask, CAPABILITIES};
 use crate::options::Options;
-use crate::recovery::inventory::Inventory;
+use crate::recovery::Names;
 use crate::snapshot::Frozen;
 use crate::state::State;
 use crate::stats::BitcaskStats;
@@ -128,7 +128,7 @@ fn check_is_store(dir: &StoreDir) -> Result<()> {
     if Manifest::<State>::exists(dir)? {
         return Ok(());
     }
-    if let Some(id) = Inventory::list(dir)?.data.first() {
+    if let Some(id) = Names::list(dir)?.data.first() {
         let what = "a data file in a directory without a manifest";
         return Err(Error::corruption(dir.file(&crate::files::DATA.name(*id)), 0, what));
     }
@@ -178,7 +178,7 @@ impl Reader {
     /// The reader's numbers. Those of writing and merging are 0.
     pub fn statistics(&self) -> BitcaskStats {
         let shown = self.shown.load_full();
-        BitcaskStats::of_reader(&shown.keydir, &shown.files.load(), &shown.views, shown.scanned)
+        BitcaskStats::of_data(&shown.keydir, &shown.files.load(), &shown.views, shown.scanned)
     }
 
     fn check_open(&self) -> Result<()> {
@@ -200,7 +200,7 @@ impl Reader {
         self.check_open()?;
         loop {
             let shown = self.shown.load_full();
-            let view = shown.views.open(shown.newest, self.now());
+            let view = shown.views.open(shown.newest, || self.now());
             if self.is_shown(&shown) {
                 let (keydir, files) = (Arc::clone(&shown.keydir), Arc::clone(&shown.files));
                 return Ok(Frozen { view, keydir, files });

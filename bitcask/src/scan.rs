@@ -107,7 +107,7 @@ impl SortingCursor {
     /// Stands on entry `at`. `false`: it had expired when the view was opened, and the cursor stays where it was.
     fn stand_at(&mut self, at: usize) -> Result<bool> {
         assert!(at < self.sorted, "entry {at} is not in its place yet");
-        if self.file_of(at).life.first_expiry.may_have_passed(self.now) {
+        if self.file_of(at).handle.first_expiry.may_have_passed(self.now) {
             // The record says whether it has expired. Its value comes with it, and is kept for the caller.
             let is_visible = self.read_value(at).inspect_err(|e| self.failure = Some(e.clone()))?;
             if !is_visible {

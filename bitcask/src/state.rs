@@ -28,12 +28,11 @@ use kv::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::files::{DATA, FILE_ID_LIMIT, HINT, HINT_TEMPORARY};
+use crate::files::{DATA, HINT, HINT_TEMPORARY};
 pub(crate) use sealed::{Hint, Sealed};
 
-/// Sequence numbers are below this: the keydir stores 48 bits. A store that writes a million batches a second reaches it
-/// after nine years.
-pub(crate) const SEQUENCE_LIMIT: u64 = 1 << 48;
+/// File ids and sequence numbers are below this, which no store lives long enough to reach.
+const LIMIT: u64 = 1 << 48;
 
 /// Which files make up the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -101,11 +100,6 @@ impl Merge {
     pub(crate) fn block(&mut self, blocked: &[Blocked]) {
         self.blocked.extend_from_slice(blocked);
     }
-
-    /// Takes no inputs out, a mistake.
-    pub(crate) fn keep_inputs(&mut self) {
-        self.inputs.clear();
-    }
 }
 
 impl Edit {
@@ -158,7 +152,7 @@ impl State {
     }
 
     fn give_away(&mut self, id: u64) -> std::result::Result<(), String> {
-        if id < self.next_file_id || id >= FILE_ID_LIMIT {
+        if id < self.next_file_id || id >= LIMIT {
             return Err(format!("data file {id} is begun and was there before, or is too high"));
         }
         self.next_file_id = id + 1;
@@ -166,7 +160,7 @@ impl State {
     }
 
     fn add_sealed(&mut self, id: u64, sealed: Sealed) -> std::result::Result<(), String> {
-        if sealed.newest >= SEQUENCE_LIMIT {
+        if sealed.newest >= LIMIT {
             return Err(format!("data file {id} has write {}", sealed.newest));
         }
         self.newest = self.newest.max(sealed.newest);
@@ -246,7 +240,7 @@ impl manifest::State for State {
 
     fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
         let (next_file_id, newest) = (reader.varint()?, reader.varint()?);
-        if next_file_id > FILE_ID_LIMIT || newest >= SEQUENCE_LIMIT {
+        if next_file_id > LIMIT || newest >= LIMIT {
             return Err(reader.corruption("a number that no store reaches"));
         }
         let mut state = Self { next_file_id, newest, ..Self::default() };

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use kv::{Error, Result};
 use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use crate::fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile};
 
@@ -44,27 +43,14 @@ fn open_flags() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-const NOT_A_FILE: &str = "not a regular file";
-
-/// What the operating system answers when a name does not stand for a regular file. (A link refused by `NOFOLLOW` is
-/// `ELOOP`.)
-const NOT_FILE_ERRORS: [Option<i32>; 3] = [
-    Some(Errno::LOOP.raw_os_error()),
-    Some(Errno::NXIO.raw_os_error()),
-    Some(Errno::ISDIR.raw_os_error()),
-];
-
 fn open_file(op: &'static str, path: &Path, options: &mut OpenOptions) -> Result<fs::File> {
-    let not_a_file =
-        || Error::io(op, path, io::Error::new(io::ErrorKind::InvalidInput, NOT_A_FILE));
-    let file = match options.custom_flags(open_flags()).open(path) {
-        // A link, a socket without a listener, a directory that was to be opened for writing.
-        Err(error) if NOT_FILE_ERRORS.contains(&error.raw_os_error()) => return Err(not_a_file()),
-        opened => opened.map_err(|e| Error::io(op, path, e))?,
-    };
-    // A directory or a pipe that was opened for reading.
+    let file = options.custom_flags(open_flags()).open(path).map_err(|e| Error::io(op, path, e))?;
     let metadata = file.metadata().map_err(|e| Error::io(op, path, e))?;
-    if metadata.is_file() { Ok(file) } else { Err(not_a_file()) }
+    if !metadata.is_file() {
+        let refused = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(Error::io(op, path, refused));
+    }
+    Ok(file)
 }
 
 fn create_file(path: &Path) -> Result<fs::File> {
@@ -136,11 +122,7 @@ impl Fs for OsFs {
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
-        let fail = |e| Error::io("remove", path, e);
-        if !fs::symlink_metadata(path).map_err(fail)?.is_file() {
-            return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, NOT_A_FILE)));
-        }
-        fs::remove_file(path).map_err(fail)
+        fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {

@@ -11,7 +11,6 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use kv::Result;
 
@@ -74,45 +73,20 @@ pub fn publish_in_place(fs: &dyn Fs, file: &dyn File) -> Result<PublishedFile> {
 }
 
 /// Replaces the file at `path`, or creates it, so that any crash leaves all of the old bytes or all of the new ones.
-/// Goes through the first of [`temporary_paths`] whose name does not belong to somebody else; a file that an earlier
-/// attempt left there is removed.
+/// Goes through [`temporary_path`]; what an earlier attempt left there is removed.
 ///
 /// # Errors
-/// `Io`; with `InvalidInput` when something other than a regular file has each of these names. See [`publish`].
+/// `Io`; with `InvalidInput` when something other than a file of ours is in the way. See [`publish`].
 pub fn replace_atomically(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<PublishedFile> {
-    let file = create_temporary(fs, path)?;
+    let file = create_afresh(fs, &temporary_path(path))?;
     file.write_at(0, bytes)?;
     publish(fs, &*file, path)
 }
 
-/// Creates the file that a replacement for `path` is written to.
-fn create_temporary(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn File>> {
-    let mut created = create_afresh(fs, &temporary_path(path));
-    for other in temporary_paths(path).skip(1) {
-        match created {
-            Err(error) if error.io_kind() == Some(io::ErrorKind::InvalidInput) => {
-                created = create_afresh(fs, &other);
-            }
-            created => return created,
-        }
-    }
-    created
-}
-
 /// Where a replacement for the file `path` is written: its name with `.tmp` behind it.
 pub fn temporary_path(path: &Path) -> PathBuf {
-    with_suffix(path, ".tmp")
-}
-
-/// [`temporary_path`], and the names with `.1.tmp` to `.7.tmp` behind them that stand in for it.
-pub fn temporary_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
-    let others = (1..8).map(move |number| with_suffix(path, &format!(".{number}.tmp")));
-    std::iter::once(temporary_path(path)).chain(others)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(suffix);
+    name.push(".tmp");
     name.into()
 }
 
@@ -121,7 +95,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 ///
 /// # Errors
 /// `Io`; with `InvalidInput` when the name belongs to something other than a regular file.
-pub fn create_afresh(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn File>> {
+pub fn create_afresh(fs: &dyn Fs, path: &Path) -> Result<std::sync::Arc<dyn File>> {
     match fs.create(path) {
         Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
         created => return created,

@@ -19,23 +19,22 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use durable::log::chain::ChainTail;
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{LoadedManifest, Manifest, Stamp};
+use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::{Access, copy_whole, read_whole};
 use kv::{Error, Result};
 
 use super::read_only::{Cut, ReadOnly};
 use crate::data_file::DataFile;
-use crate::deleter::Deleter;
+use crate::file_handle::FileRegistry;
 use crate::files::{DATA, HINT};
 use crate::keydir::Keydir;
 use crate::options::{Options, ReadMode};
-use crate::recovery::inventory::{Inventory, MISSING};
 use crate::recovery::load;
-use crate::recovery::tail;
-use crate::recovery::{Lives, begin_life};
+use crate::recovery::tail::{self, LogTail};
+use crate::recovery::{Lives, MISSING, Names};
 use crate::sealed_file::map_sealed;
 use crate::state::State;
 
@@ -51,7 +50,7 @@ pub(super) struct Progress {
     pub(super) newest: u64,
     /// Of the keydir.
     pub(super) seed: u64,
-    pub(super) deleter: Arc<Deleter>,
+    pub(super) registry: Arc<FileRegistry>,
     /// The files that the keydir may name.
     pub(super) lives: Lives,
     /// Those of them that were loaded as sealed files.
@@ -66,7 +65,7 @@ pub(super) struct Reading {
     pub(super) stamp: Stamp,
     pub(super) state: State,
     pub(super) seed: u64,
-    pub(super) deleter: Arc<Deleter>,
+    pub(super) registry: Arc<FileRegistry>,
     /// The files that were read.
     pub(super) lives: Lives,
     /// Those of them that have records that count.
@@ -118,12 +117,12 @@ impl Reading {
     ) -> Result<(Self, Extent)> {
         let mut last: Option<(Stamp, String)> = None;
         for attempt in 1.. {
-            let inventory = Inventory::list(dir)?;
+            let names = Names::list(dir)?;
             let found = Manifest::<State>::read(dir)?;
             let stamp = found.stamp();
             let progress = progress.filter(|progress| progress.is_before(&found));
             let extent = if progress.is_some() { Extent::News } else { Extent::Whole };
-            let error = match Self::attempt(dir, options, progress, &inventory, found) {
+            let error = match Self::attempt(dir, options, progress, &names, found) {
                 Ok(reading) => return Ok((reading, extent)),
                 Err(error) => error,
             };
@@ -140,27 +139,30 @@ impl Reading {
         dir: &StoreDir,
         options: &Options,
         progress: Option<&Progress>,
-        inventory: &Inventory,
+        names: &Names,
         found: LoadedManifest<State>,
     ) -> Result<Self> {
-        let deleter = progress.map_or_else(
-            || Deleter::new(dir.clone(), Arc::clone(&options.env.executor)),
-            |progress| Arc::clone(&progress.deleter),
+        let registry = progress.map_or_else(
+            || {
+                let executor = Arc::clone(&options.env.executor);
+                FileRegistry::new(FileReclaimer::new(dir.clone(), executor))
+            },
+            |progress| Arc::clone(&progress.registry),
         );
         let seed = progress.map_or_else(|| options.env.entropy.next_u64(), |before| before.seed);
-        let lives = lives_to_read(&deleter, progress, found.state())?;
-        let held = hold(dir, &found, &lives, inventory, options.read)?;
+        let lives = lives_to_read(&registry, progress, found.state())?;
+        let held = hold(dir, &found, &lives, names, options.read)?;
         let keydir = Arc::new(Keydir::new(seed));
         let scanned = load::load(&held, &found, &lives, &keydir, options)?;
         let above = progress.map_or(0, |before| before.newest);
         let tail = tail::read(&held, &found, &lives, &keydir, above, options)?;
-        inventory.check_orphans(&held, &found)?;
+        names.check_strangers(&held, &found)?;
         check_epoch(dir, &found)?;
         Ok(Self {
             store: found.store_id(),
             stamp: found.stamp(),
             seed,
-            deleter,
+            registry,
             files: open_files(&held, &found, &lives, &tail, options.read)?,
             lives,
             keydir,
@@ -189,7 +191,7 @@ fn may_pass(error: &Error) -> bool {
 
 /// The files of `state` that have not been read yet, or may have grown. A file keeps its number when it is sealed.
 fn lives_to_read(
-    deleter: &Arc<Deleter>,
+    registry: &Arc<FileRegistry>,
     progress: Option<&Progress>,
     state: &State,
 ) -> Result<Lives> {
@@ -200,7 +202,7 @@ fn lives_to_read(
         }
         let life = match progress.and_then(|before| before.lives.get(&id)) {
             Some(life) => Arc::clone(life),
-            None => begin_life(deleter, id)?,
+            None => registry.register(id)?,
         };
         lives.insert(id, life);
     }
@@ -212,7 +214,7 @@ fn hold(
     dir: &StoreDir,
     found: &LoadedManifest<State>,
     lives: &Lives,
-    inventory: &Inventory,
+    names: &Names,
     read: ReadMode,
 ) -> Result<StoreDir> {
     let mut held = ReadOnly::new(Arc::clone(dir.fs()));
@@ -239,7 +241,7 @@ fn hold(
             held.hold_bytes(path, bytes);
         }
     }
-    for &id in inventory.data.range(found.state().next_file_id..) {
+    for &id in names.data.range(found.state().next_file_id..) {
         log.push(dir.fs().open(&dir.file(&DATA.name(id)))?);
     }
     for file in log.iter().rev() {
@@ -274,7 +276,7 @@ fn open_files(
     held: &StoreDir,
     found: &LoadedManifest<State>,
     lives: &Lives,
-    tail: &ChainTail,
+    tail: &LogTail,
     read: ReadMode,
 ) -> Result<Vec<Arc<DataFile>>> {
     let fs = &**held.fs();
@@ -297,7 +299,7 @@ fn open_files(
     Ok(files)
 }
 
-fn log_ends(tail: &ChainTail, state: &State) -> Vec<(u64, u64)> {
+fn log_ends(tail: &LogTail, state: &State) -> Vec<(u64, u64)> {
     let last = tail.kept.last().map(|kept| (kept.identity.id, kept.len));
     let unsealed = state.files.iter().filter(|(_, sealed)| sealed.is_none());
     let after = unsealed.map(|(&id, _)| id).filter(|&id| last.is_none_or(|(last, _)| id > last));

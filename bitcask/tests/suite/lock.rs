@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bitcask::{Bitcask, Options};
-use durable::{Env, Fs, SimFs};
+use durable::{Env, Fs, OsFs, SimFs};
 use kv::{Durability, Error, Kv};
 
 use crate::world::{STORE, World};
@@ -37,12 +37,13 @@ fn a_writer_whose_lock_file_was_removed_acknowledges_no_synced_write_beside_anot
     let first = on_real_disk(&path).unwrap();
     first.put(b"early", b"value", Durability::Sync).unwrap();
     assert!(matches!(on_real_disk(&path), Err(Error::Locked { .. })));
-    std::fs::remove_file(path.join("LOCK")).unwrap();
+    OsFs::default().remove(&path.join("LOCK")).unwrap();
     let second = on_real_disk(&path).unwrap();
     expect_first_writer_poisoned(&first, &second, &path);
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "somebody removes the directory")]
 fn a_writer_whose_directory_was_replaced_acknowledges_no_synced_write() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().canonicalize().unwrap().join("store");

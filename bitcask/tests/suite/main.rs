@@ -15,5 +15,4 @@ mod readers;
 mod riak;
 mod scans;
 mod snapshots;
-mod stray_names;
 mod world;

@@ -35,7 +35,8 @@ pub(crate) struct Store {
 impl Store {
     /// The store in `dir`, which is locked for writing.
     pub(crate) fn new(env: Env, steps: Steps, dir: StoreDir, manifest: Manifest<State>) -> Self {
-        let (log, latest) = (Arc::new(GroupSync::new()), AtomicU64::new(0));
+        let log = Arc::new(GroupSync::guarded(dir.guard()));
+        let latest = AtomicU64::new(0);
         Self { env, steps, dir, manifest, log, latest }
     }
 

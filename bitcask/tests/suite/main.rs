@@ -7,6 +7,7 @@ mod expiry;
 mod files;
 mod large_values;
 mod limits;
+mod lock;
 mod merges;
 mod opening;
 mod places;

@@ -66,7 +66,14 @@ impl Rotation {
         let mut prepared = self.prepared.lock();
         match prepared.segment.take() {
             Some(segment) if needed <= segment.capacity() => return Ok(segment),
-            Some(too_small) => self.discard(&too_small)?,
+            // An empty file would end the log before the files after it, so the file is kept until the manifest has
+            // forgotten it.
+            Some(too_small) => {
+                if let Err(error) = self.discard(&too_small) {
+                    prepared.segment = Some(too_small);
+                    return Err(error);
+                }
+            }
             None => {}
         }
         self.begin(needed.max(self.usual_bytes), Naming::Now)
@@ -112,10 +119,18 @@ impl Rotation {
                 assert_eq!(segment.id(), id);
                 if naming == Naming::Now {
                     let named = || self.store.edit(&Edit::begin(&segment.published()));
-                    self.store.steps.run(Step::NameFile, named)?;
+                    let named = self.store.steps.run(Step::NameFile, named);
+                    named.inspect_err(|_| self.remove_unnamed(&segment))?;
                 }
                 return Ok(segment);
             }
+        }
+    }
+
+    /// Removes a file that the manifest could not be told of. In a poisoned store the manifest may name it all the same.
+    fn remove_unnamed(&self, segment: &Segment) {
+        if self.store.check().is_ok() {
+            drop(self.store.fs().remove(segment.path()));
         }
     }
 

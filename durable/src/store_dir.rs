@@ -124,13 +124,25 @@ impl StoreDir {
         if self.lock.lock.lock().is_some() { Ok(()) } else { Err(Error::ReadOnly) }
     }
 
-    /// Refuses to go on if the directory that was locked is no longer the one that the path names. Called before files
-    /// are created or renamed, which goes by path.
+    /// Refuses to go on if the directory or the lock file that was locked is no longer the one that the path names.
+    /// Called before files are created or renamed, which goes by path, and after each sync of the log
+    /// ([`StoreDir::guard`]).
     ///
     /// # Errors
     /// `Io`.
     pub fn check_in_place(&self) -> Result<()> {
         self.lock.lock.lock().as_ref().map_or(Ok(()), |lock| lock.check())
+    }
+
+    /// [`StoreDir::check_in_place`] for the log ([`GroupSync::guarded`](crate::log::GroupSync::guarded)), which may
+    /// outlive the store and must not keep it locked. A store that was unlocked is `Closed`.
+    pub fn guard(&self) -> impl Fn() -> Result<()> + Send + Sync + use<> {
+        let lock = Arc::downgrade(&self.lock);
+        move || {
+            let lock = lock.upgrade().ok_or(Error::Closed)?;
+            let lock = lock.lock();
+            lock.as_ref().ok_or(Error::Closed)?.check()
+        }
     }
 
     /// Lets go of the lock, for all clones: the store is closed.

@@ -8,6 +8,7 @@ mod expiry;
 mod files;
 mod large_values;
 mod limits;
+mod lock;
 mod merges;
 mod opening;
 mod places;

@@ -140,7 +140,7 @@ impl StoreDir {
         let lock = Arc::downgrade(&self.lock);
         move || {
             let lock = lock.upgrade().ok_or(Error::Closed)?;
-            let lock = lock.lock();
+            let lock = lock.lock.lock();
             lock.as_ref().ok_or(Error::Closed)?.check()
         }
     }

@@ -67,7 +67,8 @@ fn a_batch_is_a_map_of_the_last_operations() {
         for step in 0..300 {
             let number = if ascending { step / 2 } else { random.below(keys) };
             let key = format!("key {number:04}").into_bytes();
-            let value = vec![step as u8; random.below(if seed % 2 == 0 { 9 } else { 400 }) as usize];
+            let value =
+                vec![step as u8; random.below(if seed % 2 == 0 { 9 } else { 400 }) as usize];
             match random.below(200) {
                 0 => {
                     batch.clear();

@@ -312,6 +312,7 @@ impl Snapshots for Bitcask {
 impl Drop for Bitcask {
     /// Jobs that are running end after their next step. Cursors and snapshots live on; the lock does not.
     fn drop(&mut self) {
+        self.store.abandon();
         self.background.close();
         self.files.registry().reclaimer().abandon();
     }

@@ -17,15 +17,15 @@ pub(crate) mod load;
 pub(crate) mod tail;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{LoadedManifest, Manifest};
 use durable::publish::publish_in_place;
-use durable::read_whole;
-use durable::reclaim::FileReclaimer;
-use durable::store_dir::{OpenMode, StoreDir};
+use durable::reclaim::{self, FileReclaimer};
+use durable::store_dir::{NamePattern, OpenMode, StoreDir};
+use durable::{Entry, read_whole};
 use kv::{Error, Result};
 
 use crate::data_file::{DataFile, FileTable};
@@ -61,7 +61,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let found = Manifest::<State>::read(&dir)?;
     let names = Names::list(&dir)?;
     names.check_present(&dir, found.state())?;
-    names.check_strangers(&dir, &found)?;
+    names.check_orphans(&dir, &found)?;
 
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64(), options.keydir));
     let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
@@ -74,7 +74,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let next_file_id = names.data.last().map_or(0, |last| last + 1).max(found.state().next_file_id);
 
     let store = Store { manifest: found.open()?, dir };
-    names.remove_strangers(&store);
+    names.remove_orphans(&store);
     store.put_in_order(&tail, &scanned, options)?;
     let files = store.open_files(&lives, options)?;
     keydir.finish_loading(&mut |version| {
@@ -100,17 +100,13 @@ pub(crate) const MISSING: &str = "the manifest names this file, and it is missin
 /// Which of our files are in the directory.
 pub(crate) struct Names {
     pub(crate) data: BTreeSet<u64>,
-    others: Vec<PathBuf>,
+    entries: Vec<Entry>,
 }
 
 impl Names {
     pub(crate) fn list(dir: &StoreDir) -> Result<Self> {
         let entries = dir.list()?;
-        let others = [HINT, HINT_TEMPORARY].into_iter().flat_map(|pattern| {
-            pattern.numbers(&entries).map(move |id| pattern.name(id)).collect::<Vec<_>>()
-        });
-        let others = others.map(|name| dir.file(&name)).collect();
-        Ok(Self { data: DATA.numbers(&entries).collect(), others })
+        Ok(Self { data: DATA.numbers(&entries).collect(), entries })
     }
 
     fn check_present(&self, dir: &StoreDir, state: &State) -> Result<()> {
@@ -122,7 +118,7 @@ impl Names {
 
     /// A data file that the manifest does not name was just being created, and is empty; or was just taken out. One
     /// that is younger than all the manifest knows and has records says that the manifest has lost its last edit.
-    pub(crate) fn check_strangers(
+    pub(crate) fn check_orphans(
         &self,
         dir: &StoreDir,
         found: &LoadedManifest<State>,
@@ -138,21 +134,16 @@ impl Names {
         Ok(())
     }
 
-    /// Removes what the manifest does not name. Failing costs disk space only, until the next opening.
-    fn remove_strangers(&self, store: &Store) {
+    /// Removes the files that the manifest, which was opened for writing, does not name.
+    fn remove_orphans(&self, store: &Store) {
         let state = store.manifest.state();
-        let hints: BTreeSet<PathBuf> = state
-            .files
-            .iter()
-            .filter(|(_, sealed)| sealed.is_some_and(|sealed| sealed.hint.is_some()))
-            .map(|(&id, _)| store.dir.file(&HINT.name(id)))
-            .collect();
-        let data = self.data.iter().filter(|id| !state.files.contains_key(id));
-        let data = data.map(|&id| store.dir.file(&DATA.name(id)));
-        let others = self.others.iter().filter(|path| !hints.contains(*path)).cloned();
-        for path in others.chain(data) {
-            drop(store.dir.fs().remove(&path));
-        }
+        let is_live = |pattern: &NamePattern, id: u64| match state.files.get(&id) {
+            Some(_) if *pattern == DATA => true,
+            Some(Some(sealed)) if *pattern == HINT => sealed.hint.is_some(),
+            // A file that the manifest does not name, a hint without an entry, or a temporary file.
+            _ => false,
+        };
+        reclaim::remove_orphans(&store.dir, &self.entries, &[HINT, HINT_TEMPORARY, DATA], &is_live);
     }
 }
 

@@ -156,7 +156,7 @@ impl Reading {
         let scanned = load::load(&held, &found, &lives, &keydir, options)?;
         let above = progress.map_or(0, |before| before.newest);
         let tail = tail::read(&held, &found, &lives, &keydir, above, options)?;
-        names.check_strangers(&held, &found)?;
+        names.check_orphans(&held, &found)?;
         check_epoch(dir, &found)?;
         Ok(Self {
             store: found.store_id(),

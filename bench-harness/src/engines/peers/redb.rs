@@ -92,11 +92,7 @@ impl Kv for Redb {
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -108,16 +104,11 @@ impl Kv for Redb {
 
     /// A commit that syncs carries all before it.
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.apply(&WriteBatch::new(), Durability::Sync).map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.apply(&WriteBatch::new(), Durability::Sync))
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            let synced = self.apply(&WriteBatch::new(), Durability::Sync);
-            synced.map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.apply(&WriteBatch::new(), Durability::Sync))
     }
 
     fn capabilities(&self) -> Capabilities {

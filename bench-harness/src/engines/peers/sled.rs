@@ -95,11 +95,7 @@ impl Kv for Sled {
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -110,15 +106,11 @@ impl Kv for Sled {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.flush().map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.flush())
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            self.flush().map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.flush())
     }
 
     fn capabilities(&self) -> Capabilities {

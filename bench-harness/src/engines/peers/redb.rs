@@ -1,7 +1,7 @@
 //! `peer:redb`: a copy-on-write B-tree in Rust.
 //!
 //! It knows two promises: `Immediate`, which syncs, and `None`, which is lost with the process. There is nothing that
-//! survives the process and does not sync, so the class `Buffered` is not registered; whoever asks for it gets a sync.
+//! survives the process and does not sync, so the class `Buffered` is not registered; a run that asks for it gets a sync.
 
 use std::path::{Path, PathBuf};
 

@@ -137,7 +137,7 @@ impl Bitcask {
             applying: Applying::default(),
             jobs,
             closed: AtomicBool::new(false),
-            latest: AtomicU64::new(0),
+            latest: AtomicU64::new(recovered.latest_time.0),
             counters,
         });
         inner.consider_merging();
@@ -222,7 +222,9 @@ impl Inner {
 
     /// Makes an edit of the manifest durable. A failure poisons the store.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
-        let appended = self.dir.check_in_place().and_then(|()| self.manifest.append(edit));
+        let latest_time = UnixMillis(self.latest.load(Ordering::Acquire));
+        let edit = edit.clone().at(latest_time);
+        let appended = self.dir.check_in_place().and_then(|()| self.manifest.append(&edit));
         appended.map_err(|error| self.sync.poison(error))
     }
 
@@ -238,6 +240,13 @@ impl Inner {
         let ended = self.jobs.wait().and(self.deleter.jobs.check());
         self.dir.unlock();
         finished.and(ended.map_err(|failure| job_failed(&self.dir_path, &failure)))
+    }
+
+    /// Makes the latest time durable that was read, where values expire, so that no later opening goes back behind it.
+    fn note_time(&self) -> Result<()> {
+        let state = self.manifest.state();
+        let is_known = state.latest_time().0 >= self.latest.load(Ordering::Acquire);
+        if is_known || !state.has_expiring() { Ok(()) } else { self.edit(&Edit::note_time()) }
     }
 
     fn finish(&self) -> Result<()> {
@@ -256,6 +265,7 @@ impl Inner {
         if let Some(prepared) = prepared {
             self.discard(&prepared)?;
         }
+        self.note_time()?;
         self.dir.check_in_place()?;
         self.manifest.close()
     }

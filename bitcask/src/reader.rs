@@ -85,7 +85,7 @@ pub struct Reader {
     /// Held while a refresh goes on.
     progress: Mutex<Progress>,
     closed: AtomicBool,
-    /// The latest time that was looked at, in milliseconds.
+    /// The latest time that was read, by this reader or by a writer before its last edit, in milliseconds.
     latest: AtomicU64,
 }
 
@@ -111,6 +111,7 @@ impl Bitcask {
         let dir = StoreDir::open(fs, path.as_ref(), OpenMode::Read)?;
         check_is_store(&dir)?;
         let (reading, _) = Reading::take(&dir, &options, None)?;
+        let latest = AtomicU64::new(reading.state.latest_time);
         let (shown, progress) = Shown::whole(reading);
         Ok(Reader {
             options,
@@ -118,7 +119,7 @@ impl Bitcask {
             shown: Published::new(Arc::new(shown)),
             progress: Mutex::new(progress),
             closed: AtomicBool::new(false),
-            latest: AtomicU64::new(0),
+            latest,
         })
     }
 }
@@ -154,6 +155,7 @@ impl Reader {
             return Ok(SequenceNumber(shown.newest));
         }
         let (reading, extent) = Reading::take(&self.dir, &self.options, Some(&progress))?;
+        self.latest.fetch_max(reading.state.latest_time, Ordering::AcqRel);
         if extent == Extent::News && shown.can_take(&reading) {
             let publish = |shown| self.shown.store(Arc::new(shown));
             shown.take_in(reading, &mut progress, publish);

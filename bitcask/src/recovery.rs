@@ -30,7 +30,7 @@ use std::sync::Arc;
 use durable::log::StoreId;
 use durable::manifest::Manifest;
 use durable::store_dir::{OpenMode, StoreDir};
-use kv::{Error, Result};
+use kv::{Error, Result, UnixMillis};
 
 use crate::data_file::FileTable;
 use crate::deleter::{Deleter, Life, MAX_FILES};
@@ -52,6 +52,8 @@ pub(crate) struct Recovered {
     pub(crate) newest: u64,
     /// The id of the next data file.
     pub(crate) next_file_id: u64,
+    /// The time of the store never goes back behind this.
+    pub(crate) latest_time: UnixMillis,
     /// How many sealed files were read whole, because their hints do not count.
     pub(crate) files_scanned: u64,
 }
@@ -102,8 +104,18 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
         }
     });
     let manifest = repair.manifest;
-    let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
-    Ok(Recovered { dir, manifest, keydir, files, deleter, newest, next_file_id, files_scanned })
+    let state = manifest.state();
+    Ok(Recovered {
+        dir,
+        manifest,
+        keydir,
+        files,
+        deleter,
+        newest,
+        next_file_id: state.next_file_id,
+        latest_time: state.latest_time(),
+        files_scanned: scanned.len() as u64,
+    })
 }
 
 /// The data files that the manifest names, by id. A number that was given to one that is then discarded is free again.

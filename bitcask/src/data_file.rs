@@ -13,7 +13,7 @@ use durable::log::{FrameView, Salt, Segment, SegmentIdentity};
 use durable::{Access, File, Fs, Mapped};
 use kv::{Error, Result, UnixMillis};
 
-use crate::deleter::Life;
+use crate::file_handle::FileHandle;
 use crate::keydir::Location;
 use crate::options::ReadMode;
 use crate::record::Record;
@@ -36,7 +36,7 @@ impl FileTable {
 
     /// Puts `file` at its number, in the place of an earlier form of it.
     pub(crate) fn insert(&mut self, file: Arc<DataFile>) {
-        let number = usize::from(file.life.number);
+        let number = usize::from(file.handle.number);
         if self.files.len() <= number {
             self.files.resize(number + 1, None);
         }
@@ -60,7 +60,7 @@ pub(crate) struct DataFile {
     body: Body,
     salt: Salt,
     /// Shared by all forms of the same file.
-    pub(crate) life: Arc<Life>,
+    pub(crate) handle: Arc<FileHandle>,
 }
 
 #[derive(Debug)]
@@ -75,9 +75,9 @@ enum Body {
 
 impl DataFile {
     /// A file that is being written.
-    pub(crate) fn active(segment: Arc<Segment>, life: Arc<Life>) -> Self {
+    pub(crate) fn active(segment: Arc<Segment>, handle: Arc<FileHandle>) -> Self {
         let (id, salt) = (segment.id(), segment.salt());
-        Self { id, body: Body::Segment(segment), salt, life }
+        Self { id, body: Body::Segment(segment), salt, handle }
     }
 
     /// A sealed file, whose length has been checked.
@@ -86,7 +86,7 @@ impl DataFile {
         path: &Path,
         identity: SegmentIdentity,
         read: ReadMode,
-        life: Arc<Life>,
+        handle: Arc<FileHandle>,
     ) -> Result<Self> {
         let file = fs.open(path)?;
         // A process has a limited number of mappings; without one the file is read by position.
@@ -97,7 +97,7 @@ impl DataFile {
             let len = file.len()?;
             Body::Positional(file, len)
         };
-        Ok(Self { id: identity.id, body, salt: identity.salt(), life })
+        Ok(Self { id: identity.id, body, salt: identity.salt(), handle })
     }
 
     /// A copy in memory of what counts of a file that somebody else is writing.
@@ -105,10 +105,10 @@ impl DataFile {
         bytes: Arc<dyn Mapped>,
         path: PathBuf,
         identity: SegmentIdentity,
-        life: Arc<Life>,
+        handle: Arc<FileHandle>,
     ) -> Self {
         let body = Body::mapped(bytes, path);
-        Self { id: identity.id, body, salt: identity.salt(), life }
+        Self { id: identity.id, body, salt: identity.salt(), handle }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -1,96 +1,59 @@
-//! The engine: an open store, and the contract of [`kv`] on top of it.
+//! The engine: composes the components of an open store, and implements the contract of [`kv`] on top of them.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use durable::log::{GroupSync, Writer};
-use durable::manifest::Manifest;
-use durable::store_dir::StoreDir;
-use durable::sync::atomic::{AtomicBool, AtomicU64};
-use durable::sync::{Mutex, Published};
-use durable::{JobFailure, JobGroup};
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, ScanSupport, SequenceNumber,
-    Snapshot, Snapshots, Stats, UnixMillis, WriteBatch,
+    Snapshot, Snapshots, Stats, WriteBatch,
 };
 
-use crate::applying::Applying;
-use crate::commit::Commit;
-use crate::data_file::FileTable;
-use crate::deleter::Deleter;
+use crate::back_pressure::BackPressure;
+use crate::background::{Background, Performer, Performers, Task, job_failed};
+use crate::committer::{self, Committer};
+use crate::file_set::FileSet;
 use crate::keydir::Keydir;
-use crate::merge::Merging;
+use crate::merge::{self, Merger};
 use crate::options::Options;
-use crate::pressure::Pressure;
-use crate::record::Encoded;
-use crate::recovery;
-use crate::seal::{NextFile, Unsealed};
+use crate::record::RecordWriter;
+use crate::recovery::{self, Recovered};
+use crate::rotation::Rotation;
+use crate::sealer::Sealer;
 use crate::snapshot::Frozen;
-use crate::state::{Edit, State};
-use crate::stats::{BitcaskStats, Counters};
-use crate::verify::Verification;
+use crate::stats::BitcaskStats;
+use crate::store::Store;
+use crate::verify::{self, Verification};
 use crate::views::Views;
+use crate::waste::WasteSurvey;
 
 /// The longest value, in bytes.
 const MAX_VALUE_LEN: usize = 1 << 30;
 
-/// What the engine can do.
-pub(crate) const CAPABILITIES: Capabilities = Capabilities {
-    scan: ScanSupport::Sorting,
-    durability: Durability::Sync,
-    expiry: true,
-    range_delete: false,
-    max_value_len: MAX_VALUE_LEN,
-};
+/// The capabilities of the engine.
+pub(crate) const CAPABILITIES: Capabilities =
+    Capabilities::new(ScanSupport::Sorting, Durability::Sync)
+        .with_expiry()
+        .with_max_value_len(MAX_VALUE_LEN);
 
 /// An open store. See the [crate](crate).
 ///
 /// Dropping it without [`Kv::close`] leaves the store as after a `kill -9`: nothing that was acknowledged as `Buffered`
 /// is lost, and the next opening reads the last data file again.
-#[derive(Debug)]
 pub struct Bitcask {
-    inner: Arc<Inner>,
-}
-
-/// What the engine and its background work share.
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) weak: Weak<Self>,
-    pub(crate) options: Options,
-    pub(crate) dir_path: PathBuf,
-    pub(crate) dir: StoreDir,
-    pub(crate) manifest: Manifest<State>,
-    pub(crate) keydir: Arc<Keydir>,
-    pub(crate) files: Arc<Published<FileTable>>,
-    pub(crate) deleter: Arc<Deleter>,
-    /// Held while a new file table is made from the old one.
-    pub(crate) table_change: Mutex<()>,
-    pub(crate) views: Arc<Views>,
-    pub(crate) sync: Arc<GroupSync>,
-    pub(crate) commit: Mutex<Commit>,
-    pub(crate) next_file: Mutex<NextFile>,
-    pub(crate) unsealed: Mutex<Unsealed>,
-    /// Held while a file is being sealed.
-    pub(crate) sealing: Mutex<()>,
-    /// The batch that is entering the keydir.
-    pub(crate) applying: Applying,
-    /// What is merged. Locked before all others.
-    pub(crate) merging: Mutex<Merging>,
-    /// Data files that a merge has found damaged.
-    pub(crate) damaged: Mutex<BTreeSet<u64>>,
-    /// A look at what there is to merge is queued.
-    pub(crate) merge_is_queued: AtomicBool,
-    /// Somebody wanted to merge while another thread was at it.
-    pub(crate) merge_was_missed: AtomicBool,
-    pub(crate) pressure: Pressure,
-    /// Background work. A job that panics poisons the store.
-    pub(crate) jobs: JobGroup,
-    closed: AtomicBool,
-    /// The latest time that was looked at, in milliseconds.
-    latest: AtomicU64,
-    pub(crate) counters: Counters,
+    store: Arc<Store>,
+    keydir: Arc<Keydir>,
+    files: Arc<FileSet>,
+    views: Arc<Views>,
+    background: Arc<Background>,
+    rotation: Arc<Rotation>,
+    sealer: Arc<Sealer>,
+    pressure: Arc<BackPressure>,
+    committer: Arc<Committer>,
+    merger: Arc<Merger>,
+    /// Data files that were read whole when the store was opened, because they had no hint that counts.
+    files_scanned_at_open: u64,
 }
 
 impl Bitcask {
@@ -107,63 +70,123 @@ impl Bitcask {
         let data_file_bytes = options.data_file_bytes;
         let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
-        let sync = Arc::new(GroupSync::new());
-        let writer = Writer::new(Arc::clone(&sync));
-        let commit = Commit::new(writer, recovered.newest);
-        let counters = Counters::default();
-        counters.files_scanned_at_open.store(recovered.files_scanned, Ordering::Relaxed);
-        let jobs = background_jobs(&options, &sync, recovered.dir.path());
-        let inner = Arc::new_cyclic(|weak| Inner {
-            weak: weak.clone(),
-            options,
-            dir_path: recovered.dir.path().to_path_buf(),
-            dir: recovered.dir,
-            manifest: recovered.manifest,
-            views: Views::new(Arc::clone(&recovered.keydir)),
-            keydir: recovered.keydir,
-            files: Arc::new(Published::new(Arc::new(recovered.files))),
-            deleter: recovered.deleter,
-            table_change: Mutex::default(),
-            sync,
-            commit: Mutex::new(commit),
-            next_file: Mutex::new(NextFile { prepared: None, id: recovered.next_file_id }),
-            unsealed: Mutex::default(),
-            sealing: Mutex::default(),
-            merging: Mutex::default(),
-            damaged: Mutex::default(),
-            merge_is_queued: AtomicBool::new(false),
-            merge_was_missed: AtomicBool::new(false),
-            pressure: Pressure::default(),
-            applying: Applying::default(),
-            jobs,
-            closed: AtomicBool::new(false),
-            latest: AtomicU64::new(recovered.latest_time.0),
-            counters,
+        let engine = Self::compose(&options, recovered);
+        engine.background.request(Task::Merge);
+        Ok(engine)
+    }
+
+    fn compose(options: &Options, recovered: Recovered) -> Self {
+        let Recovered { dir, manifest, keydir, files, registry, .. } = recovered;
+        let (env, steps) = (options.env.clone(), options.steps.clone());
+        let (bytes, merge) = (options.data_file_bytes, options.merge);
+        let store = Arc::new(Store::new(env, steps, dir, manifest));
+        let on_store = || Arc::clone(&store);
+        let background = Background::new(on_store());
+        let files = Arc::new(FileSet::new(on_store(), options.read, registry, files));
+        let views = Views::new(Arc::clone(&keydir));
+        let rotation = Arc::new(Rotation::new(on_store(), bytes, recovered.next_file_id));
+        let sealer = Sealer::new(on_store(), Arc::clone(&files), Arc::clone(&background));
+        let sealer = Arc::new(sealer);
+        let pressure = BackPressure::new(on_store(), Arc::clone(&background), bytes, merge);
+        let pressure = Arc::new(pressure);
+        let survey = Arc::new(WasteSurvey::new(
+            on_store(),
+            Arc::clone(&files),
+            Arc::clone(&views),
+            Arc::clone(&pressure),
+        ));
+        let parts = committer::Parts {
+            store: on_store(),
+            keydir: Arc::clone(&keydir),
+            files: Arc::clone(&files),
+            views: Arc::clone(&views),
+            background: Arc::clone(&background),
+            rotation: Arc::clone(&rotation),
+            sealer: Arc::clone(&sealer),
+            survey: Arc::clone(&survey),
+            pressure: Arc::clone(&pressure),
+            undo_bytes: options.undo_bytes,
+        };
+        let committer = Arc::new(Committer::new(parts, recovered.newest));
+        let merger = Arc::new(Merger::new(merge::Parts {
+            store: on_store(),
+            keydir: Arc::clone(&keydir),
+            files: Arc::clone(&files),
+            views: Arc::clone(&views),
+            background: Arc::clone(&background),
+            rotation: Arc::clone(&rotation),
+            sealer: Arc::clone(&sealer),
+            survey,
+            pressure: Arc::clone(&pressure),
+            committer: Arc::clone(&committer),
+            data_file_bytes: bytes,
+            options: merge,
+        }));
+        background.register(Performers {
+            prepare_file: performer(&rotation, Rotation::prepare),
+            // An error has poisoned the store; the next write reports it.
+            seal_file: performer(&sealer, |sealer| drop(sealer.seal_oldest())),
+            merge: merge.map(|_| performer(&merger, Merger::merge_in_background)),
         });
-        inner.consider_merging();
-        Ok(Self { inner })
+        let files_scanned_at_open = recovered.files_scanned;
+        Self {
+            store,
+            keydir,
+            files,
+            views,
+            background,
+            rotation,
+            sealer,
+            pressure,
+            committer,
+            merger,
+            files_scanned_at_open,
+        }
     }
 
     /// Merges everything that wastes anything, the newest writes included, and returns when it is done: no overwritten,
-    /// expired or deleted record is left, and no deletion. Needs as much free space as the live records of the files that
+    /// expired or deleted record is left, and no tombstone. Needs as much free space as the live records of the files that
     /// waste something. Reads and writes go on meanwhile. Without calling it, merges happen in the background.
     ///
     /// # Errors
     /// `Io`, with `StorageFull` when there is no space: nothing has changed. `Corruption` of a data file; `Poisoned`;
     /// `Closed`.
     pub fn merge(&self) -> Result<()> {
-        self.inner.check_open()?;
-        self.inner.merge_all()
+        self.background.check_open()?;
+        self.merger.merge_all()
     }
 
     /// The engine's numbers.
     pub fn statistics(&self) -> BitcaskStats {
-        self.inner.stats()
+        let counts = self.committer.counts();
+        let merges = self.merger.counters();
+        let files = self.files.load_full();
+        let count = |counter: &durable::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        BitcaskStats {
+            batches: counts.batches,
+            puts: counts.puts,
+            deletes: counts.deletes,
+            user_bytes: counts.user_bytes,
+            log_bytes: counts.log_bytes,
+            sync_rounds: self.store.log().syncs(),
+            seal_stalls: self.sealer.stalls(),
+            writes_slowed: self.pressure.slowed(),
+            writes_stalled: self.pressure.stalled(),
+            pressure: self.pressure.level(),
+            hints_failed: self.sealer.hints_failed(),
+            merges: count(&merges.merges),
+            merges_failed: count(&merges.failed),
+            merge_read_bytes: count(&merges.read_bytes),
+            merge_written_bytes: count(&merges.written_bytes),
+            deletions_forgotten: count(&merges.tombstones_dropped),
+            files_unlinked: self.files.registry().reclaimer().reclaimed(),
+            ..BitcaskStats::of_data(&self.keydir, &files, &self.views, self.files_scanned_at_open)
+        }
     }
 
     /// The number of the newest write that was found when the store was opened, or made since.
     pub fn newest_sequence(&self) -> SequenceNumber {
-        SequenceNumber(self.inner.commit.lock().published)
+        SequenceNumber(self.committer.published())
     }
 
     /// Reads every sealed file and holds it against the manifest, and every key against its record.
@@ -171,48 +194,51 @@ impl Bitcask {
     /// # Errors
     /// The first `Corruption` found; `Io`; `Closed`.
     pub fn verify(&self) -> Result<Verification> {
-        self.inner.check_open()?;
-        crate::verify::verify(&self.inner)
+        self.background.check_open()?;
+        verify::verify(&self.store, &self.freeze()?)
+    }
+
+    /// A view of everything that is visible now.
+    fn freeze(&self) -> Result<Frozen> {
+        let view = self.committer.open_view()?;
+        Ok(Frozen { view, keydir: Arc::clone(&self.keydir), files: self.files.shared() })
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.merger.give_up();
+        self.committer.close()?;
+        self.sealer.seal_all()?;
+        self.rotation.close()?;
+        if cfg!(debug_assertions) {
+            self.committer.assert_live_counts();
+        }
+        self.store.close()
     }
 }
 
-impl Inner {
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn check_open(&self) -> Result<()> {
-        if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
-    }
-
-    /// A view of everything that is published now.
-    pub(crate) fn freeze(&self) -> Result<Frozen> {
-        let commit = self.commit.lock();
-        if commit.closed {
-            return Err(Error::Closed);
+/// Performs a task on a component without keeping it alive.
+fn performer<T: Send + Sync + 'static>(component: &Arc<T>, perform: fn(&T)) -> Performer {
+    let component: Weak<T> = Arc::downgrade(component);
+    Box::new(move || {
+        if let Some(component) = component.upgrade() {
+            perform(&component);
         }
-        let view = self.views.open(commit.published, self.now());
-        drop(commit);
-        Ok(Frozen { view, keydir: Arc::clone(&self.keydir), files: Arc::clone(&self.files) })
-    }
+    })
+}
 
-    /// The time of day, which in one handle never goes back: what has expired stays so.
-    pub(crate) fn now(&self) -> UnixMillis {
-        let now = self.options.env.clock.now().0;
-        UnixMillis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
-    }
-
+impl Kv for Bitcask {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.background.check_open()?;
         loop {
             let version = self.keydir.get(key);
-            self.applying.wait_unless_older(version.map(|version| version.sequence));
+            self.committer.wait_unless_older(version.map(|version| version.sequence));
             let Some(version) = version else { return Ok(false) };
-            // The keydir never names a file before the table has it, so a table loaded after the look-up does, unless a
-            // merge came between: then the keydir names another place by now.
+            // The table has a file before the keydir names it. So the table that is loaded after the look-up has the file,
+            // unless a merge has taken it out in between: then the keydir names another place by now.
             let files = self.files.load();
             let read = match files.get(version.location.file) {
-                Some(file) => file.read_value(version.location, key, &|| self.now(), found),
-                None => Err(Error::corruption(&self.dir_path, 0, "a data file is gone")),
+                Some(file) => file.read_value(version.location, key, &|| self.store.now(), found),
+                None => Err(Error::corruption(self.store.path(), 0, "a data file is gone")),
             };
             if read.is_ok() || self.keydir.get(key) == Some(version) {
                 return read;
@@ -220,115 +246,50 @@ impl Inner {
         }
     }
 
-    /// Makes an edit of the manifest durable. A failure poisons the store.
-    pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
-        let latest_time = UnixMillis(self.latest.load(Ordering::Acquire));
-        let edit = edit.clone().at(latest_time);
-        let appended = self.dir.check_in_place().and_then(|()| self.manifest.append(&edit));
-        appended.map_err(|error| self.sync.poison(error))
-    }
-
-    /// Ends the active file, seals every file, takes back the prepared one, lets go of the directory.
-    fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let finished = self.finish();
-        self.deleter.unlink();
-        self.deleter.stop();
-        // Jobs that are still queued find nothing left to do. One that panics now has poisoned the store, which is closed.
-        let ended = self.jobs.wait().and(self.deleter.jobs.check());
-        self.dir.unlock();
-        finished.and(ended.map_err(|failure| job_failed(&self.dir_path, &failure)))
-    }
-
-    /// Makes the latest time durable that was read, where values expire, so that no later opening goes back behind it.
-    fn note_time(&self) -> Result<()> {
-        let state = self.manifest.state();
-        let is_known = state.latest_time().0 >= self.latest.load(Ordering::Acquire);
-        if is_known || !state.has_expiring() { Ok(()) } else { self.edit(&Edit::note_time()) }
-    }
-
-    fn finish(&self) -> Result<()> {
-        self.give_up_merging();
-        let mut commit = self.commit.lock();
-        commit.closed = true;
-        let position = commit.writer.position();
-        let ended = commit.writer.end()?;
-        drop(commit);
-        self.sync.sync_to(position)?;
-        if let Some(ended) = ended {
-            self.unsealed.lock().push_back(ended);
-        }
-        while self.seal_oldest()? {}
-        let prepared = self.next_file.lock().prepared.take();
-        if let Some(prepared) = prepared {
-            self.discard(&prepared)?;
-        }
-        self.note_time()?;
-        self.dir.check_in_place()?;
-        self.manifest.close()
-    }
-}
-
-/// The background jobs of a store in the directory `dir`.
-fn background_jobs(options: &Options, sync: &Arc<GroupSync>, dir: &Path) -> JobGroup {
-    let (sync, dir) = (Arc::clone(sync), dir.to_path_buf());
-    JobGroup::new(Arc::clone(&options.env.executor), move |failure| {
-        drop(sync.poison(job_failed(&dir, failure)));
-    })
-}
-
-/// A failed job as an error of the store in the directory `dir`.
-pub(crate) fn job_failed(dir: &Path, failure: &JobFailure) -> Error {
-    Error::io("run", dir, std::io::Error::other(failure.to_string()))
-}
-
-impl Drop for Inner {
-    /// Cursors and snapshots may live on; the lock does not.
-    fn drop(&mut self) {
-        self.deleter.stop();
-    }
-}
-
-impl Kv for Bitcask {
-    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.inner.check_open()?;
-        self.inner.get_with(key, found)
-    }
-
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
         self.capabilities().check(batch)?;
         if batch.is_empty() {
-            self.inner.check_open()?;
+            self.background.check_open()?;
             return Ok(self.newest_sequence());
         }
-        let ops: Vec<Encoded<'_>> = batch.ops().map(Encoded::from).collect();
-        self.inner.commit(&ops, durability)
+        let ops: Vec<RecordWriter<'_>> = batch.ops().map(RecordWriter::from).collect();
+        self.committer.commit(&ops, durability)
     }
 
     fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<SequenceNumber> {
         self.capabilities().check_entry(key, value)?;
-        self.inner.commit(&[Encoded::put(key, value)], durability)
+        self.committer.commit(&[RecordWriter::put(key, value)], durability)
     }
 
     fn delete(&self, key: &[u8], durability: Durability) -> Result<SequenceNumber> {
         self.capabilities().check_entry(key, &[])?;
-        self.inner.commit(&[Encoded::delete(key)], durability)
+        self.committer.commit(&[RecordWriter::delete(key)], durability)
     }
 
     /// Visits every key of the store: see [`ScanSupport::Sorting`].
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
         range.check()?;
-        Ok(Box::new(self.inner.freeze()?.cursor(&range)?))
+        Ok(Box::new(self.freeze()?.cursor(&range)?))
     }
 
     fn sync(&self) -> Result<()> {
-        self.inner.sync_all()
+        self.committer.sync()
     }
 
     fn close(&self) -> Result<()> {
-        self.inner.close()
+        if !self.background.close() {
+            return Ok(());
+        }
+        let finished = self.finish();
+        let reclaimer = self.files.registry().reclaimer();
+        reclaimer.reclaim();
+        reclaimer.stop();
+        // Jobs that are still queued find the store closed, and do nothing.
+        let ended = self.background.wait_for_jobs();
+        let reclaimed = reclaimer.jobs().check();
+        self.store.unlock();
+        let reclaimed = reclaimed.map_err(|failure| job_failed(self.store.path(), &failure));
+        finished.and(ended).and(reclaimed)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -344,6 +305,25 @@ impl Snapshots for Bitcask {
     /// While it is held, the places of what is overwritten are kept in memory, inside [`Options::undo_bytes`], and data
     /// files that are merged away stay on disk.
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        Ok(Box::new(self.inner.freeze()?))
+        Ok(Box::new(self.freeze()?))
+    }
+}
+
+impl Drop for Bitcask {
+    /// Jobs that are running end after their next step. Cursors and snapshots live on; the lock does not.
+    fn drop(&mut self) {
+        self.background.close();
+        self.files.registry().reclaimer().abandon();
+    }
+}
+
+impl fmt::Debug for Bitcask {
+    /// A summary, without keys and values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bitcask")
+            .field("path", &self.store.path())
+            .field("is_closed", &self.background.is_closed())
+            .field("keys", &self.keydir.len())
+            .finish_non_exhaustive()
     }
 }

@@ -126,14 +126,19 @@ impl Keydir {
     /// A merge has copied the record of write `version.sequence`: gives it its new place. `false`: it is not the newest
     /// of `key` any more, and the copy is dead.
     pub(crate) fn relocate(&self, key: &[u8], version: Version) -> bool {
-        let (shard, hash) = self.place(key);
-        shard.write().relocate(key, hash, version)
+        self.relocate_if(key, version, |newest| newest == version.sequence)
     }
 
-    /// The same without looking, a mistake.
-    pub(crate) fn relocate_blindly(&self, key: &[u8], version: Version) -> bool {
-        let newest = self.get(key).map_or(0, |newest| newest.sequence);
-        self.relocate(key, Version { sequence: newest, ..version })
+    /// As [`Keydir::relocate`], where `is_copied` says whether the newest record of `key`, given its sequence number, is the
+    /// one that was copied.
+    pub(crate) fn relocate_if(
+        &self,
+        key: &[u8],
+        version: Version,
+        is_copied: impl FnOnce(u64) -> bool,
+    ) -> bool {
+        let (shard, hash) = self.place(key);
+        shard.write().relocate_if(key, hash, version, is_copied)
     }
 
     /// Forgets every key whose record lies in one of `files`, all of which have expired for everybody.

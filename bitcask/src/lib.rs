@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod applying;
-mod commit;
+mod back_pressure;
+mod background;
+mod batch_barrier;
+mod committer;
 mod data_file;
-mod deleter;
 mod dump;
 mod engine;
+mod file_handle;
+mod file_set;
 mod files;
 mod filter;
 mod first_expiry;
@@ -16,20 +19,25 @@ mod hint_file;
 mod keydir;
 mod merge;
 mod options;
+mod picker;
+#[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;
-mod pressure;
 mod reader;
 mod record;
 mod recovery;
+mod rotation;
 mod scan;
-mod seal;
 mod sealed_file;
+mod sealer;
 mod snapshot;
 mod state;
 mod stats;
+mod steps;
+mod store;
 mod verify;
 mod views;
+mod waste;
 
 pub use dump::dump;
 pub use engine::Bitcask;

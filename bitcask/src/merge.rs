@@ -1,178 +1,228 @@
 //! Merging: the live records of some sealed files are copied into new ones, and the old ones go.
 //!
-//! 1. **Pick** the inputs, by a pure function of what is known of the files (`merge/pick.rs`).
-//! 2. **Copy**, in small steps between which other background work runs. The inputs are read side by side in the order
-//!    of sequence numbers, so that the numbers in the outputs ascend, too. A record is live when the keydir says that its
-//!    key's newest record is this one. A deletion is copied as long as it hides something (`merge/deletions.rs`). Records
-//!    keep their sequence numbers: nothing about the store changes but where they lie.
-//! 3. **Seal** each output like any other data file: sync it, read it back, write its hint.
-//! 4. **Sync the log**: what made a record dead may be newer than the last sync, and a power cut would take it and leave
-//!    neither.
-//! 5. **Edit the manifest**, once: outputs in, inputs out. A crash before leaves the inputs, and outputs that nobody
-//!    names; a crash after leaves the outputs.
-//! 6. **Relocate**: the outputs enter the file table, then each key whose newest record is still the copied one gets its
-//!    new place. A write that came between has won, and the copy was born dead.
-//! 7. **Retire** the inputs: open views hold them, they leave the file table, and the last reader's going unlinks them.
+//! 1. **Pick** the inputs, by a pure function of the facts that are known of the files (`picker.rs`, `waste.rs`).
+//! 2. **Copy**, in small steps between which other background work runs (`copy.rs`). The inputs are read side by side in the
+//!    order of sequence numbers, so that the numbers in the outputs ascend, too. A record is live when the keydir says that
+//!    it is the newest of its key. A tombstone is copied while it hides a put (`tombstones.rs`). Records keep their sequence
+//!    numbers: nothing about the store changes but where they lie.
+//! 3. **Seal** each output like any other data file: sync it, read it back, write its hint (`output.rs`).
+//! 4. **Sync the log**: the record that made another one dead may be newer than the last sync. A power cut would take it,
+//!    and the merge has taken the other one.
+//! 5. **Edit the manifest**, once: outputs in, inputs out. A crash before the edit leaves the inputs, and outputs that
+//!    nobody names; a crash after it leaves the outputs.
+//! 6. **Relocate** (`install.rs`): the outputs enter the file table, then each key whose newest record is still the copied
+//!    one is pointed at the copy. If a newer write has replaced the key in the meantime, the keydir keeps it, and the copied
+//!    record counts as dead.
+//! 7. **Retire** the inputs: open views hold them, they leave the file table, and they are unlinked after their last reader.
 //!
-//! Nobody waits for a merge: writers meet it in one shard of the keydir for one key at a time, and a read whose file has
-//! gone looks the key up again.
+//! No other thread waits for a merge: a writer meets it in one shard of the keydir for one key at a time, and a get whose
+//! file has gone looks the key up again.
 //!
-//! Step 2 takes the ids of its outputs out of circulation in the manifest first, so that a file that a crash leaves
-//! without a name in the manifest is known for what it is. Work that fails for want of space is given up and tried again
-//! after the next file was sealed; a damaged input is left alone until the store is opened again; any other failure of
-//! the disk poisons the store.
+//! Step 2 reserves the ids of its outputs in the manifest first, so that recovery knows a file without a name in the
+//! manifest as an orphan. A merge that fails for want of a resource is given up, and merging is tried again after the next
+//! file was sealed; a damaged input is left alone until the store is opened again; any other failure of the disk poisons
+//! the store.
 
 mod copy;
-mod deletions;
 mod install;
 mod output;
-pub(crate) mod pick;
-mod waste;
+mod read_ahead;
+mod tombstones;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use durable::JobClass;
+use durable::sync::Mutex;
+use durable::sync::atomic::{AtomicBool, AtomicU64};
 use kv::{Error, Result, UnixMillis};
 
-use crate::engine::Inner;
+use crate::back_pressure::BackPressure;
+use crate::background::{Background, Task};
+use crate::committer::Committer;
+use crate::file_set::FileSet;
+use crate::files::DATA;
+use crate::keydir::Keydir;
+use crate::options::MergeOptions;
+use crate::picker::{self, Plan, Policy};
+use crate::rotation::Rotation;
+use crate::sealer::Sealer;
+use crate::store::Store;
+use crate::views::Views;
+use crate::waste::{self, WasteSurvey};
 use copy::Copying;
-use output::Finished;
-use pick::{Plan, Policy};
+use output::FinishedOutput;
 
-/// How many input files a merge copies the worth of, at most.
+/// The inputs of one merge are at most as large as so many data files.
 const MAX_FILES_WORTH: u64 = 4;
 
 /// A step copies about this share of a data file.
 const STEPS_PER_FILE: u64 = 64;
 
-/// Rounds of an explicit merge. Each goes on with deletions that the last one kept because of a file outside it.
+/// Rounds of an explicit merge. Each round merges the tombstones that the last one kept because of a file outside it.
 const ROUNDS: usize = 8;
 
-/// What the engine knows of its merges.
-#[derive(Debug, Default)]
-pub(crate) struct Merging {
-    /// The one that is going on.
-    current: Option<Merge>,
+/// The components that merging works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) keydir: Arc<Keydir>,
+    pub(crate) files: Arc<FileSet>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) background: Arc<Background>,
+    pub(crate) rotation: Arc<Rotation>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) survey: Arc<WasteSurvey>,
+    pub(crate) pressure: Arc<BackPressure>,
+    pub(crate) committer: Arc<Committer>,
+    pub(crate) data_file_bytes: u64,
+    /// `None`: files are merged only when the user asks for it.
+    pub(crate) options: Option<MergeOptions>,
 }
 
-/// A merge that is going on.
+/// Merges data files, one merge at a time.
+#[derive(Debug)]
+pub(crate) struct Merger {
+    parts: Parts,
+    /// The merge that is in progress. Held during each of its steps, and locked before all other locks.
+    current: Mutex<Option<Merge>>,
+    /// A job found `current` locked: the thread that held it requests another step.
+    was_missed: AtomicBool,
+    counters: MergeCounters,
+}
+
+/// Counts of events since the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct MergeCounters {
+    pub(crate) merges: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) read_bytes: AtomicU64,
+    pub(crate) written_bytes: AtomicU64,
+    pub(crate) tombstones_dropped: AtomicU64,
+}
+
+/// A merge that is in progress.
 #[derive(Debug)]
 struct Merge {
     inputs: Vec<u64>,
     /// `None`: nothing is copied, the inputs are dropped.
     copying: Option<Copying>,
-    finished: Vec<Finished>,
+    finished: Vec<FinishedOutput>,
     started: Duration,
 }
 
-impl Inner {
-    /// Queues a look at what there is to merge.
-    pub(crate) fn consider_merging(&self) {
-        if self.options.merge.is_some() && !self.merge_is_queued.swap(true, Ordering::AcqRel) {
-            self.submit(JobClass::Bulk, "bitcask-merge", Self::merge_in_background);
-        }
+impl Merger {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let (current, counters) = (Mutex::default(), MergeCounters::default());
+        Self { parts, current, was_missed: AtomicBool::new(false), counters }
     }
 
-    /// One step of the merge that is going on, or else of the one that is worth most.
-    fn merge_in_background(&self) {
-        self.merge_is_queued.store(false, Ordering::Release);
-        // Told first: whoever is at it now either looks at this when done, or is done before the attempt.
-        self.merge_was_missed.store(true, Ordering::SeqCst);
-        let Some(mut merging) = self.merging.try_lock() else { return };
-        self.merge_was_missed.store(false, Ordering::SeqCst);
-        if merging.current.is_none() {
-            merging.current = self.worthwhile();
+    pub(crate) fn counters(&self) -> &MergeCounters {
+        &self.counters
+    }
+
+    /// One step of the merge that is in progress, or else of the one that is worth most.
+    pub(crate) fn merge_in_background(&self) {
+        // Set the flag before `try_lock`: a thread that holds the lock looks at the flag after it has released the lock,
+        // so no request is lost.
+        self.was_missed.store(true, Ordering::SeqCst);
+        let Some(mut current) = self.current.try_lock() else { return };
+        self.was_missed.store(false, Ordering::SeqCst);
+        if current.is_none() {
+            *current = self.begin_worthwhile();
         }
-        // What fails here is told by the statistics, or has poisoned the store.
-        let goes_on = merging.current.is_some() && self.step(&mut merging).is_ok();
-        drop(merging);
+        // An error is counted in the statistics; a failure of the disk has already poisoned the store.
+        let goes_on = current.is_some() && self.step(&mut current).is_ok();
+        drop(current);
         if !goes_on {
-            self.counters.merge_looks_in_vain.fetch_add(1, Ordering::Release);
+            self.parts.pressure.merging_stopped();
         }
-        if goes_on || self.merge_was_missed.swap(false, Ordering::SeqCst) {
-            self.consider_merging();
+        if goes_on || self.was_missed.swap(false, Ordering::SeqCst) {
+            self.parts.background.request(Task::Merge);
         }
     }
 
-    /// Merges everything that wastes anything.
+    /// Merges everything that wastes anything, the newest writes included.
+    ///
+    /// # Errors
+    /// The failure of the first merge that fails.
     pub(crate) fn merge_all(&self) -> Result<()> {
-        self.seal_active()?;
+        self.parts.committer.end_active_file()?;
+        self.parts.sealer.seal_all()?;
         let merged = self.merge_sealed();
-        self.consider_merging();
+        self.parts.background.request(Task::Merge);
         merged
     }
 
     fn merge_sealed(&self) -> Result<()> {
-        let mut merging = self.merging.lock();
-        while merging.current.is_some() {
-            self.step(&mut merging)?;
-        }
+        let mut current = self.current.lock();
+        self.finish_current(&mut current)?;
         for _ in 0..ROUNDS {
-            let now = self.horizon();
-            let published = self.commit.lock().published;
-            let Some(plan) = pick::pick_all(&self.candidates(published, now)) else { break };
-            merging.current = Some(self.begin_merge(plan, now));
-            while merging.current.is_some() {
-                self.step(&mut merging)?;
-            }
+            let now = self.parts.survey.horizon();
+            let published = self.parts.committer.published();
+            let candidates = self.parts.survey.candidates(published, now);
+            let Some(plan) = picker::pick_all(&candidates) else { break };
+            *current = Some(self.begin(plan, now)?);
+            self.finish_current(&mut current)?;
         }
         Ok(())
     }
 
-    /// Gives up the merge that is going on.
-    pub(crate) fn give_up_merging(&self) {
-        if let Some(merge) = self.merging.lock().current.take() {
+    fn finish_current(&self, current: &mut Option<Merge>) -> Result<()> {
+        while current.is_some() {
+            self.step(current)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the merge that is in progress.
+    pub(crate) fn give_up(&self) {
+        if let Some(merge) = self.current.lock().take() {
             self.clean_up(merge);
         }
     }
 
-    /// The merge that is worth most, and a look at the pressure on the way.
-    fn worthwhile(&self) -> Option<Merge> {
-        let merge = self.options.merge?;
-        let data_file_bytes = self.options.data_file_bytes;
+    /// The merge that is worth most. Measures the pressure on the way.
+    fn begin_worthwhile(&self) -> Option<Merge> {
+        let options = self.parts.options?;
+        let data_file_bytes = self.parts.data_file_bytes;
         let policy = Policy {
-            trigger_percent: u64::from(merge.trigger_percent),
-            include_percent: u64::from(merge.include_percent),
+            trigger_percent: u64::from(options.trigger_percent),
+            include_percent: u64::from(options.include_percent),
             small_bytes: data_file_bytes / 4,
-            small_files: merge.small_files,
+            small_files: options.small_files,
             max_bytes: data_file_bytes * MAX_FILES_WORTH,
         };
-        let now = self.horizon();
-        let published = self.commit.lock().published;
-        let files = self.candidates(published, now);
-        self.pressure.measure(&files, data_file_bytes, &merge);
-        pick::pick(&files, &policy).map(|plan| self.begin_merge(plan, now))
+        let now = self.parts.survey.horizon();
+        let candidates = self.parts.survey.candidates(self.parts.committer.published(), now);
+        self.parts.pressure.measure(waste::load(&candidates));
+        let plan = picker::pick(&candidates, &policy)?;
+        self.begin(plan, now).ok()
     }
 
-    fn begin_merge(&self, plan: Plan, horizon: UnixMillis) -> Merge {
-        let started = self.options.env.clock.elapsed();
-        let (inputs, copying) = match plan {
-            Plan::Drop(inputs) => (inputs, None),
-            Plan::Rewrite(inputs) => {
-                let copying = Copying::new(self, &inputs, horizon);
-                (inputs, Some(copying))
-            }
+    fn begin(&self, plan: Plan, horizon: UnixMillis) -> Result<Merge> {
+        let started = self.parts.store.env.clock.elapsed();
+        let (inputs, copies) = match plan {
+            Plan::Drop(inputs) => (inputs, false),
+            Plan::Rewrite(inputs) => (inputs, true),
         };
-        Merge { inputs, copying, finished: Vec::new(), started }
+        assert!(!inputs.is_empty(), "a plan has inputs");
+        let copying = copies.then(|| Copying::begin(&self.parts, &inputs, horizon)).transpose();
+        let copying = copying.map_err(|error| self.count_failure(&inputs, error))?;
+        Ok(Merge { inputs, copying, finished: Vec::new(), started })
     }
 
     /// One step of the current merge; the last one leaves none.
-    fn step(&self, merging: &mut Merging) -> Result<()> {
-        let Some(mut merge) = merging.current.take() else { return Ok(()) };
-        let stepped = self.check_open().and_then(|()| self.sync.check());
-        match stepped.and_then(|()| self.advance(&mut merge)) {
-            Ok(true) => merging.current = Some(merge),
+    fn step(&self, current: &mut Option<Merge>) -> Result<()> {
+        let Some(mut merge) = current.take() else { return Ok(()) };
+        let may_go_on = self.parts.background.check_open().and_then(|()| self.parts.store.check());
+        match may_go_on.and_then(|()| self.advance(&mut merge)) {
+            Ok(true) => *current = Some(merge),
             Ok(false) => {}
             Err(error) => {
-                let has_failed = !matches!(error, Error::Closed);
-                self.counters.merges_failed.fetch_add(u64::from(has_failed), Ordering::Relaxed);
-                if let Some(id) = merge.damaged_input(&error) {
-                    self.damaged.lock().insert(id);
-                }
+                let error = self.count_failure(&merge.inputs, error);
                 self.clean_up(merge);
-                let poisons = matches!(error, Error::Io { .. }) && !error.is_out_of_resources();
-                return Err(if poisons { self.sync.poison(error) } else { error });
+                return Err(error);
             }
         }
         Ok(())
@@ -180,13 +230,15 @@ impl Inner {
 
     /// `false`: the merge is done.
     fn advance(&self, merge: &mut Merge) -> Result<bool> {
-        let budget = self.options.data_file_bytes / STEPS_PER_FILE;
+        let budget = self.parts.data_file_bytes / STEPS_PER_FILE;
         if let Some(copying) = &mut merge.copying {
-            if let Some(finished) = copying.step(self, budget)? {
-                merge.finished.push(finished);
-                return Ok(true);
-            }
-            if !copying.is_done() {
+            let finished = copying.step(&self.parts, budget);
+            let dropped = std::mem::take(&mut copying.tombstones_dropped);
+            self.counters.tombstones_dropped.fetch_add(dropped, Ordering::Relaxed);
+            let finished = finished?;
+            let goes_on = finished.is_some() || !copying.is_done();
+            merge.finished.extend(finished);
+            if goes_on {
                 return Ok(true);
             }
         }
@@ -194,23 +246,36 @@ impl Inner {
         Ok(false)
     }
 
-    /// Removes what a merge that was given up has made. Where the store is poisoned, nobody knows whether the manifest
-    /// names it, and it stays.
+    /// Counts the failure of a merge of `inputs`, and draws the consequences.
+    fn count_failure(&self, inputs: &[u64], error: Error) -> Error {
+        match &error {
+            // The store is being closed or dropped: no failure.
+            Error::Closed => return error,
+            // A damaged input is left alone. A damaged file that is no input was named by nobody yet.
+            Error::Corruption { path, .. } => {
+                if let Some(&damaged) = inputs.iter().find(|&&id| path.ends_with(DATA.name(id))) {
+                    self.parts.survey.exclude_damaged(damaged);
+                }
+            }
+            // A failure of the disk, and not just a resource that has run out.
+            Error::Io { .. } if !error.is_out_of_resources() => {
+                drop(self.parts.store.poison(error.clone()));
+            }
+            _ => {}
+        }
+        self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        error
+    }
+
+    /// Removes the outputs of a merge that was given up. If the store is poisoned, the manifest may name them, durably or
+    /// not, and they stay.
     fn clean_up(&self, merge: Merge) {
-        if self.sync.check().is_err() {
+        if self.parts.store.check().is_err() {
             return;
         }
-        merge.finished.iter().for_each(|finished| finished.file.life.retire());
-        if let Some(unfinished) = merge.copying.and_then(Copying::into_unfinished) {
-            drop(self.options.env.fs.remove(&unfinished));
+        merge.finished.iter().for_each(|finished| finished.file.handle.retire());
+        if let Some(mut copying) = merge.copying {
+            copying.discard_output(&self.parts);
         }
-    }
-}
-
-impl Merge {
-    fn damaged_input(&self, error: &Error) -> Option<u64> {
-        let Error::Corruption { path, .. } = error else { return None };
-        let named = |id: &&u64| path.ends_with(crate::files::DATA.name(**id));
-        self.inputs.iter().find(named).copied()
     }
 }

@@ -2,6 +2,8 @@
 
 use durable::Env;
 
+use crate::steps::Steps;
+
 /// How an open store behaves. None of it is stored: any choice opens any store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,9 +22,8 @@ pub struct Options {
     pub undo_bytes: u64,
     /// When files are merged in the background. `None`: only when [`Bitcask::merge`](crate::Bitcask::merge) is called.
     pub merge: Option<MergeOptions>,
-    /// A mistake to make. Default: none.
-    #[cfg(feature = "planted")]
-    pub planted: Option<crate::planted::Mistake>,
+    /// Runs the named steps of the protocols.
+    pub(crate) steps: Steps,
 }
 
 /// How sealed data files are read.
@@ -88,8 +89,7 @@ impl Options {
             read: ReadMode::default(),
             undo_bytes: 64 << 20,
             merge: Some(MergeOptions::default()),
-            #[cfg(feature = "planted")]
-            planted: None,
+            steps: Steps::default(),
         }
     }
 
@@ -120,6 +120,16 @@ impl Options {
     /// With `create`.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+}
+
+#[cfg(feature = "planted")]
+impl Options {
+    /// With a hook that decides what happens to the steps of the protocols: for tests that plant mistakes.
+    #[doc(hidden)]
+    pub fn hook(mut self, hook: crate::planted::Hook) -> Self {
+        self.steps = Steps::with_hook(hook);
         self
     }
 }

@@ -1,74 +1,54 @@
-//! Mistakes on purpose, for the tests that prove that each would be found.
+//! The hook that decides what happens to the named steps of the protocols. Present only with the feature `planted`, for
+//! the tests that prove that a wrong step would be found.
 //!
-//! Only the feature `planted` can switch one on, and nothing but this crate's own tests asks for that feature. Without it
-//! `Options::has` is constantly false and the branches are gone. Mistakes that are a file system call left out need no
-//! code here: `durable::Inject` leaves it out.
+//! The list of planted mistakes, each a step and an action, belongs to the tests (`tests/torture/planted.rs`). A mistake
+//! that is a file system call left out needs no step: `durable::Inject` leaves it out.
 
-use crate::options::Options;
+use std::fmt;
+use std::sync::Arc;
 
-/// One mistake, in the step of the protocol that it belongs to.
+pub use crate::steps::{Outcome, Step};
+
+/// What happens to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Mistake {
-    /// Append: the last record of a batch is not written.
-    ForgetLastRecordOfBatch,
-    /// Group commit: a synced write is acknowledged before it is durable.
-    AcknowledgeBeforeSync,
-    /// Group commit: a write whose sync failed is acknowledged.
-    AcknowledgeFailedSync,
-    /// Publication: a deletion does not reach the keydir.
-    ForgetDeletion,
-    /// Beginning a file: the manifest does not hear of it.
-    ForgetToNameFile,
-    /// Sealing: the manifest gets a wrong length.
-    SealWithWrongLength,
-    /// Hinting: a deletion in a hint is taken for a put.
-    TakeHintedDeletionForPut,
-    /// Hinting: a hint is believed without being held against the manifest.
-    BelieveAnyHint,
-    /// Recovery: files behind a torn one are kept.
-    KeepFilesBehindTornOne,
-    /// Recovery: the torn file is sealed before those behind it are removed.
-    SealBeforeDiscarding,
-    /// Recovery: deletions in the tail of the log are not loaded.
-    LoadWithoutDeletions,
-    /// Recovery: sequence numbers start over.
-    RestartNumbers,
-    /// Merging: what made a record dead may still be lost to a power cut when the record goes.
-    MergeWithoutSyncingTheLog,
-    /// Merging: a file is merged whose last writes the keydir does not know yet.
-    MergeUnpublishedWrites,
-    /// Merging: one edit takes the inputs out, a second one brings the outputs in.
-    RemoveInputsFirst,
-    /// Merging: a key that was written meanwhile is sent to the copy of its older record.
-    RelocateWhateverIsThere,
-    /// Merging: views do not hold the files that a merge takes out.
-    LetViewsLoseFiles,
-    /// Unlinking: the inputs of a merge stay.
-    NeverUnlink,
-    /// Unlinking: the inputs go before the manifest has forgotten them.
-    UnlinkBeforeTheEdit,
-    /// Deletions: one is forgotten whatever it hides.
-    ForgetDeletionsTooEarly,
-    /// Expiry: a put that has expired is forgotten whatever it hides.
-    ForgetExpiredTooEarly,
-    /// Expiry: a view's time goes on.
-    LetExpireInsideViews,
-    /// Expiry: a file is dropped when its first record has expired.
-    DropFileWithFirstExpired,
+pub enum Action {
+    /// It runs.
+    Run,
+    /// It does not run, and the engine goes on as if it had succeeded.
+    Skip,
+    /// It does not run, and fails with `Io`.
+    Fail,
+    /// It runs, and a failure counts as success.
+    IgnoreFailure,
+    /// It runs twice, if it is a step that can.
+    Repeat,
+    /// It changes places with the step that follows, if it is the first of two in order.
+    Swap,
 }
 
-impl Options {
-    /// Whether the store is to make this mistake.
-    #[cfg(feature = "planted")]
-    pub(crate) fn has(&self, mistake: Mistake) -> bool {
-        self.planted == Some(mistake)
+/// Decides what happens to each step. It is called in the thread of the engine just before the step: a hook that waits
+/// delays the step.
+#[derive(Clone)]
+pub struct Hook(Arc<dyn Fn(Step) -> Action + Send + Sync>);
+
+impl Hook {
+    /// A hook that asks `decide` about each step.
+    pub fn new(decide: impl Fn(Step) -> Action + Send + Sync + 'static) -> Self {
+        Self(Arc::new(decide))
     }
 
-    /// Whether the store is to make this mistake.
-    #[cfg(not(feature = "planted"))]
-    #[expect(clippy::unused_self, reason = "the other build looks at it")]
-    pub(crate) fn has(&self, _: Mistake) -> bool {
-        false
+    /// A hook that does `action` to `step`, each time, and lets all other steps run.
+    pub fn on(step: Step, action: Action) -> Self {
+        Self::new(move |other| if other == step { action } else { Action::Run })
+    }
+
+    pub(crate) fn action(&self, step: Step) -> Action {
+        (self.0)(step)
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hook").finish_non_exhaustive()
     }
 }

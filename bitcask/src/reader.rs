@@ -180,7 +180,7 @@ impl Reader {
     /// The reader's numbers. Those of writing and merging are 0.
     pub fn statistics(&self) -> BitcaskStats {
         let shown = self.shown.load_full();
-        BitcaskStats::of_reader(&shown.keydir, &shown.files.load(), &shown.views, shown.scanned)
+        BitcaskStats::of_data(&shown.keydir, &shown.files.load(), &shown.views, shown.scanned)
     }
 
     fn check_open(&self) -> Result<()> {
@@ -202,7 +202,7 @@ impl Reader {
         self.check_open()?;
         loop {
             let shown = self.shown.load_full();
-            let view = shown.views.open(shown.newest, self.now());
+            let view = shown.views.open(shown.newest, || self.now());
             if self.is_shown(&shown) {
                 let (keydir, files) = (Arc::clone(&shown.keydir), Arc::clone(&shown.files));
                 return Ok(Frozen { view, keydir, files });

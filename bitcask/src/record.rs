@@ -69,7 +69,7 @@ fn put(payload: &[u8], expires_at: Option<UnixMillis>) -> std::result::Result<Re
 
 /// An operation, ready to be framed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Encoded<'o> {
+pub(crate) struct RecordWriter<'o> {
     /// What stands before the key in an expiring put; other puts have the end of it.
     head: [u8; EXPIRY_BYTES + KEY_LEN_BYTES],
     kind: u8,
@@ -77,7 +77,7 @@ pub(crate) struct Encoded<'o> {
     value: &'o [u8],
 }
 
-impl<'o> Encoded<'o> {
+impl<'o> RecordWriter<'o> {
     pub(crate) fn put(key: &'o [u8], value: &'o [u8]) -> Self {
         let mut head = [0; EXPIRY_BYTES + KEY_LEN_BYTES];
         head[EXPIRY_BYTES..].copy_from_slice(&(key.len() as u16).to_le_bytes());
@@ -94,8 +94,8 @@ impl<'o> Encoded<'o> {
         Self { kind: KIND_DELETE, ..Self::put(key, &[]) }
     }
 
-    /// The frame of a deletion.
-    pub(crate) fn deletion(key: &'o [u8]) -> Frame<'o> {
+    /// The frame of a tombstone.
+    pub(crate) fn tombstone(key: &'o [u8]) -> Frame<'o> {
         Frame { kind: KIND_DELETE, payload: [key, &[], &[]] }
     }
 
@@ -131,7 +131,7 @@ impl<'o> Encoded<'o> {
     }
 }
 
-impl<'o> From<Op<'o>> for Encoded<'o> {
+impl<'o> From<Op<'o>> for RecordWriter<'o> {
     fn from(op: Op<'o>) -> Self {
         match op {
             Op::Put { key, value } => Self::put(key, value),
@@ -151,14 +151,14 @@ mod tests {
     #[test]
     fn the_encoding_is_the_one_of_format_1() {
         let [put, delete] = golden::lines(include_str!("../tests/golden/record-1.hex"));
-        assert_eq!(Encoded::put(b"ab", b"value").frame().payload.concat(), put);
-        assert_eq!(Encoded::delete(b"c").frame().payload.concat(), delete);
+        assert_eq!(RecordWriter::put(b"ab", b"value").frame().payload.concat(), put);
+        assert_eq!(RecordWriter::delete(b"c").frame().payload.concat(), delete);
     }
 
     #[test]
     fn format_2_adds_the_expiring_put() {
         let [expiring] = golden::lines(include_str!("../tests/golden/record-2.hex"));
-        let encoded = Encoded::put_expiring(b"ab", b"value", UnixMillis(1_000));
+        let encoded = RecordWriter::put_expiring(b"ab", b"value", UnixMillis(1_000));
         assert_eq!(encoded.frame().payload.concat(), expiring);
     }
 }

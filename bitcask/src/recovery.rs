@@ -29,15 +29,16 @@ use std::sync::Arc;
 
 use durable::log::StoreId;
 use durable::manifest::Manifest;
+use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
-use kv::{Error, Result, UnixMillis};
+use kv::Result;
 
 use crate::data_file::FileTable;
-use crate::deleter::{Deleter, Life, MAX_FILES};
+use crate::file_handle::{FileHandle, FileRegistry};
 use crate::keydir::Keydir;
 use crate::options::Options;
-use crate::planted::Mistake;
 use crate::state::State;
+use crate::steps::Step;
 use inventory::Inventory;
 use repair::Repair;
 
@@ -47,13 +48,11 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Manifest<State>,
     pub(crate) keydir: Arc<Keydir>,
     pub(crate) files: FileTable,
-    pub(crate) deleter: Arc<Deleter>,
+    pub(crate) registry: Arc<FileRegistry>,
     /// The newest sequence number of the store.
     pub(crate) newest: u64,
     /// The id of the next data file.
     pub(crate) next_file_id: u64,
-    /// The time of the store never goes back behind this.
-    pub(crate) latest_time: UnixMillis,
     /// How many sealed files were read whole, because their hints do not count.
     pub(crate) files_scanned: u64,
 }
@@ -75,22 +74,24 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 
     // 3. Load the keys of the sealed files.
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
-    let deleter = Deleter::new(dir.clone(), Arc::clone(&options.env.executor));
-    let lives = begin_lives(&deleter, loaded.state())?;
+    let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
+    let registry = FileRegistry::new(reclaimer);
+    let lives = register_files(&registry, loaded.state())?;
     let scanned = load::load(&dir, &loaded, &lives, &keydir, options)?;
 
     // 4. Read the tail of the log.
     let tail = tail::read(&dir, &loaded, &lives, &keydir, 0, options)?;
-    let restart = options.has(Mistake::RestartNumbers);
-    let newest = if restart { 0 } else { tail.newest.max(loaded.state().newest) };
+    let highest = || tail.newest.max(loaded.state().newest);
+    let newest = options.steps.run(Step::ResumeNumbering, highest);
 
     // 5. Open the manifest for writing.
-    let mut repair = Repair { manifest: loaded.open()?, dir: dir.clone() };
+    let manifest = loaded.open()?;
 
     // 6. Remove orphans.
-    inventory.remove_orphans(&dir, repair.manifest.store_id(), &repair.manifest.state());
+    inventory.remove_orphans(&dir, manifest.store_id(), &manifest.state());
 
     // 7. Repair the tail of the log.
+    let repair = Repair { dir: &dir, manifest: &manifest };
     repair.repair_tail(&tail, options)?;
 
     // 8. Write hint files anew.
@@ -100,32 +101,17 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let files = repair.open_files(&lives, options)?;
     keydir.finish_loading(&mut |version| {
         if let Some(file) = files.get(version.location.file) {
-            file.life.live.add(version.location);
+            file.handle.live.add(version.location);
         }
     });
-    let manifest = repair.manifest;
-    let state = manifest.state();
-    Ok(Recovered {
-        dir,
-        manifest,
-        keydir,
-        files,
-        deleter,
-        newest,
-        next_file_id: state.next_file_id,
-        latest_time: state.latest_time(),
-        files_scanned: scanned.len() as u64,
-    })
+    let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
+    Ok(Recovered { dir, manifest, keydir, files, registry, newest, next_file_id, files_scanned })
 }
 
-/// The data files that the manifest names, by id. A number that was given to one that is then discarded is free again.
-pub(crate) type Lives = BTreeMap<u64, Arc<Life>>;
+/// The handles of the data files that the manifest names, by id. The number of a file that is then discarded is free
+/// again.
+pub(crate) type Lives = BTreeMap<u64, Arc<FileHandle>>;
 
-fn begin_lives(deleter: &Arc<Deleter>, state: &State) -> Result<Lives> {
-    state.files.keys().map(|&id| Ok((id, begin_life(deleter, id)?))).collect()
-}
-
-pub(crate) fn begin_life(deleter: &Arc<Deleter>, id: u64) -> Result<Arc<Life>> {
-    let too_many = || Error::InvalidArgument(format!("more than {MAX_FILES} data files"));
-    deleter.begin_life(id).ok_or_else(too_many)
+fn register_files(registry: &Arc<FileRegistry>, state: &State) -> Result<Lives> {
+    state.files.keys().map(|&id| Ok((id, registry.register(id)?))).collect()
 }

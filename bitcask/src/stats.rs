@@ -1,14 +1,10 @@
-//! What an open store can tell of itself.
+//! The statistics of an open store.
 
 use kv::{Stats, Unit};
 
-use crate::data_file::{DataFile, FileTable};
-use crate::engine::Inner;
+use crate::data_file::FileTable;
 use crate::keydir::Keydir;
 use crate::views::Views;
-use durable::sync::atomic::AtomicU64;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// The numbers of an open store. Counts of events run since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,74 +83,10 @@ fn ratio(of: u64, to: u64) -> f64 {
     if to == 0 { 0.0 } else { of as f64 / to as f64 }
 }
 
-/// Counters that change outside the commit section.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) seal_stalls: AtomicU64,
-    pub(crate) hints_failed: AtomicU64,
-    pub(crate) files_scanned_at_open: AtomicU64,
-    pub(crate) merges: AtomicU64,
-    pub(crate) merges_failed: AtomicU64,
-    /// How often there was nothing to merge when somebody looked.
-    pub(crate) merge_looks_in_vain: AtomicU64,
-    pub(crate) merge_read_bytes: AtomicU64,
-    pub(crate) merge_written_bytes: AtomicU64,
-    pub(crate) deletions_forgotten: AtomicU64,
-}
-
-impl Inner {
-    pub(crate) fn stats(&self) -> BitcaskStats {
-        let commit = self.commit.lock();
-        let counts = commit.counts;
-        drop(commit);
-        let files = self.files.load_full();
-        let mut live_bytes = 0;
-        let mut all_bytes = 0;
-        for file in files.iter() {
-            live_bytes += file.life.live.bytes.load(Ordering::Relaxed);
-            all_bytes += file.len();
-        }
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        BitcaskStats {
-            keys: self.keydir.len(),
-            keydir_bytes: self.keydir.memory_bytes(),
-            data_files: files.iter().count() as u64,
-            live_bytes,
-            dead_bytes: all_bytes.saturating_sub(live_bytes),
-            batches: counts.batches,
-            puts: counts.puts,
-            deletes: counts.deletes,
-            user_bytes: counts.user_bytes,
-            log_bytes: counts.log_bytes,
-            sync_rounds: self.sync.syncs(),
-            seal_stalls: count(&self.counters.seal_stalls),
-            writes_slowed: count(&self.pressure.slowed),
-            writes_stalled: count(&self.pressure.stalled),
-            pressure: self.pressure.level(),
-            hints_failed: count(&self.counters.hints_failed),
-            merges: count(&self.counters.merges),
-            merges_failed: count(&self.counters.merges_failed),
-            merge_read_bytes: count(&self.counters.merge_read_bytes),
-            merge_written_bytes: count(&self.counters.merge_written_bytes),
-            deletions_forgotten: count(&self.counters.deletions_forgotten),
-            files_unlinked: self.deleter.unlinked(),
-            views: self.views.count() as u64,
-            undo_bytes: self.keydir.undo_bytes(),
-            files_scanned_at_open: count(&self.counters.files_scanned_at_open),
-        }
-    }
-}
-
 impl BitcaskStats {
-    /// What a reader has of them.
-    pub(crate) fn of_reader(
-        keydir: &Keydir,
-        files: &FileTable,
-        views: &Views,
-        scanned: u64,
-    ) -> Self {
-        let live = |file: &Arc<DataFile>| file.life.live.bytes.load(Ordering::Relaxed);
-        let live_bytes = files.iter().map(live).sum();
+    /// The numbers that the data alone has. `scanned` files were read whole at the opening.
+    pub(crate) fn of_data(keydir: &Keydir, files: &FileTable, views: &Views, scanned: u64) -> Self {
+        let live_bytes = files.iter().map(|file| file.handle.live.bytes()).sum();
         let all_bytes: u64 = files.iter().map(|file| file.len()).sum();
         Self {
             keys: keydir.len(),

@@ -3,18 +3,18 @@
 use durable::read_whole;
 use kv::{Cursor as _, Error, KeyRange, Result};
 
-use crate::engine::Inner;
-use crate::files::{DATA, HINT};
 use crate::sealed_file::{check_hint, describe};
-use crate::state::Sealed;
+use crate::snapshot::Frozen;
+use crate::state::{Hint, Sealed};
+use crate::store::Store;
 
-/// What was checked and found right.
+/// The numbers of things that were checked and found right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
     /// Sealed data files whose length, checksum and records are right.
     pub data_files: u64,
-    /// Hint files that say of their data file just what it holds.
+    /// Hint files that list exactly the records of their data file.
     pub hint_files: u64,
     /// Records in those data files.
     pub records: u64,
@@ -22,15 +22,13 @@ pub struct Verification {
     pub keys: u64,
 }
 
-/// Checks everything. Writers and background work go on meanwhile.
-pub(crate) fn verify(inner: &Inner) -> Result<Verification> {
+/// Checks everything. Writers and background work go on meanwhile. `frozen` was opened before the call: the files that the
+/// manifest names from then on stay on the disk as long as it is open.
+pub(crate) fn verify(store: &Store, frozen: &Frozen) -> Result<Verification> {
     let mut verification = Verification::default();
-    // Opened first: what the manifest names from here on stays on the disk as long as the view is open.
-    let frozen = inner.freeze()?;
-    let state = inner.manifest.state();
-    for (&id, sealed) in &state.files {
+    for (&id, sealed) in &store.state().files {
         if let Some(sealed) = sealed {
-            verify_file(inner, id, sealed, &mut verification)?;
+            verify_file(store, id, sealed, &mut verification)?;
         }
     }
     let mut cursor = frozen.cursor(&KeyRange::all())?;
@@ -41,16 +39,14 @@ pub(crate) fn verify(inner: &Inner) -> Result<Verification> {
 }
 
 fn verify_file(
-    inner: &Inner,
+    store: &Store,
     id: u64,
     sealed: &Sealed,
     verification: &mut Verification,
 ) -> Result<()> {
-    let fs = &inner.options.env.fs;
-    let store = inner.manifest.store_id();
-    let path = inner.dir_path.join(DATA.name(id));
-    let bytes = read_whole(&*fs.open(&path)?)?;
-    let identity = sealed.identity(store, id);
+    let path = store.data_path(id);
+    let bytes = read_whole(&*store.fs().open(&path)?)?;
+    let identity = sealed.identity(store.id(), id);
     let (found, hint) = describe(bytes.bytes(), identity, &path, &mut |_, _| ())?;
     if (Sealed { hint: sealed.hint, ..found }) != *sealed {
         return Err(Error::corruption(&path, 0, "the file is not the one that the manifest names"));
@@ -58,13 +54,18 @@ fn verify_file(
     verification.data_files += 1;
     verification.records += found.records;
     if let Some(named) = sealed.hint {
-        let path = inner.dir_path.join(HINT.name(id));
-        let bytes = read_whole(&*fs.open(&path)?)?;
-        check_hint(bytes.bytes(), named, &path)?;
-        if bytes.bytes() != hint {
-            return Err(Error::corruption(&path, 0, "the hint does not say what the data says"));
-        }
+        verify_hint(store, id, named, &hint)?;
         verification.hint_files += 1;
+    }
+    Ok(())
+}
+
+fn verify_hint(store: &Store, id: u64, named: Hint, expected: &[u8]) -> Result<()> {
+    let path = store.hint_path(id);
+    let bytes = read_whole(&*store.fs().open(&path)?)?;
+    check_hint(bytes.bytes(), named, &path)?;
+    if bytes.bytes() != expected {
+        return Err(Error::corruption(&path, 0, "the hint does not list the records of the data"));
     }
     Ok(())
 }

@@ -42,11 +42,14 @@ impl Views {
         Arc::new(Self { keydir, open: Mutex::default(), newest: AtomicU64::new(0) })
     }
 
-    /// Opens a view at `sequence` and the time `now`. Called inside the commit section.
-    pub(crate) fn open(self: &Arc<Self>, sequence: u64, now: UnixMillis) -> View {
+    /// Opens a view at `sequence` and the time that `now` returns. Called inside the commit section.
+    ///
+    /// The time is read under the lock that [`Views::horizon`] takes: no horizon lies after the time of a view that is
+    /// registered later.
+    pub(crate) fn open(self: &Arc<Self>, sequence: u64, now: impl FnOnce() -> UnixMillis) -> View {
         let (files, given_up) = (Mutex::default(), AtomicBool::new(false));
-        let held = Arc::new(Held { sequence, now, files, given_up });
         let mut open = self.open.lock();
+        let held = Arc::new(Held { sequence, now: now(), files, given_up });
         open.push(Arc::clone(&held));
         self.publish(&open);
         View { views: Arc::clone(self), held }
@@ -65,11 +68,11 @@ impl Views {
         self.open.lock().len()
     }
 
-    /// What has expired at this time has expired for every view that is open, and for all later ones if it is not later
-    /// than `now`.
-    pub(crate) fn horizon(&self, now: UnixMillis) -> UnixMillis {
+    /// A record that has expired at this time has expired for every view, open now or opened later: the time of `now`, which
+    /// must never go back, or that of the oldest open view.
+    pub(crate) fn horizon(&self, now: impl FnOnce() -> UnixMillis) -> UnixMillis {
         let open = self.open.lock();
-        open.iter().map(|held| held.now).fold(now, UnixMillis::min)
+        open.iter().map(|held| held.now).fold(now(), UnixMillis::min)
     }
 
     /// Has every open view hold `files`. Called before they leave the file table.
@@ -145,7 +148,7 @@ impl View {
         let number = location.file;
         let held = || {
             let files = self.held.files.lock();
-            files.iter().find(|file| file.life.number == number).cloned()
+            files.iter().find(|file| file.handle.number == number).cloned()
         };
         table.get(number).cloned().or_else(held)
     }

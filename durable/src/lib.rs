@@ -25,6 +25,7 @@ pub mod manifest;
 mod monotonic_clock;
 mod os_fs;
 pub mod publish;
+pub mod reclaim;
 mod sim_fs;
 pub mod store_dir;
 pub mod sync;

@@ -58,6 +58,7 @@ pub mod chain;
 mod frame;
 mod group_sync;
 mod later_frames;
+pub mod publication;
 mod scan;
 mod segment;
 mod writer;

@@ -56,10 +56,16 @@ impl Shard {
         now.or_else(before)
     }
 
-    /// Gives the version of `key` that write `sequence` made another place. `false`: it is not the newest any more.
-    pub(super) fn relocate(&mut self, key: &[u8], hash: u64, version: Version) -> bool {
+    /// Gives the newest record of `key` another place if `is_copied` says so of its sequence number.
+    pub(super) fn relocate_if(
+        &mut self,
+        key: &[u8],
+        hash: u64,
+        version: Version,
+        is_copied: impl FnOnce(u64) -> bool,
+    ) -> bool {
         let place = self.find(key, hash);
-        let place = place.filter(|&place| self.arena.version(place).sequence == version.sequence);
+        let place = place.filter(|&place| is_copied(self.arena.version(place).sequence));
         place.is_some_and(|place| {
             self.arena.set_version(place, version);
             true

@@ -1,34 +1,36 @@
-//! Copying what is live.
+//! Copying the live records of the inputs into outputs.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::{fmt, io};
 
 use durable::log::{BatchReader, Frame, FrameView, Writer};
 use durable::{Mapped, read_whole};
 use kv::{Error, Result, UnixMillis};
 
-use super::deletions::Outside;
-use super::output::{Finished, Output};
+use super::Parts;
+use super::output::{FinishedOutput, Output};
+use super::read_ahead::ReadAhead;
+use super::tombstones::TombstoneGuard;
 use crate::data_file::DataFile;
-use crate::engine::Inner;
 use crate::keydir::Keydir;
-use crate::planted::Mistake;
-use crate::record::{Encoded, Record};
+use crate::record::{Record, RecordWriter};
+use crate::steps::Step;
 
-/// The reading side of a merge and the output it fills.
+/// Free space that a merge leaves besides the bytes that it copies and a quarter for the hints.
+const MARGIN: u64 = 16 << 10;
+
+/// The reading side of a merge and the output that it fills.
 pub(super) struct Copying {
     inputs: Vec<Input>,
-    /// Why an input could not be opened.
-    failed: Option<Error>,
-    outside: Outside,
+    guard: TombstoneGuard,
     horizon: UnixMillis,
     output: Option<Output>,
-    /// Whether that was looked at.
+    /// Whether the disk was found to have room for the copies.
     has_space: bool,
     /// Whether a record has expired that the keydir names.
     pub(super) has_expired: bool,
+    /// Tombstones and expired puts that were dropped.
+    pub(super) tombstones_dropped: u64,
 }
 
 struct Input {
@@ -37,47 +39,35 @@ struct Input {
     reader: BatchReader,
 }
 
-/// Some batches of one input, read ahead so that their look-ups in the keydir wait for memory together.
+/// The frames of a batch that are copied.
 #[derive(Default)]
-struct Ahead<'s> {
-    frames: Vec<FrameView<'s>>,
-    /// Where each batch ends among the frames, and the reader behind it.
-    ends: Vec<(usize, BatchReader)>,
-}
-
-/// Free space that a merge leaves besides what it copies and a quarter for the hints.
-const MARGIN: u64 = 16 << 10;
-
-/// What is left of a batch.
-#[derive(Default)]
-struct Rest<'f> {
+struct LiveFrames<'f> {
     frames: Vec<Frame<'f>>,
-    /// The deletions among them: the file each is kept for, and how many bytes it takes.
+    /// The tombstones among them: the file each is kept for, and how many bytes it takes.
     blocked: Vec<(u64, u64)>,
-    /// Deletions that are not.
-    forgotten: u64,
+    /// Tombstones and expired puts that are not copied.
+    dropped: u64,
 }
 
 impl Copying {
-    /// Nothing is copied yet. An input that cannot be opened fails the first step.
-    pub(super) fn new(inner: &Inner, ids: &[u64], horizon: UnixMillis) -> Self {
-        let outside = Outside::of(inner, ids);
-        let table = inner.files.load_full();
+    /// Opens the inputs. Nothing is copied yet.
+    ///
+    /// # Errors
+    /// `Io`, when an input cannot be opened.
+    pub(super) fn begin(parts: &Parts, ids: &[u64], horizon: UnixMillis) -> Result<Self> {
+        let guard = TombstoneGuard::new(&parts.store, ids);
+        let table = parts.files.load_full();
         let files = ids.iter().filter_map(|&id| table.with_id(id));
-        let inputs: Result<Vec<Input>> = files.map(|file| Input::open(inner, file)).collect();
-        let (inputs, failed) = match inputs {
-            Ok(inputs) => (inputs, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        Self {
+        let inputs = files.map(|file| Input::open(parts, file)).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
             inputs,
-            failed,
-            outside,
+            guard,
             horizon,
             output: None,
             has_space: false,
             has_expired: false,
-        }
+            tombstones_dropped: 0,
+        })
     }
 
     /// Whether all inputs were read and the last output was finished.
@@ -85,48 +75,49 @@ impl Copying {
         self.output.is_none() && self.next_input().is_none()
     }
 
-    /// The path of an output that was not finished.
-    pub(super) fn into_unfinished(self) -> Option<PathBuf> {
-        self.output.map(|output| output.path())
+    /// Removes the output that is not finished.
+    pub(super) fn discard_output(&mut self, parts: &Parts) {
+        if let Some(output) = self.output.take() {
+            // If it cannot be removed now, the next opening does it: its id is reserved, and nothing names it.
+            drop(parts.store.fs().remove(output.path()));
+        }
     }
 
     /// Reads batches worth at least `budget` bytes, if there are so many left. Returns an output that it has finished.
-    pub(super) fn step(&mut self, inner: &Inner, budget: u64) -> Result<Option<Finished>> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        self.check_space(inner)?;
+    pub(super) fn step(&mut self, parts: &Parts, budget: u64) -> Result<Option<FinishedOutput>> {
+        self.check_space(parts)?;
         let end = self.bytes_left().saturating_sub(budget.max(1));
         while let Some((at, limit)) = self.next_input() {
             let input = &self.inputs[at];
             let (bytes, file) = (Arc::clone(&input.bytes), Arc::clone(&input.file));
-            let ahead = Ahead::read(input.reader, bytes.bytes(), file.path(), limit)?;
-            inner.keydir.warm(ahead.keys(file.path()).take(Keydir::WARMED));
+            let ahead = ReadAhead::read(input.reader, bytes.bytes(), file.path(), limit)?;
+            parts.keydir.warm(ahead.keys(file.path()).take(Keydir::WARMED));
             for (batch, after) in ahead.batches() {
-                if let Some(finished) = self.copy_batch(inner, &file, batch)? {
-                    // The batch is read again, for the next output.
+                if let Some(finished) = self.copy_batch(parts, &file, batch)? {
+                    // The batch did not fit. The reader stands before it still, and reads it again for the next output.
                     return Ok(Some(finished));
                 }
+                assert!(after.offset() > self.inputs[at].reader.offset(), "reading goes forward");
                 self.inputs[at].reader = after;
                 if self.bytes_left() <= end {
                     return Ok(None);
                 }
             }
         }
-        self.finish_output(inner)
+        self.finish_output(parts)
     }
 
     /// Nothing is begun that the disk has no room for.
-    fn check_space(&mut self, inner: &Inner) -> Result<()> {
+    fn check_space(&mut self, parts: &Parts) -> Result<()> {
         if std::mem::replace(&mut self.has_space, true) {
             return Ok(());
         }
-        let live = |input: &Input| input.file.life.live.bytes.load(Ordering::Relaxed);
+        let live = |input: &Input| input.file.handle.live.bytes();
         let needed = self.inputs.iter().map(live).sum::<u64>() * 5 / 4 + MARGIN;
-        let free = inner.options.env.fs.free_space(&inner.dir_path)?;
+        let free = parts.store.fs().free_space(parts.store.path())?;
         if free < needed {
             let source = io::Error::from(io::ErrorKind::StorageFull);
-            return Err(Error::io("merge into", &inner.dir_path, source));
+            return Err(Error::io("merge into", parts.store.path(), source));
         }
         Ok(())
     }
@@ -152,116 +143,94 @@ impl Copying {
         lowest.map(|(at, _)| (at, limit))
     }
 
-    /// Copies what is left of a batch of `file`. When the output has no room for it, finishes that instead.
+    /// Copies the live frames of a batch of `file`. If the output has no room for them, finishes the output instead.
     fn copy_batch(
         &mut self,
-        inner: &Inner,
+        parts: &Parts,
         file: &DataFile,
         batch: &[FrameView<'_>],
-    ) -> Result<Option<Finished>> {
-        let mut rest = Rest::default();
+    ) -> Result<Option<FinishedOutput>> {
+        let mut live = LiveFrames::default();
         for frame in batch {
-            self.judge(inner, frame, Record::decode(frame, file.path())?, &mut rest);
+            self.classify(parts, frame, Record::decode(frame, file.path())?, &mut live);
         }
         if let Some(first) = batch.first()
-            && !rest.frames.is_empty()
+            && !live.frames.is_empty()
         {
-            let len = Writer::batch_len(rest.frames.iter().map(Frame::payload_len));
+            let len = Writer::batch_len(live.frames.iter().map(Frame::payload_len));
             if self.output.as_ref().is_some_and(|output| !output.has_room(len)) {
-                return self.finish_output(inner);
+                return self.finish_output(parts);
             }
-            let output = self.output(inner, len)?;
-            output.append(inner, first.sequence, rest.frames.into_iter())?;
-            rest.blocked.into_iter().for_each(|(blocker, bytes)| output.block(blocker, bytes));
+            let output = self.output(parts, len)?;
+            output.append(parts, first.sequence, live.frames.into_iter())?;
+            live.blocked.into_iter().for_each(|(blocker, bytes)| output.block(blocker, bytes));
         }
-        inner.counters.deletions_forgotten.fetch_add(rest.forgotten, Ordering::Relaxed);
+        self.tombstones_dropped += live.dropped;
         Ok(None)
     }
 
     /// The output, with room for a batch of `batch_len` bytes if it is begun here.
-    fn output(&mut self, inner: &Inner, batch_len: u64) -> Result<&mut Output> {
-        let usual = inner.options.data_file_bytes.min(Writer::capacity_for(self.bytes_left()));
+    fn output(&mut self, parts: &Parts, batch_len: u64) -> Result<&mut Output> {
+        let usual = parts.data_file_bytes.min(Writer::capacity_for(self.bytes_left()));
         let capacity = usual.max(Writer::capacity_for(batch_len));
         match &mut self.output {
             Some(output) => Ok(output),
-            none => Ok(none.insert(Output::begin(inner, capacity)?)),
+            none => Ok(none.insert(Output::begin(parts, capacity)?)),
         }
     }
 
-    fn finish_output(&mut self, inner: &Inner) -> Result<Option<Finished>> {
+    fn finish_output(&mut self, parts: &Parts) -> Result<Option<FinishedOutput>> {
         let Some(output) = self.output.take() else { return Ok(None) };
-        let path = output.path();
-        let finished = output.finish(inner);
-        finished.map(Some).inspect_err(|_| drop(inner.options.env.fs.remove(&path)))
+        let path = output.path().to_path_buf();
+        let finished = output.finish(parts);
+        finished.map(Some).inspect_err(|_| drop(parts.store.fs().remove(&path)))
     }
 
-    /// Adds to `rest` what becomes of a record.
-    fn judge<'f>(
+    /// Decides what becomes of a record, and adds it to `live` if it is copied.
+    fn classify<'f>(
         &mut self,
-        inner: &Inner,
+        parts: &Parts,
         frame: &FrameView<'f>,
         record: Record<'f>,
-        rest: &mut Rest<'f>,
+        live: &mut LiveFrames<'f>,
     ) {
         let (key, sequence) = (record.key(), frame.sequence);
-        let newest = inner.keydir.get(key).map(|version| version.sequence);
-        let is_newest = match record {
-            Record::Put { .. } => newest == Some(sequence),
-            // A newer put of the key hides whatever the deletion does.
-            Record::Delete { .. } => newest.is_none(),
+        let newest = parts.keydir.get(key).map(|version| version.sequence);
+        let (is_newest, has_expired, guard_step) = match record {
+            Record::Put { expires_at, .. } => (
+                newest == Some(sequence),
+                expires_at.is_some_and(|end| end <= self.horizon),
+                Step::GuardExpiredPut,
+            ),
+            // Any put of the key in the keydir is newer, and hides whatever the tombstone hides.
+            Record::Delete { .. } => (newest.is_none(), false, Step::GuardTombstone),
         };
-        let has_expired = match record {
-            Record::Put { expires_at, .. } => expires_at.is_some_and(|end| end <= self.horizon),
-            Record::Delete { .. } => false,
-        };
-        let deletes = has_expired || matches!(record, Record::Delete { .. });
-        if is_newest && !deletes {
-            rest.frames.push(Frame { kind: frame.kind, payload: [frame.payload, &[], &[]] });
-        } else if is_newest {
+        let is_tombstone = has_expired || matches!(record, Record::Delete { .. });
+        if !is_newest {
+            // A newer record of the key is in the keydir: this one is dead.
+            live.dropped += u64::from(is_tombstone);
+        } else if !is_tombstone {
+            // The newest record of its key is a put: it is copied as it is.
+            live.frames.push(Frame { kind: frame.kind, payload: [frame.payload, &[], &[]] });
+        } else {
+            // The key is absent. The tombstone stays while an older put may be outside the merge.
             self.has_expired |= has_expired;
-            let forget = has_expired && inner.options.has(Mistake::ForgetExpiredTooEarly);
-            let blocker = self.outside.blocker(inner, key, sequence).filter(|_| !forget);
-            if let Some(blocker) = blocker {
-                let deletion = Encoded::deletion(key);
-                rest.blocked.push((blocker, Writer::batch_len(std::iter::once(key.len()))));
-                rest.frames.push(deletion);
-                return;
+            let blocker = || self.guard.blocker(key, sequence);
+            match parts.store.steps.run(guard_step, blocker) {
+                Some(blocker) => {
+                    let len = Writer::batch_len(std::iter::once(key.len()));
+                    live.blocked.push((blocker, len));
+                    live.frames.push(RecordWriter::tombstone(key));
+                }
+                None => live.dropped += 1,
             }
         }
-        rest.forgotten += u64::from(deletes);
-    }
-}
-
-impl<'s> Ahead<'s> {
-    /// Reads from where `reader` stands, while the numbers are not above `limit`.
-    fn read(mut reader: BatchReader, bytes: &'s [u8], path: &Path, limit: u64) -> Result<Self> {
-        let mut ahead = Self::default();
-        let mut batch = Vec::new();
-        while ahead.frames.len() < Keydir::WARMED
-            && reader.peek_sequence(bytes).is_some_and(|next| next <= limit)
-        {
-            reader.next_batch(bytes, path, &mut batch)?;
-            ahead.frames.append(&mut batch);
-            ahead.ends.push((ahead.frames.len(), reader));
-        }
-        Ok(ahead)
-    }
-
-    fn keys<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'s [u8]> + use<'a, 's> {
-        let records = self.frames.iter().filter_map(|frame| Record::decode(frame, path).ok());
-        records.map(|record| record.key())
-    }
-
-    /// Each batch, and where the reader stands behind it.
-    fn batches(&self) -> impl Iterator<Item = (&[FrameView<'s>], BatchReader)> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        starts.zip(&self.ends).map(|(start, (end, after))| (&self.frames[start..*end], *after))
     }
 }
 
 impl Input {
-    fn open(inner: &Inner, file: &Arc<DataFile>) -> Result<Self> {
-        let bytes = read_whole(&*inner.options.env.fs.open(file.path())?)?;
+    fn open(parts: &Parts, file: &Arc<DataFile>) -> Result<Self> {
+        let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
         Ok(Self { file: Arc::clone(file), bytes, reader: BatchReader::new(file.salt()) })
     }
 }

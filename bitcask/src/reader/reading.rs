@@ -22,20 +22,21 @@ use std::sync::Arc;
 use durable::log::chain::ChainTail;
 use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{LoadedManifest, Manifest, Stamp};
+use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::{Access, copy_whole, read_whole};
 use kv::{Error, Result};
 
 use super::read_only::{Cut, ReadOnly};
 use crate::data_file::DataFile;
-use crate::deleter::Deleter;
+use crate::file_handle::FileRegistry;
 use crate::files::{DATA, HINT};
 use crate::keydir::Keydir;
 use crate::options::{Options, ReadMode};
+use crate::recovery::Lives;
 use crate::recovery::inventory::{Inventory, MISSING};
 use crate::recovery::load;
 use crate::recovery::tail;
-use crate::recovery::{Lives, begin_life};
 use crate::sealed_file::map_sealed;
 use crate::state::State;
 
@@ -51,7 +52,7 @@ pub(super) struct Progress {
     pub(super) newest: u64,
     /// Of the keydir.
     pub(super) seed: u64,
-    pub(super) deleter: Arc<Deleter>,
+    pub(super) registry: Arc<FileRegistry>,
     /// The files that the keydir may name.
     pub(super) lives: Lives,
     /// Those of them that were loaded as sealed files.
@@ -66,7 +67,7 @@ pub(super) struct Reading {
     pub(super) stamp: Stamp,
     pub(super) state: State,
     pub(super) seed: u64,
-    pub(super) deleter: Arc<Deleter>,
+    pub(super) registry: Arc<FileRegistry>,
     /// The files that were read.
     pub(super) lives: Lives,
     /// Those of them that have records that count.
@@ -143,12 +144,15 @@ impl Reading {
         inventory: &Inventory,
         found: LoadedManifest<State>,
     ) -> Result<Self> {
-        let deleter = progress.map_or_else(
-            || Deleter::new(dir.clone(), Arc::clone(&options.env.executor)),
-            |progress| Arc::clone(&progress.deleter),
+        let registry = progress.map_or_else(
+            || {
+                let executor = Arc::clone(&options.env.executor);
+                FileRegistry::new(FileReclaimer::new(dir.clone(), executor))
+            },
+            |progress| Arc::clone(&progress.registry),
         );
         let seed = progress.map_or_else(|| options.env.entropy.next_u64(), |before| before.seed);
-        let lives = lives_to_read(&deleter, progress, found.state())?;
+        let lives = lives_to_read(&registry, progress, found.state())?;
         let held = hold(dir, &found, &lives, inventory, options.read)?;
         let keydir = Arc::new(Keydir::new(seed));
         let scanned = load::load(&held, &found, &lives, &keydir, options)?;
@@ -160,7 +164,7 @@ impl Reading {
             store: found.store_id(),
             stamp: found.stamp(),
             seed,
-            deleter,
+            registry,
             files: open_files(&held, &found, &lives, &tail, options.read)?,
             lives,
             keydir,
@@ -189,7 +193,7 @@ fn may_pass(error: &Error) -> bool {
 
 /// The files of `state` that have not been read yet, or may have grown. A file keeps its number when it is sealed.
 fn lives_to_read(
-    deleter: &Arc<Deleter>,
+    registry: &Arc<FileRegistry>,
     progress: Option<&Progress>,
     state: &State,
 ) -> Result<Lives> {
@@ -200,7 +204,7 @@ fn lives_to_read(
         }
         let life = match progress.and_then(|before| before.lives.get(&id)) {
             Some(life) => Arc::clone(life),
-            None => begin_life(deleter, id)?,
+            None => registry.register(id)?,
         };
         lives.insert(id, life);
     }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use durable::sync::Published;
 use kv::UnixMillis;
 
 use super::reading::{Progress, Reading};
 use crate::data_file::FileTable;
-use crate::deleter::Life;
+use crate::file_handle::FileHandle;
 use crate::keydir::{Keydir, Location, Undo, Version};
 use crate::state::State;
 use crate::views::Views;
@@ -33,7 +32,7 @@ impl Shown {
         reading.files.iter().for_each(|file| table.insert(Arc::clone(file)));
         reading.keydir.finish_loading(&mut |version| {
             if let Some(file) = table.get(version.location.file) {
-                file.life.live.add(version.location);
+                file.handle.live.add(version.location);
             }
         });
         let shown = Self {
@@ -48,7 +47,7 @@ impl Shown {
             stamp: reading.stamp,
             newest: reading.newest,
             seed: reading.seed,
-            deleter: reading.deleter,
+            registry: reading.registry,
             sealed: sealed_files(&reading.state),
             lives: reading.lives,
             log_ends: reading.log_ends,
@@ -69,7 +68,7 @@ impl Shown {
         progress: &mut Progress,
         publish: impl FnOnce(Self),
     ) {
-        let before = self.views.open(self.newest, UnixMillis(0));
+        let before = self.views.open(self.newest, || UnixMillis(0));
         self.change_files(|table| {
             news.files.iter().for_each(|file| table.insert(Arc::clone(file)));
         });
@@ -82,8 +81,8 @@ impl Shown {
         news.keydir.visit_loaded(&mut |key, sequence, location| {
             change.take(key, sequence, location);
         });
-        let is_gone = |life: &&Arc<Life>| !news.state.files.contains_key(&life.id());
-        let gone: Vec<Arc<Life>> = progress.lives.values().filter(is_gone).cloned().collect();
+        let is_gone = |life: &&Arc<FileHandle>| !news.state.files.contains_key(&life.id());
+        let gone: Vec<Arc<FileHandle>> = progress.lives.values().filter(is_gone).cloned().collect();
         if news.newest > self.newest {
             change.forget_keys_in(&gone, news.newest);
         }
@@ -127,8 +126,8 @@ fn sealed_files(state: &State) -> BTreeSet<u64> {
     sealed.map(|(&id, _)| id).collect()
 }
 
-fn has_keys(life: &Life) -> bool {
-    life.live.records.load(Ordering::Relaxed) > 0
+fn has_keys(life: &FileHandle) -> bool {
+    life.live.records() > 0
 }
 
 /// The change of a keydir by one refresh.
@@ -168,7 +167,7 @@ impl Change<'_> {
     }
 
     /// Removes the keys whose record lies in one of `files`, as of write `sequence`.
-    fn forget_keys_in(&self, files: &[Arc<Life>], sequence: u64) {
+    fn forget_keys_in(&self, files: &[Arc<FileHandle>], sequence: u64) {
         let numbers: Vec<u16> =
             files.iter().filter(|life| has_keys(life)).map(|life| life.number).collect();
         if !numbers.is_empty() {
@@ -180,7 +179,7 @@ impl Change<'_> {
 
     fn count_in(&self, location: Location) {
         if let Some(file) = self.files.get(location.file) {
-            file.life.live.add(location);
+            file.handle.live.add(location);
         }
     }
 
@@ -188,7 +187,7 @@ impl Change<'_> {
         if let Some(Version { location, .. }) = version
             && let Some(file) = self.files.get(location.file)
         {
-            file.life.live.subtract(location);
+            file.handle.live.subtract(location);
         }
     }
 }

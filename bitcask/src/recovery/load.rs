@@ -15,10 +15,10 @@ use crate::files::{DATA, HINT};
 use crate::hint_file;
 use crate::keydir::{Keydir, Loader, Location};
 use crate::options::Options;
-use crate::planted::Mistake;
 use crate::record::Record;
 use crate::sealed_file::{check_hint, describe, map_sealed};
 use crate::state::{Hint, Sealed, State};
+use crate::steps::Step;
 
 /// Files whose keys were not loaded from their hints, because the hints do not count. Ascending.
 pub(crate) type ScannedFiles = Vec<u64>;
@@ -141,14 +141,16 @@ impl Loading {
         let path = self.dir.file(&HINT.name(file.id));
         let bytes = read_whole(&*self.dir.fs().open(&path)?)?;
         let bytes = bytes.bytes();
-        if !self.options.has(Mistake::BelieveAnyHint) {
-            check_hint(bytes, hint, &path)?;
-        }
+        self.options.steps.run(Step::CheckHint, || check_hint(bytes, hint, &path))?;
         let source = file.sealed.source(self.store, file.id);
         hint_file::read(bytes, &source, &path, &mut |entry| {
             let location = Location { file: file.number, offset: entry.offset, len: entry.len };
-            let put = !entry.deletion || self.options.has(Mistake::TakeHintedDeletionForPut);
-            loader.load(entry.key, entry.sequence, put.then_some(location));
+            if entry.deletion {
+                let load = || loader.load(entry.key, entry.sequence, None);
+                self.options.steps.run(Step::LoadHintedTombstone, load);
+            } else {
+                loader.load(entry.key, entry.sequence, Some(location));
+            }
         })
     }
 }

@@ -14,28 +14,27 @@ use super::Lives;
 use crate::data_file::{DataFile, FileTable};
 use crate::files::DATA;
 use crate::options::Options;
-use crate::planted::Mistake;
 use crate::sealed_file::{describe, write_hint};
 use crate::state::{Edit, State};
+use crate::steps::Step;
 
 /// A store that is being repaired.
-pub(super) struct Repair {
-    pub(super) dir: StoreDir,
-    pub(super) manifest: Manifest<State>,
+#[derive(Clone, Copy)]
+pub(super) struct Repair<'r> {
+    pub(super) dir: &'r StoreDir,
+    pub(super) manifest: &'r Manifest<State>,
 }
 
-impl Repair {
+impl Repair<'_> {
     /// Discards the unsealed files that do not count, and seals the others.
     ///
     /// # Errors
     /// `Io`. The next opening repairs what is left.
-    pub(super) fn repair_tail(&mut self, tail: &ChainTail, options: &Options) -> Result<()> {
-        let fs = Arc::clone(self.dir.fs());
-        if options.has(Mistake::SealBeforeDiscarding) {
-            tail.seal_kept(&*fs, self)?;
-            return tail.discard_dropped(self);
-        }
-        tail.repair(&*fs, self)
+    pub(super) fn repair_tail(self, tail: &ChainTail, options: &Options) -> Result<()> {
+        let (mut discarding, mut sealing) = (self, self);
+        let discard = || tail.discard_dropped(&mut discarding);
+        let seal = || tail.seal_kept(self.fs(), &mut sealing);
+        options.steps.in_order((Step::DiscardTail, discard), (Step::SealTail, seal))
     }
 
     /// Writes the hint file of a sealed file anew, because the hint did not count.
@@ -66,14 +65,14 @@ impl Repair {
         let mut table = FileTable::default();
         for (&id, sealed) in &self.manifest.state().files {
             let path = self.dir.file(&DATA.name(id));
-            let (Some(sealed), Some(life)) = (sealed, lives.get(&id)) else {
+            let (Some(sealed), Some(handle)) = (sealed, lives.get(&id)) else {
                 let what = "the manifest names this file, and recovery has not sealed it";
                 return Err(Error::corruption(path, 0, what));
             };
             let identity = sealed.identity(self.manifest.store_id(), id);
-            life.first_expiry.learn(sealed.expiring.first());
-            let (fs, life) = (self.fs(), Arc::clone(life));
-            table.insert(Arc::new(DataFile::sealed(fs, &path, identity, options.read, life)?));
+            handle.first_expiry.learn(sealed.expiring.first());
+            let (fs, handle) = (self.fs(), Arc::clone(handle));
+            table.insert(Arc::new(DataFile::sealed(fs, &path, identity, options.read, handle)?));
         }
         Ok(table)
     }
@@ -87,7 +86,7 @@ impl Repair {
     }
 }
 
-impl RepairChain for Repair {
+impl RepairChain for Repair<'_> {
     fn path(&self, id: u64) -> PathBuf {
         self.data_path(id)
     }

@@ -14,9 +14,9 @@ use super::Lives;
 use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
-use crate::planted::Mistake;
 use crate::record::Record;
 use crate::state::{SEQUENCE_LIMIT, State};
+use crate::steps::Step;
 
 /// Reads the unsealed files that `manifest` names, and loads the keys of their writes above `above` into `keydir`.
 ///
@@ -44,7 +44,7 @@ pub(crate) fn read(
         let identity = chain.read(bytes.bytes(), id, &path, &mut |batch| load.batch(batch))?;
         life.first_expiry.learn(load.first_expiry);
         manifest.check_seen(identity.stamp())?;
-        if options.has(Mistake::KeepFilesBehindTornOne) {
+        if options.steps.check(Step::EndLogAtTear, false) {
             let file = std::mem::replace(&mut chain, ChainReader::new(manifest.store_id()));
             append(&mut tail, file.finish());
         }
@@ -92,9 +92,12 @@ impl Load<'_> {
 
     fn load(&self, frame: &FrameView<'_>, record: &Record<'_>) {
         let place = Location { file: self.number, offset: frame.offset, len: frame.len() };
-        let location = matches!(record, Record::Put { .. }).then_some(place);
-        if location.is_some() || !self.options.has(Mistake::LoadWithoutDeletions) {
-            self.keydir.load(record.key(), frame.sequence, location);
+        let load = |location| self.keydir.load(record.key(), frame.sequence, location);
+        match record {
+            Record::Put { .. } => load(Some(place)),
+            Record::Delete { .. } => {
+                self.options.steps.run(Step::LoadLoggedTombstone, || load(None));
+            }
         }
     }
 }

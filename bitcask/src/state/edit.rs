@@ -107,11 +107,6 @@ impl Merge {
     pub(crate) fn block(&mut self, blocked: &[Blocked]) {
         self.blocked.extend_from_slice(blocked);
     }
-
-    /// Takes no inputs out, a mistake.
-    pub(crate) fn keep_inputs(&mut self) {
-        self.inputs.clear();
-    }
 }
 
 /// The id of the data file that `file` is the proof of.

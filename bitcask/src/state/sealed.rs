@@ -118,6 +118,11 @@ impl Sealed {
         }
     }
 
+    /// Whether a put in the file has expired at `now`.
+    pub(crate) fn is_expired_in_part(&self, now: UnixMillis) -> bool {
+        self.expiring.records > 0 && self.expiring.earliest <= now.0
+    }
+
     /// Whether every put in the file has expired at `now`, and there is one.
     pub(crate) fn is_expired(&self, now: UnixMillis) -> bool {
         let puts = self.records - self.deletions.min(self.records);

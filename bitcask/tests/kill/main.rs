@@ -9,7 +9,7 @@
 
 use std::io::Write as _;
 
-use bitcask::planted::Mistake;
+use bitcask::planted::{Action, Step};
 use durable::OpKind;
 use torture::planted::Planted;
 use torture::soak::{shard_of_environment, timed};
@@ -25,14 +25,14 @@ const PROGRAM: Program = Program { test: "child", subject: subject_called };
 const SOUND: &str = "bitcask";
 
 /// Mistakes that killing a process must find.
-const FOUND_BY_KILL: [(&str, &str, Mistake); 2] = [
-    ("forgotten-record", "append", Mistake::ForgetLastRecordOfBatch),
-    ("numbers-start-over", "recovery", Mistake::RestartNumbers),
+const FOUND_BY_KILL: [(&str, &str, Step); 2] = [
+    ("forgotten-record", "append", Step::LogRecords),
+    ("numbers-start-over", "recovery", Step::ResumeNumbering),
 ];
 
 /// Mistakes that power cuts must find.
-const FOUND_BY_POWER: [(&str, &str, Mistake); 1] =
-    [("early-acknowledgement", "group commit", Mistake::AcknowledgeBeforeSync)];
+const FOUND_BY_POWER: [(&str, &str, Step); 1] =
+    [("early-acknowledgement", "group commit", Step::QueueUntilDurable)];
 
 /// Calls left out that power cuts must find.
 const SKIPPED: [(&str, &str, OpKind, &str); 2] = [
@@ -46,10 +46,10 @@ const MANY_CUTS: power::Options =
     power::Options { cuts: 100, cuts_of_a_disk: 20, ..power::Options::DEFAULT };
 
 fn subject_called(word: &str) -> Box<dyn Subject> {
-    for (name, step, mistake) in FOUND_BY_KILL.into_iter().chain(FOUND_BY_POWER) {
+    for (name, protocol, step) in FOUND_BY_KILL.into_iter().chain(FOUND_BY_POWER) {
         if name == word {
-            let subject = BitcaskSubject { mistake: Some(mistake) };
-            return Box::new(Planted::built(name, step, subject));
+            let subject = BitcaskSubject { mistake: Some((step, Action::Skip)) };
+            return Box::new(Planted::built(name, protocol, subject));
         }
     }
     for (name, step, kind, path) in SKIPPED {

@@ -1,8 +1,9 @@
-//! One mistake for each step of append, group commit, publication, beginning, sealing, hinting, recovery, merging,
-//! forgetting deletions, expiry and unlinking, written down before the suites were run against them. Each must be found.
+//! One mistake for each step of append, group commit, publication, beginning, sealing, hinting, recovery, merging, dropping
+//! tombstones, expiry and unlinking, written down before the suites were run against them. Each must be found.
 //!
-//! Files that are merged before their last write is published, and keys that are relocated blindly under real concurrency,
-//! are found in `tests/schedules`.
+//! A mistake is data: a step and what happens to it, or a file system call that is left out. Files that are merged before
+//! their last write is published, and keys that are relocated without a look under real concurrency, are found in
+//! `tests/schedules`.
 //!
 //! Not here, because it is none: a hint file that is not synced. What a crash leaves of it fails its checksum, and the
 //! data file is read instead.
@@ -10,7 +11,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bitcask::planted::Mistake;
+use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
 use durable::{Env, ManualClock, ManualExecutor, OpKind, SeededEntropy, SimFs};
 use kv::{Durability, Kv};
@@ -19,8 +20,16 @@ use torture::{SUITES, Suite};
 
 use crate::subject::BitcaskSubject;
 
-fn built(name: &'static str, step: &'static str, mistake: Mistake) -> Planted {
+fn built(name: &'static str, step: &'static str, mistake: (Step, Action)) -> Planted {
     Planted::built(name, step, BitcaskSubject { mistake: Some(mistake) })
+}
+
+fn left_out(name: &'static str, protocol: &'static str, step: Step) -> Planted {
+    built(name, protocol, (step, Action::Skip))
+}
+
+fn swapped(name: &'static str, protocol: &'static str, step: Step) -> Planted {
+    built(name, protocol, (step, Action::Swap))
 }
 
 fn skipping(name: &'static str, step: &'static str, kind: OpKind, path: &'static str) -> Planted {
@@ -39,15 +48,19 @@ fn each_is_found(bugs: impl IntoIterator<Item = Planted>) {
 
 #[test]
 fn mistakes_of_append_are_found() {
-    each_is_found([built("forgotten-record", "append", Mistake::ForgetLastRecordOfBatch)]);
+    each_is_found([left_out("forgotten-record", "append", Step::LogRecords)]);
 }
 
 #[test]
 fn mistakes_of_group_commit_are_found() {
     each_is_found([
-        built("early-acknowledgement", "group commit", Mistake::AcknowledgeBeforeSync),
-        built("failed-sync-acknowledged", "group commit", Mistake::AcknowledgeFailedSync),
-        built("forgotten-deletion", "publication", Mistake::ForgetDeletion),
+        left_out("early-acknowledgement", "group commit", Step::QueueUntilDurable),
+        built(
+            "failed-sync-acknowledged",
+            "group commit",
+            (Step::AwaitPublication, Action::IgnoreFailure),
+        ),
+        left_out("forgotten-tombstone", "publication", Step::ApplyTombstone),
         skipping("data-not-synced", "group commit, sealing, recovery", OpKind::SyncFile, ".data"),
     ]);
 }
@@ -55,10 +68,11 @@ fn mistakes_of_group_commit_are_found() {
 #[test]
 fn mistakes_of_sealing_and_hinting_are_found() {
     each_is_found([
-        built("file-not-named", "beginning a file", Mistake::ForgetToNameFile),
-        built("wrong-length", "sealing", Mistake::SealWithWrongLength),
-        built("hinted-deletion-lost", "hinting", Mistake::TakeHintedDeletionForPut),
-        built("any-hint-believed", "hinting", Mistake::BelieveAnyHint),
+        left_out("file-not-named", "beginning a file", Step::NameFile),
+        left_out("sealed-file-not-named", "sealing", Step::NameSealedFile),
+        skipping("wrong-length", "sealing", OpKind::Finish, ".data"),
+        left_out("hinted-tombstone-lost", "hinting", Step::LoadHintedTombstone),
+        left_out("any-hint-believed", "hinting", Step::CheckHint),
         skipping("names-not-synced", "beginning a file, hinting", OpKind::SyncDir, "store"),
         skipping("manifest-not-synced", "beginning a file, sealing", OpKind::SyncFile, "MANIFEST"),
     ]);
@@ -67,40 +81,40 @@ fn mistakes_of_sealing_and_hinting_are_found() {
 #[test]
 fn mistakes_of_recovery_are_found() {
     each_is_found([
-        built("file-behind-torn-one-kept", "recovery", Mistake::KeepFilesBehindTornOne),
-        built("sealed-before-discarding", "recovery", Mistake::SealBeforeDiscarding),
-        built("deletion-not-loaded", "recovery", Mistake::LoadWithoutDeletions),
-        built("numbers-start-over", "recovery", Mistake::RestartNumbers),
+        left_out("file-behind-torn-one-kept", "recovery", Step::EndLogAtTear),
+        swapped("sealed-before-discarding", "recovery", Step::DiscardTail),
+        left_out("tombstone-not-loaded", "recovery", Step::LoadLoggedTombstone),
+        left_out("numbers-start-over", "recovery", Step::ResumeNumbering),
     ]);
 }
 
 #[test]
 fn mistakes_of_merging_are_found() {
     each_is_found([
-        built("log-not-synced", "merging, 4", Mistake::MergeWithoutSyncingTheLog),
-        built("inputs-out-first", "merging, 5", Mistake::RemoveInputsFirst),
-        built("unlinked-before-the-edit", "merging, 7", Mistake::UnlinkBeforeTheEdit),
-        built("views-lose-files", "merging, 7", Mistake::LetViewsLoseFiles),
+        left_out("log-not-synced", "merging, 4", Step::SyncLogBeforeEdit),
+        left_out("output-not-named", "merging, 5", Step::NameOutput),
+        swapped("retired-before-the-edit", "merging, 7", Step::EditManifest),
+        left_out("views-lose-files", "merging, 7", Step::HoldInputs),
     ]);
 }
 
 #[test]
 fn mistakes_of_merging_that_need_writers_in_the_middle_are_found() {
-    each_is_found([built("relocated-blindly", "merging, 6", Mistake::RelocateWhateverIsThere)]);
+    each_is_found([left_out("relocated-blindly", "merging, 6", Step::CompareSequence)]);
 }
 
 #[test]
-fn mistakes_of_forgetting_and_expiry_are_found() {
+fn mistakes_of_dropping_tombstones_and_of_expiry_are_found() {
     each_is_found([
-        built("deletion-forgotten", "deletions", Mistake::ForgetDeletionsTooEarly),
-        built("expired-forgotten", "expiry", Mistake::ForgetExpiredTooEarly),
-        built("expired-inside-views", "expiry", Mistake::LetExpireInsideViews),
-        built("dropped-with-the-first", "expiry", Mistake::DropFileWithFirstExpired),
+        left_out("tombstone-dropped", "tombstones", Step::GuardTombstone),
+        left_out("expired-put-dropped", "expiry", Step::GuardExpiredPut),
+        left_out("expired-inside-views", "expiry", Step::LimitHorizonToViews),
+        left_out("dropped-with-the-first", "expiry", Step::CheckLastExpiry),
     ]);
 }
 
 /// The data files on the disk after a merge that nobody reads beside, and those that the store knows of.
-fn data_files_after_a_merge(mistake: Option<Mistake>) -> kv::Result<(usize, usize)> {
+fn data_files_after_a_merge(mistake: Option<Hook>) -> kv::Result<(usize, usize)> {
     let (disk, clock) = (SimFs::new(), Arc::new(ManualClock::new()));
     let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock) as _));
     let env = Env {
@@ -110,7 +124,9 @@ fn data_files_after_a_merge(mistake: Option<Mistake>) -> kv::Result<(usize, usiz
         entropy: Arc::new(SeededEntropy::new(1)),
     };
     let mut options = Options::in_env(env).data_file_bytes(1024);
-    options.planted = mistake;
+    if let Some(hook) = mistake {
+        options = options.hook(hook);
+    }
     let engine = Bitcask::open("store", options)?;
     for number in 0..60_u8 {
         engine.put(&[number % 5], &[number; 100], Durability::Buffered)?;
@@ -126,7 +142,8 @@ fn data_files_after_a_merge(mistake: Option<Mistake>) -> kv::Result<(usize, usiz
 fn inputs_that_are_never_unlinked_are_found() -> kv::Result<()> {
     let (on_disk, known) = data_files_after_a_merge(None)?;
     assert!(on_disk <= known + 1, "one may be prepared: {on_disk} and {known}");
-    let (on_disk, known) = data_files_after_a_merge(Some(Mistake::NeverUnlink))?;
+    let (on_disk, known) =
+        data_files_after_a_merge(Some(Hook::on(Step::RetireInputs, Action::Skip)))?;
     assert!(on_disk > known + 1);
     Ok(())
 }

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bitcask::planted::Mistake;
+use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options, ReadMode};
 use durable::{Env, OpKind};
 use kv::Result;
 use torture::{Opened, Subject};
 
-/// A Bitcask with tiny files, right or with one mistake.
+/// A Bitcask with tiny files, right or with one step done wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BitcaskSubject {
-    pub(crate) mistake: Option<Mistake>,
+    pub(crate) mistake: Option<(Step, Action)>,
 }
 
 impl Subject for BitcaskSubject {
@@ -26,7 +26,9 @@ impl Subject for BitcaskSubject {
             0 => options.data_file_bytes(1024),
             _ => options.data_file_bytes(4096).read(ReadMode::Positional).merge(None),
         };
-        options.planted = self.mistake;
+        if let Some((step, action)) = self.mistake {
+            options = options.hook(Hook::on(step, action));
+        }
         let engine = Arc::new(Bitcask::open(dir, options)?);
         let newest = engine.newest_sequence();
         let checked = Arc::clone(&engine);

@@ -1,0 +1,286 @@
+//! The commit section: the only place where sequence numbers are made and writes become visible.
+//!
+//! Under one lock a batch gets its number, is appended to the active data file and, if no earlier batch waits for the
+//! disk, is applied to the keydir. A batch of class `Sync` waits until it is durable, and every later batch of any class
+//! waits behind it, because batches become visible in the order of their numbers. The waiting batches stand in a
+//! [`PublicationQueue`]; a thread whose sync has ended publishes the durable head of the queue, reading the records back
+//! from the log.
+
+mod apply;
+
+use std::sync::Arc;
+
+use durable::log::publication::PublicationQueue;
+use durable::log::{SEGMENT_HEADER_LEN, Span, Writer};
+use durable::sync::{Mutex, MutexGuard};
+use kv::{Durability, Error, Result, SequenceNumber};
+
+use crate::back_pressure::BackPressure;
+use crate::background::{Background, Task};
+use crate::batch_barrier::BatchBarrier;
+use crate::file_handle::FileHandle;
+use crate::file_set::FileSet;
+use crate::keydir::Keydir;
+use crate::record::RecordWriter;
+use crate::rotation::Rotation;
+use crate::sealer::Sealer;
+use crate::steps::Step;
+use crate::store::Store;
+use crate::views::{View, Views};
+use crate::waste::WasteSurvey;
+
+/// The largest batch, in bytes of log: offsets in one file must stay below 4 GiB.
+const MAX_BATCH_BYTES: u64 = (4 << 30) - 4096;
+
+/// The components that the commit section works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) keydir: Arc<Keydir>,
+    pub(crate) files: Arc<FileSet>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) background: Arc<Background>,
+    pub(crate) rotation: Arc<Rotation>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) survey: Arc<WasteSurvey>,
+    pub(crate) pressure: Arc<BackPressure>,
+    /// How much memory the undo lists of open views may take.
+    pub(crate) undo_bytes: u64,
+}
+
+/// Commits batches.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    parts: Parts,
+    /// The batch that is being applied to the keydir.
+    barrier: BatchBarrier,
+    section: Mutex<Section>,
+}
+
+/// The state of the commit section. Guarded by `Committer::section`.
+#[derive(Debug)]
+struct Section {
+    writer: Writer,
+    /// The file that `writer` appends to.
+    active: Option<Arc<FileHandle>>,
+    /// The newest number that was given to a batch.
+    newest: u64,
+    /// Which batches are visible, and which wait for the disk.
+    publication: PublicationQueue<LoggedBatch>,
+    /// When the active file has grown to this many bytes, the next one is prepared.
+    prepare_at: u64,
+    closed: bool,
+    counts: Counts,
+}
+
+/// Where a batch that waits for the disk lies.
+#[derive(Debug)]
+struct LoggedBatch {
+    span: Span,
+    /// The number of the file in the keydir.
+    file: u16,
+}
+
+/// How much was written through this handle.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) batches: u64,
+    pub(crate) puts: u64,
+    pub(crate) deletes: u64,
+    pub(crate) user_bytes: u64,
+    pub(crate) log_bytes: u64,
+}
+
+impl Section {
+    /// Notes in the active file when the puts of a batch expire, before any of them is visible.
+    fn note_expiries(&self, ops: &[RecordWriter<'_>]) {
+        let active = self.active.as_ref().expect("the file just written to");
+        for expires_at in ops.iter().filter_map(RecordWriter::expires_at) {
+            active.first_expiry.note(expires_at);
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, ops: &[RecordWriter<'_>], log_bytes: u64) {
+        self.batches += 1;
+        self.log_bytes += log_bytes;
+        for op in ops {
+            self.puts += u64::from(op.is_put());
+            self.deletes += u64::from(!op.is_put());
+            self.user_bytes += op.user_bytes();
+        }
+    }
+}
+
+impl Committer {
+    /// A committer for a store whose newest batch has the number `newest`.
+    pub(crate) fn new(parts: Parts, newest: u64) -> Self {
+        let section = Section {
+            writer: Writer::new(Arc::clone(parts.store.log())),
+            active: None,
+            newest,
+            publication: PublicationQueue::new(newest),
+            prepare_at: u64::MAX,
+            closed: false,
+            counts: Counts::default(),
+        };
+        Self { parts, barrier: BatchBarrier::default(), section: Mutex::new(section) }
+    }
+
+    /// Waits while a batch is being applied, unless the record of write `found` is older than it.
+    pub(crate) fn wait_unless_older(&self, found: Option<u64>) {
+        self.barrier.wait_unless_older(found);
+    }
+
+    /// The newest visible batch.
+    pub(crate) fn published(&self) -> u64 {
+        self.section.lock().publication.visible()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.section.lock().counts
+    }
+
+    /// A view of everything that is visible now.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn open_view(&self) -> Result<View> {
+        let section = self.enter()?;
+        let store = &self.parts.store;
+        Ok(self.parts.views.open(section.publication.visible(), || store.now()))
+    }
+
+    /// Writes one batch, which is canonical and within its limits.
+    pub(crate) fn commit(
+        &self,
+        ops: &[RecordWriter<'_>],
+        durability: Durability,
+    ) -> Result<SequenceNumber> {
+        let batch_len = Writer::batch_len(ops.iter().map(RecordWriter::payload_len));
+        if batch_len > MAX_BATCH_BYTES {
+            let too_large = format!("a batch of {batch_len} bytes; the limit is {MAX_BATCH_BYTES}");
+            return Err(Error::InvalidArgument(too_large));
+        }
+        let has_put = ops.iter().any(RecordWriter::is_put);
+        if has_put {
+            self.parts.pressure.throttle(batch_len)?;
+        }
+        let mut section = self.enter()?;
+        self.parts.store.check()?;
+        if has_put && self.parts.keydir.is_full() {
+            return Err(Error::InvalidArgument("the keydir is full; delete keys".into()));
+        }
+        let span = self.append(&mut section, ops, batch_len)?;
+        let sequence = section.newest;
+        let steps = &self.parts.store.steps;
+        let syncs = || (durability == Durability::Sync).then(|| span.end());
+        let barrier = section.publication.barrier();
+        let Some(durable_to) = steps.run(Step::QueueUntilDurable, syncs).or(barrier) else {
+            self.apply_batch(sequence, ops, &span, number_of(&section));
+            section.publication.publish_now(sequence);
+            self.parts.views.keep_within(self.parts.undo_bytes);
+            return Ok(SequenceNumber(sequence));
+        };
+        let file = number_of(&section);
+        section.publication.push(sequence, durable_to, LoggedBatch { span, file });
+        drop(section);
+        steps.run(Step::AwaitPublication, || {
+            let synced = self.parts.store.log().sync_to(durable_to);
+            self.resolve(sequence, synced)
+        })?;
+        Ok(SequenceNumber(sequence))
+    }
+
+    /// Makes everything written so far durable, and visible.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let section = self.enter()?;
+        let (position, newest) = (section.writer.position(), section.newest);
+        drop(section);
+        self.parts.store.check()?;
+        self.parts.store.log().sync_to(position)?;
+        self.resolve(newest, Ok(()))
+    }
+
+    /// Ends the active file, so that everything written so far can be sealed. An active file without records stays.
+    pub(crate) fn end_active_file(&self) -> Result<()> {
+        let mut section = self.enter()?;
+        self.parts.store.check()?;
+        if section.writer.active().is_some_and(|active| active.end() > SEGMENT_HEADER_LEN) {
+            self.rotate(&mut section, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses further batches, ends the log and makes it durable.
+    pub(crate) fn close(&self) -> Result<()> {
+        let mut section = self.section.lock();
+        section.closed = true;
+        let position = section.writer.position();
+        let ended = section.writer.end()?;
+        drop(section);
+        self.parts.store.log().sync_to(position)?;
+        if let Some(ended) = ended {
+            self.parts.sealer.push(ended);
+        }
+        Ok(())
+    }
+
+    /// Checks that the live counts of the data files agree with the keydir.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub(crate) fn assert_live_counts(&self) {
+        let _no_batch = self.section.lock();
+        self.parts.files.assert_live_counts(&self.parts.keydir);
+    }
+
+    fn enter(&self) -> Result<MutexGuard<'_, Section>> {
+        let section = self.section.lock();
+        if section.closed { Err(Error::Closed) } else { Ok(section) }
+    }
+
+    /// Gives the batch the next sequence number and appends it to the log.
+    fn append(
+        &self,
+        section: &mut Section,
+        ops: &[RecordWriter<'_>],
+        batch_len: u64,
+    ) -> Result<Span> {
+        if !section.writer.has_room(batch_len) {
+            self.rotate(section, batch_len)?;
+        }
+        let sequence = section.newest + 1;
+        let logged = self.parts.store.steps.each(Step::LogRecords, ops);
+        let span = section.writer.append(sequence, logged.iter().map(RecordWriter::frame))?;
+        debug_assert!(logged.len() < ops.len() || span.len == batch_len, "all of it was appended");
+        section.newest = sequence;
+        section.counts.add(ops, span.len);
+        section.note_expiries(ops);
+        if span.offset >= section.prepare_at {
+            section.prepare_at = u64::MAX;
+            self.parts.background.request(Task::PrepareFile);
+        }
+        Ok(span)
+    }
+
+    /// Goes on in a new data file with room for a batch of `batch_len` bytes.
+    fn rotate(&self, section: &mut Section, batch_len: u64) -> Result<()> {
+        let Parts { sealer, rotation, files, store, survey, .. } = &self.parts;
+        sealer.make_room()?;
+        if let Some(ended) = section.writer.end()? {
+            sealer.push(ended);
+        }
+        let segment = section.writer.begin(rotation.next_file(batch_len)?);
+        section.prepare_at = segment.capacity() / 2;
+        let handle = files.add_active(segment).map_err(|error| store.poison(error))?;
+        section.active = Some(handle);
+        survey.measure_pressure(section.publication.visible());
+        Ok(())
+    }
+}
+
+fn number_of(section: &Section) -> u16 {
+    section.active.as_ref().expect("the file just written to").number
+}

@@ -1,0 +1,77 @@
+//! When a tombstone may be dropped.
+//!
+//! A tombstone hides older puts of its key. A merge may drop it when no such put is left outside the merge, **live or
+//! dead**: a dead put is just the one that would come back. Only files that hold some older write can have one. The guard
+//! asks the filter in their hint; a file without a hint that counts may have any key. The filter never denies a key that
+//! the file has. A tombstone that is kept names the file that it is kept for, so that it is looked at again when that file
+//! has gone: no tombstone stays for ever.
+//!
+//! An expired put is a tombstone with the same number.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use durable::{Access, Mapped, read_whole};
+use kv::Result;
+
+use crate::filter::may_contain;
+use crate::hint_file;
+use crate::sealed_file::check_hint;
+use crate::state::Sealed;
+use crate::store::Store;
+
+/// Keeps the tombstones that hide a put outside a merge.
+pub(super) struct TombstoneGuard {
+    store: Arc<Store>,
+    outside: Vec<OutsideFile>,
+}
+
+/// A sealed file that the merge leaves as it is.
+struct OutsideFile {
+    id: u64,
+    sealed: Sealed,
+    /// Opened when it is first asked. `None` inside: the file has no hint that counts.
+    hint: OnceCell<Option<Arc<dyn Mapped>>>,
+}
+
+impl TombstoneGuard {
+    /// A guard that asks all sealed files but `inputs`. A file that is sealed later has newer records only.
+    pub(super) fn new(store: &Arc<Store>, inputs: &[u64]) -> Self {
+        let state = store.state();
+        let others = state.files.iter().filter(|(id, _)| !inputs.contains(id));
+        let file = |(&id, sealed): (&u64, &Option<Sealed>)| {
+            sealed.map(|sealed| OutsideFile { id, sealed, hint: OnceCell::new() })
+        };
+        Self { store: Arc::clone(store), outside: others.filter_map(file).collect() }
+    }
+
+    /// The file for which a tombstone of `key` by write `sequence` must be kept. `None`: the merge may drop it.
+    pub(super) fn blocker(&self, key: &[u8], sequence: u64) -> Option<u64> {
+        let may_hide = |file: &&OutsideFile| {
+            file.sealed.oldest < sequence && file.may_have_put(&self.store, key)
+        };
+        self.outside.iter().find(may_hide).map(|file| file.id)
+    }
+}
+
+impl OutsideFile {
+    fn may_have_put(&self, store: &Store, key: &[u8]) -> bool {
+        // No hint that counts: only the data could tell.
+        let Some(bytes) = self.hint.get_or_init(|| self.open_hint(store).ok().flatten()) else {
+            return true;
+        };
+        let source = self.sealed.source(store.id(), self.id);
+        let path = store.hint_path(self.id);
+        let filter = hint_file::filter(bytes.bytes(), &source, &path);
+        filter.map_or(true, |filter| may_contain(filter, key))
+    }
+
+    fn open_hint(&self, store: &Store) -> Result<Option<Arc<dyn Mapped>>> {
+        let Some(named) = self.sealed.hint else { return Ok(None) };
+        let path = store.hint_path(self.id);
+        let file = store.fs().open(&path)?;
+        let bytes = file.map(Access::Random).or_else(|_| read_whole(&*file))?;
+        check_hint(bytes.bytes(), named, &path)?;
+        Ok(Some(bytes))
+    }
+}

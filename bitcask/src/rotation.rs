@@ -1,0 +1,143 @@
+//! Beginning data files: the one after the active file, ahead of need, and the outputs of merges.
+//!
+//! **Beginning** a file: create it, write and sync its header, sync the directory, name it in the manifest. Only then is
+//! anything appended to it, so recovery never has to guess which files exist. Because that takes several syncs, the next
+//! file is prepared in the background when the active one is half full.
+//!
+//! **An output** of a merge is named by the edit that ends the merge. Its id is reserved in the manifest before the file is
+//! created: a file with a reserved id that the manifest does not name was never part of the store.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use durable::log::{Segment, Writer};
+use durable::sync::Mutex;
+use kv::Result;
+
+use crate::state::Edit;
+use crate::steps::Step;
+use crate::store::Store;
+
+/// Begins data files.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    store: Arc<Store>,
+    /// How large a data file is unless a batch needs a larger one, in bytes.
+    usual_bytes: u64,
+    /// Held while the file is begun, and locked before `next_id`.
+    prepared: Mutex<Prepared>,
+    /// The id of the file to be begun next. Held until the manifest knows the id, which takes ids in ascending order only.
+    next_id: Mutex<u64>,
+}
+
+/// The file after the active one. Guarded by `Rotation::prepared`.
+#[derive(Debug, Default)]
+struct Prepared {
+    /// It was begun ahead of need.
+    segment: Option<Segment>,
+    /// The store is being closed: no file is prepared any more.
+    closed: bool,
+}
+
+/// When the manifest learns of a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    /// It is named as soon as it is durable.
+    Now,
+    /// Its id is reserved first, and a later edit names it.
+    Later,
+}
+
+impl Rotation {
+    /// Begins files from `next_id` on.
+    pub(crate) fn new(store: Arc<Store>, usual_bytes: u64, next_id: u64) -> Self {
+        let (prepared, next_id) = (Mutex::default(), Mutex::new(next_id));
+        Self { store, usual_bytes, prepared, next_id }
+    }
+
+    /// The prepared data file if it has room for a batch of `batch_len` bytes, else a new one.
+    ///
+    /// # Errors
+    /// `Io`, with `StorageFull` when there is no space; `Poisoned`.
+    pub(crate) fn next_file(&self, batch_len: u64) -> Result<Segment> {
+        let needed = Writer::capacity_for(batch_len);
+        let mut prepared = self.prepared.lock();
+        match prepared.segment.take() {
+            Some(segment) if needed <= segment.capacity() => return Ok(segment),
+            Some(too_small) => self.discard(&too_small)?,
+            None => {}
+        }
+        self.begin(needed.max(self.usual_bytes), Naming::Now)
+    }
+
+    /// Begins the next data file if that has not happened yet. A failure loses nothing: the writer that needs the file
+    /// begins it again, and reports.
+    pub(crate) fn prepare(&self) {
+        let mut prepared = self.prepared.lock();
+        if prepared.segment.is_none() && !prepared.closed && self.store.check().is_ok() {
+            prepared.segment = self.begin(self.usual_bytes, Naming::Now).ok();
+        }
+    }
+
+    /// Takes back the prepared file, and prepares none any more.
+    ///
+    /// # Errors
+    /// `Io`; `Poisoned`.
+    pub(crate) fn close(&self) -> Result<()> {
+        let mut prepared = self.prepared.lock();
+        prepared.closed = true;
+        prepared.segment.take().map_or(Ok(()), |segment| self.discard(&segment))
+    }
+
+    /// Begins an output of a merge with room for `capacity` bytes.
+    ///
+    /// # Errors
+    /// `Io`, with `StorageFull` when there is no space; `Poisoned`.
+    pub(crate) fn begin_output(&self, capacity: u64) -> Result<Segment> {
+        self.begin(capacity, Naming::Later)
+    }
+
+    fn begin(&self, capacity: u64, naming: Naming) -> Result<Segment> {
+        let mut next_id = self.next_id.lock();
+        loop {
+            self.store.check_in_place()?;
+            let id = *next_id;
+            *next_id += 1;
+            if naming == Naming::Later {
+                self.store.edit(&Edit::reserve(id))?;
+            }
+            if let Some(segment) = self.create(id, capacity)? {
+                assert_eq!(segment.id(), id);
+                if naming == Naming::Now {
+                    let named = || self.store.edit(&Edit::begin(&segment.published()));
+                    self.store.steps.run(Step::NameFile, named)?;
+                }
+                return Ok(segment);
+            }
+        }
+    }
+
+    /// Creates data file `id`. `None`: another program has a file of that name, which stays as it is.
+    fn create(&self, id: u64, capacity: u64) -> Result<Option<Segment>> {
+        let (fs, path) = (self.store.fs(), self.store.data_path(id));
+        let file = match Segment::create_file(fs, &path, capacity) {
+            Err(error) if error.io_kind() == Some(ErrorKind::AlreadyExists) => return Ok(None),
+            // Without space or file handles: the file may exist, and the manifest does not name it.
+            Err(error) => {
+                drop(fs.remove(&path));
+                return Err(error);
+            }
+            Ok(file) => file,
+        };
+        let begun = Segment::begin(fs, file, self.store.identity(id), capacity);
+        begun.map(Some).map_err(|error| self.store.poison(error))
+    }
+
+    /// Takes back a file that was begun and never written to.
+    fn discard(&self, segment: &Segment) -> Result<()> {
+        self.store.edit(&Edit::remove(segment.id()))?;
+        // The manifest no longer names the file. If it cannot be removed now, the next opening removes it.
+        drop(self.store.fs().remove(segment.path()));
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Sealing full data files, in the background.
+//!
+//! **Sealing** a file: give back its spare space and sync it; read it back, which checks every record once more, and build
+//! its hint file; publish the hint (write, sync, rename, sync the directory); name both with their lengths and checksums in
+//! the manifest; from then on read the file through a mapping. A crash between any two steps leaves either an unsealed
+//! file, which recovery seals, or a sealed one.
+//!
+//! If the disk has no space for the hint file, the file is sealed without one, and opening takes longer. Any other failure
+//! of the disk poisons the store.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use durable::log::Segment;
+use durable::publish::PublishedFile;
+use durable::sync::Mutex;
+use durable::sync::atomic::AtomicU64;
+use kv::{Error, Result};
+
+use crate::background::{Background, Task};
+use crate::file_set::FileSet;
+use crate::sealed_file::{SealedFile, describe, write_hint};
+use crate::state::Edit;
+use crate::steps::Step;
+use crate::store::Store;
+
+/// With this many full files in the queue, a writer that fills another one seals the oldest itself.
+const MAX_UNSEALED: usize = 12;
+
+/// Seals the files in a queue, oldest first.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    store: Arc<Store>,
+    files: Arc<FileSet>,
+    background: Arc<Background>,
+    /// The full files that are not sealed, oldest first. Locked after `sealing`, and for a moment only.
+    queue: Mutex<VecDeque<Arc<Segment>>>,
+    /// Held while a file is being sealed: one at a time, in the order of the queue.
+    sealing: Mutex<()>,
+    stalls: AtomicU64,
+    hints_failed: AtomicU64,
+}
+
+impl Sealer {
+    pub(crate) fn new(store: Arc<Store>, files: Arc<FileSet>, background: Arc<Background>) -> Self {
+        Self {
+            store,
+            files,
+            background,
+            queue: Mutex::default(),
+            sealing: Mutex::default(),
+            stalls: AtomicU64::new(0),
+            hints_failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Queues a full file, which gets no more appends, and requests that it is sealed.
+    pub(crate) fn push(&self, full: Arc<Segment>) {
+        let mut queue = self.queue.lock();
+        let is_next = queue.back().is_none_or(|last| last.id() < full.id());
+        assert!(is_next, "files are filled in the order of their ids");
+        queue.push_back(full);
+        drop(queue);
+        self.background.request(Task::SealFile);
+    }
+
+    /// Seals files until the queue has room for another one.
+    ///
+    /// # Errors
+    /// As [`Sealer::seal_oldest`].
+    pub(crate) fn make_room(&self) -> Result<()> {
+        while self.queue.lock().len() >= MAX_UNSEALED {
+            self.stalls.fetch_add(1, Ordering::Relaxed);
+            self.seal_oldest()?;
+        }
+        Ok(())
+    }
+
+    /// Seals every file in the queue.
+    ///
+    /// # Errors
+    /// As [`Sealer::seal_oldest`].
+    pub(crate) fn seal_all(&self) -> Result<()> {
+        while self.seal_oldest()? {}
+        Ok(())
+    }
+
+    /// Seals the oldest full file. `false`: there is none.
+    ///
+    /// # Errors
+    /// `Io` and `Corruption`, which poison the store; `Poisoned`.
+    pub(crate) fn seal_oldest(&self) -> Result<bool> {
+        let _one_at_a_time = self.sealing.lock();
+        self.store.check_in_place()?;
+        let Some(segment) = self.queue.lock().front().cloned() else { return Ok(false) };
+        let published = self.store.log().finish(&segment)?;
+        let described = self.describe_and_hint(&segment, published);
+        let mut sealed = described.map_err(|error| self.store.poison(error))?;
+        assert_eq!(sealed.facts.len, segment.end(), "all of the file was read back");
+        let (published, hint) = sealed.take_proofs();
+        self.store.steps.run(Step::NameSealedFile, || {
+            self.store.edit(&Edit::seal(&published, hint, sealed.facts))
+        })?;
+        // If the file cannot be opened again, for want of file handles for example, it is read through its segment.
+        drop(self.files.reopen_sealed(segment.identity(), segment.path()));
+        let sealed = self.queue.lock().pop_front();
+        assert!(sealed.is_some_and(|sealed| sealed.id() == segment.id()), "the queue is in order");
+        self.background.request(Task::Merge);
+        Ok(true)
+    }
+
+    /// Reads a finished segment back, and writes its hint file.
+    ///
+    /// # Errors
+    /// `Corruption`; `Io`, which has poisoned the store if the disk failed.
+    pub(crate) fn describe_and_hint(
+        &self,
+        segment: &Segment,
+        published: PublishedFile,
+    ) -> Result<SealedFile> {
+        let (store, path) = (&self.store, segment.path());
+        let mut described = None;
+        segment.read(0, segment.end() as usize, &mut |bytes| {
+            described = Some(describe(bytes, segment.identity(), path, &mut |_, _| ()));
+        })?;
+        let nothing = || Error::corruption(path, 0, "nothing was read back");
+        let (facts, hint_bytes) = described.ok_or_else(nothing)??;
+        // Reading took a while: the directory may have been replaced.
+        store.check_in_place()?;
+        let hint = write_hint(store.fs(), store.path(), segment.id(), &hint_bytes);
+        let hint = hint.map_err(|error| store.poison(error))?;
+        self.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
+        Ok(SealedFile::new(facts, hint_bytes, published, hint))
+    }
+
+    /// How often a writer had to seal a file itself.
+    pub(crate) fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
+    }
+
+    /// How many hint files could not be written.
+    pub(crate) fn hints_failed(&self) -> u64 {
+        self.hints_failed.load(Ordering::Relaxed)
+    }
+}

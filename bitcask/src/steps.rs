@@ -1,0 +1,237 @@
+//! The protocol steps that have a name, so that a test can leave one out.
+//!
+//! The engine runs each step through [`Steps`]. With the feature `planted`, which only the tests of this crate turn on, a
+//! hook decides what happens to a step: see `planted.rs`. Without the feature `Steps` has no size, and each call is the
+//! step itself.
+
+#[cfg(feature = "planted")]
+use crate::planted::{Action, Hook};
+use kv::{Error, Result};
+
+/// One step of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Step {
+    /// Append: the records of a batch are encoded into one append.
+    LogRecords,
+    /// Group commit: a batch of class `Sync` is queued until the log is durable, instead of becoming visible at once.
+    QueueUntilDurable,
+    /// Group commit: the writer waits until its batch is durable and visible, and reports a failure.
+    AwaitPublication,
+    /// Publication: a put enters the keydir.
+    ApplyPut,
+    /// Publication: a tombstone removes its key from the keydir.
+    ApplyTombstone,
+    /// Beginning a file: the manifest names the file before anything is appended to it.
+    NameFile,
+    /// Sealing: the manifest gets length and checksum of the sealed file.
+    NameSealedFile,
+    /// Loading: the bytes of a hint file are checked against the manifest.
+    CheckHint,
+    /// Loading: a tombstone in a hint file hides older puts of its key.
+    LoadHintedTombstone,
+    /// Recovery: a tombstone in the log hides older puts of its key.
+    LoadLoggedTombstone,
+    /// Recovery: the log ends at a torn file, and later files are discarded.
+    EndLogAtTear,
+    /// Recovery: files that no longer count are discarded, newest first.
+    DiscardTail,
+    /// Recovery: the files that count are cut and sealed.
+    SealTail,
+    /// Recovery: sequence numbers go on after the highest one that was found.
+    ResumeNumbering,
+    /// Merging, 1: a file is left alone until the keydir knows its newest record.
+    CheckPublished,
+    /// Merging, 1: a file is dropped unread only if its last record has expired, not just its first.
+    CheckLastExpiry,
+    /// Merging, 2: nothing counts as expired that has not expired for every open view.
+    LimitHorizonToViews,
+    /// Merging, 2: a tombstone is kept while a file outside the merge may hold an older put of its key.
+    GuardTombstone,
+    /// Merging, 2: an expired put is kept as a tombstone by the same rule.
+    GuardExpiredPut,
+    /// Merging, 4: the log is synced, because the record that made another one dead may not be durable.
+    SyncLogBeforeEdit,
+    /// Merging, 5: an output enters the edit that takes the inputs out.
+    NameOutput,
+    /// Merging, 5: one edit brings the outputs in and takes the inputs out.
+    EditManifest,
+    /// Merging, 6: the keydir is pointed at the copies.
+    Relocate,
+    /// Merging, 6: a key is pointed at its copy only if its newest record is the copied one.
+    CompareSequence,
+    /// Merging, 7: open views hold the inputs.
+    HoldInputs,
+    /// Merging, 7: the inputs are unlinked after their last reader.
+    RetireInputs,
+}
+
+/// The value of a step that did not run.
+pub trait Outcome {
+    /// A step that was left out and looks as if it had succeeded.
+    fn skipped() -> Self;
+
+    /// A step that failed. A step that cannot fail looks skipped.
+    fn failed(error: Error) -> Self;
+
+    /// The same value, with a failure turned into success.
+    fn ignoring_failure(self) -> Self;
+}
+
+/// Runs steps. See the [module](self).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Steps {
+    #[cfg(feature = "planted")]
+    hook: Option<Hook>,
+}
+
+#[cfg(not(feature = "planted"))]
+#[expect(clippy::unused_self, reason = "the build with the feature looks at the hook")]
+impl Steps {
+    /// Runs a step.
+    #[inline]
+    pub(crate) fn run<T: Outcome>(&self, _: Step, act: impl FnOnce() -> T) -> T {
+        act()
+    }
+
+    /// Runs a step that may be repeated.
+    #[inline]
+    pub(crate) fn repeatable<T: Outcome>(&self, _: Step, act: impl Fn() -> T) -> T {
+        act()
+    }
+
+    /// A check: whether the engine goes on.
+    #[inline]
+    pub(crate) fn check(&self, _: Step, passes: bool) -> bool {
+        passes
+    }
+
+    /// A step over `items`.
+    #[inline]
+    pub(crate) fn each<'i, T>(&self, _: Step, items: &'i [T]) -> &'i [T] {
+        items
+    }
+
+    /// Two steps, one after the other; the second only if the first succeeds.
+    #[inline]
+    pub(crate) fn in_order(
+        &self,
+        (_, first): (Step, impl FnOnce() -> Result<()>),
+        (_, second): (Step, impl FnOnce() -> Result<()>),
+    ) -> Result<()> {
+        first()?;
+        second()
+    }
+}
+
+#[cfg(feature = "planted")]
+impl Steps {
+    pub(crate) fn with_hook(hook: Hook) -> Self {
+        Self { hook: Some(hook) }
+    }
+
+    fn action(&self, step: Step) -> Action {
+        self.hook.as_ref().map_or(Action::Run, |hook| hook.action(step))
+    }
+
+    /// Runs a step, as the hook decides.
+    pub(crate) fn run<T: Outcome>(&self, step: Step, act: impl FnOnce() -> T) -> T {
+        match self.action(step) {
+            Action::Skip => T::skipped(),
+            Action::Fail => T::failed(planted_failure()),
+            Action::IgnoreFailure => act().ignoring_failure(),
+            Action::Run | Action::Repeat | Action::Swap => act(),
+        }
+    }
+
+    /// Runs a step that may be repeated, as the hook decides.
+    pub(crate) fn repeatable<T: Outcome>(&self, step: Step, act: impl Fn() -> T) -> T {
+        match self.action(step) {
+            Action::Repeat => {
+                drop(act());
+                act()
+            }
+            _ => self.run(step, act),
+        }
+    }
+
+    /// A check, which passes if the hook skips it.
+    pub(crate) fn check(&self, step: Step, passes: bool) -> bool {
+        passes || self.action(step) == Action::Skip
+    }
+
+    /// A step over `items`; if the hook skips it, the last item is left out unless it is the only one.
+    pub(crate) fn each<'i, T>(&self, step: Step, items: &'i [T]) -> &'i [T] {
+        let skipped = usize::from(self.action(step) == Action::Skip && items.len() > 1);
+        &items[..items.len() - skipped]
+    }
+
+    /// Two steps, in the other order if the hook swaps the first.
+    pub(crate) fn in_order(
+        &self,
+        first: (Step, impl FnOnce() -> Result<()>),
+        second: (Step, impl FnOnce() -> Result<()>),
+    ) -> Result<()> {
+        if self.action(first.0) == Action::Swap {
+            self.run(second.0, second.1)?;
+            return self.run(first.0, first.1);
+        }
+        self.run(first.0, first.1)?;
+        self.run(second.0, second.1)
+    }
+}
+
+#[cfg(feature = "planted")]
+fn planted_failure() -> Error {
+    Error::io("run", "planted", std::io::Error::other("a planted failure"))
+}
+
+impl Outcome for () {
+    fn skipped() {}
+
+    fn failed(_: Error) {}
+
+    fn ignoring_failure(self) {}
+}
+
+impl Outcome for u64 {
+    fn skipped() -> Self {
+        0
+    }
+
+    fn failed(_: Error) -> Self {
+        0
+    }
+
+    fn ignoring_failure(self) -> Self {
+        self
+    }
+}
+
+impl<T> Outcome for Option<T> {
+    fn skipped() -> Self {
+        None
+    }
+
+    fn failed(_: Error) -> Self {
+        None
+    }
+
+    fn ignoring_failure(self) -> Self {
+        self
+    }
+}
+
+impl<T: Outcome> Outcome for Result<T> {
+    fn skipped() -> Self {
+        Ok(T::skipped())
+    }
+
+    fn failed(error: Error) -> Self {
+        Err(error)
+    }
+
+    fn ignoring_failure(self) -> Self {
+        Ok(self.unwrap_or_else(|_| T::skipped()))
+    }
+}

@@ -1,0 +1,139 @@
+//! The ground that the components of an open store stand on: its directory, its manifest, its log's durability and its
+//! failure, and the time.
+//!
+//! **Poison.** A failed append, sync or edit leaves the state of the disk unknown. The store records the first such
+//! failure, and from then on refuses everything that would write ([`Store::check`]). Reads go on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::log::{GroupSync, SegmentIdentity};
+use durable::manifest::{Manifest, Stamp};
+use durable::store_dir::StoreDir;
+use durable::{Env, Fs, MonotonicClock};
+use kv::{Error, Result, UnixMillis};
+
+use crate::files::{DATA, HINT};
+use crate::state::{Edit, State};
+use crate::steps::Steps;
+
+/// An open store, without its data. Below all components, and without a lock of its own that outlasts a call.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) env: Env,
+    pub(crate) steps: Steps,
+    dir: StoreDir,
+    manifest: Manifest<State>,
+    /// How far the log is durable, and the failure that has poisoned the store.
+    log: Arc<GroupSync>,
+    clock: MonotonicClock,
+}
+
+impl Store {
+    /// The store in `dir`, which is locked for writing.
+    pub(crate) fn new(env: Env, steps: Steps, dir: StoreDir, manifest: Manifest<State>) -> Self {
+        let log = Arc::new(GroupSync::new());
+        let clock = MonotonicClock::new(Arc::clone(&env.clock), manifest.state().latest_time());
+        Self { env, steps, dir, manifest, log, clock }
+    }
+
+    pub(crate) fn fs(&self) -> &dyn Fs {
+        &*self.env.fs
+    }
+
+    /// The directory of the store.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The path of data file `id`.
+    pub(crate) fn data_path(&self, id: u64) -> PathBuf {
+        self.dir.file(&DATA.name(id))
+    }
+
+    /// The path of the hint file of data file `id`.
+    pub(crate) fn hint_path(&self, id: u64) -> PathBuf {
+        self.dir.file(&HINT.name(id))
+    }
+
+    /// Makes the appends of the log durable, and knows how far they are.
+    pub(crate) fn log(&self) -> &Arc<GroupSync> {
+        &self.log
+    }
+
+    /// The state after the newest durable edit.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.manifest.state()
+    }
+
+    /// The random name of the store.
+    pub(crate) fn id(&self) -> durable::log::StoreId {
+        self.manifest.store_id()
+    }
+
+    /// The identity of a data file `id` that is created now.
+    pub(crate) fn identity(&self, id: u64) -> SegmentIdentity {
+        let Stamp { open_epoch: epoch, edit_number } = self.manifest.stamp();
+        SegmentIdentity { store: self.id(), id, epoch, edit_number }
+    }
+
+    /// Refuses to go on after a failure.
+    ///
+    /// # Errors
+    /// `Poisoned`, with the first failure.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.log.check()
+    }
+
+    /// Poisons the store with `error`, and returns it.
+    pub(crate) fn poison(&self, error: Error) -> Error {
+        self.log.poison(error)
+    }
+
+    /// Refuses to go on if the path of the store no longer leads to the locked directory. Called before files are created,
+    /// renamed or removed, which happens by path.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn check_in_place(&self) -> Result<()> {
+        self.dir.check_in_place()
+    }
+
+    /// Makes an edit of the manifest durable, and with it the latest time that was read.
+    ///
+    /// # Errors
+    /// As [`Manifest::append`]. Each of them poisons the store.
+    pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
+        let edit = edit.clone().at(self.clock.latest());
+        let appended = self.check_in_place().and_then(|()| self.manifest.append(&edit));
+        appended.map_err(|error| self.poison(error))
+    }
+
+    /// The time of day. It never goes back, in this opening and later ones: a value that has expired stays so. A crash
+    /// loses the times since the last edit.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Makes the latest time that was read durable, unless the manifest has it or no value expires.
+    fn note_time(&self) -> Result<()> {
+        let state = self.state();
+        let is_known = state.latest_time() >= self.clock.latest();
+        if is_known || !state.has_expiring() { Ok(()) } else { self.edit(&Edit::note_time()) }
+    }
+
+    /// Marks the store as cleanly closed. It takes no further edits.
+    ///
+    /// # Errors
+    /// `Io`; `Poisoned`.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.note_time()?;
+        self.check_in_place()?;
+        self.manifest.close()
+    }
+
+    /// Lets another writer in. Nobody may write through this store any more.
+    pub(crate) fn unlock(&self) {
+        self.dir.unlock();
+    }
+}

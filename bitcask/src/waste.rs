@@ -1,0 +1,118 @@
+//! How much the sealed files waste: the input of the picker, and of back-pressure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use durable::sync::Mutex;
+use kv::UnixMillis;
+
+use crate::back_pressure::{BackPressure, Load};
+use crate::data_file::DataFile;
+use crate::file_set::FileSet;
+use crate::picker::Candidate;
+use crate::state::Sealed;
+use crate::steps::Step;
+use crate::store::Store;
+use crate::views::Views;
+
+/// Bytes of a data file besides its records: header and end mark.
+const OVERHEAD: u64 = 88;
+
+/// Looks at the sealed files.
+#[derive(Debug)]
+pub(crate) struct WasteSurvey {
+    store: Arc<Store>,
+    files: Arc<FileSet>,
+    views: Arc<Views>,
+    pressure: Arc<BackPressure>,
+    /// Data files that a merge has found damaged. They are left alone until the store is opened again.
+    damaged: Mutex<BTreeSet<u64>>,
+}
+
+impl WasteSurvey {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        files: Arc<FileSet>,
+        views: Arc<Views>,
+        pressure: Arc<BackPressure>,
+    ) -> Self {
+        Self { store, files, views, pressure, damaged: Mutex::default() }
+    }
+
+    /// A record that has expired at this time has expired for every view, open now or opened later.
+    pub(crate) fn horizon(&self) -> UnixMillis {
+        let limited = || Some(self.views.horizon(|| self.store.now()));
+        let limited = self.store.steps.run(Step::LimitHorizonToViews, limited);
+        limited.unwrap_or_else(|| self.store.now())
+    }
+
+    /// Leaves data file `id` out from now on.
+    pub(crate) fn exclude_damaged(&self, id: u64) {
+        self.damaged.lock().insert(id);
+    }
+
+    /// Measures anew how much writers must be held back. `published` is the newest visible write.
+    pub(crate) fn measure_pressure(&self, published: u64) {
+        if self.pressure.is_off() {
+            return;
+        }
+        self.pressure.measure(load(&self.candidates(published, self.horizon())));
+    }
+
+    /// The sealed files as the picker sees them. Left out are damaged files, and files with a write after `published`: the
+    /// keydir does not know the newest records of those.
+    pub(crate) fn candidates(&self, published: u64, now: UnixMillis) -> Vec<Candidate> {
+        let (state, table) = (self.store.state(), self.files.load_full());
+        let damaged = self.damaged.lock().clone();
+        let files: BTreeMap<u64, &Arc<DataFile>> =
+            table.iter().map(|file| (file.id, file)).collect();
+        let candidate = |(&id, sealed): (&u64, &Option<Sealed>)| {
+            let (sealed, file) = ((*sealed)?, files.get(&id)?);
+            let is_known = self.store.steps.check(Step::CheckPublished, sealed.newest <= published);
+            if damaged.contains(&id) || !is_known {
+                return None;
+            }
+            let live = file.handle.live.bytes();
+            let blocked = (state.blocked_bytes(id), state.blocking_bytes(id));
+            let is_expired = sealed.is_expired_in_part(now)
+                && self.store.steps.check(Step::CheckLastExpiry, sealed.is_expired(now));
+            let expired = is_expired;
+            Some(Candidate { expired, ..describe(id, &sealed, live, blocked, published, now) })
+        };
+        state.files.iter().filter_map(candidate).collect()
+    }
+}
+
+/// A sealed file of which `live` bytes are live. `blocked` are the bytes of tombstones in it that must stay, and of
+/// tombstones elsewhere that must stay because of it.
+fn describe(
+    id: u64,
+    sealed: &Sealed,
+    live: u64,
+    (blocked, blocking): (u64, u64),
+    published: u64,
+    now: UnixMillis,
+) -> Candidate {
+    let live = live.min(sealed.len);
+    let expired = u128::from(sealed.expiring.expired_bytes(now)) * u128::from(live);
+    let expired = (expired / u128::from(sealed.len.max(1))) as u64;
+    let dead = (sealed.len - live + expired).saturating_sub(OVERHEAD);
+    Candidate {
+        id,
+        len: sealed.len,
+        waste: dead.saturating_sub(blocked) + blocking,
+        age: published.saturating_sub(sealed.newest),
+        oldest: sealed.oldest,
+        newest: sealed.newest,
+        expired: false,
+    }
+}
+
+/// The sum over `files`.
+pub(crate) fn load(files: &[Candidate]) -> Load {
+    Load {
+        files: files.len() as u64,
+        bytes: files.iter().map(|file| file.len).sum(),
+        wasted_bytes: files.iter().map(|file| file.waste.min(file.len)).sum(),
+    }
+}

@@ -61,7 +61,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     // 1. Lock the directory. A new store gets its manifest.
     let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
-    let dir = StoreDir::open(Arc::clone(&options.env.fs), path, mode)?;
+    let dir = StoreDir::open_after_leftovers(&options.env.fs, path, mode, &*options.env.clock)?;
     if options.create && !Manifest::<State>::exists(&dir)? {
         drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
     }
@@ -73,7 +73,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     inventory.check_orphans(&dir, &loaded)?;
 
     // 3. Load the keys of the sealed files.
-    let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
+    let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64(), options.keydir));
     let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
     let registry = FileRegistry::new(reclaimer);
     let lives = register_files(&registry, loaded.state())?;
@@ -103,7 +103,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
         if let Some(file) = files.get(version.location.file) {
             file.handle.live.add(version.location);
         }
-    });
+    })?;
     let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
     Ok(Recovered { dir, manifest, keydir, files, registry, newest, next_file_id, files_scanned })
 }

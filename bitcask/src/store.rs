@@ -32,7 +32,7 @@ pub(crate) struct Store {
 impl Store {
     /// The store in `dir`, which is locked for writing.
     pub(crate) fn new(env: Env, steps: Steps, dir: StoreDir, manifest: Manifest<State>) -> Self {
-        let log = Arc::new(GroupSync::new());
+        let log = Arc::new(GroupSync::guarded(dir.guard()));
         let clock = MonotonicClock::new(Arc::clone(&env.clock), manifest.state().latest_time());
         Self { env, steps, dir, manifest, log, clock }
     }
@@ -102,11 +102,14 @@ impl Store {
     /// Makes an edit of the manifest durable, and with it the latest time that was read.
     ///
     /// # Errors
-    /// As [`Manifest::append`]. Each of them poisons the store.
+    /// As [`Manifest::append`]. If the manifest takes further edits, the disk was full and the edit is certainly not
+    /// durable. Any other error poisons the store.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
-        let edit = edit.clone().at(self.clock.latest());
-        let appended = self.check_in_place().and_then(|()| self.manifest.append(&edit));
-        appended.map_err(|error| self.poison(error))
+        self.check_in_place().map_err(|error| self.poison(error))?;
+        self.manifest.append(&edit.clone().at(self.clock.latest())).map_err(|error| {
+            let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
+            if passes { error } else { self.poison(error) }
+        })
     }
 
     /// The time of day. It never goes back, in this opening and later ones: a value that has expired stays so. A crash
@@ -127,9 +130,18 @@ impl Store {
     /// # Errors
     /// `Io`; `Poisoned`.
     pub(crate) fn close(&self) -> Result<()> {
-        self.note_time()?;
+        match self.note_time() {
+            // The time since the last edit is lost, as after a crash.
+            Err(error) if error.is_out_of_resources() && self.manifest.check().is_ok() => {}
+            noted => noted?,
+        }
         self.check_in_place()?;
         self.manifest.close()
+    }
+
+    /// The store was dropped and not closed: an opening in this process waits until the running jobs have ended.
+    pub(crate) fn abandon(&self) {
+        self.dir.abandon();
     }
 
     /// Lets another writer in. Nobody may write through this store any more.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use durable::{Inject, MetadataModel, OpKind, SimFs, SyncFailure, Variant};
+use durable::{Fault, Inject, MetadataModel, OpKind, SimFs, SyncFailure, Variant};
 use kv::{Durability, Error, Kv, WriteBatch};
 
 use super::FaultPlan;
@@ -361,6 +361,10 @@ impl<'s> Victim<'s> {
         let Some((kind, path)) = self.hit() else { return Ok(()) };
         let is_told = self.seen > 0 || self.counted > 0 || self.died_untold;
         if is_told || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
+            return Ok(());
+        }
+        let was_full = matches!(self.plan.fault.fault, Fault::NoSpace | Fault::Quota);
+        if was_full && self.subject.may_wait_for_space(kind, &path) {
             return Ok(());
         }
         Err(format!("nobody was told that {kind} {} failed", path.display()))

@@ -67,7 +67,7 @@ use kv::{
 
 use crate::engine::{Bitcask, CAPABILITIES};
 use crate::options::Options;
-use crate::recovery::Names;
+use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
 use crate::state::State;
 use crate::stats::BitcaskStats;
@@ -84,7 +84,7 @@ pub struct Reader {
     /// Held while a refresh goes on.
     progress: Mutex<Progress>,
     closed: AtomicBool,
-    /// The latest time that was looked at, in milliseconds.
+    /// The latest time that was read, by this reader or by a writer before its last edit, in milliseconds.
     latest: AtomicU64,
 }
 
@@ -110,6 +110,7 @@ impl Bitcask {
         let dir = StoreDir::open(fs, path.as_ref(), OpenMode::Read)?;
         check_is_store(&dir)?;
         let (reading, _) = Reading::take(&dir, &options, None)?;
+        let latest = AtomicU64::new(reading.state.latest_time);
         let (shown, progress) = Shown::whole(reading)?;
         Ok(Reader {
             options,
@@ -117,7 +118,7 @@ impl Bitcask {
             shown: Published::new(Arc::new(shown)),
             progress: Mutex::new(progress),
             closed: AtomicBool::new(false),
-            latest: AtomicU64::new(0),
+            latest,
         })
     }
 }
@@ -127,7 +128,7 @@ fn check_is_store(dir: &StoreDir) -> Result<()> {
     if Manifest::<State>::exists(dir)? {
         return Ok(());
     }
-    if let Some(id) = Names::list(dir)?.data.first() {
+    if let Some(id) = Inventory::list(dir)?.data.first() {
         let what = "a data file in a directory without a manifest";
         return Err(Error::corruption(dir.file(&crate::files::DATA.name(*id)), 0, what));
     }
@@ -153,6 +154,7 @@ impl Reader {
             return Ok(SequenceNumber(shown.newest));
         }
         let (reading, extent) = Reading::take(&self.dir, &self.options, Some(&progress))?;
+        self.latest.fetch_max(reading.state.latest_time, Ordering::AcqRel);
         if extent == Extent::News && shown.can_take(&reading) {
             let publish = |shown| self.shown.store(Arc::new(shown));
             shown.take_in(reading, &mut progress, publish);

@@ -14,6 +14,7 @@ use durable::log::{Segment, Writer};
 use durable::sync::Mutex;
 use kv::Result;
 
+use crate::lock_order::Lock;
 use crate::state::Edit;
 use crate::steps::Step;
 use crate::store::Store;
@@ -24,7 +25,7 @@ pub(crate) struct Rotation {
     store: Arc<Store>,
     /// How large a data file is unless a batch needs a larger one, in bytes.
     usual_bytes: u64,
-    /// Held while the file is begun, and locked before `next_id`.
+    /// Held while the file is begun.
     prepared: Mutex<Prepared>,
     /// The id of the file to be begun next. Held until the manifest knows the id, which takes ids in ascending order only.
     next_id: Mutex<u64>,
@@ -51,7 +52,8 @@ enum Naming {
 impl Rotation {
     /// Begins files from `next_id` on.
     pub(crate) fn new(store: Arc<Store>, usual_bytes: u64, next_id: u64) -> Self {
-        let (prepared, next_id) = (Mutex::default(), Mutex::new(next_id));
+        let prepared = Mutex::ranked(Lock::PreparedFile.rank(), Prepared::default());
+        let next_id = Mutex::ranked(Lock::NextFileId.rank(), next_id);
         Self { store, usual_bytes, prepared, next_id }
     }
 
@@ -64,7 +66,14 @@ impl Rotation {
         let mut prepared = self.prepared.lock();
         match prepared.segment.take() {
             Some(segment) if needed <= segment.capacity() => return Ok(segment),
-            Some(too_small) => self.discard(&too_small)?,
+            // An empty file would end the log before the files after it, so the file is kept until the manifest has
+            // forgotten it.
+            Some(too_small) => {
+                if let Err(error) = self.discard(&too_small) {
+                    prepared.segment = Some(too_small);
+                    return Err(error);
+                }
+            }
             None => {}
         }
         self.begin(needed.max(self.usual_bytes), Naming::Now)
@@ -110,10 +119,18 @@ impl Rotation {
                 assert_eq!(segment.id(), id);
                 if naming == Naming::Now {
                     let named = || self.store.edit(&Edit::begin(&segment.published()));
-                    self.store.steps.run(Step::NameFile, named)?;
+                    let named = self.store.steps.run(Step::NameFile, named);
+                    named.inspect_err(|_| self.remove_unnamed(&segment))?;
                 }
                 return Ok(segment);
             }
+        }
+    }
+
+    /// Removes a file that the manifest could not be told of. In a poisoned store the manifest may name it all the same.
+    fn remove_unnamed(&self, segment: &Segment) {
+        if self.store.check().is_ok() {
+            drop(self.store.fs().remove(segment.path()));
         }
     }
 

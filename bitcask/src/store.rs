@@ -35,7 +35,8 @@ pub(crate) struct Store {
 impl Store {
     /// The store in `dir`, which is locked for writing.
     pub(crate) fn new(env: Env, steps: Steps, dir: StoreDir, manifest: Manifest<State>) -> Self {
-        let (log, latest) = (Arc::new(GroupSync::new()), AtomicU64::new(0));
+        let log = Arc::new(GroupSync::guarded(dir.guard()));
+        let latest = AtomicU64::new(0);
         Self { env, steps, dir, manifest, log, latest }
     }
 
@@ -104,10 +105,14 @@ impl Store {
     /// Makes an edit of the manifest durable.
     ///
     /// # Errors
-    /// As [`Manifest::append`]. Each of them poisons the store.
+    /// As [`Manifest::append`]. If the manifest takes further edits, the disk was full and the edit is certainly not
+    /// durable. Any other error poisons the store.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
-        let appended = self.check_in_place().and_then(|()| self.manifest.append(edit));
-        appended.map_err(|error| self.poison(error))
+        self.check_in_place().map_err(|error| self.poison(error))?;
+        self.manifest.append(edit).map_err(|error| {
+            let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
+            if passes { error } else { self.poison(error) }
+        })
     }
 
     /// The time of day. It never goes back in one handle: a value that has expired stays so.
@@ -123,6 +128,11 @@ impl Store {
     pub(crate) fn close(&self) -> Result<()> {
         self.check_in_place()?;
         self.manifest.close()
+    }
+
+    /// The store was dropped and not closed: an opening in this process waits until the running jobs have ended.
+    pub(crate) fn abandon(&self) {
+        self.dir.abandon();
     }
 
     /// Lets another writer in. Nobody may write through this store any more.

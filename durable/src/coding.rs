@@ -171,6 +171,15 @@ impl<'a> Reader<'a> {
         self.bytes(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
+    /// A reader of the bytes behind their length, a varint.
+    ///
+    /// # Errors
+    /// As [`Reader::prefixed`].
+    pub fn prefixed_reader(&mut self) -> Result<Self> {
+        let bytes = self.prefixed()?;
+        Ok(Self { rest: bytes, offset: self.offset - bytes.len() as u64, path: self.path })
+    }
+
     /// Says that nothing may be left.
     ///
     /// # Errors

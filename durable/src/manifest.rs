@@ -5,30 +5,55 @@
 //! # Protocol
 //!
 //! A *generation* is a file `MANIFEST-<number>` with a snapshot of the state and the edits since. `CURRENT` names the
-//! one that counts. An edit is written behind the others and synced before it becomes visible in memory. When the
-//! edits would outgrow the snapshot, the state with the new edit goes into a new generation instead. Every opening for
-//! writing starts a new generation, too, and with it a new *open epoch*: that one path also makes durable whatever a
-//! killed process left in the page cache, leaves torn tails behind, and migrates older formats.
+//! generation that counts.
 //!
-//! A new generation is: write and sync the file, sync the directory, replace `CURRENT` (write and sync `CURRENT.tmp`,
-//! rename, sync the directory), and only then remove what no `CURRENT` can mean any more. Numbers of generations whose
-//! files are still there are skipped, not reused. A clean close replaces `CURRENT` once more: it then names the
-//! last edit.
+//! An edit goes through these steps:
+//! 1. The writer applies it to the spare copy of the state, which refuses an edit that contradicts it.
+//! 2. The writer appends a record with the edit to the generation. Several edits can share a record.
+//! 3. The writer syncs the file. From here on the edit is durable.
+//! 4. The writer publishes the spare copy, and applies the edit to the copy that was visible before, which becomes the
+//!    spare one. So an edit costs two applications and no clone of the state. Only a reader that still holds the old
+//!    copy makes the next edit clone the state.
 //!
-//! A failed write or sync poisons the manifest: whether the edit is durable shows when the store is opened again.
+//! When the edits would outgrow the snapshot, or the state uses a new feature, the new state begins a new generation
+//! instead:
+//! 1. The writer writes the file of the generation, and `CURRENT.tmp`.
+//! 2. It syncs the file of the generation, then the directory.
+//! 3. It syncs `CURRENT.tmp`, renames it to `CURRENT`, and syncs the directory. From here on the new generation counts.
+//! 4. It removes the generations that no `CURRENT` can name any more. Numbers of generations whose files are still there
+//!    are skipped, not reused.
 //!
-//! A store is created by the first generation and `CURRENT`. Before that the engine must not create files; so a crash
+//! Every opening for writing begins a new generation, and with it a new *open epoch*. That one path also makes durable
+//! the pages that a killed process left in the page cache, leaves torn tails behind, and migrates older formats. A clean
+//! close replaces `CURRENT` once more: it then names the last edit.
+//!
+//! A store is created by the first generation and `CURRENT`. Before that the engine must not create files. So a crash
 //! in the middle leaves a directory without engine files, where creation starts over, and a directory *with* engine
 //! files and without `CURRENT` is damaged.
 //!
-//! # Format (framing 1, little-endian)
+//! # Failures
+//!
+//! A failed write or sync poisons the manifest: it takes no more edits, and the next opening shows whether the last
+//! one is durable. A full disk ([`Error::is_out_of_resources`]) is different, because it passes:
+//!
+//! | the call that fails | the edit | the handle |
+//! |---|---|---|
+//! | write of a record | not durable: the writer cuts the file to its old end and syncs it | goes on |
+//! | that cut, or its sync | unknown | poisoned |
+//! | sync of a record | unknown: the kernel may have dropped pages that it shows as clean | poisoned |
+//! | create or write of a new generation or of `CURRENT.tmp` | not durable: the old generation still counts | goes on |
+//! | sync of either | not durable, but a disk that fails a sync is not trusted | poisoned |
+//! | rename of `CURRENT.tmp` | not durable, if `CURRENT` still reads as before | goes on |
+//! | sync of the directory after the rename | unknown | poisoned |
+//!
+//! # Format (framing 2, little-endian)
 //!
 //! `CURRENT` and the header of a generation are 64 bytes each:
 //!
 //! | offset | width | field |
 //! |---|---|---|
 //! | 0 | 7 | magic: `KVCURRT` or `KVMANIF` |
-//! | 7 | 1 | framing: 1. Sum and magic stay where they are in all framings |
+//! | 7 | 1 | framing: 2. Sum and magic stay where they are in all framings |
 //! | 8 | 2 | format of the states and edits, [`State::FORMAT`] of the writer |
 //! | 10 | 1 | engine, [`EngineTag::id`] |
 //! | 11 | 5 | zero |
@@ -45,12 +70,15 @@
 //! |---|---|---|
 //! | 0 | 4 | CRC-32 of store id, generation (8), offset of the record in the file (8), and its bytes from 4 to the end |
 //! | 4 | 4 | length of the payload |
-//! | 8 | 8 | edit number: the first edit of a store is 1; a snapshot has the number of the last edit in it |
-//! | 16 | 1 | kind: 1 snapshot, 2 edit |
+//! | 8 | 8 | number of the last edit in it: the first edit of a store is 1; a snapshot has the number of the last edit before it |
+//! | 16 | 1 | kind: 1 snapshot, 2 edit, 3 edits |
 //! | 17 | 7 | zero |
 //! | 24 | | payload, padded with zeros to a multiple of 8 |
 //!
-//! A worked example is `tests/manifest/golden/toy-2.hex`, which the tests write byte for byte.
+//! The payload of kind 3 is the number of edits, at least 2, and then each edit behind its length; numbers and lengths
+//! are varints. Framing 1 had no kind 3, and is read.
+//!
+//! A worked example is `tests/manifest/golden/toy-2-framing-2.hex`, which the tests write byte for byte.
 //!
 //! # Torn tail or damage
 //!
@@ -68,8 +96,8 @@ mod loaded;
 mod records;
 mod state;
 
-use std::io;
 use std::sync::Arc;
+use std::{io, slice};
 
 use kv::{Error, Result};
 use serde_json::Value;
@@ -84,7 +112,7 @@ use crate::store_dir::StoreDir;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, Published};
 use format::{CURRENT_FILE, Identity};
-use generation::Generation;
+use generation::{Failure, Generation};
 
 /// The manifest of a store that is open for writing.
 ///
@@ -96,12 +124,15 @@ pub struct Manifest<S: State> {
     identity: Identity,
     state: Published<S>,
     edit_number: AtomicU64,
-    writer: Mutex<Writer>,
+    writer: Mutex<Writer<S>>,
 }
 
 #[derive(Debug)]
-struct Writer {
+struct Writer<S> {
     generation: Generation,
+    /// A second copy of the visible state: the next edits are applied to it, and then the two change places. `None`
+    /// after a reader has kept the copy, or edits were refused or failed.
+    spare: Option<Arc<S>>,
     /// Why no more edits are taken.
     refusal: Option<Error>,
 }
@@ -161,7 +192,7 @@ impl<S: State> Manifest<S> {
             identity,
             state: Published::new(Arc::new(state)),
             edit_number: AtomicU64::new(edit_number),
-            writer: Mutex::new(Writer { generation, refusal: None }),
+            writer: Mutex::new(Writer { generation, spare: None, refusal: None }),
         })
     }
 
@@ -186,36 +217,88 @@ impl<S: State> Manifest<S> {
         Stamp { open_epoch: self.open_epoch(), edit_number }
     }
 
-    /// Makes an edit durable, then visible. Waits for one sync, or for four when a new generation is due.
+    /// Makes an edit durable, then visible. Waits for one sync, or for four when a new generation is due. Takes a time
+    /// that grows with the edit, and not with the state, as long as no reader keeps an old state for long.
     ///
     /// # Errors
-    /// `InvalidArgument` when the edit contradicts the state: nothing happened. `Io`: whether the edit is durable shows
-    /// when the store is opened again, and until then all further edits are refused. `Poisoned`, `Closed`.
+    /// `InvalidArgument` when the edit contradicts the state: nothing happened. `Io` with a cause that passes
+    /// ([`Error::is_out_of_resources`]): the edit is not durable and never will be, and further edits are taken, unless
+    /// [`Manifest::check`] says otherwise. Any other `Io`: whether the edit is durable shows when the store is opened
+    /// again, and until then all further edits are refused. `Poisoned`, `Closed`.
     pub fn append(&self, edit: &S::Edit) -> Result<()> {
+        self.append_all(slice::from_ref(edit))
+    }
+
+    /// Makes several edits durable with one sync, then visible, all of them together. Does nothing without edits.
+    ///
+    /// # Errors
+    /// As [`Manifest::append`].
+    pub fn append_all(&self, edits: &[S::Edit]) -> Result<()> {
         let mut writer = self.writer.lock();
         writer.check()?;
-        let mut state = S::clone(&self.state.load_full());
-        state.apply(edit).map_err(Error::InvalidArgument)?;
-        let last = self.edit_number.load(Ordering::Relaxed);
-        let edit_number = generation::next(last, self.store.file(CURRENT_FILE))?;
-        let mut payload = Vec::new();
-        S::encode_edit(edit, &mut payload);
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let state = self.next_state(&mut writer, edits)?;
+        let mut number = self.edit_number.load(Ordering::Relaxed);
+        for _ in edits {
+            number = generation::next(number, self.store.file(CURRENT_FILE))?;
+        }
+        let encoded = edits.iter().map(|edit| {
+            let mut payload = Vec::new();
+            S::encode_edit(edit, &mut payload);
+            payload
+        });
+        let (kind, payload) = format::encode_edits(encoded.collect());
         let written = if writer.generation.has_room(payload.len(), state.features()) {
-            writer.generation.append(edit_number, &payload)
+            writer.generation.append(kind, number, &payload)
         } else {
-            writer.generation.rotate(&self.store, &state, edit_number)
+            writer.generation.rotate(&self.store, &*state, number)
         };
-        written.inspect_err(|cause| writer.poison(cause))?;
-        self.state.store(Arc::new(state));
-        self.edit_number.store(edit_number, Ordering::Release);
+        written.map_err(|failure| writer.fail(failure))?;
+        self.publish(&mut writer, state, edits);
+        self.edit_number.store(number, Ordering::Release);
         Ok(())
+    }
+
+    /// Refuses to go on after a failure that left it unknown which edits are durable, or after [`Manifest::close`].
+    ///
+    /// # Errors
+    /// `Poisoned`, `Closed`.
+    pub fn check(&self) -> Result<()> {
+        self.writer.lock().check()
+    }
+
+    /// The state after `edits`, which is not visible yet. It is made from the spare copy, without a clone if there is
+    /// one.
+    fn next_state(&self, writer: &mut Writer<S>, edits: &[S::Edit]) -> Result<Arc<S>> {
+        let mut spare = writer.spare.take().unwrap_or_else(|| self.copy());
+        let state = Arc::get_mut(&mut spare).expect("nobody else has the spare copy");
+        // A state that refused an edit is in an unknown condition, and dropped.
+        edits.iter().try_for_each(|edit| state.apply(edit)).map_err(Error::InvalidArgument)?;
+        Ok(spare)
+    }
+
+    /// Makes `state` visible. The copy that it replaces becomes the spare one after the same edits, unless a reader
+    /// keeps it.
+    fn publish(&self, writer: &mut Writer<S>, state: Arc<S>, edits: &[S::Edit]) {
+        let mut replaced = self.state.load_full();
+        self.state.store(state);
+        if let Some(behind) = Arc::get_mut(&mut replaced) {
+            let applied = edits.iter().try_for_each(|edit| behind.apply(edit));
+            writer.spare = applied.is_ok().then_some(replaced);
+        }
+    }
+
+    fn copy(&self) -> Arc<S> {
+        Arc::new(S::clone(&self.state.load_full()))
     }
 
     /// Writes the number of the last edit into `CURRENT`, so that damage to that edit is found later. Refuses further
     /// edits. A second call does nothing.
     ///
     /// # Errors
-    /// `Io`; `Poisoned`.
+    /// `Io`, with `StorageFull` when the disk is full: then the call can be repeated. `Poisoned`.
     pub fn close(&self) -> Result<()> {
         let mut writer = self.writer.lock();
         match writer.check() {
@@ -223,7 +306,7 @@ impl<S: State> Manifest<S> {
             checked => checked?,
         }
         let marked = writer.generation.mark_clean(&self.store, self.stamp().edit_number);
-        marked.inspect_err(|cause| writer.poison(cause))?;
+        marked.map_err(|failure| writer.fail(failure))?;
         writer.refusal = Some(Error::Closed);
         Ok(())
     }
@@ -249,12 +332,16 @@ fn new_identity<S: State>(store_id: StoreId, generation: u64, open_epoch: u64) -
     Identity { format: S::FORMAT, engine: S::ENGINE.id, store_id, generation, open_epoch }
 }
 
-impl Writer {
+impl<S> Writer<S> {
     fn check(&self) -> Result<()> {
         self.refusal.clone().map_or(Ok(()), Err)
     }
 
-    fn poison(&mut self, cause: &Error) {
-        self.refusal = Some(Error::Poisoned { cause: Box::new(cause.clone()) });
+    /// The error of a failure, after which no more edits are taken if it is unknown what the disk holds.
+    fn fail(&mut self, failure: Failure) -> Error {
+        if let Failure::Unknown(cause) = &failure {
+            self.refusal = Some(Error::Poisoned { cause: Box::new(cause.clone()) });
+        }
+        failure.into_error()
     }
 }

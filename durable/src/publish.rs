@@ -11,6 +11,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kv::Result;
 
@@ -78,9 +79,37 @@ pub fn publish_in_place(fs: &dyn Fs, file: &dyn File) -> Result<PublishedFile> {
 /// # Errors
 /// `Io`; with `InvalidInput` when something other than a file of ours is in the way. See [`publish`].
 pub fn replace_atomically(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<PublishedFile> {
-    let file = create_afresh(fs, &temporary_path(path))?;
-    file.write_at(0, bytes)?;
-    publish(fs, &*file, path)
+    Replacement::write(fs, path, bytes)?.commit(fs)
+}
+
+/// A file that is to take the place of another one in one step: [`replace_atomically`] in two halves.
+///
+/// A failure of the first half leaves the old file as it is, on the disk, too. After a failure of the second half
+/// nobody knows which of the two a crash leaves.
+#[derive(Debug)]
+pub struct Replacement {
+    file: Arc<dyn File>,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Writes `bytes` to [`temporary_path`]. A file that an earlier attempt left there is removed.
+    ///
+    /// # Errors
+    /// As [`replace_atomically`]; the file at `path` is untouched.
+    pub fn write(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<Self> {
+        let file = create_afresh(fs, &temporary_path(path))?;
+        file.write_at(0, bytes)?;
+        Ok(Self { file, path: path.into() })
+    }
+
+    /// Makes the bytes durable, renames the file to its place, and makes the name durable.
+    ///
+    /// # Errors
+    /// `Io`: it is unknown which of the two files a crash will leave.
+    pub fn commit(self, fs: &dyn Fs) -> Result<PublishedFile> {
+        publish(fs, &*self.file, &self.path)
+    }
 }
 
 /// Where a replacement for the file `path` is written: its name with `.tmp` behind it.
@@ -95,7 +124,7 @@ pub fn temporary_path(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// `Io`; with `InvalidInput` when the name belongs to something other than a regular file.
-pub fn create_afresh(fs: &dyn Fs, path: &Path) -> Result<std::sync::Arc<dyn File>> {
+pub fn create_afresh(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn File>> {
     match fs.create(path) {
         Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
         created => return created,

@@ -74,6 +74,10 @@ impl Subject for Planted {
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
         self.subject.may_swallow(op, path)
     }
+
+    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
+        self.subject.may_wait_for_space(op, path)
+    }
 }
 
 /// A subject on a file system that leaves calls out.
@@ -102,6 +106,10 @@ impl<S: Subject> Subject for Skipping<S> {
 
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
         self.subject.may_swallow(op, path)
+    }
+
+    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
+        self.subject.may_wait_for_space(op, path)
     }
 }
 

@@ -136,4 +136,8 @@ impl Subject for Watched<'_> {
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
         self.subject.may_swallow(op, path)
     }
+
+    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
+        self.subject.may_wait_for_space(op, path)
+    }
 }

@@ -46,6 +46,12 @@ pub trait Subject: Send + Sync {
         let _ = path;
         matches!(op, OpKind::Remove | OpKind::FreeSpace)
     }
+
+    /// Whether background work tries again, without telling anybody, when this call finds the disk full.
+    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
+        let _ = (op, path);
+        false
+    }
 }
 
 /// A step of a subject's own upkeep.

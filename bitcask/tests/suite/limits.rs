@@ -3,7 +3,7 @@
 use bitcask::{Bitcask, MergeOptions};
 use kv::{Durability, Error, Kv};
 
-use crate::world::{STORE, World, fill, key};
+use crate::world::{STORE, World, entries, fill, key};
 
 /// With writers waiting and nobody calling anything else, the pressure falls.
 #[test]
@@ -36,4 +36,40 @@ fn a_writer_whose_merges_fail_is_told_instead_of_waiting_for_ever() {
     world.disk.set_free_space(None);
     engine.put(&key(1), &[0; 10], Durability::Buffered).unwrap();
     assert!(engine.statistics().pressure < 1_000);
+}
+
+/// Wherever the space runs out, in a data file, a hint or the manifest, the same handle goes on when there is some.
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_space_and_poisons_nothing() {
+    let mut refused = 0;
+    for free in (0..9000).step_by(56) {
+        let world = World::new();
+        let engine = world.open().unwrap();
+        fill(&engine, 0..20, 1);
+        world.executor.run_all();
+        world.disk.set_free_space(Some(free));
+        let mut written = 20;
+        for number in 20..60 {
+            match engine.put(&key(number), &[2; 100], Durability::Sync) {
+                Ok(_) => written += 1,
+                Err(error) => {
+                    assert!(error.is_out_of_resources(), "{free} bytes free: {error}");
+                    refused += 1;
+                    break;
+                }
+            }
+            world.step(1);
+        }
+        world.disk.set_free_space(None);
+        fill(&engine, 100..130, 3);
+        engine.sync().unwrap();
+        let held = entries(&engine);
+        assert_eq!(held.len(), written + 30, "{free} bytes free");
+        drop(engine);
+        world.executor.run_all();
+        let crashed =
+            World::on(world.disk.crash(world.disk.ops(), &"strict/none".parse().unwrap()));
+        assert_eq!(entries(&crashed.open().unwrap()), held, "{free} bytes free");
+    }
+    assert!(refused > 50, "{refused}");
 }

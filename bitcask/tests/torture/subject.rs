@@ -65,4 +65,11 @@ impl Subject for BitcaskSubject {
         matches!(op, OpKind::Remove | OpKind::FreeSpace | OpKind::CreateLog | OpKind::Reserve)
             || name.contains(".hint") && op != OpKind::SyncFile
     }
+
+    /// A file that is begun or sealed in the background is tried again by the next writer that needs it.
+    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_manifest = name.starts_with("MANIFEST") || name.starts_with("CURRENT");
+        is_manifest && matches!(op, OpKind::Create | OpKind::Write | OpKind::Rename)
+    }
 }

@@ -59,16 +59,29 @@ fn dump_generation<S: State>(
 }
 
 fn dump_record<S: State>(record: &Record<'_>, format: u16, path: &Path) -> Result<Value> {
-    let mut reader = record.reader(path);
     let (kind, content) = match record.kind {
-        Kind::Snapshot => ("snapshot", S::decode_state(format, &mut reader)?.to_json()),
-        Kind::Edit => ("edit", S::edit_to_json(&S::decode_edit(format, &mut reader)?)),
+        Kind::Snapshot => {
+            let mut reader = record.reader(path);
+            let state = S::decode_state(format, &mut reader)?;
+            reader.finish()?;
+            ("snapshot", state.to_json())
+        }
+        Kind::Edit => ("edit", dump_edits::<S>(record, format, path)?.swap_remove(0)),
+        Kind::Edits => ("edits", dump_edits::<S>(record, format, path)?.into()),
     };
-    reader.finish()?;
     Ok(json!({
         "offset": record.offset,
         "kind": kind,
         "edit_number": record.edit_number,
         "content": content,
     }))
+}
+
+fn dump_edits<S: State>(record: &Record<'_>, format: u16, path: &Path) -> Result<Vec<Value>> {
+    let edits = record.edits(path)?.into_iter().map(|mut reader| {
+        let edit = S::decode_edit(format, &mut reader)?;
+        reader.finish()?;
+        Ok(S::edit_to_json(&edit))
+    });
+    edits.collect()
 }

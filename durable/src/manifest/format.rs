@@ -7,7 +7,7 @@ use kv::{Error, Result};
 
 use super::state::{Features, State};
 use crate::checksum::{PrefixSums, crc32, seeded_crc32};
-use crate::coding::{Reader, put_u16, put_u32, put_u64};
+use crate::coding::{Reader, put_prefixed, put_u16, put_u32, put_u64, put_varint};
 use crate::identity::StoreId;
 use crate::store_dir::NamePattern;
 
@@ -28,7 +28,8 @@ pub(super) const RECORD_ALIGN: usize = 8;
 
 const CURRENT_MAGIC: [u8; 7] = *b"KVCURRT";
 const GENERATION_MAGIC: [u8; 7] = *b"KVMANIF";
-const FRAMING: u8 = 1;
+/// The newest framing, which is written. Framing 1 had no records of several edits.
+const FRAMING: u8 = 2;
 
 /// Where the sum of a header is, in every framing.
 const SUM_AT: usize = HEADER_LEN - 4;
@@ -189,8 +190,12 @@ impl Salt {
 /// What the payload of a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// The whole state.
     Snapshot = 1,
+    /// One edit.
     Edit = 2,
+    /// Several edits, applied together.
+    Edits = 3,
 }
 
 /// A record that passed its check.
@@ -217,6 +222,28 @@ impl<'a> Record<'a> {
     /// Where the next record starts.
     pub(super) fn end(&self) -> u64 {
         self.offset + record_len(self.payload.len()) as u64
+    }
+
+    /// A reader of each edit in the record.
+    ///
+    /// # Errors
+    /// `Corruption` when the payload is no list of edits.
+    pub(super) fn edits<'r>(&self, path: &'r Path) -> Result<Vec<Reader<'r>>>
+    where
+        'a: 'r,
+    {
+        debug_assert_ne!(self.kind, Kind::Snapshot, "a snapshot holds no edits");
+        let mut reader = self.reader(path);
+        if self.kind == Kind::Edit {
+            return Ok(vec![reader]);
+        }
+        let count = reader.count(1)?;
+        let edits = (0..count).map(|_| reader.prefixed_reader()).collect::<Result<Vec<_>>>()?;
+        reader.finish()?;
+        if edits.len() < 2 {
+            return Err(self.reader(path).corruption("a list of fewer than two edits"));
+        }
+        Ok(edits)
     }
 
     /// A reader of the payload that knows its place in the file.
@@ -249,6 +276,7 @@ impl RecordHead {
         let kind = match reader.array::<8>().ok()? {
             [1, 0, 0, 0, 0, 0, 0, 0] => Kind::Snapshot,
             [2, 0, 0, 0, 0, 0, 0, 0] => Kind::Edit,
+            [3, 0, 0, 0, 0, 0, 0, 0] => Kind::Edits,
             _ => return None,
         };
         let len = record_len(payload_len);
@@ -273,6 +301,20 @@ pub(super) fn record_len(payload_len: usize) -> usize {
     (RECORD_HEADER_LEN + payload_len).next_multiple_of(RECORD_ALIGN)
 }
 
+/// The payload of a record that holds `edits`, each encoded, and the kind of the record.
+pub(super) fn encode_edits(mut edits: Vec<Vec<u8>>) -> (Kind, Vec<u8>) {
+    assert!(!edits.is_empty(), "a record holds an edit");
+    if edits.len() == 1 {
+        return (Kind::Edit, edits.swap_remove(0));
+    }
+    let mut payload = Vec::new();
+    put_varint(&mut payload, edits.len() as u64);
+    for edit in &edits {
+        put_prefixed(&mut payload, edit);
+    }
+    (Kind::Edits, payload)
+}
+
 /// A record that will lie at `offset`, and its sum.
 pub(super) fn encode_record(
     salt: Salt,
@@ -293,5 +335,7 @@ pub(super) fn encode_record(
     out.resize(len, 0);
     let sum = salt.sum(offset, &out[4..]);
     out[..4].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(out.len(), len, "a record has the length that its header implies");
+    debug_assert!(Record::decode(&out, salt, offset).is_some(), "a record that is written is read");
     Ok((out, sum))
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use kv::{Error, Result};
 
-use super::format::{CURRENT_FILE, Current, GENERATION_FILES, Identity, decode_header};
+use super::format::{
+    CURRENT_FILE, Current, GENERATION_FILES, Identity, Kind, Record, decode_header,
+};
 use super::records::Records;
 use super::state::State;
 use crate::fs::copy_whole;
@@ -61,19 +63,12 @@ impl<S: State> LoadedManifest<S> {
         let mut state = S::default();
         let mut edit_number = 0;
         while let Some(record) = records.next()? {
-            let mut reader = record.reader(&path);
-            if record.offset == super::format::HEADER_LEN as u64 {
-                if record.sum != current.snapshot_sum {
-                    let what = "the snapshot is not the one that CURRENT names";
-                    return Err(Error::corruption(&path, record.offset, what));
+            match record.kind {
+                Kind::Snapshot => state = decode_snapshot(&record, &current, &path)?,
+                Kind::Edit | Kind::Edits => {
+                    apply_edits(&mut state, &record, identity.format, &path)?;
                 }
-                state = S::decode_state(identity.format, &mut reader)?;
-            } else {
-                let edit = S::decode_edit(identity.format, &mut reader)?;
-                let applied = state.apply(&edit);
-                applied.map_err(|what| Error::corruption(&path, record.offset, what))?;
             }
-            reader.finish()?;
             edit_number = record.edit_number;
         }
         let found =
@@ -126,6 +121,34 @@ impl<S: State> LoadedManifest<S> {
         let what = format!("the edits end with {last}, and {witness} knows of {edit_number}");
         Err(Error::corruption(path, self.end, what))
     }
+}
+
+/// The state in `record`, which must be the one that `current` names.
+fn decode_snapshot<S: State>(record: &Record<'_>, current: &Current, path: &Path) -> Result<S> {
+    if record.sum != current.snapshot_sum {
+        let what = "the snapshot is not the one that CURRENT names";
+        return Err(Error::corruption(path, record.offset, what));
+    }
+    let mut reader = record.reader(path);
+    let state = S::decode_state(current.identity.format, &mut reader)?;
+    reader.finish()?;
+    Ok(state)
+}
+
+/// Applies the edits in `record`, which are of `format`.
+fn apply_edits<S: State>(
+    state: &mut S,
+    record: &Record<'_>,
+    format: u16,
+    path: &Path,
+) -> Result<()> {
+    for mut reader in record.edits(path)? {
+        let edit = S::decode_edit(format, &mut reader)?;
+        reader.finish()?;
+        let applied = state.apply(&edit);
+        applied.map_err(|what| Error::corruption(path, record.offset, what))?;
+    }
+    Ok(())
 }
 
 /// Reads and checks `CURRENT`.

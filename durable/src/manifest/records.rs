@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kv::{Error, Result};
 
-use super::format::{HEADER_LEN, Kind, RECORD_ALIGN, RECORD_HEADER_LEN, Record, RecordHead, Salt};
+use super::format::{HEADER_LEN, Kind, RECORD_ALIGN, Record, RecordHead, Salt};
 use crate::checksum::PrefixSums;
 
 /// The most bytes that the search for a later record sums for each byte of the file: 1 for the prefixes, and less than
@@ -34,12 +34,18 @@ impl<'a> Records<'a> {
         let Some(record) = Record::decode(rest, self.salt, self.offset as u64) else {
             return self.refuse_damage().map(|()| None);
         };
-        let right = match (record.kind, self.last) {
+        let is_next = match (record.kind, self.last) {
+            // The first record is the snapshot.
             (Kind::Snapshot, None) => true,
-            (Kind::Edit, Some(last)) => Some(record.edit_number) == last.checked_add(1),
+            // The others are edits, and numbered without a gap.
+            (Kind::Edit | Kind::Edits, Some(last)) => {
+                let count = record.edits(self.path)?.len() as u64;
+                Some(record.edit_number) == last.checked_add(count)
+            }
+            // An edit cannot come first, nor a snapshot later.
             _ => false,
         };
-        if !right {
+        if !is_next {
             return Err(self.corruption("a record is out of order"));
         }
         self.last = Some(record.edit_number);
@@ -76,8 +82,8 @@ impl<'a> Records<'a> {
     fn search_later_record(&self, last: u64) -> (bool, u64) {
         let from = self.bytes.len().min(self.offset + RECORD_ALIGN);
         let rest = &self.bytes[from..];
-        // The bad record is the next edit, so one behind it has a number after that.
-        let most = (self.bytes.len() / RECORD_HEADER_LEN) as u64;
+        // The bad record is the next edit, so one behind it has a number after that. An edit takes at least a byte.
+        let most = self.bytes.len() as u64;
         let numbers = last.saturating_add(2)..=last.saturating_add(most);
         let mut sums = PrefixSums::new(rest);
         let found = (0..rest.len()).step_by(RECORD_ALIGN).any(|at| {
@@ -97,7 +103,7 @@ impl<'a> Records<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::{Identity, encode_record};
+    use super::super::format::{Identity, RECORD_HEADER_LEN, encode_record};
     use super::*;
     use crate::identity::StoreId;
 

@@ -11,8 +11,9 @@ use crate::store_dir::NamePattern;
 /// The state of a store, as its manifest keeps it: which files are live, and what else must survive a restart.
 ///
 /// The default value is the state of a new store. Decoders for every format that was ever released stay: the manifest
-/// passes them the format of the file that it reads, and always writes [`State::FORMAT`]. Every append clones the
-/// state, so large parts are better kept behind an `Arc`.
+/// passes them the format of the file that it reads, and always writes [`State::FORMAT`]. The manifest
+/// keeps two copies of the state in memory and applies each edit to both, so [`State::apply`] depends on nothing but the
+/// state and the edit.
 pub trait State: Clone + Debug + Default + Send + Sync + 'static {
     /// One atomic change of the state.
     type Edit;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use durable::StoreId;
 use durable::manifest::{Manifest, Stamp, State};
 use durable::store_dir::{OpenMode, StoreDir};
-use durable::{Fs, SimFs};
+use durable::{Fs, Inject, Plan, SimFs};
 use kv::{Error, Result};
 
 use crate::toy::{Edit, OldToy, SHINY, Toy};
@@ -228,4 +228,53 @@ fn a_dump_shows_every_record_and_how_they_end() {
     let dump = Manifest::<Toy>::dump(&store_of_reader(&disk)).unwrap();
     assert_eq!(dump["records"].as_array().unwrap().len(), 1);
     assert!(dump["tail"]["damage"].as_str().unwrap().contains("byte 64"));
+}
+
+#[test]
+fn several_edits_take_one_sync_and_are_visible_together() {
+    let disk = SimFs::new();
+    let manifest = create(&disk);
+    let inject = Inject::over_sim(disk.clone(), Plan::none());
+    drop(manifest);
+    let manifest = Manifest::<Toy>::read(&try_store(&inject).unwrap()).unwrap().open().unwrap();
+    let before = inject.calls();
+    manifest.append_all(&[add(1), add(2), Edit::Note("three".into())]).unwrap();
+    assert_eq!(inject.calls() - before, 2, "a write and a sync");
+    assert_eq!((manifest.state().files.len(), manifest.stamp().edit_number), (2, 3));
+    manifest.append_all(&[]).unwrap();
+    assert_eq!((inject.calls() - before, manifest.stamp().edit_number), (2, 3));
+    manifest.append(&add(4)).unwrap();
+    drop(manifest);
+    let reopened = reopen(&disk).unwrap();
+    assert_eq!((reopened.state().files.len(), reopened.stamp().edit_number), (3, 4));
+    assert_eq!(reopened.state().note, "three");
+}
+
+#[test]
+fn of_several_edits_one_that_contradicts_the_state_refuses_all() {
+    let disk = SimFs::new();
+    let manifest = create(&disk);
+    let refused = manifest.append_all(&[add(1), add(1)]).unwrap_err();
+    assert!(matches!(refused, Error::InvalidArgument(_)), "{refused}");
+    assert!(manifest.state().files.is_empty() && manifest.stamp().edit_number == 0);
+    manifest.append_all(&[add(1), add(2)]).unwrap();
+    assert_eq!(manifest.state().files.len(), 2);
+}
+
+#[test]
+fn an_edit_clones_no_state_unless_a_reader_keeps_the_old_one() {
+    let disk = SimFs::new();
+    let manifest = create(&disk);
+    manifest.append(&add(0)).unwrap();
+    let mut copies: Vec<*const Toy> = Vec::new();
+    for file in 1..6 {
+        manifest.append(&add(file)).unwrap();
+        copies.push(Arc::as_ptr(&manifest.state()));
+    }
+    assert!(copies[0] != copies[1] && copies[0] == copies[2] && copies[1] == copies[3]);
+    let kept = manifest.state();
+    for file in 6..9 {
+        manifest.append(&add(file)).unwrap();
+    }
+    assert_eq!((kept.files.len(), manifest.state().files.len()), (6, 9));
 }

@@ -113,8 +113,9 @@ fn read(forge: impl FnOnce(&mut Forgery)) -> Result<Toy> {
     forge(&mut forgery);
     let disk = forgery.write();
     let store = store(&disk);
+    let locked = disk.ops();
     let found = Manifest::read(&store).map(durable::manifest::LoadedManifest::into_state);
-    assert_eq!(disk.ops(), 0);
+    assert_eq!(disk.ops(), locked);
     found
 }
 
@@ -141,7 +142,7 @@ fn the_tables_are_all_there_is_to_writing_a_store() {
 
 #[test]
 fn a_store_of_somebody_else_or_of_the_future_is_refused_as_such() {
-    assert_refused("framing 2", |forgery| forgery.set(7, &[2]));
+    assert_refused("framing 3", |forgery| forgery.set(7, &[3]));
     assert_refused("engine 201", |forgery| forgery.set(10, &[201]));
     assert_refused("format 3", |forgery| forgery.set(8, &[3]));
     assert_refused("0x1", |forgery| forgery.header[48] = 1);
@@ -201,9 +202,28 @@ fn payloads_that_make_no_sense_are_damage() {
 
 #[test]
 fn a_record_of_an_unknown_kind_counts_as_a_bad_one() {
-    assert_corrupt("durable record", |forgery| forgery.records[1].kind = 3);
+    assert_corrupt("durable record", |forgery| forgery.records[1].kind = 4);
     assert_corrupt("durable record", |forgery| forgery.records[1].reserved = 1);
-    assert_eq!(read(|forgery| forgery.records[2].kind = 3).unwrap().files.len(), 1);
+    assert_eq!(read(|forgery| forgery.records[2].kind = 4).unwrap().files.len(), 1);
+}
+
+#[test]
+fn a_list_of_edits_that_makes_no_sense_is_damage() {
+    let list = |number: u64, payload: &[u8]| {
+        let payload = payload.to_vec();
+        move |forgery: &mut Forgery| {
+            forgery.records[2] = Draft { kind: 3, edit_number: number, payload, reserved: 0 };
+        }
+    };
+    let notes = |count: u8| [&[count][..], &[3, 3, 1, b'a'].repeat(count.into())].concat();
+    assert_eq!(read(list(3, &notes(2))).unwrap().note, "a");
+    assert_corrupt("out of order", list(2, &notes(2)));
+    assert_corrupt("out of order", list(4, &notes(2)));
+    assert_corrupt("fewer than two", list(2, &notes(1)));
+    assert_corrupt("fewer than two", list(1, &notes(0)));
+    assert_corrupt("behind the last field", list(3, &[notes(2), vec![0]].concat()));
+    assert_corrupt("items", list(101, &[100, 0]));
+    assert_corrupt("behind the last field", list(3, &[2, 4, 3, 1, b'a', 0, 3, 3, 1, b'a']));
 }
 
 #[test]

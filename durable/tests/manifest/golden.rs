@@ -7,7 +7,7 @@ use durable::manifest::{Manifest, Stamp, State};
 use durable::{Fs as _, SimFs};
 
 use crate::basics::{ID, STORE, add, reopen, store};
-use crate::toy::{Edit, OldToy, SHINY, Toy, ToyOf};
+use crate::toy::{Edit, OldToy, SHINY, Toy};
 
 /// The files of a fixture: lines of hex digits under the line `= name`; what follows a `#` is a comment.
 fn fixture(text: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -35,6 +35,11 @@ fn format_2() -> Vec<(PathBuf, Vec<u8>)> {
     fixture(include_str!("golden/toy-2.hex"))
 }
 
+/// Format 2 in the framing that is written now; the others are in framing 1.
+fn framing_2() -> Vec<(PathBuf, Vec<u8>)> {
+    fixture(include_str!("golden/toy-2-framing-2.hex"))
+}
+
 fn disk_with(files: &[(PathBuf, Vec<u8>)]) -> SimFs {
     let disk = SimFs::new();
     disk.create_dir(Path::new(STORE)).unwrap();
@@ -52,34 +57,40 @@ fn assert_same(disk: &SimFs, files: &[(PathBuf, Vec<u8>)]) {
     }
 }
 
-/// The history behind both fixtures, as far as the format can tell it.
-fn write<const FORMAT: u16>(edits: &[Edit]) -> SimFs {
+#[test]
+fn the_format_is_what_the_fixtures_say() {
     let disk = SimFs::new();
-    let manifest = Manifest::<ToyOf<FORMAT>>::create(&store(&disk), ID).unwrap();
-    manifest.append(&edits[0]).unwrap();
+    let manifest = Manifest::<Toy>::create(&store(&disk), ID).unwrap();
+    manifest.append(&Edit::Require(SHINY)).unwrap();
     drop(manifest);
-    let manifest = Manifest::<ToyOf<FORMAT>>::read(&store(&disk)).unwrap().open().unwrap();
-    edits[1..].iter().for_each(|edit| manifest.append(edit).unwrap());
-    disk
+    let manifest = reopen(&disk).unwrap();
+    manifest.append_all(&[add(300), Edit::Note("hi".into())]).unwrap();
+    manifest.append(&add(7)).unwrap();
+    assert_same(&disk, &framing_2());
 }
 
 #[test]
-fn the_format_is_what_the_fixtures_say() {
-    assert_same(&write::<1>(&[add(1), add(300)]), &format_1());
-    assert_same(
-        &write::<2>(&[Edit::Require(SHINY), add(300), Edit::Note("hi".into())]),
-        &format_2(),
-    );
+fn format_2_in_framing_1_is_read_and_written_anew_by_the_next_opening() {
+    let disk = disk_with(&format_2());
+    let loaded = Manifest::<Toy>::read(&store(&disk)).unwrap();
+    assert_eq!((loaded.state().files.len(), &*loaded.state().note), (1, "hi"));
+    assert_eq!(loaded.stamp(), Stamp { open_epoch: 2, edit_number: 3 });
+    drop(loaded);
+    reopen(&disk).unwrap().append_all(&[add(8), add(9)]).unwrap();
+    assert_eq!(disk.contents(&Path::new(STORE).join("CURRENT")).unwrap()[7], 2);
+    assert_eq!(reopen(&disk).unwrap().state().files.len(), 3);
 }
 
 #[test]
 fn format_1_is_read_without_a_touch_and_migrated_by_the_next_opening() {
     let disk = disk_with(&format_1());
-    let found = Manifest::<Toy>::read(&store(&disk)).unwrap();
+    let dir = store(&disk);
+    let locked = disk.ops();
+    let found = Manifest::<Toy>::read(&dir).unwrap();
     assert_eq!(found.state().files, [(1, 10), (300, 3000)].into());
     assert_eq!(found.stamp(), Stamp { open_epoch: 2, edit_number: 2 });
-    assert_eq!(disk.ops(), 0);
-    drop(found);
+    assert_eq!(disk.ops(), locked);
+    drop((found, dir));
     let manifest = reopen(&disk).unwrap();
     manifest.append(&Edit::Note("format 2 has notes".into())).unwrap();
     assert_eq!(manifest.stamp(), Stamp { open_epoch: 3, edit_number: 3 });
@@ -128,11 +139,13 @@ fn damage_to_an_old_format_is_noticed_like_damage_to_the_new_one() {
 
 #[test]
 fn the_example_reads_as_json() {
-    let dump = Manifest::<Toy>::dump(&store(&disk_with(&format_2()))).unwrap();
+    let dump = Manifest::<Toy>::dump(&store(&disk_with(&framing_2()))).unwrap();
     assert_eq!(dump["engine"], "toy");
     assert_eq!(dump["store_id"], ID.to_string());
     assert_eq!(dump["records"][0]["required_features"], SHINY);
-    assert_eq!(dump["records"][2]["content"], Toy::edit_to_json(&add(300)));
-    assert_eq!(dump["records"][3]["edit_number"], 3);
+    assert_eq!(dump["records"][2]["content"][0], Toy::edit_to_json(&add(300)));
+    assert_eq!(dump["records"][2]["kind"], "edits");
+    assert_eq!(dump["records"][3]["content"], Toy::edit_to_json(&add(7)));
+    assert_eq!(dump["records"][3]["edit_number"], 4);
     assert_eq!(dump["tail"], "whole");
 }

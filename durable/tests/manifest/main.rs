@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod faults;
 mod forged;
+mod full_disk;
 mod golden;
 mod law;
 mod publish;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use durable::{MetadataModel, SimFs, Variant};
+use durable::{Fault, MetadataModel, SimFs, Variant};
 use kv::{Durability, Error, Kv};
 
 use super::Victim;
@@ -89,6 +89,10 @@ impl Victim<'_> {
         let Some((kind, path)) = self.hit() else { return Ok(()) };
         let is_told = self.seen > 0 || self.counted > 0 || self.died_untold;
         if is_told || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
+            return Ok(());
+        }
+        let was_full = matches!(self.plan.fault.fault, Fault::NoSpace | Fault::Quota);
+        if was_full && self.subject.may_wait_for_space(kind, &path) {
             return Ok(());
         }
         Err(format!("nobody was told that {kind} {} failed", path.display()))

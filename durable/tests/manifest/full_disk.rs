@@ -1,0 +1,115 @@
+//! A disk without space for an edit: the edit is certainly not durable, and the same handle takes the next one.
+
+use std::sync::{Arc, Mutex};
+
+use durable::manifest::Manifest;
+use durable::{Fault, Fs as _, OpKind, Plan, SimFs};
+use kv::Error;
+
+use crate::basics::add;
+use crate::law::{Run, Step};
+use crate::toy::{Edit, SHINY, Toy};
+
+/// An opening, edits behind a snapshot, edits that begin new generations, a clean close.
+fn steps() -> Vec<Step> {
+    let edits = [add(1), Edit::Note("n".repeat(4000)), Edit::Note("m".repeat(200)), add(2)];
+    let features = [Edit::Require(SHINY), add(3)];
+    let appends = edits.into_iter().chain(features).map(Step::Append);
+    [Step::Open, Step::Open].into_iter().chain(appends).chain([Step::Close]).collect()
+}
+
+/// A call that failed for want of space, and how.
+#[derive(Clone, Debug)]
+struct Failed {
+    kind: OpKind,
+    path: String,
+}
+
+/// Runs the steps with no space at call `at`, which leaves half of a record behind if `partial`.
+fn run(at: usize, fault: Fault, partial: bool) -> (Run, Option<Failed>) {
+    let disk = SimFs::new();
+    let mut run = Run::on(&disk, Plan::once(at, fault), &[]);
+    let failed = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&failed);
+    run.inject.on_call(Arc::new(move |call| {
+        if call.index == at {
+            let path = call.path.display().to_string();
+            *seen.lock().unwrap() = Some(Failed { kind: call.kind, path });
+            if partial && call.kind == OpKind::Write {
+                let file = disk.open_writable(call.path).unwrap();
+                file.write_at(file.len().unwrap(), &[0xa5; 3000]).unwrap();
+            }
+        }
+    }));
+    run.go_on(&steps());
+    let failed = failed.lock().unwrap().clone();
+    (run, failed)
+}
+
+/// Whether a failure of this call may leave it open which edits are durable.
+fn is_in_doubt(failed: &Failed) -> bool {
+    matches!(failed.kind, OpKind::SyncFile | OpKind::SyncDir)
+}
+
+#[test]
+fn a_full_disk_at_any_call_leaves_no_trace_and_a_handle_that_goes_on() {
+    let (mut went_on, mut poisoned) = (0, 0);
+    for partial in [false, true] {
+        for fault in [Fault::NoSpace, Fault::Quota] {
+            for at in 0.. {
+                let (mut run, failed) = run(at, fault.clone(), partial);
+                let Some(failed) = failed else { break };
+                let Failed { kind, path } = &failed;
+                let told = format!("{fault} at {at}, {kind} {path}, partial {partial}");
+                let (Some(error), Some(manifest)) = (run.failure.take(), &run.manifest) else {
+                    continue;
+                };
+                assert!(error.is_out_of_resources(), "{told}: {error}");
+                if let Err(error) = manifest.check() {
+                    assert!(is_in_doubt(&failed), "{told}: {error}");
+                    poisoned += 1;
+                    continue;
+                }
+                if run.states.len() as u64 == manifest.stamp().edit_number + 2 {
+                    run.states.pop();
+                }
+                assert_eq!(*manifest.state(), *run.states.last().unwrap(), "{told}");
+                run.go_on(&[add(50), add(51)].map(Step::Append));
+                run.go_on(&[Step::Close, Step::Open, Step::Append(add(52))]);
+                assert!(run.failure.is_none(), "{told}: {:?}", run.failure);
+                assert_eq!(run.first_breach(2), None, "{told}");
+                went_on += 1;
+            }
+        }
+    }
+    assert!(went_on > 40 && poisoned > 10, "{went_on} went on, {poisoned} were poisoned");
+}
+
+#[test]
+fn a_disk_that_stays_full_for_a_while_takes_edits_afterwards() {
+    let mut run = Run::of(&[Step::Open, Step::Append(add(1))]);
+    let manifest = run.manifest.as_ref().unwrap();
+    run.disk.set_free_space(Some(0));
+    for _ in 0..3 {
+        for edit in [add(2), Edit::Note("x".repeat(9000))] {
+            let error = manifest.append(&edit).unwrap_err();
+            assert!(error.is_out_of_resources(), "{error}");
+        }
+        assert!(manifest.close().unwrap_err().is_out_of_resources());
+    }
+    run.disk.set_free_space(None);
+    run.go_on(&[Step::Append(add(3)), Step::Close, Step::Open]);
+    assert!(run.failure.is_none(), "{:?}", run.failure);
+    assert_eq!(run.first_breach(4), None);
+}
+
+#[test]
+fn a_sync_without_space_poisons() {
+    let append = [Step::Open, Step::Append(add(1))];
+    let calls = Run::of(&append).inject.calls();
+    let run = Run::on(&SimFs::new(), Plan::once(calls - 1, Fault::NoSpace), &append);
+    let manifest: Manifest<Toy> = run.manifest.unwrap();
+    assert!(run.failure.is_some_and(|error| error.is_out_of_resources()));
+    assert!(matches!(manifest.check(), Err(Error::Poisoned { .. })));
+    assert!(matches!(manifest.append(&add(2)), Err(Error::Poisoned { .. })));
+}

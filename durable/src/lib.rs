@@ -26,10 +26,12 @@ pub mod manifest;
 mod monotonic_clock;
 mod os_fs;
 pub mod publish;
+mod read_only_fs;
 pub mod reclaim;
 mod sim_fs;
 pub mod store_dir;
 pub mod sync;
+pub mod throttle;
 
 pub use checksum::{crc32, seeded_crc32};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -44,4 +46,5 @@ pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
 pub use monotonic_clock::MonotonicClock;
 pub use os_fs::{LogBackend, OsFs};
+pub use read_only_fs::{MappedPrefix, ReadOnlyFs};
 pub use sim_fs::{CrashSweep, MetadataModel, SimFs, SyncFailure, Variant};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
-use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
+use durable::{Clock as _, Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
 
 fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {

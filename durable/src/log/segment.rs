@@ -74,6 +74,16 @@ impl SegmentIdentity {
         }
         refuse("the segment header fails its checksum or belongs to another file")
     }
+
+    /// Whether a crash while segment `id` of `store` was begun can have left `bytes`, all of its file: a header that is
+    /// whole, torn or missing, and zeros where it should be.
+    pub fn may_have_begun(bytes: &[u8], store: StoreId, id: u64) -> bool {
+        let header = Self { store, id, epoch: 0, edit_number: 0 }.encode();
+        // Epoch, edit number and sum follow the id; they are unknown.
+        let known = &header[..32];
+        let written = known.iter().zip(bytes).take_while(|(known, byte)| known == byte).count();
+        written == known.len() || bytes[written..].iter().all(|&byte| byte == 0)
+    }
 }
 
 /// A point in the log: everything before `offset` of segment `segment`, and all earlier segments.

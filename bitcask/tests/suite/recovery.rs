@@ -155,3 +155,25 @@ fn a_write_with_a_number_that_no_store_reaches_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_data_file_that_is_missing_is_damage_that_names_it_and_changes_nothing() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..30, 1);
+    engine.close().unwrap();
+    for id in world.data_files() {
+        let copy = World::on(world.disk.duplicate());
+        let path = Path::new(STORE).join(format!("{id:06}.data"));
+        copy.disk.delete(&path);
+        let ops = copy.disk.ops();
+        let reader = Bitcask::open_read_only(STORE, copy.options()).map(drop);
+        for refused in [copy.open().map(drop), reader] {
+            let refused = refused.unwrap_err();
+            let Error::Corruption { path: named, .. } = &refused else { panic!("{refused}") };
+            assert_eq!(*named, path);
+        }
+        // The lock file was there before.
+        assert_eq!(copy.disk.ops(), ops, "nothing was written");
+    }
+}

@@ -1,7 +1,7 @@
 //! Reading a store beside its writer.
 //!
 //! A reader takes no lock and changes nothing on the disk: everything it does goes through a file system that refuses to
-//! (`reader/read_only.rs`). It shows one moment of the store until [`Reader::refresh`] moves it to a later one. What a
+//! ([`ReadOnlyFs`]). It shows one moment of the store until [`Reader::refresh`] moves it to a later one. What a
 //! moment is, and how a live writer is kept from spoiling it, stands in `reader/reading.rs`.
 //!
 //! # Refreshing
@@ -48,7 +48,6 @@
 //! view closed. A get that has seen the old pointer looks whether it still holds *after* its look-up, and a view is opened
 //! by looking after its registration; if not, they do it again. Nobody waits for a refresh.
 
-mod read_only;
 mod reading;
 mod shown;
 
@@ -56,6 +55,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use durable::ReadOnlyFs;
 use durable::manifest::Manifest;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -71,7 +71,6 @@ use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
 use crate::state::State;
 use crate::stats::BitcaskStats;
-use read_only::ReadOnly;
 use reading::{Extent, Progress, Reading};
 use shown::Shown;
 
@@ -107,7 +106,7 @@ impl Bitcask {
     /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for a store
     /// of another engine or a newer format.
     pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Reader> {
-        let fs = Arc::new(ReadOnly::new(Arc::clone(&options.env.fs)));
+        let fs = Arc::new(ReadOnlyFs::new(Arc::clone(&options.env.fs)));
         let dir = StoreDir::open(fs, path.as_ref(), OpenMode::Read)?;
         check_is_store(&dir)?;
         let (reading, _) = Reading::take(&dir, &options, None)?;

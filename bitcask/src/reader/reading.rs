@@ -24,10 +24,9 @@ use durable::log::{SEGMENT_HEADER_LEN, StoreId};
 use durable::manifest::{LoadedManifest, Manifest, Stamp};
 use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
-use durable::{Access, copy_whole, read_whole};
+use durable::{Access, MappedPrefix, ReadOnlyFs, copy_whole, read_whole};
 use kv::{Error, Result};
 
-use super::read_only::{Cut, ReadOnly};
 use crate::data_file::DataFile;
 use crate::file_handle::FileRegistry;
 use crate::files::{DATA, HINT};
@@ -219,7 +218,7 @@ fn hold(
     inventory: &Inventory,
     read: ReadMode,
 ) -> Result<StoreDir> {
-    let mut held = ReadOnly::new(Arc::clone(dir.fs()));
+    let mut held = ReadOnlyFs::new(Arc::clone(dir.fs()));
     let mut log = Vec::new();
     for &id in lives.keys() {
         match found.state().files[&id] {
@@ -294,7 +293,9 @@ fn open_files(
     for kept in &tail.kept {
         let path = held.file(&DATA.name(kept.identity.id));
         let bytes = read_whole(&*fs.open(&path)?)?;
-        let counts = Arc::new(Cut(bytes, kept.len as usize));
+        let shrunk = || Error::corruption(&path, kept.len, "the file ends before the log does");
+        let counts = MappedPrefix::new(bytes, kept.len as usize).ok_or_else(shrunk)?;
+        let counts = Arc::new(counts);
         let life = Arc::clone(&lives[&kept.identity.id]);
         files.push(Arc::new(DataFile::copied(counts, path, kept.identity, life)));
     }

@@ -19,7 +19,7 @@ impl Own {
     }
 }
 
-/// What a batch must come to.
+/// The content that a batch must have.
 #[derive(Default)]
 struct Model {
     ops: BTreeMap<Vec<u8>, Own>,

@@ -144,7 +144,7 @@ fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
                     batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]);
                     match engine.write(&batch, Durability::Buffered) {
                         Ok(_) => written = round,
-                        Err(error) => assert!(matches!(error, kv::Error::Closed), "{error}"),
+                        Err(error) => assert!(matches!(error, Error::Closed), "{error}"),
                     }
                 }
                 written

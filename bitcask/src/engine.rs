@@ -72,6 +72,7 @@ impl Bitcask {
         let recovered = recovery::recover(path.as_ref(), &options)?;
         let engine = Self::compose(&options, recovered);
         engine.background.request(Task::Merge);
+        engine.background.request(Task::PopulateFile);
         Ok(engine)
     }
 
@@ -127,6 +128,7 @@ impl Bitcask {
             // An error has poisoned the store; the next write reports it.
             seal_file: performer(&sealer, |sealer| drop(sealer.seal_oldest())),
             merge: merge.map(|_| performer(&merger, Merger::merge_in_background)),
+            populate_file: populate_performer(&files, &background),
         });
         let files_scanned_at_open = recovered.files_scanned;
         Self {
@@ -222,6 +224,19 @@ fn performer<T: Send + Sync + 'static>(component: &Arc<T>, perform: fn(&T)) -> P
     Box::new(move || {
         if let Some(component) = component.upgrade() {
             perform(&component);
+        }
+    })
+}
+
+/// Prepares one file after the other, each in a job of its own, so that urgent work waits for one of them at most.
+fn populate_performer(files: &Arc<FileSet>, background: &Arc<Background>) -> Performer {
+    let (files, background) = (Arc::downgrade(files), Arc::downgrade(background));
+    Box::new(move || {
+        if let (Some(files), Some(background)) = (files.upgrade(), background.upgrade())
+            && !background.is_closed()
+            && files.populate_next()
+        {
+            background.request(Task::PopulateFile);
         }
     })
 }

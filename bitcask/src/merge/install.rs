@@ -7,6 +7,7 @@ use kv::Result;
 
 use super::output::FinishedOutput;
 use super::{Merge, Merger, Parts};
+use crate::background::Task;
 use crate::data_file::DataFile;
 use crate::hint_file;
 use crate::keydir::{Keydir, Location, Version};
@@ -71,6 +72,7 @@ fn edit_of(parts: &Parts, outputs: &mut [FinishedOutput], inputs: &[u64]) -> Edi
 /// The outputs enter the file table, and the keydir is pointed at the copied records.
 fn relocate(parts: &Parts, outputs: &[FinishedOutput]) -> Result<()> {
     parts.files.insert(outputs.iter().map(|output| Arc::clone(&output.file)));
+    parts.background.request(Task::PopulateFile);
     outputs.iter().try_for_each(|output| relocate_into(parts, output))
 }
 

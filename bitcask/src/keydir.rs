@@ -36,6 +36,7 @@ use durable::sync::{Mutex, RwLock};
 use foldhash::quality::FixedState;
 use kv::KeyRange;
 
+use crate::lock_order::Lock;
 pub(crate) use collection::{Collected, Collection};
 pub(crate) use loader::Loader;
 use open_views::OpenViews;
@@ -78,7 +79,7 @@ impl Keydir {
             overflowed: AtomicBool::new(false),
             undo_bytes: AtomicU64::new(0),
             views: OpenViews::default(),
-            releasing: Mutex::default(),
+            releasing: Mutex::ranked(Lock::Releasing.rank(), ()),
         }
     }
 

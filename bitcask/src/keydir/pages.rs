@@ -15,6 +15,8 @@ use bytes::BytesMut;
 use durable::prefer_huge_pages;
 use durable::sync::Mutex;
 
+use crate::lock_order::Lock;
+
 /// Bytes of a page.
 pub(super) const PAGE: usize = 4 << 10;
 
@@ -50,7 +52,8 @@ struct Pages {
 impl PagePool {
     fn new(small_pages: usize, slab_pages: usize) -> Self {
         assert!(slab_pages > 0, "a slab has pages");
-        Self { slab_pages, small_pages, pages: Mutex::default() }
+        let pages = Mutex::ranked(Lock::Pages.rank(), Pages::default());
+        Self { slab_pages, small_pages, pages }
     }
 
     /// A page of zeros.

@@ -15,7 +15,7 @@
 //! | 40 | 4 | CRC-32 of the data file |
 //! | 44 | 4 | number of blocks of the filter, 64 bytes each |
 //! | 48 | 8 | number of entries |
-//! | 56 | 8 | zero |
+//! | 56 | 8 | where the first record of the data file starts; 0 stands for 64 |
 //! | 64 | | the filter over the keys of all puts: `filter.rs` |
 //! | | | entries, one for each record of the data file, in its order |
 //!
@@ -62,7 +62,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn encode_header(&self, filter: &[u8], entries: u64, out: &mut Vec<u8>) {
+    fn encode_header(&self, filter: &[u8], entries: u64, first_record: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.store.0);
         put_u64(out, self.id);
@@ -70,7 +70,7 @@ impl Source {
         put_u32(out, self.crc);
         put_u32(out, (filter.len() / BLOCK) as u32);
         put_u64(out, entries);
-        put_u64(out, 0);
+        put_u64(out, first_record);
     }
 }
 
@@ -79,6 +79,8 @@ impl Source {
 pub(crate) struct HintBuilder {
     entries: Vec<u8>,
     puts: FilterBuilder,
+    /// Where the first record starts, unless that is behind a header of format 1.
+    first_record: u64,
     count: u64,
     sequence: u64,
 }
@@ -87,6 +89,9 @@ impl HintBuilder {
     /// Adds the record in `frame`. Records come in the order of the data file.
     pub(crate) fn push(&mut self, frame: &FrameView<'_>, record: &Record<'_>) {
         let deletion = matches!(record, Record::Delete { .. });
+        if self.count == 0 && frame.offset != SEGMENT_HEADER_LEN {
+            self.first_record = frame.offset;
+        }
         self.add(frame.sequence, frame.len(), record.key(), deletion);
     }
 
@@ -105,7 +110,7 @@ impl HintBuilder {
     pub(crate) fn finish(self, source: &Source) -> Vec<u8> {
         let filter = self.puts.finish();
         let mut bytes = Vec::with_capacity(HEADER_LEN + filter.len() + self.entries.len());
-        source.encode_header(&filter, self.count, &mut bytes);
+        source.encode_header(&filter, self.count, self.first_record, &mut bytes);
         bytes.extend_from_slice(&filter);
         bytes.extend_from_slice(&self.entries);
         bytes
@@ -126,18 +131,21 @@ struct Opened<'h> {
     /// Stands before the first of the entries.
     reader: Reader<'h>,
     count: u64,
+    /// Where the first record of the data file starts.
+    first_record: u64,
 }
 
 fn open<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<Opened<'h>> {
     let mut reader = Reader::new(bytes, path, 0);
     let mut expected = Vec::new();
-    source.encode_header(&[], 0, &mut expected);
+    source.encode_header(&[], 0, 0, &mut expected);
     if reader.bytes(FILTER_BLOCKS_AT)? != &expected[..FILTER_BLOCKS_AT] {
         return Err(Reader::new(bytes, path, 0).corruption("not a hint for that data file"));
     }
-    let (blocks, count, _zero) = (reader.u32()?, reader.u64()?, reader.u64()?);
+    let (blocks, count, first_record) = (reader.u32()?, reader.u64()?, reader.u64()?);
     let filter = reader.bytes(blocks as usize * BLOCK)?;
-    Ok(Opened { filter, reader, count })
+    let first_record = if first_record == 0 { SEGMENT_HEADER_LEN } else { first_record };
+    Ok(Opened { filter, reader, count, first_record })
 }
 
 /// Reads the hint file `bytes`, made from `source`, and calls `visit` with each entry. The caller has checked the
@@ -152,9 +160,9 @@ pub(crate) fn read<'h>(
     path: &'h Path,
     visit: &mut dyn FnMut(HintEntry<'h>),
 ) -> Result<()> {
-    let Opened { mut reader, count, .. } = open(bytes, source, path)?;
+    let Opened { mut reader, count, first_record, .. } = open(bytes, source, path)?;
     let mut sequence = 0_u64;
-    let mut offset = SEGMENT_HEADER_LEN;
+    let mut offset = first_record;
     for _ in 0..count {
         let ahead = reader.varint()?;
         let len_and_kind = reader.varint()?;

@@ -61,6 +61,7 @@ mod later_frames;
 pub mod publication;
 mod scan;
 mod segment;
+mod witness;
 mod writer;
 
 pub use batch_reader::BatchReader;
@@ -69,7 +70,9 @@ pub use frame::{
 };
 pub use group_sync::GroupSync;
 pub use scan::{SegmentScan, Tail, scan_segment};
-pub use segment::{Position, SEGMENT_HEADER_LEN, Segment, SegmentIdentity};
+pub use segment::{
+    Position, SEGMENT_HEADER_LEN, Segment, SegmentFile, SegmentIdentity, SegmentLayout,
+};
 
 pub use crate::identity::StoreId;
 pub use writer::{Span, Writer};

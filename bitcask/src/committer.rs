@@ -21,6 +21,7 @@ use crate::batch_barrier::BatchBarrier;
 use crate::file_handle::FileHandle;
 use crate::file_set::FileSet;
 use crate::keydir::Keydir;
+use crate::lock_order::Lock;
 use crate::record::RecordWriter;
 use crate::rotation::Rotation;
 use crate::sealer::Sealer;
@@ -125,7 +126,11 @@ impl Committer {
             closed: false,
             counts: Counts::default(),
         };
-        Self { parts, barrier: BatchBarrier::default(), section: Mutex::new(section) }
+        Self {
+            parts,
+            barrier: BatchBarrier::default(),
+            section: Mutex::ranked(Lock::Commit.rank(), section),
+        }
     }
 
     /// Waits while a batch is being applied, unless the record of write `found` is older than it.

@@ -32,13 +32,10 @@ use crate::waste::WasteSurvey;
 const MAX_VALUE_LEN: usize = 1 << 30;
 
 /// The capabilities of the engine.
-pub(crate) const CAPABILITIES: Capabilities = Capabilities {
-    scan: ScanSupport::Sorting,
-    durability: Durability::Sync,
-    expiry: true,
-    range_delete: false,
-    max_value_len: MAX_VALUE_LEN,
-};
+pub(crate) const CAPABILITIES: Capabilities =
+    Capabilities::new(ScanSupport::Sorting, Durability::Sync)
+        .with_expiry()
+        .with_max_value_len(MAX_VALUE_LEN);
 
 /// An open store. See the [crate](crate).
 ///
@@ -315,6 +312,7 @@ impl Snapshots for Bitcask {
 impl Drop for Bitcask {
     /// Jobs that are running end after their next step. Cursors and snapshots live on; the lock does not.
     fn drop(&mut self) {
+        self.store.abandon();
         self.background.close();
         self.files.registry().reclaimer().abandon();
     }

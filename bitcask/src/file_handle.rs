@@ -17,6 +17,7 @@ use kv::{Error, Result};
 use crate::files::{DATA, HINT};
 use crate::first_expiry::FirstExpiry;
 use crate::keydir::Location;
+use crate::lock_order::Lock;
 
 /// How many data files can be open at a time: numbers that the keydir can hold.
 pub(crate) const MAX_FILES: usize = u16::MAX as usize - 1;
@@ -40,7 +41,8 @@ struct Numbers {
 impl FileRegistry {
     /// A registry of files that `reclaimer` unlinks.
     pub(crate) fn new(reclaimer: Arc<FileReclaimer>) -> Arc<Self> {
-        Arc::new(Self { reclaimer, numbers: Mutex::default() })
+        let numbers = Mutex::ranked(Lock::FileNumbers.rank(), Numbers::default());
+        Arc::new(Self { reclaimer, numbers })
     }
 
     /// The handle of data file `id`, with a number of its own.

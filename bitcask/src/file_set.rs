@@ -14,6 +14,7 @@ use kv::Result;
 use crate::data_file::{DataFile, FileTable};
 use crate::file_handle::{FileHandle, FileRegistry};
 use crate::keydir::{Keydir, Location};
+use crate::lock_order::Lock;
 use crate::options::ReadMode;
 use crate::state::Sealed;
 use crate::store::Store;
@@ -38,7 +39,8 @@ impl FileSet {
         table: FileTable,
     ) -> Self {
         let table = Arc::new(Published::new(Arc::new(table)));
-        Self { store, read, registry, table, change: Mutex::default() }
+        let change = Mutex::ranked(Lock::FileTable.rank(), ());
+        Self { store, read, registry, table, change }
     }
 
     /// The files as they are now, for a short look.

@@ -17,6 +17,7 @@ use durable::sync::RwLock;
 use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use foldhash::quality::FixedState;
 use kv::KeyRange;
+use std::fmt;
 use std::hash::BuildHasher as _;
 
 use arena::DELETED;
@@ -80,7 +81,6 @@ impl Collection {
 type VisitLoaded<'v> = dyn FnMut(&[u8], u64, Option<Location>) + 'v;
 
 /// The index of all keys.
-#[derive(Debug)]
 pub(crate) struct Keydir {
     shards: Box<[RwLock<Shard>]>,
     hasher: FixedState,
@@ -310,6 +310,13 @@ impl Keydir {
     pub(crate) fn memory_bytes(&self) -> u64 {
         let shards: usize = self.shards.iter().map(|shard| shard.read().memory_bytes()).sum();
         (shards + self.shards.len() * size_of::<RwLock<Shard>>()) as u64
+    }
+}
+
+impl fmt::Debug for Keydir {
+    /// A summary, without the keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keydir").field("undo_bytes", &self.undo_bytes()).finish_non_exhaustive()
     }
 }
 

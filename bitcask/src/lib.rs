@@ -17,6 +17,7 @@ mod first_expiry;
 mod golden;
 mod hint_file;
 mod keydir;
+mod lock_order;
 mod merge;
 mod options;
 mod picker;

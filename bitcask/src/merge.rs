@@ -43,6 +43,7 @@ use crate::committer::Committer;
 use crate::file_set::FileSet;
 use crate::files::DATA;
 use crate::keydir::Keydir;
+use crate::lock_order::Lock;
 use crate::options::MergeOptions;
 use crate::picker::{self, Plan, Policy};
 use crate::rotation::Rotation;
@@ -84,7 +85,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Merger {
     parts: Parts,
-    /// The merge that is in progress. Held during each of its steps, and locked before all other locks.
+    /// The merge that is in progress. Held during each of its steps.
     current: Mutex<Option<Merge>>,
     /// A job found `current` locked: the thread that held it requests another step.
     was_missed: AtomicBool,
@@ -113,7 +114,8 @@ struct Merge {
 
 impl Merger {
     pub(crate) fn new(parts: Parts) -> Self {
-        let (current, counters) = (Mutex::default(), MergeCounters::default());
+        let (current, counters) =
+            (Mutex::ranked(Lock::Merge.rank(), None), MergeCounters::default());
         Self { parts, current, was_missed: AtomicBool::new(false), counters }
     }
 

@@ -52,6 +52,7 @@ mod read_only;
 mod reading;
 mod shown;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,7 +78,6 @@ use shown::Shown;
 /// A store that is open for reading only: [`Bitcask::open_read_only`].
 ///
 /// Between two calls of [`Reader::refresh`] all reads see one state of the store. Writes are refused as `ReadOnly`.
-#[derive(Debug)]
 pub struct Reader {
     options: Options,
     dir: StoreDir,
@@ -206,6 +206,18 @@ impl Reader {
                 return Ok(Frozen { view, keydir, files });
             }
         }
+    }
+}
+
+impl fmt::Debug for Reader {
+    /// A summary, without keys and values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.shown.load();
+        f.debug_struct("Reader")
+            .field("path", &self.dir.path())
+            .field("newest", &shown.newest)
+            .field("keys", &shown.keydir.len())
+            .finish_non_exhaustive()
     }
 }
 

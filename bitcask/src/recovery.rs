@@ -54,7 +54,7 @@ pub(crate) struct Recovered {
 /// Opens the store in `path`.
 pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
-    let dir = StoreDir::open(Arc::clone(&options.env.fs), path, mode)?;
+    let dir = StoreDir::open_after_leftovers(&options.env.fs, path, mode, &*options.env.clock)?;
     if options.create && !Manifest::<State>::exists(&dir)? {
         drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
     }

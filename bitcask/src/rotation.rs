@@ -14,6 +14,7 @@ use durable::log::{Segment, SegmentLayout, Writer};
 use durable::sync::Mutex;
 use kv::Result;
 
+use crate::lock_order::Lock;
 use crate::state::Edit;
 use crate::steps::Step;
 use crate::store::Store;
@@ -24,7 +25,7 @@ pub(crate) struct Rotation {
     store: Arc<Store>,
     /// How large a data file is unless a batch needs a larger one, in bytes.
     usual_bytes: u64,
-    /// Held while the file is begun, and locked before `next_id`.
+    /// Held while the file is begun.
     prepared: Mutex<Prepared>,
     /// The id of the file to be begun next. Held until the manifest knows the id, which takes ids in ascending order only.
     next_id: Mutex<u64>,
@@ -51,7 +52,8 @@ enum Naming {
 impl Rotation {
     /// Begins files from `next_id` on.
     pub(crate) fn new(store: Arc<Store>, usual_bytes: u64, next_id: u64) -> Self {
-        let (prepared, next_id) = (Mutex::default(), Mutex::new(next_id));
+        let prepared = Mutex::ranked(Lock::PreparedFile.rank(), Prepared::default());
+        let next_id = Mutex::ranked(Lock::NextFileId.rank(), next_id);
         Self { store, usual_bytes, prepared, next_id }
     }
 

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use kv::{Cursor, Error, Result, UnixMillis};
+use kv::{Cursor, CursorPosition, Direction, Error, Result, StepFrom, UnixMillis};
 
 use crate::data_file::{DataFile, FileTable};
 use crate::keydir::{Collected, Collection};
@@ -27,28 +27,20 @@ pub(crate) struct SortingCursor {
     entries: Vec<Collected>,
     /// The first so many entries are in order and before all others.
     sorted: usize,
-    place: Place,
+    position: CursorPosition<usize>,
     value: Vec<u8>,
     /// The entry whose value `value` holds.
     value_of: Option<usize>,
     failure: Option<Error>,
 }
 
-/// Where the cursor stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Fresh,
-    BeforeFirst,
-    At(usize),
-    AfterLast,
-}
-
 impl SortingCursor {
     /// A cursor over `collection`, whose records lie in `files`, at the time `now`.
     pub(crate) fn new(collection: Collection, files: Arc<FileTable>, now: UnixMillis) -> Self {
         let Collection { keys, entries } = collection;
-        let (place, value, value_of, failure) = (Place::Fresh, Vec::new(), None, None);
-        Self { files, now, keys, entries, sorted: 0, place, value, value_of, failure }
+        let (position, value) = (CursorPosition::Fresh, Vec::new());
+        let (value_of, failure) = (None, None);
+        Self { files, now, keys, entries, sorted: 0, position, value, value_of, failure }
     }
 
     fn key_at(&self, at: usize) -> &[u8] {
@@ -88,8 +80,7 @@ impl SortingCursor {
             }
             at += 1;
         }
-        self.place = Place::AfterLast;
-        Ok(false)
+        Ok(self.position.land(None, Direction::Forward))
     }
 
     /// Stands on the last visible entry before `at`.
@@ -100,8 +91,7 @@ impl SortingCursor {
                 return Ok(true);
             }
         }
-        self.place = Place::BeforeFirst;
-        Ok(false)
+        Ok(self.position.land(None, Direction::Backward))
     }
 
     /// Stands on entry `at`. `false`: it had expired when the view was opened, and the cursor stays where it was.
@@ -114,7 +104,7 @@ impl SortingCursor {
                 return Ok(false);
             }
         }
-        self.place = Place::At(at);
+        self.position = CursorPosition::On(at);
         Ok(true)
     }
 
@@ -168,32 +158,29 @@ impl Cursor for SortingCursor {
 
     fn next(&mut self) -> Result<bool> {
         self.check()?;
-        match self.place {
-            Place::Fresh | Place::BeforeFirst => self.stand_from(0),
-            Place::At(at) => self.stand_from(at + 1),
-            Place::AfterLast => Ok(false),
+        match self.position.step(Direction::Forward) {
+            None => Ok(false),
+            Some(StepFrom::Edge) => self.stand_from(0),
+            Some(StepFrom::Entry(&at)) => self.stand_from(at + 1),
         }
     }
 
     fn prev(&mut self) -> Result<bool> {
         self.check()?;
         self.sort_all();
-        match self.place {
-            Place::Fresh | Place::AfterLast => self.stand_before(self.entries.len()),
-            Place::At(at) => self.stand_before(at),
-            Place::BeforeFirst => Ok(false),
+        match self.position.step(Direction::Backward) {
+            None => Ok(false),
+            Some(StepFrom::Edge) => self.stand_before(self.entries.len()),
+            Some(StepFrom::Entry(&at)) => self.stand_before(at),
         }
     }
 
     fn key(&self) -> &[u8] {
-        match self.place {
-            Place::At(at) => self.key_at(at),
-            _ => panic!("the cursor stands on no entry"),
-        }
+        self.key_at(*self.position.entry())
     }
 
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
-        let Place::At(at) = self.place else { panic!("the cursor stands on no entry") };
+        let at = *self.position.entry();
         if self.value_of != Some(at) && !self.read_value(at)? {
             // The walk did not read this record: by the file's first expiry, no put in it has expired.
             let (path, offset) = (self.file_of(at).path(), self.entries[at].location.offset);

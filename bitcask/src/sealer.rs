@@ -20,6 +20,7 @@ use kv::{Error, Result};
 
 use crate::background::{Background, Task};
 use crate::file_set::FileSet;
+use crate::lock_order::Lock;
 use crate::sealed_file::{SealedFile, describe, write_hint};
 use crate::state::Edit;
 use crate::steps::Step;
@@ -34,7 +35,7 @@ pub(crate) struct Sealer {
     store: Arc<Store>,
     files: Arc<FileSet>,
     background: Arc<Background>,
-    /// The full files that are not sealed, oldest first. Locked after `sealing`, and for a moment only.
+    /// The full files that are not sealed, oldest first.
     queue: Mutex<VecDeque<Arc<Segment>>>,
     /// Held while a file is being sealed: one at a time, in the order of the queue.
     sealing: Mutex<()>,
@@ -48,8 +49,8 @@ impl Sealer {
             store,
             files,
             background,
-            queue: Mutex::default(),
-            sealing: Mutex::default(),
+            queue: Mutex::ranked(Lock::SealQueue.rank(), VecDeque::new()),
+            sealing: Mutex::ranked(Lock::Sealing.rank(), ()),
             stalls: AtomicU64::new(0),
             hints_failed: AtomicU64::new(0),
         }

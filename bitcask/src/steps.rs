@@ -18,6 +18,8 @@ pub enum Step {
     QueueUntilDurable,
     /// Group commit: the writer waits until its batch is durable and visible, and reports a failure.
     AwaitPublication,
+    /// Publication: a batch that waited for the disk is read back from the log.
+    ReadBatchBack,
     /// Publication: a put enters the keydir.
     ApplyPut,
     /// Publication: a tombstone removes its key from the keydir.

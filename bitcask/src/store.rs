@@ -35,7 +35,8 @@ pub(crate) struct Store {
 impl Store {
     /// The store in `dir`, which is locked for writing.
     pub(crate) fn new(env: Env, steps: Steps, dir: StoreDir, manifest: Manifest<State>) -> Self {
-        let (log, latest) = (Arc::new(GroupSync::new()), AtomicU64::new(0));
+        let log = Arc::new(GroupSync::guarded(dir.guard()));
+        let latest = AtomicU64::new(0);
         Self { env, steps, dir, manifest, log, latest }
     }
 
@@ -127,6 +128,11 @@ impl Store {
     pub(crate) fn close(&self) -> Result<()> {
         self.check_in_place()?;
         self.manifest.close()
+    }
+
+    /// The store was dropped and not closed: an opening in this process waits until the running jobs have ended.
+    pub(crate) fn abandon(&self) {
+        self.dir.abandon();
     }
 
     /// Lets another writer in. Nobody may write through this store any more.

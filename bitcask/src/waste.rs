@@ -9,6 +9,7 @@ use kv::UnixMillis;
 use crate::back_pressure::{BackPressure, Load};
 use crate::data_file::DataFile;
 use crate::file_set::FileSet;
+use crate::lock_order::Lock;
 use crate::picker::Candidate;
 use crate::state::Sealed;
 use crate::steps::Step;
@@ -36,7 +37,8 @@ impl WasteSurvey {
         views: Arc<Views>,
         pressure: Arc<BackPressure>,
     ) -> Self {
-        Self { store, files, views, pressure, damaged: Mutex::default() }
+        let damaged = Mutex::ranked(Lock::DamagedFiles.rank(), BTreeSet::new());
+        Self { store, files, views, pressure, damaged }
     }
 
     /// A record that has expired at this time has expired for every view, open now or opened later.

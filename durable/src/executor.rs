@@ -108,7 +108,8 @@ impl Job {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("name", &self.name).field("class", &self.class).finish()
+        let mut job = f.debug_struct("Job");
+        job.field("name", &self.name).field("class", &self.class).finish_non_exhaustive()
     }
 }
 

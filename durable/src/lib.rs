@@ -19,6 +19,7 @@ mod fan_out;
 mod fs;
 mod identity;
 mod inject;
+mod leftover;
 mod lock_order;
 pub mod log;
 pub mod manifest;

@@ -143,7 +143,7 @@ impl Fs for OsFs {
             LockMode::Shared => file.try_lock_shared(),
         };
         match tried {
-            Ok(()) => Ok(Box::new(OsLock { file, path: path.into() })),
+            Ok(()) => Ok(Box::new(OsLock::of(file, path)?)),
             Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
             Err(fs::TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
         }
@@ -158,18 +158,37 @@ impl Fs for OsFs {
 /// A lock on an open file description, so a second attempt in the same process is refused as well.
 #[derive(Debug)]
 struct OsLock {
-    file: fs::File,
+    /// Holds the lock. As long as it is open, no other file gets its inode.
+    _file: fs::File,
     path: PathBuf,
+    identity: FileIdentity,
+}
+
+/// Device and inode of a file.
+type FileIdentity = (u64, u64);
+
+fn identity(metadata: &fs::Metadata) -> FileIdentity {
+    (metadata.dev(), metadata.ino())
+}
+
+impl OsLock {
+    /// The lock that `file` holds. Fails if `path` names another file by now: somebody removed the lock file between
+    /// opening and locking it, and another process may have locked a new one.
+    fn of(file: fs::File, path: &Path) -> Result<Self> {
+        let metadata = file.metadata().map_err(|e| Error::io("lock", path, e))?;
+        let lock = Self { identity: identity(&metadata), _file: file, path: path.into() };
+        lock.check().map(|()| lock)
+    }
 }
 
 impl Lock for OsLock {
+    /// One `lstat`: the identity of the held file cannot change.
     fn check(&self) -> Result<()> {
-        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
         let fail = |e| Error::io("find", &self.path, e);
-        let held = self.file.metadata().map(identity).map_err(fail)?;
-        match fs::symlink_metadata(&self.path).map(identity) {
-            Ok(named) if named == held => return Ok(()),
+        match fs::symlink_metadata(&self.path) {
+            Ok(named) if identity(&named) == self.identity => return Ok(()),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+            // Another file has the path, or none.
             _ => {}
         }
         let what = "the store was moved or its lock file replaced while it was open";

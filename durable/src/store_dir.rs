@@ -10,13 +10,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kv::{Error, Result};
 
+use crate::clock::Clock;
 use crate::fs::{Entry, EntryKind, Fs, Lock, LockMode};
+use crate::leftover::{self, Leftover};
 use crate::sync::Mutex;
 
 const LOCK_FILE: &str = "LOCK";
+
+/// How often an opening tries to lock a directory that is left over, and how long it pauses in between. Counted, not
+/// measured: a clock that is moved by hand must not make the wait endless.
+const ATTEMPTS: usize = 5_000;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A directory that holds a store, locked if it was opened for writing. Cheap to clone; the lock is held until it is
 /// let go with [`StoreDir::unlock`], or the last clone is dropped.
@@ -24,7 +32,15 @@ const LOCK_FILE: &str = "LOCK";
 pub struct StoreDir {
     fs: Arc<dyn Fs>,
     path: Arc<Path>,
-    lock: Arc<Mutex<Option<Box<dyn Lock>>>>,
+    lock: Arc<HeldLock>,
+}
+
+/// The lock of a directory that was opened for writing, shared by all clones. The fields are dropped in this order.
+#[derive(Debug)]
+struct HeldLock {
+    lock: Mutex<Option<Box<dyn Lock>>>,
+    /// The store was dropped, and its jobs have not ended.
+    leftover: Mutex<Option<Leftover>>,
 }
 
 /// What a directory is opened for.
@@ -52,7 +68,29 @@ impl StoreDir {
             OpenMode::Create | OpenMode::Write => Some(lock(&*fs, &path)?),
             OpenMode::Read => None,
         };
-        Ok(Self { fs, path: path.into(), lock: Arc::new(Mutex::new(lock)) })
+        Ok(Self { fs, path: path.into(), lock: Arc::new(HeldLock::new(lock)) })
+    }
+
+    /// As [`StoreDir::open`] for writing. If a store of this process that was dropped still holds the lock, waits for it, up
+    /// to ten seconds: see [`StoreDir::abandon`].
+    ///
+    /// # Errors
+    /// As [`StoreDir::open`]. `Locked` at once when the owner of the lock was not dropped.
+    pub fn open_after_leftovers(
+        fs: &Arc<dyn Fs>,
+        path: &Path,
+        mode: OpenMode,
+        clock: &dyn Clock,
+    ) -> Result<Self> {
+        for _ in 0..ATTEMPTS {
+            // Looked at before the attempt: a leftover releases the lock before it leaves the list.
+            let is_left_over = fs.resolve(path).is_ok_and(|path| leftover::is_left_over(&path));
+            match Self::open(Arc::clone(fs), path, mode) {
+                Err(Error::Locked { .. }) if is_left_over => clock.sleep(PAUSE),
+                opened => return opened,
+            }
+        }
+        Self::open(Arc::clone(fs), path, mode)
     }
 
     /// The file system that the directory is in.
@@ -83,21 +121,48 @@ impl StoreDir {
     /// # Errors
     /// `ReadOnly`.
     pub fn require_writer(&self) -> Result<()> {
-        if self.lock.lock().is_some() { Ok(()) } else { Err(Error::ReadOnly) }
+        if self.lock.lock.lock().is_some() { Ok(()) } else { Err(Error::ReadOnly) }
     }
 
-    /// Refuses to go on if the directory that was locked is no longer the one that the path names. Called before files
-    /// are created or renamed, which goes by path.
+    /// Refuses to go on if the directory or the lock file that was locked is no longer the one that the path names.
+    /// Called before files are created or renamed, which goes by path, and after each sync of the log
+    /// ([`StoreDir::guard`]).
     ///
     /// # Errors
     /// `Io`.
     pub fn check_in_place(&self) -> Result<()> {
-        self.lock.lock().as_ref().map_or(Ok(()), |lock| lock.check())
+        self.lock.lock.lock().as_ref().map_or(Ok(()), |lock| lock.check())
+    }
+
+    /// [`StoreDir::check_in_place`] for the log ([`GroupSync::guarded`](crate::log::GroupSync::guarded)), which may
+    /// outlive the store and must not keep it locked. A store that was unlocked is `Closed`.
+    pub fn guard(&self) -> impl Fn() -> Result<()> + Send + Sync + use<> {
+        let lock = Arc::downgrade(&self.lock);
+        move || {
+            let lock = lock.upgrade().ok_or(Error::Closed)?;
+            let lock = lock.lock();
+            lock.as_ref().ok_or(Error::Closed)?.check()
+        }
     }
 
     /// Lets go of the lock, for all clones: the store is closed.
     pub fn unlock(&self) {
-        drop(self.lock.lock().take());
+        drop(self.lock.lock.lock().take());
+        drop(self.lock.leftover.lock().take());
+    }
+
+    /// The store was dropped and not closed. The lock is released with the last clone, which a running job may have: an
+    /// opening in this process waits for that.
+    pub fn abandon(&self) {
+        if self.lock.lock.lock().is_some() {
+            *self.lock.leftover.lock() = Some(Leftover::announce(&self.path));
+        }
+    }
+}
+
+impl HeldLock {
+    fn new(lock: Option<Box<dyn Lock>>) -> Self {
+        Self { lock: Mutex::new(lock), leftover: Mutex::default() }
     }
 }
 
@@ -144,7 +209,41 @@ impl NamePattern {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
-    use crate::OsFs;
+    use crate::{ManualClock, OsFs, SimFs};
+
+    /// Releases the last clone of a dropped store when an opening begins to wait.
+    #[derive(Debug)]
+    struct ReleasingClock(ManualClock, Mutex<Option<StoreDir>>);
+
+    impl Clock for ReleasingClock {
+        fn elapsed(&self) -> Duration {
+            self.0.elapsed()
+        }
+
+        fn now(&self) -> kv::UnixMillis {
+            self.0.now()
+        }
+
+        fn sleep(&self, _: Duration) {
+            drop(self.1.lock().take());
+        }
+    }
+
+    #[test]
+    fn an_opening_waits_for_a_store_of_this_process_that_was_dropped_and_for_no_other() {
+        let fs: Arc<dyn Fs> = Arc::new(SimFs::new());
+        let open = |clock: &dyn Clock| {
+            StoreDir::open_after_leftovers(&fs, Path::new("dropped"), OpenMode::Create, clock)
+        };
+        let held_by_a_job = open(&ManualClock::new()).unwrap();
+        let clock = ReleasingClock(ManualClock::new(), Mutex::new(Some(held_by_a_job.clone())));
+        assert!(matches!(open(&clock), Err(Error::Locked { .. })));
+        assert!(clock.1.lock().is_some(), "nobody waits for a store that is open");
+        held_by_a_job.abandon();
+        drop(held_by_a_job);
+        let reopened = open(&clock).unwrap();
+        assert!(clock.1.lock().is_none() && !leftover::is_left_over(reopened.path()));
+    }
 
     const DATA: NamePattern = NamePattern::new("", ".data");
 

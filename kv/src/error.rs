@@ -1,12 +1,12 @@
-//! The one error type of the house: its variants are what a caller can do about it.
+//! The one error type of the workspace. Its variants differ in the reaction that the caller can have.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, io};
 
-use crate::{Bytes, KeyRange};
+use crate::Conflict;
 
-/// The result of every fallible call in the house.
+/// The result of every fallible call in the workspace.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a call failed. Cheap to clone, so that one failure can be told to every waiter of a group commit.
@@ -129,55 +129,25 @@ impl std::error::Error for Error {
     }
 }
 
-/// Why a transaction could not commit, as plain data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// The rule that was broken.
-    pub kind: ConflictKind,
-    /// The contended keys; empty where only ranges are known.
-    pub keys: Vec<Bytes>,
-    /// The contended ranges that were read.
-    pub ranges: Vec<KeyRange>,
-    /// The transactions that took part, the loser first.
-    pub transactions: Vec<u64>,
-    /// The dependencies between them that made one of them lose.
-    pub edges: Vec<ConflictEdge>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The rule that a losing transaction broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConflictKind {
-    /// Somebody else committed a write to a key that this transaction writes (snapshot isolation).
-    Write,
-    /// Somebody else committed a write to what this transaction read (read-set validation).
-    Read,
-    /// The transaction is part of a dangerous structure (serializable snapshot isolation).
-    DangerousStructure,
-}
-
-/// One dependency between two transactions of a [`Conflict`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConflictEdge {
-    /// The transaction that must come first in any serial order.
-    pub from: u64,
-    /// The transaction that must come after it.
-    pub to: u64,
-    /// A key on which the two met.
-    pub key: Bytes,
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rule = match self.kind {
-            ConflictKind::Write => "another transaction wrote first",
-            ConflictKind::Read => "what was read has been overwritten",
-            ConflictKind::DangerousStructure => "no serial order is certain",
-        };
-        write!(f, "conflict: {rule}")?;
-        if let Some(key) = self.keys.first() {
-            write!(f, " (key \"{}\")", key.escape_ascii())?;
+    #[test]
+    fn an_exhausted_resource_is_told_from_a_failing_disk() {
+        let error = |code| Error::io("write", "file", io::Error::from_raw_os_error(code));
+        // ENOMEM, ENFILE, EMFILE, ENOSPC, EDQUOT.
+        for code in [12, 23, 24, 28, 122] {
+            assert!(error(code).is_out_of_resources(), "{code}");
         }
-        f.write_str("; run the transaction again")
+        // EIO, EACCES, EROFS.
+        for code in [5, 13, 30] {
+            assert!(!error(code).is_out_of_resources(), "{code}");
+        }
+        assert!(!Error::Closed.is_out_of_resources());
+        let made = Error::io("map", "file", io::Error::from(io::ErrorKind::OutOfMemory));
+        assert!(made.is_out_of_resources());
+        let poisoned = Error::Poisoned { cause: Box::new(error(28)) };
+        assert!(!poisoned.is_out_of_resources(), "a poisoned handle does not heal");
     }
 }

@@ -9,8 +9,9 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{
-    Bytes, Capabilities, Cursor, Durability, Error, KeyRange, Kv, Op, Result, ScanSupport,
-    SequenceNumber, Snapshot, Snapshots, Stats, Unit, WriteBatch,
+    Bytes, Capabilities, Cursor, CursorPosition, Direction, Durability, Error, KeyRange, Kv, Op,
+    Result, ScanSupport, SequenceNumber, Snapshot, Snapshots, Stats, StepFrom, Unit, WriteBatch,
+    no_key_between,
 };
 
 type Map = BTreeMap<Bytes, Bytes>;
@@ -84,7 +85,7 @@ impl Kv for MemoryEngine {
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
         range.check()?;
         let map = Arc::clone(&self.read()?.map);
-        Ok(Box::new(MapCursor { map, range, place: Place::Fresh }))
+        Ok(Box::new(MapCursor::new(map, range)))
     }
 
     fn sync(&self) -> Result<()> {
@@ -97,13 +98,9 @@ impl Kv for MemoryEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Ordered,
-            durability: Durability::None,
-            expiry: false,
-            range_delete: true,
-            max_value_len: isize::MAX as usize,
-        }
+        Capabilities::new(ScanSupport::Ordered, Durability::None)
+            .with_range_delete()
+            .with_max_value_len(isize::MAX as usize)
     }
 
     fn stats(&self) -> Stats {
@@ -137,109 +134,79 @@ impl Snapshot for MemorySnapshot {
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
         range.check()?;
-        Ok(Box::new(MapCursor { map: Arc::clone(&self.map), range, place: Place::Fresh }))
+        Ok(Box::new(MapCursor::new(Arc::clone(&self.map), range)))
     }
-}
-
-/// Where a cursor stands.
-enum Place {
-    Fresh,
-    BeforeFirst,
-    At(Bytes, Bytes),
-    AfterLast,
 }
 
 struct MapCursor {
     map: Arc<Map>,
     range: KeyRange,
-    place: Place,
+    position: CursorPosition<(Bytes, Bytes)>,
 }
 
 impl MapCursor {
-    fn first_from(&mut self, start: Bound<Bytes>) -> bool {
-        let found = if self.range.is_empty() {
-            None
-        } else {
-            self.map
-                .range((start, Bound::Unbounded))
-                .next()
-                .filter(|(key, _)| self.range.contains(key))
-        };
-        self.place = found.map_or(Place::AfterLast, |(k, v)| Place::At(k.clone(), v.clone()));
-        matches!(self.place, Place::At(..))
+    fn new(map: Arc<Map>, range: KeyRange) -> Self {
+        Self { map, range, position: CursorPosition::Fresh }
     }
 
-    fn last_to(&mut self, end: Bound<Bytes>) -> bool {
-        let found = if self.range.is_empty() {
-            None
-        } else {
-            self.map
-                .range((Bound::Unbounded, end))
-                .next_back()
-                .filter(|(key, _)| self.range.contains(key))
+    /// Moves to the entry between the bounds that is the first in `direction`.
+    fn search(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>, direction: Direction) -> bool {
+        // A map refuses bounds that are crossed.
+        let mut between =
+            (!no_key_between(start, end)).then(|| self.map.range::<[u8], _>((start, end)));
+        let found = between.as_mut().and_then(|entries| match direction {
+            Direction::Forward => entries.next(),
+            Direction::Backward => entries.next_back(),
+        });
+        let found = found.map(|(key, value)| (key.clone(), value.clone()));
+        assert!(found.as_ref().is_none_or(|(key, _)| self.range.contains(key)));
+        self.position.land(found, direction)
+    }
+
+    fn step(&mut self, direction: Direction) -> bool {
+        let behind = match self.position.step(direction) {
+            None => return false,
+            Some(StepFrom::Edge) => None,
+            Some(StepFrom::Entry((key, _))) => Some(key.clone()),
         };
-        self.place = found.map_or(Place::BeforeFirst, |(k, v)| Place::At(k.clone(), v.clone()));
-        matches!(self.place, Place::At(..))
+        let range = self.range.clone();
+        let behind = behind.as_ref().map(|key| Bound::Excluded(&key[..]));
+        match direction {
+            Direction::Forward => {
+                self.search(behind.unwrap_or(range.start()), range.end(), direction)
+            }
+            Direction::Backward => {
+                self.search(range.start(), behind.unwrap_or(range.end()), direction)
+            }
+        }
     }
 }
 
 impl Cursor for MapCursor {
     fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        let below = match self.range.start() {
-            Bound::Included(start) => key < start,
-            Bound::Excluded(start) => key <= start,
-            Bound::Unbounded => false,
-        };
-        let start = if below {
-            self.range.start().map(Bytes::copy_from_slice)
-        } else {
-            Bound::Included(Bytes::copy_from_slice(key))
-        };
-        Ok(self.first_from(start))
+        let range = self.range.clone();
+        Ok(self.search(range.start_from(key), range.end(), Direction::Forward))
     }
 
     fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
-        let above = match self.range.end() {
-            Bound::Included(end) | Bound::Excluded(end) => key > end,
-            Bound::Unbounded => false,
-        };
-        let end = if above {
-            self.range.end().map(Bytes::copy_from_slice)
-        } else {
-            Bound::Excluded(Bytes::copy_from_slice(key))
-        };
-        Ok(self.last_to(end))
+        let range = self.range.clone();
+        Ok(self.search(range.start(), range.end_before(key), Direction::Backward))
     }
 
     fn next(&mut self) -> Result<bool> {
-        let start = match &self.place {
-            Place::Fresh | Place::BeforeFirst => self.range.start().map(Bytes::copy_from_slice),
-            Place::At(key, _) => Bound::Excluded(key.clone()),
-            Place::AfterLast => return Ok(false),
-        };
-        Ok(self.first_from(start))
+        Ok(self.step(Direction::Forward))
     }
 
     fn prev(&mut self) -> Result<bool> {
-        let end = match &self.place {
-            Place::Fresh | Place::AfterLast => self.range.end().map(Bytes::copy_from_slice),
-            Place::At(key, _) => Bound::Excluded(key.clone()),
-            Place::BeforeFirst => return Ok(false),
-        };
-        Ok(self.last_to(end))
+        Ok(self.step(Direction::Backward))
     }
 
     fn key(&self) -> &[u8] {
-        match &self.place {
-            Place::At(key, _) => key,
-            _ => panic!("the cursor stands on no entry"),
-        }
+        &self.position.entry().0
     }
 
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
-        match &self.place {
-            Place::At(key, value) => Ok((key, value)),
-            _ => panic!("the cursor stands on no entry"),
-        }
+        let (key, value) = self.position.entry();
+        Ok((key, value))
     }
 }

@@ -10,17 +10,19 @@ pub mod damage;
 pub mod faults;
 pub mod histories;
 pub mod simulation;
+pub mod strays;
 pub mod threads;
 pub mod visibility;
 
 /// All suites, the quick ones first.
-pub const SUITES: [Suite; 8] = [
+pub const SUITES: [Suite; 9] = [
     conformance::SUITE,
     histories::SUITE,
     visibility::SUITE,
     faults::SUITE,
     crash::SUITE,
     damage::SUITE,
+    strays::SUITE,
     simulation::SUITE,
     threads::SUITE,
 ];

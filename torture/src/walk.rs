@@ -13,7 +13,8 @@ use crate::universe;
 /// How many moves one walk makes.
 const MOVES: usize = 16;
 
-/// A cursor over a list of entries.
+/// A cursor over a list of entries. It states the rules of positions by itself and does not share `kv::CursorPosition` with
+/// the engines that it judges.
 pub(crate) struct ModelCursor {
     entries: Vec<(Bytes, Bytes)>,
     place: Place,

@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use kv::{
-    Capabilities, Cursor, Durability, KeyRange, Kv, Op, Result, ScanSupport, SequenceNumber, Stats,
-    Unit, WriteBatch,
+    Capabilities, Cursor, CursorPosition, Direction, Durability, KeyRange, Kv, Op, Result,
+    ScanSupport, SequenceNumber, Stats, StepFrom, Unit, WriteBatch, no_key_between,
 };
 use parking_lot::RwLock;
 
@@ -95,8 +95,9 @@ impl Kv for BoundBtree {
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
         range.check()?;
         let state = Arc::clone(&self.state);
-        let (place, stretch) = (Place::Fresh, Vec::new());
-        Ok(Box::new(StretchCursor { state, range, place, stretch, is_forward: true }))
+        let (position, stretch) = (CursorPosition::Fresh, Vec::new());
+        let direction = Direction::Forward;
+        Ok(Box::new(StretchCursor { state, range, position, stretch, direction }))
     }
 
     fn sync(&self) -> Result<()> {
@@ -108,13 +109,8 @@ impl Kv for BoundBtree {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Ordered,
-            durability: Durability::None,
-            expiry: false,
-            range_delete: false,
-            max_value_len: isize::MAX as usize,
-        }
+        Capabilities::new(ScanSupport::Ordered, Durability::None)
+            .with_max_value_len(isize::MAX as usize)
     }
 
     fn stats(&self) -> Stats {
@@ -135,103 +131,81 @@ fn put(map: &mut Map, key: InlineKey, value: &[u8]) {
 struct StretchCursor {
     state: Arc<RwLock<State>>,
     range: KeyRange,
-    place: Place,
+    position: CursorPosition<usize>,
     /// Entries in the order of the walk that copied them.
     stretch: Vec<(InlineKey, Arc<[u8]>)>,
-    is_forward: bool,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Fresh,
-    BeforeFirst,
-    At(usize),
-    AfterLast,
+    direction: Direction,
 }
 
 type Bounds = (Bound<InlineKey>, Bound<InlineKey>);
 
 impl StretchCursor {
     /// Copies a stretch of the entries within `bounds` and stands on its first.
-    fn copy_stretch(&mut self, bounds: Bounds, is_forward: bool) -> bool {
+    fn copy_stretch(&mut self, (start, end): Bounds, direction: Direction) -> bool {
         let wanted = (self.stretch.len() * 4).clamp(FIRST_STRETCH, LONGEST_STRETCH);
         self.stretch.clear();
-        self.is_forward = is_forward;
+        self.direction = direction;
         let own = |(key, value): (&InlineKey, &Arc<[u8]>)| (key.clone(), Arc::clone(value));
-        if !self.range.is_empty() && !is_crossed(&bounds) {
+        // A map refuses bounds that are crossed.
+        if !no_key_between(start.as_ref(), end.as_ref()) {
             let state = self.state.read();
-            let entries = state.map.range(bounds);
-            if is_forward {
-                self.stretch.extend(entries.take(wanted).map(own));
-            } else {
-                self.stretch.extend(entries.rev().take(wanted).map(own));
+            let entries = state.map.range((start, end));
+            match direction {
+                Direction::Forward => self.stretch.extend(entries.take(wanted).map(own)),
+                Direction::Backward => self.stretch.extend(entries.rev().take(wanted).map(own)),
             }
         }
-        self.place = match (self.stretch.is_empty(), is_forward) {
-            (false, _) => Place::At(0),
-            (true, true) => Place::AfterLast,
-            (true, false) => Place::BeforeFirst,
-        };
-        !self.stretch.is_empty()
+        self.position.land((!self.stretch.is_empty()).then_some(0), direction)
     }
 
-    fn step(&mut self, is_forward: bool) -> bool {
+    fn step(&mut self, direction: Direction) -> bool {
         let start = self.range.start().map(InlineKey::new);
         let end = self.range.end().map(InlineKey::new);
-        let (start, end) = match (self.place, is_forward) {
-            (Place::AfterLast, true) | (Place::BeforeFirst, false) => return false,
-            (Place::At(at), _) if is_forward == self.is_forward && at + 1 < self.stretch.len() => {
-                self.place = Place::At(at + 1);
-                return true;
+        let bounds = match self.position.step(direction) {
+            None => return false,
+            Some(StepFrom::Edge) => (start, end),
+            Some(StepFrom::Entry(&at))
+                if direction == self.direction && at + 1 < self.stretch.len() =>
+            {
+                return self.position.land(Some(at + 1), direction);
             }
-            (Place::At(at), true) => (Bound::Excluded(self.stretch[at].0.clone()), end),
-            (Place::At(at), false) => (start, Bound::Excluded(self.stretch[at].0.clone())),
-            _ => (start, end),
+            Some(StepFrom::Entry(&at)) => {
+                let behind = Bound::Excluded(self.stretch[at].0.clone());
+                match direction {
+                    Direction::Forward => (behind, end),
+                    Direction::Backward => (start, behind),
+                }
+            }
         };
-        self.copy_stretch((start, end), is_forward)
+        self.copy_stretch(bounds, direction)
     }
-}
 
-/// Whether no key can lie within `bounds`; a map refuses some such bounds.
-fn is_crossed(bounds: &Bounds) -> bool {
-    match bounds {
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end))
-        | (Bound::Excluded(start), Bound::Included(end)) => start >= end,
-        _ => false,
+    fn current(&self) -> &(InlineKey, Arc<[u8]>) {
+        &self.stretch[*self.position.entry()]
     }
 }
 
 impl Cursor for StretchCursor {
     fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        let own = self.range.start();
-        let start = match own {
-            Bound::Included(start) if start > key => own,
-            Bound::Excluded(start) if start >= key => own,
-            _ => Bound::Included(key),
-        };
-        let bounds = (start.map(InlineKey::new), self.range.end().map(InlineKey::new));
+        let start = self.range.start_from(key).map(InlineKey::new);
+        let bounds = (start, self.range.end().map(InlineKey::new));
         self.stretch.clear();
-        Ok(self.copy_stretch(bounds, true))
+        Ok(self.copy_stretch(bounds, Direction::Forward))
     }
 
     fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
-        let own = self.range.end();
-        let end = match own {
-            Bound::Included(end) | Bound::Excluded(end) if end < key => own,
-            _ => Bound::Excluded(key),
-        };
-        let bounds = (self.range.start().map(InlineKey::new), end.map(InlineKey::new));
+        let end = self.range.end_before(key).map(InlineKey::new);
+        let bounds = (self.range.start().map(InlineKey::new), end);
         self.stretch.clear();
-        Ok(self.copy_stretch(bounds, false))
+        Ok(self.copy_stretch(bounds, Direction::Backward))
     }
 
     fn next(&mut self) -> Result<bool> {
-        Ok(self.step(true))
+        Ok(self.step(Direction::Forward))
     }
 
     fn prev(&mut self) -> Result<bool> {
-        Ok(self.step(false))
+        Ok(self.step(Direction::Backward))
     }
 
     fn key(&self) -> &[u8] {
@@ -241,15 +215,6 @@ impl Cursor for StretchCursor {
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
         let (key, value) = self.current();
         Ok((key.bytes(), value))
-    }
-}
-
-impl StretchCursor {
-    fn current(&self) -> &(InlineKey, Arc<[u8]>) {
-        match self.place {
-            Place::At(at) => &self.stretch[at],
-            _ => panic!("the cursor stands on no entry"),
-        }
     }
 }
 

@@ -182,13 +182,8 @@ impl Kv for BoundLogHash {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Sorting,
-            durability: Durability::Sync,
-            expiry: false,
-            range_delete: false,
-            max_value_len: REMOVED as usize - 1,
-        }
+        Capabilities::new(ScanSupport::Sorting, Durability::Sync)
+            .with_max_value_len(REMOVED as usize - 1)
     }
 
     fn stats(&self) -> Stats {

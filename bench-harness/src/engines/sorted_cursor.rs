@@ -1,6 +1,6 @@
 //! A cursor over entries that were collected and sorted: how the yardsticks scan.
 
-use kv::{Bytes, Cursor, Result};
+use kv::{Bytes, Cursor, CursorPosition, Direction, Result};
 
 /// Reads the value of an entry into a buffer.
 type ReadValue<V> = Box<dyn Fn(&V, &mut Vec<u8>) -> Result<()> + Send>;
@@ -8,19 +8,11 @@ type ReadValue<V> = Box<dyn Fn(&V, &mut Vec<u8>) -> Result<()> + Send>;
 /// A frozen, sorted list of keys and something to read each value with.
 pub(super) struct SortedCursor<V> {
     entries: Vec<(Bytes, V)>,
-    place: Place,
+    position: CursorPosition<usize>,
     /// The value of the entry under the cursor, once it has been asked for.
     value: Vec<u8>,
     is_read: bool,
     read: ReadValue<V>,
-}
-
-#[derive(Clone, Copy)]
-enum Place {
-    Fresh,
-    BeforeFirst,
-    At(usize),
-    AfterLast,
 }
 
 impl<V: Send> SortedCursor<V> {
@@ -30,16 +22,19 @@ impl<V: Send> SortedCursor<V> {
         read: impl Fn(&V, &mut Vec<u8>) -> Result<()> + Send + 'static,
     ) -> Self {
         entries.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let (place, value, read) = (Place::Fresh, Vec::new(), Box::new(read));
-        Self { entries, place, value, is_read: false, read }
+        let (position, value, read) = (CursorPosition::Fresh, Vec::new(), Box::new(read));
+        Self { entries, position, value, is_read: false, read }
     }
 
-    /// Moves to entry `at`; none is there when it is out of range.
-    fn stand_at(&mut self, at: Option<usize>, otherwise: Place) -> bool {
-        let found = at.filter(|&at| at < self.entries.len());
-        self.place = found.map_or(otherwise, Place::At);
+    /// Ends a move in `direction` that found the entry at an index, or none.
+    fn land(&mut self, found: Option<usize>, direction: Direction) -> bool {
         self.is_read = false;
-        found.is_some()
+        self.position.land(found, direction)
+    }
+
+    fn step(&mut self, direction: Direction) -> bool {
+        let found = self.position.step_in(self.entries.len(), direction);
+        found.is_some_and(|found| self.land(found, direction))
     }
 
     fn first_not_less(&self, key: &[u8]) -> usize {
@@ -49,41 +44,28 @@ impl<V: Send> SortedCursor<V> {
 
 impl<V: Send> Cursor for SortedCursor<V> {
     fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.stand_at(Some(self.first_not_less(key)), Place::AfterLast))
+        let at = self.first_not_less(key);
+        Ok(self.land((at < self.entries.len()).then_some(at), Direction::Forward))
     }
 
     fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.stand_at(self.first_not_less(key).checked_sub(1), Place::BeforeFirst))
+        Ok(self.land(self.first_not_less(key).checked_sub(1), Direction::Backward))
     }
 
     fn next(&mut self) -> Result<bool> {
-        let at = match self.place {
-            Place::Fresh | Place::BeforeFirst => Some(0),
-            Place::At(at) => Some(at + 1),
-            Place::AfterLast => None,
-        };
-        Ok(self.stand_at(at, Place::AfterLast))
+        Ok(self.step(Direction::Forward))
     }
 
     fn prev(&mut self) -> Result<bool> {
-        let at = match self.place {
-            Place::Fresh | Place::AfterLast => self.entries.len().checked_sub(1),
-            Place::At(at) => at.checked_sub(1),
-            Place::BeforeFirst => None,
-        };
-        Ok(self.stand_at(at, Place::BeforeFirst))
+        Ok(self.step(Direction::Backward))
     }
 
     fn key(&self) -> &[u8] {
-        match self.place {
-            Place::At(at) => &self.entries[at].0,
-            _ => panic!("the cursor stands on no entry"),
-        }
+        &self.entries[*self.position.entry()].0
     }
 
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
-        let Place::At(at) = self.place else { panic!("the cursor stands on no entry") };
-        let (key, location) = &self.entries[at];
+        let (key, location) = &self.entries[*self.position.entry()];
         if !self.is_read {
             (self.read)(location, &mut self.value)?;
             self.is_read = true;

@@ -57,15 +57,16 @@ impl Committer {
     fn apply_from_log(&self, sequence: u64, batch: &LoggedBatch) -> Result<()> {
         let (span, path) = (&batch.span, batch.span.segment.path());
         let mut applied = Err(Error::corruption(path, span.offset, "nothing was read back"));
-        span.segment.read(span.offset, span.len as usize, &mut |bytes| {
-            let decoded = || decode_batch(sequence, batch, bytes);
-            applied = decoded().map(|entries| {
+        let mut apply = |bytes: &[u8]| {
+            applied = decode_batch(sequence, batch, bytes).map(|entries| {
                 let _raised = self.barrier.raise(sequence, usize::MAX);
                 for (key, location) in entries {
                     self.apply(key, location, sequence);
                 }
             });
-        })?;
+        };
+        let read = || span.segment.read(span.offset, span.len as usize, &mut apply);
+        self.parts.store.steps.run(Step::ReadBatchBack, read)?;
         applied
     }
 

@@ -425,3 +425,31 @@ fn a_view_that_is_given_up_while_it_is_read_ends_as_too_old() {
     };
     check(scenario, 5_000);
 }
+
+/// The time of a view was read before the view was registered. A merge that looked for its horizon in between dropped a
+/// value that the view had shown.
+#[test]
+fn a_view_never_loses_a_value_that_a_merge_takes_for_expired() {
+    let scenario = || {
+        let clock = Arc::new(ManualClock::new());
+        let mut options = options(&SimFs::new(), Arc::new(ManualExecutor::new(clock.clone())));
+        options.env.clock = clock.clone();
+        let engine = Arc::new(Bitcask::open("store", options.merge(None)).unwrap());
+        let end = kv::UnixMillis(clock.now().0 + 1);
+        engine
+            .write(WriteBatch::new().put_expiring(b"k", b"v", end), Durability::Buffered)
+            .unwrap();
+        let merger = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                clock.advance(std::time::Duration::from_millis(1));
+                engine.merge().unwrap();
+            })
+        };
+        let snapshot = engine.snapshot().unwrap();
+        let before = snapshot.get(b"k").unwrap();
+        merger.join().unwrap();
+        assert_eq!(before, snapshot.get(b"k").unwrap(), "a view does not change");
+    };
+    check(scenario, 2_000);
+}

@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod deletions;
+mod dropping;
 mod expiry;
 mod files;
 mod large_values;
 mod limits;
+mod lock;
 mod merges;
 mod opening;
 mod places;
+mod publication;
 mod readers;
 mod riak;
 mod scans;

@@ -310,3 +310,22 @@ fn a_record_that_looks_like_an_end_mark_fails_the_merge() {
     assert_eq!(engine.statistics().keys, 50);
     assert!(world.data_files().contains(&last));
 }
+
+/// A merge without a mapping to be had poisoned the store.
+#[test]
+fn a_store_that_gets_no_mapping_goes_on_sealing_merging_and_verifying() {
+    let world = World::new();
+    let inject =
+        Inject::over_sim(world.disk.clone(), Plan { at: 0, fault: Fault::NoMemory, sticky: true });
+    let mut options = world.options();
+    options.env.fs = Arc::new(inject.clone());
+    let engine = Bitcask::open(STORE, options).unwrap();
+    (0..5).for_each(|round| fill(&engine, 0..50, round));
+    engine.merge().unwrap();
+    world.executor.run_all();
+    assert!(inject.injected() > 10, "{}", inject.injected());
+    assert_eq!(engine.statistics().merges_failed, 0);
+    assert_eq!(engine.verify().unwrap().keys, 50);
+    engine.put(b"later", b"1", Durability::Sync).unwrap();
+    engine.close().unwrap();
+}

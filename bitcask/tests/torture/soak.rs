@@ -46,6 +46,7 @@ soak_tests! {
     soak_crash_scripts = "crash-scripts",
     soak_crash_second = "crash-second",
     soak_damage = "damage",
+    soak_strays = "strays",
     soak_simulation = "simulation",
     soak_threads = "threads",
 }

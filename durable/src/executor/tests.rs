@@ -145,10 +145,10 @@ fn a_pool_runs_delayed_jobs_of_its_clock_although_its_threads_are_idle() {
     let executor: Arc<dyn Executor> = Arc::new(ThreadPool::new(2, Arc::clone(&clock) as _));
     let (group, ran) = (quiet(&executor), Arc::new(AtomicUsize::new(0)));
     let early = Arc::clone(&ran);
-    group.submit_after(Duration::from_secs(3_600), JobClass::Bulk, "counts", counting(&ran));
+    group.submit_after(Duration::from_hours(1), JobClass::Bulk, "counts", counting(&ran));
     group.submit(JobClass::Bulk, "looks", move || assert_eq!(early.load(Ordering::SeqCst), 0));
     assert_eq!(group.wait(), Ok(()));
-    clock.advance(Duration::from_secs(3_600));
+    clock.advance(Duration::from_hours(1));
     assert!(executor.wait_until(&|| ran.load(Ordering::SeqCst) == 1));
 }
 
@@ -193,10 +193,10 @@ fn dropping_the_queue_of_an_executor_holds_no_lock() {
         Job::new(JobClass::Bulk, "never due", move || drop(held), |_| ())
     };
     let pool = ThreadPool::new(1, Arc::new(SystemClock::new()));
-    pool.submit_after(Duration::from_secs(3_600), never_due());
+    pool.submit_after(Duration::from_hours(1), never_due());
     drop(pool);
     let (_, executor) = manual();
-    executor.submit_after(Duration::from_secs(3_600), never_due());
+    executor.submit_after(Duration::from_hours(1), never_due());
     executor.submit(never_due());
     executor.forget();
     assert!(!executor.step());
@@ -207,7 +207,7 @@ fn a_delayed_job_does_not_keep_its_executor_alive() {
     let pool: Arc<dyn Executor> = Arc::new(ThreadPool::new(1, Arc::new(SystemClock::new())));
     let weak = Arc::downgrade(&pool);
     let group = quiet(&pool);
-    group.submit_after(Duration::from_secs(3_600), JobClass::Bulk, "never due", || ());
+    group.submit_after(Duration::from_hours(1), JobClass::Bulk, "never due", || ());
     drop((pool, group));
     assert!(weak.upgrade().is_none());
 }

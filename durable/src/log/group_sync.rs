@@ -9,9 +9,16 @@
 //! gives those who were there at the end of the last round a moment to come back, [`PATIENCE`]; that is much less than
 //! a sync takes, and a writer on its own never waits.
 //!
+//! **Whose log it is.** After each round of syncs, and before the durable position advances, the leader asks the guard of the
+//! log ([`GroupSync::guarded`]) whether the store is still the one that was locked. The check comes after the sync on
+//! purpose. If the lock file is still in place then, another writer can open the store only later, and its recovery finds
+//! everything that this round made durable. A check before the sync proves less: the round also covers what was appended
+//! after it, when the other writer may have read the log already.
+//!
 //! A failed sync poisons the log for good: what the disk holds is unknown, and a second attempt may succeed without
 //! having written anything (Rebello et al., ATC 2020). All waiters get the failure.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,6 +35,7 @@ const PATIENCE: usize = if cfg!(shuttle) { 1 } else { 64 };
 /// The durable position of a log, and how to advance it.
 #[derive(Debug, Default)]
 pub struct GroupSync {
+    guard: Option<Guard>,
     state: Mutex<State>,
     /// Signalled when a leader is done.
     done: Condvar,
@@ -55,6 +63,12 @@ impl GroupSync {
     /// Nothing is written yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing is written yet. The leader of each round calls `guard` after its syncs; if the guard fails, the log is
+    /// poisoned, and nobody who waited for the round is told that the write is durable.
+    pub fn guarded(guard: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        Self { guard: Some(Guard(Box::new(guard))), ..Self::default() }
     }
 
     /// Everything before this is durable.
@@ -104,7 +118,7 @@ impl GroupSync {
         }
         let chain = state.chain.clone();
         drop(state);
-        let synced = sync_in_order(&chain);
+        let synced = sync_in_order(&chain).and_then(|durable| self.check_guard().map(|()| durable));
         let mut state = self.state.lock();
         state.leading = false;
         state.crowd = state.waiting;
@@ -123,6 +137,7 @@ impl GroupSync {
     /// `Io`: the log is poisoned.
     pub fn finish(&self, segment: &Segment) -> Result<PublishedFile> {
         let sealed = segment.finish().map_err(|error| self.poison(error))?;
+        self.check_guard().map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
         let finished = |first: &Arc<Segment>| first.durable() == first.end();
         let mut durable = state.durable;
@@ -164,6 +179,10 @@ impl GroupSync {
         self.oldest_undurable.load(Ordering::Acquire) >= segment
     }
 
+    fn check_guard(&self) -> Result<()> {
+        self.guard.as_ref().map_or(Ok(()), |Guard(check)| check())
+    }
+
     fn advance(&self, state: &mut State, durable: Position) {
         state.durable = state.durable.max(durable);
         let reached = state.durable.segment;
@@ -179,6 +198,15 @@ impl GroupSync {
     fn fail(&self, state: &mut State, error: Error) {
         state.failure.get_or_insert(error);
         self.failed.store(true, Ordering::Release);
+    }
+}
+
+/// Whether the store is still the one that was locked.
+struct Guard(Box<dyn Fn() -> Result<()> + Send + Sync>);
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
     }
 }
 

@@ -174,11 +174,11 @@ impl Fs for SimFs {
             let bytes = Arc::default();
             state.damage(Damage::Contents { path: path.as_path().into(), bytes });
         }
-        state.target("lock", &path)?;
-        if !state.try_lock(&path, mode) {
+        let file = state.target("lock", &path)?;
+        if !state.try_lock(file.inode, mode) {
             return Err(Error::Locked { path });
         }
-        Ok(Box::new(SimLock { fs: self.clone(), path, mode }))
+        Ok(Box::new(SimLock { fs: self.clone(), file, mode }))
     }
 
     fn free_space(&self, dir: &Path) -> Result<u64> {

@@ -1,7 +1,7 @@
 //! Open files of a simulated disk.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use kv::{Error, Result};
@@ -172,14 +172,23 @@ impl LogFile for SimLog {
 #[derive(Debug)]
 pub(super) struct SimLock {
     pub(super) fs: SimFs,
-    pub(super) path: PathBuf,
+    pub(super) file: Target,
     pub(super) mode: LockMode,
 }
 
-impl Lock for SimLock {}
+impl Lock for SimLock {
+    fn check(&self) -> Result<()> {
+        let path = &self.file.path;
+        if self.fs.state().disk.file(path) == Some(self.file.inode) {
+            return Ok(());
+        }
+        let what = "the lock file was replaced while the store was open";
+        Err(Error::io("find", &**path, io::Error::new(io::ErrorKind::NotFound, what)))
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        self.fs.state().unlock(&self.path, self.mode);
+        self.fs.state().unlock(self.file.inode, self.mode);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use kv::{Error, Result};
 
 use super::SyncFailure;
 use super::disk::Disk;
+use super::inode::InodeId;
 use super::names::{Node, is_dir};
 use super::op::{Damage, Op, Step, Target};
 use super::pending::files_in;
@@ -25,8 +26,8 @@ pub(super) struct State {
     pub(super) sync_failure: SyncFailure,
     /// Bytes that all files together may have, if limited.
     capacity: Option<u64>,
-    /// Held locks by path.
-    locks: HashMap<PathBuf, Holders>,
+    /// Held locks. They belong to files, not to names: a lock file that is made anew is not locked.
+    locks: HashMap<InodeId, Holders>,
 }
 
 /// Who holds a lock.
@@ -119,15 +120,15 @@ impl State {
         files.iter().map(|inode| self.disk.inodes[inode].cache.len() as u64).sum()
     }
 
-    /// Takes the lock on `path`. `false`: somebody else has it.
-    pub(super) fn try_lock(&mut self, path: &Path, mode: LockMode) -> bool {
-        match (self.locks.get_mut(path), mode) {
+    /// Takes the lock on `file`. `false`: another holder has it.
+    pub(super) fn try_lock(&mut self, file: InodeId, mode: LockMode) -> bool {
+        match (self.locks.get_mut(&file), mode) {
             (None, LockMode::Exclusive) => {
-                self.locks.insert(path.into(), Holders::One);
+                self.locks.insert(file, Holders::One);
                 true
             }
             (None, LockMode::Shared) => {
-                self.locks.insert(path.into(), Holders::Sharing(1));
+                self.locks.insert(file, Holders::Sharing(1));
                 true
             }
             (Some(Holders::Sharing(count)), LockMode::Shared) => {
@@ -138,13 +139,14 @@ impl State {
         }
     }
 
-    pub(super) fn unlock(&mut self, path: &Path, mode: LockMode) {
-        if let (Some(Holders::Sharing(count)), LockMode::Shared) = (self.locks.get_mut(path), mode)
+    pub(super) fn unlock(&mut self, file: InodeId, mode: LockMode) {
+        if let (Some(Holders::Sharing(count)), LockMode::Shared) = (self.locks.get_mut(&file), mode)
             && *count > 1
         {
             *count -= 1;
         } else {
-            self.locks.remove(path);
+            let held = self.locks.remove(&file);
+            debug_assert!(held.is_some(), "a lock is let go by its holder");
         }
     }
 }

@@ -4,3 +4,5 @@
 
 mod contract;
 mod cursor;
+mod transactional_map;
+mod transactions;

@@ -160,7 +160,8 @@ struct Store<'s> {
 
 impl<'s> Store<'s> {
     fn new(subject: &'s dyn Subject, life: &LifeConfig, able: Capabilities) -> Self {
-        let able = Capabilities { expiry: life.expiry, range_delete: life.range_delete, ..able };
+        let mut able = able;
+        (able.expiry, able.range_delete) = (life.expiry, life.range_delete);
         Self {
             subject,
             life: *life,

@@ -187,13 +187,7 @@ impl Kv for Toy {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            scan: ScanSupport::Ordered,
-            durability: Durability::Sync,
-            expiry: false,
-            range_delete: false,
-            max_value_len: 1 << 30,
-        }
+        Capabilities::new(ScanSupport::Ordered, Durability::Sync)
     }
 
     fn stats(&self) -> Stats {

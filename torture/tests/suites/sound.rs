@@ -7,7 +7,8 @@ use durable::Env;
 use kv::memory::MemoryEngine;
 use torture::toy::ToySubject;
 use torture::{
-    Opened, Subject, conformance, crash, damage, faults, histories, simulation, threads, visibility,
+    Opened, Subject, conformance, crash, damage, faults, histories, simulation, strays, threads,
+    visibility,
 };
 
 /// An engine of which nothing outlives the process.
@@ -92,4 +93,10 @@ fn the_engine_in_memory_lives_its_lives() {
 fn what_the_toy_shows_of_a_synced_write_is_durable() {
     let report = visibility::run(&ToySubject::default(), &visibility::Options::default()).unwrap();
     assert!(report.states > 2_000, "{report}");
+}
+
+#[test]
+fn the_toy_lives_beside_stray_entries_of_every_kind() {
+    let report = strays::run(&ToySubject::default(), &strays::Options::default()).unwrap();
+    assert!(report.states > 100, "{report}");
 }

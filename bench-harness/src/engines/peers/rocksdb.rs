@@ -7,7 +7,10 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kv::{Capabilities, Cursor, Durability, KeyRange, Kv, Op, Result, SequenceNumber, Stats, Unit};
+use kv::{
+    Capabilities, Cursor, CursorPosition, Direction, Durability, KeyRange, Kv, Op, Result,
+    SequenceNumber, Stats, StepFrom, Unit,
+};
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, Options};
 use rocksdb::{ReadOptions, WriteBatch, WriteOptions};
 
@@ -102,8 +105,8 @@ impl Kv for Rocksdb {
         let walk = Walk::new(Arc::clone(&self.database), |database| {
             database.raw_iterator_opt(within(&range))
         });
-        let place = if range.is_empty() { Place::Nowhere } else { Place::Fresh };
-        Ok(Box::new(RocksdbCursor { walk, place, path: self.path.clone() }))
+        let (position, is_empty) = (CursorPosition::Fresh, range.is_empty());
+        Ok(Box::new(RocksdbCursor { walk, position, is_empty, path: self.path.clone() }))
     }
 
     fn sync(&self) -> Result<()> {
@@ -164,18 +167,10 @@ mod walk {
 
 struct RocksdbCursor {
     walk: Walk,
-    place: Place,
+    position: CursorPosition<()>,
+    /// No key can lie in the range; the iterator does not know.
+    is_empty: bool,
     path: PathBuf,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Fresh,
-    BeforeFirst,
-    OnEntry,
-    AfterLast,
-    /// The range is empty.
-    Nowhere,
 }
 
 /// A move of the iterator.
@@ -206,44 +201,43 @@ fn take(step: Step<'_>, iterator: &mut DBRawIterator<'_>) {
 }
 
 impl RocksdbCursor {
-    /// Moves the iterator; where it finds nothing the cursor is in the gap `end`.
-    fn go(&mut self, step: Step<'_>, end: Place) -> Result<bool> {
-        if self.place == Place::Nowhere {
-            return Ok(false);
+    /// Moves the iterator.
+    fn go(&mut self, step: Step<'_>, direction: Direction) -> Result<bool> {
+        if self.is_empty {
+            return Ok(self.position.land(None, direction));
         }
         let is_on_entry = self.walk.with_dependent_mut(|_, iterator| {
             take(step, iterator);
             if iterator.valid() { Ok(true) } else { iterator.status().map(|()| false) }
         });
         let is_on_entry = is_on_entry.map_err(|error| failure("read", &self.path, &error))?;
-        self.place = if is_on_entry { Place::OnEntry } else { end };
-        Ok(is_on_entry)
+        Ok(self.position.land(is_on_entry.then_some(()), direction))
+    }
+
+    fn step(&mut self, edge: Step<'_>, next: Step<'_>, direction: Direction) -> Result<bool> {
+        match self.position.step(direction) {
+            None => Ok(false),
+            Some(StepFrom::Edge) => self.go(edge, direction),
+            Some(StepFrom::Entry(())) => self.go(next, direction),
+        }
     }
 }
 
 impl Cursor for RocksdbCursor {
     fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        self.go(Step::Ge(key), Place::AfterLast)
+        self.go(Step::Ge(key), Direction::Forward)
     }
 
     fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
-        self.go(Step::Lt(key), Place::BeforeFirst)
+        self.go(Step::Lt(key), Direction::Backward)
     }
 
     fn next(&mut self) -> Result<bool> {
-        match self.place {
-            Place::AfterLast => Ok(false),
-            Place::OnEntry => self.go(Step::Next, Place::AfterLast),
-            _ => self.go(Step::First, Place::AfterLast),
-        }
+        self.step(Step::First, Step::Next, Direction::Forward)
     }
 
     fn prev(&mut self) -> Result<bool> {
-        match self.place {
-            Place::BeforeFirst => Ok(false),
-            Place::OnEntry => self.go(Step::Prev, Place::BeforeFirst),
-            _ => self.go(Step::Last, Place::BeforeFirst),
-        }
+        self.step(Step::Last, Step::Prev, Direction::Backward)
     }
 
     fn key(&self) -> &[u8] {

@@ -22,13 +22,8 @@ pub(super) struct Shell {
 impl Shell {
     /// The shell of an ordered engine in `directory` that keeps writes of the class `durability`.
     pub(super) fn new(directory: &Path, durability: Durability) -> Self {
-        let capabilities = Capabilities {
-            scan: ScanSupport::Ordered,
-            durability,
-            expiry: false,
-            range_delete: false,
-            max_value_len: LONGEST_VALUE,
-        };
+        let capabilities =
+            Capabilities::new(ScanSupport::Ordered, durability).with_max_value_len(LONGEST_VALUE);
         Self {
             path: directory.to_path_buf(),
             capabilities,

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use kv::{Cursor, Direction, Error, KeyRange, Result};
+use kv::{Cursor, CursorPosition, Direction, Error, KeyRange, Result, StepFrom, no_key_between};
 
 use crate::world::Copied;
 
@@ -36,37 +36,17 @@ pub(super) struct Part<'p> {
     pub(super) goes_on: bool,
 }
 
-impl Part<'_> {
-    /// Whether no key can lie in the part; some engines refuse such bounds.
-    fn is_empty(&self) -> bool {
-        match (self.start, self.end) {
-            (Bound::Included(start), Bound::Included(end)) => start > end,
-            (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end))
-            | (Bound::Excluded(start), Bound::Included(end)) => start >= end,
-            _ => false,
-        }
-    }
-}
-
 /// A cursor over a view.
 pub(super) struct ViewCursor<V> {
     view: V,
     range: KeyRange,
-    place: Place,
+    position: CursorPosition<usize>,
     direction: Direction,
     stretch: Copied,
     /// The key that the next stretch begins behind.
     from: Vec<u8>,
     /// What an earlier move failed with.
     failure: Option<Error>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
-    Fresh,
-    BeforeFirst,
-    At(usize),
-    AfterLast,
 }
 
 impl<V: View> ViewCursor<V> {
@@ -76,7 +56,7 @@ impl<V: View> ViewCursor<V> {
         Ok(Self {
             view,
             range,
-            place: Place::Fresh,
+            position: CursorPosition::Fresh,
             direction: Direction::Forward,
             stretch: Copied::default(),
             from: Vec::new(),
@@ -86,19 +66,17 @@ impl<V: View> ViewCursor<V> {
 
     fn step(&mut self, direction: Direction) -> Result<bool> {
         let is_same_way = direction == self.direction;
-        match self.place {
-            Place::AfterLast if direction == Direction::Forward => Ok(false),
-            Place::BeforeFirst if direction == Direction::Backward => Ok(false),
-            Place::At(at) if is_same_way && at + 1 < self.stretch.len() => {
-                self.place = Place::At(at + 1);
-                Ok(true)
+        match self.position.step(direction) {
+            None => Ok(false),
+            Some(StepFrom::Edge) => self.copy_stretch(From::End, direction, false),
+            Some(StepFrom::Entry(&at)) if is_same_way && at + 1 < self.stretch.len() => {
+                Ok(self.position.land(Some(at + 1), direction))
             }
-            Place::At(at) => {
+            Some(StepFrom::Entry(&at)) => {
                 self.from.clear();
                 self.from.extend_from_slice(self.stretch.entry(at).0);
                 self.copy_stretch(From::Behind, direction, is_same_way)
             }
-            _ => self.copy_stretch(From::End, direction, false),
         }
     }
 
@@ -111,25 +89,21 @@ impl<V: View> ViewCursor<V> {
         let (start, end) = match (from, direction) {
             (From::End, _) => (start, end),
             (From::Behind, Direction::Forward) => (Bound::Excluded(&self.from[..]), end),
-            (From::At, Direction::Forward) => (later(start, &self.from), end),
+            (From::At, Direction::Forward) => (self.range.start_from(&self.from), end),
             (From::Behind, Direction::Backward) => (start, Bound::Excluded(&self.from[..])),
-            (From::At, Direction::Backward) => (start, earlier(end, &self.from)),
+            (From::At, Direction::Backward) => (start, self.range.end_before(&self.from)),
         };
         let part = Part { start, end, direction, wanted, goes_on };
         self.stretch.clear();
-        if !part.is_empty()
+        // Some engines refuse bounds that are crossed.
+        if !no_key_between(start, end)
             && let Err(failure) = self.view.copy(part, &mut self.stretch)
         {
             self.failure = Some(failure.clone());
             return Err(failure);
         }
         self.direction = direction;
-        self.place = match (self.stretch.len() > 0, direction) {
-            (true, _) => Place::At(0),
-            (false, Direction::Forward) => Place::AfterLast,
-            (false, Direction::Backward) => Place::BeforeFirst,
-        };
-        Ok(self.stretch.len() > 0)
+        Ok(self.position.land((self.stretch.len() > 0).then_some(0), direction))
     }
 
     fn wanted(&self, goes_on: bool) -> usize {
@@ -147,10 +121,7 @@ impl<V: View> ViewCursor<V> {
     }
 
     fn current(&self) -> (&[u8], &[u8]) {
-        match self.place {
-            Place::At(at) => self.stretch.entry(at),
-            _ => panic!("the cursor stands on no entry"),
-        }
+        self.stretch.entry(*self.position.entry())
     }
 }
 
@@ -163,23 +134,6 @@ enum From {
     Behind,
     /// At a key that was sought: the first key not less, or the last key that is less.
     At,
-}
-
-/// The later of a lower bound and a key that belongs to the walk.
-fn later<'b>(start: Bound<&'b [u8]>, key: &'b [u8]) -> Bound<&'b [u8]> {
-    match start {
-        Bound::Included(own) if own > key => start,
-        Bound::Excluded(own) if own >= key => start,
-        _ => Bound::Included(key),
-    }
-}
-
-/// The earlier of an upper bound and a key that no longer belongs to the walk.
-fn earlier<'b>(end: Bound<&'b [u8]>, key: &'b [u8]) -> Bound<&'b [u8]> {
-    match end {
-        Bound::Included(own) | Bound::Excluded(own) if own < key => end,
-        _ => Bound::Excluded(key),
-    }
 }
 
 impl<V: View> Cursor for ViewCursor<V> {

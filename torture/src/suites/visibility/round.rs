@@ -62,7 +62,8 @@ pub(super) fn play(
 
 /// A script of this engine; `part` tells scripts of one seed apart.
 fn script(options: &Options, able: Capabilities, steps: usize, part: u64) -> Script {
-    let capabilities = Capabilities { expiry: false, ..able };
+    let mut capabilities = able;
+    capabilities.expiry = false;
     let config =
         ScriptConfig { steps, reads: false, persistent: false, one_sync_in: 2, capabilities };
     generate::script(sub_seed(options.seed, part), &config)

@@ -139,8 +139,8 @@ impl StoreDir {
     pub fn guard(&self) -> impl Fn() -> Result<()> + Send + Sync + use<> {
         let lock = Arc::downgrade(&self.lock);
         move || {
-            let lock = lock.upgrade().ok_or(Error::Closed)?;
-            let lock = lock.lock();
+            let held = lock.upgrade().ok_or(Error::Closed)?;
+            let lock = held.lock.lock();
             lock.as_ref().ok_or(Error::Closed)?.check()
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
-//! engine (`operation`); one loop drives them all and judges every answer (`operation_loop`, `model`, `world`). Rows go
+//! engine (`operation`); one loop drives them all and judges every answer (`operation_loop`, `model`, `dataset`). Rows go
 //! to `summary.csv` as they come (`run_folder`), and the tables are made from them (`statistics`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
@@ -13,6 +13,7 @@
 
 mod cell;
 mod cli;
+mod dataset;
 mod distribution;
 mod durability;
 mod engines;
@@ -44,7 +45,6 @@ mod utc;
 mod values;
 mod worker;
 mod workload;
-mod world;
 
 use std::process::ExitCode;
 

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use kv::{Durability, KeyRange, Kv, WriteBatch};
 
+use crate::dataset::{Copied, Dataset};
 use crate::failure::{Failure, Outcome};
 use crate::model::{KeyState, Model};
 use crate::operation::{Operation, Step};
-use crate::recorder::{Moved, Recorder};
+use crate::recorder::{OpSample, Recorder};
 use crate::scan_check::ScanCheck;
-use crate::world::{Copied, World};
 
 /// How often a stalled write is tried again, with a pause of a millisecond.
 const STALL_RETRIES: u64 = 10_000;
@@ -24,11 +24,11 @@ const STEPS_BETWEEN_LOOKS: u64 = 32;
 
 /// One thread's part of a phase.
 #[derive(Clone, Copy)]
-pub(crate) struct Lane<'p> {
+pub(crate) struct Client<'p> {
     /// The engine under test.
     pub(crate) engine: &'p dyn Kv,
     /// Keys, values, expectations.
-    pub(crate) world: &'p World,
+    pub(crate) dataset: &'p Dataset,
     /// What to do; starts over at the end.
     pub(crate) steps: &'p [Step],
     /// Whether picks count back from the newest key.
@@ -53,8 +53,8 @@ pub(crate) struct Lane<'p> {
     pub(crate) stop: &'p AtomicBool,
 }
 
-/// The memory that a lane works in, and what it measured.
-struct Hands {
+/// The memory that a client works in, and what it measured.
+struct Scratch {
     key: Vec<u8>,
     value: Vec<u8>,
     found: Vec<u8>,
@@ -76,7 +76,7 @@ struct Pending {
     value_bytes: usize,
 }
 
-impl Hands {
+impl Scratch {
     fn new() -> Self {
         Self {
             key: Vec::new(),
@@ -91,111 +91,116 @@ impl Hands {
     }
 }
 
-impl Lane<'_> {
-    /// Runs the lane to its end and returns what was measured.
+impl Client<'_> {
+    /// Runs the client to its end and returns what was measured.
     pub(crate) fn run(&self) -> Outcome<Recorder> {
-        let mut hands = Hands::new();
+        let mut scratch = Scratch::new();
         let mut taken = 0;
         for step in self.steps.iter().cycle() {
             let is_time_to_look = taken % STEPS_BETWEEN_LOOKS == 0;
             if taken == self.max_steps || (is_time_to_look && self.stop.load(Ordering::Relaxed)) {
                 break;
             }
-            match self.perform(*step, &mut hands)? {
+            match self.perform(*step, &mut scratch)? {
                 Some(end) if end < self.until => taken += 1,
                 _ => break,
             }
         }
-        self.write_pending(&mut hands)?;
-        Ok(hands.recorder)
+        self.write_pending(&mut scratch)?;
+        Ok(scratch.recorder)
     }
 
     /// Takes one step and returns when its call ended; `None` when the keys to insert have run out.
-    fn perform(&self, step: Step, hands: &mut Hands) -> Outcome<Option<Instant>> {
+    fn perform(&self, step: Step, scratch: &mut Scratch) -> Outcome<Option<Instant>> {
         match step.operation {
-            Operation::Get => self.get(self.picked(step), hands).map(Some),
-            Operation::GetMiss => self.get_miss(self.picked(step), hands).map(Some),
+            Operation::Get => self.get(self.picked(step), scratch).map(Some),
+            Operation::GetMiss => self.get_miss(self.picked(step), scratch).map(Some),
             Operation::Put | Operation::Delete => {
-                self.write(step, Some(self.picked_to_write(step)), hands)
+                self.write(step, Some(self.picked_to_write(step)), scratch)
             }
-            Operation::Insert => self.write(step, self.next_new(hands), hands),
-            Operation::Scan => self.scan(self.picked(step), step.extra, hands).map(Some),
-            Operation::ReadModifyWrite => self.read_modify_write(step, hands).map(Some),
+            Operation::Insert => self.write(step, self.next_new(scratch), scratch),
+            Operation::Scan => self.scan(self.picked(step), step.extra, scratch).map(Some),
+            Operation::ReadModifyWrite => self.read_modify_write(step, scratch).map(Some),
         }
     }
 
-    fn get(&self, id: u32, hands: &mut Hands) -> Outcome<Instant> {
-        self.world.keys.write_key(id, &mut hands.key);
-        let before = self.world.model.acked(id);
+    fn get(&self, id: u32, scratch: &mut Scratch) -> Outcome<Instant> {
+        self.dataset.keys.write_key(id, &mut scratch.key);
+        let before = self.dataset.model.acked(id);
         let start = Instant::now();
-        let found = self.timed_get(hands)?;
+        let found = self.timed_get(scratch)?;
         let end = Instant::now();
-        self.judge_get(id, before, found, hands)?;
-        let moved = Moved {
+        self.judge_get(id, before, found, scratch)?;
+        let sample = OpSample {
             is_read: true,
             not_found: !found,
-            bytes_read: if found { (hands.key.len() + hands.found.len()) as u64 } else { 0 },
-            ..Moved::default()
+            bytes_read: if found { (scratch.key.len() + scratch.found.len()) as u64 } else { 0 },
+            ..OpSample::default()
         };
-        hands.recorder.record(Operation::Get, end - start, moved);
+        scratch.recorder.record(Operation::Get, end - start, sample);
         Ok(end)
     }
 
-    fn timed_get(&self, hands: &mut Hands) -> Outcome<bool> {
-        let copy = &mut hands.found;
-        let found = self.engine.get_with(&hands.key, &mut |value| {
+    fn timed_get(&self, scratch: &mut Scratch) -> Outcome<bool> {
+        let copy = &mut scratch.found;
+        let found = self.engine.get_with(&scratch.key, &mut |value| {
             copy.clear();
             copy.extend_from_slice(value);
         })?;
         Ok(found)
     }
 
-    fn judge_get(&self, id: u32, before: KeyState, found: bool, hands: &Hands) -> Outcome<()> {
-        let after = self.world.model.issued(id);
-        self.world.check_get(id, (before, after), found.then_some(&hands.found[..]))
+    fn judge_get(&self, id: u32, before: KeyState, found: bool, scratch: &Scratch) -> Outcome<()> {
+        let after = self.dataset.model.issued(id);
+        self.dataset.check_get(id, (before, after), found.then_some(&scratch.found[..]))
     }
 
-    fn get_miss(&self, id: u32, hands: &mut Hands) -> Outcome<Instant> {
-        self.world.keys.write_missing_key(id, &mut hands.key);
+    fn get_miss(&self, id: u32, scratch: &mut Scratch) -> Outcome<Instant> {
+        self.dataset.keys.write_missing_key(id, &mut scratch.key);
         let start = Instant::now();
-        let found = self.timed_get(hands)?;
+        let found = self.timed_get(scratch)?;
         let end = Instant::now();
         if found {
-            let key = hands.key.escape_ascii();
+            let key = scratch.key.escape_ascii();
             return Err(Failure::wrong_data(format!("get of \"{key}\" found a key never put")));
         }
-        let moved = Moved { is_read: true, not_found: true, ..Moved::default() };
-        hands.recorder.record(Operation::GetMiss, end - start, moved);
+        let sample = OpSample { is_read: true, not_found: true, ..OpSample::default() };
+        scratch.recorder.record(Operation::GetMiss, end - start, sample);
         Ok(end)
     }
 
     /// Puts or deletes `id`.
-    fn write(&self, step: Step, id: Option<u32>, hands: &mut Hands) -> Outcome<Option<Instant>> {
+    fn write(
+        &self,
+        step: Step,
+        id: Option<u32>,
+        scratch: &mut Scratch,
+    ) -> Outcome<Option<Instant>> {
         let Some(id) = id else { return Ok(None) };
         let present = step.operation != Operation::Delete;
-        let state = self.prepare_write(id, present, step.extra, hands);
+        let state = self.prepare_write(id, present, step.extra, scratch);
         if self.batch > 1 {
-            return self.gather(step.operation, id, state, hands).map(Some);
+            return self.gather(step.operation, id, state, scratch).map(Some);
         }
         let start = Instant::now();
-        fill_batch(present, hands);
-        let retries = self.timed_write(hands)?;
+        fill_batch(present, scratch);
+        let retries = self.timed_write(scratch)?;
         let end = Instant::now();
-        self.world.model.acknowledge(id, state, hands.value.len());
-        let bytes_written = (hands.key.len() + hands.value.len()) as u64;
-        let moved = Moved { retries, bytes_written, ..Moved::default() };
-        hands.recorder.record(step.operation, end - start, moved);
+        self.dataset.model.acknowledge(id, state, scratch.value.len());
+        let bytes_written = (scratch.key.len() + scratch.value.len()) as u64;
+        let sample = OpSample { retries, bytes_written, ..OpSample::default() };
+        scratch.recorder.record(step.operation, end - start, sample);
         Ok(Some(end))
     }
 
-    fn prepare_write(&self, id: u32, present: bool, size: u32, hands: &mut Hands) -> KeyState {
-        let World { keys, values, model, .. } = self.world;
-        keys.write_key(id, &mut hands.key);
+    fn prepare_write(&self, id: u32, present: bool, size: u32, scratch: &mut Scratch) -> KeyState {
+        let Dataset { keys, values, model, .. } = self.dataset;
+        keys.write_key(id, &mut scratch.key);
         let state = model.issue(id, present);
         if present {
-            values.write_value(id, state.version(), size as usize, &mut hands.value);
+            values.write_value(id, state.version(), size as usize, &mut scratch.value);
         } else {
-            hands.value.clear();
+            scratch.value.clear();
         }
         state
     }
@@ -206,42 +211,43 @@ impl Lane<'_> {
         operation: Operation,
         id: u32,
         state: KeyState,
-        hands: &mut Hands,
+        scratch: &mut Scratch,
     ) -> Outcome<Instant> {
         if state.is_present() {
-            hands.batch.put(&hands.key, &hands.value);
+            scratch.batch.put(&scratch.key, &scratch.value);
         } else {
-            hands.batch.delete(&hands.key);
+            scratch.batch.delete(&scratch.key);
         }
-        let (key_bytes, value_bytes) = (hands.key.len(), hands.value.len());
-        hands.pending.push(Pending { operation, id, state, key_bytes, value_bytes });
-        if hands.pending.len() >= self.batch {
-            self.write_pending(hands)?;
+        let (key_bytes, value_bytes) = (scratch.key.len(), scratch.value.len());
+        scratch.pending.push(Pending { operation, id, state, key_bytes, value_bytes });
+        if scratch.pending.len() >= self.batch {
+            self.write_pending(scratch)?;
         }
         Ok(Instant::now())
     }
 
     /// Writes the batch that was put together. The clock runs during the call alone.
-    fn write_pending(&self, hands: &mut Hands) -> Outcome<()> {
-        let Some(first) = hands.pending.first().copied() else { return Ok(()) };
+    fn write_pending(&self, scratch: &mut Scratch) -> Outcome<()> {
+        let Some(first) = scratch.pending.first().copied() else { return Ok(()) };
         let start = Instant::now();
-        let retries = self.timed_write(hands)?;
+        let retries = self.timed_write(scratch)?;
         let time = start.elapsed();
-        let mut moved = Moved { retries, ops: hands.pending.len() as u64, ..Moved::default() };
-        for write in hands.pending.drain(..) {
-            self.world.model.acknowledge(write.id, write.state, write.value_bytes);
-            moved.bytes_written += (write.key_bytes + write.value_bytes) as u64;
+        let mut sample =
+            OpSample { retries, ops: scratch.pending.len() as u64, ..OpSample::default() };
+        for write in scratch.pending.drain(..) {
+            self.dataset.model.acknowledge(write.id, write.state, write.value_bytes);
+            sample.bytes_written += (write.key_bytes + write.value_bytes) as u64;
         }
-        hands.batch.clear();
-        hands.recorder.record(first.operation, time, moved);
+        scratch.batch.clear();
+        scratch.recorder.record(first.operation, time, sample);
         Ok(())
     }
 
     /// Writes the batch and returns how often the engine asked to try again.
-    fn timed_write(&self, hands: &mut Hands) -> Outcome<u64> {
+    fn timed_write(&self, scratch: &mut Scratch) -> Outcome<u64> {
         let mut retries = 0;
         loop {
-            match self.engine.write(&hands.batch, self.durability) {
+            match self.engine.write(&scratch.batch, self.durability) {
                 Err(kv::Error::Stalled { .. }) if retries < STALL_RETRIES => {
                     retries += 1;
                     std::thread::sleep(Duration::from_millis(1));
@@ -251,87 +257,87 @@ impl Lane<'_> {
         }
     }
 
-    fn read_modify_write(&self, step: Step, hands: &mut Hands) -> Outcome<Instant> {
+    fn read_modify_write(&self, step: Step, scratch: &mut Scratch) -> Outcome<Instant> {
         let id = self.picked_to_write(step);
-        self.world.keys.write_key(id, &mut hands.key);
-        let before = self.world.model.acked(id);
+        self.dataset.keys.write_key(id, &mut scratch.key);
+        let before = self.dataset.model.acked(id);
         let start = Instant::now();
-        let found = self.timed_get(hands)?;
+        let found = self.timed_get(scratch)?;
         let read = Instant::now();
-        self.judge_get(id, before, found, hands)?;
-        let state = self.prepare_write(id, true, step.extra, hands);
+        self.judge_get(id, before, found, scratch)?;
+        let state = self.prepare_write(id, true, step.extra, scratch);
         let again = Instant::now();
-        fill_batch(true, hands);
-        let retries = self.timed_write(hands)?;
+        fill_batch(true, scratch);
+        let retries = self.timed_write(scratch)?;
         let end = Instant::now();
-        self.world.model.acknowledge(id, state, hands.value.len());
-        let moved = Moved {
+        self.dataset.model.acknowledge(id, state, scratch.value.len());
+        let sample = OpSample {
             is_read: true,
             not_found: !found,
             retries,
-            bytes_written: (hands.key.len() + hands.value.len()) as u64,
-            bytes_read: if found { (hands.key.len() + hands.found.len()) as u64 } else { 0 },
-            ..Moved::default()
+            bytes_written: (scratch.key.len() + scratch.value.len()) as u64,
+            bytes_read: if found { (scratch.key.len() + scratch.found.len()) as u64 } else { 0 },
+            ..OpSample::default()
         };
         let (get, put) = (read - start, end - again);
-        hands.recorder.record(Operation::ReadModifyWrite, get + put, moved);
-        hands.recorder.record_parts(get, put);
+        scratch.recorder.record(Operation::ReadModifyWrite, get + put, sample);
+        scratch.recorder.record_parts(get, put);
         Ok(end)
     }
 
-    fn scan(&self, id: u32, length: u32, hands: &mut Hands) -> Outcome<Instant> {
-        self.world.keys.write_key(id, &mut hands.key);
+    fn scan(&self, id: u32, length: u32, scratch: &mut Scratch) -> Outcome<Instant> {
+        self.dataset.keys.write_key(id, &mut scratch.key);
         let range = match self.prefix_bytes {
-            Some(bytes) => KeyRange::prefix(&hands.key[..bytes.min(hands.key.len())]),
-            None => KeyRange::new((Bound::Included(&hands.key[..]), Bound::Unbounded)),
+            Some(bytes) => KeyRange::prefix(&scratch.key[..bytes.min(scratch.key.len())]),
+            None => KeyRange::new((Bound::Included(&scratch.key[..]), Bound::Unbounded)),
         };
-        let check = ScanCheck::begin(self.world, self.threads == 1, range.clone());
-        hands.copied.clear();
+        let check = ScanCheck::begin(self.dataset, self.threads == 1, range.clone());
+        scratch.copied.clear();
         let start = Instant::now();
         let mut cursor = self.engine.scan(range)?;
-        while hands.copied.len() < length as usize && cursor.next()? {
+        while scratch.copied.len() < length as usize && cursor.next()? {
             let (key, value) = cursor.entry()?;
-            hands.copied.push(key, value);
+            scratch.copied.push(key, value);
         }
         // Letting go of the frozen view is part of the work.
         drop(cursor);
         let end = Instant::now();
-        check.judge(&hands.copied, length as usize)?;
-        let moved = Moved {
-            bytes_read: hands.copied.byte_count(),
-            entries: hands.copied.len() as u64,
-            ..Moved::default()
+        check.judge(&scratch.copied, length as usize)?;
+        let sample = OpSample {
+            bytes_read: scratch.copied.byte_count(),
+            entries: scratch.copied.len() as u64,
+            ..OpSample::default()
         };
-        hands.recorder.record(Operation::Scan, end - start, moved);
+        scratch.recorder.record(Operation::Scan, end - start, sample);
         Ok(end)
     }
 
     /// The key that a step reads.
     fn picked(&self, step: Step) -> u32 {
-        let count = self.world.model.in_use().max(1);
+        let count = self.dataset.model.in_use().max(1);
         if self.latest { count - 1 - step.pick % count } else { step.pick }
     }
 
     /// The key that a step writes: of the keys near the picked one, the one that belongs to this thread.
     fn picked_to_write(&self, step: Step) -> u32 {
-        Model::owned(self.picked(step), self.thread, self.threads, self.world.model.capacity())
+        Model::owned(self.picked(step), self.thread, self.threads, self.dataset.model.capacity())
     }
 
     /// The next key that was never put and belongs to this thread; `None` when there is none left.
-    fn next_new(&self, hands: &mut Hands) -> Option<u32> {
+    fn next_new(&self, scratch: &mut Scratch) -> Option<u32> {
         let first = self.first_new.next_multiple_of(self.threads) + self.thread;
-        let id = first + hands.inserts * self.threads;
-        hands.inserts += 1;
-        (id < self.world.model.capacity()).then_some(id)
+        let id = first + scratch.inserts * self.threads;
+        scratch.inserts += 1;
+        (id < self.dataset.model.capacity()).then_some(id)
     }
 }
 
 /// Makes a batch of one write.
-fn fill_batch(present: bool, hands: &mut Hands) {
-    hands.batch.clear();
+fn fill_batch(present: bool, scratch: &mut Scratch) {
+    scratch.batch.clear();
     if present {
-        hands.batch.put(&hands.key, &hands.value);
+        scratch.batch.put(&scratch.key, &scratch.value);
     } else {
-        hands.batch.delete(&hands.key);
+        scratch.batch.delete(&scratch.key);
     }
 }

@@ -20,7 +20,7 @@ const STREAM_STEPS: usize = 1 << 20;
 const QUICK_STREAM_STEPS: usize = 1 << 16;
 /// What loading a record is reckoned at, for the estimate of a dry run.
 const RECKONED_LOAD_NS: f64 = 2_000.0;
-/// What a cell takes beside its phases, for the same estimate.
+/// The time that a cell takes besides its phases, for the same estimate.
 const RECKONED_CELL_S: f64 = 0.06;
 
 /// Everything that a run does, resolved.
@@ -171,9 +171,10 @@ impl Plan {
         asked.dedup();
         let mut set_ups: Vec<SetUp> = Vec::new();
         for engine in &self.engines {
-            let mut kept: Vec<_> = asked.iter().map(|class| engine.kept(*class)).collect();
-            kept.dedup();
-            for durability in kept {
+            let mut classes: Vec<_> =
+                asked.iter().map(|class| engine.effective_durability(*class)).collect();
+            classes.dedup();
+            for durability in classes {
                 let memory_budget_bytes = self.memory_budget_bytes;
                 let config = EngineConfig { memory_budget_bytes, durability };
                 add_set_up(&mut set_ups, engine, durability, (engine.settings)(config));

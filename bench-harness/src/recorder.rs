@@ -1,6 +1,6 @@
 //! What one thread measured: a latency histogram for each operation, and sums.
 //!
-//! `all` counts each operation of the workload once; the parts of a read-modify-write stand beside it.
+//! `all` counts each operation of the workload once; the parts of a read-modify-write have lines of their own.
 
 use std::time::Duration;
 
@@ -46,9 +46,9 @@ pub(crate) struct Line {
     pub(crate) verified: u64,
 }
 
-/// What one call moved.
+/// The outcome of one call: the operations, bytes and entries that it moved.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moved {
+pub(crate) struct OpSample {
     /// Operations that the call carried: 1, or those of a batch.
     pub(crate) ops: u64,
     /// Whether a key was read.
@@ -65,7 +65,7 @@ pub(crate) struct Moved {
     pub(crate) entries: u64,
 }
 
-impl Default for Moved {
+impl Default for OpSample {
     fn default() -> Self {
         Self {
             ops: 1,
@@ -98,16 +98,16 @@ impl Line {
         }
     }
 
-    fn record(&mut self, time: Duration, moved: Moved) {
-        self.ops += moved.ops;
+    fn record(&mut self, time: Duration, sample: OpSample) {
+        self.ops += sample.ops;
         self.latency.saturating_record((time.as_nanos() as u64).max(1));
         self.busy += time;
-        self.not_found += u64::from(moved.not_found);
-        self.retries += moved.retries;
-        self.bytes_written += moved.bytes_written;
-        self.bytes_read += moved.bytes_read;
-        self.entries += moved.entries;
-        self.verified += moved.entries + u64::from(moved.is_read);
+        self.not_found += u64::from(sample.not_found);
+        self.retries += sample.retries;
+        self.bytes_written += sample.bytes_written;
+        self.bytes_read += sample.bytes_read;
+        self.entries += sample.entries;
+        self.verified += sample.entries + u64::from(sample.is_read);
     }
 
     /// Adds what another thread, or another operation, measured.
@@ -132,15 +132,15 @@ impl Recorder {
     }
 
     /// Counts one call.
-    pub(crate) fn record(&mut self, operation: Operation, time: Duration, moved: Moved) {
-        self.lines[operation as usize].record(time, moved);
+    pub(crate) fn record(&mut self, operation: Operation, time: Duration, sample: OpSample) {
+        self.lines[operation as usize].record(time, sample);
     }
 
     /// Counts the two parts of a read-modify-write.
     pub(crate) fn record_parts(&mut self, get: Duration, put: Duration) {
         let parts = &mut self.lines[Operation::ALL.len()..];
-        parts[0].record(get, Moved::default());
-        parts[1].record(put, Moved::default());
+        parts[0].record(get, OpSample::default());
+        parts[1].record(put, OpSample::default());
     }
 
     /// Adds what another thread measured.
@@ -171,9 +171,9 @@ mod tests {
     fn the_sum_counts_a_read_modify_write_once() {
         let mut recorder = Recorder::new();
         let time = Duration::from_nanos;
-        recorder.record(Operation::ReadModifyWrite, time(30), Moved::default());
+        recorder.record(Operation::ReadModifyWrite, time(30), OpSample::default());
         recorder.record_parts(time(10), time(20));
-        recorder.record(Operation::Get, time(5), Moved::default());
+        recorder.record(Operation::Get, time(5), OpSample::default());
         assert_eq!(recorder.total().ops, 2);
         assert_eq!(recorder.total().busy, time(35));
         assert_eq!(recorder.lines().count(), 4);
@@ -182,14 +182,14 @@ mod tests {
     #[test]
     fn a_latency_beyond_the_longest_still_counts() {
         let mut recorder = Recorder::new();
-        recorder.record(Operation::Put, Duration::from_secs(100), Moved::default());
+        recorder.record(Operation::Put, Duration::from_secs(100), OpSample::default());
         assert_eq!(recorder.total().ops, 1);
     }
 
     #[test]
     fn a_batch_is_one_call_and_as_many_operations_as_it_carries() {
         let mut recorder = Recorder::new();
-        let batch = Moved { ops: 100, ..Moved::default() };
+        let batch = OpSample { ops: 100, ..OpSample::default() };
         recorder.record(Operation::Put, Duration::from_nanos(50), batch);
         assert_eq!((recorder.total().ops, recorder.total().latency.len()), (100, 1));
     }

@@ -33,7 +33,7 @@ row! {
     threads: u32 = "threads that ran the operations",
     durability: String = "class that the engine really kept: the weaker of what was asked for and what it can do",
     phase: String = "name of the phase within the workload",
-    op: String = "operation; `all` is the sum of a phase, `rmw-get` and `rmw-put` are parts of `rmw`, `beside:` ran on a second thread and is not in the sum",
+    op: String = "operation; `all` is the sum of a phase, `rmw-get` and `rmw-put` are parts of `rmw`, `background:` ran on a second thread and is not in the sum",
     records: u64 = "entries present at the end of the phase",
     key_bytes: Option<f64> = "mean size of their keys",
     value_bytes: Option<f64> = "mean size of their values",

@@ -5,20 +5,20 @@
 
 use kv::KeyRange;
 
+use crate::dataset::{Copied, Dataset};
 use crate::failure::{Failure, Outcome};
-use crate::world::{Copied, World};
 
 /// What one scan must return.
 pub(crate) struct ScanCheck<'w> {
-    world: &'w World,
+    dataset: &'w Dataset,
     range: KeyRange,
     exact: bool,
 }
 
 impl<'w> ScanCheck<'w> {
     /// The expectation of a scan over `range`; `exact` when nobody else writes.
-    pub(crate) fn begin(world: &'w World, exact: bool, range: KeyRange) -> Self {
-        Self { world, range, exact }
+    pub(crate) fn begin(dataset: &'w Dataset, exact: bool, range: KeyRange) -> Self {
+        Self { dataset, range, exact }
     }
 
     /// Judges the entries found by a scan that wanted `length` of them.
@@ -26,7 +26,7 @@ impl<'w> ScanCheck<'w> {
         let mut expected = self.expected_ids();
         let mut previous: Option<&[u8]> = None;
         for (key, value) in found.entries() {
-            let (id, version) = self.world.check_entry(key, value)?;
+            let (id, version) = self.dataset.check_entry(key, value)?;
             let shown = key.escape_ascii();
             if previous.is_some_and(|previous| previous >= key) || !self.range.contains(key) {
                 return Err(Failure::wrong_data(format!(
@@ -34,7 +34,7 @@ impl<'w> ScanCheck<'w> {
                 )));
             }
             previous = Some(key);
-            if version > self.world.model.issued(id).version() {
+            if version > self.dataset.model.issued(id).version() {
                 return Err(Failure::wrong_data(format!(
                     "a scan found key \"{shown}\" from the future"
                 )));
@@ -44,7 +44,7 @@ impl<'w> ScanCheck<'w> {
                 if wanted != Some(id) {
                     return Err(self.lost_or_risen(wanted, id));
                 }
-                if version != self.world.model.acked(id).version() {
+                if version != self.dataset.model.acked(id).version() {
                     return Err(Failure::wrong_data(format!(
                         "a scan found an old value of key \"{shown}\""
                     )));
@@ -52,19 +52,20 @@ impl<'w> ScanCheck<'w> {
             }
         }
         match expected.and_then(|mut rest| rest.next()) {
-            Some(id) if found.len() < length => {
-                Err(Failure::wrong_data(format!("a scan ended before {}", self.world.show_key(id))))
-            }
+            Some(id) if found.len() < length => Err(Failure::wrong_data(format!(
+                "a scan ended before {}",
+                self.dataset.show_key(id)
+            ))),
             _ => Ok(()),
         }
     }
 
     fn lost_or_risen(&self, wanted: Option<u32>, found: u32) -> Failure {
-        let found = self.world.show_key(found);
+        let found = self.dataset.show_key(found);
         match wanted {
             Some(wanted) => Failure::wrong_data(format!(
                 "a scan found {found} where {} comes first",
-                self.world.show_key(wanted)
+                self.dataset.show_key(wanted)
             )),
             None => Failure::wrong_data(format!("a scan found {found}, which is not there")),
         }
@@ -72,18 +73,18 @@ impl<'w> ScanCheck<'w> {
 
     /// The present ids of the range in key order, where they are known.
     fn expected_ids(&self) -> Option<impl Iterator<Item = u32>> {
-        let order = self.world.order.as_ref().filter(|_| self.exact)?;
+        let order = self.dataset.order.as_ref().filter(|_| self.exact)?;
         let from = match self.range.start() {
             std::ops::Bound::Included(start) | std::ops::Bound::Excluded(start) => start,
             std::ops::Bound::Unbounded => &[],
         };
         let mut key = Vec::new();
         let in_range = move |id: &u32| {
-            self.world.keys.write_key(*id, &mut key);
+            self.dataset.keys.write_key(*id, &mut key);
             self.range.contains(&key)
         };
-        let ids = order.ids_from(&self.world.keys, from).iter().copied();
-        let present = |id: &u32| self.world.model.acked(*id).is_present();
+        let ids = order.ids_from(&self.dataset.keys, from).iter().copied();
+        let present = |id: &u32| self.dataset.model.acked(*id).is_present();
         Some(ids.take_while(in_range).filter(present))
     }
 }

@@ -20,7 +20,7 @@ use crate::background::{Background, Task};
 use crate::batch_barrier::BatchBarrier;
 use crate::file_handle::FileHandle;
 use crate::file_set::FileSet;
-use crate::keydir::Keydir;
+use crate::keydir::{Keydir, Reservation};
 use crate::lock_order::Lock;
 use crate::record::RecordWriter;
 use crate::rotation::Rotation;
@@ -80,6 +80,8 @@ struct LoggedBatch {
     span: Span,
     /// The number of the file in the keydir.
     file: u16,
+    /// Room for its keys in the keydir, given back when the batch has been applied.
+    _room: Reservation,
 }
 
 /// How much was written through this handle.
@@ -174,22 +176,21 @@ impl Committer {
         }
         let mut section = self.enter()?;
         self.parts.store.check()?;
-        if has_put && self.parts.keydir.is_full() {
-            return Err(Error::InvalidArgument("the keydir is full; delete keys".into()));
-        }
+        let room = self.check_room(&section, ops, durability)?;
         let span = self.append(&mut section, ops, batch_len)?;
         let sequence = section.newest;
         let steps = &self.parts.store.steps;
         let syncs = || (durability == Durability::Sync).then(|| span.end());
         let barrier = section.publication.barrier();
-        let Some(durable_to) = steps.run(Step::QueueUntilDurable, syncs).or(barrier) else {
+        let waits_for = steps.run(Step::QueueUntilDurable, syncs).or(barrier);
+        let (Some(durable_to), Some(room)) = (waits_for, room) else {
             self.apply_batch(sequence, ops, &span, number_of(&section));
             section.publication.publish_now(sequence);
-            self.parts.views.keep_within(self.parts.undo_bytes);
+            self.parts.views.keep_within(self.parts.undo_bytes, ops.len());
             return Ok(SequenceNumber(sequence));
         };
         let file = number_of(&section);
-        section.publication.push(sequence, durable_to, LoggedBatch { span, file });
+        section.publication.push(sequence, durable_to, LoggedBatch { span, file, _room: room });
         drop(section);
         steps.run(Step::AwaitPublication, || {
             let synced = self.parts.store.log().sync_to(durable_to);
@@ -244,6 +245,21 @@ impl Committer {
     fn enter(&self) -> Result<MutexGuard<'_, Section>> {
         let section = self.section.lock();
         if section.closed { Err(Error::Closed) } else { Ok(section) }
+    }
+
+    /// Makes sure that the keydir has room for the keys of a batch that is about to be written. A batch that will wait for the
+    /// disk takes its room along.
+    fn check_room(
+        &self,
+        section: &Section,
+        ops: &[RecordWriter<'_>],
+        durability: Durability,
+    ) -> Result<Option<Reservation>> {
+        let keys = ops.iter().filter(|op| op.is_put()).map(|op| op.key);
+        if durability == Durability::Sync || section.publication.barrier().is_some() {
+            return self.parts.keydir.reserve(keys).map(Some);
+        }
+        self.parts.keydir.check_room(keys).map(|()| None)
     }
 
     /// Gives the batch the next sequence number and appends it to the log.

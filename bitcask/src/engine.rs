@@ -21,7 +21,7 @@ use crate::record::RecordWriter;
 use crate::recovery::{self, Recovered};
 use crate::rotation::Rotation;
 use crate::sealer::Sealer;
-use crate::snapshot::Frozen;
+use crate::snapshot::BitcaskSnapshot;
 use crate::stats::BitcaskStats;
 use crate::store::Store;
 use crate::verify::{self, Verification};
@@ -199,9 +199,9 @@ impl Bitcask {
     }
 
     /// A view of everything that is visible now.
-    fn freeze(&self) -> Result<Frozen> {
+    fn freeze(&self) -> Result<BitcaskSnapshot> {
         let view = self.committer.open_view()?;
-        Ok(Frozen { view, keydir: Arc::clone(&self.keydir), files: self.files.shared() })
+        Ok(BitcaskSnapshot { view, keydir: Arc::clone(&self.keydir), files: self.files.shared() })
     }
 
     fn finish(&self) -> Result<()> {

@@ -15,7 +15,7 @@
 //! | 40 | 4 | CRC-32 of the data file |
 //! | 44 | 4 | number of blocks of the filter, 64 bytes each |
 //! | 48 | 8 | number of entries |
-//! | 56 | 8 | where the first record of the data file starts; 0 stands for 64 |
+//! | 56 | 8 | zero |
 //! | 64 | | the filter over the keys of all puts: `filter.rs` |
 //! | | | entries, one for each record of the data file, in its order |
 //!
@@ -28,7 +28,7 @@
 use std::path::Path;
 
 use durable::coding::{Reader, put_prefixed, put_u32, put_u64, put_varint};
-use durable::log::{FrameView, SEGMENT_HEADER_LEN, StoreId};
+use durable::log::{FrameView, StoreId};
 use kv::Result;
 
 use crate::filter::{BLOCK, FilterBuilder};
@@ -59,10 +59,12 @@ pub(crate) struct Source {
     pub(crate) id: u64,
     pub(crate) len: u64,
     pub(crate) crc: u32,
+    /// Where its first record starts.
+    pub(crate) first_record: u64,
 }
 
 impl Source {
-    fn encode_header(&self, filter: &[u8], entries: u64, first_record: u64, out: &mut Vec<u8>) {
+    fn encode_header(&self, filter: &[u8], entries: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.store.0);
         put_u64(out, self.id);
@@ -70,7 +72,7 @@ impl Source {
         put_u32(out, self.crc);
         put_u32(out, (filter.len() / BLOCK) as u32);
         put_u64(out, entries);
-        put_u64(out, first_record);
+        put_u64(out, 0);
     }
 }
 
@@ -79,8 +81,6 @@ impl Source {
 pub(crate) struct HintBuilder {
     entries: Vec<u8>,
     puts: FilterBuilder,
-    /// Where the first record starts, unless that is behind a header of format 1.
-    first_record: u64,
     count: u64,
     sequence: u64,
 }
@@ -89,9 +89,6 @@ impl HintBuilder {
     /// Adds the record in `frame`. Records come in the order of the data file.
     pub(crate) fn push(&mut self, frame: &FrameView<'_>, record: &Record<'_>) {
         let deletion = matches!(record, Record::Delete { .. });
-        if self.count == 0 && frame.offset != SEGMENT_HEADER_LEN {
-            self.first_record = frame.offset;
-        }
         self.add(frame.sequence, frame.len(), record.key(), deletion);
     }
 
@@ -110,7 +107,7 @@ impl HintBuilder {
     pub(crate) fn finish(self, source: &Source) -> Vec<u8> {
         let filter = self.puts.finish();
         let mut bytes = Vec::with_capacity(HEADER_LEN + filter.len() + self.entries.len());
-        source.encode_header(&filter, self.count, self.first_record, &mut bytes);
+        source.encode_header(&filter, self.count, &mut bytes);
         bytes.extend_from_slice(&filter);
         bytes.extend_from_slice(&self.entries);
         bytes
@@ -131,21 +128,18 @@ struct Opened<'h> {
     /// Stands before the first of the entries.
     reader: Reader<'h>,
     count: u64,
-    /// Where the first record of the data file starts.
-    first_record: u64,
 }
 
 fn open<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<Opened<'h>> {
     let mut reader = Reader::new(bytes, path, 0);
     let mut expected = Vec::new();
-    source.encode_header(&[], 0, 0, &mut expected);
+    source.encode_header(&[], 0, &mut expected);
     if reader.bytes(FILTER_BLOCKS_AT)? != &expected[..FILTER_BLOCKS_AT] {
         return Err(Reader::new(bytes, path, 0).corruption("not a hint for that data file"));
     }
-    let (blocks, count, first_record) = (reader.u32()?, reader.u64()?, reader.u64()?);
+    let (blocks, count, _zero) = (reader.u32()?, reader.u64()?, reader.u64()?);
     let filter = reader.bytes(blocks as usize * BLOCK)?;
-    let first_record = if first_record == 0 { SEGMENT_HEADER_LEN } else { first_record };
-    Ok(Opened { filter, reader, count, first_record })
+    Ok(Opened { filter, reader, count })
 }
 
 /// Reads the hint file `bytes`, made from `source`, and calls `visit` with each entry. The caller has checked the
@@ -160,9 +154,9 @@ pub(crate) fn read<'h>(
     path: &'h Path,
     visit: &mut dyn FnMut(HintEntry<'h>),
 ) -> Result<()> {
-    let Opened { mut reader, count, first_record, .. } = open(bytes, source, path)?;
+    let Opened { mut reader, count, .. } = open(bytes, source, path)?;
     let mut sequence = 0_u64;
-    let mut offset = first_record;
+    let mut offset = source.first_record;
     for _ in 0..count {
         let ahead = reader.varint()?;
         let len_and_kind = reader.varint()?;
@@ -185,7 +179,8 @@ mod tests {
     use super::*;
     use crate::filter::may_contain;
 
-    const SOURCE: Source = Source { store: StoreId([7; 16]), id: 3, len: 4096, crc: 9 };
+    const SOURCE: Source =
+        Source { store: StoreId([7; 16]), id: 3, len: 4096, crc: 9, first_record: 64 };
 
     fn hint() -> Vec<u8> {
         HintBuilder::default().finish(&SOURCE)

@@ -1,101 +1,77 @@
 //! The keydir: every key in memory, with the place of its newest record on disk (Bitcask paper, section 2).
 //!
-//! Keys are spread over [`SHARDS`] shards by hash, each behind a reader-writer lock, so that reads share and writes
-//! to different keys hardly meet. A shard is an index of 4-byte cells (open addressing) over entries that never move,
-//! each of 16 bytes with its key right behind; see `keydir/arena.rs`.
+//! A hash of the key picks one of [`SHARDS`] shards, each behind a reader-writer lock, so reads share a shard and writes to
+//! different keys rarely meet. A shard has
+//! - an index of 4-byte cells with open addressing (`keydir/index.rs`);
+//! - entries that never move, each of 16 bytes with its key right behind (`keydir/arena.rs`, `keydir/entry.rs`);
+//! - undo lists: the versions that an open view still sees and a write has replaced (`keydir/undo.rs`).
 //!
-//! **Frozen views.** A scan or a snapshot registers the newest sequence number it may see. While such a view is open,
-//! whatever is overwritten or removed is kept in an undo list of its shard; reading for the view takes entries that are
-//! old enough, and the rest from the undo list. Writers never wait for a view.
+//! A scan or a snapshot opens a view at the newest sequence number. Writers never wait for a view, whether it is opened, read
+//! or closed: see `keydir/release.rs`.
+//!
+//! Locks, in the order in which they are taken: the right to release, a shard, the list of open views. Nothing takes two
+//! shards at once but [`Keydir::has_room_for`] and [`Keydir::prefetch`], which only read; the latter waits for none.
 
 mod arena;
+mod collection;
+mod entry;
 mod index;
 mod loader;
+mod open_views;
+mod prefetch;
+mod release;
+mod room;
 mod shard;
+mod undo;
+mod version;
 
-use durable::sync::RwLock;
-use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use foldhash::quality::FixedState;
-use kv::KeyRange;
 use std::fmt;
 use std::hash::BuildHasher as _;
 
-use arena::DELETED;
+use durable::sync::atomic::{AtomicBool, AtomicU64};
+use durable::sync::{Mutex, RwLock};
+use foldhash::quality::FixedState;
+use kv::KeyRange;
+
+pub(crate) use collection::{Collected, Collection};
 pub(crate) use loader::Loader;
+use open_views::OpenViews;
+use room::Room;
+pub(crate) use room::{Limits, Reservation};
 use shard::Shard;
-pub(crate) use shard::Undo;
+pub(crate) use version::{Location, Version};
 
 /// A power of two. Enough that growing one takes well under a millisecond at millions of keys; few where a scheduler
 /// visits every lock.
 const SHARDS: usize = if cfg!(shuttle) { 2 } else { 256 };
 
-/// The place of one record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Location {
-    /// Which data file, as its number in the file table.
-    pub(crate) file: u16,
-    /// Where the record's frame starts; a multiple of 8 below 32 GiB.
-    pub(crate) offset: u64,
-    /// How many bytes the frame takes; a multiple of 8.
-    pub(crate) len: u64,
-}
-
-/// A record's place, and the write that put it there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
-    /// The place.
-    pub(crate) location: Location,
-    /// The sequence number of the write, below 2^48.
-    pub(crate) sequence: u64,
-}
-
-/// A key and where its record lies, collected for a view.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Collected {
-    /// Where the key starts in `Collection::keys`.
-    pub(crate) key_start: usize,
-    /// How long the key is.
-    pub(crate) key_len: u16,
-    /// Where the record lies.
-    pub(crate) location: Location,
-}
-
-/// The matching keys of a view, unsorted.
-#[derive(Debug, Default)]
-pub(crate) struct Collection {
-    /// The bytes of all keys.
-    pub(crate) keys: Vec<u8>,
-    /// One for each key.
-    pub(crate) entries: Vec<Collected>,
-}
-
-impl Collection {
-    fn push(&mut self, key: &[u8], location: Location) {
-        let key_start = self.keys.len();
-        self.keys.extend_from_slice(key);
-        self.entries.push(Collected { key_start, key_len: key.len() as u16, location });
-    }
-}
-
-/// What is called with each record that loading has found.
-type VisitLoaded<'v> = dyn FnMut(&[u8], u64, Option<Location>) + 'v;
-
 /// The index of all keys.
 pub(crate) struct Keydir {
     shards: Box<[RwLock<Shard>]>,
     hasher: FixedState,
-    /// Some shard is full.
-    full: AtomicBool,
+    room: Room,
+    /// Loading found more keys and tombstones than fit.
+    overflowed: AtomicBool,
     /// What the undo lists of all shards are reckoned to take.
     undo_bytes: AtomicU64,
+    views: OpenViews,
+    /// Held by the thread that releases what closed views needed.
+    releasing: Mutex<()>,
 }
 
 impl Keydir {
     /// An empty keydir. `seed` keeps outsiders from choosing keys that collide.
-    pub(crate) fn new(seed: u64) -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
-        let hasher = FixedState::with_seed(seed);
-        Self { shards, hasher, full: AtomicBool::new(false), undo_bytes: AtomicU64::new(0) }
+    pub(crate) fn new(seed: u64, limits: Limits) -> Self {
+        let shard = |_| RwLock::new(Shard::new(limits.addressable));
+        Self {
+            shards: (0..SHARDS).map(shard).collect(),
+            hasher: FixedState::with_seed(seed),
+            room: Room::new(limits),
+            overflowed: AtomicBool::new(false),
+            undo_bytes: AtomicU64::new(0),
+            views: OpenViews::default(),
+            releasing: Mutex::default(),
+        }
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -117,14 +93,67 @@ impl Keydir {
         shard.read().get(key, hash)
     }
 
-    /// The record of `key` as of write `view`, which must be registered so that undo lists are kept for it.
+    /// The record of `key` as of write `view`, which must be open so that undo lists are kept for it.
     pub(crate) fn get_at(&self, key: &[u8], view: u64) -> Option<Version> {
         let (shard, hash) = self.place(key);
         shard.read().get_at(key, hash, view)
     }
 
-    /// A merge has copied the record of write `version.sequence`: gives it its new place. `false`: it is not the newest
-    /// of `key` any more, and the copy is dead.
+    /// The keys in `range` as of write `view`, which must be open so that undo lists are kept for it.
+    pub(crate) fn collect(&self, range: &KeyRange, view: u64) -> Collection {
+        let mut collection = Collection::default();
+        for shard in &self.shards {
+            shard.read().collect(view, &mut |key, location| {
+                if range.contains(key) {
+                    collection.push(key, location);
+                }
+            });
+        }
+        collection
+    }
+
+    /// The keys whose record lies in one of `files`.
+    pub(crate) fn keys_in(&self, files: &[u16]) -> Vec<Box<[u8]>> {
+        let mut keys = Vec::new();
+        for shard in &self.shards {
+            shard.read().visit(&mut |key, version| {
+                if files.contains(&version.location.file) {
+                    keys.push(key.into());
+                }
+            });
+        }
+        keys
+    }
+
+    /// Makes `version` the newest of `key` and returns the one it replaces. Calls for one key come in the order of
+    /// their sequence numbers, and room for the key was checked or reserved.
+    pub(crate) fn put(&self, key: &[u8], version: Version) -> Option<Version> {
+        let hash = self.hash(key);
+        let number = Self::shard_of(hash);
+        let mut shard = self.shards[number].write();
+        let (undo_before, pages_before) = (shard.undo.bytes(), shard.arena.pages());
+        let view = self.views.newest();
+        let replaced = shard.put(key, hash, version, view, |key| self.hash(key));
+        self.count_undo(undo_before, shard.undo.bytes());
+        if shard.arena.pages() > pages_before {
+            self.room.note(number, shard.arena.pages());
+        }
+        replaced
+    }
+
+    /// Removes `key`, as of write `sequence`, and returns the version it had.
+    pub(crate) fn remove(&self, key: &[u8], sequence: u64) -> Option<Version> {
+        let (shard, hash) = self.place(key);
+        let mut shard = shard.write();
+        let undo_before = shard.undo.bytes();
+        let view = self.views.newest();
+        let removed = shard.remove(key, hash, sequence, view, |key| self.hash(key));
+        self.count_undo(undo_before, shard.undo.bytes());
+        removed
+    }
+
+    /// A merge has copied the record of write `version.sequence`: gives it its new place. `false`: a newer write has replaced
+    /// it, and the copy is dead.
     pub(crate) fn relocate(&self, key: &[u8], version: Version) -> bool {
         self.relocate_if(key, version, |newest| newest == version.sequence)
     }
@@ -145,159 +174,7 @@ impl Keydir {
     pub(crate) fn forget_files(&self, files: &[u16]) {
         for shard in &self.shards {
             let is_gone = |_: &[u8], version: Version| files.contains(&version.location.file);
-            shard.write().forget(is_gone, |key| self.hasher.hash_one(key));
-        }
-    }
-
-    /// What the undo lists are reckoned to take.
-    pub(crate) fn undo_bytes(&self) -> u64 {
-        self.undo_bytes.load(Ordering::Relaxed)
-    }
-
-    /// How many keys [`Keydir::warm`] takes at a time.
-    pub(crate) const WARMED: usize = 16;
-
-    /// Brings what a write of `keys`, no more than [`Keydir::WARMED`], will touch into the processor's cache.
-    ///
-    /// Without it each look-up of a large batch waits for memory twice. Here the look-ups wait together: nothing in a pass
-    /// over the keys depends on what the same pass has read for another key. A shard that somebody is writing to is left
-    /// out, and so is the second key of a shard.
-    #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
-    pub(crate) fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        let mut keys = keys.map(|key| self.hash(key));
-        let mut taken = [false; SHARDS];
-        let shards: [_; Self::WARMED] = std::array::from_fn(|_| {
-            let hash = keys.next()?;
-            let shard = Self::shard_of(hash);
-            let is_taken = std::mem::replace(&mut taken[shard], true);
-            let shard = if is_taken { None } else { self.shards[shard].try_read() };
-            Some((shard?, hash))
-        });
-        let mut touched = 0;
-        for (shard, hash) in shards.iter().flatten() {
-            touched ^= shard.touch_index(*hash);
-        }
-        // The cells are there; which entries they lead to needs no waiting.
-        let places = shards
-            .each_ref()
-            .map(|shard| shard.as_ref().and_then(|(shard, hash)| shard.likely(*hash)));
-        for (shard, place) in shards.iter().zip(places) {
-            if let (Some((shard, _)), Some(place)) = (shard, place) {
-                touched ^= shard.touch_entry(place);
-            }
-        }
-        std::hint::black_box(touched);
-    }
-
-    /// Makes `version` the newest of `key` and returns the one it replaces. Calls for one key come in the order of
-    /// their sequence numbers.
-    pub(crate) fn put(&self, key: &[u8], version: Version, undo: Undo) -> Option<Version> {
-        let (shard, hash) = self.place(key);
-        let mut shard = shard.write();
-        let undo_before = shard.undo_bytes();
-        let replaced = shard.put(key, hash, version, undo, |key| self.hasher.hash_one(key));
-        self.count_undo(undo_before, &shard);
-        if shard.is_full() {
-            self.full.store(true, Ordering::Release);
-        }
-        replaced
-    }
-
-    /// Whether new keys must be refused: entries are addressed by 25 bits.
-    pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Acquire)
-    }
-
-    /// Removes `key`, as of write `sequence`, and returns the version it had.
-    pub(crate) fn remove(&self, key: &[u8], sequence: u64, undo: Undo) -> Option<Version> {
-        let (shard, hash) = self.place(key);
-        let mut shard = shard.write();
-        let undo_before = shard.undo_bytes();
-        let removed = shard.remove(key, hash, sequence, undo, |key| self.hasher.hash_one(key));
-        self.count_undo(undo_before, &shard);
-        if removed.is_some() && self.is_full() && !shard.is_full() {
-            drop(shard);
-            let any = self.shards.iter().any(|shard| shard.read().is_full());
-            self.full.store(any, Ordering::Release);
-        }
-        removed
-    }
-
-    /// Takes a record found while opening: the highest sequence number of a key wins, in any order of calls. A deletion
-    /// has no location. Ends with [`Keydir::finish_loading`].
-    pub(crate) fn load(&self, key: &[u8], sequence: u64, location: Option<Location>) {
-        let (shard, hash) = self.place(key);
-        let version = Version { location: location.unwrap_or(DELETED), sequence };
-        shard.write().load(key, hash, version, |key| self.hash(key));
-    }
-
-    /// Forgets the deletions that loading had to remember, and calls `live` for each key that is left.
-    pub(crate) fn finish_loading(&self, live: &mut dyn FnMut(Version)) {
-        for shard in &self.shards {
-            shard.write().finish_loading(|key| self.hasher.hash_one(key), live);
-        }
-    }
-
-    /// Calls `visit` with what loading has found: key, sequence number, and place unless it is a deletion.
-    pub(crate) fn visit_loaded(&self, visit: &mut VisitLoaded<'_>) {
-        for shard in &self.shards {
-            shard.read().visit(&mut |key, Version { location, sequence }| {
-                visit(key, sequence, (location != DELETED).then_some(location));
-            });
-        }
-    }
-
-    /// The keys whose record lies in one of `files`.
-    pub(crate) fn keys_in(&self, files: &[u16]) -> Vec<Box<[u8]>> {
-        let mut keys = Vec::new();
-        for shard in &self.shards {
-            shard.read().visit(&mut |key, version| {
-                if files.contains(&version.location.file) {
-                    keys.push(key.into());
-                }
-            });
-        }
-        keys
-    }
-
-    /// Whether all keys of `other`, which has the same seed, would fit in here, too.
-    pub(crate) fn has_room_for(&self, other: &Self) -> bool {
-        let pairs = self.shards.iter().zip(&other.shards);
-        let fits = |(own, other): (&RwLock<Shard>, &RwLock<Shard>)| {
-            own.read().memory_bytes() + other.read().memory_bytes() < arena::FULL_BYTES
-        };
-        pairs.into_iter().all(fits)
-    }
-
-    /// The keys in `range` as of write `view`, which must be registered so that undo lists are kept for it.
-    pub(crate) fn collect(&self, range: &KeyRange, view: u64) -> Collection {
-        let mut collection = Collection::default();
-        for shard in &self.shards {
-            shard.read().collect(view, &mut |key, location| {
-                if range.contains(key) {
-                    collection.push(key, location);
-                }
-            });
-        }
-        collection
-    }
-
-    /// Drops what the undo lists keep for views that are gone. `views` are the ones still open.
-    pub(crate) fn trim(&self, views: &[u64]) {
-        for shard in &self.shards {
-            if shard.read().undo_bytes() > 0 {
-                let mut shard = shard.write();
-                let undo_before = shard.undo_bytes();
-                shard.trim(views);
-                self.count_undo(undo_before, &shard);
-            }
-        }
-    }
-
-    fn count_undo(&self, before: usize, shard: &Shard) {
-        let change = (shard.undo_bytes() as u64).wrapping_sub(before as u64);
-        if change != 0 {
-            self.undo_bytes.fetch_add(change, Ordering::Relaxed);
+            shard.write().forget(is_gone, |key| self.hash(key));
         }
     }
 
@@ -311,12 +188,31 @@ impl Keydir {
         let shards: usize = self.shards.iter().map(|shard| shard.read().memory_bytes()).sum();
         (shards + self.shards.len() * size_of::<RwLock<Shard>>()) as u64
     }
+
+    /// Panics unless all parts agree. To be called while nobody writes.
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self) {
+        let mut undo_bytes = 0;
+        for shard in &self.shards {
+            let shard = shard.read();
+            shard.check_invariants(|key| self.hash(key));
+            undo_bytes += shard.undo.bytes() as u64;
+        }
+        assert_eq!(undo_bytes, self.undo_bytes());
+        if self.views.newest().is_none() && !self.has_closed_views() {
+            assert_eq!(undo_bytes, 0, "nobody needs a version that was replaced");
+        }
+    }
 }
 
 impl fmt::Debug for Keydir {
-    /// A summary, without the keys.
+    /// A summary: a keydir may have millions of keys, and they are the user's. Takes no lock.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keydir").field("undo_bytes", &self.undo_bytes()).finish_non_exhaustive()
+        f.debug_struct("Keydir")
+            .field("shards", &self.shards.len())
+            .field("undo_bytes", &self.undo_bytes())
+            .field("newest_view", &self.views.newest())
+            .finish_non_exhaustive()
     }
 }
 

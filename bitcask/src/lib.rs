@@ -17,6 +17,8 @@ mod first_expiry;
 mod golden;
 mod hint_file;
 mod keydir;
+#[cfg(all(test, not(shuttle)))]
+mod keydir_room_tests;
 mod lock_order;
 mod merge;
 mod options;

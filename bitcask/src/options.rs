@@ -2,6 +2,7 @@
 
 use durable::Env;
 
+use crate::keydir::Limits;
 use crate::steps::Steps;
 
 /// How an open store behaves. None of it is stored: any choice opens any store.
@@ -17,11 +18,13 @@ pub struct Options {
     pub data_file_bytes: u64,
     /// How sealed data files are read. Default: mapped.
     pub read: ReadMode,
-    /// How much memory the undo lists of open snapshots may take, in bytes: about 100 and the key for each key that was
+    /// How much memory the undo lists of open snapshots may take, in bytes: about 200 and the key for each key that was
     /// overwritten since. When they take more, the oldest snapshots end with `SnapshotTooOld`. Default: 64 MiB.
     pub undo_bytes: u64,
     /// When files are merged in the background. `None`: only when [`Bitcask::merge`](crate::Bitcask::merge) is called.
     pub merge: Option<MergeOptions>,
+    /// How many keys the keydir takes. Smaller in tests only.
+    pub(crate) keydir: Limits,
     /// Runs the named steps of the protocols.
     pub(crate) steps: Steps,
 }
@@ -89,6 +92,7 @@ impl Options {
             read: ReadMode::default(),
             undo_bytes: 64 << 20,
             merge: Some(MergeOptions::default()),
+            keydir: Limits::default(),
             steps: Steps::default(),
         }
     }

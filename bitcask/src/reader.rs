@@ -68,7 +68,7 @@ use kv::{
 use crate::engine::{Bitcask, CAPABILITIES};
 use crate::options::Options;
 use crate::recovery::Names;
-use crate::snapshot::Frozen;
+use crate::snapshot::BitcaskSnapshot;
 use crate::state::State;
 use crate::stats::BitcaskStats;
 use read_only::ReadOnly;
@@ -111,7 +111,7 @@ impl Bitcask {
         let dir = StoreDir::open(fs, path.as_ref(), OpenMode::Read)?;
         check_is_store(&dir)?;
         let (reading, _) = Reading::take(&dir, &options, None)?;
-        let (shown, progress) = Shown::whole(reading);
+        let (shown, progress) = Shown::whole(reading)?;
         Ok(Reader {
             options,
             dir,
@@ -157,13 +157,13 @@ impl Reader {
         if extent == Extent::News && shown.can_take(&reading) {
             let publish = |shown| self.shown.store(Arc::new(shown));
             shown.take_in(reading, &mut progress, publish);
-            shown.views.keep_within(self.options.undo_bytes);
+            shown.views.shrink_to(self.options.undo_bytes);
         } else {
             let (reading, _) = match extent {
                 Extent::Whole => (reading, extent),
                 Extent::News => Reading::take(&self.dir, &self.options, None)?,
             };
-            let (shown, anew) = Shown::whole(reading);
+            let (shown, anew) = Shown::whole(reading)?;
             *progress = anew;
             self.shown.store(Arc::new(shown));
         }
@@ -196,14 +196,14 @@ impl Reader {
     }
 
     /// A view of what is shown now.
-    fn freeze(&self) -> Result<Frozen> {
+    fn freeze(&self) -> Result<BitcaskSnapshot> {
         self.check_open()?;
         loop {
             let shown = self.shown.load_full();
             let view = shown.views.open(shown.newest, || self.now());
             if self.is_shown(&shown) {
                 let (keydir, files) = (Arc::clone(&shown.keydir), Arc::clone(&shown.files));
-                return Ok(Frozen { view, keydir, files });
+                return Ok(BitcaskSnapshot { view, keydir, files });
             }
         }
     }

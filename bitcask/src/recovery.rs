@@ -63,7 +63,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     names.check_present(&dir, found.state())?;
     names.check_strangers(&dir, &found)?;
 
-    let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64()));
+    let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64(), options.keydir));
     let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
     let registry = FileRegistry::new(reclaimer);
     let lives = register_files(&registry, found.state())?;
@@ -81,7 +81,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
         if let Some(file) = files.get(version.location.file) {
             file.handle.live.add(version.location);
         }
-    });
+    })?;
     let files_scanned = scanned.len() as u64;
     let Store { manifest, dir } = store;
     Ok(Recovered { dir, manifest, keydir, files, registry, newest, next_file_id, files_scanned })

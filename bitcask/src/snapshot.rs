@@ -1,4 +1,4 @@
-//! A frozen view that can be read: what a scan collects from, and what a snapshot is.
+//! Snapshots: a view that can be read. A scan collects its keys from one, too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::scan::SortingCursor;
 use crate::views::View;
 
 /// A view of an open store. It goes on answering when the store is closed or dropped.
-pub(crate) struct Frozen {
+pub(crate) struct BitcaskSnapshot {
     pub(crate) view: View,
     pub(crate) keydir: Arc<Keydir>,
     pub(crate) files: Arc<Published<FileTable>>,
 }
 
-impl Frozen {
+impl BitcaskSnapshot {
     /// A cursor over the entries in `range`. It needs the view no longer.
     pub(crate) fn cursor(&self, range: &KeyRange) -> Result<SortingCursor> {
         let collection = self.keydir.collect(range, self.view.sequence());
@@ -30,7 +30,7 @@ impl Frozen {
     }
 }
 
-impl Snapshot for Frozen {
+impl Snapshot for BitcaskSnapshot {
     fn sequence(&self) -> SequenceNumber {
         SequenceNumber(self.view.sequence())
     }
@@ -51,8 +51,8 @@ impl Snapshot for Frozen {
     }
 }
 
-impl fmt::Debug for Frozen {
+impl fmt::Debug for BitcaskSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frozen").field("view", &self.view).finish_non_exhaustive()
+        f.debug_struct("BitcaskSnapshot").field("view", &self.view).finish_non_exhaustive()
     }
 }

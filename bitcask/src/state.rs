@@ -1,6 +1,6 @@
 //! What the manifest of a Bitcask says: which data files there are, and what is known of the sealed ones.
 //!
-//! # State, format 2
+//! # State, format 3
 //!
 //! A snapshot is: next file id, newest sequence number, number of files, varints; then for each file its id, varint, one
 //! byte that says whether it is sealed, and if so the fields of [`Sealed`]; then the number of entries of
@@ -14,7 +14,7 @@
 //! | 2 seal | id, varint; the fields of [`Sealed`] |
 //! | 5 merge | number of outputs, varint; id, varint, and the fields of [`Sealed`] of each; number of inputs and their ids, varints; number of blocked deletions and each of them as above |
 //!
-//! Format 1 had no expiry and no merging: neither `blocked`, nor the last two fields of [`Sealed`], nor edits 4 and 5.
+//! Format 2 did not say where the records of a sealed file start. Format 1 had no expiry and no merging: neither `blocked`, nor the last two fields of [`Sealed`], nor edits 4 and 5.
 
 mod sealed;
 
@@ -204,7 +204,7 @@ impl manifest::State for State {
     type Edit = Edit;
 
     const ENGINE: EngineTag = EngineTag { id: 1, name: "bitcask" };
-    const FORMAT: u16 = 2;
+    const FORMAT: u16 = 3;
     const FILES: &'static [NamePattern] = &[DATA, HINT, HINT_TEMPORARY];
 
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), String> {

@@ -4,7 +4,7 @@ use durable::read_whole;
 use kv::{Cursor as _, Error, KeyRange, Result};
 
 use crate::sealed_file::{check_hint, describe};
-use crate::snapshot::Frozen;
+use crate::snapshot::BitcaskSnapshot;
 use crate::state::{Hint, Sealed};
 use crate::store::Store;
 
@@ -24,7 +24,7 @@ pub struct Verification {
 
 /// Checks everything. Writers and background work go on meanwhile. `frozen` was opened before the call: the files that the
 /// manifest names from then on stay on the disk as long as it is open.
-pub(crate) fn verify(store: &Store, frozen: &Frozen) -> Result<Verification> {
+pub(crate) fn verify(store: &Store, frozen: &BitcaskSnapshot) -> Result<Verification> {
     let mut verification = Verification::default();
     for (&id, sealed) in &store.state().files {
         if let Some(sealed) = sealed {

@@ -1,30 +1,30 @@
-//! The frozen views that are open, so that what they still need is kept.
+//! The views that are open, and what each holds.
 //!
-//! A view is registered inside the commit section, so its sequence number is exactly the newest published write: no
-//! write is half inside it. It fixes the time, too, so that what is visible in it stays so. While it is open
-//! - the keydir keeps what it sees and a write replaces, in undo lists;
-//! - it holds the data files that merges take out of the file table: their records may be in those undo lists;
-//! - merges do not count as expired what has not expired for it.
+//! A view is opened inside the commit section, so its sequence number is exactly that of the newest published write: no
+//! write is half inside it. It fixes the time, too, so that a value that is visible in it stays visible. While it is open
+//! - the keydir keeps each version that the view sees and a write replaces, in undo lists (`keydir/undo.rs`);
+//! - the view holds the data files that merges take out of the file table: versions in undo lists may lie in them;
+//! - merges do not count a value as expired that has not expired for the view.
 //!
-//! Undo lists have a budget. When they outgrow it, the oldest views are given up: their lists are dropped, and from then
-//! on they answer `SnapshotTooOld`.
+//! Undo lists have a budget. When they outgrow it, the oldest view is given up: it holds nothing from then on, and answers
+//! `SnapshotTooOld`.
+//!
+//! The list of views is locked for a look at a few entries. Undo lists are released outside of this lock.
 
 use std::sync::Arc;
 
 use durable::sync::Mutex;
-use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use durable::sync::atomic::{AtomicBool, Ordering};
 use kv::{Error, Result, UnixMillis};
 
 use crate::data_file::{DataFile, FileTable};
-use crate::keydir::{Keydir, Location, Undo};
+use crate::keydir::{Keydir, Location};
 
 /// The open views.
 #[derive(Debug)]
 pub(crate) struct Views {
     keydir: Arc<Keydir>,
     open: Mutex<Vec<Arc<Held>>>,
-    /// The newest open view plus one, or 0 when none is open.
-    newest: AtomicU64,
 }
 
 /// What one view sees, and what it holds.
@@ -32,35 +32,28 @@ pub(crate) struct Views {
 struct Held {
     sequence: u64,
     now: UnixMillis,
-    /// Files that were taken out of the table while it was open.
+    /// Files that were taken out of the table while the view was open.
     files: Mutex<Vec<Arc<DataFile>>>,
     given_up: AtomicBool,
 }
 
 impl Views {
     pub(crate) fn new(keydir: Arc<Keydir>) -> Arc<Self> {
-        Arc::new(Self { keydir, open: Mutex::default(), newest: AtomicU64::new(0) })
+        Arc::new(Self { keydir, open: Mutex::default() })
     }
 
-    /// Opens a view at `sequence` and the time that `now` returns. Called inside the commit section.
+    /// Opens a view at `sequence`, the newest published write, and the time that `now` tells. Called inside the commit
+    /// section.
     ///
     /// The time is read under the lock that [`Views::horizon`] takes: no horizon lies after the time of a view that is
-    /// registered later.
+    /// opened later.
     pub(crate) fn open(self: &Arc<Self>, sequence: u64, now: impl FnOnce() -> UnixMillis) -> View {
-        let (files, given_up) = (Mutex::default(), AtomicBool::new(false));
         let mut open = self.open.lock();
+        let (files, given_up) = (Mutex::default(), AtomicBool::new(false));
         let held = Arc::new(Held { sequence, now: now(), files, given_up });
         open.push(Arc::clone(&held));
-        self.publish(&open);
+        self.keydir.open_view(sequence);
         View { views: Arc::clone(self), held }
-    }
-
-    /// What a write has to keep. Called inside the commit section.
-    pub(crate) fn undo(&self) -> Undo {
-        match self.newest.load(Ordering::Acquire) {
-            0 => Undo::Forget,
-            newest => Undo::KeepFor(newest - 1),
-        }
     }
 
     /// How many are open.
@@ -82,37 +75,50 @@ impl Views {
         }
     }
 
-    /// Gives up the oldest views until the undo lists take at most `budget` bytes.
-    pub(crate) fn keep_within(&self, budget: u64) {
-        while self.keydir.undo_bytes() > budget {
-            let mut open = self.open.lock();
-            let oldest = open.iter().enumerate().min_by_key(|(_, held)| held.sequence);
-            let Some((at, _)) = oldest else { return };
-            open.swap_remove(at).given_up.store(true, Ordering::Release);
-            self.publish(&open);
-            self.trim(&open);
+    /// Keeps the undo lists within `budget` bytes, after a batch of `records` has entered. Over the budget, the oldest view
+    /// is given up, and this and the following batches release what it needed, in steps that are about as large as they are.
+    pub(crate) fn keep_within(&self, budget: u64, records: usize) {
+        if self.keydir.undo_bytes() <= budget {
+            return;
         }
+        // The versions of a view that is closed may be enough.
+        if !self.keydir.has_closed_views() {
+            self.give_up_the_oldest();
+        }
+        self.keydir.release(records.div_ceil(Self::RECORDS_PER_STEP));
+    }
+
+    /// A step releases more than a batch of so many records adds.
+    const RECORDS_PER_STEP: usize = 8;
+
+    /// As [`Views::keep_within`], but at once. For a thread that nobody waits for.
+    pub(crate) fn shrink_to(&self, budget: u64) {
+        self.keydir.release_all();
+        while self.keydir.undo_bytes() > budget && self.count() > 0 {
+            self.give_up_the_oldest();
+            self.keydir.release_all();
+        }
+    }
+
+    fn give_up_the_oldest(&self) {
+        let mut open = self.open.lock();
+        let oldest = open.iter().enumerate().min_by_key(|(_, held)| held.sequence);
+        let Some((at, _)) = oldest else { return };
+        let held = open.swap_remove(at);
+        held.given_up.store(true, Ordering::Release);
+        self.keydir.close_view(held.sequence);
     }
 
     fn close(&self, held: &Arc<Held>) {
         let mut open = self.open.lock();
-        if let Some(at) = open.iter().position(|other| Arc::ptr_eq(other, held)) {
+        let at = open.iter().position(|other| Arc::ptr_eq(other, held));
+        debug_assert_eq!(at.is_none(), held.given_up.load(Ordering::Acquire), "closed once");
+        if let Some(at) = at {
             open.swap_remove(at);
-            self.publish(&open);
-            self.trim(&open);
+            self.keydir.close_view(held.sequence);
         }
-    }
-
-    fn publish(&self, open: &[Arc<Held>]) {
-        let newest = open.iter().map(|held| held.sequence + 1).max().unwrap_or(0);
-        self.newest.store(newest, Ordering::Release);
-    }
-
-    fn trim(&self, open: &[Arc<Held>]) {
-        if self.keydir.undo_bytes() > 0 {
-            let sequences: Vec<u64> = open.iter().map(|held| held.sequence).collect();
-            self.keydir.trim(&sequences);
-        }
+        drop(open);
+        self.keydir.release_all();
     }
 }
 
@@ -134,10 +140,11 @@ impl View {
         self.held.now
     }
 
-    /// Whether what was just read from the undo lists can be relied on.
+    /// Whether everything that was read for the view so far can be relied on: versions from undo lists, and the files that
+    /// they lie in.
     ///
     /// # Errors
-    /// `SnapshotTooOld`.
+    /// `SnapshotTooOld`: the view was given up.
     pub(crate) fn check(&self) -> Result<()> {
         if self.held.given_up.load(Ordering::Acquire) { Err(Error::SnapshotTooOld) } else { Ok(()) }
     }

@@ -16,8 +16,8 @@ use crate::steps::Step;
 use crate::store::Store;
 use crate::views::Views;
 
-/// Bytes of a data file besides its records: header and end mark.
-const OVERHEAD: u64 = 88;
+/// Bytes of an end mark.
+const END_MARK: u64 = 24;
 
 /// Looks at the sealed files.
 #[derive(Debug)]
@@ -98,7 +98,8 @@ fn describe(
     let live = live.min(sealed.len);
     let expired = u128::from(sealed.expiring.expired_bytes(now)) * u128::from(live);
     let expired = (expired / u128::from(sealed.len.max(1))) as u64;
-    let dead = (sealed.len - live + expired).saturating_sub(OVERHEAD);
+    let overhead = sealed.first_record + END_MARK;
+    let dead = (sealed.len - live + expired).saturating_sub(overhead);
     Candidate {
         id,
         len: sealed.len,

@@ -11,17 +11,19 @@ use std::sync::Arc;
 
 use kv::Result;
 
+mod create_dir;
 mod file;
 mod whole;
 
+pub(crate) use create_dir::{DirCalls, create_dir};
 pub(crate) use file::read_pieces;
 pub use file::{Access, File, Mapped};
 pub use whole::{copy_whole, read_whole};
 
 /// A file system. Held as `Arc<dyn Fs>`; the indirection is below the noise of any call.
 pub trait Fs: Debug + Send + Sync {
-    /// Creates a directory, and its missing parents, for the owner only, and makes the names durable. Nothing happens
-    /// if it is there already.
+    /// Creates a directory, and its missing parents, for the owner only, and makes the names durable. If the directory is
+    /// there already, its own name is made durable: a process may have been killed right after it created the directory.
     ///
     /// # Errors
     /// `Io`, also when the path is something other than a directory.

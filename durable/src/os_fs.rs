@@ -13,7 +13,7 @@ use std::sync::Arc;
 use kv::{Error, Result};
 use rustix::fs::OFlags;
 
-use crate::fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile};
+use crate::fs::{DirCalls, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, create_dir};
 
 mod cache_pass;
 mod file;
@@ -53,6 +53,12 @@ fn open_file(op: &'static str, path: &Path, options: &mut OpenOptions) -> Result
     Ok(file)
 }
 
+/// An error that names both paths: either may be the cause.
+fn two_names(op: &'static str, from: &Path, to: &Path, error: &io::Error) -> Error {
+    let both = io::Error::new(error.kind(), format!("to {}: {error}", to.display()));
+    Error::io(op, from, both)
+}
+
 fn create_file(path: &Path) -> Result<fs::File> {
     let mut options = OpenOptions::new();
     open_file("create", path, options.read(true).write(true).create_new(true).mode(0o600))
@@ -60,17 +66,7 @@ fn create_file(path: &Path) -> Result<fs::File> {
 
 impl Fs for OsFs {
     fn create_dir(&self, path: &Path) -> Result<()> {
-        if path.is_dir() {
-            return Ok(());
-        }
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or_else(|| Path::new("."));
-        self.create_dir(parent)?;
-        match DirBuilder::new().mode(0o700).create(path) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-            made => made.map_err(|e| Error::io("create directory", path, e))?,
-        }
-        self.sync_dir(parent)
+        create_dir(self, path)
     }
 
     fn resolve(&self, dir: &Path) -> Result<PathBuf> {
@@ -118,7 +114,7 @@ impl Fs for OsFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::rename(from, to).map_err(|e| Error::io("rename", from, e))
+        fs::rename(from, to).map_err(|e| two_names("rename", from, to, &e))
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
@@ -126,7 +122,7 @@ impl Fs for OsFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::hard_link(from, to).map_err(|e| Error::io("link", from, e))
+        fs::hard_link(from, to).map_err(|e| two_names("link", from, to, &e))
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
@@ -153,6 +149,37 @@ impl Fs for OsFs {
         let stat = rustix::fs::statvfs(dir).map_err(|e| Error::io("measure", dir, e.into()))?;
         Ok(stat.f_bavail * stat.f_frsize)
     }
+}
+
+impl DirCalls for OsFs {
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn make_dir(&self, path: &Path) -> Result<()> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made.map_err(|e| Error::io("create directory", path, e)),
+        }
+    }
+
+    /// A directory above the store that this process may not read, or on a file system that is mounted for reading only,
+    /// is left alone: this process cannot have created names in it.
+    fn sync_old_dir(&self, dir: &Path) -> Result<()> {
+        match Fs::sync_dir(self, dir) {
+            Err(error) if is_out_of_reach(&error) => Ok(()),
+            synced => synced,
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        Fs::sync_dir(self, dir)
+    }
+}
+
+fn is_out_of_reach(error: &Error) -> bool {
+    let kind = error.io_kind();
+    matches!(kind, Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem))
 }
 
 /// A lock on an open file description, so a second attempt in the same process is refused as well.

@@ -1,20 +1,47 @@
 //! A disk in memory that can be cut off at any operation.
 //!
-//! A [`SimFs`] records every mutating operation of a run, in order, and knows what each leaves pending. A crash at
-//! point `k` keeps what was durable after the first `k` operations and, of the rest, what a [`Variant`] says. The
-//! workload runs once; a [`CrashSweep`] then builds an image for each point and variant, and each image is a
-//! `SimFs` of its own in which an engine can be reopened, and which can be crashed again.
+//! A [`SimFs`] records every mutating operation of a run, in order, and knows which effects each leaves pending. A crash
+//! at point `k` keeps everything that was durable after the first `k` operations and, of the rest, a part that a
+//! [`Variant`] names. The workload runs once; a [`CrashSweep`] then builds an image for each point and variant. Each image
+//! is a `SimFs` of its own, in which an engine can be reopened, and which can be crashed again.
 //!
-//! What is durable, and when:
-//! - [`File::sync`](crate::File::sync) makes the bytes and the length of a file durable; [`Fs::sync_dir`](crate::Fs::sync_dir) makes the
-//!   names in a directory durable. Nothing else does anything, except that under [`MetadataModel::Journalled`] directory
-//!   operations reach the disk in their order and a synced file brings its name.
-//! - A write is pending in pieces of 4 KiB pages. Any subset of them may survive, each torn at any byte; where a file
-//!   grew without its bytes there are zeros, or stale bytes.
-//! - The space of a log is pending until its first sync: it may be lost, or there with zeros.
-//! - A rename is atomic: after it the new name is the old file or the new one, never absent.
+//! # The model
 //!
-//! Locks belong to one `SimFs` and its clones and are not part of an image. Directories cannot be renamed.
+//! **Durability.** [`File::sync`](crate::File::sync) makes the bytes and the length of a file durable.
+//! [`Fs::sync_dir`](crate::Fs::sync_dir) makes the names in one directory durable. No other call makes anything durable;
+//! a lock file is a name like any other. Two [metadata models](MetadataModel) decide about names:
+//!
+//! | model | names that survive | a synced file |
+//! |---|---|---|
+//! | strict (POSIX) | any subset of the operations since the last sync of their directory | may have no name |
+//! | journalled (ext4, XFS) | a prefix of the operations of the whole file system | has its name |
+//!
+//! A rename is atomic in both: after it, the new name leads to the old file or to the new one. A file in a directory that
+//! did not survive is gone with it.
+//!
+//! **Writes.** A write is pending in pieces, one for each 4 KiB page that it touches, because the kernel writes pages
+//! back one by one and in any order. Any subset of the pieces survives. A piece survives whole, up to any byte, or from a
+//! sector boundary on. Where a file grew without its bytes there are zeros, or stale bytes. The space of a log is pending
+//! until the first sync of the log: it is lost, or there with zeros.
+//!
+//! **Sectors.** A disk writes a sector of 512 bytes as a whole: after a power cut it has its old bytes or its new ones.
+//! Bytes that were durable therefore survive a torn write to the rest of their sector. `SQLite` calls this a powersafe
+//! overwrite and assumes it of every disk since version 3.7.9 (sqlite.org/psow.html); `NVMe` guarantees it for the size
+//! that the controller states (AWUPF, at least one logical block). Every promise of this workspace holds on such disks.
+//! On a disk that destroys the sector in which it is interrupted, an unfinished append can take the end of the synced
+//! bytes before it along: up to 511 bytes. [`Variant::Garble`] makes such images for whoever wants to see the effect.
+//! The suites do not ask for them, because no promise covers them.
+//!
+//! **Failed syncs.** Which bytes are on the disk, and which bytes later reads show, is one of [`SyncFailure`]. In three of
+//! the four cases the next sync succeeds without having written anything (Rebello et al., ATC 2020).
+//!
+//! **Space.** [`SimFs::set_free_space`] limits it. Creating a file, allocating and growing fail with `StorageFull`.
+//! Removing the last name of a file gives its space back, while handles are open as well; a real file system waits for
+//! them.
+//!
+//! **Limits.** Reads never fail by themselves and never return other bytes than those in the page cache; damage is done
+//! with [`SimFs::set_contents`], failing calls come from [`Inject`](crate::Inject). Locks belong to one `SimFs` and its
+//! clones and are not part of an image. Directories cannot be renamed or removed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -51,7 +78,7 @@ pub struct SimFs {
     state: Arc<Mutex<State>>,
 }
 
-/// What the page cache does after a sync has failed. The caller cannot know, so a store must survive each.
+/// How the page cache and the disk behave after a sync has failed. The caller cannot know, so a store must survive each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SyncFailure {
     /// The cache keeps the new bytes and calls them clean: they are never written, and the next sync succeeds (ext4).
@@ -60,6 +87,8 @@ pub enum SyncFailure {
     Reverts,
     /// The new bytes wait for the next sync.
     StaysDirty,
+    /// A part of the new bytes reached the disk, with holes between. The cache keeps all of them and calls them clean.
+    KeepsPart,
 }
 
 impl SimFs {

@@ -1,20 +1,34 @@
 //! Batches of writes that become visible and durable together or not at all.
 //!
-//! A batch gets one sequence number, so it may name a key only once: it keeps the *last* operation of each key, and a
-//! range deletion swallows the operations before it that it covers. What is left is canonical and its order no longer
-//! matters: first the range deletions, which hide older entries only, then the operations, one per key.
+//! A batch gets one sequence number, so it names each key at most once: it keeps the *last* operation of each key, and a
+//! range deletion removes the earlier operations that it covers. The result is canonical, and its order no longer matters:
+//! first the range deletions, which hide older entries only, then the operations, one per key.
 //!
-//! Keys and values lie in one buffer. Up to [`LINEAR_OPS`] operations are searched one by one; beyond that a hash
-//! index finds the earlier operation of a key.
-
-use std::hash::{BuildHasher, RandomState};
+//! # How an earlier operation is found
+//! - While keys arrive in ascending order, a key greater than the last one is new: one comparison, no search, no hash.
+//!   Another key is found by binary search.
+//! - Otherwise up to [`LINEAR_OPS`] operations are compared one by one, and beyond that a hash index finds them.
+//!
+//! # Memory
+//! Keys and values lie in one buffer. An overwritten value of the same length is replaced in place; other bytes that are no
+//! longer needed stay until they are more than the bytes in use, and are then removed by copying the rest. So the buffer
+//! holds at most twice [`WriteBatch::byte_size`] and [`SLACK_BYTES`] more.
 
 use crate::{KeyRange, UnixMillis};
 
-/// Below this many operations comparing keys beats hashing them.
+mod index;
+
+use index::Index;
+
+/// Up to this many operations, comparing keys costs less than hashing them.
 const LINEAR_OPS: usize = 8;
 
+/// Unused bytes that are not worth a copy.
+const SLACK_BYTES: usize = 1 << 10;
+
 /// One operation of a batch on one key.
+///
+/// An engine has to decide about each kind, so this enum is exhaustive: a further kind is a breaking change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op<'b> {
     /// The key gets this value.
@@ -41,7 +55,7 @@ pub enum Op<'b> {
 }
 
 impl<'b> Op<'b> {
-    /// The key that the operation is about.
+    /// The key of the operation.
     pub fn key(&self) -> &'b [u8] {
         match self {
             Self::Put { key, .. } | Self::PutExpiring { key, .. } | Self::Delete { key } => key,
@@ -62,7 +76,7 @@ impl<'b> Op<'b> {
 /// ```
 /// let mut batch = kv::WriteBatch::new();
 /// batch.put(b"k", b"1").put(b"k", b"2").delete(b"old");
-/// assert_eq!(batch.len(), 2);
+/// assert_eq!((batch.len(), batch.byte_size()), (2, 5));
 /// assert_eq!(batch.ops().next(), Some(kv::Op::Put { key: b"k", value: b"2" }));
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -71,16 +85,27 @@ pub struct WriteBatch {
     slots: Vec<Slot>,
     ranges: Vec<KeyRange>,
     index: Index,
-    live: usize,
+    /// The keys of the slots do not ascend.
+    is_unordered: bool,
+    /// Slots that are not [`Kind::Removed`].
+    live_ops: usize,
+    /// Bytes of the buffer that these slots use.
+    live_bytes: usize,
 }
 
-/// Where an operation lies in the buffer.
+/// The place of an operation in the buffer: the key, and the value right behind it.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    at: usize,
+    start: usize,
     key_len: usize,
     value_len: usize,
     kind: Kind,
+}
+
+impl Slot {
+    fn len(&self) -> usize {
+        self.key_len + self.value_len
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +113,20 @@ enum Kind {
     Put,
     PutExpiring(UnixMillis),
     Delete,
-    /// Swallowed by a later range deletion.
-    Gone,
+    /// Covered by a later range deletion.
+    Removed,
 }
 
 impl WriteBatch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch with room for `ops` operations with `bytes` bytes of keys and values.
+    pub fn with_capacity(ops: usize, bytes: usize) -> Self {
+        let (slots, bytes) = (Vec::with_capacity(ops), Vec::with_capacity(bytes));
+        Self { bytes, slots, ..Self::default() }
     }
 
     /// Sets `key` to `value`.
@@ -113,22 +144,25 @@ impl WriteBatch {
         self.push(key, &[], Kind::Delete)
     }
 
-    /// Removes every key in `range`, including what this batch has put so far. Not every engine has range deletion.
+    /// Removes every key in `range`, including the keys that this batch has put so far. Not every engine has range
+    /// deletion.
     pub fn delete_range(&mut self, range: KeyRange) -> &mut Self {
         for at in 0..self.slots.len() {
             let slot = self.slots[at];
-            if slot.kind != Kind::Gone && range.contains(self.key_of(slot)) {
-                self.slots[at].kind = Kind::Gone;
-                self.live -= 1;
+            if slot.kind != Kind::Removed && range.contains(self.key_of(slot)) {
+                self.slots[at].kind = Kind::Removed;
+                self.live_ops -= 1;
+                self.live_bytes -= slot.len();
             }
         }
         self.ranges.push(range);
+        self.compact_if_wasteful();
         self
     }
 
     /// The operations, one per key, to be applied after the range deletions.
     pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
-        self.slots.iter().filter(|slot| slot.kind != Kind::Gone).map(|&slot| self.op_of(slot))
+        self.slots.iter().filter_map(|&slot| self.op_of(slot))
     }
 
     /// The range deletions, to be applied before the operations.
@@ -136,12 +170,17 @@ impl WriteBatch {
         &self.ranges
     }
 
-    /// How many operations and range deletions there are.
+    /// The number of operations and range deletions.
     pub fn len(&self) -> usize {
-        self.live + self.ranges.len()
+        self.live_ops + self.ranges.len()
     }
 
-    /// Whether there is nothing to do.
+    /// The bytes of the keys and values of all operations. Range deletions do not count.
+    pub fn byte_size(&self) -> usize {
+        self.live_bytes
+    }
+
+    /// Whether the batch has neither operations nor range deletions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -151,142 +190,116 @@ impl WriteBatch {
         self.bytes.clear();
         self.slots.clear();
         self.ranges.clear();
-        self.index.places.clear();
-        self.live = 0;
+        self.index.clear();
+        self.is_unordered = false;
+        (self.live_ops, self.live_bytes) = (0, 0);
     }
 
     fn push(&mut self, key: &[u8], value: &[u8], kind: Kind) -> &mut Self {
-        let slot = Slot { at: self.bytes.len(), key_len: key.len(), value_len: value.len(), kind };
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        if let Some(earlier) = self.find_or_index(key) {
-            self.live += usize::from(self.slots[earlier].kind == Kind::Gone);
-            self.slots[earlier] = slot;
+        assert!(kind != Kind::Removed);
+        if let Some(at) = self.find_or_index(key) {
+            self.replace(at, key, value, kind);
         } else {
+            let slot = self.append(key, value, kind);
             self.slots.push(slot);
-            self.live += 1;
+            self.live_ops += 1;
+            self.live_bytes += slot.len();
         }
+        debug_assert!(self.live_bytes <= self.bytes.len() && self.live_ops <= self.slots.len());
         self
     }
 
-    /// The slot of an earlier operation on `key`; if there is none, indexes `key` for the slot about to be pushed.
+    fn append(&mut self, key: &[u8], value: &[u8], kind: Kind) -> Slot {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        Slot { start, key_len: key.len(), value_len: value.len(), kind }
+    }
+
+    /// Replaces the operation of slot `at`, which has the same key.
+    fn replace(&mut self, at: usize, key: &[u8], value: &[u8], kind: Kind) {
+        let old = self.slots[at];
+        debug_assert_eq!(self.key_of(old), key);
+        if old.kind == Kind::Removed {
+            self.live_ops += 1;
+        } else {
+            self.live_bytes -= old.len();
+        }
+        self.slots[at] = if old.value_len == value.len() {
+            let value_start = old.start + old.key_len;
+            self.bytes[value_start..value_start + value.len()].copy_from_slice(value);
+            Slot { kind, ..old }
+        } else {
+            if old.start + old.len() == self.bytes.len() {
+                // The old operation is the last in the buffer: its bytes go at once.
+                self.bytes.truncate(old.start);
+            }
+            self.append(key, value, kind)
+        };
+        self.live_bytes += self.slots[at].len();
+        self.compact_if_wasteful();
+    }
+
+    /// The slot of an earlier operation on `key`. `None`: no such slot; the caller pushes one, and it is indexed already.
     fn find_or_index(&mut self, key: &[u8]) -> Option<usize> {
+        if !self.is_unordered {
+            match self.slots.last().map(|&last| self.key_of(last).cmp(key)) {
+                // The key is greater than all others.
+                None | Some(std::cmp::Ordering::Less) => return None,
+                Some(_) => {
+                    let rank = self.slots.partition_point(|&slot| self.key_of(slot) < key);
+                    if self.slots.get(rank).is_some_and(|&slot| self.key_of(slot) == key) {
+                        return Some(rank);
+                    }
+                    // The key is new and belongs before the last one: from now on keys are in no order.
+                    self.is_unordered = true;
+                }
+            }
+        }
         if self.slots.len() < LINEAR_OPS {
             return (0..self.slots.len()).find(|&at| self.key_of(self.slots[at]) == key);
         }
-        if self.index.is_full(self.slots.len()) {
-            self.rebuild_index();
-        }
-        let mut place = self.index.start(key);
-        while let Some(at) = self.index.slot_at(place) {
-            if self.key_of(self.slots[at]) == key {
-                return Some(at);
-            }
-            place = self.index.after(place);
-        }
-        self.index.places[place] = self.slots.len() as u32 + 1;
-        None
+        let (bytes, slots) = (&self.bytes, &self.slots);
+        let key_at = |at: usize| &bytes[slots[at].start..slots[at].start + slots[at].key_len];
+        self.index.find_or_insert(key, slots.len(), key_at)
     }
 
-    fn rebuild_index(&mut self) {
-        let mut index = std::mem::take(&mut self.index);
-        index.places.clear();
-        index.places.resize((self.slots.len() * 4).next_power_of_two(), 0);
-        for (at, &slot) in self.slots.iter().enumerate() {
-            let mut place = index.start(self.key_of(slot));
-            while index.slot_at(place).is_some() {
-                place = index.after(place);
-            }
-            index.places[place] = at as u32 + 1;
+    /// Copies the bytes in use into a new buffer once the others are more.
+    fn compact_if_wasteful(&mut self) {
+        let unused = self.bytes.len() - self.live_bytes;
+        if unused <= self.live_bytes + SLACK_BYTES {
+            return;
         }
-        self.index = index;
+        let mut bytes = Vec::with_capacity(self.live_bytes * 2);
+        self.slots.retain_mut(|slot| {
+            let old = &self.bytes[slot.start..slot.start + slot.len()];
+            slot.start = bytes.len();
+            let is_live = slot.kind != Kind::Removed;
+            if is_live {
+                bytes.extend_from_slice(old);
+            }
+            is_live
+        });
+        assert_eq!((bytes.len(), self.slots.len()), (self.live_bytes, self.live_ops));
+        self.bytes = bytes;
+        // Slots have moved: the next search builds the index anew.
+        self.index.clear();
     }
 
     fn key_of(&self, slot: Slot) -> &[u8] {
-        &self.bytes[slot.at..slot.at + slot.key_len]
+        &self.bytes[slot.start..slot.start + slot.key_len]
     }
 
-    fn op_of(&self, slot: Slot) -> Op<'_> {
-        let key = self.key_of(slot);
-        let value_at = slot.at + slot.key_len;
-        let value = &self.bytes[value_at..value_at + slot.value_len];
+    fn op_of(&self, slot: Slot) -> Option<Op<'_>> {
+        let (key, value) = self.bytes[slot.start..slot.start + slot.len()].split_at(slot.key_len);
         match slot.kind {
-            Kind::Put => Op::Put { key, value },
-            Kind::PutExpiring(expires_at) => Op::PutExpiring { key, value, expires_at },
-            Kind::Delete | Kind::Gone => Op::Delete { key },
+            Kind::Put => Some(Op::Put { key, value }),
+            Kind::PutExpiring(expires_at) => Some(Op::PutExpiring { key, value, expires_at }),
+            Kind::Delete => Some(Op::Delete { key }),
+            Kind::Removed => None,
         }
-    }
-}
-
-/// Finds operations by the hash of their key, by open addressing; filled only once a batch is large enough to pay for
-/// it. Hashes are keyed at random, so that nobody can choose keys that collide.
-#[derive(Clone, Debug, Default)]
-struct Index {
-    state: RandomState,
-    /// Number of a slot plus one, or 0 where nothing is. The length is a power of two.
-    places: Vec<u32>,
-}
-
-impl Index {
-    fn is_full(&self, slots: usize) -> bool {
-        slots * 2 >= self.places.len()
-    }
-
-    fn start(&self, key: &[u8]) -> usize {
-        self.state.hash_one(key) as usize & (self.places.len() - 1)
-    }
-
-    fn after(&self, place: usize) -> usize {
-        (place + 1) & (self.places.len() - 1)
-    }
-
-    fn slot_at(&self, place: usize) -> Option<usize> {
-        self.places[place].checked_sub(1).map(|at| at as usize)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_operation_on_a_key_wins_in_small_and_large_batches() {
-        for keys in [3_u32, 200] {
-            let mut batch = WriteBatch::new();
-            for round in 0..3_u32 {
-                for key in 0..keys {
-                    batch.put(&key.to_be_bytes(), &(round * keys + key).to_be_bytes());
-                }
-            }
-            batch.delete(&0_u32.to_be_bytes());
-            assert_eq!(batch.len(), keys as usize);
-            for op in batch.ops() {
-                let key = u32::from_be_bytes(op.key().try_into().unwrap());
-                match op {
-                    Op::Put { value, .. } => assert_eq!(value, (2 * keys + key).to_be_bytes()),
-                    Op::Delete { .. } => assert_eq!(key, 0),
-                    Op::PutExpiring { .. } => panic!("no such operation was pushed"),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_range_deletion_swallows_what_came_before_it_only() {
-        let mut batch = WriteBatch::new();
-        batch.put(b"a", b"1").put(b"b", b"2").delete_range(KeyRange::all()).put(b"b", b"3");
-        assert_eq!(batch.ops().collect::<Vec<_>>(), [Op::Put { key: b"b", value: b"3" }]);
-        assert_eq!((batch.len(), batch.delete_ranges().len()), (2, 1));
-    }
-
-    #[test]
-    fn a_cleared_batch_is_empty_and_usable() {
-        let mut batch = WriteBatch::new();
-        for key in 0..100_u8 {
-            batch.put(&[key], b"");
-        }
-        batch.clear();
-        assert!(batch.is_empty());
-        assert_eq!(batch.put(&[7], b"x").len(), 1);
-    }
-}
+mod tests;

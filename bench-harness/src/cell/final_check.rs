@@ -2,18 +2,18 @@
 
 use kv::{KeyRange, Kv};
 
+use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
-use crate::world::World;
 
 /// Walks over all entries: keys must ascend, each entry must be the newest of its key, and none may be missing.
-pub(super) fn check_everything(engine: &dyn Kv, world: &World) -> Outcome<u64> {
+pub(super) fn check_everything(engine: &dyn Kv, dataset: &Dataset) -> Outcome<u64> {
     let mut cursor = engine.scan(KeyRange::all())?;
     let mut previous: Option<Vec<u8>> = None;
     let mut entries = 0;
     while cursor.next()? {
         let (key, value) = cursor.entry()?;
-        let (id, version) = world.check_entry(key, value)?;
-        let state = world.model.acked(id);
+        let (id, version) = dataset.check_entry(key, value)?;
+        let state = dataset.model.acked(id);
         let what = if previous.as_deref().is_some_and(|previous| previous >= key) {
             Some("out of order")
         } else if !state.is_present() {
@@ -31,7 +31,7 @@ pub(super) fn check_everything(engine: &dyn Kv, world: &World) -> Outcome<u64> {
         previous.get_or_insert_default().extend_from_slice(key);
         entries += 1;
     }
-    let present = world.model.present_ids().count() as u64;
+    let present = dataset.model.present_ids().count() as u64;
     if entries != present {
         return Err(Failure::wrong_data(format!(
             "at the end there are {entries} entries where {present} were put and not deleted"

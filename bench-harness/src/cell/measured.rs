@@ -6,10 +6,10 @@ use std::time::Duration;
 use kv::Durability;
 
 use super::Job;
+use crate::dataset::Live;
 use crate::recorder::{Line, Recorder};
 use crate::row::{Row, SCHEMA_VERSION};
 use crate::system::{Counters, DiskUse};
-use crate::world::Live;
 
 /// A stall is longer than this.
 const STALL_NS: u64 = 10_000_000;
@@ -50,11 +50,15 @@ pub(super) struct Outside {
 
 impl Measured {
     /// The measurements of streams of operations.
-    pub(super) fn from_lanes(main: &Recorder, beside: Option<&Recorder>, threads: u32) -> Self {
+    pub(super) fn from_clients(
+        main: &Recorder,
+        background: Option<&Recorder>,
+        threads: u32,
+    ) -> Self {
         let own = main.lines().map(|line| (line.name.to_string(), line.clone()));
-        let beside = beside.into_iter().flat_map(Recorder::lines);
-        let beside = beside.map(|line| (format!("beside:{}", line.name), line.clone()));
-        let lines = own.chain(beside).collect();
+        let background = background.into_iter().flat_map(Recorder::lines);
+        let background = background.map(|line| (format!("background:{}", line.name), line.clone()));
+        let lines = own.chain(background).collect();
         Self { total: main.total(), lines, threads, open: None, cut_short: false }
     }
 
@@ -73,7 +77,7 @@ impl Measured {
         self.add_outside(&mut all, cell, outside);
         let mut rows = vec![all];
         for (name, line) in &self.lines {
-            let threads = if name.starts_with("beside:") { 1 } else { self.threads };
+            let threads = if name.starts_with("background:") { 1 } else { self.threads };
             rows.push(timed_row(&common, name, line, threads));
         }
         rows

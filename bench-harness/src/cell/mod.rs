@@ -3,10 +3,10 @@
 //! All data is made before the engine is opened, then the phases run in order, and at the end everything that the
 //! engine holds is compared with what it was given.
 
-mod drive;
 mod final_check;
 mod job;
 mod measured;
+mod phase_runner;
 mod prepare;
 mod run;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Job;
+use crate::dataset::Dataset;
 use crate::distribution::KeyChoice;
 use crate::failure::{Failure, Outcome};
 use crate::input::{self, Input, TraceStep};
@@ -12,7 +13,6 @@ use crate::operation::{Operation, Step, StreamPlan};
 use crate::random::{Random, hash_name};
 use crate::values::{HEADER_BYTES, Values};
 use crate::workload::{LengthRange, LoadOrder, Mix, Phase, PhaseKind, SweepDirection};
-use crate::world::World;
 
 /// The size of values where a workload says nothing.
 const DEFAULT_VALUE_BYTES: u32 = 100;
@@ -24,7 +24,7 @@ const LEAST_ROOM_FOR_INSERTS: u64 = 10_000;
 /// A cell, ready to run.
 pub(super) struct Prepared {
     /// Keys, values, expectations.
-    pub(super) world: World,
+    pub(super) dataset: Dataset,
     /// The phases with their operations.
     pub(super) phases: Vec<PreparedPhase>,
 }
@@ -46,7 +46,7 @@ pub(super) struct PreparedPhase {
 /// What a phase does, with everything it needs.
 pub(super) enum Work {
     /// Steps on threads.
-    Lanes(Lanes),
+    Clients(Clients),
     /// One cursor over everything.
     Sweep(SweepDirection),
     /// Nothing, for a while.
@@ -56,11 +56,11 @@ pub(super) enum Work {
 }
 
 /// The operations of each thread of a phase.
-pub(super) struct Lanes {
+pub(super) struct Clients {
     /// One stream a thread.
     pub(super) steps: Vec<Vec<Step>>,
-    /// The stream of the thread beside them.
-    pub(super) beside: Option<Vec<Step>>,
+    /// The stream of the background thread.
+    pub(super) background: Option<Vec<Step>>,
     /// Whether picks count back from the newest key.
     pub(super) latest: bool,
     /// Scans stay within the keys that share this many bytes.
@@ -86,13 +86,13 @@ pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
         .collect::<Outcome<Vec<_>>>()?;
     let scans = |steps: &Vec<Step>| steps.iter().any(|step| step.operation == Operation::Scan);
     let has_scans = phases.iter().any(|phase| match &phase.work {
-        Work::Lanes(lanes) => lanes.steps.iter().chain(&lanes.beside).any(scans),
+        Work::Clients(clients) => clients.steps.iter().chain(&clients.background).any(scans),
         Work::Sweep(_) | Work::Rest(_) | Work::Reopen => false,
     });
     let order = has_scans.then(|| KeyOrder::new(&material.keys, capacity));
     let model = Model::new(capacity);
-    let world = World { keys: material.keys, values: material.values, model, order };
-    Ok(Prepared { world, phases })
+    let dataset = Dataset { keys: material.keys, values: material.values, model, order };
+    Ok(Prepared { dataset, phases })
 }
 
 fn material(job: &Job) -> Outcome<Material> {
@@ -148,12 +148,12 @@ fn prepare_phase(
         PhaseKind::Load(order) => {
             let steps = load_steps(job, at, order, material);
             let count = steps.len() as u64;
-            prepared(one_lane(steps), count, duration)
+            prepared(one_client(steps), count, duration)
         }
         PhaseKind::Replay => {
             let steps = replay_steps(job, &material.trace);
             let count = ops.min(steps.len() as u64);
-            prepared(one_lane(steps), count, None)
+            prepared(one_client(steps), count, None)
         }
         PhaseKind::Mix(mix) => prepared(mix_lanes(job, at, phase, mix, material), ops, duration),
         PhaseKind::Sweep(direction) => prepared(Work::Sweep(direction), 1, None),
@@ -162,8 +162,13 @@ fn prepare_phase(
     })
 }
 
-fn one_lane(steps: Vec<Step>) -> Work {
-    Work::Lanes(Lanes { steps: vec![steps], beside: None, latest: false, prefix_bytes: None })
+fn one_client(steps: Vec<Step>) -> Work {
+    Work::Clients(Clients {
+        steps: vec![steps],
+        background: None,
+        latest: false,
+        prefix_bytes: None,
+    })
 }
 
 fn value_bytes(job: &Job) -> u32 {
@@ -206,12 +211,12 @@ fn mix_lanes(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Material)
     };
     let threads = phase.threads.or(job.workload.threads).unwrap_or(1);
     let draw = |plan: &StreamPlan, thread| plan.draw(&mut random(job, at, thread));
-    let beside = phase
-        .beside
+    let background = phase
+        .background
         .map(|mix| draw(&StreamPlan { mix, keys: KeyChoice::Uniform, ..plan }, u64::from(threads)));
-    Work::Lanes(Lanes {
+    Work::Clients(Clients {
         steps: (0..threads).map(|thread| draw(&plan, u64::from(thread))).collect(),
-        beside,
+        background,
         latest: matches!(keys, KeyChoice::Latest(_)),
         prefix_bytes: phase.prefix_bytes.map(|bytes| bytes as usize),
     })

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use kv::{Durability, Kv};
 
 use super::Job;
-use super::drive::Drive;
 use super::final_check::check_everything;
 use super::measured::{CellKey, Measured, Outside};
+use super::phase_runner::PhaseRunner;
 use super::prepare::{Prepared, PreparedPhase, Work, prepare};
+use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Line;
 use crate::row::Row;
 use crate::system::{self, Counters, DiskUse};
-use crate::world::World;
 
 /// Of the time that is left, the most that a phase may take when others follow.
 const LARGEST_SHARE: f64 = 0.6;
@@ -26,8 +26,8 @@ pub(crate) fn run(
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<()> {
     let begun = Instant::now();
-    let Prepared { world, phases } = prepare(job)?;
-    let durability = registration.kept(job.durability());
+    let Prepared { dataset, phases } = prepare(job)?;
+    let durability = registration.effective_durability(job.durability());
     let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
     let rss_base_bytes = system::memory_bytes();
     let mut engine = (registration.open)(&job.directory, config)?;
@@ -49,13 +49,14 @@ pub(crate) fn run(
             Work::Reopen if durability == Durability::None => continue,
             Work::Reopen => {
                 let (opened, measured) =
-                    reopen(engine, || (registration.open)(&job.directory, config), &world)?;
+                    reopen(engine, || (registration.open)(&job.directory, config), &dataset)?;
                 engine = opened;
                 measured
             }
-            _ => {
-                run_phase(Drive { engine: engine.as_ref(), world: &world, durability, cap }, phase)?
-            }
+            _ => run_phase(
+                PhaseRunner { engine: engine.as_ref(), dataset: &dataset, durability, cap },
+                phase,
+            )?,
         };
         let settling = Instant::now();
         engine.sync()?;
@@ -68,19 +69,19 @@ pub(crate) fn run(
                 .zip(fsyncs_before)
                 .map(|(now, then)| now.saturating_sub(then)),
             disk: DiskUse::of(cell.directory()),
-            live: world.live(),
+            live: dataset.live(),
         };
         measured.rows(&cell, &phase.name, &outside).into_iter().try_for_each(&mut *emit)?;
     }
-    check_everything(engine.as_ref(), &world)?;
+    check_everything(engine.as_ref(), &dataset)?;
     engine.close()?;
     Ok(())
 }
 
-fn run_phase(drive: Drive<'_>, phase: &PreparedPhase) -> Outcome<Measured> {
+fn run_phase(runner: PhaseRunner<'_>, phase: &PreparedPhase) -> Outcome<Measured> {
     match &phase.work {
-        Work::Lanes(lanes) => drive.lanes(phase, lanes),
-        Work::Sweep(direction) => drive.sweep(*direction),
+        Work::Clients(clients) => runner.clients(phase, clients),
+        Work::Sweep(direction) => runner.sweep(*direction),
         Work::Rest(_) | Work::Reopen => Err(Failure::engine("this is not run by a thread")),
     }
 }
@@ -89,22 +90,22 @@ fn run_phase(drive: Drive<'_>, phase: &PreparedPhase) -> Outcome<Measured> {
 fn reopen(
     engine: Box<dyn Kv>,
     open: impl FnOnce() -> kv::Result<Box<dyn Kv>>,
-    world: &World,
+    dataset: &Dataset,
 ) -> Outcome<(Box<dyn Kv>, Measured)> {
     engine.close()?;
     drop(engine);
-    let probe = world.model.present_ids().next();
+    let probe = dataset.model.present_ids().next();
     let mut key = Vec::new();
     if let Some(id) = probe {
-        world.keys.write_key(id, &mut key);
+        dataset.keys.write_key(id, &mut key);
     }
     let started = Instant::now();
     let opened = open()?;
     let found = opened.get(&key)?;
     let time: Duration = started.elapsed();
     if let Some(id) = probe {
-        let state = world.model.acked(id);
-        world.check_get(id, (state, state), found.as_deref())?;
+        let state = dataset.model.acked(id);
+        dataset.check_get(id, (state, state), found.as_deref())?;
     }
     let mut measured = Measured::from_line(Line { ops: 1, busy: time, ..Line::new("all") });
     measured.open = Some(time);

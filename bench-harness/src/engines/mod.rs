@@ -49,7 +49,7 @@ impl Registration {
     }
 
     /// The class that the engine keeps where `asked` is asked for.
-    pub fn kept(&self, asked: Durability) -> Durability {
+    pub fn effective_durability(&self, asked: Durability) -> Durability {
         let fitting = self.classes.iter().copied().filter(|class| *class <= asked);
         fitting.max().unwrap_or(Durability::None)
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn yardsticks_stand_beside_whatever_is_chosen() {
+    fn yardsticks_are_added_to_any_choice_of_engines() {
         let names: Vec<_> =
             select(&own(), &["memory".into()]).unwrap().iter().map(|e| e.name).collect();
         assert_eq!(names, ["memory", "bound:log+hash", "bound:btree"]);
@@ -119,7 +119,7 @@ mod tests {
     fn every_engine_keeps_what_its_registration_promises() {
         for engine in registered() {
             let classes = [Durability::None, Durability::Buffered, Durability::Sync];
-            for durability in classes.map(|asked| engine.kept(asked)) {
+            for durability in classes.map(|asked| engine.effective_durability(asked)) {
                 keeps_what_it_promises(engine, durability);
             }
         }
@@ -143,7 +143,7 @@ mod tests {
         let second = open();
         let kept: Vec<_> =
             [b"a", b"b", b"c", b"d"].map(|key| second.get(key).unwrap().is_some()).to_vec();
-        let survives = engine.kept(Durability::Sync) > Durability::None;
+        let survives = engine.effective_durability(Durability::Sync) > Durability::None;
         assert_eq!(kept, [false, false, survives, survives], "{}", engine.name);
     }
 
@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn a_class_that_an_engine_lacks_is_asked_of_it_as_the_next_weaker_one() {
         let engine = Registration { classes: &[Durability::None, Durability::Sync], ..own()[0] };
-        assert_eq!(engine.kept(Durability::Buffered), Durability::None);
-        assert_eq!(engine.kept(Durability::Sync), Durability::Sync);
+        assert_eq!(engine.effective_durability(Durability::Buffered), Durability::None);
+        assert_eq!(engine.effective_durability(Durability::Sync), Durability::Sync);
         let engine = Registration { classes: &[Durability::Buffered], ..engine };
-        assert_eq!(engine.kept(Durability::Sync), Durability::Buffered);
+        assert_eq!(engine.effective_durability(Durability::Sync), Durability::Buffered);
     }
 }

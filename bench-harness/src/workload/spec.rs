@@ -80,8 +80,9 @@ pub(crate) struct Phase {
     pub(crate) prefix_bytes: Option<u32>,
     /// How many writes of a load, or of a mix of puts alone, go into one batch.
     pub(crate) batch: Option<u32>,
-    /// A second mix, uniform, on one more thread, as long as the first goes on.
-    pub(crate) beside: Option<Mix>,
+    /// A second mix, uniform, on one more thread, as long as the first goes on. Plans of published runs call it `beside`.
+    #[serde(alias = "beside")]
+    pub(crate) background: Option<Mix>,
     /// Ends the phase after this many operations on each thread.
     pub(crate) ops: Option<Count>,
     /// Ends the phase after this time; a load may stay incomplete.

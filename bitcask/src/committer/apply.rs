@@ -18,13 +18,15 @@ impl Committer {
     /// Batch `sequence` is not visible, and never will be in this handle. The store is poisoned.
     pub(super) fn resolve(&self, sequence: u64, synced: Result<()>) -> Result<()> {
         let mut section = self.section.lock();
+        let visible = section.publication.visible();
         let synced = synced.map(|()| self.parts.store.log().durable());
         let resolved = section.publication.resolve(sequence, synced, &mut |sequence, batch| {
             // Poisoned at once: this call may be about an earlier batch, which is visible, and succeed.
             let applied = self.apply_from_log(sequence, batch);
             applied.map_err(|error| self.parts.store.poison(error))
         });
-        self.parts.views.keep_within(self.parts.undo_bytes);
+        let batches = section.publication.visible() - visible;
+        self.parts.views.keep_within(self.parts.undo_bytes, batches as usize);
         resolved
     }
 
@@ -38,9 +40,9 @@ impl Committer {
     ) {
         let mut offset = span.offset;
         let _raised = self.barrier.raise(sequence, ops.len());
-        for some in ops.chunks(Keydir::WARMED) {
+        for some in ops.chunks(Keydir::PREFETCHED) {
             if some.len() > 1 {
-                self.parts.keydir.warm(some.iter().map(|op| op.key));
+                self.parts.keydir.prefetch(some.iter().map(|op| op.key));
             }
             for op in some {
                 let len = frame_len(op.payload_len()) as u64;
@@ -73,13 +75,12 @@ impl Committer {
     /// Enters one record into the keydir. Without a location it is a tombstone.
     fn apply(&self, key: &[u8], location: Option<Location>, sequence: u64) {
         let (keydir, steps) = (&self.parts.keydir, &self.parts.store.steps);
-        let undo = self.parts.views.undo();
         let replaced = match location {
             Some(location) => {
                 let version = Version { location, sequence };
-                steps.repeatable(Step::ApplyPut, || keydir.put(key, version, undo))
+                steps.repeatable(Step::ApplyPut, || keydir.put(key, version))
             }
-            None => steps.run(Step::ApplyTombstone, || keydir.remove(key, sequence, undo)),
+            None => steps.run(Step::ApplyTombstone, || keydir.remove(key, sequence)),
         };
         debug_assert!(replaced.is_none_or(|old| old.sequence < sequence), "the newest write wins");
         let files = self.parts.files.load();

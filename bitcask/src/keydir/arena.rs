@@ -1,124 +1,144 @@
-//! The entries of a shard: what is known of a key and the key itself, side by side, in chunks that never move.
+//! The entries of a shard, in chunks of memory that never move.
 //!
-//! Finding a key so costs one miss of the processor's cache besides the one in the index. An entry is addressed in
-//! units of [`UNIT`] bytes, so that 25 bits reach 128 MiB. Its fields, little-endian: offset / 8, `u32`; length / 8,
-//! `u32`; sequence number, 48 bits; file, `u16`; length of the key, one byte up to 127, else `0x80` and a `u16`; key. A
-//! removed entry keeps its place, marked [`FREED`], until the owner copies what is left.
+//! A key and its version lie side by side (`keydir/entry.rs`), so finding a key costs one miss of the processor's cache
+//! besides the one in the index. An entry is addressed by a [`Place`] of 25 bits, in units of 4 bytes: 128 MiB.
+//!
+//! Addresses are given out by **pages** of 4 KiB, and pages run out before bytes do. So a shard counts pages, never bytes,
+//! to find out whether it is full:
+//! - Entries of up to half a page share pages. A page is filled from its start until the next entry does not fit.
+//! - A longer entry has pages of its own, and a chunk of exactly its length.
+//!
+//! So every closed page that is shared is more than half full, and entries of `n` bytes take at most [`pages_for`]`(n)`
+//! pages, whatever their lengths and whatever the arena holds already. Copying the entries that are left never takes more
+//! pages than before.
+//!
+//! A removed entry keeps its place until the owner copies the entries that are left.
 
-use super::{Location, Version};
+use super::entry::{self, FIELDS, UNIT, stored_len};
+use super::version::Version;
 
-/// Entries start on multiples of this many bytes.
-const UNIT: usize = 4;
+/// Bytes of a page.
+pub(super) const PAGE: usize = 4 << 10;
 
-/// Chunks have this many bytes; a long key gets one that takes the place of several.
-const CHUNK: usize = 4 << 10;
+/// Entries of more bytes have pages of their own.
+const LONGEST_SHARED: usize = PAGE / 2;
 
-/// Bytes of an entry before the length of its key.
-pub(super) const FIELDS: usize = 16;
+/// The pages that places reach.
+pub(super) const ADDRESSABLE_PAGES: usize = Place::LIMIT * UNIT / PAGE;
 
-/// The file number of a removed entry. Data files and deletions have smaller ones.
-const FREED: u16 = u16::MAX;
-
-/// The location of a deletion that is remembered while loading. Data files have smaller numbers.
-pub(super) const DELETED: Location = Location { file: u16::MAX - 1, offset: 0, len: 0 };
+/// How many pages entries of `bytes` in all take at most.
+pub(super) fn pages_for(bytes: usize) -> usize {
+    (2 * bytes).div_ceil(PAGE) + 1
+}
 
 /// Where an entry is, in units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(pub(super) u32);
 
 impl Place {
-    /// One more than the largest place.
+    /// One more than the largest place: the index stores a place plus one in 25 bits.
     const LIMIT: usize = (1 << 25) - 1;
+
+    fn at(page: usize, offset: usize) -> Self {
+        let units = (page * PAGE + offset) / UNIT;
+        assert!(units < Self::LIMIT && offset.is_multiple_of(UNIT), "a place has 25 bits");
+        Self(units as u32)
+    }
+
+    fn page(self) -> usize {
+        self.0 as usize * UNIT / PAGE
+    }
+
+    fn offset(self) -> usize {
+        self.0 as usize * UNIT % PAGE
+    }
 }
 
-/// From this many bytes on a shard counts as full. What is left takes the keys of the batch that filled it.
-pub(super) const FULL_BYTES: usize = 96 << 20;
-
-#[derive(Debug, Default)]
+/// Entries, by their places.
 pub(super) struct Arena {
-    /// Behind a chunk that takes the place of several stand empty ones.
+    /// The chunk that starts at each page. It is empty where an entry goes on that started at an earlier page.
     chunks: Vec<Box<[u8]>>,
-    /// How much of the last chunk is used, in bytes.
-    last_used: usize,
+    /// Pages that may be taken.
+    max_pages: usize,
+    /// The shared page that is being filled, and how many of its bytes are used.
+    open: Option<(usize, usize)>,
+    /// Bytes of all chunks.
+    chunk_bytes: usize,
+    /// Bytes of all entries, removed ones included.
     used_bytes: usize,
+    /// Bytes of removed entries.
     freed_bytes: usize,
 }
 
-fn stored_len(key_len: usize) -> usize {
-    (FIELDS + if key_len < 0x80 { 1 } else { 3 } + key_len).next_multiple_of(UNIT)
-}
-
-pub(super) fn fields(version: Version) -> [u8; FIELDS] {
-    let Version { location, sequence } = version;
-    let mut fields = [0; FIELDS];
-    fields[..4].copy_from_slice(&((location.offset / 8) as u32).to_le_bytes());
-    fields[4..8].copy_from_slice(&((location.len / 8) as u32).to_le_bytes());
-    fields[8..14].copy_from_slice(&sequence.to_le_bytes()[..6]);
-    fields[14..].copy_from_slice(&location.file.to_le_bytes());
-    fields
-}
-
 impl Arena {
-    /// Stores an entry. `None`: the arena is full.
-    pub(super) fn push(&mut self, key: &[u8], version: Version) -> Option<Place> {
-        let len = stored_len(key.len());
-        if self.chunks.last().is_none_or(|last| last.len() < self.last_used + len) {
-            self.add_chunk(len)?;
-        }
-        let number = self.chunks.iter().rposition(|chunk| !chunk.is_empty())?;
-        let at = self.last_used;
-        let entry = &mut self.chunks[number][at..at + len];
-        entry[..FIELDS].copy_from_slice(&fields(version));
-        let key_at = if key.len() < 0x80 {
-            entry[FIELDS] = key.len() as u8;
-            FIELDS + 1
-        } else {
-            entry[FIELDS] = 0x80;
-            entry[FIELDS + 1..FIELDS + 3].copy_from_slice(&(key.len() as u16).to_le_bytes());
-            FIELDS + 3
-        };
-        entry[key_at..key_at + key.len()].copy_from_slice(key);
-        self.last_used += len;
-        self.used_bytes += len;
-        Some(Place(((number * CHUNK + at) / UNIT) as u32))
+    /// An empty arena that may take `max_pages`.
+    pub(super) fn new(max_pages: usize) -> Self {
+        assert!(max_pages <= ADDRESSABLE_PAGES, "{max_pages} pages cannot be addressed");
+        let (chunk_bytes, used_bytes, freed_bytes) = (0, 0, 0);
+        Self { chunks: Vec::new(), max_pages, open: None, chunk_bytes, used_bytes, freed_bytes }
     }
 
-    /// Begins a chunk with room for `len` bytes.
-    fn add_chunk(&mut self, len: usize) -> Option<()> {
-        let chunks = len.div_ceil(CHUNK);
-        if (self.chunks.len() + chunks) * CHUNK / UNIT > Place::LIMIT {
+    /// An empty arena with the same limit.
+    pub(super) fn afresh(&self) -> Self {
+        Self::new(self.max_pages)
+    }
+
+    /// Stores an entry. `None`: there are not enough pages.
+    pub(super) fn push(&mut self, key: &[u8], version: Version) -> Option<Place> {
+        let len = stored_len(key.len());
+        let (page, at) = if len > LONGEST_SHARED {
+            (self.add_chunk(len)?, 0)
+        } else {
+            match self.open {
+                Some((page, used)) if used + len <= PAGE => (page, used),
+                // The rest of the open page is lost: less than this entry takes, so less than half of it.
+                _ => (self.add_chunk(PAGE)?, 0),
+            }
+        };
+        if len <= LONGEST_SHARED {
+            self.open = Some((page, at + len));
+        }
+        entry::encode(key, version, &mut self.chunks[page][at..at + len]);
+        self.used_bytes += len;
+        debug_assert!(self.used_bytes <= self.chunk_bytes, "entries lie in chunks");
+        Some(Place::at(page, at))
+    }
+
+    /// Adds a chunk of `len` bytes and returns its first page.
+    fn add_chunk(&mut self, len: usize) -> Option<usize> {
+        let (first, count) = (self.chunks.len(), len.div_ceil(PAGE));
+        if first + count > self.max_pages {
             return None;
         }
-        self.chunks.push(vec![0; chunks * CHUNK].into());
-        // Nothing more goes into a chunk that stands for several: its end could not be addressed.
-        self.chunks.extend((1..chunks).map(|_| Box::default()));
-        self.last_used = 0;
-        Some(())
+        self.chunks.push(vec![0; len].into());
+        self.chunks.extend((1..count).map(|_| Box::default()));
+        self.chunk_bytes += len;
+        Some(first)
     }
 
     fn bytes(&self, place: Place) -> &[u8] {
-        let at = place.0 as usize * UNIT;
-        &self.chunks[at / CHUNK][at % CHUNK..]
+        &self.chunks[place.page()][place.offset()..]
     }
 
-    fn fixed_mut(&mut self, place: Place) -> &mut [u8] {
-        let at = place.0 as usize * UNIT;
-        &mut self.chunks[at / CHUNK][at % CHUNK..][..FIELDS]
+    fn bytes_mut(&mut self, place: Place) -> &mut [u8] {
+        &mut self.chunks[place.page()][place.offset()..]
     }
 
     /// The version of an entry.
     pub(super) fn version(&self, place: Place) -> Version {
-        version_of(self.bytes(place))
+        debug_assert!(!entry::is_freed(self.bytes(place)), "the index names no removed entry");
+        entry::version_of(self.bytes(place))
     }
 
     /// Replaces the version of an entry.
     pub(super) fn set_version(&mut self, place: Place, version: Version) {
-        self.fixed_mut(place).copy_from_slice(&fields(version));
+        debug_assert!(!entry::is_freed(self.bytes(place)), "the index names no removed entry");
+        self.bytes_mut(place)[..FIELDS].copy_from_slice(&entry::fields(version));
     }
 
     /// The key of an entry.
     pub(super) fn key(&self, place: Place) -> &[u8] {
-        key_of(self.bytes(place))
+        entry::key_of(self.bytes(place))
     }
 
     /// Reads the two cache lines that an entry with a short key can lie in.
@@ -131,60 +151,50 @@ impl Arena {
     /// Removes an entry.
     pub(super) fn free(&mut self, place: Place) {
         self.freed_bytes += stored_len(self.key(place).len());
-        self.fixed_mut(place)[14..].copy_from_slice(&FREED.to_le_bytes());
+        entry::free(self.bytes_mut(place));
+        debug_assert!(self.freed_bytes <= self.used_bytes, "only stored entries are removed");
     }
 
     /// Whether copying the entries that are left would give back the greater half.
     pub(super) fn is_mostly_freed(&self) -> bool {
-        self.freed_bytes > CHUNK && self.freed_bytes > self.used_bytes / 2
+        self.freed_bytes > PAGE && self.freed_bytes > self.used_bytes / 2
+    }
+
+    /// Whether copying the entries that are left would give back at least an eighth.
+    pub(super) fn is_worth_copying(&self) -> bool {
+        self.freed_bytes > 0 && self.freed_bytes >= self.used_bytes / 8
     }
 
     /// The entries that were not removed, in the order of their places.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Place, &[u8], Version)> {
-        let chunks = self.chunks.iter().enumerate().filter(|(_, chunk)| !chunk.is_empty());
-        let last = self.chunks.iter().rposition(|chunk| !chunk.is_empty());
-        chunks.flat_map(move |(number, chunk)| {
-            let used = if Some(number) == last { self.last_used } else { chunk.len() };
-            Entries { chunk: &chunk[..used], base: number * CHUNK, at: 0 }
-        })
+        let chunks = self.chunks.iter().enumerate();
+        chunks.flat_map(|(page, chunk)| Entries { chunk, page, at: 0 })
     }
 
-    /// Whether no more keys should come.
-    pub(super) fn is_full(&self) -> bool {
-        self.used_bytes >= FULL_BYTES
+    /// Pages that are taken.
+    pub(super) fn pages(&self) -> usize {
+        self.chunks.len()
     }
 
+    /// Bytes of memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        let chunks: usize = self.chunks.iter().map(|chunk| chunk.len()).sum();
-        chunks + self.chunks.capacity() * size_of::<Box<[u8]>>()
+        self.chunk_bytes + self.chunks.capacity() * size_of::<Box<[u8]>>()
     }
-}
 
-pub(super) fn version_of(entry: &[u8]) -> Version {
-    let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| entry[at + byte]));
-    let high = u64::from(u16::from_le_bytes([entry[12], entry[13]]));
-    let location = Location {
-        file: u16::from_le_bytes([entry[14], entry[15]]),
-        offset: u64::from(u32_at(0)) * 8,
-        len: u64::from(u32_at(4)) * 8,
-    };
-    Version { location, sequence: high << 32 | u64::from(u32_at(8)) }
-}
-
-fn key_of(entry: &[u8]) -> &[u8] {
-    match entry[FIELDS] {
-        0x80 => {
-            let len = usize::from(u16::from_le_bytes([entry[FIELDS + 1], entry[FIELDS + 2]]));
-            &entry[FIELDS + 3..FIELDS + 3 + len]
-        }
-        len => &entry[FIELDS + 1..=FIELDS + usize::from(len)],
+    /// Panics unless the counts are those of the entries.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        let live: usize = self.entries().map(|(_, key, _)| stored_len(key.len())).sum();
+        assert_eq!(live, self.used_bytes - self.freed_bytes);
+        assert_eq!(self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>(), self.chunk_bytes);
+        assert!(self.pages() <= pages_for(self.used_bytes) && self.pages() <= self.max_pages);
     }
 }
 
 /// The entries of one chunk.
 struct Entries<'c> {
     chunk: &'c [u8],
-    base: usize,
+    page: usize,
     at: usize,
 }
 
@@ -193,16 +203,11 @@ impl<'c> Iterator for Entries<'c> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let entry = self.chunk.get(self.at..).filter(|rest| rest.len() > FIELDS)?;
-            // The rest of a chunk that had no room for the next entry is zeros: an entry has a length of its frame.
-            if entry[4..8] == [0; 4] && entry[8..FIELDS] == [0; 8] {
-                return None;
-            }
-            let place = Place(((self.base + self.at) / UNIT) as u32);
-            let (key, version) = (key_of(entry), version_of(entry));
+            let rest = self.chunk.get(self.at..).filter(|rest| !entry::is_end(rest))?;
+            let (place, key) = (Place::at(self.page, self.at), entry::key_of(rest));
             self.at += stored_len(key.len());
-            if version.location.file != FREED {
-                return Some((place, key, version));
+            if !entry::is_freed(rest) {
+                return Some((place, key, entry::version_of(rest)));
             }
         }
     }
@@ -210,20 +215,27 @@ impl<'c> Iterator for Entries<'c> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::version::Location;
     use super::*;
 
     fn version(sequence: u64) -> Version {
         Version { location: Location { file: 7, offset: 64, len: 8 * sequence }, sequence }
     }
 
+    /// Lengths around every limit of the encoding and of the pages.
+    const KEY_LENS: [usize; 20] = [
+        0, 1, 11, 127, 128, 300, 1_000, 1_366, 2_028, 2_029, 2_030, 2_100, 4_074, 4_077, 4_078,
+        4_080, 8_170, 8_180, 40_000, 65_535,
+    ];
+
     #[test]
     fn entries_with_keys_of_every_length_read_back() {
-        let mut arena = Arena::default();
-        let lens = [0, 1, 127, 128, 300, 4_076, 4_077, 4_080, 65_535, 5];
-        let keys: Vec<Vec<u8>> = lens.iter().map(|&len| vec![len as u8; len]).collect();
+        let mut arena = Arena::new(ADDRESSABLE_PAGES);
+        let keys: Vec<Vec<u8>> = KEY_LENS.iter().map(|&len| vec![len as u8; len]).collect();
         let mut places = Vec::new();
         for (at, key) in keys.iter().enumerate() {
             places.push(arena.push(key, version(at as u64 + 1)).unwrap());
+            arena.check_invariants();
         }
         for (at, key) in keys.iter().enumerate() {
             assert_eq!(arena.key(places[at]), key);
@@ -231,10 +243,76 @@ mod tests {
         }
         arena.free(places[3]);
         arena.set_version(places[4], version(99));
-        let left: Vec<_> =
-            arena.entries().map(|(place, _, version)| (place, version.sequence)).collect();
-        let expected = [1, 2, 3, 99, 6, 7, 8, 9, 10];
-        assert_eq!(left.iter().map(|(_, sequence)| *sequence).collect::<Vec<_>>(), expected);
-        assert!(left.iter().all(|(place, _)| places.contains(place)));
+        arena.check_invariants();
+        let mut left: Vec<_> =
+            arena.entries().map(|(place, _, version)| (place.0, version.sequence)).collect();
+        left.sort_unstable();
+        let expected = (0..places.len()).filter(|&at| at != 3);
+        let mut expected: Vec<_> =
+            expected.map(|at| (places[at].0, if at == 4 { 99 } else { at as u64 + 1 })).collect();
+        expected.sort_unstable();
+        assert_eq!(left, expected);
+    }
+
+    /// Keys of about 1,400 to 4,100 bytes ran out of addresses long before the arena said that it was full.
+    #[test]
+    fn entries_of_any_lengths_fit_into_the_pages_that_are_reckoned_for_them() {
+        for &first in &KEY_LENS {
+            for &second in &KEY_LENS {
+                let lens = [first, second, first, first, second, second, first, second];
+                let bytes: usize = lens.iter().map(|&len| stored_len(len)).sum();
+                for filled in [0, 1, 2_000, 2_040] {
+                    let mut arena = Arena::new(ADDRESSABLE_PAGES);
+                    arena.push(&vec![1; filled], version(1)).unwrap();
+                    let before = arena.pages();
+                    arena.max_pages = before + pages_for(bytes);
+                    for len in lens {
+                        assert!(arena.push(&vec![2; len], version(2)).is_some(), "{lens:?}");
+                    }
+                    arena.check_invariants();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_arena_without_pages_refuses_and_keeps_what_it_has() {
+        for &len in &KEY_LENS {
+            let mut arena = Arena::new(20);
+            let mut count = 0;
+            while arena.push(&vec![3; len], version(count + 1)).is_some() {
+                count += 1;
+            }
+            assert!(arena.pages() <= 20);
+            assert_eq!(arena.entries().count() as u64, count, "{len}");
+            arena.check_invariants();
+        }
+    }
+
+    #[test]
+    fn copying_what_is_left_takes_no_more_pages_than_before() {
+        let mut random = 1_u64;
+        for _ in 0..200 {
+            let mut below = |below: usize| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (random >> 33) as usize % below
+            };
+            let mut arena = Arena::new(ADDRESSABLE_PAGES);
+            let mut places = Vec::new();
+            for _ in 0..60 {
+                let len = KEY_LENS[below(KEY_LENS.len())] / (1 + below(3));
+                places.push(arena.push(&vec![4; len], version(9)).unwrap());
+            }
+            places.retain(|_| below(3) > 0);
+            for &place in &places {
+                arena.free(place);
+            }
+            let mut copy = arena.afresh();
+            for (_, key, version) in arena.entries() {
+                copy.push(key, version).unwrap();
+            }
+            copy.check_invariants();
+            assert!(copy.pages() <= arena.pages());
+        }
     }
 }

@@ -1,10 +1,16 @@
 //! Loading many records: they are sorted by shard first, so that a shard is in the processor's cache while it takes its
 //! share, and is locked once for all of it.
 //!
-//! A record waits as the fields of an entry, see `keydir/arena.rs`, with the length of its key, `u16`, and the key.
+//! A record waits as the fields of an entry, see `keydir/entry.rs`, with the length of its key, `u16`, and the key.
 
-use super::arena::{DELETED, FIELDS, fields, version_of};
-use super::{Keydir, Location, SHARDS, Version};
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use kv::{Error, Result};
+
+use super::entry::{DELETED, FIELDS, fields, version_of};
+use super::version::{Location, Version};
+use super::{Keydir, SHARDS};
 
 /// How many bytes wait before they are entered: thousands of records for each shard, and less memory than the keydir of
 /// a store that is large enough to notice. Twice as many gain nothing.
@@ -13,8 +19,7 @@ const WAITING_BYTES: usize = if cfg!(any(test, shuttle)) { 1 << 10 } else { 32 <
 /// Bytes of a waiting record before its key.
 const FIXED: usize = FIELDS + size_of::<u16>();
 
-/// Takes the records that one thread finds while opening. What waits in it is entered by [`Loader::finish`].
-#[derive(Debug)]
+/// Takes the records that one thread finds while opening. [`Loader::finish`] enters those that wait in it.
 pub(crate) struct Loader<'k> {
     keydir: &'k Keydir,
     /// One for each shard.
@@ -44,23 +49,94 @@ impl<'k> Loader<'k> {
         }
     }
 
-    /// Enters what is waiting.
+    /// Enters the records that wait.
     pub(crate) fn finish(mut self) {
         self.enter();
     }
 
     fn enter(&mut self) {
-        for (shard, waiting) in self.keydir.shards.iter().zip(&mut self.waiting) {
+        let (keydir, mut entered) = (self.keydir, 0);
+        for (shard, waiting) in keydir.shards.iter().zip(&mut self.waiting) {
             let mut shard = shard.write();
             for (key, version) in (Waiting { rest: waiting }) {
-                shard.load(key, self.keydir.hash(key), version, |key| self.keydir.hash(key));
+                let has_room = shard.load(key, keydir.hash(key), version, |key| keydir.hash(key));
+                keydir.note_loaded(has_room);
             }
             drop(shard);
+            entered += waiting.len();
             waiting.clear();
         }
+        assert_eq!(entered, self.bytes, "every waiting record is entered once");
         self.bytes = 0;
     }
 }
+
+impl fmt::Debug for Loader<'_> {
+    /// Without the records: they contain keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Keydir {
+    /// Takes a record found while opening: the highest sequence number of a key wins, in any order of calls. A tombstone
+    /// has no location. Ends with [`Keydir::finish_loading`].
+    pub(crate) fn load(&self, key: &[u8], sequence: u64, location: Option<Location>) {
+        let (shard, hash) = self.place(key);
+        let version = Version { location: location.unwrap_or(DELETED), sequence };
+        let has_room = shard.write().load(key, hash, version, |key| self.hash(key));
+        self.note_loaded(has_room);
+    }
+
+    fn note_loaded(&self, has_room: bool) {
+        if !has_room {
+            self.overflowed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Forgets the tombstones that loading had to remember, and calls `live` for each key that is left.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: the store has more keys and tombstones than a keydir can hold.
+    pub(crate) fn finish_loading(&self, live: &mut dyn FnMut(Version)) -> Result<()> {
+        (0..self.shard_count()).try_for_each(|shard| self.finish_loading_shard(shard, live))
+    }
+
+    /// As [`Keydir::finish_loading`], for one of [`Keydir::shard_count`] shards. Several threads may share them out.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn finish_loading_shard(
+        &self,
+        shard: usize,
+        live: &mut dyn FnMut(Version),
+    ) -> Result<()> {
+        if self.overflowed.load(Ordering::Acquire) {
+            let what = "the keys and tombstones of the store do not fit into a keydir";
+            return Err(Error::InvalidArgument(what.into()));
+        }
+        let pages = self.shards[shard].write().finish_loading(|key| self.hash(key), live);
+        self.room.note(shard, pages);
+        Ok(())
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Calls `visit` with each loaded record: key, sequence number, and place unless it is a tombstone.
+    pub(crate) fn visit_loaded(&self, visit: &mut VisitLoaded<'_>) {
+        for shard in &self.shards {
+            shard.read().visit(&mut |key, Version { location, sequence }| {
+                visit(key, sequence, (location != DELETED).then_some(location));
+            });
+        }
+    }
+}
+
+/// Is called with each loaded record.
+type VisitLoaded<'v> = dyn FnMut(&[u8], u64, Option<Location>) + 'v;
 
 /// The records that wait for one shard.
 struct Waiting<'w> {

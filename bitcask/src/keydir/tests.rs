@@ -1,13 +1,23 @@
 //! Facts about the keydir as a whole.
 
+mod room;
+mod views;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 
+fn keydir() -> Keydir {
+    Keydir::new(1, Limits::default())
+}
+
+/// The version that write `sequence` makes.
 fn version(sequence: u64) -> Version {
     Version { location: Location { file: 3, offset: sequence * 8, len: 40 }, sequence }
 }
 
+/// The keys of a collection, and the write that made each version.
 fn keys_of(collection: &Collection) -> BTreeMap<Vec<u8>, u64> {
     let key = |entry: &Collected| {
         collection.keys[entry.key_start..][..usize::from(entry.key_len)].to_vec()
@@ -15,17 +25,31 @@ fn keys_of(collection: &Collection) -> BTreeMap<Vec<u8>, u64> {
     collection.entries.iter().map(|entry| (key(entry), entry.location.offset / 8)).collect()
 }
 
+/// All keys of `keydir`.
+fn newest(keydir: &Keydir) -> BTreeMap<Vec<u8>, u64> {
+    keys_of(&keydir.collect(&KeyRange::all(), u64::MAX >> 16))
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % below
+    }
+}
+
 #[test]
 fn the_keydir_agrees_with_a_map() {
-    let keydir = Keydir::new(1);
+    let keydir = keydir();
     let mut model = BTreeMap::new();
     for sequence in 1..30_000_u64 {
         let key = (sequence.wrapping_mul(0x9e37_79b9) % 5_000).to_string().into_bytes();
         if sequence % 3 == 0 {
-            let removed = keydir.remove(&key, sequence, Undo::Forget);
+            let removed = keydir.remove(&key, sequence);
             assert_eq!(removed.map(|old| old.sequence), model.remove(&key));
         } else {
-            let replaced = keydir.put(&key, version(sequence), Undo::Forget);
+            let replaced = keydir.put(&key, version(sequence));
             assert_eq!(replaced.map(|old| old.sequence), model.insert(key, sequence));
         }
     }
@@ -33,26 +57,57 @@ fn the_keydir_agrees_with_a_map() {
     for (key, &sequence) in &model {
         assert_eq!(keydir.get(key), Some(version(sequence)));
     }
-    assert_eq!(keys_of(&keydir.collect(&KeyRange::all(), u64::MAX >> 16)), model);
+    assert_eq!(newest(&keydir), model);
+    keydir.check_invariants();
 }
 
 #[test]
-fn a_view_sees_what_was_there_when_it_was_opened() {
-    let keydir = Keydir::new(1);
-    for sequence in 1..=100 {
-        keydir.put(&[sequence as u8], version(sequence), Undo::Forget);
+fn a_relocation_moves_the_version_that_was_copied_and_no_other() {
+    let keydir = keydir();
+    keydir.put(b"key", version(5));
+    let copy =
+        |sequence| Version { location: Location { file: 9, offset: 800, len: 40 }, sequence };
+    for other in [4, 6] {
+        assert!(!keydir.relocate(b"key", copy(other)));
+        assert_eq!(keydir.get(b"key"), Some(version(5)));
     }
-    let frozen = keys_of(&keydir.collect(&KeyRange::all(), 100));
-    for sequence in 101..=160 {
-        keydir.put(&[sequence as u8 - 100], version(sequence), Undo::KeepFor(100));
-        keydir.put(&[sequence as u8], version(sequence), Undo::KeepFor(100));
+    assert!(!keydir.relocate(b"other", copy(5)));
+    assert!(keydir.relocate(b"key", copy(5)));
+    assert_eq!(keydir.get(b"key"), Some(copy(5)));
+    keydir.check_invariants();
+}
+
+#[test]
+fn the_keys_of_files_that_have_expired_are_forgotten_and_no_others() {
+    let keydir = keydir();
+    for sequence in 1..=400_u64 {
+        let location = Location { file: (sequence % 4) as u16, offset: sequence * 8, len: 40 };
+        keydir.put(&sequence.to_be_bytes(), Version { location, sequence });
     }
-    for sequence in 161..=190 {
-        keydir.remove(&[sequence as u8 - 160], sequence, Undo::KeepFor(100));
+    assert_eq!(keydir.keys_in(&[1, 3]).len(), 200);
+    keydir.forget_files(&[1, 3]);
+    assert_eq!(keydir.len(), 200);
+    for sequence in 1..=400_u64 {
+        assert_eq!(keydir.get(&sequence.to_be_bytes()).is_some(), sequence % 2 == 0);
     }
-    assert_eq!(keys_of(&keydir.collect(&KeyRange::all(), 100)), frozen);
-    keydir.trim(&[]);
-    assert_eq!(keydir.undo_bytes(), 0);
+    keydir.check_invariants();
+}
+
+#[test]
+fn a_prefetch_changes_nothing_whatever_the_keys() {
+    let keydir = keydir();
+    keydir.prefetch([].into_iter());
+    keydir.prefetch([&b"absent"[..]; 20].into_iter());
+    let keys: Vec<[u8; 8]> = (1..=100_u64).map(u64::to_be_bytes).collect();
+    for (at, key) in keys.iter().enumerate() {
+        keydir.put(key, version(at as u64 + 1));
+    }
+    let before = newest(&keydir);
+    for some in keys.chunks(Keydir::PREFETCHED) {
+        keydir.prefetch(some.iter().map(|key| &key[..]));
+    }
+    assert_eq!(newest(&keydir), before);
+    keydir.check_invariants();
 }
 
 #[test]
@@ -66,22 +121,23 @@ fn loading_in_any_order_keeps_the_newest_and_drops_the_deleted() {
         (b"c", 7, true),
     ];
     for rotation in 0..records.len() {
-        let keydir = Keydir::new(1);
+        let keydir = keydir();
         for at in 0..records.len() {
             let (key, sequence, put) = records[(at + rotation) % records.len()];
             keydir.load(key, sequence, put.then(|| version(sequence).location));
         }
         let mut live = Vec::new();
-        keydir.finish_loading(&mut |version| live.push(version.sequence));
+        keydir.finish_loading(&mut |version| live.push(version.sequence)).unwrap();
         live.sort_unstable();
         assert_eq!(live, [5, 7]);
         assert_eq!(keydir.get(b"b"), None);
+        keydir.check_invariants();
     }
 }
 
 #[test]
 fn a_loader_enters_what_loading_one_by_one_does() {
-    let (one_by_one, sorted) = (Keydir::new(1), Keydir::new(1));
+    let (one_by_one, sorted) = (keydir(), keydir());
     let mut loader = Loader::new(&sorted);
     for sequence in 1..5_000_u64 {
         let key = (sequence.wrapping_mul(0x9e37_79b9) % 700).to_string().into_bytes();
@@ -90,22 +146,45 @@ fn a_loader_enters_what_loading_one_by_one_does() {
         loader.load(&key, sequence, location);
     }
     loader.finish();
-    for keydir in [&one_by_one, &sorted] {
-        keydir.finish_loading(&mut |_| ());
+    one_by_one.finish_loading(&mut |_| ()).unwrap();
+    // Shards in any order, as several threads would take them.
+    for shard in (0..sorted.shard_count()).rev() {
+        sorted.finish_loading_shard(shard, &mut |_| ()).unwrap();
     }
-    let [expected, found] = [one_by_one, sorted]
-        .map(|keydir| keys_of(&keydir.collect(&KeyRange::all(), u64::MAX >> 16)));
+    let [expected, found] = [one_by_one, sorted].map(|keydir| {
+        keydir.check_invariants();
+        newest(&keydir)
+    });
     assert!(expected.len() > 500);
     assert_eq!(found, expected);
+}
+
+/// The keys are the user's: a log that prints a handle must not contain them.
+#[test]
+fn debug_output_is_a_summary_without_keys() {
+    let keydir = Arc::new(keydir());
+    keydir.open_view(0);
+    for sequence in 1..=9 {
+        keydir.put(b"secret", version(sequence));
+        keydir.open_view(sequence);
+    }
+    let mut loader = Loader::new(&keydir);
+    loader.load(b"secret", 10, None);
+    let (collection, reservation) =
+        (keydir.collect(&KeyRange::all(), 9), keydir.reserve([&b"secret"[..]].into_iter()));
+    assert_eq!(collection.entries.len(), 1);
+    let shown = format!("{keydir:?} {loader:?} {collection:?} {reservation:?}");
+    assert!(shown.len() < 600, "{shown}");
+    assert!(!shown.contains("secret") && !shown.contains("115, 101, 99"), "{shown}");
 }
 
 #[test]
 fn from_a_million_keys_on_each_takes_at_most_28_bytes_besides_the_key() {
     for key_len in [8, 16] {
-        let keydir = Keydir::new(1);
+        let keydir = keydir();
         for count in 1..=2_000_000_u64 {
             let key = format!("{count:0key_len$x}");
-            keydir.put(key.as_bytes(), version(count), Undo::Forget);
+            keydir.put(key.as_bytes(), version(count));
             if count % 100_000 == 0 && count >= 1_000_000 {
                 let overhead = keydir.memory_bytes() as f64 / count as f64 - key_len as f64;
                 assert!(overhead <= 28.0, "{overhead:.1} bytes at {count} keys");

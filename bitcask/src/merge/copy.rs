@@ -91,7 +91,7 @@ impl Copying {
             let input = &self.inputs[at];
             let (bytes, file) = (Arc::clone(&input.bytes), Arc::clone(&input.file));
             let ahead = ReadAhead::read(input.reader, bytes.bytes(), file.path(), limit)?;
-            parts.keydir.warm(ahead.keys(file.path()).take(Keydir::WARMED));
+            parts.keydir.prefetch(ahead.keys(file.path()).take(Keydir::PREFETCHED));
             for (batch, after) in ahead.batches() {
                 if let Some(finished) = self.copy_batch(parts, &file, batch)? {
                     // The batch did not fit. The reader stands before it still, and reads it again for the next output.

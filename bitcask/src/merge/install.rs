@@ -78,14 +78,14 @@ fn relocate_into(parts: &Parts, output: &FinishedOutput) -> Result<()> {
     let (file, sealed) = (&output.file, &output.sealed);
     let source = sealed.facts.source(parts.store.id(), file.id);
     let path = parts.store.hint_path(file.id);
-    let mut chunk = Vec::with_capacity(Keydir::WARMED);
+    let mut chunk = Vec::with_capacity(Keydir::PREFETCHED);
     hint_file::read(&sealed.hint_bytes, &source, &path, &mut |entry| {
         if !entry.deletion {
             let number = file.handle.number;
             let location = Location { file: number, offset: entry.offset, len: entry.len };
             chunk.push((entry.key, Version { location, sequence: entry.sequence }));
         }
-        if chunk.len() == Keydir::WARMED {
+        if chunk.len() == Keydir::PREFETCHED {
             relocate_chunk(parts, file, &chunk);
             chunk.clear();
         }
@@ -94,9 +94,9 @@ fn relocate_into(parts: &Parts, output: &FinishedOutput) -> Result<()> {
     Ok(())
 }
 
-/// Points at most [`Keydir::WARMED`] keys at their records in `file`.
+/// Points at most [`Keydir::PREFETCHED`] keys at their records in `file`.
 fn relocate_chunk(parts: &Parts, file: &DataFile, copied: &[(&[u8], Version)]) {
-    parts.keydir.warm(copied.iter().map(|(key, _)| *key));
+    parts.keydir.prefetch(copied.iter().map(|(key, _)| *key));
     for &(key, version) in copied {
         // Counted before the keydir names the copy: a write that replaces it right after subtracts it again.
         file.handle.live.add(version.location);

@@ -29,7 +29,7 @@ impl<'s> ReadAhead<'s> {
     ) -> Result<Self> {
         let mut ahead = Self::default();
         let mut batch = Vec::new();
-        while ahead.frames.len() < Keydir::WARMED
+        while ahead.frames.len() < Keydir::PREFETCHED
             && reader.peek_sequence(bytes).is_some_and(|next| next <= limit)
         {
             reader.next_batch(bytes, path, &mut batch)?;

@@ -156,7 +156,7 @@ impl Reading {
         let seed = progress.map_or_else(|| options.env.entropy.next_u64(), |before| before.seed);
         let lives = lives_to_read(&registry, progress, found.state())?;
         let held = hold(dir, &found, &lives, names, options.read)?;
-        let keydir = Arc::new(Keydir::new(seed));
+        let keydir = Arc::new(Keydir::new(seed, options.keydir));
         let scanned = load::load(&held, &found, &lives, &keydir, options)?;
         let above = progress.map_or(0, |before| before.newest);
         let tail = tail::read(&held, &found, &lives, &keydir, above, options)?;

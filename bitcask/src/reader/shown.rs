@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use durable::sync::Published;
-use kv::UnixMillis;
+use kv::{Result, UnixMillis};
 
 use super::reading::{Progress, Reading};
 use crate::data_file::FileTable;
 use crate::file_handle::FileHandle;
-use crate::keydir::{Keydir, Location, Undo, Version};
+use crate::keydir::{Keydir, Location, Version};
 use crate::state::State;
 use crate::views::Views;
 
@@ -27,14 +27,14 @@ pub(super) struct Shown {
 
 impl Shown {
     /// All of a store.
-    pub(super) fn whole(reading: Reading) -> (Self, Progress) {
+    pub(super) fn whole(reading: Reading) -> Result<(Self, Progress)> {
         let mut table = FileTable::default();
         reading.files.iter().for_each(|file| table.insert(Arc::clone(file)));
         reading.keydir.finish_loading(&mut |version| {
             if let Some(file) = table.get(version.location.file) {
                 file.handle.live.add(version.location);
             }
-        });
+        })?;
         let shown = Self {
             newest: reading.newest,
             views: Views::new(Arc::clone(&reading.keydir)),
@@ -52,7 +52,7 @@ impl Shown {
             lives: reading.lives,
             log_ends: reading.log_ends,
         };
-        (shown, progress)
+        Ok((shown, progress))
     }
 
     /// Whether `news` can be taken in: nothing that is shown was lost, and there is room.
@@ -72,12 +72,8 @@ impl Shown {
         self.change_files(|table| {
             news.files.iter().for_each(|file| table.insert(Arc::clone(file)));
         });
-        let change = Change {
-            keydir: &self.keydir,
-            files: self.files.load_full(),
-            undo: self.views.undo(),
-            shown: self.newest,
-        };
+        let change =
+            Change { keydir: &self.keydir, files: self.files.load_full(), shown: self.newest };
         news.keydir.visit_loaded(&mut |key, sequence, location| {
             change.take(key, sequence, location);
         });
@@ -135,7 +131,6 @@ struct Change<'c> {
     keydir: &'c Keydir,
     /// All files, those that are gone included.
     files: Arc<FileTable>,
-    undo: Undo,
     /// The newest write that was taken in before.
     shown: u64,
 }
@@ -147,11 +142,11 @@ impl Change<'_> {
         match location {
             Some(location) if is_new => {
                 self.count_in(location);
-                let replaced = self.keydir.put(key, Version { location, sequence }, self.undo);
+                let replaced = self.keydir.put(key, Version { location, sequence });
                 self.count_out(replaced);
             }
             Some(location) => self.relocate(key, Version { location, sequence }),
-            None if is_new => self.count_out(self.keydir.remove(key, sequence, self.undo)),
+            None if is_new => self.count_out(self.keydir.remove(key, sequence)),
             None => {}
         }
     }
@@ -172,7 +167,7 @@ impl Change<'_> {
             files.iter().filter(|life| has_keys(life)).map(|life| life.number).collect();
         if !numbers.is_empty() {
             for key in self.keydir.keys_in(&numbers) {
-                self.count_out(self.keydir.remove(&key, sequence, self.undo));
+                self.count_out(self.keydir.remove(&key, sequence));
             }
         }
     }

@@ -3,10 +3,10 @@
 //! The fields in their order: length, varint; CRC-32, `u32`; open epoch, edit number of the header, records, deletions,
 //! oldest and newest sequence number, varints; one byte that says whether there is a hint, and if so its length, varint,
 //! and CRC-32, `u32`. From format 2 on also: bytes of deletions, expiring records, varints; and if there are such records,
-//! their bytes, and the earliest and the latest time, varints.
+//! their bytes, and the earliest and the latest time, varints. From format 3 on also: where the first record starts, varint.
 
 use durable::coding::{Reader, put_u32, put_varint};
-use durable::log::{FrameView, SegmentIdentity, StoreId};
+use durable::log::{FrameView, SEGMENT_HEADER_LEN, SegmentIdentity, StoreId};
 use durable::publish::PublishedFile;
 use kv::{Result, UnixMillis};
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub(crate) struct Sealed {
     pub(crate) deletion_bytes: u64,
     /// The puts that expire.
     pub(crate) expiring: Expiring,
+    /// Where the first record starts: header and witness lie before.
+    pub(crate) first_record: u64,
 }
 
 /// The hint file of a data file.
@@ -81,7 +83,7 @@ impl Sealed {
     /// A sealed file of that identity, without records so far.
     pub(crate) fn new(identity: SegmentIdentity) -> Self {
         let SegmentIdentity { epoch, edit_number, .. } = identity;
-        Self { epoch, edit_number, ..Self::default() }
+        Self { epoch, edit_number, first_record: SEGMENT_HEADER_LEN, ..Self::default() }
     }
 
     /// The same with its hint file, if it has one, which must be that of data file `id`.
@@ -98,7 +100,7 @@ impl Sealed {
 
     /// What a hint file for it must name.
     pub(crate) fn source(&self, store: StoreId, id: u64) -> Source {
-        Source { store, id, len: self.len, crc: self.crc }
+        Source { store, id, len: self.len, crc: self.crc, first_record: self.first_record }
     }
 
     /// Counts the record in `frame`. Records come in the order of their numbers.
@@ -149,6 +151,8 @@ impl Sealed {
                 put_varint(out, field);
             }
         }
+        assert!(self.first_record >= SEGMENT_HEADER_LEN, "records follow the header");
+        put_varint(out, self.first_record);
     }
 
     pub(super) fn decode(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
@@ -177,6 +181,11 @@ impl Sealed {
                 return Err(reader.corruption("the last put expires before the first"));
             }
             sealed.expiring = Expiring { bytes, earliest, latest, ..sealed.expiring };
+        }
+        // Before format 3 all data files were segments without a witness.
+        sealed.first_record = if format > 2 { reader.varint()? } else { SEGMENT_HEADER_LEN };
+        if sealed.first_record < SEGMENT_HEADER_LEN {
+            return Err(reader.corruption("records in front of the end of the header"));
         }
         Ok(sealed)
     }

@@ -19,6 +19,7 @@ fn sealed() -> Sealed {
         oldest: 5,
         newest: 9,
         hint: Some(Hint { len: 99, crc: 7 }),
+        first_record: 64,
         ..Sealed::default()
     }
 }
@@ -42,15 +43,18 @@ fn a_state_of_format_1_is_read() {
 }
 
 #[test]
-fn the_encoding_is_the_one_of_format_2() {
-    let [golden] = golden::lines(include_str!("../../tests/golden/state-2.hex"));
+fn the_encoding_is_the_one_of_format_3_and_format_2_is_read() {
+    let [golden] = golden::lines(include_str!("../../tests/golden/state-3.hex"));
+    let [before] = golden::lines(include_str!("../../tests/golden/state-2.hex"));
     let expiring = Expiring { records: 3, bytes: 120, earliest: 1_000, latest: 2_000 };
-    let mut state = state(Sealed { deletion_bytes: 32, expiring, ..sealed() });
+    let mut state = state(Sealed { deletion_bytes: 32, expiring, first_record: 2048, ..sealed() });
     state.blocked.push(Blocked { file: 0, blocker: 299, bytes: 32 });
     let mut bytes = Vec::new();
     state.encode_state(&mut bytes);
     assert_eq!(bytes, golden);
-    assert_eq!(decode(2, &golden), state);
+    assert_eq!(decode(3, &golden), state);
+    state.files.insert(0, Some(Sealed { first_record: 64, ..state.files[&0].unwrap() }));
+    assert_eq!(decode(2, &before), state);
 }
 
 #[test]
@@ -63,7 +67,7 @@ fn a_merge_survives_its_encoding_and_takes_blocked_deletions_out_with_their_file
     let mut bytes = Vec::new();
     State::encode_edit(&merge, &mut bytes);
     let mut reader = Reader::new(&bytes, Path::new("edit"), 0);
-    assert_eq!(State::decode_edit(2, &mut reader).unwrap(), merge);
+    assert_eq!(State::decode_edit(3, &mut reader).unwrap(), merge);
     state.apply(&merge).unwrap();
     assert_eq!((state.newest, state.blocked_bytes(300)), (12, 40));
     assert_eq!(state.files.keys().copied().collect::<Vec<_>>(), [299, 300]);

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
@@ -389,8 +390,9 @@ fn a_writer_that_waits_for_merges_goes_on_whichever_thread_merges() {
 #[test]
 fn a_view_that_is_given_up_while_it_is_read_ends_as_too_old() {
     let scenario = || {
-        let options =
-            options(&SimFs::new(), Arc::new(ManualExecutor::new())).undo_bytes(1).merge(None);
+        let options = options(&SimFs::new(), Arc::new(ManualExecutor::new(clock())))
+            .undo_bytes(1)
+            .merge(None);
         let engine = Arc::new(Bitcask::open("store", options).unwrap());
         for round in 0..3 {
             put_both(&engine, round).unwrap();
@@ -402,7 +404,7 @@ fn a_view_that_is_given_up_while_it_is_read_ends_as_too_old() {
                 Ok(mut cursor) => {
                     let mut rounds = Vec::new();
                     while cursor.next().unwrap() {
-                        rounds.push(cursor.value()[0]);
+                        rounds.push(cursor.value().unwrap()[0]);
                     }
                     assert_eq!(rounds, [2, 2]);
                 }
@@ -424,6 +426,77 @@ fn a_view_that_is_given_up_while_it_is_read_ends_as_too_old() {
         merger.join().unwrap();
     };
     check(scenario, 5_000);
+}
+
+/// Closing a view went through all undo lists under the lock that a new snapshot takes inside the commit section.
+#[test]
+fn snapshots_and_puts_go_through_while_a_closed_view_is_released() {
+    static BETWEEN_TWO_SHARDS: AtomicUsize = AtomicUsize::new(0);
+    let scenario = || {
+        let options = options(&SimFs::new(), Arc::new(ManualExecutor::new(clock()))).merge(None);
+        let engine = Arc::new(Bitcask::open("store", options).unwrap());
+        let put_all = || {
+            for key in 0..6_u8 {
+                engine.put(&[key], b"value", Durability::Buffered).unwrap();
+            }
+        };
+        put_all();
+        let old = engine.snapshot().unwrap();
+        put_all();
+        let whole = engine.statistics().undo_bytes;
+        let closer = shuttle::thread::spawn(move || drop(old));
+        let writer = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let is_between = || (1..whole).contains(&engine.statistics().undo_bytes);
+                if is_between() {
+                    let snapshot = engine.snapshot().unwrap();
+                    engine.put(b"new", b"value", Durability::Buffered).unwrap();
+                    if is_between() {
+                        BETWEEN_TWO_SHARDS.fetch_add(1, Ordering::Relaxed);
+                    }
+                    assert!(snapshot.get(b"new").unwrap().is_none());
+                }
+            })
+        };
+        closer.join().unwrap();
+        writer.join().unwrap();
+        let stats = engine.statistics();
+        assert_eq!((stats.undo_bytes, stats.views), (0, 0));
+    };
+    check(scenario, 1_000);
+    assert!(BETWEEN_TWO_SHARDS.load(Ordering::Relaxed) > 0, "no schedule wrote in between");
+}
+
+#[test]
+fn no_version_is_kept_longer_than_the_views_that_see_it() {
+    let scenario = || {
+        let options = options(&SimFs::new(), Arc::new(ManualExecutor::new(clock()))).merge(None);
+        let engine = Arc::new(Bitcask::open("store", options).unwrap());
+        let put = |round: u8| put_both(&engine, round).unwrap();
+        put(0);
+        let viewers: Vec<_> = (0..2)
+            .map(|_| {
+                let engine = Arc::clone(&engine);
+                shuttle::thread::spawn(move || {
+                    for _ in 0..2 {
+                        let snapshot = engine.snapshot().unwrap();
+                        let round = |key: &[u8]| snapshot.get(key).unwrap().unwrap()[0];
+                        let first = (round(b"a"), round(b"b"));
+                        assert_eq!(first.0, first.1);
+                        assert_eq!((round(b"a"), round(b"b")), first);
+                    }
+                })
+            })
+            .collect();
+        (1..5).for_each(put);
+        for viewer in viewers {
+            viewer.join().unwrap();
+        }
+        let stats = engine.statistics();
+        assert_eq!((stats.undo_bytes, stats.views), (0, 0));
+    };
+    check(scenario, 3_000);
 }
 
 /// The time of a view was read before the view was registered. A merge that looked for its horizon in between dropped a

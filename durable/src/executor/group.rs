@@ -100,8 +100,10 @@ impl JobGroup {
     /// # Panics
     /// As [`Executor::wait_until`].
     pub fn wait(&self) -> Result<(), JobFailure> {
-        // The executor gives up only where the look below finds an unfinished job.
-        let _ended: bool = self.executor.wait_until(&|| self.unfinished() == 0);
+        // Another thread may submit a job right after the last one has ended, so the answer is not looked up again.
+        if self.executor.wait_until(&|| self.unfinished() == 0) {
+            return self.check();
+        }
         let unfinished = self.shared.jobs.lock().unfinished.first().copied();
         match unfinished {
             Some(job) => Err(JobFailure { job, reason: "has not ended".into() }),

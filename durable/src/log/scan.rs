@@ -6,7 +6,7 @@ use kv::{Error, Result};
 
 use super::frame::{FrameView, KIND_END, Salt};
 use super::later_frames::LaterFrames;
-use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity, SegmentLayout};
+use super::segment::{SegmentIdentity, SegmentLayout};
 use super::witness::Claim;
 use crate::identity::StoreId;
 
@@ -115,7 +115,7 @@ fn read_claim(
         SegmentLayout::Witnessed => {
             let no_claim = "the segment has no readable witness";
             let claim = Claim::read(bytes, salt);
-            claim.ok_or_else(|| Error::corruption(path, SEGMENT_HEADER_LEN, no_claim)).map(Some)
+            claim.ok_or_else(|| Error::corruption(path, 0, no_claim)).map(Some)
         }
     }
 }

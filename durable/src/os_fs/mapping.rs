@@ -22,9 +22,10 @@
 //! ```
 #![expect(unsafe_code, reason = "file mappings; argued above, safe interface below")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 #[cfg(target_os = "linux")]
 use std::ops::Range;
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, io, ptr, slice};
 
@@ -45,6 +46,8 @@ pub(super) fn map_file(file: &fs::File) -> io::Result<Option<Mmap>> {
 
 unsafe extern "C" {
     safe fn getpagesize() -> c_int;
+    #[cfg(target_os = "linux")]
+    safe fn sync_file_range(file: c_int, offset: i64, len: i64, flags: c_uint) -> c_int;
     fn mincore(start: *mut c_void, len: usize, pages: *mut u8) -> c_int;
 }
 
@@ -75,6 +78,20 @@ pub(super) fn forget_pages(map: &Mmap, range: Range<usize>) -> io::Result<()> {
     // SAFETY: the mapping is of a file, shared and read-only, so it has no page of its own: an access after the call
     // reads the same bytes of the file again.
     unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) }
+}
+
+/// Has the kernel begin to write the dirty pages between two offsets of `file` to the disk. Makes nothing durable, and
+/// may wait for the queue of the disk. A failure to write is reported by the next sync.
+pub(super) fn start_writeback(file: &fs::File, from: u64, to: u64) {
+    assert!(from < to, "some bytes are written");
+    #[cfg(target_os = "linux")]
+    {
+        const SYNC_FILE_RANGE_WRITE: c_uint = 2;
+        let (offset, len) = (from.cast_signed(), (to - from).cast_signed());
+        sync_file_range(file.as_raw_fd(), offset, len, SYNC_FILE_RANGE_WRITE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
 }
 
 /// Memory that is appended to by one thread at a time and read by any number.

@@ -9,10 +9,10 @@ use kv::{Error, Result};
 
 use super::SimFs;
 use super::handle::{LogSpace, SimFile, SimLock, SimLog};
-use super::names::Node;
-use super::op::{Damage, Op, Target};
+use super::names::{Node, is_dir};
+use super::op::{Op, Target};
 use super::state::{State, fail};
-use crate::fs::{Entry, EntryKind, File, Fs, Lock, LockMode, LogFile};
+use crate::fs::{DirCalls, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, create_dir};
 use crate::sync::Mutex;
 
 /// `path` without `.` and doubled separators, so that each file has one name.
@@ -48,26 +48,44 @@ fn existing(state: &State, op: &'static str, path: &Path) -> Result<(Arc<Path>, 
     found.ok_or_else(|| fail(op, path, ErrorKind::NotFound))
 }
 
-impl Fs for SimFs {
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        let path = plain(path);
+/// An error that names both paths: either may be the cause.
+fn fail_both(op: &'static str, from: &Path, to: &Path, kind: ErrorKind) -> Error {
+    let both = std::io::Error::new(kind, format!("to {}: {kind}", to.display()));
+    Error::io(op, from, both)
+}
+
+impl DirCalls for SimFs {
+    fn is_dir(&self, path: &Path) -> bool {
+        is_dir(&self.state().disk.tree, &plain(path))
+    }
+
+    fn make_dir(&self, path: &Path) -> Result<()> {
         let mut state = self.state();
-        let is_missing =
-            |dir: &&Path| dir.parent().is_some() && !state.disk.tree.contains_key(*dir);
-        let missing: Vec<Arc<Path>> =
-            path.ancestors().take_while(is_missing).map(Arc::from).collect();
-        let there = missing.last().map_or(Some(&*path), |topmost| topmost.parent());
-        if let Some(there) = there {
-            state.check_dir("create directory", &path, there)?;
-        }
-        for dir in missing.into_iter().rev() {
-            let parent = dir.parent().map(Arc::from);
-            state.record(Op::CreateDir { path: dir });
-            if let Some(path) = parent {
-                state.record(Op::SyncDir { path });
+        state.check_parent("create directory", path)?;
+        match state.disk.tree.get(path) {
+            None => state.record(Op::CreateDir { path: path.into() }),
+            Some(Node::Dir) => {}
+            Some(Node::File(_)) => {
+                return Err(fail("create directory", path, ErrorKind::AlreadyExists));
             }
         }
         Ok(())
+    }
+
+    /// A sync without an effect is not recorded: it is no crash point, and an opening that is refused records nothing.
+    fn sync_old_dir(&self, dir: &Path) -> Result<()> {
+        let has_pending = self.state().disk.has_pending_names(&plain(dir));
+        if has_pending { Fs::sync_dir(self, dir) } else { Ok(()) }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        Fs::sync_dir(self, dir)
+    }
+}
+
+impl Fs for SimFs {
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        create_dir(self, &plain(path))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
@@ -120,10 +138,10 @@ impl Fs for SimFs {
         state.check_parent("rename", &to)?;
         let target = state.disk.tree.get(&*to).copied();
         if node == Node::Dir {
-            return Err(fail("rename", &from, ErrorKind::Unsupported));
+            return Err(fail_both("rename", &from, &to, ErrorKind::Unsupported));
         }
         if target == Some(Node::Dir) {
-            return Err(fail("rename", &from, ErrorKind::IsADirectory));
+            return Err(fail_both("rename", &from, &to, ErrorKind::IsADirectory));
         }
         // Two names of one file: POSIX says that nothing happens.
         if target != Some(node) {
@@ -148,10 +166,10 @@ impl Fs for SimFs {
         let (from, node) = existing(&state, "link", &from)?;
         state.check_parent("link", &to)?;
         if node == Node::Dir {
-            return Err(fail("link", &from, ErrorKind::PermissionDenied));
+            return Err(fail_both("link", &from, &to, ErrorKind::PermissionDenied));
         }
         if state.disk.tree.contains_key(&*to) {
-            return Err(fail("link", &from, ErrorKind::AlreadyExists));
+            return Err(fail_both("link", &from, &to, ErrorKind::AlreadyExists));
         }
         state.record(Op::Link { from, to: to.into() });
         Ok(())
@@ -165,14 +183,12 @@ impl Fs for SimFs {
         Ok(())
     }
 
-    /// The lock file appears at once and for good: it holds nothing that could be lost.
     fn lock(&self, path: &Path, mode: LockMode) -> Result<Box<dyn Lock>> {
         let path = plain(path);
         let mut state = self.state();
         state.check_parent("lock", &path)?;
         if !state.disk.tree.contains_key(&*path) {
-            let bytes = Arc::default();
-            state.damage(Damage::Contents { path: path.as_path().into(), bytes });
+            create_file(&mut state, &path)?;
         }
         let file = state.target("lock", &path)?;
         if !state.try_lock(file.inode, mode) {

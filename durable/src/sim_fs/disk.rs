@@ -37,6 +37,11 @@ impl Disk {
         }
     }
 
+    /// Whether a sync of `dir` would make a name durable.
+    pub(super) fn has_pending_names(&self, dir: &Path) -> bool {
+        [&self.strict, &self.journalled].iter().any(|names| names.is_pending_in(dir))
+    }
+
     pub(super) fn file(&self, path: &Path) -> Option<InodeId> {
         match self.tree.get(path) {
             Some(Node::File(inode)) => Some(*inode),

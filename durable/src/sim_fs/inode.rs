@@ -12,6 +12,9 @@ use super::random::Random;
 /// The unit in which the page cache is written back.
 const PAGE: usize = 4096;
 
+/// The unit that a disk writes as a whole.
+pub(super) const SECTOR: usize = 512;
+
 /// The number of a file, for the life of a simulated disk and its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct InodeId(pub(super) usize);
@@ -48,6 +51,14 @@ pub(super) enum Fate {
     Torn {
         len: usize,
         full_length: bool,
+    },
+    /// All but the first bytes arrive, and the length grows to the end.
+    Headless {
+        skip: usize,
+    },
+    /// The first bytes arrive, and the sector in which they end holds other bytes, also before the effect.
+    Garbled {
+        len: usize,
     },
 }
 
@@ -92,6 +103,7 @@ impl Inode {
     pub(super) fn fail_sync(&mut self, behaviour: SyncFailure) {
         match behaviour {
             SyncFailure::StaysDirty => {}
+            SyncFailure::KeepsPart => self.persist_a_part(),
             SyncFailure::KeepsNew => {
                 self.diverged |= !self.pending.is_empty();
                 self.pending.clear();
@@ -101,6 +113,23 @@ impl Inode {
                 self.pending.clear();
                 self.diverged = false;
             }
+        }
+    }
+
+    /// Every second effect reaches the disk, the first one included; of a single write, the first half. The cache shows
+    /// all of them and calls them clean.
+    fn persist_a_part(&mut self) {
+        let only_one = self.pending.len() == 1;
+        self.diverged |= !self.pending.is_empty();
+        let durable = Arc::make_mut(&mut self.durable);
+        for (number, effect) in self.pending.drain(..).enumerate() {
+            let half = Fate::Torn { len: effect.len() / 2, full_length: true };
+            let fate = match number % 2 {
+                0 if only_one => half,
+                0 => Fate::Keep,
+                _ => Fate::Drop,
+            };
+            effect.land(durable, fate, &mut None);
         }
     }
 
@@ -129,6 +158,14 @@ impl DataEffect {
         }
     }
 
+    /// How many bytes it writes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Write { range, .. } => range.len(),
+            Self::SetLen { .. } => 0,
+        }
+    }
+
     /// The plainest fate that leaves the same of the effect in a file of `len` bytes, and whether the file grows without
     /// its bytes. Moves `len` on.
     pub(super) fn simplify(&self, fate: Fate, len: &mut usize) -> (Fate, bool) {
@@ -146,6 +183,15 @@ impl DataEffect {
             Fate::LengthOnly => 0,
             Fate::Keep => end - offset,
             Fate::Torn { len, .. } => len,
+            Fate::Headless { skip } => {
+                assert!(skip < end - offset, "some bytes arrive");
+                *len = before.max(end);
+                return (fate, offset + skip > before);
+            }
+            Fate::Garbled { len: landed } => {
+                *len = before.max(offset + landed);
+                return (fate, offset > before);
+            }
         };
         let full_length = !matches!(fate, Fate::Torn { full_length: false, .. });
         *len = before.max(if full_length { end } else { offset + landed });
@@ -174,6 +220,15 @@ impl DataEffect {
             Fate::Drop => {}
             Fate::Keep => overwrite(content, offset, bytes, stale),
             Fate::LengthOnly => grow(content, offset + bytes.len(), stale),
+            Fate::Headless { skip } => overwrite(content, offset + skip, &bytes[skip..], stale),
+            Fate::Garbled { len } => {
+                overwrite(content, offset, &bytes[..len], stale);
+                let sector = (offset + len) / SECTOR * SECTOR;
+                let end = content.len().min(sector + SECTOR);
+                let mut random = Random::new(sector as u64);
+                // A tear at the end of a sector interrupts the next one, which the file may not have yet.
+                content[sector.min(end)..end].fill_with(|| random.next() as u8);
+            }
             Fate::Torn { len, full_length } => {
                 overwrite(content, offset, &bytes[..len], stale);
                 if full_length {

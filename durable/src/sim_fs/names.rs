@@ -70,6 +70,11 @@ impl NameState {
         });
     }
 
+    /// Whether an operation in `dir` is not durable yet.
+    pub(super) fn is_pending_in(&self, dir: &Path) -> bool {
+        self.pending.iter().any(|effect| effect.adds_in(dir) || effect.removes_in(dir))
+    }
+
     /// Makes everything up to the last operation in `dir` durable, as a journal that is written in order does.
     pub(super) fn commit_dir(&mut self, dir: &Path) {
         self.commit_through(|effect| effect.removes_in(dir) || effect.adds_in(dir));

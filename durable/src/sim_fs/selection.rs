@@ -47,7 +47,9 @@ impl Selection {
             Variant::BareNames => (Names::All, choice.every(Fate::Drop)),
             Variant::Drop(_, number) => choice.all_but(*number),
             Variant::Keep(_, number) => choice.only(*number),
-            Variant::Tear(len) => (Names::All, choice.tear(*len)),
+            Variant::Tear(len) => (Names::All, choice.tear(*len, false)),
+            Variant::TearHead(len) => (Names::All, choice.tear_head(*len)),
+            Variant::Garble(len) => (Names::All, choice.tear(*len, true)),
             Variant::RemovalsLost(_) => (choice.without_removals(), choice.every(Fate::Keep)),
         };
         Self { names, data: Data::Fates(data), stale: None }
@@ -113,7 +115,8 @@ impl Choice<'_> {
         })
     }
 
-    fn tear(&self, len: usize) -> Vec<Fate> {
+    /// The last write up to its byte `len`. If `garbled`, the sector there is destroyed.
+    fn tear(&self, len: usize, garbled: bool) -> Vec<Fate> {
         let mut data = self.every(Fate::Keep);
         let mut left = len;
         for number in self.pending.last_write() {
@@ -121,7 +124,24 @@ impl Choice<'_> {
             data[number] = match left {
                 0 => Fate::Drop,
                 left if left >= piece_len => Fate::Keep,
+                left if garbled => Fate::Garbled { len: left },
                 left => Fate::Torn { len: left, full_length: false },
+            };
+            left = left.saturating_sub(piece_len);
+        }
+        data
+    }
+
+    /// The last write from its byte `len` on.
+    fn tear_head(&self, len: usize) -> Vec<Fate> {
+        let mut data = self.every(Fate::Keep);
+        let mut left = len;
+        for number in self.pending.last_write() {
+            let piece_len = self.pending.data[number].write.map_or(0, |(_, len)| len);
+            data[number] = match left {
+                0 => Fate::Keep,
+                left if left >= piece_len => Fate::Drop,
+                left => Fate::Headless { skip: left },
             };
             left = left.saturating_sub(piece_len);
         }

@@ -5,13 +5,11 @@ use std::collections::HashSet;
 use super::SimFs;
 use super::disk::Disk;
 use super::image;
+use super::inode::SECTOR;
 use super::op::Step;
 use super::pending::Pending;
 use super::selection::Selection;
 use super::variant::{MetadataModel, Variant};
-
-/// Bytes between two tears of a write: a sector.
-const SECTOR: usize = 512;
 
 /// The crash points of a run, one after the other. It holds the record as it was when the sweep began; the run may go
 /// on. The state is carried from point to point, so a sweep costs what its images cost.
@@ -93,7 +91,7 @@ impl CrashSweep {
             Variant::Keep(_, number) => {
                 format!("{variant}: only {}", op(pending.op(&self.disk, *number)))
             }
-            Variant::Tear(_) => {
+            Variant::Tear(_) | Variant::TearHead(_) | Variant::Garble(_) => {
                 let last = pending.data.get(pending.last_write().start);
                 format!("{variant}: torn {}", op(last.map(|piece| piece.op)))
             }
@@ -112,7 +110,12 @@ impl CrashSweep {
     fn pending_for(&self, variant: &Variant) -> &Pending {
         let [strict, journalled] = &self.pending;
         match variant {
-            Variant::All | Variant::NamesOnly | Variant::BareNames | Variant::Tear(_) => strict,
+            Variant::All
+            | Variant::NamesOnly
+            | Variant::BareNames
+            | Variant::Tear(_)
+            | Variant::TearHead(_)
+            | Variant::Garble(_) => strict,
             Variant::None(model)
             | Variant::DataOnly(model)
             | Variant::Drop(model, _)
@@ -146,7 +149,8 @@ impl CrashSweep {
         variants
     }
 
-    /// Tears of the last write: before it, at each sector boundary of the file, and at a few odd bytes.
+    /// Tears of the last write: before it, at each sector boundary of the file, and at a few odd bytes. In the first and
+    /// the last page of the write, the sectors behind a boundary may also be there without those before it.
     fn tears(&self) -> Vec<Variant> {
         let [pending, _] = &self.pending;
         let pieces = &pending.data[pending.last_write()];
@@ -157,11 +161,20 @@ impl CrashSweep {
         let boundary = start.next_multiple_of(SECTOR);
         let mut cuts: Vec<usize> =
             (boundary..start + len).step_by(SECTOR).map(|at| at - start).collect();
+        let pages =
+            [pieces.first(), pieces.last()].map(|piece| piece.and_then(|piece| piece.write));
+        let in_those_pages = |cut: &usize| {
+            let at = start + cut;
+            pages.iter().flatten().any(|(page, len)| (*page..page + len).contains(&at))
+        };
+        let headless: Vec<usize> =
+            cuts.iter().copied().filter(|cut| *cut > 0).filter(in_those_pages).collect();
         cuts.extend([0, 1, (len / 2) | 1, len.saturating_sub(1)]);
         cuts.retain(|cut| *cut < len);
         cuts.sort_unstable();
         cuts.dedup();
-        cuts.into_iter().map(Variant::Tear).collect()
+        let torn = cuts.into_iter().map(Variant::Tear);
+        torn.chain(headless.into_iter().map(Variant::TearHead)).collect()
     }
 
     fn distinct(&self, mut variants: Vec<Variant>) -> Vec<Variant> {

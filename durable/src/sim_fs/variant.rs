@@ -38,6 +38,12 @@ pub enum Variant {
     Keep(MetadataModel, usize),
     /// All, but only so many bytes of the last write. `tear:512`
     Tear(usize),
+    /// All, but without the first so many bytes of the last write: later sectors of a page reached the disk and earlier
+    /// ones did not. `tear-head:512`
+    TearHead(usize),
+    /// As [`Variant::Tear`], on a disk that destroys the sector in which it is interrupted, earlier bytes included. No
+    /// suite asks for it: see the limits of the model in the module's documentation. `garble:512`
+    Garble(usize),
     /// All but removals and renames, and journalled all after the first of them: old files are back. `removals-lost`
     RemovalsLost(MetadataModel),
     /// A random part, decided by the seed and the crash point: pieces are kept, lost, torn at any byte, or there as
@@ -77,6 +83,8 @@ impl fmt::Display for Variant {
             Self::Drop(model, effect) => write!(f, "{model}/drop:{effect}"),
             Self::Keep(model, effect) => write!(f, "{model}/keep:{effect}"),
             Self::Tear(len) => write!(f, "tear:{len}"),
+            Self::TearHead(len) => write!(f, "tear-head:{len}"),
+            Self::Garble(len) => write!(f, "garble:{len}"),
             Self::RemovalsLost(model) => write!(f, "{model}/removals-lost"),
             Self::Random(model, seed) => write!(f, "{model}/random:{seed}"),
         }
@@ -98,6 +106,8 @@ impl FromStr for Variant {
                 "drop" => Ok(Self::Drop(model, number as usize)),
                 "keep" => Ok(Self::Keep(model, number as usize)),
                 "tear" => Ok(Self::Tear(number as usize)),
+                "tear-head" => Ok(Self::TearHead(number as usize)),
+                "garble" => Ok(Self::Garble(number as usize)),
                 "random" => Ok(Self::Random(model, number)),
                 _ => Err(unknown()),
             };

@@ -10,8 +10,8 @@ use crate::basics::{add, reopen};
 use crate::law::{Run, Step, steps};
 use crate::toy::Toy;
 
-const SYNC_FAILURES: [SyncFailure; 3] =
-    [SyncFailure::KeepsNew, SyncFailure::Reverts, SyncFailure::StaysDirty];
+const SYNC_FAILURES: [SyncFailure; 4] =
+    [SyncFailure::KeepsNew, SyncFailure::Reverts, SyncFailure::StaysDirty, SyncFailure::KeepsPart];
 
 const FAULTS: [Fault; 7] = [
     Fault::Eio,

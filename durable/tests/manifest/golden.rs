@@ -84,11 +84,13 @@ fn format_2_in_framing_1_is_read_and_written_anew_by_the_next_opening() {
 #[test]
 fn format_1_is_read_without_a_touch_and_migrated_by_the_next_opening() {
     let disk = disk_with(&format_1());
-    let found = Manifest::<Toy>::read(&store(&disk)).unwrap();
+    let dir = store(&disk);
+    let locked = disk.ops();
+    let found = Manifest::<Toy>::read(&dir).unwrap();
     assert_eq!(found.state().files, [(1, 10), (300, 3000)].into());
     assert_eq!(found.stamp(), Stamp { open_epoch: 2, edit_number: 2 });
-    assert_eq!(disk.ops(), 0);
-    drop(found);
+    assert_eq!(disk.ops(), locked);
+    drop((found, dir));
     let manifest = reopen(&disk).unwrap();
     manifest.append(&Edit::Note("format 2 has notes".into())).unwrap();
     assert_eq!(manifest.stamp(), Stamp { open_epoch: 3, edit_number: 3 });

@@ -193,6 +193,45 @@ fn a_tear_is_offered_at_every_sector_boundary_of_the_file_and_at_odd_bytes() {
 }
 
 #[test]
+fn later_sectors_of_a_page_may_be_there_without_earlier_ones() {
+    let fs = disk_with("a", &[0; 3 * 4096]);
+    fs.open_writable(path("a")).unwrap().write_at(100, &[1; 2 * 4096]).unwrap();
+    let variants = last_point(&fs).variants(MetadataModel::Strict, 0);
+    let heads: Vec<usize> = variants
+        .iter()
+        .filter_map(|variant| match variant {
+            Variant::TearHead(len) => Some(*len),
+            _ => None,
+        })
+        .collect();
+    // Sectors of the first page. The only boundary in the last page is its beginning: `keep:2` says the same.
+    let expected: Vec<usize> = (1..8).map(|sector| sector * 512 - 100).collect();
+    assert_eq!(heads, expected);
+    let bytes = at_end(&fs, "tear-head:412").contents(path("a")).unwrap();
+    assert_eq!(bytes[..512], [0; 512], "the first sector is the old one");
+    assert_eq!(bytes[512..100 + 2 * 4096], [1; 100 + 2 * 4096 - 512]);
+    let fs = disk_with("a", b"");
+    fs.open_writable(path("a")).unwrap().write_at(0, &[1; 1000]).unwrap();
+    let bytes = at_end(&fs, "tear-head:512").contents(path("a")).unwrap();
+    assert_eq!(bytes, [[0; 512].as_slice(), &[1; 488]].concat(), "a file grows to its end");
+}
+
+#[test]
+fn no_variant_of_an_honest_disk_touches_durable_bytes_of_a_torn_sector_and_garbling_does() {
+    let fs = disk_with("a", &[7; 700]);
+    fs.open_writable(path("a")).unwrap().write_at(700, &[1; 600]).unwrap();
+    let sweep = last_point(&fs);
+    for variant in sweep.all_variants(100) {
+        let bytes = sweep.image(&variant).contents(path("a")).unwrap();
+        assert_eq!(bytes[..700], [7; 700], "{variant}");
+    }
+    let bytes = at_end(&fs, "garble:10").contents(path("a")).unwrap();
+    assert_eq!(bytes.len(), 710);
+    assert_eq!(bytes[..512], [7; 512], "other sectors are safe");
+    assert_ne!(bytes[512..700], [7; 188]);
+}
+
+#[test]
 fn a_file_that_grew_without_its_bytes_holds_zeros_or_stale_ones() {
     let fs = disk_with("a", b"");
     let file = fs.open_writable(path("a")).unwrap();
@@ -279,6 +318,41 @@ fn a_lost_directory_takes_its_files_along() {
 }
 
 #[test]
+fn a_directory_whose_creator_was_killed_is_durable_once_it_was_asked_for_again() {
+    for again in ["a/b", "a/b/c"] {
+        let fs = SimFs::new();
+        fs.create_dir(path("a/b")).unwrap();
+        let created = (0..fs.ops()).position(|op| fs.op_name(op) == "create-dir a/b").unwrap();
+        let mut sweep = fs.sweep();
+        while sweep.next_point() != Some(created + 1) {}
+        // The process was killed before it synced `a`, and the machine goes on.
+        let restarted = sweep.restarted();
+        restarted.create_dir(path(again)).unwrap();
+        for model in MODELS {
+            let image = last_point(&restarted).image(&Variant::None(model));
+            assert_eq!(
+                image.list(path("a/b")).map(|names| names.len()).ok(),
+                Some(again.len() / 5)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lock_makes_no_name_durable() {
+    let fs = SimFs::new();
+    fs.create_dir(path("a")).unwrap();
+    let restarted = fs.sweep().restarted();
+    restarted.create_dir(path("b")).unwrap();
+    drop(restarted.lock(path("b/LOCK"), LockMode::Exclusive).unwrap());
+    assert!(at_end(&restarted, "none").files().is_empty());
+    restarted.sync_dir(path("b")).unwrap();
+    assert_eq!(at_end(&restarted, "none").files(), [path("b/LOCK")]);
+    drop(restarted.lock(path("b/LOCK"), LockMode::Exclusive).unwrap());
+    assert_eq!(restarted.op_name(restarted.ops() - 1), "sync-dir b", "the file is there already");
+}
+
+#[test]
 fn no_two_variants_of_a_point_are_the_same_plain_image_twice() {
     let fs = disk_with("a", b"1");
     let mut sweep = last_point(&fs);
@@ -329,6 +403,8 @@ fn the_text_of_a_variant_reads_back() {
         "names-only",
         "bare-names",
         "tear:512",
+        "tear-head:512",
+        "garble:7",
         "strict/none",
         "journalled/none",
         "strict/data-only",

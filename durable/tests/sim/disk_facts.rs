@@ -41,6 +41,7 @@ fn every_mutating_operation_is_recorded_under_its_name() {
         "link store/000001.data store/a",
         "rename store/a store/b",
         "remove store/000001.data",
+        "create store/LOCK",
     ];
     assert_eq!(names, expected);
 }
@@ -123,6 +124,7 @@ fn a_failed_sync_does_to_the_page_cache_what_was_chosen() {
         (SyncFailure::KeepsNew, b"new", b"old"),
         (SyncFailure::Reverts, b"old", b"old"),
         (SyncFailure::StaysDirty, b"new", b"new"),
+        (SyncFailure::KeepsPart, b"new", b"nld"),
     ] {
         let fs = disk_with("a", b"old");
         fs.set_sync_failure(mode);
@@ -136,6 +138,22 @@ fn a_failed_sync_does_to_the_page_cache_what_was_chosen() {
         let image = fs.duplicate();
         assert_eq!(image.contents(Path::new("a")).unwrap(), cached, "{mode:?}");
     }
+}
+
+#[test]
+fn a_failed_sync_of_many_pages_may_persist_every_second_one_and_forget_the_others() {
+    let fs = disk_with("a", &[0; 4 * 4096]);
+    fs.set_sync_failure(SyncFailure::KeepsPart);
+    let file = fs.open_writable(Path::new("a")).unwrap();
+    file.write_at(0, &[1; 4 * 4096]).unwrap();
+    fs.fail_sync(Path::new("a"));
+    file.sync().unwrap();
+    let image = fs.crash(fs.ops(), &"none".parse().unwrap());
+    let bytes = image.contents(Path::new("a")).unwrap();
+    let pages: Vec<u8> = bytes.chunks(4096).map(|page| page[4095]).collect();
+    assert_eq!(pages, [1, 0, 1, 0]);
+    assert_eq!(fs.contents(Path::new("a")).unwrap(), [1; 4 * 4096], "the cache shows all of it");
+    assert_eq!(fs.restarted().contents(Path::new("a")).unwrap(), [1; 4 * 4096]);
 }
 
 #[test]

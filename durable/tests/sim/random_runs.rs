@@ -158,7 +158,12 @@ fn a_restart_forgets_nothing_that_a_crash_could_take() {
 
 #[test]
 fn a_failed_sync_leaves_only_bytes_that_were_there() {
-    for mode in [SyncFailure::KeepsNew, SyncFailure::Reverts, SyncFailure::StaysDirty] {
+    for mode in [
+        SyncFailure::KeepsNew,
+        SyncFailure::Reverts,
+        SyncFailure::StaysDirty,
+        SyncFailure::KeepsPart,
+    ] {
         let (sim, _) = run(7, 60);
         sim.set_sync_failure(mode);
         let path = PathBuf::from("late");
@@ -171,6 +176,7 @@ fn a_failed_sync_leaves_only_bytes_that_were_there() {
         let expected: &[u8] = match mode {
             SyncFailure::KeepsNew | SyncFailure::Reverts => b"\0\0\0\0kept",
             SyncFailure::StaysDirty => b"lostkept",
+            SyncFailure::KeepsPart => b"lo\0\0kept",
         };
         let image = sim.crash(sim.ops(), &Variant::None(MetadataModel::Strict));
         assert_eq!(image.contents(&path).unwrap(), expected, "{mode:?}");

@@ -205,8 +205,8 @@ fn faults_of(kind: OpKind) -> Vec<Fault> {
     faults
 }
 
-const SYNC_FAILURES: [SyncFailure; 3] =
-    [SyncFailure::KeepsNew, SyncFailure::Reverts, SyncFailure::StaysDirty];
+const SYNC_FAILURES: [SyncFailure; 4] =
+    [SyncFailure::KeepsNew, SyncFailure::Reverts, SyncFailure::StaysDirty, SyncFailure::KeepsPart];
 
 /// What the page cache may do; it matters to syncs only.
 fn sync_failures_of(kind: OpKind) -> &'static [SyncFailure] {
@@ -218,6 +218,7 @@ fn sync_failure_name(mode: SyncFailure) -> &'static str {
         SyncFailure::KeepsNew => "keeps-new",
         SyncFailure::Reverts => "reverts",
         SyncFailure::StaysDirty => "stays-dirty",
+        SyncFailure::KeepsPart => "keeps-part",
     }
 }
 

@@ -14,7 +14,7 @@ use kv::{
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{Division, EngineConfig, Registration};
-use crate::world::Copied;
+use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:canopydb",

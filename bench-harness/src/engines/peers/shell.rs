@@ -9,7 +9,7 @@ use kv::{Capabilities, Durability, Error, Result, ScanSupport, SequenceNumber, W
 /// The longest value of a peer that has no limit of its own below the contract's.
 pub(super) const LONGEST_VALUE: usize = 1 << 30;
 
-/// What an adapter has beside its engine.
+/// The part of an adapter that is the same for every peer.
 #[derive(Debug)]
 pub(super) struct Shell {
     path: PathBuf,

@@ -19,7 +19,7 @@ use sled::{Batch, Config, Db, Iter, Tree};
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
-use crate::world::Copied;
+use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:sled",

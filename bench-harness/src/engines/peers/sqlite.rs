@@ -18,7 +18,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
-use crate::world::Copied;
+use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:sqlite",

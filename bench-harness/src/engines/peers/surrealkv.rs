@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{Division, EngineConfig, Registration};
-use crate::world::Copied;
+use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:surrealkv",

@@ -17,7 +17,7 @@ const ENTRIES: u64 = 300;
 
 fn open(peer: Registration) -> (TempDir, Box<dyn Kv>) {
     let directory = tempfile::tempdir().unwrap();
-    let durability = peer.kept(Durability::Buffered);
+    let durability = peer.effective_durability(Durability::Buffered);
     let config = EngineConfig { memory_budget_bytes: 8 << 20, durability };
     let engine = (peer.open)(directory.path(), config).unwrap();
     (directory, engine)

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use kv::{Durability, KeyRange, Kv};
 
 use super::measured::Measured;
-use super::prepare::{Lanes, PreparedPhase};
+use super::prepare::{Clients, PreparedPhase};
+use crate::dataset::{Copied, Dataset};
 use crate::failure::{Failure, Outcome};
 use crate::operation::Step;
-use crate::operation_loop::Lane;
+use crate::operation_loop::Client;
 use crate::recorder::{Line, Recorder};
 use crate::workload::SweepDirection;
-use crate::world::{Copied, World};
 
 /// Entries that a sweep reads between two looks at the clock.
 const SWEEP_STRETCH: usize = 1_000;
@@ -21,51 +21,51 @@ const NO_LIMIT: Duration = Duration::from_hours(24);
 
 /// The part of a phase that all ways of running it share.
 #[derive(Clone, Copy)]
-pub(super) struct Drive<'c> {
+pub(super) struct PhaseRunner<'c> {
     /// The engine under test.
     pub(super) engine: &'c dyn Kv,
     /// Keys, values, expectations.
-    pub(super) world: &'c World,
+    pub(super) dataset: &'c Dataset,
     /// The promise that writes ask for.
     pub(super) durability: Durability,
     /// What is left of the time of the cell for this phase.
     pub(super) cap: Option<Duration>,
 }
 
-impl Drive<'_> {
+impl PhaseRunner<'_> {
     /// Runs the streams of a phase, each on its own thread.
-    pub(super) fn lanes(&self, phase: &PreparedPhase, lanes: &Lanes) -> Outcome<Measured> {
+    pub(super) fn clients(&self, phase: &PreparedPhase, clients: &Clients) -> Outcome<Measured> {
         let stop = AtomicBool::new(false);
         let wanted = phase.duration.unwrap_or(NO_LIMIT);
         let allowed = self.cap.map_or(wanted, |cap| cap.min(wanted));
-        let threads = lanes.steps.len() as u32;
+        let threads = clients.steps.len() as u32;
         let begun = Instant::now();
-        let lane = |thread: usize, steps| Lane {
+        let client = |thread: usize, steps| Client {
             engine: self.engine,
-            world: self.world,
+            dataset: self.dataset,
             steps,
-            latest: lanes.latest,
-            prefix_bytes: lanes.prefix_bytes,
+            latest: clients.latest,
+            prefix_bytes: clients.prefix_bytes,
             durability: self.durability,
             thread: thread as u32,
-            threads: threads + u32::from(lanes.beside.is_some()),
-            first_new: self.world.model.in_use(),
+            threads: threads + u32::from(clients.background.is_some()),
+            first_new: self.dataset.model.in_use(),
             batch: phase.batch,
             max_steps: phase.max_steps,
             until: begun + allowed,
             stop: &stop,
         };
         let main: Vec<_> =
-            lanes.steps.iter().enumerate().map(|(at, steps)| lane(at, steps)).collect();
-        let beside = lanes.beside.as_ref().map(|steps: &Vec<Step>| Lane {
+            clients.steps.iter().enumerate().map(|(at, steps)| client(at, steps)).collect();
+        let background = clients.background.as_ref().map(|steps: &Vec<Step>| Client {
             max_steps: u64::MAX,
             batch: 1,
             latest: false,
-            ..lane(lanes.steps.len(), steps)
+            ..client(clients.steps.len(), steps)
         });
-        let (recorder, beside) = run_all(&main, beside, &stop)?;
+        let (recorder, background) = run_all(&main, background, &stop)?;
         let elapsed = begun.elapsed();
-        let mut measured = Measured::from_lanes(&recorder, beside.as_ref(), threads);
+        let mut measured = Measured::from_clients(&recorder, background.as_ref(), threads);
         let reached = measured.total.ops >= phase.max_steps.saturating_mul(u64::from(threads));
         measured.cut_short = self.cap.is_some_and(|cap| cap < wanted && elapsed >= cap) && !reached;
         Ok(measured)
@@ -96,11 +96,11 @@ impl Drive<'_> {
             line.busy += started.elapsed();
             line.ops += copied.len() as u64;
             line.bytes_read += copied.byte_count();
-            check_stretch(self.world, &copied, direction, &mut previous)?;
+            check_stretch(self.dataset, &copied, direction, &mut previous)?;
         }
         line.entries = line.ops;
         line.verified = line.ops;
-        let present = self.world.model.present_ids().count() as u64;
+        let present = self.dataset.model.present_ids().count() as u64;
         if line.ops != present {
             return Err(Failure::wrong_data(format!(
                 "a sweep found {} entries where {present} are present",
@@ -112,18 +112,18 @@ impl Drive<'_> {
 }
 
 fn check_stretch(
-    world: &World,
+    dataset: &Dataset,
     copied: &Copied,
     direction: SweepDirection,
     previous: &mut Option<Vec<u8>>,
 ) -> Outcome<()> {
     for (key, value) in copied.entries() {
-        let (id, version) = world.check_entry(key, value)?;
+        let (id, version) = dataset.check_entry(key, value)?;
         let in_order = previous.as_deref().is_none_or(|previous| match direction {
             SweepDirection::Forward => previous < key,
             SweepDirection::Backward => previous > key,
         });
-        let state = world.model.acked(id);
+        let state = dataset.model.acked(id);
         if !in_order || !state.is_present() || state.version() != version {
             let what = if in_order { "with an old value" } else { "out of order" };
             return Err(Failure::wrong_data(format!(
@@ -137,31 +137,32 @@ fn check_stretch(
 }
 
 fn run_all(
-    main: &[Lane<'_>],
-    beside: Option<Lane<'_>>,
+    main: &[Client<'_>],
+    background: Option<Client<'_>>,
     stop: &AtomicBool,
 ) -> Outcome<(Recorder, Option<Recorder>)> {
-    let guarded = |lane: &Lane<'_>| {
-        let result = lane.run();
+    let guarded = |client: &Client<'_>| {
+        let result = client.run();
         if result.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
         result
     };
-    if let ([only], None) = (main, beside) {
+    if let ([only], None) = (main, background) {
         return guarded(only).map(|recorder| (recorder, None));
     }
     std::thread::scope(|scope| {
-        let beside = beside.map(|lane| scope.spawn(move || guarded(&lane)));
-        let threads: Vec<_> = main.iter().map(|lane| scope.spawn(move || guarded(lane))).collect();
+        let background = background.map(|client| scope.spawn(move || guarded(&client)));
+        let threads: Vec<_> =
+            main.iter().map(|client| scope.spawn(move || guarded(client))).collect();
         let results: Vec<_> = threads.into_iter().map(join).collect();
         stop.store(true, Ordering::Relaxed);
-        let beside = beside.map(join).transpose()?;
+        let background = background.map(join).transpose()?;
         let mut total = Recorder::new();
         for result in results {
             total.add(&result?);
         }
-        Ok((total, beside))
+        Ok((total, background))
     })
 }
 

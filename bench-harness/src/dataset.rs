@@ -7,7 +7,7 @@ use crate::values::{ValueHeader, Values};
 
 /// The surroundings of an engine.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct Dataset {
     /// Key bytes by id.
     pub(crate) keys: KeySpace,
     /// Value bytes by id and version.
@@ -18,7 +18,7 @@ pub(crate) struct World {
     pub(crate) order: Option<KeyOrder>,
 }
 
-impl World {
+impl Dataset {
     /// Judges the answer of a get of `id` that began at `before` and ended at `after`.
     pub(crate) fn check_get(
         &self,

@@ -1,0 +1,175 @@
+//! Whether a batch's keys fit. A write that does not fit is refused before anything of it is appended to the log.
+//!
+//! A shard has room for [`Limits::for_writes`] pages (`keydir/arena.rs`). A put needs room for its key whether the keydir has
+//! the key already or not: a merge may forget an expired key at any time. A batch is checked in the commit section. If it
+//! enters the keydir at once, nothing comes between. If it must wait for the disk first, it **reserves** its pages until it
+//! has entered.
+//!
+//! Pages between `for_writes` and `addressable` are left to loading, which remembers tombstones besides keys.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use durable::sync::atomic::{AtomicU64, AtomicUsize};
+use kv::{Error, Result};
+
+use super::arena::{ADDRESSABLE_PAGES, pages_for};
+use super::entry::stored_len;
+use super::{Keydir, SHARDS};
+
+/// How many pages of 4 KiB each shard may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Before a write is refused.
+    pub(crate) for_writes: usize,
+    /// At all.
+    pub(crate) addressable: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { for_writes: ADDRESSABLE_PAGES / 4 * 3, addressable: ADDRESSABLE_PAGES }
+    }
+}
+
+/// The room of all shards.
+pub(super) struct Room {
+    pub(super) limits: Limits,
+    /// Pages that waiting batches have reserved in each shard.
+    reserved: Box<[AtomicUsize]>,
+    /// No shard has taken and reserved more pages than this.
+    fullest: AtomicU64,
+}
+
+impl Room {
+    pub(super) fn new(limits: Limits) -> Self {
+        assert!(limits.for_writes <= limits.addressable, "{limits:?}");
+        assert!(limits.addressable <= ADDRESSABLE_PAGES, "{limits:?}");
+        let reserved = (0..SHARDS).map(|_| AtomicUsize::new(0)).collect();
+        Self { limits, reserved, fullest: AtomicU64::new(0) }
+    }
+
+    /// A shard has taken `pages`.
+    pub(super) fn note(&self, shard: usize, pages: usize) {
+        let pages = pages + self.reserved[shard].load(Ordering::Relaxed);
+        if pages as u64 > self.fullest.load(Ordering::Relaxed) {
+            self.fullest.fetch_max(pages as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether any shard has room for entries of `bytes`, whichever they go to.
+    fn has_room_anywhere(&self, bytes: usize) -> bool {
+        let pages = self.fullest.load(Ordering::Relaxed) + pages_for(bytes) as u64;
+        pages <= self.limits.for_writes as u64
+    }
+}
+
+/// Room for the keys of a batch that waits for the disk; dropping it gives the room back.
+pub(crate) struct Reservation {
+    keydir: Arc<Keydir>,
+    /// Shards, and how many pages in each.
+    pages: Vec<(usize, usize)>,
+}
+
+impl Keydir {
+    /// Makes sure that `keys` can be put at once. Called in the commit section, before the batch is appended.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when there is no room: delete keys, and try again.
+    #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
+    pub(crate) fn check_room<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+    ) -> Result<()> {
+        let bytes = keys.clone().map(|key| stored_len(key.len())).sum();
+        if bytes == 0 || self.room.has_room_anywhere(bytes) {
+            return Ok(());
+        }
+        self.pages_needed(keys).map(drop)
+    }
+
+    /// As [`Keydir::check_room`], for a batch that enters the keydir later. The room is kept until the result is dropped.
+    ///
+    /// # Errors
+    /// As there.
+    #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
+    pub(crate) fn reserve<'k>(
+        self: &Arc<Self>,
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) -> Result<Reservation> {
+        let pages = self.pages_needed(keys)?;
+        for &(shard, pages) in &pages {
+            self.room.reserved[shard].fetch_add(pages, Ordering::Relaxed);
+            self.room.note(shard, self.shards[shard].read().arena.pages());
+        }
+        Ok(Reservation { keydir: Arc::clone(self), pages })
+    }
+
+    /// The pages that `keys` may take in each shard, all of which are there.
+    #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
+    fn pages_needed<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) -> Result<Vec<(usize, usize)>> {
+        let mut bytes = [0; SHARDS];
+        for key in keys {
+            bytes[Self::shard_of(self.hash(key))] += stored_len(key.len());
+        }
+        let needed = bytes.iter().enumerate().filter(|(_, bytes)| **bytes > 0);
+        let needed = needed.map(|(shard, &bytes)| (shard, pages_for(bytes)));
+        needed.map(|(shard, pages)| self.make_room(shard, pages).map(|()| (shard, pages))).collect()
+    }
+
+    /// Makes sure that a shard has `pages` left. Copies its entries if it has not and many were removed.
+    fn make_room(&self, shard: usize, pages: usize) -> Result<()> {
+        let reserved = self.room.reserved[shard].load(Ordering::Relaxed);
+        let fits = |taken: usize| taken + reserved + pages <= self.room.limits.for_writes;
+        if fits(self.shards[shard].read().arena.pages()) {
+            return Ok(());
+        }
+        let mut shard = self.shards[shard].write();
+        if shard.arena.is_worth_copying() {
+            shard.compact(|key| self.hash(key));
+        }
+        let taken = shard.arena.pages();
+        drop(shard);
+        self.look_for_the_fullest();
+        if fits(taken) {
+            return Ok(());
+        }
+        let what = "the keydir has no room for the keys of this batch; delete keys, then try again";
+        Err(Error::InvalidArgument(what.into()))
+    }
+
+    /// Finds out anew how full the fullest shard is. No key is put meanwhile: the caller is in the commit section.
+    fn look_for_the_fullest(&self) {
+        let taken = |(shard, reserved): (&durable::sync::RwLock<super::Shard>, &AtomicUsize)| {
+            shard.read().arena.pages() + reserved.load(Ordering::Relaxed)
+        };
+        let fullest = self.shards.iter().zip(&self.room.reserved).map(taken).max();
+        self.room.fullest.store(fullest.unwrap_or(0) as u64, Ordering::Relaxed);
+    }
+
+    /// Whether all keys of `other`, which has the same seed, would fit in here, too.
+    pub(crate) fn has_room_for(&self, other: &Self) -> bool {
+        let pairs = self.shards.iter().zip(&other.shards);
+        let mut taken =
+            pairs.map(|(own, other)| own.read().arena.pages() + other.read().arena.pages());
+        taken.all(|pages| pages <= self.room.limits.addressable)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        for &(shard, pages) in &self.pages {
+            let before = self.keydir.room.reserved[shard].fetch_sub(pages, Ordering::Relaxed);
+            assert!(before >= pages, "a reservation is given back once");
+        }
+    }
+}
+
+impl std::fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reservation").field("pages", &self.pages).finish_non_exhaustive()
+    }
+}

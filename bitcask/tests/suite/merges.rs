@@ -19,7 +19,8 @@ fn merging_leaves_what_was_there_in_as_many_bytes_as_it_needs() {
     world.executor.run_all();
     let merged = engine.statistics();
     assert_eq!(entries(&engine), before);
-    assert!(merged.dead_bytes * 20 < wasted.dead_bytes, "{merged:?}");
+    // What is left is header and witness of the log files.
+    assert!(merged.dead_bytes * 10 < wasted.dead_bytes, "{merged:?}");
     assert_eq!(merged.live_bytes, wasted.live_bytes);
     assert!(merged.files_unlinked > 20, "{merged:?}");
     engine.verify().unwrap();

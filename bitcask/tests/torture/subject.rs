@@ -58,6 +58,10 @@ impl Subject for BitcaskSubject {
         files.iter().filter(is_tail).cloned().collect()
     }
 
+    fn has_witness(&self, file: &Path) -> bool {
+        file.extension().is_some_and(|extension| extension == "data")
+    }
+
     /// Hint files only make the next opening faster; leftovers are removed at the next opening; and a file that cannot be
     /// created ahead of need is created again, and reported, when it is needed.
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {

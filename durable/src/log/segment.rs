@@ -341,3 +341,65 @@ impl Segment {
         checked
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::SimFs;
+
+    const IDENTITY: SegmentIdentity =
+        SegmentIdentity { store: StoreId([9; 16]), id: 3, epoch: 2, edit_number: 17 };
+
+    fn lines(golden: &str) -> Vec<Vec<u8>> {
+        let byte = |line: &str, at: usize| u8::from_str_radix(&line[at..at + 2], 16).expect("hex");
+        let bytes = |line: &str| (0..line.len()).step_by(2).map(|at| byte(line, at)).collect();
+        golden.lines().map(bytes).collect()
+    }
+
+    /// The file of a segment that was begun, and then synced up to 4096 if it has a witness.
+    fn written(layout: SegmentLayout) -> Result<[Vec<u8>; 2]> {
+        let (fs, path) = (SimFs::new(), Path::new("segment"));
+        let file = Segment::create_file(&fs, path, 8192, layout)?;
+        let segment = Segment::begin(&fs, file, IDENTITY)?;
+        let begun = fs.contents(path).expect("it was created");
+        segment.append(&vec![1; (4096 - layout.first_frame()) as usize])?;
+        segment.sync()?;
+        Ok([begun, fs.contents(path).expect("it was created")])
+    }
+
+    #[test]
+    fn a_segment_of_format_1_begins_with_the_golden_header() {
+        let golden = lines(include_str!("../../tests/golden/segment-1.hex"));
+        let [begun, _] = written(SegmentLayout::Plain).expect("the simulated disk works");
+        assert_eq!(begun[..64], golden[0]);
+        let decoded = SegmentIdentity::decode(&golden[0], IDENTITY.store, 3, Path::new("golden"));
+        assert_eq!(decoded.expect("it is right"), (IDENTITY, SegmentLayout::Plain));
+    }
+
+    #[test]
+    fn a_segment_of_format_2_begins_with_the_golden_header_and_claims() {
+        let golden = lines(include_str!("../../tests/golden/segment-2.hex"));
+        let [begun, synced] = written(SegmentLayout::Witnessed).expect("the simulated disk works");
+        let decoded = SegmentIdentity::decode(&begun, IDENTITY.store, 3, Path::new("golden"));
+        assert_eq!(decoded.expect("it is right"), (IDENTITY, SegmentLayout::Witnessed));
+        let mut expected = vec![0; 2048];
+        for (at, bytes) in [0, 512, 1024, 1536].into_iter().zip(&golden) {
+            expected[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        assert_eq!(begun[..2048], expected);
+        assert_eq!(synced[512..528], golden[4], "the first slot has the newest claim");
+    }
+
+    #[test]
+    fn a_header_of_a_newer_format_or_of_another_segment_is_refused() {
+        let [golden] = &lines(include_str!("../../tests/golden/segment-1.hex"))[..] else {
+            panic!("one line");
+        };
+        let mut newer = golden.clone();
+        newer[7] = b'3';
+        for (bytes, id) in [(&newer, 3), (golden, 4), (&golden[..63].to_vec(), 3)] {
+            let refused = SegmentIdentity::decode(bytes, IDENTITY.store, id, Path::new("golden"));
+            assert!(refused.is_err_and(|error| error.is_corruption()));
+        }
+    }
+}

@@ -7,7 +7,8 @@
 //! Two stores are damaged, of all option sets: one that was closed, and one that was not, whose last write is synced.
 //! There is one honest exception, for the latter and the files that [`Subject::tails`] names:
 //! damage to the last synced group of a log looks like a write that the crash cut short, and a log whose end is gone
-//! looks like a shorter log. Such a store may hold what an earlier batch left, whole.
+//! looks like a shorter log. Such a store may hold what an earlier batch left, whole. Files with a witness
+//! ([`Subject::has_witness`]) make no use of the exception, unless an older version of the whole file takes their place.
 
 use crate::line::Line;
 use crate::random::Random;

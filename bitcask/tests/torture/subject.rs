@@ -68,6 +68,8 @@ impl Subject for BitcaskSubject {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         matches!(op, OpKind::Remove | OpKind::FreeSpace | OpKind::CreateLog | OpKind::Reserve)
             || name.contains(".hint") && op != OpKind::SyncFile
+            // The witness of a data file: without its newest claim, damage after a crash is found less often.
+            || name.ends_with(".data") && op == OpKind::Write
     }
 
     /// A file that is begun or sealed in the background is tried again by the next writer that needs it.

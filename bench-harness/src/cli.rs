@@ -11,7 +11,7 @@ use crate::keys::KeyShape;
 use crate::quantity::{parse_bytes, parse_count, parse_duration};
 use crate::{durability, failure::Failure};
 
-/// Runs storage engines on the same workloads, checks every answer, and says which is faster and at what cost.
+/// Runs storage engines on the same workloads, checks every answer, and says which is faster and at which cost.
 ///
 /// Without a command it runs `quick`: every engine on a small part of every kind of workload, in less than a minute.
 #[derive(Debug, Parser)]
@@ -25,13 +25,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Every engine on small sizes, in less than a minute; what is done when no command is given.
+    /// Every engine on small sizes, in less than a minute; the default command.
     #[command(after_help = EXIT_CODES)]
     Quick(QuickArgs),
     /// Chosen engines on chosen workloads at full size.
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
-    /// What can be run.
+    /// Lists engines, workloads and inputs.
     List(ListArgs),
     /// The engines of finished runs against the fastest of the engines of others, in Markdown.
     #[command(after_help = EXIT_CODES)]
@@ -74,7 +74,7 @@ pub(crate) struct CommonArgs {
     /// No progress.
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// Prints what would be run, and for how long.
+    /// Prints the plan and its estimated time, and runs nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -83,7 +83,7 @@ pub(crate) struct CommonArgs {
 pub(crate) struct QuickArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
-    /// The time for everything; what does not fit is cut short and marked.
+    /// The time for everything; phases that do not fit are cut short and marked.
     #[arg(long, default_value = "55s", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) budget: Duration,
 }
@@ -116,17 +116,17 @@ pub(crate) struct RunArgs {
     /// The operations of phases that mix them, on each thread; the time still holds.
     #[arg(long, value_parser = parse_count)]
     pub(crate) ops: Option<u64>,
-    /// What writes promise: none, buffered, sync.
+    /// The durability of writes: none, buffered, sync.
     #[arg(long, default_value = "buffered", value_parser = durability::parse, value_name = "CLASS")]
     pub(crate) durability: Durability,
-    /// The time for everything; what does not fit is cut short and marked.
+    /// The time for everything; phases that do not fit are cut short and marked.
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub(crate) budget: Option<Duration>,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListArgs {
-    /// What to list [default: everything].
+    /// The kind of things to list [default: everything].
     #[arg(value_enum)]
     pub(crate) what: Option<Listed>,
     /// As JSON.

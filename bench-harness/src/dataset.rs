@@ -1,18 +1,18 @@
-//! Everything around the engine in one cell: its keys, its values, and what it must answer.
+//! The data of one cell: its keys, its values, and the answers that the engine must give.
 
 use crate::failure::{Failure, Outcome};
 use crate::keys::{KeyOrder, KeySpace};
 use crate::model::{KeyState, Model};
 use crate::values::{ValueHeader, Values};
 
-/// The surroundings of an engine.
+/// The data of one cell.
 #[derive(Debug)]
 pub(crate) struct Dataset {
     /// Key bytes by id.
     pub(crate) keys: KeySpace,
     /// Value bytes by id and version.
     pub(crate) values: Values,
-    /// What the engine must answer.
+    /// The answers that the engine must give.
     pub(crate) model: Model,
     /// The ids in key order, where scans are checked for lost entries.
     pub(crate) order: Option<KeyOrder>,
@@ -99,7 +99,7 @@ impl Dataset {
     }
 }
 
-/// What the engine holds by the model.
+/// The entries that the engine holds by the model.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Live {
     /// Present entries.
@@ -110,8 +110,8 @@ pub(crate) struct Live {
     pub(crate) value_bytes: u64,
 }
 
-/// Entries of a scan, copied while the clock runs and checked after it stopped: the copy is what a user would do, and
-/// it makes every engine touch every byte.
+/// Entries of a scan, copied while the clock runs and checked after it stopped: a user would copy them, too,
+/// and it makes every engine touch every byte.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Copied {
     bytes: Vec<u8>,
@@ -130,6 +130,7 @@ impl Copied {
         self.bytes.extend_from_slice(key);
         let key_end = self.bytes.len();
         self.bytes.extend_from_slice(value);
+        debug_assert!(key_end <= self.bytes.len());
         self.ends.push((key_end, self.bytes.len()));
     }
 

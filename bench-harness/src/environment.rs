@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// Calls that the cost of the clock is averaged over.
 const CLOCK_CALLS: u32 = 10_000;
 
-/// What is known about the place that a run happens in; `stores` is where engines keep their files.
+/// The machine and the file system of a run; `stores` is where engines keep their files.
 pub(crate) fn describe(stores: &Path) -> Value {
     json!({
         "harness_version": env!("CARGO_PKG_VERSION"),
@@ -59,7 +59,7 @@ fn file_system(path: &Path) -> Option<String> {
     Some(format!("{} {}", nearest[2], nearest[3]))
 }
 
-/// What it costs to read the clock once; part of every measured call.
+/// The cost of reading the clock once; part of every measured call.
 fn clock_call_ns() -> f64 {
     let start = Instant::now();
     for _ in 0..CLOCK_CALLS {

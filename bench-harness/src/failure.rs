@@ -21,13 +21,13 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 /// Why a run ends early.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub(crate) kind: FailureKind,
-    /// One line that says what happened and to what.
+    /// One line that names the failure and its object.
     pub(crate) text: String,
 }
 
-/// The kinds of failure, by what the user can do about them.
+/// The kinds of failure. They differ in the reaction that the user can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FailureKind {
@@ -96,7 +96,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What an engine's error means for the run: damage is wrong data, a refusing disk is the disk's fault.
+/// The meaning of an engine's error for the run: damage is wrong data, a refusing disk is the disk's fault.
 impl From<kv::Error> for Failure {
     fn from(error: kv::Error) -> Self {
         let root = match &error {

@@ -23,7 +23,7 @@ pub enum KeyShape {
 }
 
 impl KeyShape {
-    /// Writes the key of `id` into `key`, replacing what was there.
+    /// Writes the key of `id` into `key`, replacing its content.
     pub fn write_key(self, id: u32, key: &mut Vec<u8>) {
         key.clear();
         match self {
@@ -75,7 +75,7 @@ pub(crate) enum KeySpace {
 }
 
 impl KeySpace {
-    /// Writes the key of `id` into `key`, replacing what was there.
+    /// Writes the key of `id` into `key`, replacing its content.
     pub(crate) fn write_key(&self, id: u32, key: &mut Vec<u8>) {
         match self {
             Self::Shaped(shape) => shape.write_key(id, key),
@@ -110,6 +110,7 @@ impl KeyOrder {
                 key.into_boxed_slice()
             });
         }
+        assert_eq!(ids.len(), count as usize);
         Self { ids }
     }
 

@@ -1,4 +1,4 @@
-//! `kvbench list`: what can be run.
+//! `kvbench list`: the engines, workloads and inputs that can be run.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What the engine must answer: for each key the newest version that was issued and the newest that was acknowledged.
+//! The answers that the engine must give: for each key the newest version that was issued and the newest that was acknowledged.
 //!
 //! Every key has one writing thread (see [`Model::owned`]), so its versions are written in order. A reader looks at
 //! `acked` before its call and at `issued` after it: the answer must lie between the two, and with one thread they are
@@ -23,6 +23,7 @@ impl KeyState {
 
     /// The state after one more write.
     fn after_write(self, present: bool) -> Self {
+        debug_assert!(self.version() < u32::MAX >> 1, "a key was written too often");
         Self((self.version() + 1) << 1 | u32::from(present))
     }
 }
@@ -61,6 +62,7 @@ impl Model {
 
     /// The key near `id` that `thread` of `threads` may write.
     pub(crate) fn owned(id: u32, thread: u32, threads: u32, count: u32) -> u32 {
+        debug_assert!(thread < threads);
         let owned = id - id % threads + thread;
         if owned < count { owned } else { thread }
     }
@@ -75,17 +77,19 @@ impl Model {
 
     /// Notes that the write to `id` that leads to `state` was acknowledged.
     pub(crate) fn acknowledge(&self, id: u32, state: KeyState, value_bytes: usize) {
+        debug_assert!(state.version() > self.acked(id).version(), "writes to a key are in order");
+        debug_assert!(state.version() <= self.issued(id).version(), "a write that nobody issued");
         self.value_bytes[id as usize].store(value_bytes as u32, Ordering::Release);
         self.acked[id as usize].store(state.0, Ordering::Release);
         self.use_up_to(id + 1);
     }
 
-    /// The newest acknowledged state of `id`: what a read that starts now must at least see.
+    /// The newest acknowledged state of `id`: a read that starts now must see this state or a newer one.
     pub(crate) fn acked(&self, id: u32) -> KeyState {
         KeyState(self.acked[id as usize].load(Ordering::Acquire))
     }
 
-    /// The newest announced state of `id`: what a read that just ended can at most have seen.
+    /// The newest announced state of `id`: a read that has just ended cannot have seen a newer one.
     pub(crate) fn issued(&self, id: u32) -> KeyState {
         KeyState(self.issued[id as usize].load(Ordering::Acquire))
     }

@@ -7,7 +7,7 @@ use crate::distribution::{KeyChoice, Picker};
 use crate::random::Random;
 use crate::workload::{LengthRange, Mix};
 
-/// What is done to the engine.
+/// A kind of call on the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// Reads a key.
@@ -55,7 +55,7 @@ impl Operation {
 /// One operation of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// What is done.
+    /// The kind of call.
     pub(crate) operation: Operation,
     /// The id of the key; with `latest` the distance from the newest one.
     pub(crate) pick: u32,
@@ -63,7 +63,7 @@ pub(crate) struct Step {
     pub(crate) extra: u32,
 }
 
-/// What a random stream is drawn from.
+/// The parameters that a random stream is drawn with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamPlan {
     /// The weights of the operations.

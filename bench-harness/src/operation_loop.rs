@@ -1,7 +1,7 @@
 //! The one loop that drives every engine. It knows the `Kv` trait and nothing about any engine.
 //!
-//! For each step: make the key and the value, start the clock, call the engine, stop the clock, judge the answer. What
-//! is counted as time is the call alone; reads copy what they find before the clock stops. A thread's throughput is
+//! For each step: make the key and the value, start the clock, call the engine, stop the clock, judge the answer. The
+//! time of the call alone is counted; reads copy the entries before the clock stops. A thread's throughput is
 //! its calls divided by its time inside the engine.
 
 use std::ops::Bound;
@@ -29,7 +29,7 @@ pub(crate) struct Client<'p> {
     pub(crate) engine: &'p dyn Kv,
     /// Keys, values, expectations.
     pub(crate) dataset: &'p Dataset,
-    /// What to do; starts over at the end.
+    /// The steps; the client starts over at the end.
     pub(crate) steps: &'p [Step],
     /// Whether picks count back from the newest key.
     pub(crate) latest: bool,
@@ -53,13 +53,13 @@ pub(crate) struct Client<'p> {
     pub(crate) stop: &'p AtomicBool,
 }
 
-/// The memory that a client works in, and what it measured.
+/// The memory that a client works in, and its measurements.
 struct Scratch {
     key: Vec<u8>,
     value: Vec<u8>,
     found: Vec<u8>,
     batch: WriteBatch,
-    /// What the batch being put together will change.
+    /// The writes in the batch that is being put together.
     pending: Vec<Pending>,
     copied: Copied,
     inserts: u32,
@@ -92,8 +92,9 @@ impl Scratch {
 }
 
 impl Client<'_> {
-    /// Runs the client to its end and returns what was measured.
+    /// Runs the client to its end and returns its measurements.
     pub(crate) fn run(&self) -> Outcome<Recorder> {
+        assert!(self.thread < self.threads && self.batch > 0);
         let mut scratch = Scratch::new();
         let mut taken = 0;
         for step in self.steps.iter().cycle() {
@@ -107,6 +108,7 @@ impl Client<'_> {
             }
         }
         self.write_pending(&mut scratch)?;
+        assert!(scratch.pending.is_empty(), "every write was sent");
         Ok(scratch.recorder)
     }
 
@@ -326,6 +328,7 @@ impl Client<'_> {
     /// The next key that was never put and belongs to this thread; `None` when there is none left.
     fn next_new(&self, scratch: &mut Scratch) -> Option<u32> {
         let first = self.first_new.next_multiple_of(self.threads) + self.thread;
+        debug_assert!(first >= self.first_new && first % self.threads == self.thread);
         let id = first + scratch.inserts * self.threads;
         scratch.inserts += 1;
         (id < self.dataset.model.capacity()).then_some(id)

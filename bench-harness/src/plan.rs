@@ -12,13 +12,13 @@ use crate::failure::{Failure, Outcome};
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
 
-/// What `run` runs when nothing is chosen.
+/// The workloads that `run` runs when none is chosen.
 const DEFAULT_WORKLOADS: [&str; 4] = ["ycsb-a", "ycsb-b", "ycsb-c", "ycsb-e"];
 /// Steps of a random stream: as many distinct operations as a processor cache cannot predict.
 const STREAM_STEPS: usize = 1 << 20;
 /// The same in `quick`, where drawing them would take longer than running them.
 const QUICK_STREAM_STEPS: usize = 1 << 16;
-/// What loading a record is reckoned at, for the estimate of a dry run.
+/// The time to load a record, for the estimate of a dry run.
 const RECKONED_LOAD_NS: f64 = 2_000.0;
 /// The time that a cell takes besides its phases, for the same estimate.
 const RECKONED_CELL_S: f64 = 0.06;
@@ -40,7 +40,7 @@ pub(crate) struct Plan {
     /// The promise to ask for.
     #[serde(serialize_with = "as_text")]
     pub(crate) durability: Durability,
-    /// What each engine may use.
+    /// The memory budget of each engine.
     pub(crate) memory_budget_bytes: u64,
     /// The time for everything.
     pub(crate) budget: Option<Duration>,
@@ -60,7 +60,7 @@ pub(crate) struct Plan {
     /// No progress.
     #[serde(skip)]
     pub(crate) quiet: bool,
-    /// Only say what would be done.
+    /// Print the plan and run nothing.
     #[serde(skip)]
     pub(crate) dry_run: bool,
 }
@@ -81,7 +81,7 @@ pub(crate) struct SetUp {
     pub(crate) engine: String,
     /// Its version.
     pub(crate) version: String,
-    /// The classes that the run asks for and what the engine keeps of them.
+    /// The classes that the run asks for, each with the one that the engine keeps.
     pub(crate) classes: String,
     /// Its settings under those classes.
     pub(crate) settings: String,
@@ -188,7 +188,7 @@ impl Plan {
         self.engines.len() * self.workloads.len() * self.blocks as usize
     }
 
-    /// What the whole run should take, in seconds; inputs count with what they are known to have.
+    /// An estimate of the whole run, in seconds. Inputs count with their known sizes.
     pub(crate) fn reckoned_s(&self) -> f64 {
         let workload = |(_, workload): &(String, Workload)| {
             let phases = workload.phase.iter().map(|phase| match phase.kind() {

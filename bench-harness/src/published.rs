@@ -1,6 +1,6 @@
-//! `kvbench table`: what a reader of the README wants to know of finished runs.
+//! `kvbench table`: the tables of finished runs in the README.
 //!
-//! Runs to show are committed under `results/published/`, with their rows and manifests, and the README's table is what
+//! Runs to show are committed under `results/published/`, with their rows and manifests. The README has the table that
 //! this command prints for them; a test holds the two together.
 
 use std::path::PathBuf;

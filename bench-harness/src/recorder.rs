@@ -1,4 +1,4 @@
-//! What one thread measured: a latency histogram for each operation, and sums.
+//! The measurements of one thread: a latency histogram for each operation, and sums.
 //!
 //! `all` counts each operation of the workload once; the parts of a read-modify-write have lines of their own.
 
@@ -42,7 +42,7 @@ pub(crate) struct Line {
     pub(crate) bytes_read: u64,
     /// Entries that scans read.
     pub(crate) entries: u64,
-    /// Answers that were compared with what was written: values, entries of scans, and rightly empty ones.
+    /// Answers that were compared with the model: values, entries of scans, and rightly empty ones.
     pub(crate) verified: u64,
 }
 
@@ -99,6 +99,7 @@ impl Line {
     }
 
     fn record(&mut self, time: Duration, sample: OpSample) {
+        debug_assert!(sample.ops > 0 && !(sample.not_found && sample.entries > 0));
         self.ops += sample.ops;
         self.latency.saturating_record((time.as_nanos() as u64).max(1));
         self.busy += time;
@@ -110,7 +111,7 @@ impl Line {
         self.verified += sample.entries + u64::from(sample.is_read);
     }
 
-    /// Adds what another thread, or another operation, measured.
+    /// Adds the measurements of another thread or another operation.
     pub(crate) fn add(&mut self, other: &Self) {
         self.ops += other.ops;
         self.latency.add(&other.latency).expect("all histograms have the same bounds");
@@ -139,13 +140,16 @@ impl Recorder {
     /// Counts the two parts of a read-modify-write.
     pub(crate) fn record_parts(&mut self, get: Duration, put: Duration) {
         let parts = &mut self.lines[Operation::ALL.len()..];
+        debug_assert_eq!(parts.len(), PARTS.len());
         parts[0].record(get, OpSample::default());
         parts[1].record(put, OpSample::default());
     }
 
-    /// Adds what another thread measured.
+    /// Adds the measurements of another thread.
     pub(crate) fn add(&mut self, other: &Self) {
+        assert_eq!(self.lines.len(), other.lines.len());
         for (line, other) in self.lines.iter_mut().zip(&other.lines) {
+            assert_eq!(line.name, other.name);
             line.add(other);
         }
     }

@@ -1,4 +1,4 @@
-//! One row of `summary.csv`: what one operation of one phase of one cell gave.
+//! One row of `summary.csv`: the measurements of one operation of one phase of one cell.
 //!
 //! [`COLUMNS`] is the dictionary of the file; `results/README.md` is made from it, and a test holds all three together.
 

@@ -1,4 +1,4 @@
-//! The folder of a run. Rows are written as they come, so that an interrupted run keeps what it measured.
+//! The folder of a run. Rows are written as they come, so that an interrupted run keeps its measurements.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Running a plan: block after block, each engine once for each workload, in a fresh order every time.
 //!
-//! The engines run a workload one after the other before the next workload begins: what drifts with time then hits
+//! The engines run a workload one after the other before the next workload begins: drift over time then hits
 //! all of them alike, and the ratios of a block are between neighbours.
 
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::random::Random;
 use crate::report::{self, Comparison, LEGEND, Outline};
 use crate::row::Row;
 use crate::run_folder::RunFolder;
-use crate::supervisor::{Interrupt, Scratch, run_cell};
+use crate::supervisor::{Interrupt, ScratchFolder, run_cell};
 use crate::workload::Workload;
 
 /// A cell may take this much more than its even share of the time that is left: cells differ.
@@ -70,7 +70,7 @@ fn run_blocks(
     rows: &mut Vec<Row>,
     begun: Instant,
 ) -> Outcome<()> {
-    let stores = Scratch::create(plan.stores.clone())?;
+    let stores = ScratchFolder::create(plan.stores.clone())?;
     let mut progress = Progress::new(plan.quiet);
     let mut cells_left = plan.cell_count();
     for block in 1..=plan.blocks {
@@ -168,7 +168,7 @@ fn show(
     }
 }
 
-/// What a dry run says.
+/// The text of a dry run.
 fn describe(plan: &Plan) -> String {
     let names: Vec<_> = plan.engines.iter().map(|engine| engine.name).collect();
     let head = format!(

@@ -1,4 +1,4 @@
-//! Judges what a scan returned.
+//! Judges the entries of a scan.
 //!
 //! Always: keys strictly ascend, lie in the range, and every value is right for its key and not newer than announced.
 //! When one thread is alone with the engine, the answer is known exactly: no entry may be missing, none may be stale.
@@ -8,7 +8,7 @@ use kv::KeyRange;
 use crate::dataset::{Copied, Dataset};
 use crate::failure::{Failure, Outcome};
 
-/// What one scan must return.
+/// The entries that one scan must return.
 pub(crate) struct ScanCheck<'w> {
     dataset: &'w Dataset,
     range: KeyRange,

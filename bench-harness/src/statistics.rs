@@ -2,7 +2,7 @@
 //!
 //! The middle is the median over blocks; the interval is the 95 % t-interval of the mean of the logarithms, which keeps
 //! its promise from three blocks on where a bootstrap would not. Ratios are paired: both numbers of a pair come from
-//! the same block, so that what drifts with time cancels out.
+//! the same block, so that drift over time cancels out.
 
 /// Student's t at 97.5 % for 1 to 30 degrees of freedom.
 const T_QUANTILES: [f64; 30] = [
@@ -68,6 +68,7 @@ fn interval(values: &[f64]) -> Option<(f64, f64)> {
     let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let t = T_QUANTILES.get(values.len() - 2).copied().unwrap_or(T_LIMIT);
     let half = t * (variance / n).sqrt();
+    assert!(half >= 0.0 || half.is_nan(), "a variance is not negative");
     Some(((mean - half).exp(), (mean + half).exp()))
 }
 

@@ -42,11 +42,11 @@ impl Interrupt {
 
 /// A directory that goes away with its owner, whatever happens.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub(crate) struct ScratchFolder {
     path: PathBuf,
 }
 
-impl Scratch {
+impl ScratchFolder {
     /// Creates the directory at `path`.
     pub(crate) fn create(path: PathBuf) -> Outcome<Self> {
         std::fs::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
@@ -59,9 +59,9 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        // What cannot be removed is left; the next run uses another name.
+        // A folder that cannot be removed is left; the next run uses another name.
         std::fs::remove_dir_all(&self.path).unwrap_or_default();
     }
 }
@@ -81,7 +81,7 @@ impl Drop for Worker {
 
 /// Runs `job` in a fresh process on a fresh directory and returns its rows.
 pub(crate) fn run_cell(job: &Job, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
-    let scratch = Scratch::create(job.directory.clone())?;
+    let scratch = ScratchFolder::create(job.directory.clone())?;
     let mut worker = start(job)?;
     let stdout = worker.child.stdout.take();
     let messages = stdout.map(listen).ok_or_else(|| Failure::engine("the worker has no output"))?;

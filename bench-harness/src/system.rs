@@ -1,4 +1,4 @@
-//! What the operating system knows about this process and about a directory. Read between phases, never within one.
+//! The operating system's figures for this process and for a directory. Read between phases, never within one.
 //!
 //! A number that the system does not give is `None`, never 0.
 
@@ -64,7 +64,7 @@ impl Counters {
     }
 }
 
-/// Forgets the peak of resident memory, so that the next one belongs to what comes now.
+/// Forgets the peak of resident memory, so that the next peak belongs to the next phase.
 pub(crate) fn forget_memory_peak() {
     // Refused on some systems; the peak is then the one since the start of the process, which is a young one.
     fs::write("/proc/self/clear_refs", "5").unwrap_or_default();

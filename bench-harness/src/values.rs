@@ -32,7 +32,7 @@ enum Payload {
     Records(Arc<[Box<[u8]>]>),
 }
 
-/// What a value says about itself once its checksum is right.
+/// The header of a value whose checksum is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueHeader {
     /// The key it belongs to.
@@ -53,6 +53,7 @@ impl Values {
             }
             pool.extend_from_within(start..);
         }
+        assert_eq!(pool.len(), POOL_BYTES);
         Self { payload: Payload::Pool(pool) }
     }
 
@@ -61,7 +62,7 @@ impl Values {
         Self { payload: Payload::Records(texts) }
     }
 
-    /// Writes version `version` of the value of `id` into `value`, replacing what was there. `size` counts the header;
+    /// Writes version `version` of the value of `id` into `value`, replacing its content. `size` counts the header;
     /// the text of a record has its own size.
     pub(crate) fn write_value(&self, id: u32, version: u32, size: usize, value: &mut Vec<u8>) {
         let payload = match &self.payload {
@@ -79,11 +80,12 @@ impl Values {
         let sum = checksum(value, payload);
         value.extend_from_slice(&sum.to_le_bytes());
         value.extend_from_slice(payload);
+        debug_assert_eq!(ValueHeader::read(value), Ok(ValueHeader { id, version }));
     }
 }
 
 impl ValueHeader {
-    /// Reads the header of a value and checks every byte of it; says what is wrong otherwise.
+    /// Reads the header of a value and checks every byte of it. `Err` names the check that failed.
     pub(crate) fn read(value: &[u8]) -> Result<Self, String> {
         let Some((header, payload)) = value.split_first_chunk::<HEADER_BYTES>() else {
             return Err(format!("a value of {} bytes was never written", value.len()));

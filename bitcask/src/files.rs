@@ -1,12 +1,20 @@
-//! The names of a store's files. They are made from numbers only; nothing else is ever opened or removed.
+//! The names of a store's files.
+//!
+//! A name is the store's only if it follows one of these patterns to the letter, has a number below [`FILE_ID_LIMIT`],
+//! and stands for a regular file. Everything else in the directory is foreign: it is never opened, renamed or removed,
+//! and where it has the name that a new file should get, the new file gets the next number.
 
 use durable::store_dir::NamePattern;
 
+/// Ids of data files are below this. A store that begins 1,000 files a second reaches it after 8,900 years.
+pub(crate) const FILE_ID_LIMIT: u64 = 1 << 48;
+
 /// `<id>.data`: records.
-pub(crate) const DATA: NamePattern = NamePattern::new("", ".data");
+pub(crate) const DATA: NamePattern = NamePattern::new("", ".data").below(FILE_ID_LIMIT);
 
 /// `<id>.hint`: the keys of the data file with the same number.
-pub(crate) const HINT: NamePattern = NamePattern::new("", ".hint");
+pub(crate) const HINT: NamePattern = NamePattern::new("", ".hint").below(FILE_ID_LIMIT);
 
 /// `<id>.hint.tmp`: a hint file that was being written.
-pub(crate) const HINT_TEMPORARY: NamePattern = NamePattern::new("", ".hint.tmp");
+pub(crate) const HINT_TEMPORARY: NamePattern =
+    NamePattern::new("", ".hint.tmp").below(FILE_ID_LIMIT);

@@ -1,7 +1,7 @@
 //! Reading a store beside its writer.
 //!
 //! A reader takes no lock and changes nothing on the disk: everything it does goes through a file system that refuses to
-//! (`reader/read_only.rs`). It shows one moment of the store until [`Reader::refresh`] moves it to a later one. What a
+//! ([`ReadOnlyFs`]). It shows one moment of the store until [`Reader::refresh`] moves it to a later one. What a
 //! moment is, and how a live writer is kept from spoiling it, stands in `reader/reading.rs`.
 //!
 //! # Refreshing
@@ -48,7 +48,6 @@
 //! view closed. A get that has seen the old pointer looks whether it still holds *after* its look-up, and a view is opened
 //! by looking after its registration; if not, they do it again. Nobody waits for a refresh.
 
-mod read_only;
 mod reading;
 mod shown;
 
@@ -56,6 +55,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use durable::ReadOnlyFs;
 use durable::manifest::Manifest;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -67,11 +67,10 @@ use kv::{
 
 use crate::engine::{Bitcask, CAPABILITIES};
 use crate::options::Options;
-use crate::recovery::Names;
+use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
 use crate::state::State;
 use crate::stats::BitcaskStats;
-use read_only::ReadOnly;
 use reading::{Extent, Progress, Reading};
 use shown::Shown;
 
@@ -85,7 +84,7 @@ pub struct Reader {
     /// Held while a refresh goes on.
     progress: Mutex<Progress>,
     closed: AtomicBool,
-    /// The latest time that was looked at, in milliseconds.
+    /// The latest time that was read, by this reader or by a writer before its last edit, in milliseconds.
     latest: AtomicU64,
 }
 
@@ -107,10 +106,11 @@ impl Bitcask {
     /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for a store
     /// of another engine or a newer format.
     pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Reader> {
-        let fs = Arc::new(ReadOnly::new(Arc::clone(&options.env.fs)));
+        let fs = Arc::new(ReadOnlyFs::new(Arc::clone(&options.env.fs)));
         let dir = StoreDir::open(fs, path.as_ref(), OpenMode::Read)?;
         check_is_store(&dir)?;
         let (reading, _) = Reading::take(&dir, &options, None)?;
+        let latest = AtomicU64::new(reading.state.latest_time);
         let (shown, progress) = Shown::whole(reading)?;
         Ok(Reader {
             options,
@@ -118,7 +118,7 @@ impl Bitcask {
             shown: Published::new(Arc::new(shown)),
             progress: Mutex::new(progress),
             closed: AtomicBool::new(false),
-            latest: AtomicU64::new(0),
+            latest,
         })
     }
 }
@@ -128,7 +128,7 @@ fn check_is_store(dir: &StoreDir) -> Result<()> {
     if Manifest::<State>::exists(dir)? {
         return Ok(());
     }
-    if let Some(id) = Names::list(dir)?.data.first() {
+    if let Some(id) = Inventory::list(dir)?.data.first() {
         let what = "a data file in a directory without a manifest";
         return Err(Error::corruption(dir.file(&crate::files::DATA.name(*id)), 0, what));
     }
@@ -154,6 +154,7 @@ impl Reader {
             return Ok(SequenceNumber(shown.newest));
         }
         let (reading, extent) = Reading::take(&self.dir, &self.options, Some(&progress))?;
+        self.latest.fetch_max(reading.state.latest_time, Ordering::AcqRel);
         if extent == Extent::News && shown.can_take(&reading) {
             let publish = |shown| self.shown.store(Arc::new(shown));
             shown.take_in(reading, &mut progress, publish);

@@ -4,6 +4,7 @@
 //! Sealing, merging, recovery, readers and `verify` share these functions. The module knows the formats of data files,
 //! hint files and the manifest's entries, and no component of the engine.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -110,8 +111,9 @@ pub(crate) fn map_sealed(
     }
 }
 
-/// Writes and publishes the hint file of data file `id`. `None`: the disk has no space for it, and the next opening
-/// reads the data file instead.
+/// Writes and publishes the hint file of data file `id`. `None`: the disk has no space for it, or its name or that of the
+/// temporary file belongs to something other than a regular file, which stays; the next opening reads the data file
+/// instead.
 ///
 /// # Errors
 /// `Io` for any other cause, a failed sync among them.
@@ -122,13 +124,31 @@ pub(crate) fn write_hint(
     bytes: &[u8],
 ) -> Result<Option<(PublishedFile, Hint)>> {
     let path = dir.join(HINT.name(id));
+    if is_foreign(fs, &path)? {
+        return Ok(None);
+    }
     let written = create_afresh(fs, &temporary_path(&path))
         .and_then(|file| file.write_at(0, bytes).map(|()| file));
     let file = match written {
-        Err(error) if error.is_out_of_resources() => return Ok(None),
+        Err(error) if error.is_out_of_resources() || is_not_a_file(&error) => return Ok(None),
         written => publish(fs, &*written?, &path)?,
     };
     Ok(Some((file, Hint { len: bytes.len() as u64, crc: crc32(bytes) })))
+}
+
+/// Whether something other than a regular file is called `path`.
+fn is_foreign(fs: &dyn Fs, path: &Path) -> Result<bool> {
+    match fs.open(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => Ok(false),
+        Err(error) if is_not_a_file(&error) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether [`Fs::open`] has refused something other than a regular file.
+fn is_not_a_file(error: &Error) -> bool {
+    error.io_kind() == Some(ErrorKind::InvalidInput)
 }
 
 /// Checks the bytes of a hint file against the manifest.

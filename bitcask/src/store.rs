@@ -6,13 +6,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use durable::log::{GroupSync, SegmentIdentity};
 use durable::manifest::{Manifest, Stamp};
 use durable::store_dir::StoreDir;
-use durable::sync::atomic::AtomicU64;
-use durable::{Env, Fs};
+use durable::{Env, Fs, MonotonicClock};
 use kv::{Error, Result, UnixMillis};
 
 use crate::files::{DATA, HINT};
@@ -28,16 +26,15 @@ pub(crate) struct Store {
     manifest: Manifest<State>,
     /// How far the log is durable, and the failure that has poisoned the store.
     log: Arc<GroupSync>,
-    /// The latest time that was read, in milliseconds.
-    latest: AtomicU64,
+    clock: MonotonicClock,
 }
 
 impl Store {
     /// The store in `dir`, which is locked for writing.
     pub(crate) fn new(env: Env, steps: Steps, dir: StoreDir, manifest: Manifest<State>) -> Self {
         let log = Arc::new(GroupSync::guarded(dir.guard()));
-        let latest = AtomicU64::new(0);
-        Self { env, steps, dir, manifest, log, latest }
+        let clock = MonotonicClock::new(Arc::clone(&env.clock), manifest.state().latest_time());
+        Self { env, steps, dir, manifest, log, clock }
     }
 
     pub(crate) fn fs(&self) -> &dyn Fs {
@@ -102,23 +99,30 @@ impl Store {
         self.dir.check_in_place()
     }
 
-    /// Makes an edit of the manifest durable.
+    /// Makes an edit of the manifest durable, and with it the latest time that was read.
     ///
     /// # Errors
     /// As [`Manifest::append`]. If the manifest takes further edits, the disk was full and the edit is certainly not
     /// durable. Any other error poisons the store.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
         self.check_in_place().map_err(|error| self.poison(error))?;
-        self.manifest.append(edit).map_err(|error| {
+        self.manifest.append(&edit.clone().at(self.clock.latest())).map_err(|error| {
             let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
             if passes { error } else { self.poison(error) }
         })
     }
 
-    /// The time of day. It never goes back in one handle: a value that has expired stays so.
+    /// The time of day. It never goes back, in this opening and later ones: a value that has expired stays so. A crash
+    /// loses the times since the last edit.
     pub(crate) fn now(&self) -> UnixMillis {
-        let now = self.env.clock.now().0;
-        UnixMillis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
+        self.clock.now()
+    }
+
+    /// Makes the latest time that was read durable, unless the manifest has it or no value expires.
+    fn note_time(&self) -> Result<()> {
+        let state = self.state();
+        let is_known = state.latest_time() >= self.clock.latest();
+        if is_known || !state.has_expiring() { Ok(()) } else { self.edit(&Edit::note_time()) }
     }
 
     /// Marks the store as cleanly closed. It takes no further edits.
@@ -126,6 +130,11 @@ impl Store {
     /// # Errors
     /// `Io`; `Poisoned`.
     pub(crate) fn close(&self) -> Result<()> {
+        match self.note_time() {
+            // The time since the last edit is lost, as after a crash.
+            Err(error) if error.is_out_of_resources() && self.manifest.check().is_ok() => {}
+            noted => noted?,
+        }
         self.check_in_place()?;
         self.manifest.close()
     }

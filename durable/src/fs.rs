@@ -75,10 +75,10 @@ pub trait Fs: Debug + Send + Sync {
     /// `Io`.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
-    /// Removes a name. Handles and mappings of the file stay valid. Durable after [`Fs::sync_dir`].
+    /// Removes a name of a regular file. Handles and mappings of the file stay valid. Durable after [`Fs::sync_dir`].
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`; with `InvalidInput` when the name stands for something else, which stays.
     fn remove(&self, path: &Path) -> Result<()>;
 
     /// Gives a file a second name. Durable after [`Fs::sync_dir`].

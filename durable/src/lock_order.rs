@@ -3,6 +3,9 @@
 
 use crate::sync::Rank;
 
+/// A [`DiskReserve`](crate::DiskReserve) is made or removed.
+pub(crate) const DISK_RESERVE: Rank = Rank::new(Rank::DURABLE + 100, "disk reserve");
+
 /// The counts of a [`JobGroup`](crate::JobGroup).
 pub(crate) const JOB_GROUP: Rank = Rank::new(Rank::DURABLE + 9_000, "job group");
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use kv::{Error, Result};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::fs::{DirCalls, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, create_dir};
 
@@ -43,14 +44,27 @@ fn open_flags() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
+const NOT_A_FILE: &str = "not a regular file";
+
+/// What the operating system answers when a name does not stand for a regular file. (A link refused by `NOFOLLOW` is
+/// `ELOOP`.)
+const NOT_FILE_ERRORS: [Option<i32>; 3] = [
+    Some(Errno::LOOP.raw_os_error()),
+    Some(Errno::NXIO.raw_os_error()),
+    Some(Errno::ISDIR.raw_os_error()),
+];
+
 fn open_file(op: &'static str, path: &Path, options: &mut OpenOptions) -> Result<fs::File> {
-    let file = options.custom_flags(open_flags()).open(path).map_err(|e| Error::io(op, path, e))?;
+    let not_a_file =
+        || Error::io(op, path, io::Error::new(io::ErrorKind::InvalidInput, NOT_A_FILE));
+    let file = match options.custom_flags(open_flags()).open(path) {
+        // A link, a socket without a listener, a directory that was to be opened for writing.
+        Err(error) if NOT_FILE_ERRORS.contains(&error.raw_os_error()) => return Err(not_a_file()),
+        opened => opened.map_err(|e| Error::io(op, path, e))?,
+    };
+    // A directory or a pipe that was opened for reading.
     let metadata = file.metadata().map_err(|e| Error::io(op, path, e))?;
-    if !metadata.is_file() {
-        let refused = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-        return Err(Error::io(op, path, refused));
-    }
-    Ok(file)
+    if metadata.is_file() { Ok(file) } else { Err(not_a_file()) }
 }
 
 /// An error that names both paths: either may be the cause.
@@ -118,7 +132,11 @@ impl Fs for OsFs {
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
-        fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
+        let fail = |e| Error::io("remove", path, e);
+        if !fs::symlink_metadata(path).map_err(fail)?.is_file() {
+            return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, NOT_A_FILE)));
+        }
+        fs::remove_file(path).map_err(fail)
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {

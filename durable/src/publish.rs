@@ -74,10 +74,11 @@ pub fn publish_in_place(fs: &dyn Fs, file: &dyn File) -> Result<PublishedFile> {
 }
 
 /// Replaces the file at `path`, or creates it, so that any crash leaves all of the old bytes or all of the new ones.
-/// Goes through [`temporary_path`]; what an earlier attempt left there is removed.
+/// Goes through the first of [`temporary_paths`] whose name does not belong to somebody else; a file that an earlier
+/// attempt left there is removed.
 ///
 /// # Errors
-/// `Io`; with `InvalidInput` when something other than a file of ours is in the way. See [`publish`].
+/// `Io`; with `InvalidInput` when something other than a regular file has each of these names. See [`publish`].
 pub fn replace_atomically(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<PublishedFile> {
     Replacement::write(fs, path, bytes)?.commit(fs)
 }
@@ -93,12 +94,13 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Writes `bytes` to [`temporary_path`]. A file that an earlier attempt left there is removed.
+    /// Writes `bytes` to the first of [`temporary_paths`] that can be used. A file that an earlier attempt left there is
+    /// removed.
     ///
     /// # Errors
     /// As [`replace_atomically`]; the file at `path` is untouched.
     pub fn write(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<Self> {
-        let file = create_afresh(fs, &temporary_path(path))?;
+        let file = create_temporary(fs, path)?;
         file.write_at(0, bytes)?;
         Ok(Self { file, path: path.into() })
     }
@@ -112,10 +114,34 @@ impl Replacement {
     }
 }
 
+/// Creates the file that a replacement for `path` is written to.
+fn create_temporary(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn File>> {
+    let mut created = create_afresh(fs, &temporary_path(path));
+    for other in temporary_paths(path).skip(1) {
+        match created {
+            Err(error) if error.io_kind() == Some(io::ErrorKind::InvalidInput) => {
+                created = create_afresh(fs, &other);
+            }
+            created => return created,
+        }
+    }
+    created
+}
+
 /// Where a replacement for the file `path` is written: its name with `.tmp` behind it.
 pub fn temporary_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".tmp")
+}
+
+/// [`temporary_path`], and the names with `.1.tmp` to `.7.tmp` behind them that stand in for it.
+pub fn temporary_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let others = (1..8).map(move |number| with_suffix(path, &format!(".{number}.tmp")));
+    std::iter::once(temporary_path(path)).chain(others)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(".tmp");
+    name.push(suffix);
     name.into()
 }
 

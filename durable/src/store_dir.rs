@@ -179,12 +179,23 @@ fn lock(fs: &dyn Fs, path: &Path) -> Result<Box<dyn Lock>> {
 pub struct NamePattern {
     prefix: &'static str,
     suffix: &'static str,
+    /// The greatest number.
+    last: u64,
 }
 
 impl NamePattern {
     /// Names such as `000001.data`, for the suffix `.data` and no prefix.
     pub const fn new(prefix: &'static str, suffix: &'static str) -> Self {
-        Self { prefix, suffix }
+        Self { prefix, suffix, last: u64::MAX }
+    }
+
+    /// The same names, for numbers below `limit` only: a name with a greater number is not ours.
+    ///
+    /// # Panics
+    /// For a limit of 0.
+    pub const fn below(self, limit: u64) -> Self {
+        assert!(limit > 0, "a pattern has a number");
+        Self { last: limit - 1, ..self }
     }
 
     /// The name of file `number`.
@@ -195,7 +206,7 @@ impl NamePattern {
     /// The number of the file called `name`, if it follows the pattern to the letter.
     pub fn parse(&self, name: &str) -> Option<u64> {
         let digits = name.strip_prefix(self.prefix)?.strip_suffix(self.suffix)?;
-        let number = digits.parse().ok()?;
+        let number = digits.parse().ok().filter(|&number| number <= self.last)?;
         (self.name(number) == name).then_some(number)
     }
 
@@ -287,6 +298,8 @@ mod tests {
         }
         assert_eq!(DATA.parse("18446744073709551616.data"), None);
         assert_eq!(NamePattern::new("a.data", ".data").parse("a.data"), None);
+        let limited = DATA.below(7);
+        assert_eq!((limited.parse("000006.data"), limited.parse("000007.data")), (Some(6), None));
     }
 
     #[test]

@@ -210,7 +210,9 @@ impl WriteBatch {
     }
 
     fn append(&mut self, key: &[u8], value: &[u8], kind: Kind) -> Slot {
-        let start = self.bytes.len();
+        // A slot without bytes lies at the beginning, because the end moves back when the last operation is replaced.
+        let is_bare = key.is_empty() && value.is_empty();
+        let start = if is_bare { 0 } else { self.bytes.len() };
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
         Slot { start, key_len: key.len(), value_len: value.len(), kind }
@@ -273,7 +275,7 @@ impl WriteBatch {
         let mut bytes = Vec::with_capacity(self.live_bytes * 2);
         self.slots.retain_mut(|slot| {
             let old = &self.bytes[slot.start..slot.start + slot.len()];
-            slot.start = bytes.len();
+            slot.start = if old.is_empty() { 0 } else { bytes.len() };
             let is_live = slot.kind != Kind::Removed;
             if is_live {
                 bytes.extend_from_slice(old);

@@ -1,4 +1,4 @@
-//! What an engine can do, and the one place where what it cannot do is refused.
+//! The capabilities of an engine, and the one place where a request for another one is refused.
 
 use crate::{Durability, Error, Result, WriteBatch};
 
@@ -8,7 +8,7 @@ pub const MAX_KEY_LEN: usize = 65_535;
 /// The least that the longest value of an engine may have, in bytes: 1 GiB.
 pub const MIN_VALUE_LIMIT: usize = 1 << 30;
 
-/// What an engine can do. Constant for the life of a handle.
+/// The capabilities of an engine. Constant for the life of a handle.
 ///
 /// ```
 /// use kv::{Capabilities, Durability, ScanSupport};

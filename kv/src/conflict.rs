@@ -81,7 +81,7 @@ pub struct ConflictEdge {
 pub struct Access {
     /// The transaction.
     pub transaction: u64,
-    /// What it did.
+    /// The kind of operation.
     pub operation: Operation,
     /// The key or the range that it did it to.
     pub target: Target,
@@ -101,7 +101,7 @@ pub enum Operation {
     Delete,
 }
 
-/// What an operation touched.
+/// The object of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {

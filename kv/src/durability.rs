@@ -1,11 +1,11 @@
-//! What a write promises, and the numbers that order writes and moments.
+//! The promise of a write, and the numbers that order writes and moments.
 
 use std::fmt;
 
-/// What an acknowledged write survives. Ordered: a later variant promises all that an earlier one does.
+/// The failure that an acknowledged write survives. Ordered: a later variant promises all that an earlier one does.
 ///
 /// Every write enters the one log of its engine in sequence order; no class skips it. A later, stronger write carries
-/// all earlier, weaker ones with it, so that after any crash what is left is a prefix of the writes, in whole batches.
+/// all earlier, weaker ones with it, so that any crash leaves a prefix of the writes, in whole batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Durability {
     /// May still be in the memory of the process when acknowledged: lost when the process dies.

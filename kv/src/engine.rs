@@ -7,7 +7,7 @@ use crate::{
 /// A key-value engine. Keys are byte strings in byte order, of 0 to [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes.
 ///
 /// Every call may come from any thread at any time. A batch is visible to all or to none; batches become visible in
-/// the order of their sequence numbers. After a crash, what is left is every write acknowledged as
+/// the order of their sequence numbers. A crash leaves every write acknowledged as
 /// [`Durability::Sync`] and a prefix of the rest, in whole batches. Dropping a handle without [`Kv::close`] neither
 /// flushes nor blocks.
 pub trait Kv: Send + Sync {
@@ -17,8 +17,8 @@ pub trait Kv: Send + Sync {
     /// short and must not call the engine again.
     ///
     /// # Errors
-    /// [`Error::Corruption`](crate::Error::Corruption) when the entry's bytes fail their check, and what reading may
-    /// meet.
+    /// [`Error::Corruption`](crate::Error::Corruption) when the entry's bytes fail their check;
+    /// [`Error::Io`](crate::Error::Io); [`Error::Closed`](crate::Error::Closed).
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
     /// The value of `key`, owned.
@@ -36,7 +36,8 @@ pub trait Kv: Send + Sync {
     /// [`Error::Stalled`](crate::Error::Stalled) and reuse its memory.
     ///
     /// # Errors
-    /// What the engine lacks or limits is refused as `Unsupported` or `InvalidArgument` before anything is written.
+    /// A capability that the engine lacks is refused as `Unsupported`, and a key or value over its limit as
+    /// `InvalidArgument`, before anything is written.
     /// After [`Error::Io`](crate::Error::Io) the batch is not visible in this handle, and there or not there, whole,
     /// after reopening.
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber>;
@@ -60,7 +61,8 @@ pub trait Kv: Send + Sync {
     /// A cursor over the entries in `range` as they are now. It stays valid after [`Kv::close`].
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for an inverted range, and what reading may meet.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for an inverted range;
+    /// [`Error::Io`](crate::Error::Io); [`Error::Closed`](crate::Error::Closed).
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>>;
 
     /// Makes every write acknowledged so far durable, as if each had been written with [`Durability::Sync`].
@@ -76,7 +78,7 @@ pub trait Kv: Send + Sync {
     /// The failure that kept the store from being closed cleanly; it opens again all the same, with a recovery.
     fn close(&self) -> Result<()>;
 
-    /// What this engine can do.
+    /// The capabilities of this engine.
     fn capabilities(&self) -> Capabilities;
 
     /// The engine's counters as they are now. Any engine's typed statistics say more; these are for comparison.

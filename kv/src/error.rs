@@ -16,20 +16,20 @@ pub enum Error {
     /// The operating system refused. A *write* that returned this is indeterminate: not visible in this handle, and
     /// there or not there, whole, after reopening.
     Io {
-        /// What was being done: `open`, `read`, `append`, `sync`, ...
+        /// The operation that failed: `open`, `read`, `append`, `sync`, ...
         op: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: Arc<io::Error>,
     },
-    /// A file does not say what was written to it. Nothing was changed; restore the file, or run `verify`.
+    /// A file does not hold the bytes that were written to it. Nothing was changed; restore the file, or run `verify`.
     Corruption {
         /// The damaged file.
         path: PathBuf,
         /// Byte offset in that file of the unit that failed its check.
         offset: u64,
-        /// What was expected there.
+        /// The check that failed.
         what: String,
     },
     /// The call can never succeed as it is: a key too long, an inverted range, an option out of range.
@@ -38,7 +38,7 @@ pub enum Error {
     Conflict(Box<Conflict>),
     /// Writers wait for background work, and the wait was longer than allowed: try again later.
     Stalled {
-        /// What is over its limit.
+        /// The quantity that is over its limit.
         signal: &'static str,
     },
     /// An earlier log write or sync failed, so this handle takes no more writes. Reads go on; reopening heals.
@@ -57,7 +57,7 @@ pub enum Error {
     Closed,
     /// The snapshot was given up to stay inside a memory budget: take a new one.
     SnapshotTooOld,
-    /// This engine does not have what was asked for. Nothing was written.
+    /// This engine lacks the capability. Nothing was written.
     Unsupported(&'static str),
 }
 

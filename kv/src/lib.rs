@@ -1,7 +1,7 @@
 //! The contract that every storage engine of this workspace stands behind.
 //!
 //! [`Kv`] is the engine: point reads, atomic [`WriteBatch`]es with a [`Durability`], and scans through a lending
-//! [`Cursor`] over a frozen view. [`Snapshots`] and [`Transactional`] are what some engines add. All of it is
+//! [`Cursor`] over a frozen view. Some engines add [`Snapshots`] or [`Transactional`]. All of it is
 //! object-safe and synchronous, and there is one [`Error`] for the whole workspace. [`memory`] is the smallest engine:
 //! the oracle of the tests, the baseline of the benchmarks, and the example to copy when writing another.
 #![doc = include_str!("../README.md")]

@@ -11,10 +11,10 @@ pub trait Snapshots: Send + Sync {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>>;
 }
 
-/// A frozen view: every read answers as of the moment it was taken, whatever is written since.
+/// A frozen view: every read answers as of the moment at which it was taken.
 ///
-/// Holding one costs memory or disk space in proportion to what is overwritten meanwhile; an engine with a budget for
-/// that ends old views with [`Error::SnapshotTooOld`](crate::Error::SnapshotTooOld).
+/// A view costs memory or disk space in proportion to the entries that are overwritten while it is open. An engine with a
+/// budget for that ends old views with [`Error::SnapshotTooOld`](crate::Error::SnapshotTooOld).
 pub trait Snapshot: Send + Sync {
     /// The newest write that the view contains.
     fn sequence(&self) -> SequenceNumber;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a metric counts.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unit {
@@ -26,7 +26,7 @@ pub struct Metric {
     pub name: &'static str,
     /// The part of the engine that the number is about; empty for all of it.
     pub labels: Vec<Label>,
-    /// What it counts.
+    /// The unit of the value.
     pub unit: Unit,
     /// How much, since the handle was opened or as of now.
     pub value: u64,

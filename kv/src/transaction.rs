@@ -1,4 +1,4 @@
-//! Transactions: what `mvcc` and `ssi` add to the contract.
+//! Transactions. The crates `mvcc` and `ssi` implement them.
 
 use crate::{Cursor, Durability, KeyRange, Result, SequenceNumber, Stats, Value};
 
@@ -52,7 +52,7 @@ pub struct TransactionOptions {
     pub deferrable: bool,
     /// Read the state after this write instead of the newest; implies `read_only`. Default: the newest.
     pub as_of: Option<SequenceNumber>,
-    /// What an acknowledged commit survives. Default: [`Durability::Buffered`].
+    /// The failure that an acknowledged commit survives. Default: [`Durability::Buffered`].
     pub durability: Durability,
 }
 
@@ -75,7 +75,7 @@ impl TransactionOptions {
         Self { read_only: true, as_of: Some(sequence), ..self }
     }
 
-    /// An acknowledged commit survives what `durability` says.
+    /// Commits with this durability.
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         Self { durability, ..self }

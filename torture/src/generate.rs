@@ -13,18 +13,18 @@ const LENGTHS: [usize; 24] = [
     2049,
 ];
 
-/// What a generated script may contain, and how often.
+/// The content of a generated script, and how often each kind of step occurs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScriptConfig {
     /// Steps in the script.
     pub(crate) steps: usize,
-    /// Whether steps that only read are worth having.
+    /// Whether the script has steps that only read.
     pub(crate) reads: bool,
-    /// Whether the engine keeps anything when it is opened again.
+    /// Whether the engine's content survives a reopening.
     pub(crate) persistent: bool,
     /// One in this many steps makes something durable.
     pub(crate) one_sync_in: usize,
-    /// What the engine can do.
+    /// The abilities of the engine.
     pub(crate) capabilities: Capabilities,
 }
 

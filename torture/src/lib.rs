@@ -1,20 +1,21 @@
 //! Suites that torture any engine behind the contract of `kv`, on a disk that can be cut off anywhere.
 //!
-//! | suite | law |
+//! | suite | invariant |
 //! |---|---|
-//! | [`conformance`] | each promise of the contract, as a story |
-//! | [`histories`] | whatever is written and read, a sorted map would answer the same |
-//! | [`crash`] | after a crash anywhere: all that was synced, and a prefix of the rest, in whole batches |
-//! | [`faults`] | a failed call is indeterminate, is told, and harms nothing else |
+//! | [`conformance`] | each promise of the contract holds, as a story |
+//! | [`histories`] | every read answers as a sorted map would |
+//! | [`crash`] | a crash anywhere leaves every synced batch and a prefix of the rest, in whole batches |
+//! | [`faults`] | a failed call is indeterminate, is reported, and harms nothing else |
 //! | [`damage`] | a damaged file gives the right answer or `Corruption`, never a wrong one |
 //! | [`visibility`] | a reader of the writing handle sees no write of class `Sync` before it is durable |
 //! | [`threads`] | many threads see one order of writes |
-//! | [`simulation`] | all of it at once, crash after crash, from one seed |
-//! | [`kill`] | a real process that is killed loses nothing that it had handed over |
-//! | [`power`] | a real file system whose power is cut loses nothing that was synced |
+//! | [`simulation`] | all of these together, crash after crash, from one seed |
+//! | [`strays`] | stray entries in the directory are left alone and never block the store |
+//! | [`kill`] | a real process that is killed loses no write that it had handed over |
+//! | [`power`] | a real file system whose power is cut loses no synced write |
 //!
-//! A suite returns a [`Report`] of how much it visited or a [`Failure`] with a line that [`replay`] repeats. The checks
-//! are checked themselves: [`planted`] bugs must be found. [`toy`] is an engine that passes, and breaks on demand.
+//! A suite returns a [`Report`] of its work, or a [`Failure`] with a line that [`replay`] repeats. [`planted`] bugs check
+//! the suites themselves: each must be found. [`toy`] is an engine that passes, and fails with a bug planted.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ mod line;
 mod marks;
 mod minimise;
 mod observe;
+mod opening;
 mod oracle;
 pub mod planted;
 mod processes;

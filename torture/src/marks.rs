@@ -1,7 +1,7 @@
-//! What was promised at each operation of a run on a simulated disk.
+//! The promise at each operation of a run on a simulated disk.
 //!
-//! After each step the number of operations so far is noted beside what the oracle calls promised. A crash at operation
-//! `p` must leave what was promised by the last step that had ended by then, and may leave what the next one had begun.
+//! After each step the number of operations so far is recorded beside the promise of the oracle. A crash at operation `p` must
+//! keep the promise of the last step that had ended by then. It may also leave batches that the next step had begun.
 
 use durable::SimFs;
 use kv::UnixMillis;
@@ -12,7 +12,7 @@ use crate::run::Run;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks(Vec<Mark>);
 
-/// What held after a step.
+/// The promise after one step.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     /// So many operations had been recorded.
@@ -20,7 +20,7 @@ struct Mark {
     promise: Promise,
 }
 
-/// What a crash must leave.
+/// The batches that a crash must leave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Promise {
     /// At least this batch after a power cut.
@@ -34,7 +34,7 @@ pub(crate) struct Promise {
 }
 
 impl Marks {
-    /// Notes what holds now, when a step, or the opening, has ended.
+    /// Records the promise at the end of a step, or of the opening.
     pub(crate) fn note(&mut self, run: &Run<'_>, sim: &SimFs) {
         let promise = Promise {
             synced: run.history.synced,
@@ -50,7 +50,7 @@ impl Marks {
         self.0[steps].ops
     }
 
-    /// What a crash at `point` must leave; before the end of the opening, what `opening` says.
+    /// The promise that a crash at `point` must keep. Before the end of the opening it is `opening`.
     pub(crate) fn promise_at(&self, point: usize, opening: Promise) -> Promise {
         let ended = self.0.partition_point(|mark| mark.ops <= point);
         let Some(last) = ended.checked_sub(1).map(|last| self.0[last].promise) else {

@@ -4,7 +4,7 @@ use kv::{Bytes, Direction, Entries, Error, KeyRange, Kv};
 
 use crate::universe;
 
-/// What an engine holds.
+/// The content of an engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
     pub(crate) entries: Vec<(Bytes, Bytes)>,

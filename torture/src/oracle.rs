@@ -36,7 +36,7 @@ impl Entry {
 }
 
 impl Model {
-    /// Does what an engine should do with `batch`.
+    /// Applies `batch`, as an engine should.
     pub(crate) fn apply(&mut self, batch: &WriteBatch) {
         for range in batch.delete_ranges() {
             self.entries.retain(|key, _| !range.contains(key));
@@ -121,7 +121,7 @@ impl History {
         self.states.len() - 1
     }
 
-    /// What all batches leave.
+    /// The content after all batches.
     pub(crate) fn newest(&self) -> &Model {
         &self.states[self.issued()].model
     }
@@ -130,7 +130,7 @@ impl History {
         &self.states[j].model
     }
 
-    /// Forgets what was begun after batch `j`: a crash came first.
+    /// Forgets all batches after `j`, because a crash came before them.
     pub(crate) fn truncate(&mut self, j: usize) {
         self.states.truncate(j + 1);
     }
@@ -187,7 +187,7 @@ impl History {
     }
 
     /// The main theorem: the `j` between `lo` and `hi` whose model is `observed`, and whose number is `recovered` if
-    /// the engine says what it recovered. Of several the least, because no more than that is proved.
+    /// the engine reports one. Of several such `j` the least, because no more is proved.
     pub(crate) fn find(
         &self,
         observed: &Observed,

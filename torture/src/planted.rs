@@ -17,7 +17,7 @@ use crate::suite::Suite;
 
 /// A subject with a known bug.
 pub struct Planted {
-    /// What to call it.
+    /// The name of the bug.
     pub name: &'static str,
     /// The step of a protocol that is left out or wrong.
     pub step: &'static str,
@@ -130,7 +130,7 @@ pub struct Found {
     pub failure: Failure,
 }
 
-/// Runs `suites` until one finds the bug, and repeats what it found.
+/// Runs `suites` until one finds the bug, and repeats the failure from its line.
 ///
 /// # Errors
 /// All suites passed, or the failure could not be repeated from its line.

@@ -1,4 +1,4 @@
-//! What a suite says in the end: how much it visited, or how to see the failure again.
+//! The result of a suite: the amount of work, or a failure with the line that repeats it.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -25,10 +25,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// What a suite came to that needs more of the machine than others do.
+/// The result of a suite that needs more of the machine than the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All laws held.
+    /// All invariants held.
     Passed(Report),
     /// Nothing was tested, because this is missing.
     Skipped(String),
@@ -43,12 +43,12 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A law that an engine broke.
+/// An invariant that an engine broke.
 ///
 /// `Debug` prints the same as `Display`, so that an `unwrap` in a test shows the line to replay.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What was expected and what happened.
+    /// The expected and the actual result.
     pub what: String,
     /// The line that [`replay`](crate::replay) takes to make it happen again.
     pub replay: String,

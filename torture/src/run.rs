@@ -1,14 +1,12 @@
-//! An engine in its world, taken through a script beside the oracle. Any error here is a broken law.
+//! An engine in its world, taken through a script beside the oracle. Any error here is a broken invariant.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable::{Env, SimFs};
-use kv::{Cursor, Durability, Error, Kv, Op, SequenceNumber, UnixMillis, WriteBatch};
+use kv::{Cursor, Durability, Error, Kv, SequenceNumber, UnixMillis, WriteBatch};
 
 use crate::observe::{describe, observe};
+use crate::opening::{failed, open};
 use crate::oracle::History;
 use crate::random::Random;
 use crate::script::{Script, Step, batch_of};
@@ -18,9 +16,7 @@ use crate::universe;
 use crate::walk;
 use crate::world::World;
 
-/// How often, and at what pause, a lock is tried that a thread may still hold: ten seconds in all.
-const LOCK_TRIES: usize = 1000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+mod ends;
 
 /// A running script.
 pub(crate) struct Run<'s> {
@@ -57,7 +53,7 @@ impl<'s> Run<'s> {
         Self::resume(subject, option_set, world, keys, History::new(), (0, 0))
     }
 
-    /// Goes on with a store that must hold what a batch of `history` between `lo` and `hi` left.
+    /// Opens a store that must hold the content after a batch of `history` between `lo` and `hi`.
     pub(crate) fn resume(
         subject: &'s dyn Subject,
         option_set: usize,
@@ -239,132 +235,4 @@ impl<'s> Run<'s> {
         }
         Ok(())
     }
-
-    fn reopen(&mut self, clean: bool) -> Result<(), String> {
-        if self.engine().capabilities().durability == Durability::None {
-            return Ok(());
-        }
-        let issued = self.history.issued();
-        let lo = if clean { issued } else { self.history.handed_over };
-        if clean {
-            self.close()?;
-            self.check_held()?;
-        }
-        self.held.clear();
-        self.opened = None;
-        self.world.next_life();
-        self.opened = Some(open(self.subject, self.option_set, &self.world)?);
-        let j = self.compare_all((lo, issued))?;
-        self.history.resume_from(j);
-        Ok(())
-    }
-
-    /// Closes twice: the second time nothing happens.
-    pub(crate) fn close(&mut self) -> Result<(), String> {
-        self.opened().check_invariant()?;
-        self.engine().close().map_err(failed("close"))?;
-        self.engine().close().map_err(failed("a second close"))?;
-        self.promise(Durability::Sync);
-        Ok(())
-    }
-
-    /// Reads everything; it must be what one of the batches in `between` left.
-    pub(crate) fn compare_all(&mut self, between: (usize, usize)) -> Result<usize, String> {
-        let observed = observe(self.engine(), &self.keys)?;
-        let recovered = self.opened().recovered();
-        let j = self.history.find(&observed, recovered, between, self.world.now())?;
-        self.opened().check_invariant()?;
-        Ok(j)
-    }
-
-    /// Reads everything; it must be the newest model.
-    pub(crate) fn compare_newest(&self) -> Result<(), String> {
-        let observed = observe(self.engine(), &self.keys)?;
-        let issued = self.history.issued();
-        self.history.find(&observed, None, (issued, issued), self.world.now())?;
-        self.opened().check_invariant()
-    }
-
-    /// Every engine can write again, whatever happened to it before.
-    pub(crate) fn smoke(&mut self) -> Result<(), String> {
-        let key = universe::KEYS as u8 - 1;
-        let text = format!("p{key}.9/s p{key}.30/b sync get.{key}");
-        let script: Script = text.parse().expect("the smoke script is well-formed");
-        self.steps(&script).map_err(|what| format!("afterwards, {what}"))
-    }
-
-    /// The caller of the batch that the crash took tries again, with other values of the same size. What is left of the
-    /// first attempt, and of whatever came after it, must not come back behind the second.
-    pub(crate) fn retry_what_was_lost(&mut self) -> Result<(), String> {
-        let Some(lost) = self.lost.take() else { return Ok(()) };
-        let mut again = WriteBatch::new();
-        for range in lost.delete_ranges() {
-            again.delete_range(range.clone());
-        }
-        for op in lost.ops() {
-            let other: Vec<u8> = op.value().iter().map(|byte| !byte).collect();
-            match op {
-                Op::Put { key, .. } => again.put(key, &other),
-                Op::PutExpiring { key, expires_at, .. } => {
-                    again.put_expiring(key, &other, expires_at)
-                }
-                Op::Delete { key } => again.delete(key),
-            };
-        }
-        let retried = self.write(&again, Durability::Buffered);
-        let killed = retried.and_then(|()| self.reopen(false));
-        killed.map_err(|what| format!("after a retry of the lost batch, {what}"))
-    }
-
-    /// The subject's own upkeep, a clean close and an opening, none of which change what is read.
-    pub(crate) fn smoke_deeply(&mut self) -> Result<(), String> {
-        let script: Script = "maintain drain reopen".parse().expect("the script is well-formed");
-        self.steps(&script).map_err(|what| format!("afterwards, {what}"))
-    }
-}
-
-/// What the engine can do; nothing if it does not even open, which the first history then reports.
-pub(crate) fn capabilities(subject: &dyn Subject, option_set: usize) -> Option<kv::Capabilities> {
-    let world = World::on(Arc::new(SimFs::new()), 0);
-    let opened = without_panic(|| open(subject, option_set, &world));
-    opened.ok().map(|opened| opened.engine().capabilities())
-}
-
-/// Opens the engine of `subject`, which must succeed.
-pub(crate) fn open(
-    subject: &dyn Subject,
-    option_set: usize,
-    world: &World,
-) -> Result<Opened, String> {
-    subject.open(&world.env, &world.dir, option_set).map_err(failed("open"))
-}
-
-/// Opens a store whose last handle is gone. A job that runs in another thread keeps the engine, and so the lock, until
-/// it ends.
-pub(crate) fn open_unlocked(
-    subject: &dyn Subject,
-    option_set: usize,
-    env: &Env,
-    dir: &Path,
-) -> Result<Opened, String> {
-    for _ in 0..LOCK_TRIES {
-        match subject.open(env, dir, option_set) {
-            Err(Error::Locked { .. }) => std::thread::sleep(LOCK_PAUSE),
-            opened => return opened.map_err(failed("open")),
-        }
-    }
-    subject.open(env, dir, option_set).map_err(failed("open"))
-}
-
-fn failed(call: &'static str) -> impl Fn(Error) -> String {
-    move |error| format!("{call} failed: {error}")
-}
-
-/// Runs `test`; a panic is a broken law like any other.
-pub(crate) fn without_panic<T>(test: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(test)).unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
-        Err(format!("the engine panicked: {}", text.unwrap_or_default()))
-    })
 }

@@ -1,4 +1,4 @@
-//! What a suite does to an engine, as data that fits on one line.
+//! A script: steps for an engine, as data that fits on one line.
 //!
 //! | text | step |
 //! |---|---|

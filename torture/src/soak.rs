@@ -1,8 +1,7 @@
 //! Runs the long form of a suite, in parts, and says how far it has come.
 //!
-//! A soak visits a stated number of states. `SOAK_SHARD=3/16` runs the third of sixteen parts; the parts together visit
-//! all states, so a soak that was stopped resumes with the parts that are missing, and a part of a thousand is a smoke
-//! test.
+//! A soak visits a stated number of states. `SOAK_SHARD=3/16` runs the third of sixteen parts. All parts together visit all
+//! states. So a soak that was stopped resumes with the missing parts, and one part of a thousand is a smoke test.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

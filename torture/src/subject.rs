@@ -1,4 +1,4 @@
-//! The seam between the suites and an engine: what a test file writes to have its engine tortured.
+//! The seam between the suites and an engine.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,19 @@ use kv::{Kv, Result, SequenceNumber, Snapshots};
 
 /// An engine to be tortured.
 ///
-/// [`Subject::open`] is the only thing that every engine needs. The other methods say what is particular about an
-/// engine, and each has a strict default.
+/// Every engine needs [`Subject::open`]. Each other method states a property of the engine, and has a strict default.
 pub trait Subject: Send + Sync {
     /// A short word for replay lines, without spaces.
     fn name(&self) -> &str;
 
     /// Opens the engine in `dir` of `env.fs`, creating the store if there is none.
     ///
-    /// The limits should be tiny (files of 2 KiB, buffers of 1 KiB, a fan-out of 2), so that a script of a few dozen
-    /// writes passes through every structural event. Background work must go to `env.executor`: the suites step it.
-    /// All option sets must agree on what they read, and each must open what another one wrote.
+    /// The limits should be tiny: files of 2 KiB, buffers of 1 KiB, a fan-out of 2. Then a script of a few dozen writes
+    /// passes through every structural event. Background work must go to `env.executor`: the suites step it.
+    /// All option sets must read the same content, and each must open the store of another one.
     ///
     /// # Errors
-    /// What opening the engine may meet; the suites judge it.
+    /// The errors of the engine's own opening; the suites judge them.
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened>;
 
     /// How many sets of options there are to run the suites with; at least one.
@@ -32,9 +31,10 @@ pub trait Subject: Send + Sync {
 
     /// The files whose end may look like a torn tail after an unclean stop, out of all files of the store.
     ///
-    /// Damage to the last group of a log with nothing written after it cannot be told from a write that the crash cut
-    /// short. For these files the damage suite accepts the loss of that last group, and of any number of groups where
-    /// the damage reaches to the end of the file, in a store that was not closed. Never in one that was.
+    /// If nothing was written after the last group of a log, damage to that group looks like a write that a crash cut
+    /// short. In a store that was not closed, the damage suite accepts the loss of that group for these files. If the
+    /// damage reaches to the end of the file, it accepts the loss of any number of groups. In a store that was closed it
+    /// accepts no loss.
     fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
         let _ = files;
         Vec::new()
@@ -70,7 +70,7 @@ type Invariant = Box<dyn Fn() -> std::result::Result<(), String> + Send + Sync>;
 /// Something that is counted.
 type Count = Box<dyn Fn() -> u64 + Send + Sync>;
 
-/// An open engine and what else a suite may do with it.
+/// An open engine, and its further abilities.
 ///
 /// An engine handle that is needed for several of these is shared through an [`Arc`]. Dropping an `Opened` must drop
 /// the engine, as a crash of the process would.
@@ -103,14 +103,14 @@ impl Opened {
         self
     }
 
-    /// The newest write that opening found, if the engine knows. The suites compare it with what they read.
+    /// The newest write that opening found, if the engine knows. The suites compare it with the content.
     #[must_use]
     pub fn with_recovered(mut self, newest: SequenceNumber) -> Self {
         self.recovered = Some(newest);
         self
     }
 
-    /// What the script step `maintain` does: a flush, one compaction or merge, whatever changes files and not entries.
+    /// The script step `maintain`: a flush, a compaction or a merge. It changes files and no entries.
     #[must_use]
     pub fn with_maintain(
         mut self,

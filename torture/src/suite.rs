@@ -38,7 +38,7 @@ impl Suite {
 pub struct Soak {
     /// The name on the command line, for example `crash-sequences`.
     pub name: &'static str,
-    /// The budget in words: what is visited, and about how many states on a Bitcask.
+    /// The budget in words, for example the number of states on a Bitcask.
     pub budget: &'static str,
     /// Runs one part of the soak.
     pub run: fn(&dyn Subject, Shard) -> Result<Report, Failure>,

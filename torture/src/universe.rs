@@ -1,9 +1,12 @@
-//! The keys and values that scripts talk about, by number.
+//! The keys and values of scripts, by number.
 //!
-//! A script names a key by its index here and a value by its length, so that it stays readable and means the same
-//! everywhere. The keys are chosen to hurt: the empty key, zero bytes, runs of `0xFF` that have no successor of the
-//! same length, keys that are prefixes of each other, lengths around the edges of one-byte lengths, and long shared
-//! prefixes that differ in the last byte only.
+//! A script names a key by its index in this table and a value by its length, so scripts stay readable and mean the same
+//! everywhere. The keys are awkward on purpose:
+//! - the empty key and zero bytes;
+//! - runs of `0xFF`, which have no successor of the same length;
+//! - keys that are prefixes of each other;
+//! - lengths around the edges of one-byte lengths;
+//! - long shared prefixes that differ in the last byte only.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What a suite opens an engine in: a disk, a stepped executor, clocks and randomness that follow from a seed.
+//! The environment that a suite opens an engine in: a disk, a stepped executor, a clock and randomness, all from a seed.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     stepper: Arc<Stepper>,
     seed: u64,
-    /// How many processes have lived here. Each draws other random numbers, as real ones do.
+    /// The processes so far. Each draws other random numbers, as real ones do.
     lives: u64,
     /// Removes the directory on the real disk in the end.
     directory: Option<tempfile::TempDir>,
@@ -71,7 +71,7 @@ impl World {
         Self { env, dir, clock, stepper, seed, lives: 0, directory }
     }
 
-    /// Lets the process die, in so far as it lives in here: what it had queued is forgotten, and the next process
+    /// Lets the process die, as far as it lives in here: queued jobs are forgotten, and the next process
     /// starts with other random numbers.
     pub(crate) fn next_life(&mut self) {
         self.stepper.forget();

@@ -1,4 +1,4 @@
-//! What a worker process is told to do.
+//! The job of a worker process.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) struct Job {
     pub(crate) seed: u64,
     /// The promise to ask for, unless the workload has its own: by its name.
     pub(crate) durability: String,
-    /// What the engine may use.
+    /// The memory budget of the engine.
     pub(crate) memory_budget_bytes: u64,
     /// The fresh directory.
     pub(crate) directory: PathBuf,

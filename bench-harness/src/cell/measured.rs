@@ -16,7 +16,7 @@ const STALL_NS: u64 = 10_000_000;
 /// A stall is longer than this many medians.
 const STALL_MEDIANS: u64 = 100;
 
-/// What one phase measured inside the engine.
+/// The measurements of one phase inside the engine.
 pub(super) struct Measured {
     /// The sum of all operations.
     pub(super) total: Line,
@@ -30,9 +30,9 @@ pub(super) struct Measured {
     pub(super) cut_short: bool,
 }
 
-/// What was seen from outside while a phase ran.
+/// The measurements of one phase from outside.
 pub(super) struct Outside {
-    /// What the process did.
+    /// The resources that the process used.
     pub(super) counters: Counters,
     /// Most resident memory.
     pub(super) rss_peak_bytes: Option<u64>,
@@ -44,7 +44,7 @@ pub(super) struct Outside {
     pub(super) fsyncs: Option<u64>,
     /// The engine's files.
     pub(super) disk: DiskUse,
-    /// What the engine holds by the model.
+    /// The entries that the engine holds by the model.
     pub(super) live: Live,
 }
 
@@ -67,7 +67,7 @@ impl Measured {
         Self { total, lines: Vec::new(), threads: 1, open: None, cut_short: false }
     }
 
-    /// The rows of the phase: the sum first, with what was seen from outside, then each operation.
+    /// The rows of the phase: the sum first, with the measurements from outside, then each operation.
     pub(super) fn rows(&self, cell: &CellKey<'_>, phase: &str, outside: &Outside) -> Vec<Row> {
         let common = self.common(cell, phase, outside);
         let mut all = timed_row(&common, "all", &self.total, self.threads);
@@ -130,7 +130,7 @@ impl Measured {
     }
 }
 
-/// What every row of a cell has in common.
+/// The fields that all rows of a cell share.
 pub(super) struct CellKey<'j> {
     /// The order that the cell carries out.
     pub(super) job: &'j Job,

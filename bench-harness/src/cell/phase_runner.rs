@@ -28,7 +28,7 @@ pub(super) struct PhaseRunner<'c> {
     pub(super) dataset: &'c Dataset,
     /// The promise that writes ask for.
     pub(super) durability: Durability,
-    /// What is left of the time of the cell for this phase.
+    /// The rest of the cell's time, for this phase.
     pub(super) cap: Option<Duration>,
 }
 
@@ -39,6 +39,7 @@ impl PhaseRunner<'_> {
         let wanted = phase.duration.unwrap_or(NO_LIMIT);
         let allowed = self.cap.map_or(wanted, |cap| cap.min(wanted));
         let threads = clients.steps.len() as u32;
+        assert!(threads > 0, "a phase has a thread");
         let begun = Instant::now();
         let client = |thread: usize, steps| Client {
             engine: self.engine,

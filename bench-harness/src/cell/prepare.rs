@@ -33,7 +33,7 @@ pub(super) struct Prepared {
 pub(super) struct PreparedPhase {
     /// The name in the results.
     pub(super) name: String,
-    /// What it does.
+    /// The work of the phase.
     pub(super) work: Work,
     /// How many writes go into one batch.
     pub(super) batch: usize,
@@ -43,7 +43,7 @@ pub(super) struct PreparedPhase {
     pub(super) duration: Option<Duration>,
 }
 
-/// What a phase does, with everything it needs.
+/// The work of a phase, with everything that it needs.
 pub(super) enum Work {
     /// Steps on threads.
     Clients(Clients),
@@ -67,7 +67,7 @@ pub(super) struct Clients {
     pub(super) prefix_bytes: Option<usize>,
 }
 
-/// What the whole workload is about.
+/// The material of the whole workload.
 struct Material {
     keys: KeySpace,
     values: Values,
@@ -89,6 +89,7 @@ pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
         Work::Clients(clients) => clients.steps.iter().chain(&clients.background).any(scans),
         Work::Sweep(_) | Work::Rest(_) | Work::Reopen => false,
     });
+    assert!(capacity >= material.records, "every loaded record has an id");
     let order = has_scans.then(|| KeyOrder::new(&material.keys, capacity));
     let model = Model::new(capacity);
     let dataset = Dataset { keys: material.keys, values: material.values, model, order };
@@ -155,7 +156,7 @@ fn prepare_phase(
             let count = ops.min(steps.len() as u64);
             prepared(one_client(steps), count, None)
         }
-        PhaseKind::Mix(mix) => prepared(mix_lanes(job, at, phase, mix, material), ops, duration),
+        PhaseKind::Mix(mix) => prepared(mix_clients(job, at, phase, mix, material), ops, duration),
         PhaseKind::Sweep(direction) => prepared(Work::Sweep(direction), 1, None),
         PhaseKind::Rest(time) => prepared(Work::Rest(time.0), 1, None),
         PhaseKind::Reopen => prepared(Work::Reopen, 1, None),
@@ -198,7 +199,7 @@ fn replay_steps(job: &Job, trace: &[TraceStep]) -> Vec<Step> {
     trace.iter().map(replayed).collect()
 }
 
-fn mix_lanes(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Material) -> Work {
+fn mix_clients(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Material) -> Work {
     let keys = phase.keys.unwrap_or(KeyChoice::Uniform);
     let steps = phase.ops.map_or(job.stream_steps, |ops| job.stream_steps.min(ops.0 as usize));
     let plan = StreamPlan {

@@ -1,4 +1,4 @@
-//! `bitcask`: with its defaults. It has no cache to spend a memory budget on; its key directory takes what it takes.
+//! `bitcask`: with its defaults. It has no cache that a memory budget could limit; the size of its keydir follows from the keys.
 
 use bitcask::{Bitcask, Options};
 use kv::Durability;

@@ -1,8 +1,8 @@
-//! `bound:btree`: a `BTreeMap` with its keys inline, behind one lock, without a log: what an ordered engine in memory
-//! cannot beat by much.
+//! `bound:btree`: a `BTreeMap` with its keys inline, behind one lock, without a log: an ordered engine in
+//! memory cannot beat it by much.
 //!
 //! It is a yardstick and not an engine of the contract: a scan copies a stretch of entries at a time and does not see
-//! one frozen moment when others write meanwhile. Freezing would make it slower than what it has to bound.
+//! one frozen moment when others write meanwhile. Freezing would make it slower than the engines that it has to bound.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -1,7 +1,7 @@
 //! `bound:log+hash`: a log that is appended to with one `write(2)` a batch and read with one `pread` a get, and a hash
 //! map of where each value lies: the floor for every hash engine on a log.
 //!
-//! It leaves out what costs a real engine: no checksum, no merge, no hint, no group commit, space is never given back.
+//! It leaves out the costs of a real engine: no checksum, no merge, no hint, no group commit, space is never given back.
 //! It does honour `Sync`, with one `fdatasync` a batch, so that it bounds durable writes as well.
 //!
 //! | field of a log record | width | |
@@ -194,6 +194,7 @@ impl Kv for BoundLogHash {
 }
 
 fn read_value(log: &File, location: Location, value: &mut Vec<u8>) -> std::io::Result<()> {
+    assert!(location.len != REMOVED, "a removed key has no location");
     value.resize(location.len as usize, 0);
     log.read_exact_at(value, location.offset)
 }

@@ -1,5 +1,5 @@
 //! `memory`: the oracle of the workspace. Nothing survives the process, so it stands unranked beside engines that
-//! keep what they are given.
+//! keep their writes.
 
 use kv::Durability;
 use kv::memory::MemoryEngine;

@@ -15,7 +15,7 @@ use kv::{Durability, Kv};
 use crate::failure::{Failure, Outcome};
 use crate::{pattern, suggest};
 
-/// What an adapter gets to open its engine with.
+/// The limits and promises that an adapter opens its engine with.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineConfig {
     /// The memory that the engine may divide among its buffers, caches and directories, in bytes.
@@ -29,7 +29,7 @@ pub struct EngineConfig {
 pub struct Registration {
     /// The name in commands and results, for good. Peers begin with `peer:`, yardsticks with `bound:`.
     pub name: &'static str,
-    /// One line that says what it is.
+    /// A description of one line.
     pub about: &'static str,
     /// The version of the engine.
     pub version: &'static str,

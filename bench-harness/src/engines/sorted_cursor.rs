@@ -22,6 +22,7 @@ impl<V: Send> SortedCursor<V> {
         read: impl Fn(&V, &mut Vec<u8>) -> Result<()> + Send + 'static,
     ) -> Self {
         entries.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        debug_assert!(entries.is_sorted_by(|left, right| left.0 < right.0), "a key comes once");
         let (position, value, read) = (CursorPosition::Fresh, Vec::new(), Box::new(read));
         Self { entries, position, value, is_read: false, read }
     }

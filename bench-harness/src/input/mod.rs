@@ -14,7 +14,7 @@ use crate::failure::{Failure, FailureKind, Outcome};
 
 pub(crate) use trace::TraceStep;
 
-/// The built-in inputs: name, content, what it is, the compressed file.
+/// The built-in inputs: name, content, description, compressed file.
 const BUILT_IN: [(&str, InputKind, &[u8]); 2] = [
     (
         "git-history",
@@ -24,7 +24,7 @@ const BUILT_IN: [(&str, InputKind, &[u8]); 2] = [
     ("wordnet", InputKind::Records, include_bytes!("../../data/wordnet-glosses.tsv.zst")),
 ];
 
-/// What an input has.
+/// The content of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InputKind {
     /// Keys with texts: `key<TAB>text` on each line.
@@ -43,7 +43,7 @@ pub(crate) enum Input {
         /// The texts, in the same order.
         texts: Arc<[Box<[u8]>]>,
     },
-    /// Distinct keys and what happened to them.
+    /// Distinct keys and the operations on them.
     Trace {
         /// The keys, in the order of their first operation.
         keys: Arc<[Box<[u8]>]>,
@@ -55,7 +55,7 @@ pub(crate) enum Input {
 /// The ending of a compressed file.
 const COMPRESSED: &str = ".zst";
 
-/// What the input called `name` has: a built-in name, or a file ending in `.tsv`, `.csv`, either also with `.zst`.
+/// The content of the input called `name`: a built-in name, or a file ending in `.tsv`, `.csv`, either also with `.zst`.
 pub(crate) fn kind_of(name: &str) -> Result<InputKind, String> {
     if let Some((_, kind, _)) = BUILT_IN.iter().find(|(known, ..)| *known == name) {
         return Ok(*kind);

@@ -19,11 +19,11 @@ pub(crate) struct Comparison {
     pub(crate) workload: String,
     /// The phase's name.
     pub(crate) phase: String,
-    /// What the workload is about.
+    /// The subject of the workload.
     pub(crate) about: String,
     /// Threads that ran the operations.
     pub(crate) threads: u32,
-    /// Threads, class, records: what holds for every line.
+    /// Threads, class, records: the settings that all lines share.
     pub(crate) setting: String,
     /// The class that was asked for.
     pub(crate) durability: String,
@@ -116,7 +116,7 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let wanted = |s: &&Series<'_>| run.baseline.as_deref() == Some(s.engine);
     let baseline =
         series.iter().find(wanted).or_else(|| series.iter().find(fits)).or(series.first())?;
-    // What a sync costs says nothing about engines that never wait for one, and the other way round.
+    // The cost of a sync says nothing about engines that never wait for one, and the other way round.
     let is_measure = |series: &Series<'_>| {
         asked != SYNC || series.rows.iter().all(|row| row.durability == *asked)
     };

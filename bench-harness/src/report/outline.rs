@@ -1,4 +1,4 @@
-//! What the tables need to know about a run beside its rows: the same from a plan and from a finished run's manifest.
+//! The facts about a run that its tables need besides the rows, from a plan or from the manifest of a finished run.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) struct Outline {
     pub(crate) seed: u64,
     /// The promise that was asked for.
     pub(crate) durability: String,
-    /// What each engine could use.
+    /// The memory budget of each engine.
     pub(crate) memory_budget_bytes: u64,
     /// The engine that ratios refer to.
     pub(crate) baseline: Option<String>,

@@ -1,6 +1,6 @@
 //! The table for the README: every engine of the workspace against the fastest engine of others, phase by phase.
 //!
-//! Only peers that kept the durability class that was asked for count; what keeps less stands in a column of its own.
+//! Only peers that kept the durability class that was asked for count; weaker ones stand in a column of their own.
 //! Ratios are paired within blocks, as everywhere.
 
 use super::comparison::Line;
@@ -13,7 +13,7 @@ const HEAD: &str = "\
 | phase | threads | engine | its result | best peer | ratio | of bound | peers that keep less |
 | --- | ---: | --- | ---: | --- | --- | ---: | --- |";
 
-/// One table for each run, under a line that says what was run where.
+/// One table for each run, under a line that names its workload and its machine.
 pub(crate) fn render(runs: &[FinishedRun]) -> String {
     runs.iter().map(render_run).collect::<Vec<_>>().join("\n")
 }
@@ -25,7 +25,7 @@ fn render_run(run: &FinishedRun) -> String {
     parts.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// Loads in batches are preparation for all engines alike; the one that is compared is called by what it measures.
+/// Loads in batches are preparation for all engines alike; the phase that is compared is called by its measure.
 fn is_load(table: &Comparison) -> bool {
     table.is_preparation || table.phase == "load"
 }

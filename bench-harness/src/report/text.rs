@@ -60,7 +60,7 @@ fn rule(table: &Comparison, width: usize) -> String {
     format!("  {text:-<width$}")
 }
 
-/// What a table is about, in one line.
+/// The subject of a table, in one line.
 pub(super) fn title(table: &Comparison) -> String {
     let Comparison { workload, phase, about, setting, durability, .. } = table;
     format!("{workload} / {phase}: {about} ({durability}, {setting})")

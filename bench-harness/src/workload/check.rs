@@ -1,4 +1,4 @@
-//! What a workload must fulfil beyond its form.
+//! The rules for workloads beyond their form.
 
 use super::{Mix, Phase, PhaseKind, Workload};
 use crate::input;
@@ -13,7 +13,7 @@ const MAX_BATCH: u32 = 100_000;
 /// The largest value that the payload pool can fill.
 const MAX_VALUE_BYTES: u64 = 4 << 20;
 
-/// Says what is wrong with `workload`.
+/// Checks `workload`. `Err` names the mistake.
 pub(crate) fn check(workload: &Workload) -> Result<(), String> {
     let kind = workload.input.as_deref().map(input::kind_of).transpose()?;
     if let Some(records) = workload.records

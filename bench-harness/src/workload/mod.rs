@@ -1,4 +1,4 @@
-//! Workloads are data: TOML files that say what to load, which operations to mix, and how to pick keys.
+//! Workloads are data: TOML files that name the records to load, the operations to mix, and the way to pick keys.
 //!
 //! The built-in ones are such files too, so each can be read, copied and changed.
 

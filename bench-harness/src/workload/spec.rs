@@ -1,4 +1,4 @@
-//! What a workload file can say. The README explains each key; this is the same list for the compiler.
+//! The keys of a workload file. The README explains each of them; this is the same list for the compiler.
 
 use kv::Durability;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(crate) struct Workload {
     pub(crate) threads: Option<u32>,
     /// Smaller sizes for `kvbench quick`; without this table the workload is not part of it.
     pub(crate) quick: Option<Quick>,
-    /// What to do, in order.
+    /// The phases, in order.
     #[serde(default)]
     pub(crate) phase: Vec<Phase>,
 }
@@ -140,7 +140,7 @@ impl Mix {
     }
 }
 
-/// What a phase does.
+/// The kind of a phase.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum PhaseKind {
     /// See [`Phase::load`].
@@ -158,7 +158,7 @@ pub(crate) enum PhaseKind {
 }
 
 impl Phase {
-    /// What the phase does; says what is wrong when it names none or several kinds.
+    /// The kind of the phase. `Err`: it names none, or several.
     pub(crate) fn kind(&self) -> Result<PhaseKind, String> {
         let kinds = [
             self.load.map(PhaseKind::Load),
@@ -180,7 +180,7 @@ impl Phase {
 }
 
 impl Workload {
-    /// Says what is wrong with the workload.
+    /// Checks the workload. `Err` names the mistake.
     pub(crate) fn check(&self) -> Result<(), String> {
         super::check::check(self)
     }

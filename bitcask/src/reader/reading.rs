@@ -19,22 +19,23 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use durable::log::chain::ChainTail;
 use durable::log::{SEGMENT_HEADER_LEN, SegmentLayout, StoreId};
 use durable::manifest::{LoadedManifest, Manifest, Stamp};
 use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
-use durable::{Access, copy_whole, read_whole};
+use durable::{Access, MappedPrefix, ReadOnlyFs, copy_whole, read_whole};
 use kv::{Error, Result};
 
-use super::read_only::{Cut, ReadOnly};
 use crate::data_file::DataFile;
 use crate::file_handle::FileRegistry;
 use crate::files::{DATA, HINT};
 use crate::keydir::Keydir;
 use crate::options::{Options, ReadMode};
+use crate::recovery::Lives;
+use crate::recovery::inventory::{Inventory, MISSING};
 use crate::recovery::load;
-use crate::recovery::tail::{self, LogTail};
-use crate::recovery::{Lives, MISSING, Names};
+use crate::recovery::tail;
 use crate::sealed_file::map_sealed;
 use crate::state::State;
 
@@ -121,12 +122,12 @@ impl Reading {
     ) -> Result<(Self, Extent)> {
         let mut last: Option<(Stamp, String)> = None;
         for attempt in 1.. {
-            let names = Names::list(dir)?;
+            let inventory = Inventory::list(dir)?;
             let found = Manifest::<State>::read(dir)?;
             let stamp = found.stamp();
             let progress = progress.filter(|progress| progress.is_before(&found));
             let extent = if progress.is_some() { Extent::News } else { Extent::Whole };
-            let error = match Self::attempt(dir, options, progress, &names, found) {
+            let error = match Self::attempt(dir, options, progress, &inventory, found) {
                 Ok(reading) => return Ok((reading, extent)),
                 Err(error) => error,
             };
@@ -143,7 +144,7 @@ impl Reading {
         dir: &StoreDir,
         options: &Options,
         progress: Option<&Progress>,
-        names: &Names,
+        inventory: &Inventory,
         found: LoadedManifest<State>,
     ) -> Result<Self> {
         let registry = progress.map_or_else(
@@ -155,12 +156,12 @@ impl Reading {
         );
         let seed = progress.map_or_else(|| options.env.entropy.next_u64(), |before| before.seed);
         let lives = lives_to_read(&registry, progress, found.state())?;
-        let held = hold(dir, &found, &lives, names, options.read)?;
+        let held = hold(dir, &found, &lives, inventory, options.read)?;
         let keydir = Arc::new(Keydir::new(seed, options.keydir));
         let scanned = load::load(&held, &found, &lives, &keydir, options)?;
         let above = progress.map_or(0, |before| before.newest);
         let tail = tail::read(&held, &found, &lives, &keydir, above, options)?;
-        names.check_strangers(&held, &found)?;
+        inventory.check_orphans(&held, &found)?;
         check_epoch(dir, &found)?;
         Ok(Self {
             store: found.store_id(),
@@ -218,10 +219,10 @@ fn hold(
     dir: &StoreDir,
     found: &LoadedManifest<State>,
     lives: &Lives,
-    names: &Names,
+    inventory: &Inventory,
     read: ReadMode,
 ) -> Result<StoreDir> {
-    let mut held = ReadOnly::new(Arc::clone(dir.fs()));
+    let mut held = ReadOnlyFs::new(Arc::clone(dir.fs()));
     let mut log = Vec::new();
     for &id in lives.keys() {
         match found.state().files[&id] {
@@ -245,7 +246,7 @@ fn hold(
             held.hold_bytes(path, bytes);
         }
     }
-    for &id in names.data.range(found.state().next_file_id..) {
+    for &id in inventory.data.range(found.state().next_file_id..) {
         log.push(dir.fs().open(&dir.file(&DATA.name(id)))?);
     }
     for file in log.iter().rev() {
@@ -280,7 +281,7 @@ fn open_files(
     held: &StoreDir,
     found: &LoadedManifest<State>,
     lives: &Lives,
-    tail: &LogTail,
+    tail: &ChainTail,
     read: ReadMode,
 ) -> Result<Vec<Arc<DataFile>>> {
     let fs = &**held.fs();
@@ -296,7 +297,9 @@ fn open_files(
     for kept in &tail.kept {
         let path = held.file(&DATA.name(kept.identity.id));
         let bytes = read_whole(&*fs.open(&path)?)?;
-        let counts = Arc::new(Cut(bytes, kept.len as usize));
+        let shrunk = || Error::corruption(&path, kept.len, "the file ends before the log does");
+        let counts = MappedPrefix::new(bytes, kept.len as usize).ok_or_else(shrunk)?;
+        let counts = Arc::new(counts);
         let life = Arc::clone(&lives[&kept.identity.id]);
         files.push(Arc::new(DataFile::copied(counts, path, kept.identity, life)));
     }
@@ -312,7 +315,7 @@ fn first_frame(file: &dyn durable::File) -> Result<u64> {
     Ok(SegmentLayout::of(&header).first_frame())
 }
 
-fn log_ends(tail: &LogTail, state: &State) -> Vec<(u64, u64)> {
+fn log_ends(tail: &ChainTail, state: &State) -> Vec<(u64, u64)> {
     let last = tail.kept.last().map(|kept| (kept.identity.id, kept.len));
     let unsealed = state.files.iter().filter(|(_, sealed)| sealed.is_none());
     let after = unsealed.map(|(&id, _)| id).filter(|&id| last.is_none_or(|(last, _)| id > last));

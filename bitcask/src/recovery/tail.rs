@@ -1,13 +1,10 @@
-//! The end of the log: the data files that were not sealed.
-//!
-//! They are read in the order of their ids, which is the order they were written in. A file without an end mark is
-//! where the log was cut off. Its whole batches count; every later file is discarded, for a later batch must not
-//! survive an earlier one. But if a frame in a later file was written when all before it was durable, then the cut is
-//! no torn tail but damage, and an error.
+//! The tail of the log: the data files that the manifest does not know as sealed, read by the rule of
+//! [`durable::log::chain`].
 
 use std::path::Path;
 
-use durable::log::{SegmentIdentity, SegmentScan, StoreId, Tail, scan_segment};
+use durable::log::FrameView;
+use durable::log::chain::{ChainReader, ChainTail};
 use durable::manifest::LoadedManifest;
 use durable::read_whole;
 use durable::store_dir::StoreDir;
@@ -18,105 +15,89 @@ use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
 use crate::record::Record;
-use crate::state::State;
+use crate::state::{SEQUENCE_LIMIT, State};
 use crate::steps::Step;
 
-/// What the unsealed files come to.
-#[derive(Debug, Default)]
-pub(crate) struct LogTail {
-    /// The files that are kept, oldest first.
-    pub(crate) kept: Vec<Kept>,
-    /// The ids of those that are not, ascending: empty ones, and those after a torn one.
-    pub(super) discarded: Vec<u64>,
-    /// The newest sequence number in the files kept.
-    pub(crate) newest: u64,
-}
-
-/// An unsealed file of which something is kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept {
-    pub(crate) identity: SegmentIdentity,
-    /// How many bytes are whole batches.
-    pub(crate) len: u64,
-}
-
-/// Reads the unsealed files of `found` and loads the keys of their writes above `above`.
+/// Reads the unsealed files that `manifest` names, and loads the keys of their writes above `above` into `keydir`.
+///
+/// # Errors
+/// `Corruption` when a file is damaged, or proves that another one or the manifest is; `Io`.
 pub(crate) fn read(
     dir: &StoreDir,
-    found: &LoadedManifest<State>,
+    manifest: &LoadedManifest<State>,
     lives: &Lives,
     keydir: &Keydir,
     above: u64,
     options: &Options,
-) -> Result<LogTail> {
-    let mut tail = LogTail::default();
-    let mut torn: Option<(u64, u64)> = None;
-    let unsealed = found.state().files.iter().filter(|(_, sealed)| sealed.is_none());
-    for (&id, _) in unsealed {
-        let number = lives[&id].number;
+) -> Result<ChainTail> {
+    let mut chain = ChainReader::new(manifest.store_id());
+    let mut tail = ChainTail::default();
+    for (&id, life) in lives {
+        // A sealed file is loaded by `load`.
+        if manifest.state().files.get(&id).is_none_or(Option::is_some) {
+            continue;
+        }
         let path = dir.file(&DATA.name(id));
         let bytes = read_whole(&*dir.fs().open(&path)?)?;
-        let (mut newest, mut first_expiry) = (tail.newest, None::<UnixMillis>);
-        let scan = scan_segment(bytes.bytes(), found.store_id(), id, &path, &mut |batch| {
-            for frame in batch {
-                let record = Record::decode(frame, &path)?;
-                newest = frame.sequence;
-                if let Record::Put { expires_at: Some(time), .. } = record {
-                    first_expiry = Some(first_expiry.map_or(time, |first| first.min(time)));
-                }
-                if torn.is_none() && frame.sequence > above {
-                    let location =
-                        Location { file: number, offset: frame.offset, len: frame.len() };
-                    let put = matches!(record, Record::Put { .. });
-                    if put {
-                        keydir.load(record.key(), frame.sequence, Some(location));
-                    } else {
-                        let load = || keydir.load(record.key(), frame.sequence, None);
-                        options.steps.run(Step::LoadLoggedTombstone, load);
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        lives[&id].first_expiry.learn(first_expiry);
-        found.check_seen(scan.identity.stamp())?;
-        if let Some((earlier, len)) = torn
-            && scan.proves_prior_durable
-        {
-            let what = "the log ends here, and a later file was written when this was durable";
-            return Err(Error::corruption(dir.file(&DATA.name(earlier)), len, what));
+        let number = life.number;
+        let mut load = Load { path: &path, number, keydir, above, options, first_expiry: None };
+        let identity = chain.read(bytes.bytes(), id, &path, &mut |batch| load.batch(batch))?;
+        life.first_expiry.learn(load.first_expiry);
+        manifest.check_seen(identity.stamp())?;
+        if options.steps.check(Step::EndLogAtTear, false) {
+            let file = std::mem::replace(&mut chain, ChainReader::new(manifest.store_id()));
+            append(&mut tail, file.finish());
         }
-        let end = tail.take(&scan, newest, torn.is_some());
-        torn = torn.or(options.steps.run(Step::EndLogAtTear, || end));
     }
+    append(&mut tail, chain.finish());
     Ok(tail)
 }
 
-impl LogTail {
-    /// Returns the id and the length of the file if the log is torn in it.
-    fn take(
-        &mut self,
-        scan: &SegmentScan,
-        newest: u64,
-        is_behind_tear: bool,
-    ) -> Option<(u64, u64)> {
-        let SegmentScan { identity, len, .. } = *scan;
-        if is_behind_tear || newest == self.newest {
-            self.discarded.push(identity.id);
-        } else {
-            self.kept.push(Kept { identity, len });
-            self.newest = newest;
-        }
-        (scan.tail == Tail::Torn).then_some((identity.id, len))
-    }
+fn append(tail: &mut ChainTail, rest: ChainTail) {
+    tail.kept.extend(rest.kept);
+    tail.discarded.extend(rest.discarded);
+    tail.newest = tail.newest.max(rest.newest);
 }
 
-/// Whether a data file that nobody knows has records in it.
-pub(super) fn has_records(bytes: &[u8], store: StoreId, id: u64, path: &Path) -> bool {
-    let mut any = false;
-    let scan = scan_segment(bytes, store, id, path, &mut |_| {
-        any = true;
+/// Loads the records of one file.
+struct Load<'l> {
+    path: &'l Path,
+    /// The number of the file in the keydir.
+    number: u16,
+    keydir: &'l Keydir,
+    above: u64,
+    options: &'l Options,
+    /// When the first put so far expires.
+    first_expiry: Option<UnixMillis>,
+}
+
+impl Load<'_> {
+    fn batch(&mut self, batch: &[FrameView<'_>]) -> Result<()> {
+        for frame in batch {
+            if frame.sequence >= SEQUENCE_LIMIT {
+                let what = format!("write {}, which no store reaches", frame.sequence);
+                return Err(Error::corruption(self.path, frame.offset, what));
+            }
+            let record = Record::decode(frame, self.path)?;
+            if let Record::Put { expires_at: Some(time), .. } = record {
+                self.first_expiry = Some(self.first_expiry.map_or(time, |first| first.min(time)));
+            }
+            // A reader that refreshes has the older records already.
+            if frame.sequence > self.above {
+                self.load(frame, &record);
+            }
+        }
         Ok(())
-    });
-    any || scan.is_err_and(|error| matches!(error, Error::Corruption { offset, .. } if offset > 0))
+    }
+
+    fn load(&self, frame: &FrameView<'_>, record: &Record<'_>) {
+        let place = Location { file: self.number, offset: frame.offset, len: frame.len() };
+        let load = |location| self.keydir.load(record.key(), frame.sequence, location);
+        match record {
+            Record::Put { .. } => load(Some(place)),
+            Record::Delete { .. } => {
+                self.options.steps.run(Step::LoadLoggedTombstone, || load(None));
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use durable::Fs as _;
+use durable::coding::put_varint;
 use durable::manifest::State as _;
 use kv::UnixMillis;
 
@@ -26,7 +27,15 @@ fn sealed() -> Sealed {
 
 fn state(sealed: Sealed) -> State {
     let files = [(0, Some(sealed)), (299, None)].into();
-    State { next_file_id: 300, newest: 9, files, blocked: Vec::new() }
+    State { next_file_id: 300, newest: 9, files, ..State::default() }
+}
+
+/// With all that format 2 has.
+fn state_of_format_2() -> State {
+    let expiring = Expiring { records: 3, bytes: 120, earliest: 1_000, latest: 2_000 };
+    let mut state = state(Sealed { deletion_bytes: 32, expiring, ..sealed() });
+    state.blocked.push(Blocked { file: 0, blocker: 299, bytes: 32 });
+    state
 }
 
 fn decode(format: u16, bytes: &[u8]) -> State {
@@ -36,6 +45,32 @@ fn decode(format: u16, bytes: &[u8]) -> State {
     state
 }
 
+fn decode_edit(format: u16, bytes: &[u8]) -> Edit {
+    let mut reader = Reader::new(bytes, Path::new("golden"), 0);
+    let edit = State::decode_edit(format, &mut reader).unwrap();
+    reader.finish().unwrap();
+    edit
+}
+
+fn encode_edit(edit: &Edit) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    State::encode_edit(edit, &mut bytes);
+    bytes
+}
+
+/// One edit of each kind that format 2 has.
+fn edits_of_format_2() -> [Edit; 5] {
+    let blocked = vec![Blocked { file: 300, blocker: 299, bytes: 40 }];
+    let merge = Merge { outputs: vec![(300, sealed())], inputs: vec![0], blocked };
+    [
+        Change::Begin(299).into(),
+        Change::Seal(299, sealed()).into(),
+        Edit::remove(299),
+        Edit::reserve(300),
+        Edit::merge(merge),
+    ]
+}
+
 #[test]
 fn a_state_of_format_1_is_read() {
     let [golden] = golden::lines(include_str!("../../tests/golden/state-1.hex"));
@@ -43,18 +78,109 @@ fn a_state_of_format_1_is_read() {
 }
 
 #[test]
-fn the_encoding_is_the_one_of_format_3_and_format_2_is_read() {
+fn a_state_of_format_2_is_read_with_the_time_zero() {
+    let [golden] = golden::lines(include_str!("../../tests/golden/state-2.hex"));
+    assert_eq!(decode(2, &golden), state_of_format_2());
+}
+
+#[test]
+fn edits_of_format_2_are_read_with_the_time_zero() {
+    let golden: [_; 5] = golden::lines(include_str!("../../tests/golden/edit-2.hex"));
+    assert_eq!(golden.map(|bytes| decode_edit(2, &bytes)), edits_of_format_2());
+}
+
+const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+#[test]
+fn the_encoding_is_the_one_of_format_3() {
     let [golden] = golden::lines(include_str!("../../tests/golden/state-3.hex"));
-    let [before] = golden::lines(include_str!("../../tests/golden/state-2.hex"));
-    let expiring = Expiring { records: 3, bytes: 120, earliest: 1_000, latest: 2_000 };
-    let mut state = state(Sealed { deletion_bytes: 32, expiring, first_record: 2048, ..sealed() });
-    state.blocked.push(Blocked { file: 0, blocker: 299, bytes: 32 });
+    let state = State { latest_time: NOW.0, ..state_of_format_2() };
     let mut bytes = Vec::new();
     state.encode_state(&mut bytes);
     assert_eq!(bytes, golden);
     assert_eq!(decode(3, &golden), state);
-    state.files.insert(0, Some(Sealed { first_record: 64, ..state.files[&0].unwrap() }));
-    assert_eq!(decode(2, &before), state);
+
+    let golden: [_; 6] = golden::lines(include_str!("../../tests/golden/edit-3.hex"));
+    let edits = edits_of_format_2().into_iter().chain([Edit::note_time()]);
+    for (edit, golden) in edits.map(|edit| edit.at(NOW)).zip(golden) {
+        assert_eq!(encode_edit(&edit), golden);
+        assert_eq!(decode_edit(3, &golden), edit);
+    }
+}
+
+#[test]
+fn a_sealed_file_says_where_its_records_start() {
+    let witnessed = state(Sealed { first_record: 2048, ..sealed() });
+    let mut bytes = Vec::new();
+    witnessed.encode_state(&mut bytes);
+    assert_eq!(decode(3, &bytes), witnessed);
+    let at = bytes.windows(2).position(|pair| pair == [0x80, 0x10]).unwrap();
+    bytes.splice(at..at + 2, [63]);
+    let mut reader = Reader::new(&bytes, Path::new("state"), 0);
+    assert!(State::decode_state(3, &mut reader).unwrap_err().is_corruption());
+}
+
+#[test]
+fn older_formats_do_not_have_the_edits_of_later_ones() {
+    for (format, tag) in [(1, 4), (1, 5), (2, 6), (3, 7), (3, 0)] {
+        let bytes = [tag, 1, 1, 1];
+        let mut reader = Reader::new(&bytes, Path::new("edit"), 0);
+        let refused = State::decode_edit(format, &mut reader).unwrap_err();
+        assert!(refused.to_string().contains("unknown kind"), "{format}, {tag}: {refused}");
+    }
+}
+
+#[test]
+fn the_time_of_a_state_never_goes_back() {
+    let mut state = state(sealed());
+    for (noted, expected) in [(5, 5), (3, 5), (0, 5), (9, 9)] {
+        state.apply(&Edit::note_time().at(UnixMillis(noted))).unwrap();
+        assert_eq!(state.latest_time(), UnixMillis(expected));
+    }
+    assert!(!state.has_expiring());
+    assert!(state_of_format_2().has_expiring());
+}
+
+#[test]
+fn a_state_with_a_number_that_no_store_reaches_is_refused() {
+    let good = State::default();
+    let bad = [
+        State { next_file_id: FILE_ID_LIMIT + 1, ..good.clone() },
+        State { newest: SEQUENCE_LIMIT, ..good.clone() },
+        State { files: [(0, None)].into(), ..good },
+    ];
+    for state in bad {
+        let mut bytes = Vec::new();
+        for field in [state.next_file_id, state.newest, 0, state.files.len() as u64] {
+            put_varint(&mut bytes, field);
+        }
+        bytes.extend([0, 0, 0]);
+        let mut reader = Reader::new(&bytes, Path::new("state"), 0);
+        assert!(State::decode_state(3, &mut reader).unwrap_err().is_corruption());
+    }
+}
+
+#[test]
+fn an_edit_that_contradicts_the_state_is_refused() {
+    let mut at_the_end = state(sealed());
+    at_the_end.next_file_id = FILE_ID_LIMIT;
+    assert!(at_the_end.apply(&Edit::reserve(FILE_ID_LIMIT)).is_err());
+    let mut state = state(sealed());
+    let high = Sealed { newest: SEQUENCE_LIMIT, ..sealed() };
+    let blocked = vec![Blocked { file: 299, blocker: 7, bytes: 1 }];
+    let wrong: [Edit; 6] = [
+        Change::Begin(299).into(),
+        Edit::reserve(299),
+        Edit::remove(1),
+        Change::Seal(1, sealed()).into(),
+        Change::Seal(0, high).into(),
+        Edit::merge(Merge { blocked, ..Merge::default() }),
+    ];
+    for edit in wrong {
+        assert!(state.clone().apply(&edit).is_err(), "{edit:?}");
+    }
+    state.apply(&Change::Begin(300).into()).unwrap();
+    assert_eq!(state.next_file_id, 301);
 }
 
 #[test]
@@ -64,10 +190,7 @@ fn a_merge_survives_its_encoding_and_takes_blocked_deletions_out_with_their_file
     let blocked = vec![Blocked { file: 300, blocker: 299, bytes: 40 }];
     let outputs = vec![(300, Sealed { newest: 12, ..sealed() })];
     let merge = Edit::merge(Merge { outputs, inputs: vec![0], blocked });
-    let mut bytes = Vec::new();
-    State::encode_edit(&merge, &mut bytes);
-    let mut reader = Reader::new(&bytes, Path::new("edit"), 0);
-    assert_eq!(State::decode_edit(3, &mut reader).unwrap(), merge);
+    assert_eq!(decode_edit(3, &encode_edit(&merge)), merge);
     state.apply(&merge).unwrap();
     assert_eq!((state.newest, state.blocked_bytes(300)), (12, 40));
     assert_eq!(state.files.keys().copied().collect::<Vec<_>>(), [299, 300]);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bitcask::Bitcask;
 use kv::{Durability, KeyRange, Kv, Snapshots, UnixMillis, WriteBatch};
 
 use crate::world::{STORE, World, entries, fill, key};
@@ -108,4 +109,66 @@ fn an_expired_put_that_hides_an_older_one_is_kept_as_a_deletion() {
     // A clock that is reset must not bring the older put back, which never expires.
     world.clock.set_now(UnixMillis(0));
     assert!(!has(&world.open().unwrap(), 5));
+}
+
+/// The clock is set back between two openings.
+#[test]
+fn an_expired_value_stays_expired_in_later_openings() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    put(&engine, 1, 1_000);
+    put(&engine, 2, 5_000);
+    world.clock.set_now(UnixMillis(3_000));
+    assert!(!has(&engine, 1) && has(&engine, 2));
+    engine.close().unwrap();
+    world.clock.set_now(UnixMillis(0));
+    for _ in 0..2 {
+        let reader = Bitcask::open_read_only(STORE, world.options()).unwrap();
+        assert!(!has(&reader, 1) && has(&reader, 2));
+        let engine = world.open().unwrap();
+        assert!(!has(&engine, 1) && has(&engine, 2));
+        engine.close().unwrap();
+    }
+    // A session that only reads.
+    world.clock.set_now(UnixMillis(5_000));
+    let engine = world.open().unwrap();
+    assert!(!has(&engine, 2), "the time goes on");
+    engine.close().unwrap();
+    world.clock.set_now(UnixMillis(0));
+    assert!(!has(&world.open().unwrap(), 2));
+}
+
+/// A process that was killed has made no last edit, so the time since the one before is lost, and no more.
+#[test]
+fn an_opening_after_a_crash_goes_back_to_the_last_edit_at_most() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    put(&engine, 1, 1_000);
+    put(&engine, 2, 2_000);
+    world.clock.set_now(UnixMillis(1_500));
+    assert!(!has(&engine, 1) && has(&engine, 2));
+    // A data file is begun.
+    fill(&engine, 10..40, 9);
+    world.clock.set_now(UnixMillis(2_500));
+    assert!(!has(&engine, 2));
+    drop(engine);
+    world.clock.set_now(UnixMillis(0));
+    let engine = world.open().unwrap();
+    assert!(!has(&engine, 1), "seen before the last edit");
+    assert!(has(&engine, 2), "seen after it: the stated limit");
+}
+
+#[test]
+fn a_reader_takes_over_the_time_of_the_writer_when_it_refreshes() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    put(&engine, 1, 1_000);
+    let reader = Bitcask::open_read_only(STORE, world.options()).unwrap();
+    assert!(has(&reader, 1));
+    world.clock.set_now(UnixMillis(1_500));
+    assert!(!has(&engine, 1));
+    fill(&engine, 10..40, 9);
+    world.clock.set_now(UnixMillis(0));
+    reader.refresh().unwrap();
+    assert!(!has(&reader, 1));
 }

@@ -17,4 +17,5 @@ mod readers;
 mod riak;
 mod scans;
 mod snapshots;
+mod stray_names;
 mod world;

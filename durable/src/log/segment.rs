@@ -44,6 +44,10 @@ impl SegmentLayout {
         }
     }
 
+    fn is_slot(self, offset: u64) -> bool {
+        self == Self::Witnessed && witness::is_slot(offset)
+    }
+
     fn magic(self) -> &'static [u8; 8] {
         match self {
             Self::Plain => MAGIC_PLAIN,
@@ -114,6 +118,21 @@ impl SegmentIdentity {
             return refuse("not a segment of format 1 or 2");
         }
         refuse("the segment header fails its checksum or belongs to another file")
+    }
+
+    /// Whether a crash while segment `id` of `store` was begun can have left `bytes`, all of its file: a header that is
+    /// whole, torn or missing, and zeros where it should be.
+    pub fn may_have_begun(bytes: &[u8], store: StoreId, id: u64) -> bool {
+        let identity = Self { store, id, epoch: 0, edit_number: 0 };
+        [SegmentLayout::Plain, SegmentLayout::Witnessed].into_iter().any(|layout| {
+            let header = identity.encode(layout);
+            // Epoch, edit number and sum follow the id; they are unknown.
+            let known = &header[..32];
+            let written = known.iter().zip(bytes).take_while(|(known, byte)| known == byte).count();
+            // The slots of a witness may be there without the header.
+            let is_empty = |(at, &byte): (usize, &u8)| byte == 0 || layout.is_slot(at as u64);
+            written == known.len() || bytes.iter().enumerate().skip(written).all(is_empty)
+        })
     }
 }
 

@@ -111,6 +111,11 @@ pub(super) fn area(header: &[u8], salt: Salt) -> Vec<u8> {
     bytes
 }
 
+/// Whether the byte at `offset` of a segment belongs to a slot.
+pub(super) fn is_slot(offset: u64) -> bool {
+    SLOTS.iter().any(|slot| (*slot..slot + SLOT_LEN as u64).contains(&offset))
+}
+
 /// The slots of a segment that is being written.
 #[derive(Debug)]
 pub(super) struct Witness {

@@ -238,10 +238,10 @@ impl Generation {
 
     /// Removes all other generations and temporary files. Only after `CURRENT` is durable.
     pub(super) fn remove_others(&self, store: &StoreDir) -> Result<()> {
-        let temporary = publish::temporary_path(CURRENT_FILE.as_ref());
+        let temporary: Vec<_> = publish::temporary_paths(CURRENT_FILE.as_ref()).collect();
         for Entry { name, kind } in store.list()? {
             let other = GENERATION_FILES.parse(&name).is_some_and(|number| number != self.number());
-            let ours = other || temporary.as_os_str() == name.as_str();
+            let ours = other || temporary.iter().any(|path| path.as_os_str() == name.as_str());
             if ours && kind == EntryKind::File {
                 store.fs().remove(&store.file(&name))?;
             }

@@ -1,7 +1,13 @@
 //! Memory mappings behind a safe interface. The only `unsafe` code of this crate.
 //!
-//! **Read mappings** are of files that no longer change. **Append mappings** are of log files: a region of which a
-//! prefix has been written and published and never changes again, and the rest belongs to the one appender.
+//! **Read mappings** are of files that no longer change. They are shared and read-only, so they hold no page of their own:
+//! taking pages out of the page table ([`forget_pages`]) changes no byte that a reader sees.
+//!
+//! **Append mappings** are of log files: a region of which a prefix has been written and published and never changes
+//! again, and the rest belongs to the one appender.
+//!
+//! Two calls of the system that no safe wrapper offers stand here as well: `mincore` and `sync_file_range`. The former
+//! writes one byte for each page into a vector of that length; the latter takes numbers only.
 //!
 //! The argument for an append mapping, which is about this process only:
 //! 1. The region is reached through a raw pointer; no `&mut [u8]` to it ever exists, and a `&[u8]` only to a published

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use durable::log::{Segment, SegmentIdentity, SegmentLayout};
 use durable::manifest::Manifest;
-use durable::publish::{create_afresh, publish, publish_in_place, replace_atomically};
+use durable::publish::{
+    create_afresh, publish, publish_in_place, replace_atomically, temporary_paths,
+};
 use durable::store_dir::{NamePattern, OpenMode, StoreDir};
 use durable::{Fs, OsFs, SimFs};
 
@@ -116,12 +118,22 @@ fn links_in_the_way_are_neither_followed_nor_removed() {
     let fs = OsFs::default();
     let target = dir.path().join("target");
     replace_atomically(&fs, &target, b"mine").unwrap();
-    std::os::unix::fs::symlink(&target, dir.path().join("file.tmp")).unwrap();
-    assert!(replace_atomically(&fs, &dir.path().join("file"), b"new").is_err());
+    let file = dir.path().join("file");
+    for temporary in temporary_paths(&file) {
+        // The name is taken, so the next one serves.
+        replace_atomically(&fs, &file, b"new").unwrap();
+        fs.remove(&file).unwrap();
+        std::os::unix::fs::symlink(&target, temporary).unwrap();
+    }
+    let refused = replace_atomically(&fs, &file, b"new").unwrap_err();
+    assert_eq!(refused.io_kind(), Some(io::ErrorKind::InvalidInput), "{refused}");
+    let link = temporary_paths(&file).next().unwrap();
+    assert_eq!(fs.remove(&link).unwrap_err().io_kind(), Some(io::ErrorKind::InvalidInput));
+    assert!(link.is_symlink());
     let mut bytes = [0; 4];
     fs.open(&target).unwrap().read_at(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"mine");
-    let missing = fs.open(&dir.path().join("file")).unwrap_err();
+    let missing = fs.open(&file).unwrap_err();
     assert_eq!(missing.io_kind(), Some(io::ErrorKind::NotFound));
 }
 

@@ -269,6 +269,19 @@ fn an_append_that_leaves_a_gap_or_does_not_fit_is_a_mistake_of_the_caller() {
 }
 
 #[test]
+fn nothing_is_appended_where_a_log_gave_its_space_back() {
+    on_every_disk(|fs, dir| {
+        let log = fs.create_log(&dir.join("log"), 100_000).unwrap();
+        log.reserve(100_000).unwrap();
+        log.append(0, b"1").unwrap();
+        log.finish(1).unwrap();
+        let attempt = std::panic::AssertUnwindSafe(|| log.append(1, b"2"));
+        assert!(std::panic::catch_unwind(attempt).is_err());
+        log.read(0, 1, &mut |bytes| assert_eq!(bytes, b"1")).unwrap();
+    });
+}
+
+#[test]
 fn free_space_is_known() {
     on_every_disk(|fs, dir| assert!(fs.free_space(dir).unwrap() > 0));
 }

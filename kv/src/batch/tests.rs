@@ -19,7 +19,7 @@ impl Own {
     }
 }
 
-/// What a batch must come to.
+/// The content that a batch must have.
 #[derive(Default)]
 struct Model {
     ops: BTreeMap<Vec<u8>, Own>,
@@ -146,4 +146,15 @@ fn a_cleared_batch_is_empty_and_usable() {
     batch.clear();
     assert!(batch.is_empty() && batch.byte_size() == 0);
     assert_eq!(batch.put(&[7], b"x").put(&[3], b"y").put(&[7], b"z").len(), 2);
+}
+
+/// The slot of the empty key lay at the end of the buffer, and the end moves back when the last operation is replaced.
+#[test]
+fn an_operation_without_bytes_survives_a_replacement_of_the_last_one() {
+    let mut batch = WriteBatch::new();
+    batch.put(b"k", &[1; 100]).delete(b"").put(b"k", b"2").put(b"x", b"3");
+    let ops: Vec<Op<'_>> = batch.ops().collect();
+    assert_eq!(ops.len(), 3);
+    assert!(ops.contains(&Op::Delete { key: b"" }));
+    assert!(ops.contains(&Op::Put { key: b"k", value: b"2" }));
 }

@@ -1,4 +1,4 @@
-//! The traits are object-safe and say what they mean.
+//! The traits are object-safe, and engines keep their promises.
 
 use kv::memory::MemoryEngine;
 use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, UnixMillis, WriteBatch};

@@ -1,7 +1,7 @@
-//! The child's side: sessions of writers on an engine, and a line in the journal for everything that matters.
+//! The child's side: sessions of writers on an engine, and one journal line for each event.
 //!
-//! Usually everything has threads of its own: each writer, the upkeep, the engine's background work. A life without
-//! background threads does all of it in turn in one thread, so that each life makes the same calls in the same order.
+//! Usually each writer, the upkeep and the engine's background work have threads of their own. A child without background
+//! threads does all work in turn in one thread, so each such child makes the same calls in the same order.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::config::ProcessConfig;
 use super::journal::{Event, Journal};
 use super::work::{Place, Session, Task, WriteId};
 use crate::observe::observe;
+use crate::opening::{open_unlocked, without_panic};
 use crate::random::{Random, sub_seed};
-use crate::run::{open_unlocked, without_panic};
 use crate::stepper::Stepper;
 use crate::subject::{Opened, Subject};
 
@@ -30,7 +30,7 @@ const BATCHES_AN_UPKEEP: u32 = 4;
 /// One in so many sessions checks the subject's own rule, which may read the whole store.
 const SESSIONS_A_CHECK: usize = 4;
 
-/// What the threads of a session share.
+/// The state that the threads of a session share.
 struct Work<'s> {
     config: &'s ProcessConfig,
     session: Session,
@@ -38,9 +38,9 @@ struct Work<'s> {
     opened: &'s Opened,
     /// The best that the engine can do.
     able: Durability,
-    /// What runs background work in between, where it has no threads.
+    /// Runs background work between writes, if the engine has no threads.
     stepper: Option<&'s Stepper>,
-    /// What the upkeep does follows from it.
+    /// The upkeep follows from it.
     upkeep: Random,
     /// A thread gave up, or all writers have ended, or nobody wants to know any more.
     is_over: &'s AtomicBool,
@@ -89,7 +89,7 @@ pub(super) fn run(
             journal.tell(&Event::Closed)?;
         } else {
             drop(opened);
-            // What was queued dies with the handle.
+            // Queued jobs die with the handle.
             if let Some(stepper) = &stepper {
                 stepper.forget();
             }

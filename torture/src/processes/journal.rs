@@ -1,7 +1,7 @@
-//! The journal: what a child tells its parent, one event a line, in a file that outlives it.
+//! The journal: the events of a child, one a line, in a file that outlives it.
 //!
-//! A line is one `write(2)` in append mode, so lines of several threads do not mix, and what was told before a `kill -9`
-//! is there afterwards. A last line without its end was never told.
+//! A line is one `write(2)` in append mode. So lines of several threads do not mix, and every line from before a `kill -9` is
+//! there afterwards. A last line without its line end does not count.
 
 use std::fmt;
 use std::fs::File;
@@ -22,7 +22,7 @@ pub(super) enum Event {
     Found { key: String, session: Session, writer: u8, count: u32, len: usize },
     /// That was all that it found. And the number that the engine says it recovered.
     All { recovered: Option<u64> },
-    /// A write begins; when it is acknowledged, this is what it survives.
+    /// A write begins. Once acknowledged, it has the class `survives`.
     Begin { writer: u8, count: u32, survives: Durability },
     /// It was acknowledged, with this sequence number.
     Done { writer: u8, count: u32, sequence: u64 },
@@ -34,7 +34,7 @@ pub(super) enum Event {
     Closed,
     /// The engine was dropped without being closed.
     Dropped,
-    /// A law is broken, or a call failed.
+    /// An invariant is broken, or a call failed.
     Failed(String),
     /// The child has nothing more to do.
     End,
@@ -163,7 +163,7 @@ impl Tail {
         Ok(Self { file, rest: String::new() })
     }
 
-    /// What was told since the last time.
+    /// The events since the last call.
     pub(super) fn read(&mut self) -> Result<Vec<Event>, String> {
         let read = self.file.read_to_string(&mut self.rest);
         read.map_err(|error| format!("the journal cannot be read: {error}"))?;

@@ -1,4 +1,4 @@
-//! Follows the life of a store through the journals of its processes, and holds each opening against what came before.
+//! Follows a store through the journals of its processes, and judges each opening by the events before it.
 
 use kv::Durability;
 
@@ -7,18 +7,18 @@ use super::ledger::{DurabilityLedger, Found};
 use super::work::{Session, Task, WriteId};
 use crate::report::Report;
 
-/// What is known of a store.
+/// Judges the openings of one store.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     seed: u64,
-    /// What happened since an opening last told what it found.
+    /// The writes since the last opening that reported its content.
     ledger: DurabilityLedger,
-    /// The session that is told of, and what its opening has found so far.
+    /// The current session, and the content that its opening has reported so far.
     session: Session,
     finding: Found,
     /// The greatest number that the sync under way covers.
     syncing: u64,
-    /// Whether what is acknowledged still counts.
+    /// Whether an acknowledgement is a promise.
     is_heard_in_time: bool,
     pub(super) report: Report,
 }
@@ -37,12 +37,12 @@ impl Judge {
         }
     }
 
-    /// Takes in what a child told.
+    /// Observes events of a child.
     pub(super) fn observe(&mut self, events: &[Event]) -> Result<(), String> {
         events.iter().try_for_each(|event| self.observe_one(event))
     }
 
-    /// Takes in what a child told when its world was already coming to an end: nothing of that is a promise any more.
+    /// Observes events from after a power cut was asked for. No acknowledgement among them is a promise.
     pub(super) fn observe_late(&mut self, events: &[Event]) -> Result<(), String> {
         self.is_heard_in_time = false;
         let heard = self.observe(events);
@@ -50,7 +50,7 @@ impl Judge {
         heard
     }
 
-    /// Something has befallen the store that writes of this class survive, and those of lesser ones need not.
+    /// Records a crash that writes of this class survive. Writes of lesser classes may be lost.
     pub(super) fn record_crash(&mut self, class: Durability) {
         self.ledger.record_crash(class);
     }
@@ -132,7 +132,7 @@ mod tests {
         Event::Done { writer: id.writer, count: id.count, sequence }
     }
 
-    /// What an opening finds that finds these writes, in this order.
+    /// The events of an opening that finds these writes, in this order.
     fn opening(writes: &[WriteId], recovered: Option<u64>) -> Vec<Event> {
         let mut entries = BTreeMap::new();
         for id in writes {

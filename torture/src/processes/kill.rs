@@ -1,12 +1,13 @@
-//! A process that is killed at any instant, on a real disk: `kill -9` takes nothing that was acknowledged as
-//! [`kv::Durability::Buffered`], and of the rest leaves a prefix, in whole batches.
+//! A process that is killed at any instant, on a real disk.
 //!
-//! [`run`] kills at random moments, and the next life goes on in the same directory, so that what crashes leave adds up.
-//! [`at_calls`] has `strace` kill a process exactly at its k-th call of a kind, for one k after the other.
+//! The invariant: `kill -9` loses no write that was acknowledged as [`kv::Durability::Buffered`], and leaves a prefix of the
+//! rest, in whole batches.
 //!
-//! The page cache survives the process: this is not about durability, but about what still is in the memory of the
-//! process when it should not be, about writes torn in the middle, and about steps in the wrong order. [`crate::power`] is
-//! about the rest.
+//! [`run`] kills at random moments. The next process continues in the same directory, so the effects of crashes add up.
+//! [`at_calls`] lets `strace` kill a process exactly at its k-th call of a kind, for one k after the other.
+//!
+//! The page cache survives the process, so these suites say nothing about syncs; [`crate::power`] does. They find data that
+//! stays in the memory of the process for too long, torn writes, and steps in the wrong order.
 
 use std::path::PathBuf;
 
@@ -26,10 +27,10 @@ mod calls;
 
 pub use calls::{Calls, at_calls};
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What is written follows from it, when it is written does not.
+    /// The content of the writes follows from it; their timing does not.
     pub seed: u64,
     /// Processes that are killed, with all option sets in turn.
     pub lives: u32,
@@ -75,7 +76,7 @@ impl Options {
 /// Lives of the subject that `word` means in `program`.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run(program: &Program, word: &str, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     let mut number = 0;
@@ -130,7 +131,7 @@ impl<'p> Store<'p> {
         Ok(Self { program, word, directory, config, judge, keeps_files: options.keeps_files })
     }
 
-    /// So many lives that end early, and one that does not. `Err`: what was wrong, and how much had been judged.
+    /// Kills `lives` processes, then opens the store a last time. `Err`: the failure, and the work before it.
     fn live(mut self, lives: u32) -> Result<Report, (String, Report)> {
         let lived = (0..lives).try_for_each(|_| self.be_killed()).and_then(|()| self.look());
         let report = self.judge.report;

@@ -1,15 +1,14 @@
-//! What a store went through since an opening last told what it found, and whether what the next one finds follows.
+//! The durability ledger: the writes of a store since its last opening, and the check of the next opening against them.
 //!
-//! Writers know the sequence number of each write that was acknowledged to them. Of each other write, at most one of each
-//! writer, it is only known that its number is greater than those which were acknowledged before it began. The keys of a
-//! writer's own tell which of its batches are there: the first so many. The heads of the pairs tell which batch was the
-//! last on each pair. From these follow the laws:
-//! - what was promised to survive is there, and everything with a lesser number;
-//! - no acknowledged write is missing with a lesser number than one that is there;
-//! - what is there is there whole, and the missing numbers can be chosen so that the last batch on each pair is the one
-//!   that it shows ([`super::order`]);
-//! - numbers are given out once, and go on where the opening found the end;
-//! - what an opening has found once, no crash takes away again.
+//! A writer knows the sequence number of each write that was acknowledged to it. Each writer may have one more write in
+//! flight, whose number is greater than all numbers that were acknowledged before the write began. The keys of a writer's own
+//! show how many of its batches are there. The head of a pair shows the last batch on that pair. These invariants follow:
+//! - Every write that was promised to survive is there, and every write with a lesser number.
+//! - No acknowledged write is missing if a write with a greater number is there.
+//! - Each batch is there whole or not at all. The unknown numbers can be chosen so that the last batch on each pair is the one
+//!   that the pair shows ([`super::order`]).
+//! - Each number is given out once, and numbers continue after the greatest one that the opening found.
+//! - No crash takes away the content of an earlier opening.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ use super::work::{PAIRS, Place, Task, WriteId};
 /// The value of a key: who put it, and how long it is.
 pub(super) type Shown = (WriteId, usize);
 
-/// What an opening found.
+/// The content that an opening found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub(super) entries: BTreeMap<String, Shown>,
@@ -40,10 +39,10 @@ struct Begun {
     sequence: Option<u64>,
 }
 
-/// What happened since an opening.
+/// The writes since an opening, and how long they must survive.
 #[derive(Clone, Debug)]
 pub(super) struct DurabilityLedger {
-    /// What that found.
+    /// The content that the opening found.
     base: Found,
     /// The writes since, by writer.
     begun: Vec<Vec<Begun>>,
@@ -55,7 +54,7 @@ pub(super) struct DurabilityLedger {
     buffered: u64,
     /// The greatest number that a power cut must not take.
     synced: u64,
-    /// What has befallen the store: the least class that survives it.
+    /// The worst crash so far, as the least class that survives it.
     crash_class: Durability,
 }
 
@@ -77,7 +76,7 @@ impl DurabilityLedger {
         }
     }
 
-    /// What follows upon an opening that found this.
+    /// The ledger after an opening that found this content.
     pub(super) fn followed_by(&self, found: Found) -> Self {
         let newest = self.present(&found).map(|present| self.newest_present(&present));
         let known = self.floor.max(newest.unwrap_or_default());
@@ -90,7 +89,7 @@ impl DurabilityLedger {
         self.begun[usize::from(id.writer)].push(begun);
     }
 
-    /// Returns what the write survives. `Err`: it cannot have got this number.
+    /// Returns the class that the write has. `Err`: the write cannot have got this number.
     pub(super) fn acknowledge(&mut self, id: WriteId, sequence: u64) -> Result<Durability, String> {
         let begun = self.begun[usize::from(id.writer)].last_mut();
         let begun = begun.filter(|begun| begun.id == id && begun.sequence.is_none());
@@ -106,7 +105,7 @@ impl DurabilityLedger {
         Ok(begun.survives)
     }
 
-    /// All up to this number survives what this class survives.
+    /// Every write up to this number has at least this class.
     pub(super) fn promise(&mut self, class: Durability, number: u64) {
         if class >= Durability::Buffered {
             self.buffered = self.buffered.max(number);
@@ -116,7 +115,7 @@ impl DurabilityLedger {
         }
     }
 
-    /// Something has befallen the store that writes of this class survive, and those of lesser ones need not.
+    /// Records a crash that writes of this class survive. Writes of lesser classes may be lost.
     pub(super) fn record_crash(&mut self, class: Durability) {
         self.crash_class = self.crash_class.max(class);
     }
@@ -126,7 +125,7 @@ impl DurabilityLedger {
         self.acknowledged.keys().next_back().copied().unwrap_or(self.floor)
     }
 
-    /// The main theorem: whether `found` is what must be left.
+    /// The main theorem for the content `found`.
     pub(super) fn judge(&self, found: &Found) -> Result<(), String> {
         let present = self.present(found)?;
         let end = self.judge_numbers(&present, found.recovered)?;
@@ -177,7 +176,7 @@ impl DurabilityLedger {
         Err(format!("the keys of writer {writer} hold {mark} and {lone}, as no batch left them"))
     }
 
-    /// Holds what is there against what was promised. Returns a number that all that is there is less than.
+    /// Compares the writes that are there with the promises. Returns a bound above all numbers that are there.
     fn judge_numbers(&self, present: &[u32], recovered: Option<u64>) -> Result<u64, String> {
         let promised = match self.crash_class {
             Durability::None | Durability::Buffered => self.buffered,

@@ -1,9 +1,8 @@
-//! Whether numbers can be found for writes that were never told theirs.
+//! Finds sequence numbers for writes that were never acknowledged.
 //!
-//! Each write has a least and a greatest possible number; one that was acknowledged has only one. That a pair shows write
-//! `b` although `a` is there too means that `a` came before `b`. So the least number of `b` is greater than that of `a`,
-//! and so on along each chain. A solution exists if no least number is pushed past its greatest; a circle pushes without
-//! end.
+//! Each write has a least and a greatest possible number. An acknowledged write has exactly one. If a pair shows write `b`
+//! although `a` is there too, `a` came before `b`, so the least number of `b` is greater than that of `a`, and so on along each
+//! chain. A solution exists if no least number is pushed past its greatest. A cycle pushes without end.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ pub(super) struct Order<'n> {
     /// All numbers are less than this.
     end: u64,
     writes: BTreeMap<WriteId, Bounds>,
-    /// What came before what.
+    /// Pairs of an earlier and a later write.
     befores: Vec<(WriteId, WriteId)>,
 }
 

@@ -112,7 +112,7 @@ impl Running {
         }
     }
 
-    /// Waits until the child has done all that it was to do, and returns what it told.
+    /// Waits until the child has done all its work, and returns its events.
     pub(super) fn finish(mut self) -> Result<Vec<Event>, String> {
         let status = self.wait()?;
         if self.events.last() == Some(&Event::End) {
@@ -121,14 +121,14 @@ impl Running {
         Err(self.epitaph(status))
     }
 
-    /// Kills the child with `SIGKILL` and returns all that it told.
+    /// Kills the child with `SIGKILL` and returns its events.
     pub(super) fn kill(mut self) -> Result<Vec<Event>, String> {
         self.end();
         self.read()?;
         Ok(std::mem::take(&mut self.events))
     }
 
-    /// All that the child has told so far.
+    /// The events of the child so far.
     pub(super) fn told(&mut self) -> Result<&[Event], String> {
         self.read()?;
         Ok(&self.events)
@@ -147,7 +147,7 @@ impl Running {
         self.child.try_wait().map_err(|error| format!("the child cannot be waited for: {error}"))
     }
 
-    /// What to say of a child that ended too early.
+    /// The message for a child that ended too early.
     fn epitaph(&self, status: ExitStatus) -> String {
         match self.events.last() {
             Some(Event::Failed(what)) => what.clone(),

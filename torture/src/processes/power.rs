@@ -1,19 +1,21 @@
-//! A file system whose power is cut, for real: what was acknowledged as [`kv::Durability::Sync`] is there, and a prefix of
-//! the rest, in whole batches.
+//! A real file system whose power is cut.
 //!
-//! The store lies on an ext4 of its own, in an image that is mounted through a loop device. At a random moment the file
-//! system is shut down without its journal being flushed (`FS_IOC_SHUTDOWN`): from then on nothing reaches the image any
-//! more, every sync fails, and what was only in the page cache is gone. The process is killed a moment later, the file
-//! system unmounted and mounted again, which replays its journal, and the next process opens what is left, and is cut
-//! off in its turn.
+//! The invariant: every write that was acknowledged as [`kv::Durability::Sync`] is there, and a prefix of the rest, in whole
+//! batches.
 //!
-//! It needs root, loop devices, `mkfs.ext4`, and Perl or Python to make the call; where one is missing [`run`] says which.
-//! A call that is under way in that instant may be answered as if nothing had happened: a sync that overlaps with the
-//! shutdown can return without an error and without having synced. So what is told after the cut was asked for is no
-//! promise any more.
+//! 1. The store lies on an ext4 in an image file, mounted through a loop device. A child process writes to it.
+//! 2. At a random moment the file system is shut down without a flush of its journal (`FS_IOC_SHUTDOWN`). From then on nothing
+//!    reaches the image, every sync fails, and all data that was only in the page cache is gone.
+//! 3. The child is killed, and the file system is unmounted and mounted again, which replays its journal.
+//! 4. The next child opens the store, and its power is cut in turn.
 //!
-//! What the loop device was given before the cut stays, in whatever order: a disk that loses or reorders writes between
-//! two flushes is tried on the simulated disk by [`crate::crash`].
+//! A call in flight at the cut may return as if nothing had happened: a sync that overlaps with the shutdown can return
+//! without an error and without having synced. So an acknowledgement after the cut was asked for is no promise.
+//!
+//! The suite needs root, loop devices, `mkfs.ext4`, and Perl or Python to make the call. If one is missing, [`run`] says which.
+//!
+//! The image keeps all data from before the cut, in any order. Disks that lose or reorder writes between two flushes are
+//! simulated by [`crate::crash`].
 
 use kv::Durability;
 
@@ -31,10 +33,10 @@ mod disk;
 
 use disk::Disk;
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What is written follows from it, when it is written does not.
+    /// The content of the writes follows from it; their timing does not.
     pub seed: u64,
     /// Power cuts, with all option sets in turn.
     pub cuts: u32,
@@ -80,7 +82,7 @@ impl Options {
 /// Cuts the power of the subject that `word` means in `program`.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run(program: &Program, word: &str, options: &Options) -> Result<Outcome, Failure> {
     if let Err(missing) = disk::try_out() {
         return Ok(Outcome::Skipped(missing));
@@ -112,7 +114,7 @@ struct Store<'p> {
     word: &'p str,
     disk: Disk,
     config: ProcessConfig,
-    /// Usually one. There are two after a cut in the moment in which an opening ended: what that found may be durable, or
+    /// Usually one. There are two after a cut at the end of an opening: the content of that opening may be durable, or
     /// not yet. One of them must be content.
     judges: Vec<Judge>,
     keeps_files: bool,
@@ -140,7 +142,7 @@ impl<'p> Store<'p> {
         Ok(Self { program, word, disk, config, judges, keeps_files: options.keeps_files })
     }
 
-    /// So many cuts, and a look at what is left. `Err`: what was wrong, and how much had been judged.
+    /// Cuts the power `cuts` times, then opens the store a last time. `Err`: the failure, and the work before it.
     fn live(mut self, cuts: u32) -> Result<Report, (String, Report)> {
         let lived = (0..cuts).try_for_each(|_| self.be_cut_off()).and_then(|()| self.look());
         let report = self.report();
@@ -171,14 +173,14 @@ impl<'p> Store<'p> {
 
     fn observe(&mut self, told: &[Event]) -> Result<(), String> {
         keep_content(&mut self.judges, |judge| judge.observe(told))?;
-        // Those that have heard what an opening found know the same from then on.
+        // Judges that have observed an opening agree from then on.
         if told.iter().any(Event::ends_an_opening) {
             self.judges.truncate(1);
         }
         Ok(())
     }
 
-    /// Hears what was told while the power was being cut.
+    /// Observes the events during the power cut.
     fn observe_late(&mut self, told: &[Event]) -> Result<(), String> {
         let mut as_before = Vec::new();
         if let Some(opened) = told.iter().position(Event::ends_an_opening) {
@@ -211,7 +213,7 @@ impl<'p> Store<'p> {
     }
 }
 
-/// Dismisses the judges that are not content. `Err`: what one of them says, if none is.
+/// Drops the judges that find a failure. `Err`: all of them do; one of their failures.
 fn keep_content(
     judges: &mut Vec<Judge>,
     mut observe: impl FnMut(&mut Judge) -> Result<(), String>,

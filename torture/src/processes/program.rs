@@ -6,7 +6,7 @@ use super::child;
 use super::config::{CONFIG, JOURNAL, ProcessConfig, STORE};
 use super::journal::{Event, Journal};
 use crate::line::Line;
-use crate::run::without_panic;
+use crate::opening::without_panic;
 use crate::subject::Subject;
 
 /// The test program, which a suite starts again as a child process.

@@ -1,9 +1,9 @@
-//! What the writers of a child write. Each batch follows from its name, so whoever knows the name knows the batch.
+//! The batches of the writers of a child. Each batch follows from its name.
 //!
-//! Most batches of a writer put its *mark*, a key of its own, and two or three *pairs*. A pair is a head, which every
-//! batch on it puts, and two bodies, which are put or deleted: so a head names the last batch on the pair, also where
-//! that deleted something, and a mark the last batch of its writer. In between, now and then, a writer puts or deletes
-//! one key alone, the *lone* key that it has besides its mark; no two states of mark and lone key are the same.
+//! Most batches of a writer put its *mark*, a key of its own, and one to three *pairs*. A pair is a head, which every batch on
+//! the pair puts, and two bodies, which are put or deleted. So a head names the last batch on the pair, even if that batch
+//! deleted a body, and a mark names the last batch of its writer. Now and then a writer puts or deletes its *lone* key alone,
+//! the second key of its own. No two states of mark and lone key are equal.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -93,7 +93,7 @@ impl fmt::Display for WriteId {
     }
 }
 
-/// What a key is there for.
+/// The role of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Mark(u8),
@@ -125,7 +125,7 @@ impl Place {
     }
 }
 
-/// A batch, and what is asked of it.
+/// A batch and its class.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
     /// For each place the length of its new value; none where it is deleted.

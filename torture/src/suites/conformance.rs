@@ -1,8 +1,8 @@
 //! Scripted stories of the contract.
 //!
-//! Each story is one promise of the `kv` crate: its limits, what a batch is, how a cursor moves, what closing means.
-//! They run on the simulated disk and on the real one, with real threads there, and with every option set. What an
-//! engine says it cannot do must be refused before anything is written; what it says it can do must work.
+//! Each story is one promise of the `kv` crate: a limit, the atomicity of a batch, a move of a cursor, a close. The stories
+//! run on the simulated disk, and on the real one with real threads, with every option set. An engine must refuse an
+//! operation that it does not support before it writes anything. An operation that it claims to support must work.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use durable::ThreadPool;
 use kv::{Durability, Kv};
 
 use crate::line::Line;
+use crate::opening::{open_unlocked, without_panic};
 use crate::report::{Failure, Report};
-use crate::run::{open_unlocked, without_panic};
 use crate::subject::{Opened, Subject};
 use crate::suite::{Replayed, Suite};
 use crate::world::{Disk, World};
@@ -30,7 +30,7 @@ pub const SUITE: Suite = Suite {
     replay,
 };
 
-/// What a story comes to: `Err` says which promise was broken.
+/// The result of a story. `Err` names the broken promise.
 type Told = Result<(), String>;
 
 /// A story and its name for the replay line.

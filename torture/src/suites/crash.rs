@@ -1,22 +1,24 @@
-//! Crashes at every operation of a run, and everything that each may leave on the disk.
+//! Crashes at every operation of a run, and every image that each may leave on the disk.
 //!
-//! The law is the main theorem: after a power cut and an opening there is one `j`, not before the last synced batch and
-//! not after the last begun one, such that all reads equal `Model[j]`; where only the process died, not before the last
-//! batch that was handed over. Opening must succeed, and the engine must write again afterwards. Recovery is monotone:
-//! what a handle has served once, a later power cut does not take back. It is idempotent: a crash at any operation of
-//! recovery obeys the same law.
+//! The invariants:
+//! - The main theorem (module `oracle`). After a power cut and an opening, all reads equal `Model[j]` for one `j`, not before
+//!   the last synced batch and not after the last begun one. If only the process died, `j` is not before the last batch that
+//!   was handed over.
+//! - Opening succeeds, and the engine writes again.
+//! - Recovery is monotone: content that a handle has served survives a later power cut.
+//! - Recovery is idempotent: a crash at any operation of recovery obeys the same invariants.
 //!
-//! The workloads are all sequences of a small alphabet of calls up to a length, and random scripts. Of a sequence, only
-//! the crash points of its last call are visited: the others belong to the shorter sequence.
+//! The workloads are all sequences of a small alphabet of calls up to a length, and random scripts. Of a sequence only the
+//! crash points of its last call are visited, because the other points belong to the shorter sequence.
 
-use durable::{CrashSweep, MetadataModel, Variant};
+use durable::{MetadataModel, Variant};
 
 use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
 use crate::minimise::minimise;
-use crate::random::{Random, sub_seed};
+use crate::opening::{capabilities, without_panic};
+use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::{capabilities, without_panic};
 use crate::script::Script;
 use crate::shard::Shard;
 use crate::subject::Subject;
@@ -24,11 +26,13 @@ use crate::suite::{Replayed, Soak, Suite};
 
 mod image;
 mod record;
+mod search;
 
 use image::Judge;
 use record::Recording;
+use search::{Search, Site};
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Everything random follows from it.
@@ -59,7 +63,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// What runs with every change.
+    /// The form that runs with every change.
     fn default() -> Self {
         Self {
             seed: 1,
@@ -147,7 +151,7 @@ const ALPHABET: [&str; 8] = [
 /// Crashes all sequences of calls, then random scripts.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = exhaustive(subject, options)?;
     let random = random(subject, options);
@@ -162,7 +166,7 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
 /// Crashes all sequences of up to [`Options::exhaustive_len`] calls.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn exhaustive(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut search = Search::new(subject, 0, options);
     let calls = ALPHABET.map(calls_of);
@@ -201,7 +205,7 @@ fn calls_of(letter: &str) -> Script {
 /// Crashes [`Options::scripts`] random scripts.
 ///
 /// # Errors
-/// The first broken law, with a script as short as still shows it.
+/// The first broken invariant, with a script as short as still shows it.
 pub fn random(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     for number in (0..options.scripts).filter(|number| options.shard.takes(*number)) {
@@ -245,137 +249,6 @@ fn shorten(search: &Search<'_>, script: &Script, failure: Failure) -> Failure {
     Failure { report, ..shortest }
 }
 
-/// One crash: where, and what it leaves; and perhaps another one during the recovery from it.
-#[derive(Clone, Debug)]
-struct Site {
-    point: usize,
-    variant: Variant,
-    second: Option<(usize, Variant)>,
-}
-
-struct Search<'s> {
-    subject: &'s dyn Subject,
-    option_set: usize,
-    options: Options,
-    variants_a_point: usize,
-    /// How many states one script may cost; points are skipped to keep the pace.
-    script_states: u64,
-    report: Report,
-}
-
-impl<'s> Search<'s> {
-    fn new(subject: &'s dyn Subject, option_set: usize, options: &Options) -> Self {
-        let (options, report) = (*options, Report::default());
-        let variants_a_point = options.variants_a_point;
-        let script_states = u64::MAX;
-        Self { subject, option_set, options, variants_a_point, script_states, report }
-    }
-
-    /// Runs `script` once and visits the crash points from step `from` on.
-    fn script(&mut self, script: &Script, from: usize) -> Result<(), Failure> {
-        self.report.steps += script.0.len() as u64;
-        let recording = without_panic(|| Recording::make(self.subject, self.option_set, script));
-        let recording = recording.map_err(|what| self.failure(script, None, what))?;
-        let first = recording.first_point_of(from);
-        let (before, points) = (self.report.states, recording.sim.ops() + 1);
-        let mut sweep = recording.sim.sweep();
-        while let Some(point) = sweep.next_point() {
-            let pace = self.script_states as f64 * (point + 1) as f64 / points as f64;
-            if point < first || (self.report.states - before) as f64 > pace {
-                continue;
-            }
-            let mut variants = sweep.all_variants(self.options.random_variants);
-            self.sample(&mut variants, self.variants_a_point);
-            for variant in variants {
-                let site = Site { point, variant, second: None };
-                self.state(&recording, &sweep, &site)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Leaves the plainest two of `variants` and some of the others.
-    fn sample(&self, variants: &mut Vec<Variant>, most: usize) {
-        const PLAINEST: usize = 2;
-        let random = Random::new(self.options.seed ^ self.report.states);
-        while variants.len() > most.max(PLAINEST) {
-            variants.swap_remove(PLAINEST + random.below(variants.len() - PLAINEST));
-        }
-    }
-
-    /// One state, and the states of a second crash for some.
-    fn state(
-        &mut self,
-        recording: &Recording,
-        sweep: &CrashSweep,
-        site: &Site,
-    ) -> Result<(), Failure> {
-        self.report.states += 1;
-        let number = self.report.states;
-        let is_due = |one_in: u64| number.is_multiple_of(one_in.max(1));
-        let judge = Judge::new(self.subject, self.option_set, recording, site.point)
-            .deep(is_due(self.options.deep_one_in));
-        let judged = without_panic(|| judge.first(sweep, &site.variant));
-        judged.map_err(|what| {
-            let place = place(recording, sweep, site);
-            self.failure(&recording.script, Some(site), format!("after a crash {place}: {what}"))
-        })?;
-        if is_due(self.options.second_one_in) {
-            self.second_crashes(recording, sweep, site, &judge)?;
-        }
-        Ok(())
-    }
-
-    fn second_crashes(
-        &mut self,
-        recording: &Recording,
-        sweep: &CrashSweep,
-        site: &Site,
-        judge: &Judge<'_>,
-    ) -> Result<(), Failure> {
-        let recovered = without_panic(|| judge.recover(sweep, &site.variant));
-        let recovered =
-            recovered.map_err(|what| self.failure(&recording.script, Some(site), what))?;
-        let mut second = recovered.sim.sweep();
-        while let Some(point) = second.next_point() {
-            let mut variants = second.all_variants(0);
-            self.sample(&mut variants, self.options.second_variants_a_point);
-            for variant in variants {
-                self.report.states += 1;
-                let judged = without_panic(|| judge.second(&recovered, &second, point, &variant));
-                judged.map_err(|what| {
-                    let place = place(recording, sweep, site);
-                    let again = second.explain(&variant);
-                    let what =
-                        format!("after a crash {place}, and one at operation {point} of recovery ({again}): {what}");
-                    let site = Site { second: Some((point, variant)), ..site.clone() };
-                    self.failure(&recording.script, Some(&site), what)
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn failure(&self, script: &Script, site: Option<&Site>, what: String) -> Failure {
-        let mut line = Line::new("crash", self.subject.name()).with("options", self.option_set);
-        if let Some(site) = site {
-            line = line.with("point", site.point).with("variant", &site.variant);
-            if let Some((point, variant)) = &site.second {
-                line = line.with("second_point", point).with("second_variant", variant);
-            }
-        }
-        Failure { what, replay: line.with_script(script).to_string(), report: self.report }
-    }
-}
-
-fn place(recording: &Recording, sweep: &CrashSweep, site: &Site) -> String {
-    let next = match site.point {
-        point if point < recording.sim.ops() => recording.sim.op_name(point),
-        _ => "the end".into(),
-    };
-    format!("before operation {} ({next}) that left {}", site.point, sweep.explain(&site.variant))
-}
-
 fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let script = line.script()?;
     let option_set = line.get("options")?;
@@ -406,6 +279,6 @@ fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     Ok(judged.map(|()| search.report).map_err(|what| search.failure(script, Some(&site), what)))
 }
 
-/// The two variants in which nothing survives that was not synced.
+/// The two variants in which only synced data survives.
 const NOTHING_SURVIVES: [Variant; 2] =
     [Variant::None(MetadataModel::Strict), Variant::None(MetadataModel::Journalled)];

@@ -1,19 +1,22 @@
-//! Damage to every byte of every file, and what is read from a damaged store.
+//! Damage to every byte of every file, and the reads of a damaged store.
 //!
-//! The law: a damaged store opens and answers every read as if it were whole, or says `Corruption`, when it is opened or
-//! from the reads that touch the damage. Never a wrong value, a missing key, a scan that ends early without an error, or
-//! a panic; a cursor that has failed goes on failing. Files that are none of the engine's are left alone.
+//! The invariant: a damaged store opens and answers every read as if it were whole, or returns `Corruption`, at the opening
+//! or from the reads that touch the damage. It never returns a wrong value, misses a key, ends a scan early without an error,
+//! or panics. A cursor that has failed keeps failing. Foreign files are left alone.
 //!
-//! Two stores are damaged, of all option sets: one that was closed, and one that was not, whose last write is synced.
-//! There is one honest exception, for the latter and the files that [`Subject::tails`] names:
-//! damage to the last synced group of a log looks like a write that the crash cut short, and a log whose end is gone
-//! looks like a shorter log. Such a store may hold what an earlier batch left, whole. Files with a witness
-//! ([`Subject::has_witness`]) make no use of the exception, unless an older version of the whole file takes their place.
+//! For each option set two stores are damaged: one that was closed, and one that was not and whose last write is synced.
+//!
+//! The second store has one exception, for the files that [`Subject::tails`] names. Damage to the last synced group of a log
+//! looks like a write that a crash cut short, and a log without its end looks like a shorter log. Such a store may hold the
+//! content after an earlier batch, whole.
+//!
+//! Files with a witness ([`Subject::has_witness`]) make no use of the exception, unless an older version of the whole file
+//! takes their place.
 
 use crate::line::Line;
+use crate::opening::without_panic;
 use crate::random::Random;
 use crate::report::{Failure, Report};
-use crate::run::without_panic;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
@@ -25,7 +28,7 @@ mod reading;
 use corruption::Corruption;
 use fixture::Fixture;
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Everything random follows from it.
@@ -44,7 +47,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// What runs with every change.
+    /// The form that runs with every change.
     fn default() -> Self {
         Self {
             seed: 1,
@@ -58,7 +61,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What runs for an hour.
+    /// The long form.
     pub fn soak() -> Self {
         Self { every_bit: true, one_set_in: 1, cuts: usize::MAX, ..Self::default() }
     }
@@ -80,7 +83,7 @@ pub const SUITE: Suite = Suite {
 /// Damages both stores in every way.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     for option_set in 0..subject.option_sets() {

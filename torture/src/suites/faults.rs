@@ -1,21 +1,22 @@
-//! An error at every call to the file system, one at a time, and what the engine makes of it.
+//! An error at every call to the file system, one at a time.
 //!
-//! The law of the failed call. A write that returned an error is indeterminate: not visible in this handle, there or
-//! not there after an opening, whole. It never makes another batch disappear. After a failed sync or a failed append to
-//! a log the handle takes no more writes and says `Poisoned`; reads go on and answer what was there before. Closing
-//! does not panic, and opening again heals. An error that is injected into a call that changes something comes out
-//! somewhere: at the caller, at the next write, in the engine's statistics of background work that was given up, or at
-//! the latest when the store is closed.
+//! The invariants of a failed call:
+//! - A write that returned an error is indeterminate. It is not visible in this handle. After an opening it is there or not,
+//!   whole. It never makes another batch disappear.
+//! - After a failed sync or a failed append to a log the handle takes no more writes and returns `Poisoned`. Reads answer as
+//!   before. Closing does not panic. Opening again heals.
+//! - No error of a call that changes something is lost. It reaches the caller, the next write, the engine's count of failed
+//!   background work, or at the latest the close.
 //!
-//! Every run is judged three times at its end: closed and opened again, killed and opened, and after a power cut.
+//! Every run ends three times: closed and opened again, killed and opened, and opened after a power cut.
 
 use durable::{Fault, Inject, OpKind, Plan, SimFs, SyncFailure};
 
 use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
+use crate::opening::{capabilities, without_panic};
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::{capabilities, without_panic};
 use crate::script::Script;
 use crate::shard::Shard;
 use crate::subject::Subject;
@@ -26,7 +27,7 @@ mod victim;
 
 use victim::Victim;
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Everything random follows from it.
@@ -42,14 +43,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// What runs with every change.
+    /// The form that runs with every change.
     fn default() -> Self {
         Self { seed: 1, scripts: 3, steps: 30, space_step_bytes: 256, shard: Shard::ALL }
     }
 }
 
 impl Options {
-    /// What runs for an hour.
+    /// The long form.
     pub fn soak() -> Self {
         Self { scripts: 400, steps: 60, space_step_bytes: 32, ..Self::default() }
     }
@@ -68,7 +69,7 @@ pub const SUITE: Suite = Suite {
     replay,
 };
 
-/// What goes wrong in a run.
+/// The faults of one run.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultPlan {
     fault: Plan,
@@ -80,7 +81,7 @@ pub(crate) struct FaultPlan {
 /// Runs scripts with every plan.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     for number in (0..options.scripts).filter(|number| options.shard.takes(*number)) {
@@ -208,7 +209,7 @@ fn faults_of(kind: OpKind) -> Vec<Fault> {
 const SYNC_FAILURES: [SyncFailure; 4] =
     [SyncFailure::KeepsNew, SyncFailure::Reverts, SyncFailure::StaysDirty, SyncFailure::KeepsPart];
 
-/// What the page cache may do; it matters to syncs only.
+/// The ways in which a page cache may treat a failed sync.
 fn sync_failures_of(kind: OpKind) -> &'static [SyncFailure] {
     if kind == OpKind::SyncFile { &SYNC_FAILURES } else { &SYNC_FAILURES[..1] }
 }

@@ -1,23 +1,26 @@
 //! Random histories against the oracle.
 //!
-//! The law: after each step of any history, every read (get, scan both ways, cursor moves, views held open while others
-//! write) answers what a sorted map would. A clean close keeps everything, a killed process keeps everything that was
-//! handed to the operating system, and frozen views do not move. It holds with all option sets of an engine, and two
-//! engines that both obey it agree: [`differential`] runs one history on several engines and names the odd one out.
+//! The invariant: after each step of any history, every read answers as a sorted map would. Reads are gets, scans both ways,
+//! cursor moves, and views that are held open while others write. A clean close keeps everything. A killed process keeps
+//! everything that was handed to the operating system. Frozen views do not move.
+//!
+//! The invariant holds with all option sets of an engine. Two engines that both obey it agree: [`differential`] runs one
+//! history on several engines and names the one that differs.
 
 use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
 use crate::minimise::minimise;
+use crate::opening::{capabilities, without_panic};
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::{Run, capabilities, without_panic};
+use crate::run::Run;
 use crate::script::Script;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
 use crate::world::Disk;
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Everything follows from it.
@@ -33,14 +36,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// What runs with every change.
+    /// The form that runs with every change.
     fn default() -> Self {
         Self { seed: 1, simulated: 150, real: 5, steps: 120, shard: Shard::ALL }
     }
 }
 
 impl Options {
-    /// What runs for an hour.
+    /// The long form.
     pub fn soak() -> Self {
         Self { simulated: 200_000, real: 2_000, steps: 400, ..Self::default() }
     }
@@ -77,10 +80,10 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
     Ok(report)
 }
 
-/// Runs the same random histories on all of `subjects`. What one of them cannot do is in none of the histories.
+/// Runs the same random histories on all of `subjects`, with only the operations that all of them support.
 ///
 /// # Errors
-/// The first engine that left the oracle, and so the others.
+/// The first engine whose content differs from the oracle's, and so from the other engines'.
 pub fn differential(subjects: &[&dyn Subject], options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     for number in 0..options.simulated {
@@ -99,7 +102,7 @@ fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     Ok(judge(subject, option_set, disk, line.script()?, &mut report).map(|()| report))
 }
 
-/// A script of what all of `subjects` can do.
+/// A script of operations that all of `subjects` support.
 fn random_script(
     subjects: &[&dyn Subject],
     option_set: usize,

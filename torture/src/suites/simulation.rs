@@ -1,9 +1,15 @@
 //! Whole lives of a store, crash after crash, from one seed.
 //!
-//! A life is rounds. In each round the store is opened, the main theorem is checked against everything that was ever
-//! promised to it, a random script runs on it with background work stepped at random moments, and the machine or the
-//! process dies at a random operation, leaving a random part of what was not durable. The next round goes on with what
-//! is left. Where nothing expires, the clock jumps to anywhere between two rounds: nothing may be ordered by it.
+//! A life is a number of rounds. Each round has these steps:
+//!
+//! 1. If no entry can expire, the clock jumps to any time. Nothing may be ordered by it.
+//! 2. The store is opened on the disk that the last crash left.
+//! 3. The content is checked by the main theorem, against every promise that was made to this store.
+//! 4. A random script runs. Its steps write, read, run single background jobs, close and reopen.
+//! 5. The content is compared with the newest model.
+//! 6. The seed picks an operation of the round. The machine or the process dies there, and the disk keeps a random part of
+//!    the data that was not durable.
+//! 7. The history forgets the batches after that operation. The promise of the next round is the promise at it.
 
 use std::sync::Arc;
 
@@ -13,17 +19,18 @@ use kv::{Capabilities, Durability, UnixMillis};
 use crate::generate::{self, ScriptConfig};
 use crate::line::Line;
 use crate::marks::{Marks, Promise};
+use crate::opening::{capabilities, without_panic};
 use crate::oracle::History;
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
-use crate::run::{Run, capabilities, without_panic};
+use crate::run::Run;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
 use crate::universe::KEYS;
 use crate::world::{BEGINNING, World};
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Everything follows from it.
@@ -39,14 +46,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// What runs with every change.
+    /// The form that runs with every change.
     fn default() -> Self {
         Self { seed: 1, lives: 60, rounds: 30, steps: 30, shard: Shard::ALL }
     }
 }
 
 impl Options {
-    /// What runs for an hour.
+    /// The long form.
     pub fn soak() -> Self {
         Self { lives: 50_000, rounds: 100, steps: 60, ..Self::default() }
     }
@@ -68,15 +75,16 @@ pub const SUITE: Suite = Suite {
 /// Lives of `subject`.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     run_all(&[subject], options)
 }
 
-/// The same lives of all `subjects`: the same scripts, made of what all of them can do, and crashes at random.
+/// The same lives of all `subjects`: the same scripts, with only the operations that all of them support, and random
+/// crashes.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     let able = subjects.iter().map(|subject| capabilities(*subject, 0));
@@ -97,7 +105,7 @@ pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, F
     Ok(report)
 }
 
-/// All that a life follows from.
+/// Everything that a life follows from.
 #[derive(Clone, Copy, Debug)]
 struct LifeConfig {
     option_set: usize,
@@ -153,7 +161,7 @@ struct Store<'s> {
     random: Random,
     sim: SimFs,
     history: History,
-    /// What the last crash had to leave.
+    /// The promise that the last crash had to keep.
     promise: Promise,
     was_power_cut: bool,
 }
@@ -214,7 +222,7 @@ impl<'s> Store<'s> {
     /// The process or the machine dies, at some operation of the round.
     fn crash(&mut self, history: History, marks: &Marks) {
         let point = self.random.below(self.sim.ops() + 1);
-        // During the opening nothing is promised beyond what the crash before it had to leave.
+        // During the opening only the promise that the crash before it had to keep holds.
         let opening = Promise { handed_over: self.least_batch(), ..self.promise };
         let promise = marks.promise_at(point, opening);
         let mut sweep = self.sim.sweep();

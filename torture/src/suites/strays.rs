@@ -6,7 +6,7 @@
 //!   leaves no new files behind, however often it is tried.
 //! - Each later call succeeds, or fails with an error that names the stray entry. No call hangs.
 //! - The entry stays as it was. A regular file may be removed if its name is one of the store's own: it looks like an
-//!   orphan. What a symbolic link points to is never written, truncated or removed.
+//!   orphan. The target of a symbolic link is never written, truncated or removed.
 //! - Once the entry is gone, the store opens and holds every acknowledged write.
 //!
 //! The names come from the engine itself: every name that it used while the store was made, and the same names with
@@ -16,8 +16,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::line::Line;
+use crate::opening::without_panic;
 use crate::report::{Failure, Report};
-use crate::run::without_panic;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
@@ -53,7 +53,7 @@ pub const SUITE: Suite = Suite {
     replay,
 };
 
-/// What a stray entry is.
+/// The kind of a stray entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Empty,

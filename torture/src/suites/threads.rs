@@ -1,24 +1,24 @@
 //! Many threads on one engine, on the real disk with real background threads.
 //!
-//! Each value names the write that put it, and each write got a sequence number, so that all laws are checked in linear
-//! time once the threads have ended:
-//! - batches become visible in the order of their numbers, whole: once a thread knows of a write, because it was
-//!   acknowledged before or because a get has shown it, no get shows any key as it was before that write;
-//! - a scan is a moment: for the newest write that it shows, it shows no key as it was before a write that is older than
-//!   that one; the two keys of a batch always show the same batch;
-//! - numbers are given out once; what each key holds in the end, also after closing under way and opening, is the write
-//!   with the greatest number.
+//! Each value names its write, and each write has a sequence number, so all invariants are checked in linear time after the
+//! threads have ended:
+//! - Batches become visible whole, in the order of their numbers. A thread knows a write if the write was acknowledged before,
+//!   or if a get has shown it. Then no get shows any key as it was before that write.
+//! - A scan shows one moment. If it shows a write, it shows every older write too. The two keys of a batch always show the
+//!   same batch.
+//! - Each number is given out once. In the end each key holds the write with the greatest number, also after a close in the
+//!   middle of the work and a reopening.
 //!
-//! The course of the threads is not repeatable; schedules that are belong to the engines' own tests under `shuttle`.
+//! The schedule of the threads cannot be repeated. Repeatable schedules belong to the engines' own tests under `shuttle`.
 
 use std::sync::Arc;
 
 use durable::ThreadPool;
 
 use crate::line::Line;
+use crate::opening::{open_unlocked, without_panic};
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::{open_unlocked, without_panic};
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
@@ -29,10 +29,10 @@ mod judgement;
 
 use actors::Hub;
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What the threads do follows from it, when they do it does not.
+    /// The work of the threads follows from it; their timing does not.
     pub seed: u64,
     /// Rounds, with all option sets in turn.
     pub rounds: u64,
@@ -47,14 +47,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// What runs with every change.
+    /// The form that runs with every change.
     fn default() -> Self {
         Self { seed: 1, rounds: 4, writers: 3, readers: 2, batches: 600, shard: Shard::ALL }
     }
 }
 
 impl Options {
-    /// What runs for an hour.
+    /// The long form.
     pub fn soak() -> Self {
         Self { rounds: 2_000, writers: 6, readers: 4, batches: 5_000, ..Self::default() }
     }
@@ -76,7 +76,7 @@ pub const SUITE: Suite = Suite {
 /// Rounds of threads.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     for number in (0..options.rounds).filter(|number| options.shard.takes(*number)) {

@@ -4,8 +4,8 @@
 //! - A reader of the writing handle that sees a batch of class `Sync` sees a durable one: after a power cut at any later
 //!   moment that batch is there, and everything before it.
 //! - Batches become visible in order, and an acknowledged batch is visible to every read that begins afterwards.
-//! - What is acknowledged as `Sync` survives each later power cut; what is acknowledged as `Buffered` survives the death
-//!   of the process.
+//! - A batch that is acknowledged as `Sync` survives each later power cut. One that is acknowledged as `Buffered` survives
+//!   the death of the process.
 //!
 //! A script of one thread never has two batches that wait for the disk. So each round has several writers:
 //!
@@ -17,15 +17,15 @@
 //!    view is recorded beside the number of disk operations so far. Then the seed decides: another writer starts, one
 //!    is released, or a background job runs.
 //! 4. At the end the power is cut at each operation since step 2, with a sample of the variants of each. Every image is
-//!    opened and judged by what was acknowledged and seen up to that operation.
+//!    opened and judged by the acknowledgements and views up to that operation.
 //!
-//! The gates make a round repeatable, as long as the engine syncs outside of its locks. If a writer blocks another one
-//! through a lock, the round waits for 20 ms and releases the held one; the verdict does not depend on it.
+//! The gates make a round repeatable if the engine syncs outside of its locks. If a held writer blocks another one through
+//! a lock, the round waits for 20 ms and releases the held one. The verdict does not depend on that.
 
 use crate::line::Line;
+use crate::opening::without_panic;
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::without_panic;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};

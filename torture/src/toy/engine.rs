@@ -75,8 +75,8 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until log `number` is durable up to `end`, and what that covers is visible. One thread syncs at a time; the
-    /// others often find that its sync has covered them.
+    /// Waits until log `number` is durable up to `end`, and all batches up to there are visible. One thread syncs at a
+    /// time; the others often find that its sync has covered them.
     fn sync_to(&self, number: u64, end: u64) -> Result<()> {
         let syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state();

@@ -1,4 +1,4 @@
-//! What the bytes of the two files mean. All numbers are little-endian.
+//! The format of the two files. All numbers are little-endian.
 //!
 //! A log is frames, one after the other; the first holds all entries as they were when the log began.
 //!
@@ -105,7 +105,7 @@ fn parse_ops(mut body: &[u8]) -> Option<WriteBatch> {
     Some(batch)
 }
 
-/// What `CURRENT` says.
+/// The content of `CURRENT`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Current {
     pub(super) id: LogId,

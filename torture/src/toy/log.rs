@@ -79,7 +79,7 @@ impl Log {
         self.end += frame.len() as u64;
     }
 
-    /// A planted bug: writes what was held back.
+    /// A planted bug: writes the frames that were held back.
     pub(super) fn write_held_back(&mut self) -> Result<()> {
         let held_back = std::mem::take(&mut self.held_back);
         let at = self.end - held_back.len() as u64;
@@ -111,7 +111,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // Without the planted bug there is nothing; with it, this is what hides it from all but a real kill.
+        // Only with the planted bug are frames held back. This write hides the bug from all suites but a real kill.
         self.write_held_back().unwrap_or_default();
     }
 }

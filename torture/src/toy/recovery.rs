@@ -1,7 +1,7 @@
-//! Opening a store: which log counts, how much of it, and the beginning of the next one.
+//! Opening a store: finding the log that counts, its good frames, and beginning the next log.
 //!
-//! A frame that fails its check is a torn tail if no later frame says that this place was durable when it was written,
-//! and damage otherwise. A log that `CURRENT` calls closed has no tail.
+//! A frame that fails its check is damage if a later frame says that this place was durable when that frame was written. If
+//! no later frame says so, it is a torn tail. A log that `CURRENT` calls closed has no tail.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use super::commit::State;
 use super::format::{self, Current, HEADER, LogId};
 use super::log::{self, Log};
 
-/// What opening found, in a log of its own.
+/// The content that opening found, in a new log.
 pub(super) struct Opened {
     pub(super) memory: MemoryEngine,
     pub(super) log: Log,
@@ -24,7 +24,7 @@ pub(super) struct Opened {
     pub(super) lock: Option<Box<dyn Lock>>,
 }
 
-/// What a log says.
+/// The content of a log.
 #[derive(Default)]
 struct Read {
     memory: MemoryEngine,
@@ -77,7 +77,7 @@ fn lock(fs: &dyn Fs, dir: &Path) -> Result<Box<dyn Lock>> {
     fs.lock(&dir.join("LOCK"), LockMode::Exclusive)
 }
 
-/// What `CURRENT` says; nothing where there is no store yet.
+/// The content of `CURRENT`. `None`: there is no store yet.
 fn current(fs: &dyn Fs, dir: &Path, listed: &[Entry]) -> Result<Option<Current>> {
     let path = dir.join("CURRENT");
     if listed.iter().any(|entry| entry.name == "CURRENT") {

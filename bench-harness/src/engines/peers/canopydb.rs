@@ -96,11 +96,7 @@ impl Kv for Canopydb {
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -111,15 +107,11 @@ impl Kv for Canopydb {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.database.sync().map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.database.sync())
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            self.database.sync().map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.database.sync())
     }
 
     fn capabilities(&self) -> Capabilities {

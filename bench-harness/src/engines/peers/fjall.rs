@@ -102,16 +102,13 @@ impl Kv for Fjall {
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        let mut ops = batch.ops();
-        match (ops.next(), ops.next()) {
-            (Some(only), None) => self.write_one(only, durability),
-            _ => self.write_batch(batch, durability),
-        }
-        .map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || {
+            let mut ops = batch.ops();
+            match (ops.next(), ops.next()) {
+                (Some(only), None) => self.write_one(only, durability),
+                _ => self.write_batch(batch, durability),
+            }
+        })
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -122,15 +119,11 @@ impl Kv for Fjall {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.database.persist(PersistMode::SyncAll).map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.database.persist(PersistMode::SyncAll))
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            self.database.persist(PersistMode::SyncAll).map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.database.persist(PersistMode::SyncAll))
     }
 
     fn capabilities(&self) -> Capabilities {

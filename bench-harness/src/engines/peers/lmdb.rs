@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
 use kv::{
-    Capabilities, Cursor, Direction, Durability, Error, KeyRange, Kv, Op, Result, SequenceNumber,
-    Stats, Unit, WriteBatch,
+    Capabilities, Cursor, Direction, Durability, KeyRange, Kv, Op, Result, SequenceNumber, Stats,
+    Unit, WriteBatch,
 };
 
 use super::shell::{Shell, failure};
@@ -50,6 +50,7 @@ impl Lmdb {
         let shell = Shell::new(directory, durability).without_empty_keys();
         let env = open_env(directory, durability).map_err(shell.failed("open"))?;
         let entries = create_entries(&env).map_err(shell.failed("open"))?;
+        let shell = shell.with_longest_key(env.max_key_size());
         Ok(Self { shell, env, entries })
     }
 
@@ -97,25 +98,14 @@ fn create_entries(env: &Env<WithoutTls>) -> heed::Result<Entries> {
 impl Kv for Lmdb {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.shell.check_open()?;
-        if !self.shell.can_hold(key) || key.len() > self.env.max_key_size() {
+        if !self.shell.can_hold(key) {
             return Ok(false);
         }
         self.get(key, found).map_err(self.shell.failed("read"))
     }
 
     fn write(&self, batch: &WriteBatch, _: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        let limit = self.env.max_key_size();
-        if let Some(long) = batch.ops().find(|op| op.key().len() > limit) {
-            let len = long.key().len();
-            return Err(Error::InvalidArgument(format!(
-                "a key of {len} bytes; LMDB takes {limit}"
-            )));
-        }
-        self.apply(batch).map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || self.apply(batch))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -126,15 +116,11 @@ impl Kv for Lmdb {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.env.force_sync().map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.env.force_sync())
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            self.env.force_sync().map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.env.force_sync())
     }
 
     fn capabilities(&self) -> Capabilities {

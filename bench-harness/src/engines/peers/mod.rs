@@ -1,6 +1,6 @@
-//! Engines that people use today, under the features `peers` and `peer-rocksdb`: what ours have to be compared with.
+//! Engines that people use today, under the features `peers` and `peer-rocksdb`, to compare ours with.
 //!
-//! Each adapter passes the calls of [`kv::Kv`] on and adds nothing that its engine lacks: what it refuses, it refuses as
+//! Each adapter passes the calls of [`kv::Kv`] on and adds nothing that its engine lacks: it refuses such a call as
 //! `Unsupported` or `InvalidArgument`. Each is set up as its maintainers advise for a small machine: one memory budget
 //! for cache and write buffers, Bloom filters of 10 bits a key where there are any, no compression. The settings are
 //! printed with every result ([`super::Registration::settings`]).
@@ -8,7 +8,7 @@
 //! A durability class is registered only where the engine keeps it to the letter. redb and sled have nothing between
 //! "may be lost with the process" and a sync: in a run of the class `buffered` they are run as `none`, unranked.
 //!
-//! The adapters leave out what no workload uses, whether the engine has it or not: range deletion and expiry.
+//! The adapters leave out range deletion and expiry, whether the engine has them or not: no workload uses them.
 
 mod canopydb;
 mod fjall;

@@ -1,7 +1,7 @@
 //! `peer:redb`: a copy-on-write B-tree in Rust.
 //!
 //! It knows two promises: `Immediate`, which syncs, and `None`, which is lost with the process. There is nothing that
-//! survives the process and does not sync, so the class `Buffered` is not registered; whoever asks for it gets a sync.
+//! survives the process and does not sync, so the class `Buffered` is not registered; a run that asks for it gets a sync.
 
 use std::path::{Path, PathBuf};
 
@@ -92,11 +92,7 @@ impl Kv for Redb {
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -108,16 +104,11 @@ impl Kv for Redb {
 
     /// A commit that syncs carries all before it.
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.apply(&WriteBatch::new(), Durability::Sync).map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.apply(&WriteBatch::new(), Durability::Sync))
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            let synced = self.apply(&WriteBatch::new(), Durability::Sync);
-            synced.map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.apply(&WriteBatch::new(), Durability::Sync))
     }
 
     fn capabilities(&self) -> Capabilities {

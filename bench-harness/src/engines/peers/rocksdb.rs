@@ -92,11 +92,7 @@ impl Kv for Rocksdb {
     }
 
     fn write(&self, batch: &kv::WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        self.apply(batch, durability).map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -110,15 +106,11 @@ impl Kv for Rocksdb {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.database.flush_wal(true).map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.database.flush_wal(true))
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            self.database.flush_wal(true).map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.database.flush_wal(true))
     }
 
     fn capabilities(&self) -> Capabilities {

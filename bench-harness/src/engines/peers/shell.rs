@@ -1,20 +1,23 @@
-//! What surrounds every peer: the refusals of the contract, a number for each write, and errors that name the store.
+//! The part that all adapters share: the refusals of the contract, a number for each write, and errors that name the store.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use kv::{Capabilities, Durability, Error, Result, ScanSupport, SequenceNumber, WriteBatch};
+use kv::{
+    Capabilities, Durability, Error, MAX_KEY_LEN, Result, ScanSupport, SequenceNumber, WriteBatch,
+};
 
 /// The longest value of a peer that has no limit of its own below the contract's.
-pub(super) const LONGEST_VALUE: usize = 1 << 30;
+pub(super) const LONGEST_VALUE: usize = kv::MIN_VALUE_LIMIT;
 
-/// The part of an adapter that is the same for every peer.
+/// The state of an adapter besides its engine.
 #[derive(Debug)]
 pub(super) struct Shell {
     path: PathBuf,
     capabilities: Capabilities,
     takes_empty_keys: bool,
+    longest_key: usize,
     is_closed: AtomicBool,
     acknowledged: AtomicU64,
 }
@@ -28,6 +31,7 @@ impl Shell {
             path: directory.to_path_buf(),
             capabilities,
             takes_empty_keys: true,
+            longest_key: MAX_KEY_LEN,
             is_closed: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
         }
@@ -38,13 +42,19 @@ impl Shell {
         Self { takes_empty_keys: false, ..self }
     }
 
+    /// The same for an engine with shorter keys.
+    pub(super) fn with_longest_key(self, longest_key: usize) -> Self {
+        assert!(longest_key <= MAX_KEY_LEN);
+        Self { longest_key, ..self }
+    }
+
     /// The same for an engine with shorter values.
     pub(super) fn with_longest_value(mut self, max_value_len: usize) -> Self {
         self.capabilities.max_value_len = max_value_len;
         self
     }
 
-    /// What the engine can do.
+    /// The capabilities of the engine.
     pub(super) fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
@@ -56,17 +66,45 @@ impl Shell {
 
     /// Whether the engine can hold `key`; where it cannot, a get finds nothing.
     pub(super) fn can_hold(&self, key: &[u8]) -> bool {
-        self.takes_empty_keys || !key.is_empty()
+        (self.takes_empty_keys || !key.is_empty()) && key.len() <= self.longest_key
     }
 
     /// Refuses a batch that the engine cannot apply; `Ok(false)` means that there is nothing to do.
     pub(super) fn admit(&self, batch: &WriteBatch) -> Result<bool> {
         self.check_open()?;
         self.capabilities.check(batch)?;
-        if batch.ops().any(|op| !self.can_hold(op.key())) {
-            return Err(Error::Unsupported("empty keys"));
+        match batch.ops().find(|op| !self.can_hold(op.key())) {
+            None => Ok(!batch.is_empty()),
+            Some(op) if op.key().is_empty() => Err(Error::Unsupported("empty keys")),
+            Some(op) => {
+                let (len, limit) = (op.key().len(), self.longest_key);
+                Err(Error::InvalidArgument(format!(
+                    "a key of {len} bytes; the engine takes {limit}"
+                )))
+            }
         }
-        Ok(!batch.is_empty())
+    }
+
+    /// Applies `batch` with `apply`, unless there is nothing to do, and numbers the write.
+    pub(super) fn write<E: Display>(
+        &self,
+        batch: &WriteBatch,
+        apply: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> Result<SequenceNumber> {
+        if !self.admit(batch)? {
+            return Ok(self.newest());
+        }
+        apply().map_err(self.failed("write"))?;
+        Ok(self.acknowledge())
+    }
+
+    /// Syncs with `sync`, unless the engine is closed.
+    pub(super) fn sync<E: Display>(
+        &self,
+        sync: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> Result<()> {
+        self.check_open()?;
+        sync().map_err(self.failed("sync"))
     }
 
     /// Numbers a write. Peers do not tell the places of writes in their order, so this counts acknowledgements.
@@ -79,19 +117,25 @@ impl Shell {
         SequenceNumber(self.acknowledged.load(Ordering::Relaxed))
     }
 
-    /// Begins to refuse calls; `false` when it did before.
-    pub(super) fn close(&self) -> bool {
-        !self.is_closed.swap(true, Ordering::Relaxed)
+    /// Refuses calls from now on, and ends the engine with `finish`. Closing again does nothing.
+    pub(super) fn close<E: Display>(
+        &self,
+        finish: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> Result<()> {
+        if self.is_closed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        finish().map_err(self.failed("close"))
     }
 
-    /// Turns what the engine says about a failed `op` into an error of the house.
+    /// Turns the engine's own error of a failed `op` into one of the contract.
     pub(super) fn failed<E: Display>(&self, op: &'static str) -> impl FnOnce(E) -> Error {
         let path = self.path.clone();
         move |error| failure(op, &path, &error)
     }
 }
 
-/// The error of a failed `op` on the store at `path`, for those who have no shell.
+/// The error of a failed `op` on the store at `path`, for views, which have no shell.
 pub(super) fn failure(op: &'static str, path: &Path, error: &dyn Display) -> Error {
     Error::io(op, path, std::io::Error::other(error.to_string()))
 }

@@ -159,11 +159,7 @@ impl Kv for Sqlite {
     }
 
     fn write(&self, batch: &WriteBatch, _: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
-        }
-        self.apply(batch).map_err(self.shell.failed("write"))?;
-        Ok(self.shell.acknowledge())
+        self.shell.write(batch, || self.apply(batch))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
@@ -175,15 +171,11 @@ impl Kv for Sqlite {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.checkpoint().map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.checkpoint())
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            self.checkpoint().map_err(self.shell.failed("sync"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.checkpoint())
     }
 
     fn capabilities(&self) -> Capabilities {

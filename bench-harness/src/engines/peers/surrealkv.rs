@@ -116,15 +116,11 @@ impl Kv for Surrealkv {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.check_open()?;
-        self.tree.flush_wal(true).map_err(self.shell.failed("sync"))
+        self.shell.sync(|| self.tree.flush_wal(true))
     }
 
     fn close(&self) -> Result<()> {
-        if self.shell.close() {
-            self.runtime.block_on(self.tree.close()).map_err(self.shell.failed("close"))?;
-        }
-        Ok(())
+        self.shell.close(|| self.runtime.block_on(self.tree.close()))
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -1,4 +1,4 @@
-//! What every adapter must answer, held against the engine in memory.
+//! Every adapter answers as the engine in memory does.
 
 use std::ops::Bound;
 

@@ -45,7 +45,7 @@ pub(super) struct ViewCursor<V> {
     stretch: Copied,
     /// The key that the next stretch begins behind.
     from: Vec<u8>,
-    /// What an earlier move failed with.
+    /// The error of an earlier move: every later one fails with it.
     failure: Option<Error>,
 }
 
@@ -102,6 +102,7 @@ impl<V: View> ViewCursor<V> {
             self.failure = Some(failure.clone());
             return Err(failure);
         }
+        assert!(self.stretch.len() <= wanted, "a view copies no more than it is asked for");
         self.direction = direction;
         Ok(self.position.land((self.stretch.len() > 0).then_some(0), direction))
     }

@@ -1,8 +1,8 @@
 //! The file of a log and the space that it owns.
 //!
-//! Space is allocated ahead of the appends, a step at a time ([`step`]), so that it cannot run out in the middle of one
-//! and a young log does not hold much more than it needs. On ext4, XFS and btrfs that also covers the first write
-//! through a mapping.
+//! Space is allocated ahead of the appends, so that it cannot run out in the middle of one. It grows a step at a time
+//! ([`step`]), so that a young log does not hold much more than it needs. On ext4, XFS and btrfs that also covers the
+//! first write through a mapping.
 //!
 //! Allocated space is not *written* space: the first write to a block changes the block map, which `fdatasync` must
 //! then commit through the journal of the file system. A log that is synced often therefore writes zeros ahead of
@@ -22,8 +22,8 @@
 //! | `write(2)` instead of the mapping | 650 ns | 1,200 ns |
 //!
 //! (Processor time, zeros included; ext4 of Linux 6.18; `examples/log_backend.rs` compares whole logs.) Huge pages were
-//! tried and dropped: they make appends as fast and reads a little faster, but a sync writes them whole, and large
-//! blocks of free memory are the ones that a virtual machine has given back to its host.
+//! tried and dropped. They make appends as fast and reads a little faster, but a sync writes them whole. Large blocks of
+//! free memory are also the ones that a virtual machine has given back to its host.
 //!
 //! Where the file system has no `fallocate`, the space is written, so that it exists.
 //!

@@ -1,6 +1,6 @@
-//! Killed exactly at the k-th call: `strace` ends the process when it enters that call, so the call has no effect.
+//! Kills at the k-th call: `strace` ends the process when it enters that call, so the call has no effect.
 //!
-//! It counts the calls of each thread by itself. So all work is done in one, background work included.
+//! `strace` counts the calls of each thread by itself. So the child does all work in one thread, background work included.
 
 use std::process::{Command, Stdio};
 
@@ -24,10 +24,10 @@ const KINDS: [&str; 7] = [
     "?openat",
 ];
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Calls {
-    /// What is written follows from it.
+    /// The content of the writes follows from it.
     pub seed: u64,
     /// Batches of the one writer in a session.
     pub batches: u32,
@@ -42,26 +42,26 @@ pub struct Calls {
 }
 
 impl Default for Calls {
-    /// What runs with every change.
+    /// The form that runs with every change.
     fn default() -> Self {
         Self { seed: 1, batches: 16, sessions: 2, stride: 41, shard: Shard::ALL, progress: |_| () }
     }
 }
 
 impl Calls {
-    /// Every call of a longer life.
+    /// Every call of a child that does more work.
     pub fn soak() -> Self {
         Self { batches: 30, sessions: 3, stride: 1, ..Self::default() }
     }
 }
 
-/// For each kind of call lives of the subject that `word` means in `program`, each in a new store, killed at a later call
-/// than the one before, until one is not killed any more.
+/// Runs children of the subject called `word`, for each kind of call and each option set. Each child has a new store and is
+/// killed at a later call than the one before. The last one ends before its call comes.
 ///
-/// All lives of an option set do the same, step by step.
+/// All children of an option set do the same, step by step.
 ///
 /// # Errors
-/// The first broken law.
+/// The first broken invariant.
 pub fn at_calls(program: &Program, word: &str, calls: &Calls) -> Result<Outcome, Failure> {
     if let Some(missing) = missing() {
         return Ok(Outcome::Skipped(missing));
@@ -91,7 +91,7 @@ pub fn at_calls(program: &Program, word: &str, calls: &Calls) -> Result<Outcome,
     Ok(Outcome::Passed(report))
 }
 
-/// What keeps calls from being traced.
+/// The reason why calls cannot be traced, if there is one.
 fn missing() -> Option<String> {
     let traced = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=?pwrite64", "true"])
@@ -106,7 +106,7 @@ fn missing() -> Option<String> {
     }
 }
 
-/// One life, killed at call `k` of a kind if it gets that far, and a look at what is left. Whether it was killed.
+/// Runs one process, killed at call `k` of a kind if it gets that far, and judges the store. Returns whether it was killed.
 fn one(
     program: &Program,
     word: &str,

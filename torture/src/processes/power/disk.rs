@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Sparse, so most of it does not exist.
 const IMAGE_BYTES: u64 = 256 << 20;
 
-/// `FS_IOC_SHUTDOWN` with `FS_SHUTDOWN_FLAGS_NOLOGFLUSH`, by whoever is there.
+/// `FS_IOC_SHUTDOWN` with `FS_SHUTDOWN_FLAGS_NOLOGFLUSH`, in the languages that a machine may have.
 const SCRIPTS: [(&str, [&str; 2]); 2] = [
     (
         "perl",
@@ -40,7 +40,7 @@ const SCRIPTS: [(&str, [&str; 2]); 2] = [
     ),
 ];
 
-/// Waits for a line, or for the end of who was to send it, and unmounts what is mounted; the loop device goes with that.
+/// Waits for a line or for the end of the sender. Then unmounts the disk, which also frees the loop device.
 /// A process that uses it may need a moment to end, and without the line a mount may still be under way.
 const UNMOUNT: &str = r#"
 read -r line
@@ -55,11 +55,11 @@ done
 umount -l "$1"
 "#;
 
-/// How often, and at what pause, unmounting is tried while something still holds on to the file system.
+/// The tries to unmount a busy file system, and the pause between two of them.
 const UNMOUNT_TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes a disk, cuts its power and starts it again. `Err`: what is missing for that.
+/// Makes a disk, cuts its power and starts it again. `Err`: the program or permission that is missing.
 pub(super) fn try_out() -> Result<(), String> {
     let mut disk = Disk::make()?;
     disk.switch()?.cut()?;
@@ -71,7 +71,7 @@ pub(super) struct Disk {
     /// Dropped first.
     #[expect(dead_code, reason = "it is there to be dropped")]
     caretaker: Caretaker,
-    /// Where the image and the mount point are; what is put beside them survives every cut.
+    /// The directory of the image and the mount point. Other files in it survive every cut.
     directory: Option<TempDir>,
     path: PathBuf,
 }
@@ -153,7 +153,7 @@ struct Caretaker {
 
 impl Caretaker {
     fn of(root: &Path) -> Result<Self, String> {
-        // What interrupts its owner at the terminal must not interrupt it.
+        // An interrupt from the terminal must not end the caretaker with its owner.
         let process = Command::new("sh")
             .args(["-c", UNMOUNT, "sh"])
             .arg(root)

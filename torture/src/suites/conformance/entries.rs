@@ -1,4 +1,4 @@
-//! Stories of single entries: what a key and a value may be, and what reading one does.
+//! Stories of single entries: the limits of keys and values, and reading one.
 
 use kv::{Durability, Error, MAX_KEY_LEN, SequenceNumber, WriteBatch};
 

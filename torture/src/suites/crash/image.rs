@@ -1,4 +1,4 @@
-//! What a crash left, judged.
+//! Judges the images that a crash leaves.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use super::NOTHING_SURVIVES;
 use super::record::Recording;
 use crate::marks::Promise;
 use crate::observe::observe;
+use crate::opening::open;
 use crate::random::sub_seed;
-use crate::run::{Run, open};
+use crate::run::Run;
 use crate::subject::Subject;
 use crate::world::World;
 
-/// Judges what one crash point may leave.
+/// Judges the images of one crash point.
 pub(super) struct Judge<'r> {
     subject: &'r dyn Subject,
     option_set: usize,
@@ -26,7 +27,7 @@ pub(super) struct Judge<'r> {
 /// A store that was opened after a crash, and then crashed again.
 pub(super) struct Recovered {
     pub(super) sim: SimFs,
-    /// What the handle served.
+    /// The batch whose content the handle served.
     j: usize,
     lo: usize,
 }
@@ -77,7 +78,7 @@ impl<'r> Judge<'r> {
         if is_deep { run.smoke_deeply() } else { Ok(()) }
     }
 
-    /// Opens what the first crash left, and lets the process die again right after.
+    /// Opens the image of the first crash, and lets the process die again at once.
     pub(super) fn recover(
         &self,
         sweep: &CrashSweep,
@@ -105,7 +106,7 @@ impl<'r> Judge<'r> {
         })
     }
 
-    /// The main theorem for a crash at operation `point` of the recovery. What counts is whether opening had returned.
+    /// The main theorem for a crash at operation `point` of the recovery. If opening had returned, its content must stay.
     pub(super) fn second(
         &self,
         recovered: &Recovered,
@@ -115,7 +116,7 @@ impl<'r> Judge<'r> {
     ) -> Result<(), String> {
         let was_open = point == recovered.sim.ops();
         let lo = if was_open { recovered.j } else { recovered.lo };
-        // A second crash can only take from a killed process what the first could have taken, had it been a power cut.
+        // The first process was killed, and the second crash is a power cut: it may take everything that was not synced.
         let lo =
             if !was_open && *variant != Variant::All { lo.min(self.promise.synced) } else { lo };
         self.theorem(Self::image(sweep, variant), lo, self.is_deep)

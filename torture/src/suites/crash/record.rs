@@ -1,4 +1,4 @@
-//! One run of a script, with what was promised at each operation.
+//! One run of a script, with the promise at each operation.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Recording {
         if from == 0 { 0 } else { self.marks.ops_after(from) + 1 }
     }
 
-    /// What a crash at `point` must leave.
+    /// The promise that a crash at `point` must keep.
     pub(super) fn promise_at(&self, point: usize) -> Promise {
         let nothing = Promise { synced: 0, handed_over: 0, issued: 0, now: BEGINNING };
         self.marks.promise_at(point, nothing)

@@ -112,7 +112,7 @@ impl Corruption {
     }
 }
 
-/// Which part of a file is no longer what it was.
+/// The part of a file that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
     /// Some of it, not before this byte.

@@ -24,10 +24,10 @@ const PARTS: [&str; 4] = [
     "reopen p27.200/b p28.300/b d24/b p9.10/b sync",
 ];
 
-/// What is written last. In a store that is not closed, this is the last synced group.
+/// The last write. In a store that is not closed, this is the last synced group.
 const LAST: &str = "p29.60+p15.33/s";
 
-/// How near to its first changed byte a group may begin: the bytes before that may be the same by chance.
+/// A group may begin so many bytes before its first changed byte, because the bytes in between may be equal by chance.
 const SLACK: usize = 8;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -108,7 +108,7 @@ impl<'s> Fixture<'s> {
         self.bytes[file].len()
     }
 
-    /// What the file held earlier.
+    /// The earlier contents of the file.
     pub(super) fn older(&self, file: usize) -> &[Vec<u8>] {
         &self.older[file]
     }
@@ -168,7 +168,7 @@ impl<'s> Fixture<'s> {
     fn open(&self, world: &World) -> Result<Option<Opened>, String> {
         match self.subject.open(&world.env, &world.dir, self.option_set) {
             Ok(opened) => Ok(Some(opened)),
-            // A damaged format version is a newer format to whoever reads it.
+            // A damaged format version looks like a newer format.
             Err(Error::Corruption { .. } | Error::InvalidArgument(_) | Error::Unsupported(_)) => {
                 Ok(None)
             }
@@ -245,7 +245,7 @@ fn files_of(sim: &SimFs) -> Files {
     files.map(|path| (path.clone(), sim.contents(&path).unwrap_or_default())).collect()
 }
 
-/// Where the bytes of a file begin to differ from what they were.
+/// The offset at which the bytes of a file begin to differ from the earlier ones.
 fn first_change(before: Option<&Vec<u8>>, now: &[u8]) -> Option<usize> {
     let before = before.map_or(&[][..], Vec::as_slice);
     let same = before.iter().zip(now).take_while(|(a, b)| a == b).count();

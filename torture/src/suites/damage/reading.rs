@@ -6,14 +6,14 @@ use crate::observe::describe;
 use crate::oracle::Model;
 use crate::universe;
 
-/// What a walk found before it ended or failed.
+/// The entries that a walk found before it ended or failed.
 #[derive(Debug, Default)]
 struct Walk {
     entries: Vec<(Bytes, Bytes)>,
     error: Option<Error>,
 }
 
-/// What was read in all ways.
+/// The answers of all ways of reading.
 #[derive(Debug)]
 pub(super) struct Reading {
     forward: Walk,
@@ -46,7 +46,7 @@ impl Reading {
         self.forward.error.iter().chain(&self.backward.error).chain(gets)
     }
 
-    /// Whether all that was read without an error is what `model` says; how not, otherwise.
+    /// Compares everything that was read without an error with `model`. `Err`: the first difference.
     pub(super) fn agrees(&self, model: &Model, now: UnixMillis) -> Result<(), String> {
         let mut wanted: Vec<(&Bytes, &Bytes)> = model.visible(now).collect();
         self.forward.agrees(&wanted).map_err(|what| format!("a scan forwards {what}"))?;

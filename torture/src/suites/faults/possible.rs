@@ -1,4 +1,4 @@
-//! What a store may hold when some of the batches written to it are indeterminate.
+//! The possible contents of a store of which some batches are indeterminate.
 
 use kv::{UnixMillis, WriteBatch};
 
@@ -10,15 +10,15 @@ use crate::oracle::Model;
 pub(super) struct Possible {
     base: Model,
     batches: Vec<(WriteBatch, Fate)>,
-    /// What this handle shows: the base and what was acknowledged.
+    /// The content that this handle shows: the base and the acknowledged batches.
     visible: Model,
-    /// So many batches are safe from a power cut.
+    /// The number of batches that survive a power cut.
     pub(super) synced: usize,
-    /// So many batches are safe from the death of the process.
+    /// The number of batches that survive the death of the process.
     pub(super) handed_over: usize,
 }
 
-/// What became of a batch.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Acknowledged,

@@ -1,9 +1,9 @@
-//! A run in which something goes wrong, and what is then still promised.
+//! A run with a fault, and the promises that still hold.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use durable::{Fault, Inject, MetadataModel, OpKind, SimFs, SyncFailure, Variant};
+use durable::{Inject, OpKind, SimFs, SyncFailure};
 use kv::{Durability, Error, Kv, WriteBatch};
 
 use super::FaultPlan;
@@ -14,10 +14,12 @@ use crate::subject::{Opened, Subject};
 use crate::universe;
 use crate::world::World;
 
-/// So many indeterminate batches are enough for one run: each doubles what may be there.
+/// The most indeterminate batches in a run. Each doubles the number of possible contents.
 const MOST_INDETERMINATE: usize = 4;
 
-/// What a run came to.
+mod ends;
+
+/// The result of a run.
 pub(super) struct RunSummary {
     /// The kinds of all calls.
     pub(super) calls: Vec<OpKind>,
@@ -214,7 +216,7 @@ impl<'s> Victim<'s> {
         answer.map(drop).or_else(|error| self.note(call, &error))
     }
 
-    /// An error that the caller has seen. It must say what it is.
+    /// Records an error that the caller has seen. Its variant must fit a failing disk.
     fn note(&mut self, call: &str, error: &Error) -> Result<(), String> {
         self.seen += 1;
         match error {
@@ -248,7 +250,7 @@ impl<'s> Victim<'s> {
         Some((*calls.kinds.get(at)?, calls.paths.get(at)?.clone()))
     }
 
-    /// After this kind of failing sync even the page cache has lost what was not synced before.
+    /// After this kind of failed sync even the page cache has lost all data that was not synced before.
     fn has_reverted(&self) -> bool {
         self.plan.sync_failure == SyncFailure::Reverts
             && matches!(self.hit(), Some((OpKind::SyncFile, _)))
@@ -273,7 +275,7 @@ impl<'s> Victim<'s> {
         }
     }
 
-    /// Reads go on, and show what was acknowledged.
+    /// Reads succeed, and show the acknowledged batches.
     fn check_reads(&self, when: &str) -> Result<(), String> {
         let observed = match observe(self.engine(), &self.keys) {
             Err(Trouble::Failed(_)) if self.has_reverted() => return Ok(()),
@@ -282,100 +284,4 @@ impl<'s> Victim<'s> {
         let difference = self.possible.visible().difference(&observed, self.world.now());
         difference.map_or(Ok(()), |what| Err(format!("{when}, {what}")))
     }
-
-    fn reopen(&mut self, clean: bool) -> Result<(), String> {
-        let is_clean = clean && self.close()?;
-        self.died_untold |= !clean && self.seen == 0 && self.inject.injected() > 0;
-        let lo = if is_clean { self.possible.len() } else { self.survives_kill() };
-        self.counted += self.opened.take().map_or(0, |opened| opened.background_failures());
-        self.world.next_life();
-        self.open(lo)
-    }
-
-    /// `true`: it was closed cleanly.
-    fn close(&mut self) -> Result<bool, String> {
-        let closed = self.engine().close();
-        let again = self.engine().close();
-        let is_clean = closed.is_ok();
-        self.judge_other("close", closed)?;
-        if is_clean {
-            again.map_err(|e| format!("a second close failed: {e}"))?;
-        }
-        Ok(is_clean)
-    }
-
-    /// Opens the store; where that fails because of the fault, it must succeed without it.
-    fn open(&mut self, lo: usize) -> Result<(), String> {
-        let open = |this: &Self| {
-            let opened = this.subject.open(&this.world.env, &this.world.dir, this.option_set);
-            let opened = opened.map_err(Trouble::Failed)?;
-            let observed = observe(opened.engine(), &this.keys)?;
-            Ok::<_, Trouble>((opened, observed))
-        };
-        let mut opened = open(self);
-        if let Err(Trouble::Failed(error)) = &opened {
-            let error = error.clone();
-            self.note("open", &error)?;
-            self.lift();
-            drop(opened);
-            self.world.next_life();
-            opened = open(self);
-        }
-        let (opened, observed) = opened?;
-        // Opening syncs as well, and the page cache may have lost what had survived the process.
-        let lo = if self.has_reverted() { lo.min(self.possible.synced) } else { lo };
-        let model = self.possible.find(&observed, lo, self.world.now())?;
-        self.opened = Some(opened);
-        self.possible.resume_from(model);
-        self.is_poisoned = false;
-        self.log_has_failed = false;
-        Ok(())
-    }
-
-    fn end_in_power_cut(&self) -> Result<(), String> {
-        let image = self.sim.crash(self.sim.ops(), &Variant::None(MetadataModel::Strict));
-        self.judge_image(image, self.possible.synced).map_err(|e| format!("after a power cut, {e}"))
-    }
-
-    fn end_in_kill(&self) -> Result<(), String> {
-        let image = self.sim.restarted();
-        let lo = self.survives_kill();
-        self.judge_image(image, lo).map_err(|e| format!("after the death of the process, {e}"))
-    }
-
-    fn judge_image(&self, image: SimFs, lo: usize) -> Result<(), String> {
-        let world = World::at(Arc::new(image), 2, self.world.now());
-        let opened = crate::run::open(self.subject, self.option_set, &world)?;
-        let observed = observe(opened.engine(), &self.keys)?;
-        self.possible.find(&observed, lo, self.world.now())?;
-        smoke(opened.engine())
-    }
-
-    fn end_in_close(&mut self) -> Result<(), String> {
-        self.reopen(true).map_err(|what| format!("closed and opened again, {what}"))?;
-        smoke(self.engine())
-    }
-
-    /// No error is swallowed that was injected into a call that changes something.
-    fn check_surfaced(&self) -> Result<(), String> {
-        let Some((kind, path)) = self.hit() else { return Ok(()) };
-        let is_told = self.seen > 0 || self.counted > 0 || self.died_untold;
-        if is_told || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
-            return Ok(());
-        }
-        let was_full = matches!(self.plan.fault.fault, Fault::NoSpace | Fault::Quota);
-        if was_full && self.subject.may_wait_for_space(kind, &path) {
-            return Ok(());
-        }
-        Err(format!("nobody was told that {kind} {} failed", path.display()))
-    }
-}
-
-/// An engine that was opened can write.
-fn smoke(engine: &dyn Kv) -> Result<(), String> {
-    let key = universe::key(universe::KEYS as u8 - 1);
-    let failed = |error: Error| format!("afterwards, a write failed: {error}");
-    engine.put(key, b"smoke", Durability::Sync).map_err(failed)?;
-    let found = engine.get(key).map_err(failed)?;
-    if found.as_deref() == Some(&b"smoke"[..]) { Ok(()) } else { Err("a put was lost".into()) }
 }

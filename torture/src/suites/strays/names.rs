@@ -21,7 +21,7 @@ const SCRIPT: &str = "p15.300/b p16.300/b p17.200/s d16/b p20.500/b p21.500/b p1
 const ODD_NUMBERS: [&str; 3] =
     ["281474976710655", "18446744073709551615", "99999999999999999999999"];
 
-/// The files of a store, and what is known of it.
+/// The files of a store, and its content.
 pub(super) struct Store {
     /// Paths relative to the store's directory.
     pub(super) files: Vec<(PathBuf, Vec<u8>)>,

@@ -1,4 +1,4 @@
-//! What the threads do, and what they write down about it.
+//! The work of each thread, and its record.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// Which write a value comes from.
 pub(super) type WriteId = u64;
 
-/// What all threads share.
+/// The state that all threads share.
 pub(super) struct Hub {
     engine: Arc<dyn Kv>,
     /// For each pair the greatest number that a writer was told.
@@ -45,7 +45,7 @@ pub(super) struct Write {
     pub(super) is_put: bool,
 }
 
-/// A get and the greatest number that was acknowledged for its pair before it began.
+/// A get, and the greatest number that was acknowledged for its pair before the get began.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Get {
     pub(super) pair: usize,
@@ -53,10 +53,10 @@ pub(super) struct Get {
     pub(super) found: Option<WriteId>,
 }
 
-/// What one scan showed: for each key its write.
+/// The write that each key had in one scan.
 pub(super) type Scan = Vec<Option<WriteId>>;
 
-/// What one thread did, in its order.
+/// The record of one thread, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) writes: Vec<Write>,
@@ -86,7 +86,7 @@ impl Hub {
 /// Lets all threads run to their end.
 pub(super) fn run(hub: &Hub, opened: &Opened, options: &Options) -> Result<Vec<Record>, String> {
     let guarded = |work: &dyn Fn() -> Result<Record, String>| {
-        let record = crate::run::without_panic(work);
+        let record = crate::opening::without_panic(work);
         if record.is_err() {
             hub.is_over.store(true, Ordering::SeqCst);
         }
@@ -189,7 +189,7 @@ fn scan(hub: &Hub) -> Result<Record, String> {
     Ok(record)
 }
 
-/// What a scan shows; nothing where its view was given up to stay inside a memory budget.
+/// The writes that a scan shows. `None`: its view was given up to stay inside a memory budget.
 fn show(entries: Entries) -> Result<Option<Scan>, String> {
     let mut shown = vec![None; 2 * PAIRS];
     for entry in entries {

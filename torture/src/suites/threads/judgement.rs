@@ -1,4 +1,4 @@
-//! Whether what the threads wrote down can have happened one after the other.
+//! Checks whether the records of the threads fit one order of writes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +25,7 @@ pub(super) fn judge(records: &[Record]) -> Result<Writes, String> {
     Ok(writes)
 }
 
-/// What each key holds in the end is the write with the greatest number.
+/// Each key holds the write with the greatest number in the end.
 pub(super) fn judge_end(writes: &Writes, engine: &dyn Kv) -> Result<(), String> {
     for (pair, of_pair) in writes.by_pair.iter().enumerate() {
         let last = of_pair.values().next_back().filter(|write| write.is_put).map(|write| write.id);

@@ -27,7 +27,7 @@ pub(super) struct Task {
     pub(super) durability: Durability,
 }
 
-/// What a reader found, and when.
+/// The content that a reader found, and the time.
 #[derive(Debug)]
 pub(super) struct Look {
     /// The newest batch that was acknowledged when the look began.
@@ -37,7 +37,7 @@ pub(super) struct Look {
     pub(super) ops: usize,
 }
 
-/// What all threads of a round share.
+/// The state that all threads of a round share.
 pub(super) struct Stage {
     pub(super) engine: Arc<dyn Kv>,
     pub(super) sim: SimFs,

@@ -1,4 +1,4 @@
-//! Power cuts at every operation of a round, judged by what was acknowledged and seen.
+//! Power cuts at every operation of a round, judged by the acknowledgements and views before it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The record of a round: what was acknowledged and seen, and at which operation of the disk.
+//! The record of a round: the acknowledgements and views, each with the number of disk operations before it.
 
 use durable::SimFs;
 use kv::{Durability, SequenceNumber, UnixMillis};

@@ -1,4 +1,4 @@
-//! The controller of a round: it decides which writer starts or goes on, and collects what is seen.
+//! The controller of a round: it decides which writer starts or goes on, and collects the reader's views.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,9 +11,10 @@ use super::actors::{Help, Helper, Look, Stage, Task};
 use super::gate::{Gate, Phase};
 use super::record::{Fact, Round};
 use crate::generate::{self, ScriptConfig};
+use crate::opening::capabilities;
 use crate::oracle::History;
 use crate::random::{Random, sub_seed};
-use crate::run::{Run, capabilities};
+use crate::run::Run;
 use crate::script::{Change, Script, Step, batch_of};
 use crate::subject::Subject;
 use crate::world::World;

@@ -1,0 +1,133 @@
+//! The files in the directory, checked against the manifest.
+//!
+//! A data file that the manifest does not name is an *orphan* if its content says that the store made it: it has the
+//! header of a segment of this store with that id, or a header that a crash kept from being written. A merge took it out
+//! of the manifest, or a crash came before the edit that would have named it. Recovery removes orphans.
+//!
+//! Any other file with such a name is foreign and stays. It blocks nothing: ids come from the manifest, and a writer that
+//! finds a name taken goes on to the next id.
+//!
+//! An orphan can prove that the manifest is damaged:
+//! - The manifest has never given its id away, and it has records. A data file is named before it gets records.
+//! - Its header knows a later edit of the manifest than the last one that is there. Edits are durable before a header
+//!   says so.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use durable::log::{SEGMENT_HEADER_LEN, SegmentIdentity, StoreId, scan_segment};
+use durable::manifest::LoadedManifest;
+use durable::read_whole;
+use durable::store_dir::StoreDir;
+use kv::{Error, Result};
+
+use crate::files::{DATA, HINT, HINT_TEMPORARY};
+use crate::state::State;
+
+/// What is wrong with a data file that is not there.
+pub(crate) const MISSING: &str = "the manifest names this file, and it is missing";
+
+/// The regular files in the directory whose names the store could have given.
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    /// The ids of the data files.
+    pub(crate) data: BTreeSet<u64>,
+    /// Hint files, and temporary ones.
+    hints: Vec<PathBuf>,
+}
+
+impl Inventory {
+    /// Lists the directory.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn list(dir: &StoreDir) -> Result<Self> {
+        let entries = dir.list()?;
+        let mut hints = Vec::new();
+        for pattern in [HINT, HINT_TEMPORARY] {
+            hints.extend(pattern.numbers(&entries).map(|id| dir.file(&pattern.name(id))));
+        }
+        Ok(Self { data: DATA.numbers(&entries).collect(), hints })
+    }
+
+    /// Checks that each data file that the manifest names is there.
+    ///
+    /// # Errors
+    /// `Corruption`, naming the first that is missing.
+    pub(crate) fn check_present(&self, dir: &StoreDir, state: &State) -> Result<()> {
+        match state.files.keys().find(|id| !self.data.contains(id)) {
+            None => Ok(()),
+            Some(&id) => Err(Error::corruption(dir.file(&DATA.name(id)), 0, MISSING)),
+        }
+    }
+
+    /// Checks that no orphan proves the manifest damaged.
+    ///
+    /// # Errors
+    /// `Corruption` of the orphan that has records, or of the manifest; `Io`.
+    pub(crate) fn check_orphans(
+        &self,
+        dir: &StoreDir,
+        manifest: &LoadedManifest<State>,
+    ) -> Result<()> {
+        // An orphan with a smaller id was named once, so the manifest knows more than its header.
+        for &id in self.data.range(manifest.state().next_file_id..) {
+            let path = dir.file(&DATA.name(id));
+            let bytes = read_whole(&*dir.fs().open(&path)?)?;
+            let header = SegmentIdentity::decode(bytes.bytes(), manifest.store_id(), id, &path);
+            // A header that is torn or foreign proves nothing.
+            let Ok((identity, _)) = header else { continue };
+            manifest.check_seen(identity.stamp())?;
+            if has_records(bytes.bytes(), manifest.store_id(), id, &path) {
+                let what = "this file has records, and the manifest does not know of it";
+                return Err(Error::corruption(&path, SEGMENT_HEADER_LEN, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes orphans, and hint files that `state` does not name. Only when the manifest is open for writing: until then
+    /// its last edit, which may have made them orphans, need not be durable. A failure costs disk space until the next
+    /// opening.
+    pub(super) fn remove_orphans(&self, dir: &StoreDir, store: StoreId, state: &State) {
+        let has_hint = |id: &u64| {
+            state.files.get(id).is_some_and(|sealed| sealed.is_some_and(|s| s.hint.is_some()))
+        };
+        let named: BTreeSet<PathBuf> = state
+            .files
+            .keys()
+            .filter(|id| has_hint(id))
+            .map(|&id| dir.file(&HINT.name(id)))
+            .collect();
+        for path in self.hints.iter().filter(|path| !named.contains(*path)) {
+            drop(dir.fs().remove(path));
+        }
+        for &id in self.data.iter().filter(|id| !state.files.contains_key(id)) {
+            let path = dir.file(&DATA.name(id));
+            if is_orphan(dir, store, id, &path).unwrap_or(false) {
+                drop(dir.fs().remove(&path));
+            }
+        }
+    }
+}
+
+/// Whether the content of a data file that the manifest does not name says that the store made it.
+fn is_orphan(dir: &StoreDir, store: StoreId, id: u64, path: &Path) -> Result<bool> {
+    let file = match dir.fs().open(path) {
+        // Somebody has removed it.
+        Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => return Ok(false),
+        opened => opened?,
+    };
+    Ok(SegmentIdentity::may_have_begun(read_whole(&*file)?.bytes(), store, id))
+}
+
+/// Whether a segment with a whole header has records, or had some before they were damaged.
+fn has_records(bytes: &[u8], store: StoreId, id: u64, path: &Path) -> bool {
+    let mut any = false;
+    let scan = scan_segment(bytes, store, id, path, &mut |_| {
+        any = true;
+        Ok(())
+    });
+    any || scan.is_err_and(|error| matches!(error, Error::Corruption { offset, .. } if offset > 0))
+}

@@ -1,0 +1,119 @@
+//! The edits of the state.
+
+use durable::publish::PublishedFile;
+use kv::UnixMillis;
+use serde::Serialize;
+
+use super::Blocked;
+#[cfg(doc)]
+use super::State;
+use super::sealed::{Hint, Sealed};
+use crate::files::DATA;
+
+/// A change of the files. One that adds a file can only be made from the proof that it was synced and named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Edit {
+    pub(super) change: Change,
+    /// See [`State::latest_time`]. 0 until [`Edit::at`].
+    #[serde(serialize_with = "milliseconds")]
+    pub(super) latest_time: UnixMillis,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum Change {
+    Begin(u64),
+    Seal(u64, Sealed),
+    Remove(u64),
+    Reserve(u64),
+    Merge(Merge),
+    NoteTime,
+}
+
+/// One merge: outputs in, inputs out, at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Merge {
+    pub(super) outputs: Vec<(u64, Sealed)>,
+    pub(super) inputs: Vec<u64>,
+    pub(super) blocked: Vec<Blocked>,
+}
+
+impl Edit {
+    /// A new data file, to be appended to.
+    pub(crate) fn begin(file: &PublishedFile) -> Self {
+        Change::Begin(proven_id(file)).into()
+    }
+
+    /// The data file is whole and no longer changes. Sealing again replaces its entry, for example after its hint was
+    /// lost.
+    pub(crate) fn seal(
+        file: &PublishedFile,
+        hint: Option<(PublishedFile, Hint)>,
+        sealed: Sealed,
+    ) -> Self {
+        let id = proven_id(file);
+        Change::Seal(id, sealed.with_hint(id, hint)).into()
+    }
+
+    /// The data file `id` is no longer part of the store.
+    pub(crate) fn remove(id: u64) -> Self {
+        Change::Remove(id).into()
+    }
+
+    /// The id is given away: a file with it that the manifest does not name was never part of the store.
+    pub(crate) fn reserve(id: u64) -> Self {
+        Change::Reserve(id).into()
+    }
+
+    /// Outputs in, inputs out.
+    pub(crate) fn merge(merge: Merge) -> Self {
+        Change::Merge(merge).into()
+    }
+
+    /// Nothing but the time changes.
+    pub(crate) fn note_time() -> Self {
+        Change::NoteTime.into()
+    }
+
+    /// The same edit, with the latest time that the store has read from its clock. Every edit of an open store has it.
+    pub(crate) fn at(self, latest_time: UnixMillis) -> Self {
+        Self { latest_time, ..self }
+    }
+}
+
+impl From<Change> for Edit {
+    fn from(change: Change) -> Self {
+        Self { change, latest_time: UnixMillis(0) }
+    }
+}
+
+impl Merge {
+    /// A merge without outputs so far that takes `inputs` out. As it is, it drops them.
+    pub(crate) fn of(inputs: Vec<u64>) -> Self {
+        Self { inputs, ..Self::default() }
+    }
+
+    /// Adds an output, sealed.
+    pub(crate) fn add(
+        &mut self,
+        file: &PublishedFile,
+        hint: Option<(PublishedFile, Hint)>,
+        sealed: Sealed,
+    ) {
+        let id = proven_id(file);
+        self.outputs.push((id, sealed.with_hint(id, hint)));
+    }
+
+    /// Tombstones in an output that had to be kept.
+    pub(crate) fn block(&mut self, blocked: &[Blocked]) {
+        self.blocked.extend_from_slice(blocked);
+    }
+}
+
+/// The id of the data file that `file` is the proof of.
+fn proven_id(file: &PublishedFile) -> u64 {
+    file.number(DATA).expect("the proof is of a data file")
+}
+
+fn milliseconds<S: serde::Serializer>(time: &UnixMillis, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64(time.0)
+}

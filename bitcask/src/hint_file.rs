@@ -28,11 +28,11 @@
 use std::path::Path;
 
 use durable::coding::{Reader, put_prefixed, put_u32, put_u64, put_varint};
-use durable::log::{FrameView, StoreId};
-use kv::Result;
+use durable::log::{FrameView, StoreId, frame_len};
+use kv::{MAX_KEY_LEN, Result};
 
 use crate::filter::{BLOCK, FilterBuilder};
-use crate::record::Record;
+use crate::record::{Record, SEQUENCE_LIMIT};
 
 const MAGIC: &[u8; 8] = b"KVHINT02";
 
@@ -93,6 +93,8 @@ impl HintBuilder {
     }
 
     fn add(&mut self, sequence: u64, len: u64, key: &[u8], deletion: bool) {
+        debug_assert!(sequence >= self.sequence, "records come in the order of their numbers");
+        debug_assert!(len >= frame_len(key.len()) as u64 && len % 8 == 0, "a frame has a key");
         put_varint(&mut self.entries, sequence - self.sequence);
         put_varint(&mut self.entries, len / 8 * 2 + u64::from(deletion));
         put_prefixed(&mut self.entries, key);
@@ -108,6 +110,7 @@ impl HintBuilder {
         let filter = self.puts.finish();
         let mut bytes = Vec::with_capacity(HEADER_LEN + filter.len() + self.entries.len());
         source.encode_header(&filter, self.count, &mut bytes);
+        debug_assert_eq!(bytes.len(), HEADER_LEN);
         bytes.extend_from_slice(&filter);
         bytes.extend_from_slice(&self.entries);
         bytes
@@ -164,10 +167,18 @@ pub(crate) fn read<'h>(
         let wrong = |what| reader.corruption(what);
         sequence =
             sequence.checked_add(ahead).ok_or_else(|| wrong("a sequence number overflows"))?;
+        if sequence >= SEQUENCE_LIMIT {
+            return Err(wrong("a sequence number that no store reaches"));
+        }
         if len > source.len.saturating_sub(offset) {
             return Err(wrong("a record past the end of the data file"));
         }
         let key = reader.prefixed()?;
+        // The keydir stores the length of a frame, which is never 0, and 16 bits of the length of a key.
+        if len < frame_len(key.len()) as u64 || key.len() > MAX_KEY_LEN {
+            let what = "a key too long, or longer than its record";
+            return Err(reader.corruption(what));
+        }
         visit(HintEntry { key, sequence, offset, len, deletion: len_and_kind % 2 == 1 });
         offset += len;
     }
@@ -204,6 +215,44 @@ mod tests {
         put_prefixed(&mut bytes, b"key");
         let read = read(&bytes, &SOURCE, Path::new("hint"), &mut |_| ());
         assert!(read.unwrap_err().to_string().contains("past the end"));
+    }
+
+    #[test]
+    fn an_entry_that_the_keydir_cannot_hold_is_refused() {
+        let entry = |sequence: u64, len: u64, key: &[u8]| {
+            let mut bytes = hint();
+            bytes[48] = 1;
+            put_varint(&mut bytes, sequence);
+            put_varint(&mut bytes, len / 8 * 2);
+            put_prefixed(&mut bytes, key);
+            let source = Source { len: 1 << 20, ..SOURCE };
+            bytes[32..40].copy_from_slice(&source.len.to_le_bytes());
+            read(&bytes, &source, Path::new("hint"), &mut |_| ())
+        };
+        let long = [7; MAX_KEY_LEN + 1];
+        entry(SEQUENCE_LIMIT - 1, 32, b"key").unwrap();
+        entry(1, 70_000, &long[1..]).unwrap();
+        assert!(entry(SEQUENCE_LIMIT, 32, b"key").is_err());
+        assert!(entry(1, 70_000, &long).is_err());
+        assert!(entry(1, 0, b"").is_err(), "a frame has a header");
+        assert!(entry(1, 24, b"key").is_err(), "a frame has its key");
+    }
+
+    #[test]
+    fn a_hint_with_bytes_behind_its_entries_or_too_few_is_refused() {
+        let whole = hint();
+        let longer = [&whole[..], b"x"].concat();
+        let mut promising = whole.clone();
+        promising[48] = 1;
+        for bytes in [&longer, &promising] {
+            assert!(read(bytes, &SOURCE, Path::new("hint"), &mut |_| ()).is_err());
+        }
+        let mut large = whole;
+        large[44..48].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(
+            filter(&large, &SOURCE, Path::new("hint")).is_err(),
+            "a filter longer than the file"
+        );
     }
 
     #[test]

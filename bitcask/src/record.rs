@@ -13,6 +13,10 @@ use std::path::Path;
 use durable::log::{Frame, FrameView};
 use kv::{Error, MAX_KEY_LEN, Op, Result, UnixMillis};
 
+/// Sequence numbers are below this: the keydir stores 48 bits. A store that writes a million batches a second reaches it
+/// after nine years.
+pub(crate) const SEQUENCE_LIMIT: u64 = 1 << 48;
+
 const KIND_PUT: u8 = 1;
 const KIND_DELETE: u8 = 2;
 const KIND_EXPIRING: u8 = 3;
@@ -34,6 +38,9 @@ impl<'r> Record<'r> {
     /// Reads the record in `frame` of the file at `path`.
     pub(crate) fn decode(frame: &FrameView<'r>, path: &Path) -> Result<Self> {
         let refuse = |what: &str| Err(Error::corruption(path, frame.offset, what));
+        if frame.sequence >= SEQUENCE_LIMIT {
+            return refuse("a record of a write that no store reaches");
+        }
         match frame.kind {
             KIND_PUT => put(frame.payload, None).or_else(refuse),
             KIND_EXPIRING => match frame.payload.split_first_chunk::<EXPIRY_BYTES>() {

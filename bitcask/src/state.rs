@@ -32,13 +32,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::files::{DATA, FILE_ID_LIMIT, HINT, HINT_TEMPORARY};
+use crate::record::SEQUENCE_LIMIT;
 use edit::Change;
 pub(crate) use edit::{Edit, Merge};
 pub(crate) use sealed::{Hint, Sealed};
-
-/// Sequence numbers are below this: the keydir stores 48 bits. A store that writes a million batches a second reaches it
-/// after nine years.
-pub(crate) const SEQUENCE_LIMIT: u64 = 1 << 48;
 
 /// Which files make up the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

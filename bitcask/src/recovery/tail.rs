@@ -8,14 +8,14 @@ use durable::log::chain::{ChainReader, ChainTail};
 use durable::manifest::LoadedManifest;
 use durable::read_whole;
 use durable::store_dir::StoreDir;
-use kv::{Error, Result, UnixMillis};
+use kv::{Result, UnixMillis};
 
 use super::Lives;
 use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
 use crate::record::Record;
-use crate::state::{SEQUENCE_LIMIT, State};
+use crate::state::State;
 use crate::steps::Step;
 
 /// Reads the unsealed files that `manifest` names, and loads the keys of their writes above `above` into `keydir`.
@@ -74,10 +74,6 @@ struct Load<'l> {
 impl Load<'_> {
     fn batch(&mut self, batch: &[FrameView<'_>]) -> Result<()> {
         for frame in batch {
-            if frame.sequence >= SEQUENCE_LIMIT {
-                let what = format!("write {}, which no store reaches", frame.sequence);
-                return Err(Error::corruption(self.path, frame.offset, what));
-            }
             let record = Record::decode(frame, self.path)?;
             if let Record::Put { expires_at: Some(time), .. } = record {
                 self.first_expiry = Some(self.first_expiry.map_or(time, |first| first.min(time)));

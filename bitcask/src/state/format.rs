@@ -5,8 +5,9 @@ use kv::{Result, UnixMillis};
 
 use super::edit::{Change, Edit, Merge};
 use super::sealed::{self, Sealed};
-use super::{Blocked, SEQUENCE_LIMIT, State};
+use super::{Blocked, State};
 use crate::files::FILE_ID_LIMIT;
+use crate::record::SEQUENCE_LIMIT;
 
 /// The first format with merges and expiry.
 const WITH_MERGES: u16 = 2;

@@ -13,7 +13,10 @@ use serde::Serialize;
 
 use crate::files::HINT;
 use crate::hint_file::Source;
-use crate::record::Record;
+use crate::record::{Record, SEQUENCE_LIMIT};
+
+/// The keydir addresses records in units of 8 bytes with 32 bits.
+pub(super) const MAX_LEN: u64 = 8 << 32;
 
 /// A data file that no longer changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -131,7 +134,33 @@ impl Sealed {
         puts > 0 && self.expiring.records == puts && self.expiring.latest <= now.0
     }
 
+    /// Why the entry contradicts itself, if it does.
+    fn contradiction(&self) -> Option<&'static str> {
+        let Expiring { records, earliest, latest, .. } = self.expiring;
+        match self {
+            Self { len, .. } if *len > MAX_LEN => Some("a data file longer than any"),
+            Self { newest, .. } if *newest >= SEQUENCE_LIMIT => {
+                Some("a write that no store reaches")
+            }
+            Self { oldest, newest, .. } if oldest > newest => Some("the oldest write is newer"),
+            Self { deletions, .. } if *deletions > self.records => {
+                Some("more tombstones than records")
+            }
+            _ if records > self.records - self.deletions => Some("more expiring puts than puts"),
+            Self { first_record, .. } if *first_record < SEGMENT_HEADER_LEN => {
+                Some("records in front of the end of the header")
+            }
+            _ if earliest > latest => Some("the last put expires before the first"),
+            _ => None,
+        }
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        debug_assert_eq!(self.contradiction(), None, "{self:?}");
+        self.encode_unchecked(out);
+    }
+
+    pub(super) fn encode_unchecked(&self, out: &mut Vec<u8>) {
         put_varint(out, self.len);
         put_u32(out, self.crc);
         let counts = [self.records, self.deletions, self.oldest, self.newest];
@@ -151,7 +180,6 @@ impl Sealed {
                 put_varint(out, field);
             }
         }
-        assert!(self.first_record >= SEGMENT_HEADER_LEN, "records follow the header");
         put_varint(out, self.first_record);
     }
 
@@ -177,17 +205,11 @@ impl Sealed {
         if sealed.expiring.records > 0 {
             let (bytes, earliest) = (reader.varint()?, reader.varint()?);
             let latest = reader.varint()?;
-            if earliest > latest {
-                return Err(reader.corruption("the last put expires before the first"));
-            }
             sealed.expiring = Expiring { bytes, earliest, latest, ..sealed.expiring };
         }
         // Before format 3 all data files were segments without a witness.
         sealed.first_record = if format > 2 { reader.varint()? } else { SEGMENT_HEADER_LEN };
-        if sealed.first_record < SEGMENT_HEADER_LEN {
-            return Err(reader.corruption("records in front of the end of the header"));
-        }
-        Ok(sealed)
+        sealed.contradiction().map_or(Ok(sealed), |what| Err(reader.corruption(what)))
     }
 }
 

@@ -5,7 +5,7 @@ use durable::coding::put_varint;
 use durable::manifest::State as _;
 use kv::UnixMillis;
 
-use super::sealed::Expiring;
+use super::sealed::{Expiring, MAX_LEN};
 use super::*;
 use crate::golden;
 
@@ -157,6 +157,25 @@ fn a_state_with_a_number_that_no_store_reaches_is_refused() {
         bytes.extend([0, 0, 0]);
         let mut reader = Reader::new(&bytes, Path::new("state"), 0);
         assert!(State::decode_state(3, &mut reader).unwrap_err().is_corruption());
+    }
+}
+
+#[test]
+fn a_sealed_file_that_contradicts_itself_is_refused() {
+    let good = sealed();
+    let bad = [
+        Sealed { len: MAX_LEN + 1, ..good },
+        Sealed { oldest: good.newest + 1, ..good },
+        Sealed { newest: SEQUENCE_LIMIT, ..good },
+        Sealed { deletions: good.records + 1, ..good },
+        Sealed { expiring: Expiring { records: 1, bytes: 8, earliest: 2, latest: 1 }, ..good },
+        Sealed { expiring: Expiring { records: 200, bytes: 8, earliest: 1, latest: 1 }, ..good },
+    ];
+    for (sealed, is_good) in [(good, true)].into_iter().chain(bad.map(|bad| (bad, false))) {
+        let mut bytes = Vec::new();
+        sealed.encode_unchecked(&mut bytes);
+        let mut reader = Reader::new(&bytes, Path::new("sealed"), 0);
+        assert_eq!(Sealed::decode(3, &mut reader).is_ok(), is_good, "{sealed:?}");
     }
 }
 

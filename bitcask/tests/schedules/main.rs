@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
-use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
+use durable::{Clock as _, Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
 
 fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
@@ -144,7 +144,7 @@ fn scans_see_whole_batches_while_files_are_sealed_and_closed() {
                     batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]);
                     match engine.write(&batch, Durability::Buffered) {
                         Ok(_) => written = round,
-                        Err(error) => assert!(matches!(error, kv::Error::Closed), "{error}"),
+                        Err(error) => assert!(matches!(error, Error::Closed), "{error}"),
                     }
                 }
                 written

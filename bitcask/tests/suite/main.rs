@@ -14,6 +14,7 @@ mod opening;
 mod places;
 mod publication;
 mod readers;
+mod recovery;
 mod riak;
 mod scans;
 mod snapshots;

@@ -2,10 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "somebody else's hands on the directory")]
 
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use bitcask::{Bitcask, Options};
 use kv::{Durability, Kv};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 const KEYS: u8 = 50;
 
@@ -22,7 +24,7 @@ fn fill(engine: &Bitcask) {
 /// Puts something under `name` that is not a file of the store.
 type Stray = fn(&Path);
 
-const STRAYS: [(&str, Stray); 4] = [
+const STRAYS: [(&str, Stray); 5] = [
     ("a directory", |path| std::fs::create_dir(path).unwrap()),
     ("a link to nowhere", |path| symlink("nowhere", path).unwrap()),
     ("a link to a file", |path| {
@@ -31,9 +33,10 @@ const STRAYS: [(&str, Stray); 4] = [
         symlink(target, path).unwrap();
     }),
     ("a pipe", |path| {
-        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
-        assert!(made.success());
+        // Not with a program: a child that is being started holds the locks of the other tests for a moment.
+        mknodat(CWD, path, FileType::Fifo, Mode::RUSR, 0).unwrap();
     }),
+    ("a socket", |path| drop(UnixListener::bind(path).unwrap())),
 ];
 
 /// The kind of what is called `path`, without following a link.

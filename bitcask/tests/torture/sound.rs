@@ -59,3 +59,10 @@ fn what_a_reader_sees_of_a_synced_write_is_durable() {
     let report = report.unwrap_or_else(|e| panic!("{e}"));
     assert!(report.states > 2_000, "{report}");
 }
+
+#[test]
+fn stray_entries_of_every_kind_are_left_alone() {
+    let options = torture::strays::Options::default();
+    let report = torture::strays::run(&BitcaskSubject::default(), &options);
+    assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 100);
+}

@@ -154,7 +154,7 @@ impl Fs for SimFs {
         let mut state = self.state();
         let (path, node) = existing(&state, "remove", &plain(path))?;
         if node == Node::Dir {
-            return Err(fail("remove", &path, ErrorKind::IsADirectory));
+            return Err(fail("remove", &path, ErrorKind::InvalidInput));
         }
         state.record(Op::Remove { path });
         Ok(())

@@ -7,12 +7,12 @@ use durable::{CrashSweep, Fs, LockMode, MetadataModel, SimFs, Variant};
 
 const MODELS: [MetadataModel; 2] = [MetadataModel::Strict, MetadataModel::Journalled];
 
-fn path(name: &str) -> &Path {
+pub(crate) fn path(name: &str) -> &Path {
     Path::new(name)
 }
 
 /// A disk with one durable file.
-fn disk_with(name: &str, bytes: &[u8]) -> SimFs {
+pub(crate) fn disk_with(name: &str, bytes: &[u8]) -> SimFs {
     let fs = SimFs::new();
     fs.set_contents(path(name), bytes.to_vec());
     fs
@@ -23,18 +23,18 @@ fn variant(text: &str) -> Variant {
 }
 
 /// What a crash at the end leaves.
-fn at_end(fs: &SimFs, text: &str) -> SimFs {
+pub(crate) fn at_end(fs: &SimFs, text: &str) -> SimFs {
     fs.crash(fs.ops(), &variant(text))
 }
 
-fn last_point(fs: &SimFs) -> CrashSweep {
+pub(crate) fn last_point(fs: &SimFs) -> CrashSweep {
     let mut sweep = fs.sweep();
     while sweep.next_point().is_some() {}
     sweep
 }
 
 /// The contents of `name` in all images at the end; `None` where it is missing.
-fn outcomes(fs: &SimFs, model: MetadataModel, name: &str) -> BTreeSet<Option<Vec<u8>>> {
+pub(crate) fn outcomes(fs: &SimFs, model: MetadataModel, name: &str) -> BTreeSet<Option<Vec<u8>>> {
     let sweep = last_point(fs);
     let variants = sweep.variants(model, 200);
     variants.iter().map(|variant| sweep.image(variant).contents(path(name))).collect()
@@ -42,7 +42,7 @@ fn outcomes(fs: &SimFs, model: MetadataModel, name: &str) -> BTreeSet<Option<Vec
 
 /// A file that is there, with these bytes.
 #[expect(clippy::unnecessary_wraps, reason = "compared with files that may be missing")]
-fn there(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn there(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(bytes.to_vec())
 }
 
@@ -146,100 +146,15 @@ fn a_journal_brings_the_name_of_a_synced_file_and_posix_does_not() {
 }
 
 #[test]
-fn any_subset_of_the_pages_of_an_append_may_survive() {
-    let fs = SimFs::new();
-    let log = fs.create_log(path("log"), 3 * 4096).unwrap();
-    log.sync().unwrap();
-    fs.sync_dir(path("")).unwrap();
-    log.append(0, &[1; 100]).unwrap();
-    log.append(100, &[2; 3 * 4096 - 100]).unwrap();
-    let sweep = last_point(&fs);
-    let mut seen = BTreeSet::new();
-    for variant in sweep.variants(MetadataModel::Strict, 300) {
-        let bytes = sweep.image(&variant).contents(path("log")).unwrap();
-        seen.insert([bytes[0], bytes[4095], bytes[4096], bytes[8191], bytes[8192], bytes[12287]]);
-    }
-    let whole = |first, a, b, c| [first, a, b, b, c, c];
-    for bits in 0..16 {
-        let value = |bit: u8, value: u8| if bits & (1 << bit) > 0 { value } else { 0 };
-        let pages = whole(value(0, 1), value(1, 2), value(2, 2), value(3, 2));
-        assert!(seen.contains(&pages), "{pages:?} of {seen:?}");
-    }
-    assert!(seen.iter().any(|[.., start, end]| start != end), "a page can be torn");
-}
-
-#[test]
-fn a_tear_is_offered_at_every_sector_boundary_of_the_file_and_at_odd_bytes() {
-    let fs = disk_with("a", &[0; 100]);
-    fs.open_writable(path("a")).unwrap().write_at(100, &[1; 5000]).unwrap();
-    let variants = last_point(&fs).variants(MetadataModel::Strict, 0);
-    let tears: Vec<usize> = variants
-        .iter()
-        .filter_map(|variant| match variant {
-            Variant::Tear(len) => Some(*len),
-            _ => None,
-        })
-        .collect();
-    let mut expected = vec![1];
-    expected.extend((1..8).map(|sector| sector * 512 - 100));
-    // Half of the write, and where the first page ends only if no other variant says that already.
-    expected.extend([2501, 4608 - 100, 4999]);
-    expected.sort_unstable();
-    assert_eq!(tears, expected);
-    for len in tears {
-        let bytes = at_end(&fs, &format!("tear:{len}")).contents(path("a")).unwrap();
-        assert_eq!(bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>(), len);
-    }
-}
-
-#[test]
-fn later_sectors_of_a_page_may_be_there_without_earlier_ones() {
-    let fs = disk_with("a", &[0; 3 * 4096]);
-    fs.open_writable(path("a")).unwrap().write_at(100, &[1; 2 * 4096]).unwrap();
-    let variants = last_point(&fs).variants(MetadataModel::Strict, 0);
-    let heads: Vec<usize> = variants
-        .iter()
-        .filter_map(|variant| match variant {
-            Variant::TearHead(len) => Some(*len),
-            _ => None,
-        })
-        .collect();
-    // Sectors of the first page. The only boundary in the last page is its beginning: `keep:2` says the same.
-    let expected: Vec<usize> = (1..8).map(|sector| sector * 512 - 100).collect();
-    assert_eq!(heads, expected);
-    let bytes = at_end(&fs, "tear-head:412").contents(path("a")).unwrap();
-    assert_eq!(bytes[..512], [0; 512], "the first sector is the old one");
-    assert_eq!(bytes[512..100 + 2 * 4096], [1; 100 + 2 * 4096 - 512]);
-    let fs = disk_with("a", b"");
-    fs.open_writable(path("a")).unwrap().write_at(0, &[1; 1000]).unwrap();
-    let bytes = at_end(&fs, "tear-head:512").contents(path("a")).unwrap();
-    assert_eq!(bytes, [[0; 512].as_slice(), &[1; 488]].concat(), "a file grows to its end");
-}
-
-#[test]
-fn no_variant_of_an_honest_disk_touches_durable_bytes_of_a_torn_sector_and_garbling_does() {
-    let fs = disk_with("a", &[7; 700]);
-    fs.open_writable(path("a")).unwrap().write_at(700, &[1; 600]).unwrap();
-    let sweep = last_point(&fs);
-    for variant in sweep.all_variants(100) {
-        let bytes = sweep.image(&variant).contents(path("a")).unwrap();
-        assert_eq!(bytes[..700], [7; 700], "{variant}");
-    }
-    let bytes = at_end(&fs, "garble:10").contents(path("a")).unwrap();
-    assert_eq!(bytes.len(), 710);
-    assert_eq!(bytes[..512], [7; 512], "other sectors are safe");
-    assert_ne!(bytes[512..700], [7; 188]);
-}
-
-#[test]
-fn a_file_that_grew_without_its_bytes_holds_zeros_or_stale_ones() {
-    let fs = disk_with("a", b"");
-    let file = fs.open_writable(path("a")).unwrap();
-    file.write_at(0, &[7; 16]).unwrap();
-    let seen = outcomes(&fs, MetadataModel::Strict, "a");
-    assert!(seen.contains(&there(&[0; 16])));
-    let is_stale = |bytes: &Vec<u8>| bytes.len() == 16 && bytes.iter().any(|b| ![0, 7].contains(b));
-    assert!(seen.iter().flatten().any(is_stale));
+fn asking_for_a_directory_again_makes_removals_beside_it_durable() {
+    let fs = disk_with("a", b"1");
+    fs.create_dir(path("dir")).unwrap();
+    fs.remove(path("a")).unwrap();
+    let before = fs.ops();
+    fs.create_dir(path("dir")).unwrap();
+    assert_eq!(at_end(&fs, "none").contents(path("a")), None);
+    fs.create_dir(path("dir")).unwrap();
+    assert_eq!(fs.ops(), before + 1, "a sync without an effect is no crash point");
 }
 
 #[test]

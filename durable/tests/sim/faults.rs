@@ -132,6 +132,23 @@ fn a_failed_sync_reaches_the_file_that_was_opened_whatever_its_name_is_now() {
 }
 
 #[test]
+fn a_late_failure_has_done_all_of_its_work() {
+    for (at, work) in [(1, "write a 0+3"), (2, "sync a"), (3, "rename a b"), (4, "sync-dir ")] {
+        let (fs, sim) = over_sim(Plan::once(at, Fault::Late));
+        let file = fs.create(path("a")).unwrap();
+        let calls: [&dyn Fn() -> Result<()>; 4] = [
+            &|| file.write_at(0, b"123"),
+            &|| file.sync(),
+            &|| fs.rename(path("a"), path("b")),
+            &|| fs.sync_dir(path("")),
+        ];
+        let failed = calls.iter().position(|call| call().is_err());
+        assert_eq!(failed, Some(at - 1));
+        assert_eq!(sim.op_name(sim.ops() - 1), work);
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_mapped_is_read_by_position() {
     let plan = Plan { at: 0, fault: Fault::NoMemory, sticky: true };
     let (fs, sim) = over_sim(plan);

@@ -8,3 +8,5 @@ mod disk_facts;
 mod faults;
 mod protocol;
 mod random_runs;
+mod real_disk;
+mod torn_writes;

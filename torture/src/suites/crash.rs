@@ -116,7 +116,7 @@ pub const SUITE: Suite = Suite {
     soaks: &[
         Soak {
             name: "crash-sequences",
-            budget: "all 37,449 sequences of up to 5 calls, at most 60 states for each of 5 calls: about 2.5 million states",
+            budget: "all 37,449 sequences of up to 5 calls, at most about 60 states for each of 5 calls: about 5 million states",
             run: |subject, shard| exhaustive(subject, &Options { shard, ..Options::soak() }),
         },
         Soak {

@@ -36,7 +36,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { one_real_in: 4, shard: Shard::ALL }
+        Self { one_real_in: 16, shard: Shard::ALL }
     }
 }
 

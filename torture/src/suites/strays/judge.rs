@@ -128,7 +128,7 @@ impl Case<'_> {
             self.place.world.next_life();
         }
         self.check_stray()?;
-        if self.place.kind()?.is_some() {
+        if self.is_still_there()? {
             self.remove_stray()?;
         }
         self.check_without(&acknowledged)
@@ -256,6 +256,17 @@ impl Case<'_> {
                 Err("the stray was changed".into())
             }
             Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether the entry is still the stray. The engine may have removed an orphan and taken its name.
+    fn is_still_there(&self) -> Result<bool, String> {
+        match (self.place.kind()?, self.stray.kind) {
+            (None, _) => Ok(false),
+            (Some(_), Kind::Empty | Kind::File) => {
+                Ok(self.place.bytes()? == self.stray.kind.bytes())
+            }
+            (Some(_), _) => Ok(true),
         }
     }
 

@@ -23,6 +23,10 @@ pub(crate) enum Lock {
     DamagedFiles,
     /// `FileSet::change`: the file table is replaced.
     FileTable,
+    /// `Views::open`: the open views. A shard of the keydir, which has no rank, may be locked under it.
+    OpenViews,
+    /// `Held::files`: the files that one view holds.
+    ViewFiles,
     /// `FileRegistry::numbers`: the numbers of data files.
     FileNumbers,
 }
@@ -39,6 +43,8 @@ impl Lock {
             Self::SealQueue => "the queue of files to seal",
             Self::DamagedFiles => "the damaged files",
             Self::FileTable => "the file table",
+            Self::OpenViews => "the open views",
+            Self::ViewFiles => "the files of a view",
             Self::FileNumbers => "the file numbers",
         };
         Rank::new(Rank::ENGINE + 100 * (self as u16 + 1), name)

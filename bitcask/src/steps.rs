@@ -1,16 +1,24 @@
 //! The protocol steps that have a name, so that a test can leave one out.
 //!
 //! The engine runs each step through [`Steps`]. With the feature `planted`, which only the tests of this crate turn on, a
-//! hook decides what happens to a step: see `planted.rs`. Without the feature `Steps` has no size, and each call is the
+//! hook decides what happens to a step: see `steps/hook.rs`. Without the feature `Steps` has no size, and each call is the
 //! step itself.
 
 #[cfg(feature = "planted")]
-use crate::planted::{Action, Hook};
-use kv::{Error, Result};
+pub(crate) mod hook;
+
+use kv::Result;
+
+#[cfg(feature = "planted")]
+use hook::{Action, Hook, Outcome, planted_failure};
 
 /// One step of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(
+    not(feature = "planted"),
+    expect(unreachable_pub, reason = "tests name steps, with the feature")
+)]
 pub enum Step {
     /// Append: the records of a batch are encoded into one append.
     LogRecords,
@@ -68,18 +76,6 @@ pub enum Step {
     RetireInputs,
 }
 
-/// The value of a step that did not run.
-pub trait Outcome {
-    /// A step that was left out and looks as if it had succeeded.
-    fn skipped() -> Self;
-
-    /// A step that failed. A step that cannot fail looks skipped.
-    fn failed(error: Error) -> Self;
-
-    /// The same value, with a failure turned into success.
-    fn ignoring_failure(self) -> Self;
-}
-
 /// Runs steps. See the [module](self).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Steps {
@@ -92,13 +88,13 @@ pub(crate) struct Steps {
 impl Steps {
     /// Runs a step.
     #[inline]
-    pub(crate) fn run<T: Outcome>(&self, _: Step, act: impl FnOnce() -> T) -> T {
+    pub(crate) fn run<T>(&self, _: Step, act: impl FnOnce() -> T) -> T {
         act()
     }
 
     /// Runs a step that may be repeated.
     #[inline]
-    pub(crate) fn repeatable<T: Outcome>(&self, _: Step, act: impl Fn() -> T) -> T {
+    pub(crate) fn repeatable<T>(&self, _: Step, act: impl Fn() -> T) -> T {
         act()
     }
 
@@ -180,60 +176,5 @@ impl Steps {
         }
         self.run(first.0, first.1)?;
         self.run(second.0, second.1)
-    }
-}
-
-#[cfg(feature = "planted")]
-fn planted_failure() -> Error {
-    Error::io("run", "planted", std::io::Error::other("a planted failure"))
-}
-
-impl Outcome for () {
-    fn skipped() {}
-
-    fn failed(_: Error) {}
-
-    fn ignoring_failure(self) {}
-}
-
-impl Outcome for u64 {
-    fn skipped() -> Self {
-        0
-    }
-
-    fn failed(_: Error) -> Self {
-        0
-    }
-
-    fn ignoring_failure(self) -> Self {
-        self
-    }
-}
-
-impl<T> Outcome for Option<T> {
-    fn skipped() -> Self {
-        None
-    }
-
-    fn failed(_: Error) -> Self {
-        None
-    }
-
-    fn ignoring_failure(self) -> Self {
-        self
-    }
-}
-
-impl<T: Outcome> Outcome for Result<T> {
-    fn skipped() -> Self {
-        Ok(T::skipped())
-    }
-
-    fn failed(error: Error) -> Self {
-        Err(error)
-    }
-
-    fn ignoring_failure(self) -> Self {
-        Ok(self.unwrap_or_else(|_| T::skipped()))
     }
 }

@@ -19,6 +19,7 @@ use kv::{Error, Result, UnixMillis};
 
 use crate::data_file::{DataFile, FileTable};
 use crate::keydir::{Keydir, Location};
+use crate::lock_order::Lock;
 
 /// The open views.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ struct Held {
 
 impl Views {
     pub(crate) fn new(keydir: Arc<Keydir>) -> Arc<Self> {
-        Arc::new(Self { keydir, open: Mutex::default() })
+        Arc::new(Self { keydir, open: Mutex::ranked(Lock::OpenViews.rank(), Vec::new()) })
     }
 
     /// Opens a view at `sequence`, the newest published write, and the time that `now` tells. Called inside the commit
@@ -49,7 +50,8 @@ impl Views {
     /// opened later.
     pub(crate) fn open(self: &Arc<Self>, sequence: u64, now: impl FnOnce() -> UnixMillis) -> View {
         let mut open = self.open.lock();
-        let (files, given_up) = (Mutex::default(), AtomicBool::new(false));
+        let files = Mutex::ranked(Lock::ViewFiles.rank(), Vec::new());
+        let given_up = AtomicBool::new(false);
         let held = Arc::new(Held { sequence, now: now(), files, given_up });
         open.push(Arc::clone(&held));
         self.keydir.open_view(sequence);

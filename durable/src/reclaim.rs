@@ -152,8 +152,9 @@ impl fmt::Debug for FileLifetime {
     }
 }
 
-/// Removes the orphans among `entries`, a list of `dir`: regular files whose name follows one of `patterns` and whose
-/// number `is_live` denies for that pattern. Files of the first pattern go first. Returns how many names are gone.
+/// Removes the orphans among `entries`, a list of `dir`: regular files whose name follows one of `patterns`, and of which
+/// `is_orphan` says so, given the pattern and the number. Files of the first pattern go first. Returns how many names are
+/// gone.
 ///
 /// Call it only after the manifest was opened for writing: its new generation makes durable that it does not name them.
 /// A name that cannot be removed costs disk space until the next opening.
@@ -161,11 +162,11 @@ pub fn remove_orphans(
     dir: &StoreDir,
     entries: &[Entry],
     patterns: &[NamePattern],
-    is_live: &dyn Fn(&NamePattern, u64) -> bool,
+    is_orphan: &dyn Fn(&NamePattern, u64) -> bool,
 ) -> usize {
     let mut removed = 0;
     for pattern in patterns {
-        for number in pattern.numbers(entries).filter(|&number| !is_live(pattern, number)) {
+        for number in pattern.numbers(entries).filter(|&number| is_orphan(pattern, number)) {
             removed += usize::from(dir.fs().remove(&dir.file(&pattern.name(number))).is_ok());
         }
     }

@@ -14,12 +14,13 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use durable::log::{SEGMENT_HEADER_LEN, SegmentIdentity, StoreId, scan_segment};
 use durable::manifest::LoadedManifest;
-use durable::read_whole;
-use durable::store_dir::StoreDir;
+use durable::reclaim::remove_orphans;
+use durable::store_dir::{NamePattern, StoreDir};
+use durable::{Entry, read_whole};
 use kv::{Error, Result};
 
 use crate::files::{DATA, HINT, HINT_TEMPORARY};
@@ -33,8 +34,8 @@ pub(crate) const MISSING: &str = "the manifest names this file, and it is missin
 pub(crate) struct Inventory {
     /// The ids of the data files.
     pub(crate) data: BTreeSet<u64>,
-    /// Hint files, and temporary ones.
-    hints: Vec<PathBuf>,
+    /// Everything in the directory.
+    entries: Vec<Entry>,
 }
 
 impl Inventory {
@@ -44,11 +45,7 @@ impl Inventory {
     /// `Io`.
     pub(crate) fn list(dir: &StoreDir) -> Result<Self> {
         let entries = dir.list()?;
-        let mut hints = Vec::new();
-        for pattern in [HINT, HINT_TEMPORARY] {
-            hints.extend(pattern.numbers(&entries).map(|id| dir.file(&pattern.name(id))));
-        }
-        Ok(Self { data: DATA.numbers(&entries).collect(), hints })
+        Ok(Self { data: DATA.numbers(&entries).collect(), entries })
     }
 
     /// Checks that each data file that the manifest names is there.
@@ -91,24 +88,19 @@ impl Inventory {
     /// its last edit, which may have made them orphans, need not be durable. A failure costs disk space until the next
     /// opening.
     pub(super) fn remove_orphans(&self, dir: &StoreDir, store: StoreId, state: &State) {
-        let has_hint = |id: &u64| {
-            state.files.get(id).is_some_and(|sealed| sealed.is_some_and(|s| s.hint.is_some()))
+        let has_hint = |id| {
+            state.files.get(&id).is_some_and(|sealed| sealed.is_some_and(|s| s.hint.is_some()))
         };
-        let named: BTreeSet<PathBuf> = state
-            .files
-            .keys()
-            .filter(|id| has_hint(id))
-            .map(|&id| dir.file(&HINT.name(id)))
-            .collect();
-        for path in self.hints.iter().filter(|path| !named.contains(*path)) {
-            drop(dir.fs().remove(path));
-        }
-        for &id in self.data.iter().filter(|id| !state.files.contains_key(id)) {
-            let path = dir.file(&DATA.name(id));
-            if is_orphan(dir, store, id, &path).unwrap_or(false) {
-                drop(dir.fs().remove(&path));
+        let is_orphan = |pattern: &NamePattern, id| match *pattern {
+            DATA => {
+                let path = dir.file(&DATA.name(id));
+                !state.files.contains_key(&id) && is_orphan(dir, store, id, &path).unwrap_or(false)
             }
-        }
+            HINT => !has_hint(id),
+            // A temporary hint file, which a crash has left.
+            _ => true,
+        };
+        remove_orphans(dir, &self.entries, &[HINT, HINT_TEMPORARY, DATA], &is_orphan);
     }
 }
 

@@ -135,11 +135,11 @@ fn a_job_that_unlinks_while_the_store_is_dropped_lets_go_of_the_lock() -> kv::Re
 #[test]
 fn an_unlink_that_fails_leaves_an_orphan() -> kv::Result<()> {
     let world = World::with(&["000001.data", "000002.data", "000002.hint", "notes.txt"])?;
-    let is_live = |pattern: &NamePattern, number| *pattern == DATA && number == 2;
+    let is_orphan = |pattern: &NamePattern, number| *pattern != DATA || number != 2;
     let entries = world.dir.list()?;
-    let removed = remove_orphans(&world.dir, &entries, &[HINT, DATA], &is_live);
+    let removed = remove_orphans(&world.dir, &entries, &[HINT, DATA], &is_orphan);
     assert_eq!(removed, 2);
     assert_eq!(world.names()?, ["000002.data", "notes.txt"]);
-    assert_eq!(remove_orphans(&world.dir, &entries, &[HINT, DATA], &is_live), 0, "they are gone");
+    assert_eq!(remove_orphans(&world.dir, &entries, &[HINT, DATA], &is_orphan), 0, "they are gone");
     Ok(())
 }

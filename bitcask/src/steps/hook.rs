@@ -1,0 +1,119 @@
+//! The hook that decides what happens to the named steps of the protocols, for the tests that prove that a wrong step would
+//! be found.
+
+use std::fmt;
+use std::sync::Arc;
+
+use kv::{Error, Result};
+
+use super::Step;
+
+/// The fate of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It runs.
+    Run,
+    /// It does not run, and the engine goes on as if it had succeeded.
+    Skip,
+    /// It does not run, and fails with `Io`.
+    Fail,
+    /// It runs, and a failure counts as success.
+    IgnoreFailure,
+    /// It runs twice, if it is a step that can.
+    Repeat,
+    /// It changes places with the step that follows, if it is the first of two in order.
+    Swap,
+}
+
+/// Decides what happens to each step. It is called in the thread of the engine just before the step: a hook that waits
+/// delays the step.
+#[derive(Clone)]
+pub struct Hook(Arc<dyn Fn(Step) -> Action + Send + Sync>);
+
+impl Hook {
+    /// A hook that asks `decide` about each step.
+    pub fn new(decide: impl Fn(Step) -> Action + Send + Sync + 'static) -> Self {
+        Self(Arc::new(decide))
+    }
+
+    /// A hook that does `action` to `step`, each time, and lets all other steps run.
+    pub fn on(step: Step, action: Action) -> Self {
+        Self::new(move |other| if other == step { action } else { Action::Run })
+    }
+
+    pub(crate) fn action(&self, step: Step) -> Action {
+        (self.0)(step)
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hook").finish_non_exhaustive()
+    }
+}
+
+/// The value of a step that did not run.
+pub trait Outcome {
+    /// A step that was left out and looks as if it had succeeded.
+    fn skipped() -> Self;
+
+    /// A step that failed. A step that cannot fail looks skipped.
+    fn failed(error: Error) -> Self;
+
+    /// The same value, with a failure turned into success.
+    fn ignoring_failure(self) -> Self;
+}
+
+pub(super) fn planted_failure() -> Error {
+    Error::io("run", "planted", std::io::Error::other("a planted failure"))
+}
+
+impl Outcome for () {
+    fn skipped() {}
+
+    fn failed(_: Error) {}
+
+    fn ignoring_failure(self) {}
+}
+
+impl Outcome for u64 {
+    fn skipped() -> Self {
+        0
+    }
+
+    fn failed(_: Error) -> Self {
+        0
+    }
+
+    fn ignoring_failure(self) -> Self {
+        self
+    }
+}
+
+impl<T> Outcome for Option<T> {
+    fn skipped() -> Self {
+        None
+    }
+
+    fn failed(_: Error) -> Self {
+        None
+    }
+
+    fn ignoring_failure(self) -> Self {
+        self
+    }
+}
+
+impl<T: Outcome> Outcome for Result<T> {
+    fn skipped() -> Self {
+        Ok(T::skipped())
+    }
+
+    fn failed(error: Error) -> Self {
+        Err(error)
+    }
+
+    fn ignoring_failure(self) -> Self {
+        Ok(self.unwrap_or_else(|_| T::skipped()))
+    }
+}

@@ -114,6 +114,7 @@ fn proven_id(file: &PublishedFile) -> u64 {
     file.number(DATA).expect("the proof is of a data file")
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn milliseconds<S: serde::Serializer>(time: &UnixMillis, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_u64(time.0)
 }

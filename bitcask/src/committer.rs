@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use durable::is_disk_full;
 use durable::log::publication::PublicationQueue;
-use durable::log::{SEGMENT_HEADER_LEN, Span, Writer};
+use durable::log::{Span, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
@@ -216,7 +216,7 @@ impl Committer {
     pub(crate) fn end_active_file(&self) -> Result<()> {
         let mut section = self.enter()?;
         self.parts.store.check()?;
-        if section.writer.active().is_some_and(|active| active.end() > SEGMENT_HEADER_LEN) {
+        if section.writer.active().is_some_and(|active| !active.is_empty()) {
             self.rotate(&mut section, 0)?;
         }
         Ok(())

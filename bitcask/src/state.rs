@@ -15,8 +15,8 @@
 //! | 5 merge | number of outputs, varint; id, varint, and the fields of [`Sealed`] of each; number of inputs and their ids, varints; number of entries of `blocked` and each of them as above |
 //! | 6 note the time | nothing |
 //!
-//! Format 2 had no times and no edit 6. Format 1 had no expiry and no merging either: neither `blocked`, nor the last two
-//! fields of [`Sealed`], nor edits 4 and 5.
+//! Format 2 had no times, no edit 6, and not the last field of [`Sealed`]. Format 1 had no expiry and no merging either:
+//! neither `blocked`, nor the two fields of [`Sealed`] before that, nor edits 4 and 5.
 
 mod edit;
 mod format;
@@ -154,7 +154,7 @@ impl manifest::State for State {
             Change::Merge(merge) => self.merge(merge)?,
             Change::NoteTime => {}
         }
-        self.latest_time = self.latest_time.max(edit.latest_time.0);
+        self.latest_time = self.latest_time.max(edit.latest_time);
         debug_assert!(self.files.keys().all(|&id| id < self.next_file_id), "ids are given away");
         Ok(())
     }

@@ -33,6 +33,8 @@ mod replay;
 mod report;
 mod run;
 mod script;
+#[cfg(test)]
+mod scripted;
 mod shard;
 pub mod soak;
 mod stepper;

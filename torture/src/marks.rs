@@ -60,3 +60,26 @@ impl Marks {
         Promise { issued: begun, ..last }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn promise(synced: usize, issued: usize) -> Promise {
+        Promise { synced, handed_over: synced, issued, now: UnixMillis(1) }
+    }
+
+    #[test]
+    fn a_crash_keeps_the_promise_of_the_last_step_and_may_have_begun_the_next() {
+        let mark = |ops, synced| Mark { ops, promise: promise(synced, synced) };
+        let marks = Marks(vec![mark(3, 0), mark(5, 1), mark(9, 2)]);
+        let at = |point| {
+            let promise = marks.promise_at(point, promise(7, 7));
+            (promise.synced, promise.issued)
+        };
+        assert_eq!(
+            [2, 3, 4, 5, 8, 9, 12].map(at),
+            [(7, 7), (0, 1), (0, 1), (1, 2), (1, 2), (2, 2), (2, 2)]
+        );
+    }
+}

@@ -81,3 +81,67 @@ pub(crate) fn describe(bytes: &[u8]) -> String {
     let more = if bytes.len() > SHOWN { "..." } else { "" };
     format!("\"{shown}{more}\" ({} B)", bytes.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripted::ScriptedEngine;
+
+    /// Two of the table's keys, with values.
+    fn sound() -> ScriptedEngine {
+        ScriptedEngine::sound(&[("a", "1"), ("b", "2")])
+    }
+
+    /// Observes the table's first three keys: `a`, `b` and the empty one.
+    fn observed(engine: &ScriptedEngine) -> Result<Observed, Trouble> {
+        observe(engine, &[0, 1, 2])
+    }
+
+    #[track_caller]
+    fn is_torn(change: impl Fn(&mut ScriptedEngine)) {
+        let mut engine = sound();
+        change(&mut engine);
+        assert!(matches!(observed(&engine), Err(Trouble::Torn(_))));
+    }
+
+    #[test]
+    fn an_engine_whose_answers_agree_is_observed() {
+        assert_eq!(observed(&sound()).unwrap().entries, sound().forward);
+    }
+
+    #[test]
+    fn a_scan_that_is_out_of_order_is_noticed() {
+        is_torn(|engine| {
+            engine.forward.swap(0, 1);
+            engine.backward.swap(0, 1);
+        });
+    }
+
+    #[test]
+    fn an_entry_that_is_shown_twice_is_noticed() {
+        is_torn(|engine| {
+            engine.forward.insert(0, engine.forward[0].clone());
+            engine.backward.push(engine.forward[0].clone());
+        });
+    }
+
+    #[test]
+    fn a_backward_scan_that_differs_is_noticed() {
+        is_torn(|engine| drop(engine.backward.pop()));
+        is_torn(|engine| engine.backward[0].1 = Bytes::from_static(b"3"));
+    }
+
+    #[test]
+    fn a_get_that_differs_from_the_scan_is_noticed() {
+        is_torn(|engine| drop(engine.gets.remove(&b"a"[..])));
+        is_torn(|engine| drop(engine.gets.insert("a".into(), "3".into())));
+        // The empty key, which no scan shows.
+        is_torn(|engine| drop(engine.gets.insert("".into(), "3".into())));
+    }
+
+    #[test]
+    fn a_failed_read_is_no_disagreement() {
+        let engine = ScriptedEngine { fails: true, ..sound() };
+        assert!(matches!(observed(&engine), Err(Trouble::Failed(_))));
+    }
+}

@@ -223,3 +223,63 @@ impl History {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    /// Four batches that put `a`; the second has the class `Sync`.
+    fn history() -> History {
+        let mut history = History::new();
+        for number in 1..=4_u8 {
+            let mut batch = WriteBatch::new();
+            batch.put(b"a", &[number]);
+            let durability = if number == 2 { Durability::Sync } else { Durability::Buffered };
+            assert_eq!(history.issue(&batch, durability), usize::from(number));
+        }
+        history
+    }
+
+    fn holds(number: u8) -> Observed {
+        Observed { entries: vec![("a".into(), vec![number].into())] }
+    }
+
+    #[test]
+    fn only_batches_between_the_bounds_are_found() {
+        let history = history();
+        assert_eq!(history.find(&holds(3), None, (2, 4), NOW), Ok(3));
+        history.find(&holds(1), None, (2, 4), NOW).unwrap_err();
+        history.find(&holds(4), None, (2, 3), NOW).unwrap_err();
+        history.find(&Observed::default(), None, (1, 4), NOW).unwrap_err();
+    }
+
+    #[test]
+    fn the_recovered_number_is_the_number_of_the_batch() {
+        let mut history = history();
+        history.acknowledge(3, SequenceNumber(7)).unwrap();
+        assert_eq!(history.find(&holds(3), Some(SequenceNumber(7)), (0, 4), NOW), Ok(3));
+        history.find(&holds(3), Some(SequenceNumber(8)), (0, 4), NOW).unwrap_err();
+    }
+
+    #[test]
+    fn numbers_grow_with_the_batches() {
+        let mut history = history();
+        history.acknowledge(3, SequenceNumber(7)).unwrap();
+        history.acknowledge(2, SequenceNumber(7)).unwrap_err();
+        history.acknowledge(4, SequenceNumber(7)).unwrap_err();
+        history.acknowledge(2, SequenceNumber(5)).unwrap();
+        history.acknowledge(4, SequenceNumber(8)).unwrap();
+    }
+
+    #[test]
+    fn a_view_makes_the_newest_synced_batch_in_it_durable() {
+        let mut history = history();
+        assert_eq!([0, 1, 2, 3, 4].map(|v| history.durable_if_seen(v)), [0, 0, 2, 2, 2]);
+        history.see(1);
+        assert_eq!(history.synced, 0);
+        history.see(4);
+        assert_eq!(history.synced, 2);
+    }
+}

@@ -215,3 +215,49 @@ fn check_entries(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kv::WriteBatch;
+
+    use super::*;
+    use crate::scripted::ScriptedEngine;
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    fn model() -> Model {
+        let mut batch = WriteBatch::new();
+        batch.put(b"a", b"1").put(b"b", b"2");
+        let mut model = Model::default();
+        model.apply(&batch);
+        model
+    }
+
+    /// Walks forwards through an engine with these entries, beside the model.
+    fn walked(entries: &[(&'static str, &'static str)]) -> Result<(), String> {
+        let mut cursor = ScriptedEngine::sound(entries).scan(KeyRange::all()).unwrap();
+        let mut expected = ModelCursor::new(&model(), NOW, &KeyRange::all());
+        let moves = [Move::Next, Move::Next, Move::Next];
+        compare(&mut *cursor, &mut expected, moves.into_iter(), || true)
+    }
+
+    fn frozen(entries: &[(&'static str, &'static str)]) -> Result<(), String> {
+        let view = || ScriptedEngine::sound(entries).scan(KeyRange::all()).unwrap();
+        check_frozen(vec![view(), view()], None, &model(), NOW, &[])
+    }
+
+    #[test]
+    fn a_cursor_that_differs_from_the_model_is_noticed() {
+        walked(&[("a", "1"), ("b", "2")]).unwrap();
+        walked(&[("a", "1")]).unwrap_err();
+        walked(&[("a", "1"), ("b", "3")]).unwrap_err();
+        walked(&[("a", "1"), ("b", "2"), ("c", "3")]).unwrap_err();
+    }
+
+    #[test]
+    fn a_view_that_has_moved_is_noticed() {
+        frozen(&[("a", "1"), ("b", "2")]).unwrap();
+        frozen(&[("a", "1"), ("b", "3")]).unwrap_err();
+        frozen(&[("a", "1")]).unwrap_err();
+    }
+}

@@ -35,4 +35,14 @@ pub enum Bug {
     WholeQueuePublished,
     /// A batch of class `Sync` is visible before it is durable. Its write returns after the sync.
     VisibleBeforeSync,
+    /// A sync publishes one batch, and the other batches that it has made durable are acknowledged and not visible.
+    AcknowledgedBeforeVisible,
+    /// Recovery continues in the old log and serves frames that may not be durable.
+    ServesWhatIsNotDurable,
+    /// An opening that finds a log of a later number begins an empty store.
+    StartsOverAtUnknownLog,
+    /// An opening refuses any log with a large number, and does not say which one.
+    LargeNumbersRefused,
+    /// An opening removes all files that it does not know.
+    ForeignFilesRemoved,
 }

@@ -108,6 +108,9 @@ impl State {
         while self.waiting.front().is_some_and(|head| head.durable_to <= durable) {
             let Some(head) = self.waiting.pop_front() else { break };
             self.show(&head.batch, memory)?;
+            if self.has(Bug::AcknowledgedBeforeVisible) {
+                break;
+            }
         }
         Ok(())
     }

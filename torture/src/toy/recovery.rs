@@ -52,6 +52,29 @@ pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
         log.write_current(fs, false)?;
         return Ok(Opened { memory, log, newest, lock });
     };
+    let latest = listed.iter().filter_map(|entry| log::number_of(&entry.name)).max();
+    if bug == Some(Bug::LargeNumbersRefused) && latest > Some(1 << 40) {
+        return Err(Error::InvalidArgument("a number is too large".into()));
+    }
+    if bug == Some(Bug::StartsOverAtUnknownLog)
+        && latest > Some(current.id.number)
+        && latest < Some(1 << 40)
+    {
+        let id = LogId { number: latest.unwrap_or_default().saturating_add(1), ..current.id };
+        let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
+        let log = begin_log(fs, dir, id, &memory, newest)?;
+        log.write_current(fs, false)?;
+        return Ok(Opened { memory, log, newest, lock });
+    }
+    if bug == Some(Bug::ForeignFilesRemoved) {
+        let is_known =
+            |name: &str| log::number_of(name).is_some() || ["CURRENT", "LOCK"].contains(&name);
+        for entry in listed.iter().filter(|entry| entry.kind == EntryKind::File) {
+            if !is_known(&entry.name) {
+                fs.remove(&dir.join(&entry.name))?;
+            }
+        }
+    }
     let path = log::path(dir, current.id.number);
     if !listed.iter().any(|entry| log::number_of(&entry.name) == Some(current.id.number)) {
         return Err(Error::corruption(path, 0, "the log that CURRENT names is missing"));
@@ -59,7 +82,8 @@ pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
     let bytes = contents(fs, &path)?;
     let Read { memory, newest, end } = read(&path, &current, &bytes, bug)?;
     let newest = if bug == Some(Bug::NumbersRestart) { SequenceNumber::ZERO } else { newest };
-    if bug == Some(Bug::TornTailKept) && end < bytes.len() {
+    let continues = bug == Some(Bug::TornTailKept) && end < bytes.len();
+    if continues || bug == Some(Bug::ServesWhatIsNotDurable) {
         let log = Log::resume(fs, dir, current.id, &bytes[..end])?;
         return Ok(Opened { memory, log, newest, lock });
     }

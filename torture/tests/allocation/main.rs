@@ -67,3 +67,10 @@ fn a_damaged_toy_allocates_no_more_than_its_files_could_fill() {
     )
     .unwrap();
 }
+
+#[test]
+fn an_allocation_above_the_cap_is_a_failure() {
+    let options = damage::Options { largest_allocation: Some(|| 1 << 30), ..Default::default() };
+    let failure = damage::run(&ToySubject::default(), &options).expect_err("1 GiB is too much");
+    assert!(failure.what.contains("allocation"), "{failure}");
+}

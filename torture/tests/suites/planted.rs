@@ -4,7 +4,7 @@ use durable::OpKind;
 use torture::SUITES;
 use torture::planted::{Planted, must_find};
 use torture::toy::{Bug, ToySubject};
-use torture::{Subject, simulation, threads};
+use torture::{Subject, crash, simulation, strays, threads};
 
 const TOY: ToySubject = ToySubject { bug: None };
 
@@ -48,6 +48,7 @@ fn crashes_find_steps_left_out_and_steps_in_the_wrong_order() {
         ("batch-in-pieces", "a batch is one frame", Bug::BatchInPieces),
         ("old-log-removed-first", "CURRENT changes before the log goes", Bug::OldLogRemovedFirst),
         ("torn-tail-kept", "recovery begins a new log", Bug::TornTailKept),
+        ("not-durable", "served content survives a power cut", Bug::ServesWhatIsNotDurable),
     ] {
         is_found_by("crash", &built(name, step, bug));
     }
@@ -113,4 +114,31 @@ fn held_writers_find_what_is_visible_and_not_durable() {
     ] {
         is_found_by("visibility", &built(name, step, bug));
     }
+}
+
+#[test]
+fn strays_find_what_takes_them_for_its_own() {
+    for (name, step, bug) in [
+        ("starts-over", "only CURRENT says which log counts", Bug::StartsOverAtUnknownLog),
+        ("large-numbers", "an error names the entry", Bug::LargeNumbersRefused),
+        ("foreign-removed", "foreign files are left alone", Bug::ForeignFilesRemoved),
+    ] {
+        is_found_by("strays", &built(name, step, bug));
+    }
+}
+
+/// Without second crashes at each operation of a recovery, which would find it too.
+#[test]
+fn a_power_cut_after_an_opening_finds_content_that_is_not_durable() {
+    let toy = ToySubject { bug: Some(Bug::ServesWhatIsNotDurable) };
+    let options = crash::Options { second_one_in: u64::MAX, ..crash::Options::default() };
+    let failure = crash::run(&toy, &options).unwrap_err();
+    assert!(failure.what.contains("was served"), "{failure}");
+}
+
+#[test]
+fn strays_find_content_that_is_lost_beside_an_entry() {
+    let toy = ToySubject { bug: Some(Bug::StartsOverAtUnknownLog) };
+    let failure = strays::run(&toy, &strays::Options::default()).unwrap_err();
+    assert!(failure.what.contains("is lost or changed"), "{failure}");
 }

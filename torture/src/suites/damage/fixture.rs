@@ -260,3 +260,30 @@ fn distinct(generations: &[Files], path: &Path, now: &[u8]) -> Vec<Vec<u8>> {
     older.dedup();
     older
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::ToySubject;
+
+    #[test]
+    fn only_damage_to_the_end_of_an_unclosed_log_may_lose_a_batch() {
+        let toy = ToySubject::default();
+        for is_clean in [true, false] {
+            let fixture = Fixture::make(&toy, 0, is_clean).unwrap();
+            let issued = fixture.history.issued();
+            let is_log = |path: &PathBuf| path.extension().is_some_and(|e| e == "log");
+            let log = fixture.files.iter().position(is_log).unwrap();
+            let other = fixture.files.iter().position(|path| !is_log(path)).unwrap();
+            let least = |corruption| issued - fixture.least_batch(&corruption);
+            let end = fixture.len(log) - 1;
+            let lost = |clean, unclean| if is_clean { clean } else { unclean };
+            assert_eq!(least(Corruption::Flip { file: other, at: 0, bit: 0 }), 0);
+            assert_eq!(least(Corruption::Cut { file: other, len: 0 }), 0);
+            assert_eq!(least(Corruption::Delete { file: log }), 0);
+            assert_eq!(least(Corruption::Flip { file: log, at: 0, bit: 0 }), 0);
+            assert_eq!(least(Corruption::Flip { file: log, at: end, bit: 0 }), lost(0, 1));
+            assert_eq!(least(Corruption::Cut { file: log, len: 0 }), lost(0, issued));
+        }
+    }
+}

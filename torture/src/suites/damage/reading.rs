@@ -119,3 +119,62 @@ fn walk(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kv::WriteBatch;
+
+    use super::*;
+    use crate::scripted::ScriptedEngine;
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    fn sound() -> ScriptedEngine {
+        ScriptedEngine::sound(&[("a", "1"), ("b", "2")])
+    }
+
+    fn model() -> Model {
+        let mut batch = WriteBatch::new();
+        batch.put(b"a", b"1").put(b"b", b"2");
+        let mut model = Model::default();
+        model.apply(&batch);
+        model
+    }
+
+    /// Reads the table's first three keys: `a`, `b` and the empty one.
+    fn agrees(change: impl Fn(&mut ScriptedEngine)) -> Result<(), String> {
+        let mut engine = sound();
+        change(&mut engine);
+        Reading::of(&engine, &[0, 1, 2])?.agrees(&model(), NOW)
+    }
+
+    #[test]
+    fn a_whole_store_agrees_and_a_scan_may_end_with_an_error() {
+        agrees(|_| ()).unwrap();
+        agrees(|engine| {
+            engine.fails = true;
+            engine.forward.pop();
+            engine.backward.pop();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_scan_that_ends_early_without_an_error_is_noticed() {
+        agrees(|engine| drop(engine.forward.pop())).unwrap_err();
+        agrees(|engine| drop(engine.backward.pop())).unwrap_err();
+    }
+
+    #[test]
+    fn a_wrong_value_is_noticed() {
+        agrees(|engine| engine.forward[0].1 = "3".into()).unwrap_err();
+        agrees(|engine| drop(engine.gets.insert("a".into(), "3".into()))).unwrap_err();
+        agrees(|engine| drop(engine.gets.remove(&b"b"[..]))).unwrap_err();
+        agrees(|engine| drop(engine.gets.insert("".into(), "3".into()))).unwrap_err();
+    }
+
+    #[test]
+    fn a_cursor_that_moves_on_after_an_error_is_noticed() {
+        agrees(|engine| (engine.fails, engine.recovers) = (true, true)).unwrap_err();
+    }
+}

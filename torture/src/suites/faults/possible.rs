@@ -84,3 +84,35 @@ impl Possible {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    fn put(number: u8) -> WriteBatch {
+        let mut batch = WriteBatch::new();
+        batch.put(&[number], b"v");
+        batch
+    }
+
+    fn holds(numbers: &[u8]) -> Observed {
+        let entry = |number: &u8| (vec![*number].into(), "v".into());
+        Observed { entries: numbers.iter().map(entry).collect() }
+    }
+
+    #[test]
+    fn a_store_holds_the_promised_batches_and_any_choice_of_indeterminate_ones() {
+        let mut possible = Possible::default();
+        possible.issue(put(1), Fate::Acknowledged);
+        possible.issue(put(2), Fate::Indeterminate);
+        possible.issue(put(3), Fate::Acknowledged);
+        for found in [&[1, 3][..], &[1, 2, 3], &[1], &[1, 2]] {
+            possible.find(&holds(found), 1, NOW).unwrap();
+        }
+        possible.find(&holds(&[]), 1, NOW).unwrap_err();
+        possible.find(&holds(&[1]), 3, NOW).unwrap_err();
+        possible.find(&holds(&[3]), 0, NOW).unwrap_err();
+    }
+}

@@ -108,3 +108,56 @@ impl Writes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBER: fn(u64) -> SequenceNumber = SequenceNumber;
+
+    /// Writes 1 and 2 put pair 0, write 3 puts pair 1; their numbers are their ids.
+    fn writes() -> Vec<Write> {
+        let write = |id, pair| Write { id, pair, sequence: NUMBER(id), is_put: true };
+        vec![write(1, 0), write(2, 0), write(3, 1)]
+    }
+
+    fn judged(gets: Vec<Get>, scans: Vec<Scan>) -> Result<(), String> {
+        judge(&[Record { writes: writes(), gets, scans }]).map(drop)
+    }
+
+    fn get(pair: usize, least: u64, found: Option<WriteId>) -> Get {
+        Get { pair, least: NUMBER(least), found }
+    }
+
+    fn scan(first: [Option<WriteId>; 2], second: [Option<WriteId>; 2]) -> Scan {
+        let mut scan = vec![None; 2 * PAIRS];
+        scan[..2].copy_from_slice(&first);
+        scan[2..4].copy_from_slice(&second);
+        scan
+    }
+
+    #[test]
+    fn a_get_shows_no_write_that_is_older_than_a_known_one() {
+        judged(vec![get(0, 1, Some(1)), get(0, 1, Some(2))], vec![]).unwrap();
+        judged(vec![get(0, 2, Some(1))], vec![]).unwrap_err();
+        judged(vec![get(0, 0, Some(2)), get(0, 0, Some(1))], vec![]).unwrap_err();
+        judged(vec![get(1, 0, Some(3)), get(0, 0, Some(1))], vec![]).unwrap_err();
+        judged(vec![get(0, 1, None)], vec![]).unwrap_err();
+        judged(vec![get(0, 0, Some(9))], vec![]).unwrap_err();
+    }
+
+    #[test]
+    fn a_scan_shows_one_moment() {
+        judged(vec![], vec![scan([Some(1); 2], [None; 2]), scan([Some(2); 2], [Some(3); 2])])
+            .unwrap();
+        judged(vec![], vec![scan([Some(1), Some(2)], [None; 2])]).unwrap_err();
+        judged(vec![], vec![scan([Some(1); 2], [Some(3); 2])]).unwrap_err();
+    }
+
+    #[test]
+    fn a_number_is_given_out_once() {
+        let mut writes = writes();
+        writes[1].sequence = NUMBER(1);
+        assert!(judge(&[Record { writes, ..Record::default() }]).is_err());
+    }
+}

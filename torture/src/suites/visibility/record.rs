@@ -54,3 +54,32 @@ pub(super) struct Answer {
     pub(super) ops: usize,
     pub(super) sequence: kv::Result<SequenceNumber>,
 }
+
+#[cfg(test)]
+mod tests {
+    use kv::WriteBatch;
+
+    use super::*;
+
+    #[test]
+    fn a_crash_respects_all_facts_from_before_it() {
+        let mut history = History::new();
+        for durability in [Durability::Sync, Durability::Buffered, Durability::Sync] {
+            let mut batch = WriteBatch::new();
+            batch.put(b"a", b"1");
+            history.issue(&batch, durability);
+        }
+        let acknowledged = |j, durability| Fact::Acknowledged { j, durability };
+        let facts = vec![
+            (10, Fact::Seen { v: 2 }),
+            (11, acknowledged(2, Durability::Buffered)),
+            (12, acknowledged(3, Durability::Sync)),
+        ];
+        let (sim, keys, now) = (SimFs::new(), Vec::new(), UnixMillis(1));
+        let round = Round { sim, history, keys, now, from: 0, facts };
+        assert_eq!(
+            [9, 10, 11, 12].map(|point| round.least(point)),
+            [(0, 0), (1, 1), (1, 2), (3, 3)]
+        );
+    }
+}

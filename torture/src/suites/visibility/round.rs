@@ -179,14 +179,59 @@ fn facts(
         facts.push((answer.ops, Fact::Acknowledged { j, durability: task.durability }));
     }
     // Everything from before the writers is visible.
-    let mut newest = tasks.first().map_or(history.issued(), |first| first.j - 1);
+    let base = tasks.first().map_or(history.issued(), |first| first.j - 1);
+    facts.extend(seen(looks, base, history, now)?);
+    Ok(facts)
+}
+
+/// The views of all looks, in their order. Each shows every batch that was acknowledged before it began, and every batch
+/// of an earlier view; the first shows batch `base`.
+fn seen(
+    looks: Vec<Look>,
+    base: usize,
+    history: &History,
+    now: UnixMillis,
+) -> Result<Vec<(usize, Fact)>, String> {
+    let mut newest = base;
+    let mut facts = Vec::new();
     for look in looks {
         let observed = look.observed?;
         let least = look.acknowledged.max(newest);
         let v = history.find(&observed, None, (least, history.issued()), now);
         let v = v.map_err(|what| format!("a reader beside the writers: {what}"))?;
-        newest = newest.max(v);
+        assert!(v >= newest, "views only grow");
+        newest = v;
         facts.push((look.ops, Fact::Seen { v }));
     }
     Ok(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use kv::WriteBatch;
+
+    use super::*;
+    use crate::observe::Observed;
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    fn look(acknowledged: usize, shown: u8) -> Look {
+        let observed = Observed { entries: vec![("a".into(), vec![shown].into())] };
+        Look { acknowledged, observed: Ok(observed), ops: 9 }
+    }
+
+    #[test]
+    fn a_view_shows_all_acknowledged_batches_and_never_goes_back() {
+        let mut history = History::new();
+        for number in 1..=3_u8 {
+            let mut batch = WriteBatch::new();
+            batch.put(b"a", &[number]);
+            history.issue(&batch, Durability::Sync);
+        }
+        let judged = |looks| seen(looks, 1, &history, NOW).map(|facts| facts.len());
+        assert_eq!(judged(vec![look(1, 1), look(1, 2), look(2, 3)]), Ok(3));
+        judged(vec![look(2, 1)]).unwrap_err();
+        judged(vec![look(1, 2), look(1, 1)]).unwrap_err();
+        judged(vec![look(0, 4)]).unwrap_err();
+    }
 }

@@ -17,7 +17,7 @@ mod tests {
 
     #[test]
     fn the_advice_changes_no_byte_whatever_the_slice() {
-        let mut memory: Vec<u8> = (0..5 << 20).map(|at| at as u8).collect();
+        let mut memory: Vec<u8> = (0..5_usize << 20).map(|at| at as u8).collect();
         for range in [0..0, 0..1, 1..4_097, 4_000..9_000, 17..5 << 20, 0..5 << 20] {
             prefer_huge_pages(&mut memory[range]);
         }

@@ -7,10 +7,10 @@ use durable::log::{BatchReader, Frame, FrameView, Writer};
 use durable::{Mapped, read_whole};
 use kv::{Error, Result, UnixMillis};
 
-use super::Parts;
 use super::output::{FinishedOutput, Output};
 use super::read_ahead::ReadAhead;
 use super::tombstones::TombstoneGuard;
+use crate::components::Components;
 use crate::data_file::DataFile;
 use crate::keydir::Keydir;
 use crate::record::{Record, RecordWriter};
@@ -25,6 +25,8 @@ pub(super) struct Copying {
     guard: TombstoneGuard,
     horizon: UnixMillis,
     output: Option<Output>,
+    /// How large an output is unless a batch needs a larger one, in bytes.
+    usual_bytes: u64,
     /// Whether the disk was found to have room for the copies.
     has_space: bool,
     /// Whether a record has expired that the keydir names.
@@ -54,7 +56,12 @@ impl Copying {
     ///
     /// # Errors
     /// `Io`, when an input cannot be opened.
-    pub(super) fn begin(parts: &Parts, ids: &[u64], horizon: UnixMillis) -> Result<Self> {
+    pub(super) fn begin(
+        parts: &Components,
+        ids: &[u64],
+        horizon: UnixMillis,
+        usual_bytes: u64,
+    ) -> Result<Self> {
         let guard = TombstoneGuard::new(&parts.store, ids);
         let table = parts.files.load_full();
         let files = ids.iter().filter_map(|&id| table.with_id(id));
@@ -64,6 +71,7 @@ impl Copying {
             guard,
             horizon,
             output: None,
+            usual_bytes,
             has_space: false,
             has_expired: false,
             tombstones_dropped: 0,
@@ -76,7 +84,7 @@ impl Copying {
     }
 
     /// Removes the output that is not finished.
-    pub(super) fn discard_output(&mut self, parts: &Parts) {
+    pub(super) fn discard_output(&mut self, parts: &Components) {
         if let Some(output) = self.output.take() {
             // If it cannot be removed now, the next opening does it: its id is reserved, and nothing names it.
             drop(parts.store.fs().remove(output.path()));
@@ -84,7 +92,11 @@ impl Copying {
     }
 
     /// Reads batches worth at least `budget` bytes, if there are so many left. Returns an output that it has finished.
-    pub(super) fn step(&mut self, parts: &Parts, budget: u64) -> Result<Option<FinishedOutput>> {
+    pub(super) fn step(
+        &mut self,
+        parts: &Components,
+        budget: u64,
+    ) -> Result<Option<FinishedOutput>> {
         self.check_space(parts)?;
         let end = self.bytes_left().saturating_sub(budget.max(1));
         while let Some((at, limit)) = self.next_input() {
@@ -108,7 +120,7 @@ impl Copying {
     }
 
     /// Nothing is begun that the disk has no room for.
-    fn check_space(&mut self, parts: &Parts) -> Result<()> {
+    fn check_space(&mut self, parts: &Components) -> Result<()> {
         if std::mem::replace(&mut self.has_space, true) {
             return Ok(());
         }
@@ -146,7 +158,7 @@ impl Copying {
     /// Copies the live frames of a batch of `file`. If the output has no room for them, finishes the output instead.
     fn copy_batch(
         &mut self,
-        parts: &Parts,
+        parts: &Components,
         file: &DataFile,
         batch: &[FrameView<'_>],
     ) -> Result<Option<FinishedOutput>> {
@@ -170,8 +182,8 @@ impl Copying {
     }
 
     /// The output, with room for a batch of `batch_len` bytes if it is begun here.
-    fn output(&mut self, parts: &Parts, batch_len: u64) -> Result<&mut Output> {
-        let usual = parts.data_file_bytes.min(Writer::capacity_for(self.bytes_left()));
+    fn output(&mut self, parts: &Components, batch_len: u64) -> Result<&mut Output> {
+        let usual = self.usual_bytes.min(Writer::capacity_for(self.bytes_left()));
         let capacity = usual.max(Writer::capacity_for(batch_len));
         match &mut self.output {
             Some(output) => Ok(output),
@@ -179,7 +191,7 @@ impl Copying {
         }
     }
 
-    fn finish_output(&mut self, parts: &Parts) -> Result<Option<FinishedOutput>> {
+    fn finish_output(&mut self, parts: &Components) -> Result<Option<FinishedOutput>> {
         let Some(output) = self.output.take() else { return Ok(None) };
         let path = output.path().to_path_buf();
         let finished = output.finish(parts);
@@ -189,7 +201,7 @@ impl Copying {
     /// Decides what becomes of a record, and adds it to `live` if it is copied.
     fn classify<'f>(
         &mut self,
-        parts: &Parts,
+        parts: &Components,
         frame: &FrameView<'f>,
         record: Record<'f>,
         live: &mut LiveFrames<'f>,
@@ -229,7 +241,7 @@ impl Copying {
 }
 
 impl Input {
-    fn open(parts: &Parts, file: &Arc<DataFile>) -> Result<Self> {
+    fn open(parts: &Components, file: &Arc<DataFile>) -> Result<Self> {
         let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
         Ok(Self { file: Arc::clone(file), bytes, reader: BatchReader::new(file.salt()) })
     }

@@ -11,7 +11,7 @@ mod section;
 
 use std::sync::Arc;
 
-use durable::log::{SEGMENT_HEADER_LEN, Span, Writer};
+use durable::log::{Span, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
@@ -130,7 +130,7 @@ impl Committer {
     pub(crate) fn end_active_file(&self) -> Result<()> {
         let mut section = self.enter()?;
         self.parts.store.check()?;
-        if section.writer.active().is_some_and(|active| active.end() > SEGMENT_HEADER_LEN) {
+        if section.writer.active().is_some_and(|active| !active.is_empty()) {
             self.rotate(&mut section, 0)?;
         }
         Ok(())

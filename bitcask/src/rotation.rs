@@ -10,7 +10,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use durable::log::{Segment, Writer};
+use durable::log::{Segment, SegmentLayout, Writer};
 use durable::sync::Mutex;
 use kv::Result;
 
@@ -115,7 +115,7 @@ impl Rotation {
             if naming == Naming::Later {
                 self.store.edit(&Edit::reserve(id))?;
             }
-            if let Some(segment) = self.create(id, capacity)? {
+            if let Some(segment) = self.create(id, capacity, naming)? {
                 assert_eq!(segment.id(), id);
                 if naming == Naming::Now {
                     let named = || self.store.edit(&Edit::begin(&segment.published()));
@@ -135,9 +135,14 @@ impl Rotation {
     }
 
     /// Creates data file `id`. `None`: another program has a file of that name, which stays as it is.
-    fn create(&self, id: u64, capacity: u64) -> Result<Option<Segment>> {
+    fn create(&self, id: u64, capacity: u64, naming: Naming) -> Result<Option<Segment>> {
         let (fs, path) = (self.store.fs(), self.store.data_path(id));
-        let file = match Segment::create_file(fs, &path, capacity) {
+        // An output of a merge is named when it is whole; only the log needs a witness.
+        let layout = match naming {
+            Naming::Now => SegmentLayout::Witnessed,
+            Naming::Later => SegmentLayout::Plain,
+        };
+        let file = match Segment::create_file(fs, &path, capacity, layout) {
             Err(error) if error.io_kind() == Some(ErrorKind::AlreadyExists) => return Ok(None),
             // Without space or file handles: the file may exist, and the manifest does not name it.
             Err(error) => {
@@ -146,7 +151,7 @@ impl Rotation {
             }
             Ok(file) => file,
         };
-        let begun = Segment::begin(fs, file, self.store.identity(id), capacity);
+        let begun = Segment::begin(fs, file, self.store.identity(id));
         begun.map(Some).map_err(|error| self.store.poison(error))
     }
 

@@ -243,7 +243,8 @@ impl Copying {
 impl Input {
     fn open(parts: &Components, file: &Arc<DataFile>) -> Result<Self> {
         let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
-        Ok(Self { file: Arc::clone(file), bytes, reader: BatchReader::new(file.salt()) })
+        let reader = BatchReader::new(file.salt(), bytes.bytes());
+        Ok(Self { file: Arc::clone(file), bytes, reader })
     }
 }
 

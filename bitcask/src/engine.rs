@@ -59,14 +59,16 @@ impl Bitcask {
         let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
         let engine = Self::compose(&options, recovered);
+        engine.parts.store.refill_reserve();
         engine.parts.background.request(Task::Merge);
         Ok(engine)
     }
 
     fn compose(options: &Options, recovered: Recovered) -> Self {
-        let Recovered { dir, manifest, keydir, files, registry, next_file_id, .. } = recovered;
+        let Recovered { dir, manifest, reserve, keydir, files, registry, next_file_id, .. } =
+            recovered;
         let (env, steps) = (options.env.clone(), options.steps.clone());
-        let store = Arc::new(Store::new(env, steps, dir, manifest));
+        let store = Arc::new(Store::new(env, steps, dir, manifest, reserve));
         let data = Data { keydir, files, registry, next_file_id };
         let parts = Components::new(options, store, data);
         let committer = Committer::new(parts.clone(), options.undo_bytes, recovered.newest);

@@ -94,7 +94,10 @@ impl HintBuilder {
 
     fn add(&mut self, sequence: u64, len: u64, key: &[u8], deletion: bool) {
         debug_assert!(sequence >= self.sequence, "records come in the order of their numbers");
-        debug_assert!(len >= frame_len(key.len()) as u64 && len % 8 == 0, "a frame has a key");
+        debug_assert!(
+            len >= frame_len(key.len()) as u64 && len.is_multiple_of(8),
+            "a frame has a key"
+        );
         put_varint(&mut self.entries, sequence - self.sequence);
         put_varint(&mut self.entries, len / 8 * 2 + u64::from(deletion));
         put_prefixed(&mut self.entries, key);
@@ -229,7 +232,7 @@ mod tests {
             bytes[32..40].copy_from_slice(&source.len.to_le_bytes());
             read(&bytes, &source, Path::new("hint"), &mut |_| ())
         };
-        let long = [7; MAX_KEY_LEN + 1];
+        let long = vec![7; MAX_KEY_LEN + 1];
         entry(SEQUENCE_LIMIT - 1, 32, b"key").unwrap();
         entry(1, 70_000, &long[1..]).unwrap();
         assert!(entry(SEQUENCE_LIMIT, 32, b"key").is_err());

@@ -76,14 +76,21 @@ impl Rotation {
             }
             None => {}
         }
-        self.begin(needed.max(self.usual_bytes), Naming::Now)
+        let reserve = self.store.reserve();
+        // The file for deletes on a full disk must fit into what the reserve gave.
+        let short_of_space = || self.usual_bytes.min(reserve.bytes() / 4);
+        let usual = if reserve.is_released() { short_of_space() } else { self.usual_bytes };
+        self.begin(needed.max(usual), Naming::Now)
     }
 
     /// Begins the next data file if that has not happened yet. A failure loses nothing: the writer that needs the file
     /// begins it again, and reports.
     pub(crate) fn prepare(&self) {
         let mut prepared = self.prepared.lock();
-        if prepared.segment.is_none() && !prepared.closed && self.store.check().is_ok() {
+        // A writer that needs the file begins it. Until then its space is for merges.
+        let is_short_of_space = self.store.reserve().is_released();
+        let is_wanted = prepared.segment.is_none() && !prepared.closed && !is_short_of_space;
+        if is_wanted && self.store.check().is_ok() {
             prepared.segment = self.begin(self.usual_bytes, Naming::Now).ok();
         }
     }

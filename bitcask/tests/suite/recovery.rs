@@ -10,9 +10,12 @@ use kv::{Durability, Error, Kv};
 
 use crate::world::{STORE, World, entries, fill, key};
 
+/// Keys and their values, in order.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The disks that a process leaves that is killed just before it syncs the manifest in a merge: the edit is in the page
 /// cache, where the next process reads it, and not on the disk.
-fn killed_before_a_manifest_sync() -> (Vec<SimFs>, Vec<(Vec<u8>, Vec<u8>)>) {
+fn killed_before_a_manifest_sync() -> (Vec<SimFs>, Entries) {
     let world = World::new();
     let inject = Inject::over_sim(world.disk.clone(), Plan::none());
     let options = world.options();

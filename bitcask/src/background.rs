@@ -28,6 +28,8 @@ pub(crate) enum Task {
     SealFile,
     /// One step of a merge, or a look at which files to merge.
     Merge,
+    /// Prepare the mapping of one sealed file for reads.
+    PopulateFile,
 }
 
 /// Performs a task. It must not keep the component that it calls alive.
@@ -39,6 +41,7 @@ pub(crate) struct Performers {
     pub(crate) seal_file: Performer,
     /// `None`: nothing is merged in the background, and requests are ignored.
     pub(crate) merge: Option<Performer>,
+    pub(crate) populate_file: Performer,
 }
 
 /// The background work of an open store.
@@ -139,6 +142,7 @@ impl Performers {
             Task::PrepareFile => Some(&self.prepare_file),
             Task::SealFile => Some(&self.seal_file),
             Task::Merge => self.merge.as_ref(),
+            Task::PopulateFile => Some(&self.populate_file),
         }
     }
 }
@@ -148,7 +152,7 @@ impl Task {
     fn class(self) -> JobClass {
         match self {
             Self::PrepareFile | Self::SealFile => JobClass::Urgent,
-            Self::Merge => JobClass::Bulk,
+            Self::Merge | Self::PopulateFile => JobClass::Bulk,
         }
     }
 
@@ -157,6 +161,7 @@ impl Task {
             Self::PrepareFile => "bitcask-prepare",
             Self::SealFile => "bitcask-seal",
             Self::Merge => "bitcask-merge",
+            Self::PopulateFile => "bitcask-populate",
         }
     }
 }

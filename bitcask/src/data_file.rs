@@ -8,8 +8,10 @@ mod verified;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use durable::log::{FrameView, Salt, Segment, SegmentIdentity};
+use durable::sync::atomic::AtomicBool;
 use durable::{Access, File, Fs, Mapped};
 use kv::{Error, Result, UnixMillis};
 
@@ -68,7 +70,13 @@ enum Body {
     /// Being written, or written and not sealed yet.
     Segment(Arc<Segment>),
     /// Sealed and mapped, or copied.
-    Mapped { bytes: Arc<dyn Mapped>, verified: VerifiedRecords, path: PathBuf },
+    Mapped {
+        bytes: Arc<dyn Mapped>,
+        verified: VerifiedRecords,
+        path: PathBuf,
+        /// [`DataFile::populate`] was called.
+        populated: AtomicBool,
+    },
     /// Sealed and read by position.
     Positional(Arc<dyn File>, u64),
 }
@@ -133,6 +141,12 @@ impl DataFile {
         }
     }
 
+    /// Enters the pages of a mapped file that are in memory into the page table of the process, so that the first read of each
+    /// costs no page fault. Reads nothing from the disk. `false`: there is nothing to do, or it was done before.
+    pub(crate) fn populate(&self) -> bool {
+        self.body.populate()
+    }
+
     /// Calls `found` with the value at `location` if the record there is of `key`, which it must be. `false`: the record
     /// has expired at the time `now`.
     ///
@@ -174,7 +188,7 @@ impl DataFile {
         };
         match &self.body {
             // Mapped bytes stay as they are, so a check can be remembered.
-            Body::Mapped { bytes, verified, path } => {
+            Body::Mapped { bytes, verified, path, .. } => {
                 let too_short = || Error::corruption(path, offset, "the file is too short");
                 let bytes = bytes.bytes().get(offset as usize..).and_then(|rest| rest.get(..len));
                 let bytes = bytes.ok_or_else(too_short)?;
@@ -199,6 +213,46 @@ impl DataFile {
 impl Body {
     fn mapped(bytes: Arc<dyn Mapped>, path: PathBuf) -> Self {
         let verified = VerifiedRecords::new(bytes.bytes().len() as u64);
-        Self::Mapped { bytes, verified, path }
+        Self::Mapped { bytes, verified, path, populated: AtomicBool::new(false) }
+    }
+
+    fn populate(&self) -> bool {
+        let Self::Mapped { bytes, populated, .. } = self else { return false };
+        let is_first = !populated.swap(true, Ordering::Relaxed);
+        if is_first {
+            bytes.populate();
+        }
+        is_first
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    /// Counts the calls of `populate`.
+    #[derive(Debug, Default)]
+    struct Counting(AtomicUsize);
+
+    impl Mapped for Counting {
+        fn bytes(&self) -> &[u8] {
+            &[]
+        }
+
+        fn populate(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_mapped_file_is_populated_once() {
+        let mapped = Arc::new(Counting::default());
+        let body = Body::mapped(Arc::clone(&mapped) as _, PathBuf::new());
+        assert_eq!(mapped.0.load(Ordering::Relaxed), 0);
+        assert!(body.populate());
+        assert!(!body.populate());
+        assert_eq!(mapped.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -10,9 +10,10 @@ use kv::{
     Snapshot, Snapshots, Stats, WriteBatch,
 };
 
-use crate::background::{Performer, Performers, Task, job_failed};
+use crate::background::{Background, Performer, Performers, Task, job_failed};
 use crate::committer::Committer;
 use crate::components::{Components, Data};
+use crate::file_set::FileSet;
 use crate::merge::Merger;
 use crate::options::Options;
 use crate::record::RecordWriter;
@@ -59,8 +60,10 @@ impl Bitcask {
         let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
         let engine = Self::compose(&options, recovered);
+        let background = &engine.parts.background;
         engine.parts.store.refill_reserve();
-        engine.parts.background.request(Task::Merge);
+        background.request(Task::Merge);
+        background.request(Task::PopulateFile);
         Ok(engine)
     }
 
@@ -79,6 +82,7 @@ impl Bitcask {
             // An error has poisoned the store; the next write reports it.
             seal_file: performer(&parts.sealer, |sealer| drop(sealer.seal_oldest())),
             merge: options.merge.map(|_| performer(&merger, Merger::merge_in_background)),
+            populate_file: populate_performer(&parts.files, &parts.background),
         });
         Self { parts, committer, merger, files_scanned_at_open: recovered.files_scanned }
     }
@@ -170,6 +174,19 @@ fn performer<T: Send + Sync + 'static>(component: &Arc<T>, perform: fn(&T)) -> P
     Box::new(move || {
         if let Some(component) = component.upgrade() {
             perform(&component);
+        }
+    })
+}
+
+/// Prepares one file after the other, each in a job of its own, so that urgent work waits for one of them at most.
+fn populate_performer(files: &Arc<FileSet>, background: &Arc<Background>) -> Performer {
+    let (files, background) = (Arc::downgrade(files), Arc::downgrade(background));
+    Box::new(move || {
+        if let (Some(files), Some(background)) = (files.upgrade(), background.upgrade())
+            && !background.is_closed()
+            && files.populate_next()
+        {
+            background.request(Task::PopulateFile);
         }
     })
 }

@@ -116,6 +116,11 @@ impl FileSet {
         });
     }
 
+    /// Prepares the mapping of one more sealed file for reads. `false`: there is none left.
+    pub(crate) fn populate_next(&self) -> bool {
+        self.load_full().iter().any(|file| file.populate())
+    }
+
     fn change(&self, change: impl FnOnce(&mut FileTable)) {
         let _changing = self.change.lock();
         let mut table = FileTable::clone(&self.table.load_full());

@@ -9,7 +9,8 @@
 //! A scan or a snapshot opens a view at the newest sequence number. Writers never wait for a view, whether it is opened, read
 //! or closed: see `keydir/release.rs`.
 //!
-//! Locks, in the order in which they are taken: the right to release, a shard, the list of open views. Nothing takes two
+//! Locks, in the order in which they are taken: the right to release, a shard, the list of open views or the pool of pages
+//! (`keydir/pages.rs`). Nothing takes two
 //! shards at once but [`Keydir::has_room_for`] and [`Keydir::prefetch`], which only read; the latter waits for none.
 
 mod arena;
@@ -18,6 +19,7 @@ mod entry;
 mod index;
 mod loader;
 mod open_views;
+mod pages;
 mod prefetch;
 mod release;
 mod room;
@@ -27,15 +29,18 @@ mod version;
 
 use std::fmt;
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 
 use durable::sync::atomic::{AtomicBool, AtomicU64};
 use durable::sync::{Mutex, RwLock};
 use foldhash::quality::FixedState;
 use kv::KeyRange;
 
+use crate::lock_order::Lock;
 pub(crate) use collection::{Collected, Collection};
 pub(crate) use loader::Loader;
 use open_views::OpenViews;
+use pages::PagePool;
 use room::Room;
 pub(crate) use room::{Limits, Reservation};
 use shard::Shard;
@@ -49,6 +54,7 @@ const SHARDS: usize = if cfg!(shuttle) { 2 } else { 256 };
 pub(crate) struct Keydir {
     shards: Box<[RwLock<Shard>]>,
     hasher: FixedState,
+    pages: Arc<PagePool>,
     room: Room,
     /// Loading found more keys and tombstones than fit.
     overflowed: AtomicBool,
@@ -62,15 +68,18 @@ pub(crate) struct Keydir {
 impl Keydir {
     /// An empty keydir. `seed` keeps outsiders from choosing keys that collide.
     pub(crate) fn new(seed: u64, limits: Limits) -> Self {
-        let shard = |_| RwLock::new(Shard::new(limits.addressable));
+        let pages = Arc::new(PagePool::default());
+        let shard = |_| RwLock::new(Shard::new(limits.addressable, &pages));
+        let shards = (0..SHARDS).map(shard).collect();
         Self {
-            shards: (0..SHARDS).map(shard).collect(),
+            shards,
             hasher: FixedState::with_seed(seed),
+            pages,
             room: Room::new(limits),
             overflowed: AtomicBool::new(false),
             undo_bytes: AtomicU64::new(0),
             views: OpenViews::default(),
-            releasing: Mutex::default(),
+            releasing: Mutex::ranked(Lock::Releasing.rank(), ()),
         }
     }
 
@@ -186,7 +195,8 @@ impl Keydir {
     /// How much memory the keydir holds, keys and spare space included.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let shards: usize = self.shards.iter().map(|shard| shard.read().memory_bytes()).sum();
-        (shards + self.shards.len() * size_of::<RwLock<Shard>>()) as u64
+        let fixed = self.shards.len() * size_of::<RwLock<Shard>>();
+        (shards + fixed + self.pages.spare_bytes()) as u64
     }
 
     /// Panics unless all parts agree. To be called while nobody writes.

@@ -29,6 +29,12 @@ pub(crate) enum Lock {
     ViewFiles,
     /// `FileRegistry::numbers`: the numbers of data files.
     FileNumbers,
+    /// `Keydir::releasing`: one thread releases what closed views needed. A shard of the keydir comes after this.
+    Releasing,
+    /// `keydir::OpenViews::open` and `closed`, never both: the sequence numbers of views.
+    ViewNumbers,
+    /// `PagePool::pages`: the memory of the keydir.
+    Pages,
 }
 
 impl Lock {
@@ -46,6 +52,9 @@ impl Lock {
             Self::OpenViews => "the open views",
             Self::ViewFiles => "the files of a view",
             Self::FileNumbers => "the file numbers",
+            Self::Releasing => "releasing undo lists",
+            Self::ViewNumbers => "the numbers of views",
+            Self::Pages => "the pages of the keydir",
         };
         Rank::new(Rank::ENGINE + 100 * (self as u16 + 1), name)
     }

@@ -107,6 +107,7 @@ impl Sealer {
         drop(self.files.reopen_sealed(segment.identity(), segment.path()));
         let sealed = self.queue.lock().pop_front();
         assert!(sealed.is_some_and(|sealed| sealed.id() == segment.id()), "the queue is in order");
+        self.background.request(Task::PopulateFile);
         self.background.request(Task::Merge);
         Ok(true)
     }

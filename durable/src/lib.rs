@@ -23,6 +23,7 @@ mod leftover;
 mod lock_order;
 pub mod log;
 pub mod manifest;
+mod memory;
 mod monotonic_clock;
 mod os_fs;
 pub mod publish;
@@ -45,6 +46,7 @@ pub use fs::{
 };
 pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
+pub use memory::prefer_huge_pages;
 pub use monotonic_clock::MonotonicClock;
 pub use os_fs::{LogBackend, OsFs};
 pub use read_only_fs::{MappedPrefix, ReadOnlyFs};

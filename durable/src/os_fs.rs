@@ -24,6 +24,7 @@ mod read_mapping;
 
 use file::OsFile;
 pub use log_file::LogBackend;
+pub(crate) use mapping::advise_huge_pages;
 
 /// The file system of the operating system.
 #[derive(Clone, Copy, Debug, Default)]

@@ -14,11 +14,13 @@
 //!
 //! A removed entry keeps its place until the owner copies the entries that are left.
 
-use super::entry::{self, FIELDS, UNIT, stored_len};
-use super::version::Version;
+use std::sync::Arc;
 
-/// Bytes of a page.
-pub(super) const PAGE: usize = 4 << 10;
+use bytes::BytesMut;
+
+use super::entry::{self, FIELDS, UNIT, stored_len};
+use super::pages::{PAGE, PagePool};
+use super::version::Version;
 
 /// Entries of more bytes have pages of their own.
 const LONGEST_SHARED: usize = PAGE / 2;
@@ -57,7 +59,8 @@ impl Place {
 /// Entries, by their places.
 pub(super) struct Arena {
     /// The chunk that starts at each page. It is empty where an entry goes on that started at an earlier page.
-    chunks: Vec<Box<[u8]>>,
+    chunks: Vec<BytesMut>,
+    pool: Arc<PagePool>,
     /// Pages that may be taken.
     max_pages: usize,
     /// The shared page that is being filled, and how many of its bytes are used.
@@ -71,16 +74,17 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// An empty arena that may take `max_pages`.
-    pub(super) fn new(max_pages: usize) -> Self {
+    /// An empty arena that may take `max_pages` from `pool`.
+    pub(super) fn new(max_pages: usize, pool: &Arc<PagePool>) -> Self {
         assert!(max_pages <= ADDRESSABLE_PAGES, "{max_pages} pages cannot be addressed");
+        let (chunks, pool) = (Vec::new(), Arc::clone(pool));
         let (chunk_bytes, used_bytes, freed_bytes) = (0, 0, 0);
-        Self { chunks: Vec::new(), max_pages, open: None, chunk_bytes, used_bytes, freed_bytes }
+        Self { chunks, pool, max_pages, open: None, chunk_bytes, used_bytes, freed_bytes }
     }
 
     /// An empty arena with the same limit.
     pub(super) fn afresh(&self) -> Self {
-        Self::new(self.max_pages)
+        Self::new(self.max_pages, &self.pool)
     }
 
     /// Stores an entry. `None`: there are not enough pages.
@@ -110,8 +114,9 @@ impl Arena {
         if first + count > self.max_pages {
             return None;
         }
-        self.chunks.push(vec![0; len].into());
-        self.chunks.extend((1..count).map(|_| Box::default()));
+        let chunk = if len == PAGE { self.pool.take() } else { BytesMut::zeroed(len) };
+        self.chunks.push(chunk);
+        self.chunks.extend((1..count).map(|_| BytesMut::new()));
         self.chunk_bytes += len;
         Some(first)
     }
@@ -178,7 +183,7 @@ impl Arena {
 
     /// Bytes of memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.chunk_bytes + self.chunks.capacity() * size_of::<Box<[u8]>>()
+        self.chunk_bytes + self.chunks.capacity() * size_of::<BytesMut>()
     }
 
     /// Panics unless the counts are those of the entries.
@@ -186,8 +191,14 @@ impl Arena {
     pub(super) fn check_invariants(&self) {
         let live: usize = self.entries().map(|(_, key, _)| stored_len(key.len())).sum();
         assert_eq!(live, self.used_bytes - self.freed_bytes);
-        assert_eq!(self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>(), self.chunk_bytes);
+        assert_eq!(self.chunks.iter().map(BytesMut::len).sum::<usize>(), self.chunk_bytes);
         assert!(self.pages() <= pages_for(self.used_bytes) && self.pages() <= self.max_pages);
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        self.pool.give_back(self.chunks.drain(..));
     }
 }
 
@@ -222,6 +233,10 @@ mod tests {
         Version { location: Location { file: 7, offset: 64, len: 8 * sequence }, sequence }
     }
 
+    fn arena(max_pages: usize) -> Arena {
+        Arena::new(max_pages, &Arc::default())
+    }
+
     /// Lengths around every limit of the encoding and of the pages.
     const KEY_LENS: [usize; 20] = [
         0, 1, 11, 127, 128, 300, 1_000, 1_366, 2_028, 2_029, 2_030, 2_100, 4_074, 4_077, 4_078,
@@ -230,7 +245,7 @@ mod tests {
 
     #[test]
     fn entries_with_keys_of_every_length_read_back() {
-        let mut arena = Arena::new(ADDRESSABLE_PAGES);
+        let mut arena = arena(ADDRESSABLE_PAGES);
         let keys: Vec<Vec<u8>> = KEY_LENS.iter().map(|&len| vec![len as u8; len]).collect();
         let mut places = Vec::new();
         for (at, key) in keys.iter().enumerate() {
@@ -262,7 +277,7 @@ mod tests {
                 let lens = [first, second, first, first, second, second, first, second];
                 let bytes: usize = lens.iter().map(|&len| stored_len(len)).sum();
                 for filled in [0, 1, 2_000, 2_040] {
-                    let mut arena = Arena::new(ADDRESSABLE_PAGES);
+                    let mut arena = arena(ADDRESSABLE_PAGES);
                     arena.push(&vec![1; filled], version(1)).unwrap();
                     let before = arena.pages();
                     arena.max_pages = before + pages_for(bytes);
@@ -278,7 +293,7 @@ mod tests {
     #[test]
     fn an_arena_without_pages_refuses_and_keeps_what_it_has() {
         for &len in &KEY_LENS {
-            let mut arena = Arena::new(20);
+            let mut arena = arena(20);
             let mut count = 0;
             while arena.push(&vec![3; len], version(count + 1)).is_some() {
                 count += 1;
@@ -297,7 +312,7 @@ mod tests {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 (random >> 33) as usize % below
             };
-            let mut arena = Arena::new(ADDRESSABLE_PAGES);
+            let mut arena = arena(ADDRESSABLE_PAGES);
             let mut places = Vec::new();
             for _ in 0..60 {
                 let len = KEY_LENS[below(KEY_LENS.len())] / (1 + below(3));

@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 use durable::sync::Mutex;
 use durable::sync::atomic::{AtomicU64, AtomicUsize};
 
+use crate::lock_order::Lock;
+
 /// The open views of one keydir. Its locks are taken last, and held for a look at a few numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OpenViews {
     /// How many views are open at each sequence number.
     open: Mutex<BTreeMap<u64, usize>>,
@@ -23,6 +25,17 @@ pub(super) struct OpenViews {
 pub(super) struct ClosedView {
     pub(super) sequence: u64,
     pub(super) next_shard: usize,
+}
+
+impl Default for OpenViews {
+    fn default() -> Self {
+        Self {
+            open: Mutex::ranked(Lock::ViewNumbers.rank(), BTreeMap::new()),
+            newest: AtomicU64::new(0),
+            closed: Mutex::ranked(Lock::ViewNumbers.rank(), VecDeque::new()),
+            closed_count: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl OpenViews {

@@ -1,8 +1,11 @@
 //! One shard of the keydir: index, entries, and the undo lists of the open views.
 
+use std::sync::Arc;
+
 use super::arena::{Arena, Place};
 use super::entry::DELETED;
 use super::index::Index;
+use super::pages::PagePool;
 use super::undo::UndoLists;
 use super::version::{Location, Version};
 
@@ -14,9 +17,13 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// An empty shard that may take `max_pages` of memory.
-    pub(super) fn new(max_pages: usize) -> Self {
-        Self { index: Index::default(), arena: Arena::new(max_pages), undo: UndoLists::default() }
+    /// An empty shard whose entries may take `max_pages` from `pool`.
+    pub(super) fn new(max_pages: usize, pool: &Arc<PagePool>) -> Self {
+        Self {
+            index: Index::default(),
+            arena: Arena::new(max_pages, pool),
+            undo: UndoLists::default(),
+        }
     }
 
     pub(super) fn get(&self, key: &[u8], hash: u64) -> Option<Version> {

@@ -7,6 +7,7 @@ use kv::Result;
 
 use super::output::FinishedOutput;
 use super::{Merge, Merger};
+use crate::background::Task;
 use crate::components::Components;
 use crate::data_file::DataFile;
 use crate::hint_file;
@@ -72,6 +73,7 @@ fn edit_of(parts: &Components, outputs: &mut [FinishedOutput], inputs: &[u64]) -
 /// The outputs enter the file table, and the keydir is pointed at the copied records.
 fn relocate(parts: &Components, outputs: &[FinishedOutput]) -> Result<()> {
     parts.files.insert(outputs.iter().map(|output| Arc::clone(&output.file)));
+    parts.background.request(Task::PopulateFile);
     outputs.iter().try_for_each(|output| relocate_into(parts, output))
 }
 

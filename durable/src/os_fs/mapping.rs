@@ -1,4 +1,4 @@
-//! Memory mappings behind a safe interface. The only `unsafe` code of this crate.
+//! Memory mappings, and advice about memory, behind a safe interface. The only `unsafe` code of this crate.
 //!
 //! **Read mappings** are of files that no longer change. They are shared and read-only, so they hold no page of their own:
 //! taking pages out of the page table ([`forget_pages`]) changes no byte that a reader sees.
@@ -55,6 +55,25 @@ unsafe extern "C" {
     #[cfg(target_os = "linux")]
     safe fn sync_file_range(file: c_int, offset: i64, len: i64, flags: c_uint) -> c_int;
     fn mincore(start: *mut c_void, len: usize, pages: *mut u8) -> c_int;
+}
+
+/// Advises the kernel to back the whole pages in `memory` with huge ones.
+pub(crate) fn advise_huge_pages(memory: &mut [u8]) {
+    let page = page_bytes();
+    let before = memory.as_ptr().align_offset(page).min(memory.len());
+    let len = (memory.len() - before) / page * page;
+    let pages = &mut memory[before..before + len];
+    #[cfg(all(target_os = "linux", not(miri)))]
+    if !pages.is_empty() {
+        use rustix::mm::{Advice, madvise};
+        // SAFETY: the range consists of whole pages that the caller has borrowed exclusively, and this advice changes
+        // which memory backs them and none of their bytes.
+        let advised = unsafe { madvise(pages.as_mut_ptr().cast(), len, Advice::LinuxHugepage) };
+        // A kernel that refuses goes on with small pages.
+        let _is_refused = advised.is_err();
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _: &mut [u8] = pages;
 }
 
 /// Bytes in a page of this machine.

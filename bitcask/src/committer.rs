@@ -7,130 +7,47 @@
 //! from the log.
 
 mod apply;
+mod section;
 
 use std::sync::Arc;
 
 use durable::is_disk_full;
-use durable::log::publication::PublicationQueue;
 use durable::log::{Span, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
-use crate::back_pressure::BackPressure;
-use crate::background::{Background, Task};
+use crate::background::Task;
 use crate::batch_barrier::BatchBarrier;
-use crate::file_handle::FileHandle;
-use crate::file_set::FileSet;
-use crate::keydir::{Keydir, Reservation};
+use crate::components::Components;
+use crate::keydir::Reservation;
 use crate::lock_order::Lock;
 use crate::record::RecordWriter;
-use crate::rotation::Rotation;
-use crate::sealer::Sealer;
 use crate::steps::Step;
-use crate::store::Store;
-use crate::views::{View, Views};
-use crate::waste::WasteSurvey;
+use crate::views::View;
+pub(crate) use section::Counts;
+use section::{LoggedBatch, Section};
 
 /// The largest batch, in bytes of log: offsets in one file must stay below 4 GiB.
 const MAX_BATCH_BYTES: u64 = (4 << 30) - 4096;
 
-/// The components that the commit section works with.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) store: Arc<Store>,
-    pub(crate) keydir: Arc<Keydir>,
-    pub(crate) files: Arc<FileSet>,
-    pub(crate) views: Arc<Views>,
-    pub(crate) background: Arc<Background>,
-    pub(crate) rotation: Arc<Rotation>,
-    pub(crate) sealer: Arc<Sealer>,
-    pub(crate) survey: Arc<WasteSurvey>,
-    pub(crate) pressure: Arc<BackPressure>,
-    /// How much memory the undo lists of open views may take.
-    pub(crate) undo_bytes: u64,
-}
-
 /// Commits batches.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    parts: Parts,
+    parts: Components,
+    /// How much memory the undo lists of open views may take.
+    undo_bytes: u64,
     /// The batch that is being applied to the keydir.
     barrier: BatchBarrier,
     section: Mutex<Section>,
 }
 
-/// The state of the commit section. Guarded by `Committer::section`.
-#[derive(Debug)]
-struct Section {
-    writer: Writer,
-    /// The file that `writer` appends to.
-    active: Option<Arc<FileHandle>>,
-    /// The newest number that was given to a batch.
-    newest: u64,
-    /// Which batches are visible, and which wait for the disk.
-    publication: PublicationQueue<LoggedBatch>,
-    /// When the active file has grown to this many bytes, the next one is prepared.
-    prepare_at: u64,
-    closed: bool,
-    counts: Counts,
-}
-
-/// Where a batch that waits for the disk lies.
-#[derive(Debug)]
-struct LoggedBatch {
-    span: Span,
-    /// The number of the file in the keydir.
-    file: u16,
-    /// Room for its keys in the keydir, given back when the batch has been applied.
-    _room: Reservation,
-}
-
-/// How much was written through this handle.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) batches: u64,
-    pub(crate) puts: u64,
-    pub(crate) deletes: u64,
-    pub(crate) user_bytes: u64,
-    pub(crate) log_bytes: u64,
-}
-
-impl Section {
-    /// Notes in the active file when the puts of a batch expire, before any of them is visible.
-    fn note_expiries(&self, ops: &[RecordWriter<'_>]) {
-        let active = self.active.as_ref().expect("the file just written to");
-        for expires_at in ops.iter().filter_map(RecordWriter::expires_at) {
-            active.first_expiry.note(expires_at);
-        }
-    }
-}
-
-impl Counts {
-    fn add(&mut self, ops: &[RecordWriter<'_>], log_bytes: u64) {
-        self.batches += 1;
-        self.log_bytes += log_bytes;
-        for op in ops {
-            self.puts += u64::from(op.is_put());
-            self.deletes += u64::from(!op.is_put());
-            self.user_bytes += op.user_bytes();
-        }
-    }
-}
-
 impl Committer {
     /// A committer for a store whose newest batch has the number `newest`.
-    pub(crate) fn new(parts: Parts, newest: u64) -> Self {
-        let section = Section {
-            writer: Writer::new(Arc::clone(parts.store.log())),
-            active: None,
-            newest,
-            publication: PublicationQueue::new(newest),
-            prepare_at: u64::MAX,
-            closed: false,
-            counts: Counts::default(),
-        };
+    pub(crate) fn new(parts: Components, undo_bytes: u64, newest: u64) -> Self {
+        let section = Section::new(Arc::clone(parts.store.log()), newest);
         Self {
             parts,
+            undo_bytes,
             barrier: BatchBarrier::default(),
             section: Mutex::ranked(Lock::Commit.rank(), section),
         }
@@ -187,12 +104,12 @@ impl Committer {
         let barrier = section.publication.barrier();
         let waits_for = steps.run(Step::QueueUntilDurable, syncs).or(barrier);
         let (Some(durable_to), Some(room)) = (waits_for, room) else {
-            self.apply_batch(sequence, ops, &span, number_of(&section));
+            self.apply_batch(sequence, ops, &span, section.file_number());
             section.publication.publish_now(sequence);
-            self.parts.views.keep_within(self.parts.undo_bytes, ops.len());
+            self.parts.views.keep_within(self.undo_bytes, ops.len());
             return Ok(SequenceNumber(sequence));
         };
-        let file = number_of(&section);
+        let file = section.file_number();
         section.publication.push(sequence, durable_to, LoggedBatch { span, file, _room: room });
         drop(section);
         steps.run(Step::AwaitPublication, || {
@@ -305,7 +222,7 @@ impl Committer {
 
     /// Goes on in a new data file with room for a batch of `batch_len` bytes.
     fn rotate(&self, section: &mut Section, batch_len: u64) -> Result<()> {
-        let Parts { sealer, rotation, files, store, survey, .. } = &self.parts;
+        let Components { sealer, rotation, files, store, survey, .. } = &self.parts;
         sealer.make_room()?;
         if let Some(ended) = section.writer.end()? {
             sealer.push(ended);
@@ -317,8 +234,4 @@ impl Committer {
         survey.measure_pressure(section.publication.visible());
         Ok(())
     }
-}
-
-fn number_of(section: &Section) -> u16 {
-    section.active.as_ref().expect("the file just written to").number
 }

@@ -10,23 +10,19 @@ use kv::{
     Snapshot, Snapshots, Stats, WriteBatch,
 };
 
-use crate::back_pressure::BackPressure;
 use crate::background::{Background, Performer, Performers, Task, job_failed};
-use crate::committer::{self, Committer};
+use crate::committer::Committer;
+use crate::components::{Components, Data};
 use crate::file_set::FileSet;
-use crate::keydir::Keydir;
-use crate::merge::{self, Merger};
+use crate::merge::Merger;
 use crate::options::Options;
 use crate::record::RecordWriter;
 use crate::recovery::{self, Recovered};
 use crate::rotation::Rotation;
-use crate::sealer::Sealer;
 use crate::snapshot::BitcaskSnapshot;
 use crate::stats::BitcaskStats;
 use crate::store::Store;
 use crate::verify::{self, Verification};
-use crate::views::Views;
-use crate::waste::WasteSurvey;
 
 /// The longest value, in bytes.
 const MAX_VALUE_LEN: usize = 1 << 30;
@@ -42,14 +38,7 @@ pub(crate) const CAPABILITIES: Capabilities =
 /// Dropping it without [`Kv::close`] leaves the store as after a `kill -9`: nothing that was acknowledged as `Buffered`
 /// is lost, and the next opening reads the last data file again.
 pub struct Bitcask {
-    store: Arc<Store>,
-    keydir: Arc<Keydir>,
-    files: Arc<FileSet>,
-    views: Arc<Views>,
-    background: Arc<Background>,
-    rotation: Arc<Rotation>,
-    sealer: Arc<Sealer>,
-    pressure: Arc<BackPressure>,
+    parts: Components,
     committer: Arc<Committer>,
     merger: Arc<Merger>,
     /// Data files that were read whole when the store was opened, because they had no hint that counts.
@@ -71,80 +60,31 @@ impl Bitcask {
         let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
         let engine = Self::compose(&options, recovered);
-        engine.store.refill_reserve();
-        engine.background.request(Task::Merge);
-        engine.background.request(Task::PopulateFile);
+        let background = &engine.parts.background;
+        engine.parts.store.refill_reserve();
+        background.request(Task::Merge);
+        background.request(Task::PopulateFile);
         Ok(engine)
     }
 
     fn compose(options: &Options, recovered: Recovered) -> Self {
-        let Recovered { dir, manifest, reserve, keydir, files, registry, .. } = recovered;
+        let Recovered { dir, manifest, reserve, keydir, files, registry, next_file_id, .. } =
+            recovered;
         let (env, steps) = (options.env.clone(), options.steps.clone());
-        let (bytes, merge) = (options.data_file_bytes, options.merge);
         let store = Arc::new(Store::new(env, steps, dir, manifest, reserve));
-        let on_store = || Arc::clone(&store);
-        let background = Background::new(on_store());
-        let files = Arc::new(FileSet::new(on_store(), options.read, registry, files));
-        let views = Views::new(Arc::clone(&keydir));
-        let rotation = Arc::new(Rotation::new(on_store(), bytes, recovered.next_file_id));
-        let sealer = Sealer::new(on_store(), Arc::clone(&files), Arc::clone(&background));
-        let sealer = Arc::new(sealer);
-        let pressure = BackPressure::new(on_store(), Arc::clone(&background), bytes, merge);
-        let pressure = Arc::new(pressure);
-        let survey = Arc::new(WasteSurvey::new(
-            on_store(),
-            Arc::clone(&files),
-            Arc::clone(&views),
-            Arc::clone(&pressure),
-        ));
-        let parts = committer::Parts {
-            store: on_store(),
-            keydir: Arc::clone(&keydir),
-            files: Arc::clone(&files),
-            views: Arc::clone(&views),
-            background: Arc::clone(&background),
-            rotation: Arc::clone(&rotation),
-            sealer: Arc::clone(&sealer),
-            survey: Arc::clone(&survey),
-            pressure: Arc::clone(&pressure),
-            undo_bytes: options.undo_bytes,
-        };
-        let committer = Arc::new(Committer::new(parts, recovered.newest));
-        let merger = Arc::new(Merger::new(merge::Parts {
-            store: on_store(),
-            keydir: Arc::clone(&keydir),
-            files: Arc::clone(&files),
-            views: Arc::clone(&views),
-            background: Arc::clone(&background),
-            rotation: Arc::clone(&rotation),
-            sealer: Arc::clone(&sealer),
-            survey,
-            pressure: Arc::clone(&pressure),
-            committer: Arc::clone(&committer),
-            data_file_bytes: bytes,
-            options: merge,
-        }));
-        background.register(Performers {
-            prepare_file: performer(&rotation, Rotation::prepare),
+        let data = Data { keydir, files, registry, next_file_id };
+        let parts = Components::new(options, store, data);
+        let committer = Committer::new(parts.clone(), options.undo_bytes, recovered.newest);
+        let committer = Arc::new(committer);
+        let merger = Arc::new(Merger::new(parts.clone(), Arc::clone(&committer), options));
+        parts.background.register(Performers {
+            prepare_file: performer(&parts.rotation, Rotation::prepare),
             // An error has poisoned the store; the next write reports it.
-            seal_file: performer(&sealer, |sealer| drop(sealer.seal_oldest())),
-            merge: merge.map(|_| performer(&merger, Merger::merge_in_background)),
-            populate_file: populate_performer(&files, &background),
+            seal_file: performer(&parts.sealer, |sealer| drop(sealer.seal_oldest())),
+            merge: options.merge.map(|_| performer(&merger, Merger::merge_in_background)),
+            populate_file: populate_performer(&parts.files, &parts.background),
         });
-        let files_scanned_at_open = recovered.files_scanned;
-        Self {
-            store,
-            keydir,
-            files,
-            views,
-            background,
-            rotation,
-            sealer,
-            pressure,
-            committer,
-            merger,
-            files_scanned_at_open,
-        }
+        Self { parts, committer, merger, files_scanned_at_open: recovered.files_scanned }
     }
 
     /// Merges everything that wastes anything, the newest writes included, and returns when it is done: no overwritten,
@@ -155,7 +95,7 @@ impl Bitcask {
     /// `Io`, with `StorageFull` when there is no space: nothing has changed. `Corruption` of a data file; `Poisoned`;
     /// `Closed`.
     pub fn merge(&self) -> Result<()> {
-        self.background.check_open()?;
+        self.parts.background.check_open()?;
         self.merger.merge_all()
     }
 
@@ -163,7 +103,7 @@ impl Bitcask {
     pub fn statistics(&self) -> BitcaskStats {
         let counts = self.committer.counts();
         let merges = self.merger.counters();
-        let files = self.files.load_full();
+        let files = self.parts.files.load_full();
         let count = |counter: &durable::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         BitcaskStats {
             batches: counts.batches,
@@ -171,19 +111,24 @@ impl Bitcask {
             deletes: counts.deletes,
             user_bytes: counts.user_bytes,
             log_bytes: counts.log_bytes,
-            sync_rounds: self.store.log().syncs(),
-            seal_stalls: self.sealer.stalls(),
-            writes_slowed: self.pressure.slowed(),
-            writes_stalled: self.pressure.stalled(),
-            pressure: self.pressure.level(),
-            hints_failed: self.sealer.hints_failed(),
+            sync_rounds: self.parts.store.log().syncs(),
+            seal_stalls: self.parts.sealer.stalls(),
+            writes_slowed: self.parts.pressure.slowed(),
+            writes_stalled: self.parts.pressure.stalled(),
+            pressure: self.parts.pressure.level(),
+            hints_failed: self.parts.sealer.hints_failed(),
             merges: count(&merges.merges),
             merges_failed: count(&merges.failed),
             merge_read_bytes: count(&merges.read_bytes),
             merge_written_bytes: count(&merges.written_bytes),
             deletions_forgotten: count(&merges.tombstones_dropped),
-            files_unlinked: self.files.registry().reclaimer().reclaimed(),
-            ..BitcaskStats::of_data(&self.keydir, &files, &self.views, self.files_scanned_at_open)
+            files_unlinked: self.parts.files.registry().reclaimer().reclaimed(),
+            ..BitcaskStats::of_data(
+                &self.parts.keydir,
+                &files,
+                &self.parts.views,
+                self.files_scanned_at_open,
+            )
         }
     }
 
@@ -197,25 +142,29 @@ impl Bitcask {
     /// # Errors
     /// The first `Corruption` found; `Io`; `Closed`.
     pub fn verify(&self) -> Result<Verification> {
-        self.background.check_open()?;
-        verify::verify(&self.store, &self.freeze()?)
+        self.parts.background.check_open()?;
+        verify::verify(&self.parts.store, &self.freeze()?)
     }
 
     /// A view of everything that is visible now.
     fn freeze(&self) -> Result<BitcaskSnapshot> {
         let view = self.committer.open_view()?;
-        Ok(BitcaskSnapshot { view, keydir: Arc::clone(&self.keydir), files: self.files.shared() })
+        Ok(BitcaskSnapshot {
+            view,
+            keydir: Arc::clone(&self.parts.keydir),
+            files: self.parts.files.shared(),
+        })
     }
 
     fn finish(&self) -> Result<()> {
         self.merger.give_up();
         self.committer.close()?;
-        self.sealer.seal_all()?;
-        self.rotation.close()?;
+        self.parts.sealer.seal_all()?;
+        self.parts.rotation.close()?;
         if cfg!(debug_assertions) {
             self.committer.assert_live_counts();
         }
-        self.store.close()
+        self.parts.store.close()
     }
 }
 
@@ -244,19 +193,21 @@ fn populate_performer(files: &Arc<FileSet>, background: &Arc<Background>) -> Per
 
 impl Kv for Bitcask {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.background.check_open()?;
+        self.parts.background.check_open()?;
         loop {
-            let version = self.keydir.get(key);
+            let version = self.parts.keydir.get(key);
             self.committer.wait_unless_older(version.map(|version| version.sequence));
             let Some(version) = version else { return Ok(false) };
             // The table has a file before the keydir names it. So the table that is loaded after the look-up has the file,
             // unless a merge has taken it out in between: then the keydir names another place by now.
-            let files = self.files.load();
+            let files = self.parts.files.load();
             let read = match files.get(version.location.file) {
-                Some(file) => file.read_value(version.location, key, &|| self.store.now(), found),
-                None => Err(Error::corruption(self.store.path(), 0, "a data file is gone")),
+                Some(file) => {
+                    file.read_value(version.location, key, &|| self.parts.store.now(), found)
+                }
+                None => Err(Error::corruption(self.parts.store.path(), 0, "a data file is gone")),
             };
-            if read.is_ok() || self.keydir.get(key) == Some(version) {
+            if read.is_ok() || self.parts.keydir.get(key) == Some(version) {
                 return read;
             }
         }
@@ -265,7 +216,7 @@ impl Kv for Bitcask {
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
         self.capabilities().check(batch)?;
         if batch.is_empty() {
-            self.background.check_open()?;
+            self.parts.background.check_open()?;
             return Ok(self.newest_sequence());
         }
         let ops: Vec<RecordWriter<'_>> = batch.ops().map(RecordWriter::from).collect();
@@ -293,18 +244,18 @@ impl Kv for Bitcask {
     }
 
     fn close(&self) -> Result<()> {
-        if !self.background.close() {
+        if !self.parts.background.close() {
             return Ok(());
         }
         let finished = self.finish();
-        let reclaimer = self.files.registry().reclaimer();
+        let reclaimer = self.parts.files.registry().reclaimer();
         reclaimer.reclaim();
         reclaimer.stop();
         // Jobs that are still queued find the store closed, and do nothing.
-        let ended = self.background.wait_for_jobs();
+        let ended = self.parts.background.wait_for_jobs();
         let reclaimed = reclaimer.jobs().check();
-        self.store.unlock();
-        let reclaimed = reclaimed.map_err(|failure| job_failed(self.store.path(), &failure));
+        self.parts.store.unlock();
+        let reclaimed = reclaimed.map_err(|failure| job_failed(self.parts.store.path(), &failure));
         finished.and(ended).and(reclaimed)
     }
 
@@ -328,9 +279,9 @@ impl Snapshots for Bitcask {
 impl Drop for Bitcask {
     /// Jobs that are running end after their next step. Cursors and snapshots live on; the lock does not.
     fn drop(&mut self) {
-        self.store.abandon();
-        self.background.close();
-        self.files.registry().reclaimer().abandon();
+        self.parts.store.abandon();
+        self.parts.background.close();
+        self.parts.files.registry().reclaimer().abandon();
     }
 }
 
@@ -338,9 +289,9 @@ impl fmt::Debug for Bitcask {
     /// A summary, without keys and values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bitcask")
-            .field("path", &self.store.path())
-            .field("is_closed", &self.background.is_closed())
-            .field("keys", &self.keydir.len())
+            .field("path", &self.parts.store.path())
+            .field("is_closed", &self.parts.background.is_closed())
+            .field("keys", &self.parts.keydir.len())
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@ mod back_pressure;
 mod background;
 mod batch_barrier;
 mod committer;
+mod components;
 mod data_file;
 mod dump;
 mod engine;

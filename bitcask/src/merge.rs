@@ -38,20 +38,14 @@ use durable::sync::Mutex;
 use durable::sync::atomic::{AtomicBool, AtomicU64};
 use kv::{Error, Result, UnixMillis};
 
-use crate::back_pressure::BackPressure;
-use crate::background::{Background, Task};
+use crate::background::Task;
 use crate::committer::Committer;
-use crate::file_set::FileSet;
+use crate::components::Components;
 use crate::files::DATA;
-use crate::keydir::Keydir;
 use crate::lock_order::Lock;
-use crate::options::MergeOptions;
+use crate::options::{MergeOptions, Options};
 use crate::picker::{self, Plan, Policy};
-use crate::rotation::Rotation;
-use crate::sealer::Sealer;
-use crate::store::Store;
-use crate::views::Views;
-use crate::waste::{self, WasteSurvey};
+use crate::waste;
 use copy::Copying;
 use output::FinishedOutput;
 
@@ -64,28 +58,15 @@ const STEPS_PER_FILE: u64 = 64;
 /// Rounds of an explicit merge. Each round merges the tombstones that the last one kept because of a file outside it.
 const ROUNDS: usize = 8;
 
-/// The components that merging works with.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) store: Arc<Store>,
-    pub(crate) keydir: Arc<Keydir>,
-    pub(crate) files: Arc<FileSet>,
-    pub(crate) views: Arc<Views>,
-    pub(crate) background: Arc<Background>,
-    pub(crate) rotation: Arc<Rotation>,
-    pub(crate) sealer: Arc<Sealer>,
-    pub(crate) survey: Arc<WasteSurvey>,
-    pub(crate) pressure: Arc<BackPressure>,
-    pub(crate) committer: Arc<Committer>,
-    pub(crate) data_file_bytes: u64,
-    /// `None`: files are merged only when the user asks for it.
-    pub(crate) options: Option<MergeOptions>,
-}
-
 /// Merges data files, one merge at a time.
 #[derive(Debug)]
 pub(crate) struct Merger {
-    parts: Parts,
+    parts: Components,
+    committer: Arc<Committer>,
+    /// How large a data file is, in bytes.
+    data_file_bytes: u64,
+    /// `None`: files are merged only when the user asks for it.
+    options: Option<MergeOptions>,
     /// The merge that is in progress. Held during each of its steps.
     current: Mutex<Option<Merge>>,
     /// A job found `current` locked: the thread that held it requests another step.
@@ -114,10 +95,18 @@ struct Merge {
 }
 
 impl Merger {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Components, committer: Arc<Committer>, options: &Options) -> Self {
         let (current, counters) =
             (Mutex::ranked(Lock::Merge.rank(), None), MergeCounters::default());
-        Self { parts, current, was_missed: AtomicBool::new(false), counters }
+        Self {
+            parts,
+            committer,
+            data_file_bytes: options.data_file_bytes,
+            options: options.merge,
+            current,
+            was_missed: AtomicBool::new(false),
+            counters,
+        }
     }
 
     pub(crate) fn counters(&self) -> &MergeCounters {
@@ -132,7 +121,7 @@ impl Merger {
         let Some(mut current) = self.current.try_lock() else { return };
         self.was_missed.store(false, Ordering::SeqCst);
         if current.is_none() {
-            *current = self.begin_worthwhile(self.parts.data_file_bytes * MAX_FILES_WORTH);
+            *current = self.begin_worthwhile(self.data_file_bytes * MAX_FILES_WORTH);
         }
         // An error is counted in the statistics; a failure of the disk has already poisoned the store.
         let goes_on = current.is_some() && self.step(&mut current).is_ok();
@@ -151,7 +140,7 @@ impl Merger {
     /// # Errors
     /// The failure of the first merge that fails.
     pub(crate) fn merge_all(&self) -> Result<()> {
-        self.parts.committer.end_active_file()?;
+        self.committer.end_active_file()?;
         self.parts.sealer.seal_all()?;
         let merged = self.merge_sealed();
         self.parts.store.refill_reserve();
@@ -194,7 +183,7 @@ impl Merger {
         self.finish_current(current)?;
         for _ in 0..ROUNDS {
             let now = self.parts.survey.horizon();
-            let published = self.parts.committer.published();
+            let published = self.committer.published();
             let candidates = self.parts.survey.candidates(published, now);
             let Some(plan) = picker::pick_all(&candidates) else { break };
             *current = Some(self.begin(plan, now)?);
@@ -220,8 +209,8 @@ impl Merger {
     /// The merge that is worth most, and copies about `max_bytes` at most. Measures the pressure on the
     /// way.
     fn begin_worthwhile(&self, max_bytes: u64) -> Option<Merge> {
-        let options = self.parts.options?;
-        let data_file_bytes = self.parts.data_file_bytes;
+        let options = self.options?;
+        let data_file_bytes = self.data_file_bytes;
         let policy = Policy {
             trigger_percent: u64::from(options.trigger_percent),
             include_percent: u64::from(options.include_percent),
@@ -230,7 +219,7 @@ impl Merger {
             max_bytes,
         };
         let now = self.parts.survey.horizon();
-        let candidates = self.parts.survey.candidates(self.parts.committer.published(), now);
+        let candidates = self.parts.survey.candidates(self.committer.published(), now);
         self.parts.pressure.measure(waste::load(&candidates));
         let plan = picker::pick(&candidates, &policy)?;
         self.begin(plan, now).ok()
@@ -243,7 +232,9 @@ impl Merger {
             Plan::Rewrite(inputs) => (inputs, true),
         };
         assert!(!inputs.is_empty(), "a plan has inputs");
-        let copying = copies.then(|| Copying::begin(&self.parts, &inputs, horizon)).transpose();
+        let copying = copies
+            .then(|| Copying::begin(&self.parts, &inputs, horizon, self.data_file_bytes))
+            .transpose();
         let copying = copying.map_err(|error| self.count_failure(&inputs, error))?;
         Ok(Merge { inputs, copying, finished: Vec::new(), started })
     }
@@ -266,7 +257,7 @@ impl Merger {
 
     /// `false`: the merge is done.
     fn advance(&self, merge: &mut Merge) -> Result<bool> {
-        let budget = self.parts.data_file_bytes / STEPS_PER_FILE;
+        let budget = self.data_file_bytes / STEPS_PER_FILE;
         if let Some(copying) = &mut merge.copying {
             let finished = copying.step(&self.parts, budget);
             let dropped = std::mem::take(&mut copying.tombstones_dropped);

@@ -179,3 +179,24 @@ impl Drop for View {
         self.views.close(&self.held);
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::keydir::Limits;
+
+    /// The time was read before the lock was taken, and a merge computed a later horizon in between.
+    #[test]
+    fn the_time_of_a_view_and_the_horizon_are_read_under_one_lock() {
+        let views = Views::new(Arc::new(Keydir::new(1, Limits::default())));
+        let time = |millis: u64| {
+            assert!(views.open.try_lock().is_none(), "the caller holds the lock");
+            UnixMillis(millis)
+        };
+        let view = views.open(1, || time(10));
+        assert_eq!(view.now(), UnixMillis(10));
+        assert_eq!(views.horizon(|| time(20)), UnixMillis(10), "the view limits it");
+        drop(view);
+        assert_eq!(views.horizon(|| time(20)), UnixMillis(20));
+    }
+}

@@ -26,7 +26,7 @@ impl Committer {
             applied.map_err(|error| self.parts.store.poison(error))
         });
         let batches = section.publication.visible() - visible;
-        self.parts.views.keep_within(self.parts.undo_bytes, batches as usize);
+        self.parts.views.keep_within(self.undo_bytes, batches as usize);
         resolved
     }
 

@@ -7,10 +7,10 @@ use durable::log::{BatchReader, Frame, FrameView, Writer};
 use durable::{Mapped, read_whole};
 use kv::{Error, Result, UnixMillis};
 
-use super::Parts;
 use super::output::{FinishedOutput, Output};
 use super::read_ahead::ReadAhead;
 use super::tombstones::TombstoneGuard;
+use crate::components::Components;
 use crate::data_file::DataFile;
 use crate::keydir::Keydir;
 use crate::record::{Record, RecordWriter};
@@ -20,13 +20,13 @@ use crate::steps::Step;
 const MARGIN: u64 = 16 << 10;
 
 /// How many bytes of records a merge can copy onto the disk, with the space of the disk reserve.
-pub(super) fn room(parts: &Parts) -> Result<u64> {
+pub(super) fn room(parts: &Components) -> Result<u64> {
     let reserve = parts.store.reserve();
     let reserved = if reserve.is_released() { 0 } else { reserve.bytes() };
     Ok(copies_in(free_space(parts)? + reserved))
 }
 
-fn free_space(parts: &Parts) -> Result<u64> {
+fn free_space(parts: &Components) -> Result<u64> {
     parts.store.fs().free_space(parts.store.path())
 }
 
@@ -41,6 +41,8 @@ pub(super) struct Copying {
     guard: TombstoneGuard,
     horizon: UnixMillis,
     output: Option<Output>,
+    /// How large an output is unless a batch needs a larger one, in bytes.
+    usual_bytes: u64,
     /// Whether the disk was found to have room for the copies.
     has_space: bool,
     /// Whether a record has expired that the keydir names.
@@ -70,7 +72,12 @@ impl Copying {
     ///
     /// # Errors
     /// `Io`, when an input cannot be opened.
-    pub(super) fn begin(parts: &Parts, ids: &[u64], horizon: UnixMillis) -> Result<Self> {
+    pub(super) fn begin(
+        parts: &Components,
+        ids: &[u64],
+        horizon: UnixMillis,
+        usual_bytes: u64,
+    ) -> Result<Self> {
         let guard = TombstoneGuard::new(&parts.store, ids);
         let table = parts.files.load_full();
         let files = ids.iter().filter_map(|&id| table.with_id(id));
@@ -80,6 +87,7 @@ impl Copying {
             guard,
             horizon,
             output: None,
+            usual_bytes,
             has_space: false,
             has_expired: false,
             tombstones_dropped: 0,
@@ -92,7 +100,7 @@ impl Copying {
     }
 
     /// Removes the output that is not finished.
-    pub(super) fn discard_output(&mut self, parts: &Parts) {
+    pub(super) fn discard_output(&mut self, parts: &Components) {
         if let Some(output) = self.output.take() {
             // If it cannot be removed now, the next opening does it: its id is reserved, and nothing names it.
             drop(parts.store.fs().remove(output.path()));
@@ -100,7 +108,11 @@ impl Copying {
     }
 
     /// Reads batches worth at least `budget` bytes, if there are so many left. Returns an output that it has finished.
-    pub(super) fn step(&mut self, parts: &Parts, budget: u64) -> Result<Option<FinishedOutput>> {
+    pub(super) fn step(
+        &mut self,
+        parts: &Components,
+        budget: u64,
+    ) -> Result<Option<FinishedOutput>> {
         self.check_space(parts)?;
         let end = self.bytes_left().saturating_sub(budget.max(1));
         while let Some((at, limit)) = self.next_input() {
@@ -125,7 +137,7 @@ impl Copying {
 
     /// Checks that the disk has room for the copies before any is made. Releases the disk reserve if that is enough: the
     /// merge gives back more than it takes.
-    fn check_space(&mut self, parts: &Parts) -> Result<()> {
+    fn check_space(&mut self, parts: &Components) -> Result<()> {
         if std::mem::replace(&mut self.has_space, true) {
             return Ok(());
         }
@@ -165,7 +177,7 @@ impl Copying {
     /// Copies the live frames of a batch of `file`. If the output has no room for them, finishes the output instead.
     fn copy_batch(
         &mut self,
-        parts: &Parts,
+        parts: &Components,
         file: &DataFile,
         batch: &[FrameView<'_>],
     ) -> Result<Option<FinishedOutput>> {
@@ -189,8 +201,8 @@ impl Copying {
     }
 
     /// The output, with room for a batch of `batch_len` bytes if it is begun here.
-    fn output(&mut self, parts: &Parts, batch_len: u64) -> Result<&mut Output> {
-        let usual = parts.data_file_bytes.min(Writer::capacity_for(self.bytes_left()));
+    fn output(&mut self, parts: &Components, batch_len: u64) -> Result<&mut Output> {
+        let usual = self.usual_bytes.min(Writer::capacity_for(self.bytes_left()));
         let capacity = usual.max(Writer::capacity_for(batch_len));
         match &mut self.output {
             Some(output) => Ok(output),
@@ -198,7 +210,7 @@ impl Copying {
         }
     }
 
-    fn finish_output(&mut self, parts: &Parts) -> Result<Option<FinishedOutput>> {
+    fn finish_output(&mut self, parts: &Components) -> Result<Option<FinishedOutput>> {
         let Some(output) = self.output.take() else { return Ok(None) };
         let path = output.path().to_path_buf();
         let finished = output.finish(parts);
@@ -208,7 +220,7 @@ impl Copying {
     /// Decides what becomes of a record, and adds it to `live` if it is copied.
     fn classify<'f>(
         &mut self,
-        parts: &Parts,
+        parts: &Components,
         frame: &FrameView<'f>,
         record: Record<'f>,
         live: &mut LiveFrames<'f>,
@@ -248,7 +260,7 @@ impl Copying {
 }
 
 impl Input {
-    fn open(parts: &Parts, file: &Arc<DataFile>) -> Result<Self> {
+    fn open(parts: &Components, file: &Arc<DataFile>) -> Result<Self> {
         let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
         let reader = BatchReader::new(file.salt(), bytes.bytes());
         Ok(Self { file: Arc::clone(file), bytes, reader })

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use kv::Result;
 
 use super::output::FinishedOutput;
-use super::{Merge, Merger, Parts};
+use super::{Merge, Merger};
 use crate::background::Task;
+use crate::components::Components;
 use crate::data_file::DataFile;
 use crate::hint_file;
 use crate::keydir::{Keydir, Location, Version};
@@ -17,7 +18,7 @@ use crate::steps::Step;
 impl Merger {
     pub(super) fn install(&self, merge: &mut Merge) -> Result<()> {
         let (parts, steps) = (&self.parts, &self.parts.store.steps);
-        steps.run(Step::SyncLogBeforeEdit, || parts.committer.sync())?;
+        steps.run(Step::SyncLogBeforeEdit, || self.committer.sync())?;
         let table = parts.files.load_full();
         let inputs: Vec<Arc<DataFile>> =
             merge.inputs.iter().filter_map(|&id| table.with_id(id)).map(Arc::clone).collect();
@@ -48,13 +49,13 @@ impl Merger {
         self.counters.written_bytes.fetch_add(written, Ordering::Relaxed);
         let elapsed = parts.store.env.clock.elapsed().saturating_sub(merge.started);
         parts.pressure.drained(read.saturating_sub(written), elapsed);
-        parts.survey.measure_pressure(parts.committer.published());
+        parts.survey.measure_pressure(self.committer.published());
         Ok(())
     }
 }
 
 /// One edit of the manifest: `outputs` in, `inputs` out.
-fn edit_of(parts: &Parts, outputs: &mut [FinishedOutput], inputs: &[u64]) -> Edit {
+fn edit_of(parts: &Components, outputs: &mut [FinishedOutput], inputs: &[u64]) -> Edit {
     let mut edit = state::Merge::of(inputs.to_vec());
     for output in outputs {
         let (published, hint) = output.sealed.take_proofs();
@@ -70,13 +71,13 @@ fn edit_of(parts: &Parts, outputs: &mut [FinishedOutput], inputs: &[u64]) -> Edi
 }
 
 /// The outputs enter the file table, and the keydir is pointed at the copied records.
-fn relocate(parts: &Parts, outputs: &[FinishedOutput]) -> Result<()> {
+fn relocate(parts: &Components, outputs: &[FinishedOutput]) -> Result<()> {
     parts.files.insert(outputs.iter().map(|output| Arc::clone(&output.file)));
     parts.background.request(Task::PopulateFile);
     outputs.iter().try_for_each(|output| relocate_into(parts, output))
 }
 
-fn relocate_into(parts: &Parts, output: &FinishedOutput) -> Result<()> {
+fn relocate_into(parts: &Components, output: &FinishedOutput) -> Result<()> {
     let (file, sealed) = (&output.file, &output.sealed);
     let source = sealed.facts.source(parts.store.id(), file.id);
     let path = parts.store.hint_path(file.id);
@@ -97,7 +98,7 @@ fn relocate_into(parts: &Parts, output: &FinishedOutput) -> Result<()> {
 }
 
 /// Points at most [`Keydir::PREFETCHED`] keys at their records in `file`.
-fn relocate_chunk(parts: &Parts, file: &DataFile, copied: &[(&[u8], Version)]) {
+fn relocate_chunk(parts: &Components, file: &DataFile, copied: &[(&[u8], Version)]) {
     parts.keydir.prefetch(copied.iter().map(|(key, _)| *key));
     for &(key, version) in copied {
         // Counted before the keydir names the copy: a write that replaces it right after subtracts it again.
@@ -113,7 +114,7 @@ fn relocate_chunk(parts: &Parts, file: &DataFile, copied: &[(&[u8], Version)]) {
 }
 
 /// The inputs leave the table, and are unlinked after their last reader.
-fn retire(parts: &Parts, inputs: &[Arc<DataFile>]) {
+fn retire(parts: &Components, inputs: &[Arc<DataFile>]) {
     let steps = &parts.store.steps;
     steps.run(Step::HoldInputs, || parts.views.hold(inputs));
     steps.run(Step::RetireInputs, || inputs.iter().for_each(|file| file.handle.retire()));

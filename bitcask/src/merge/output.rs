@@ -6,7 +6,7 @@ use std::sync::Arc;
 use durable::log::{Frame, GroupSync, Segment, Writer};
 use kv::{Error, Result};
 
-use super::Parts;
+use crate::components::Components;
 use crate::data_file::DataFile;
 use crate::sealed_file::SealedFile;
 use crate::state::Blocked;
@@ -34,7 +34,7 @@ pub(super) struct FinishedOutput {
 
 impl Output {
     /// Begins an output with room for `capacity` bytes.
-    pub(super) fn begin(parts: &Parts, capacity: u64) -> Result<Self> {
+    pub(super) fn begin(parts: &Components, capacity: u64) -> Result<Self> {
         let segment = parts.rotation.begin_output(capacity)?;
         let sync = Arc::new(GroupSync::new());
         let mut writer = Writer::new(Arc::clone(&sync));
@@ -54,7 +54,7 @@ impl Output {
     #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
     pub(super) fn append<'f>(
         &mut self,
-        parts: &Parts,
+        parts: &Components,
         sequence: u64,
         frames: impl ExactSizeIterator<Item = Frame<'f>>,
     ) -> Result<()> {
@@ -65,7 +65,7 @@ impl Output {
     }
 
     /// An append without space has written nothing. Any other failure is one of the disk.
-    fn poison_unless_unchanged(&self, parts: &Parts, error: Error) -> Error {
+    fn poison_unless_unchanged(&self, parts: &Components, error: Error) -> Error {
         if self.sync.check().is_ok() { error } else { parts.store.poison(error) }
     }
 
@@ -79,7 +79,7 @@ impl Output {
     }
 
     /// Makes the output complete and durable, and opens it for reading.
-    pub(super) fn finish(mut self, parts: &Parts) -> Result<FinishedOutput> {
+    pub(super) fn finish(mut self, parts: &Components) -> Result<FinishedOutput> {
         self.writer.end().map_err(|error| self.poison_unless_unchanged(parts, error))?;
         let published = self.segment.finish();
         let published = published.map_err(|error| parts.store.poison(error))?;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
@@ -512,17 +513,16 @@ fn a_view_never_loses_a_value_that_a_merge_takes_for_expired() {
         engine
             .write(WriteBatch::new().put_expiring(b"k", b"v", end), Durability::Buffered)
             .unwrap();
+        let ticker = shuttle::thread::spawn(move || clock.advance(Duration::from_millis(1)));
         let merger = {
             let engine = Arc::clone(&engine);
-            shuttle::thread::spawn(move || {
-                clock.advance(std::time::Duration::from_millis(1));
-                engine.merge().unwrap();
-            })
+            shuttle::thread::spawn(move || engine.merge().unwrap())
         };
         let snapshot = engine.snapshot().unwrap();
         let before = snapshot.get(b"k").unwrap();
+        ticker.join().unwrap();
         merger.join().unwrap();
         assert_eq!(before, snapshot.get(b"k").unwrap(), "a view does not change");
     };
-    check(scenario, 2_000);
+    check(scenario, 20_000);
 }

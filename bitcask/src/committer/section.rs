@@ -1,0 +1,86 @@
+//! The state of the commit section.
+
+use std::sync::Arc;
+
+use durable::log::publication::PublicationQueue;
+use durable::log::{GroupSync, Span, Writer};
+
+use crate::file_handle::FileHandle;
+use crate::keydir::Reservation;
+use crate::record::RecordWriter;
+
+/// The state of the commit section. Guarded by `Committer::section`.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) writer: Writer,
+    /// The file that `writer` appends to.
+    pub(super) active: Option<Arc<FileHandle>>,
+    /// The newest number that was given to a batch.
+    pub(super) newest: u64,
+    /// Which batches are visible, and which wait for the disk.
+    pub(super) publication: PublicationQueue<LoggedBatch>,
+    /// When the active file has grown to this many bytes, the next one is prepared.
+    pub(super) prepare_at: u64,
+    pub(super) closed: bool,
+    pub(super) counts: Counts,
+}
+
+/// Where a batch that waits for the disk lies.
+#[derive(Debug)]
+pub(super) struct LoggedBatch {
+    pub(super) span: Span,
+    /// The number of the file in the keydir.
+    pub(super) file: u16,
+    /// Room for its keys in the keydir, given back when the batch has been applied.
+    pub(super) _room: Reservation,
+}
+
+/// How much was written through this handle.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) batches: u64,
+    pub(crate) puts: u64,
+    pub(crate) deletes: u64,
+    pub(crate) user_bytes: u64,
+    pub(crate) log_bytes: u64,
+}
+
+impl Section {
+    /// The section of a log that `sync` makes durable, after batch `newest`.
+    pub(super) fn new(sync: Arc<GroupSync>, newest: u64) -> Self {
+        Self {
+            writer: Writer::new(sync),
+            active: None,
+            newest,
+            publication: PublicationQueue::new(newest),
+            prepare_at: u64::MAX,
+            closed: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The number of the active file, which was just written to.
+    pub(super) fn file_number(&self) -> u16 {
+        self.active.as_ref().expect("the file just written to").number
+    }
+
+    /// Notes in the active file when the puts of a batch expire, before any of them is visible.
+    pub(super) fn note_expiries(&self, ops: &[RecordWriter<'_>]) {
+        let active = self.active.as_ref().expect("the file just written to");
+        for expires_at in ops.iter().filter_map(RecordWriter::expires_at) {
+            active.first_expiry.note(expires_at);
+        }
+    }
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, ops: &[RecordWriter<'_>], log_bytes: u64) {
+        self.batches += 1;
+        self.log_bytes += log_bytes;
+        for op in ops {
+            self.puts += u64::from(op.is_put());
+            self.deletes += u64::from(!op.is_put());
+            self.user_bytes += op.user_bytes();
+        }
+    }
+}

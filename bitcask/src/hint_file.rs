@@ -92,7 +92,10 @@ impl HintBuilder {
 
     fn add(&mut self, sequence: u64, len: u64, key: &[u8], deletion: bool) {
         debug_assert!(sequence >= self.sequence, "records come in the order of their numbers");
-        debug_assert!(len >= frame_len(key.len()) as u64 && len % 8 == 0, "a frame has a key");
+        debug_assert!(
+            len >= frame_len(key.len()) as u64 && len.is_multiple_of(8),
+            "a frame has a key"
+        );
         put_varint(&mut self.entries, sequence - self.sequence);
         put_varint(&mut self.entries, len / 8 * 2 + u64::from(deletion));
         put_prefixed(&mut self.entries, key);

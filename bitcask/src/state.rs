@@ -154,7 +154,7 @@ impl manifest::State for State {
             Change::Merge(merge) => self.merge(merge)?,
             Change::NoteTime => {}
         }
-        self.latest_time = self.latest_time.max(edit.latest_time.0);
+        self.latest_time = self.latest_time.max(edit.latest_time);
         debug_assert!(self.files.keys().all(|&id| id < self.next_file_id), "ids are given away");
         Ok(())
     }

@@ -15,8 +15,7 @@ use crate::files::DATA;
 pub(crate) struct Edit {
     pub(super) change: Change,
     /// See [`State::latest_time`]. 0 until [`Edit::at`].
-    #[serde(serialize_with = "milliseconds")]
-    pub(super) latest_time: UnixMillis,
+    pub(super) latest_time: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,13 +75,13 @@ impl Edit {
 
     /// The same edit, with the latest time that the store has read from its clock. Every edit of an open store has it.
     pub(crate) fn at(self, latest_time: UnixMillis) -> Self {
-        Self { latest_time, ..self }
+        Self { latest_time: latest_time.0, ..self }
     }
 }
 
 impl From<Change> for Edit {
     fn from(change: Change) -> Self {
-        Self { change, latest_time: UnixMillis(0) }
+        Self { change, latest_time: 0 }
     }
 }
 
@@ -112,8 +111,4 @@ impl Merge {
 /// The id of the data file that `file` is the proof of.
 fn proven_id(file: &PublishedFile) -> u64 {
     file.number(DATA).expect("the proof is of a data file")
-}
-
-fn milliseconds<S: serde::Serializer>(time: &UnixMillis, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_u64(time.0)
 }

@@ -1,7 +1,7 @@
 //! Encoding and decoding of states and edits. The tables are in the [module above](super).
 
 use durable::coding::{Reader, put_varint};
-use kv::{Result, UnixMillis};
+use kv::Result;
 
 use super::edit::{Change, Edit, Merge};
 use super::sealed::{self, Sealed};
@@ -60,7 +60,7 @@ pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
         Change::Merge(_) => 5,
         Change::NoteTime => 6,
     });
-    put_varint(out, edit.latest_time.0);
+    put_varint(out, edit.latest_time);
     match &edit.change {
         Change::Begin(id) | Change::Remove(id) | Change::Reserve(id) => put_varint(out, *id),
         Change::Seal(id, sealed) => {
@@ -74,7 +74,7 @@ pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
 
 pub(super) fn decode_edit(format: u16, reader: &mut Reader<'_>) -> Result<Edit> {
     let tag = reader.u8()?;
-    let latest_time = UnixMillis(if format >= WITH_TIMES { reader.varint()? } else { 0 });
+    let latest_time = if format >= WITH_TIMES { reader.varint()? } else { 0 };
     let change = match tag {
         1 => Change::Begin(reader.varint()?),
         2 => Change::Seal(reader.varint()?, Sealed::decode(format, reader)?),

@@ -10,8 +10,9 @@ mod apply;
 
 use std::sync::Arc;
 
+use durable::is_disk_full;
 use durable::log::publication::PublicationQueue;
-use durable::log::{SEGMENT_HEADER_LEN, Span, Writer};
+use durable::log::{Span, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
@@ -173,11 +174,13 @@ impl Committer {
         let has_put = ops.iter().any(RecordWriter::is_put);
         if has_put {
             self.parts.pressure.throttle(batch_len)?;
+            self.leave_space_for_deletes()?;
         }
         let mut section = self.enter()?;
         self.parts.store.check()?;
         let room = self.check_room(&section, ops, durability)?;
-        let span = self.append(&mut section, ops, batch_len)?;
+        let mut append = || self.append(&mut section, ops, batch_len);
+        let span = if has_put { append() } else { self.parts.store.reserve().retry(append) }?;
         let sequence = section.newest;
         let steps = &self.parts.store.steps;
         let syncs = || (durability == Durability::Sync).then(|| span.end());
@@ -213,7 +216,7 @@ impl Committer {
     pub(crate) fn end_active_file(&self) -> Result<()> {
         let mut section = self.enter()?;
         self.parts.store.check()?;
-        if section.writer.active().is_some_and(|active| active.end() > SEGMENT_HEADER_LEN) {
+        if section.writer.active().is_some_and(|active| !active.is_empty()) {
             self.rotate(&mut section, 0)?;
         }
         Ok(())
@@ -240,6 +243,20 @@ impl Committer {
     pub(crate) fn assert_live_counts(&self) {
         let _no_batch = self.section.lock();
         self.parts.files.assert_live_counts(&self.parts.keydir);
+    }
+
+    /// Refuses a put while the disk reserve is released and there is no room to make it again: the put would take the space
+    /// that deletes need.
+    fn leave_space_for_deletes(&self) -> Result<()> {
+        let reserve = self.parts.store.reserve();
+        match reserve.ensure() {
+            // Files that a merge has replaced may still wait to be unlinked.
+            Err(error) if is_disk_full(&error) => {
+                self.parts.files.registry().reclaimer().reclaim();
+                reserve.ensure()
+            }
+            ensured => ensured,
+        }
     }
 
     fn enter(&self) -> Result<MutexGuard<'_, Section>> {

@@ -71,15 +71,16 @@ impl Bitcask {
         let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
         let engine = Self::compose(&options, recovered);
+        engine.store.refill_reserve();
         engine.background.request(Task::Merge);
         Ok(engine)
     }
 
     fn compose(options: &Options, recovered: Recovered) -> Self {
-        let Recovered { dir, manifest, keydir, files, registry, .. } = recovered;
+        let Recovered { dir, manifest, reserve, keydir, files, registry, .. } = recovered;
         let (env, steps) = (options.env.clone(), options.steps.clone());
         let (bytes, merge) = (options.data_file_bytes, options.merge);
-        let store = Arc::new(Store::new(env, steps, dir, manifest));
+        let store = Arc::new(Store::new(env, steps, dir, manifest, reserve));
         let on_store = || Arc::clone(&store);
         let background = Background::new(on_store());
         let files = Arc::new(FileSet::new(on_store(), options.read, registry, files));

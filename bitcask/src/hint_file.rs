@@ -28,7 +28,7 @@
 use std::path::Path;
 
 use durable::coding::{Reader, put_prefixed, put_u32, put_u64, put_varint};
-use durable::log::{FrameView, SEGMENT_HEADER_LEN, StoreId, frame_len};
+use durable::log::{FrameView, StoreId, frame_len};
 use kv::{MAX_KEY_LEN, Result};
 
 use crate::filter::{BLOCK, FilterBuilder};
@@ -59,6 +59,8 @@ pub(crate) struct Source {
     pub(crate) id: u64,
     pub(crate) len: u64,
     pub(crate) crc: u32,
+    /// Where its first record starts.
+    pub(crate) first_record: u64,
 }
 
 impl Source {
@@ -160,7 +162,7 @@ pub(crate) fn read<'h>(
 ) -> Result<()> {
     let Opened { mut reader, count, .. } = open(bytes, source, path)?;
     let mut sequence = 0_u64;
-    let mut offset = SEGMENT_HEADER_LEN;
+    let mut offset = source.first_record;
     for _ in 0..count {
         let ahead = reader.varint()?;
         let len_and_kind = reader.varint()?;
@@ -191,7 +193,8 @@ mod tests {
     use super::*;
     use crate::filter::may_contain;
 
-    const SOURCE: Source = Source { store: StoreId([7; 16]), id: 3, len: 4096, crc: 9 };
+    const SOURCE: Source =
+        Source { store: StoreId([7; 16]), id: 3, len: 4096, crc: 9, first_record: 64 };
 
     fn hint() -> Vec<u8> {
         HintBuilder::default().finish(&SOURCE)
@@ -229,7 +232,7 @@ mod tests {
             bytes[32..40].copy_from_slice(&source.len.to_le_bytes());
             read(&bytes, &source, Path::new("hint"), &mut |_| ())
         };
-        let long = [7; MAX_KEY_LEN + 1];
+        let long = vec![7; MAX_KEY_LEN + 1];
         entry(SEQUENCE_LIMIT - 1, 32, b"key").unwrap();
         entry(1, 70_000, &long[1..]).unwrap();
         assert!(entry(SEQUENCE_LIMIT, 32, b"key").is_err());

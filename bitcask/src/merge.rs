@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use durable::is_disk_full;
 use durable::sync::Mutex;
 use durable::sync::atomic::{AtomicBool, AtomicU64};
 use kv::{Error, Result, UnixMillis};
@@ -131,12 +132,13 @@ impl Merger {
         let Some(mut current) = self.current.try_lock() else { return };
         self.was_missed.store(false, Ordering::SeqCst);
         if current.is_none() {
-            *current = self.begin_worthwhile();
+            *current = self.begin_worthwhile(self.parts.data_file_bytes * MAX_FILES_WORTH);
         }
         // An error is counted in the statistics; a failure of the disk has already poisoned the store.
         let goes_on = current.is_some() && self.step(&mut current).is_ok();
         drop(current);
         if !goes_on {
+            self.parts.store.refill_reserve();
             self.parts.pressure.merging_stopped();
         }
         if goes_on || self.was_missed.swap(false, Ordering::SeqCst) {
@@ -152,20 +154,51 @@ impl Merger {
         self.parts.committer.end_active_file()?;
         self.parts.sealer.seal_all()?;
         let merged = self.merge_sealed();
+        self.parts.store.refill_reserve();
         self.parts.background.request(Task::Merge);
         merged
     }
 
     fn merge_sealed(&self) -> Result<()> {
         let mut current = self.current.lock();
-        self.finish_current(&mut current)?;
+        match self.merge_at_once(&mut current) {
+            // There is no room for all live records side by side. Smaller merges need less, and make room.
+            Err(error) if is_disk_full(&error) => match self.merge_in_parts(&mut current) {
+                Ok(true) => self.merge_at_once(&mut current),
+                Ok(false) => Err(error),
+                Err(error) => Err(error),
+            },
+            merged => merged,
+        }
+    }
+
+    /// Merges what is worth it, as much at a time as the disk has room for. `false`: there was nothing.
+    fn merge_in_parts(&self, current: &mut Option<Merge>) -> Result<bool> {
+        let reclaimer = self.parts.files.registry().reclaimer();
+        reclaimer.reclaim();
+        let mut any = false;
+        while let Some(merge) = self.begin_worthwhile(copy::room(&self.parts)?) {
+            *current = Some(merge);
+            match self.finish_current(current) {
+                Err(error) if any && is_disk_full(&error) => break,
+                finished => finished?,
+            }
+            // The next one needs the space of these inputs.
+            reclaimer.reclaim();
+            any = true;
+        }
+        Ok(any)
+    }
+
+    fn merge_at_once(&self, current: &mut Option<Merge>) -> Result<()> {
+        self.finish_current(current)?;
         for _ in 0..ROUNDS {
             let now = self.parts.survey.horizon();
             let published = self.parts.committer.published();
             let candidates = self.parts.survey.candidates(published, now);
             let Some(plan) = picker::pick_all(&candidates) else { break };
             *current = Some(self.begin(plan, now)?);
-            self.finish_current(&mut current)?;
+            self.finish_current(current)?;
         }
         Ok(())
     }
@@ -184,8 +217,9 @@ impl Merger {
         }
     }
 
-    /// The merge that is worth most. Measures the pressure on the way.
-    fn begin_worthwhile(&self) -> Option<Merge> {
+    /// The merge that is worth most, and copies about `max_bytes` at most. Measures the pressure on the
+    /// way.
+    fn begin_worthwhile(&self, max_bytes: u64) -> Option<Merge> {
         let options = self.parts.options?;
         let data_file_bytes = self.parts.data_file_bytes;
         let policy = Policy {
@@ -193,7 +227,7 @@ impl Merger {
             include_percent: u64::from(options.include_percent),
             small_bytes: data_file_bytes / 4,
             small_files: options.small_files,
-            max_bytes: data_file_bytes * MAX_FILES_WORTH,
+            max_bytes,
         };
         let now = self.parts.survey.horizon();
         let candidates = self.parts.survey.candidates(self.parts.committer.published(), now);

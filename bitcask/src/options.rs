@@ -16,6 +16,12 @@ pub struct Options {
     /// When a data file has grown to this many bytes, the next one is begun. A batch that is larger gets a file of its
     /// own. At least 1 KiB, at most [`Options::MAX_DATA_FILE_BYTES`]. Default: 64 MiB.
     pub data_file_bytes: u64,
+    /// How much disk space the store reserves, in bytes, for the day when it has filled the disk: then it can still open,
+    /// delete, and merge files whose live records fit into the reserve. Until there is room again, puts return
+    /// `StorageFull`. Take more to merge files that are less dead, or for a store of many small files: opening writes about
+    /// 40 bytes for each data file. Fewer than 4 KiB mean none. `None`, the default: 1/64 of `data_file_bytes`, which is
+    /// 1 MiB unless that was changed.
+    pub reserve_bytes: Option<u64>,
     /// How sealed data files are read. Default: mapped.
     pub read: ReadMode,
     /// How much memory the undo lists of open snapshots may take, in bytes: about 200 and the key for each key that was
@@ -89,6 +95,7 @@ impl Options {
             env,
             create: true,
             data_file_bytes: 64 << 20,
+            reserve_bytes: None,
             read: ReadMode::default(),
             undo_bytes: 64 << 20,
             merge: Some(MergeOptions::default()),
@@ -101,6 +108,17 @@ impl Options {
     pub fn data_file_bytes(mut self, bytes: u64) -> Self {
         self.data_file_bytes = bytes.clamp(Self::MIN_DATA_FILE_BYTES, Self::MAX_DATA_FILE_BYTES);
         self
+    }
+
+    /// With `reserve_bytes`.
+    pub fn reserve_bytes(mut self, bytes: u64) -> Self {
+        self.reserve_bytes = Some(bytes);
+        self
+    }
+
+    /// How much disk space to reserve, in bytes.
+    pub(crate) fn reserve(&self) -> u64 {
+        self.reserve_bytes.unwrap_or(self.data_file_bytes / 64)
     }
 
     /// With `read`.

@@ -15,6 +15,9 @@
 //! 8. Write anew each hint file that did not count.
 //! 9. Open the data files, and finish the keydir: forget the tombstones, count the live records of each file.
 //!
+//! If the disk is full in one of the steps from 5 on, the opening starts over, and step 5 releases the disk reserve
+//! (`durable::DiskReserve`) first.
+//!
 //! So what this handle serves is durable before it serves it, a second crash finds at least as much, and nothing is
 //! ever appended to an old file.
 
@@ -32,7 +35,8 @@ use durable::log::StoreId;
 use durable::manifest::Manifest;
 use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
-use kv::Result;
+use durable::{DiskReserve, is_disk_full};
+use kv::{Error, Result};
 
 use crate::data_file::FileTable;
 use crate::file_handle::{FileHandle, FileRegistry};
@@ -48,6 +52,7 @@ use repair::Repair;
 pub(crate) struct Recovered {
     pub(crate) dir: StoreDir,
     pub(crate) manifest: Manifest<State>,
+    pub(crate) reserve: DiskReserve,
     pub(crate) keydir: Arc<Keydir>,
     pub(crate) files: FileTable,
     pub(crate) registry: Arc<FileRegistry>,
@@ -60,7 +65,20 @@ pub(crate) struct Recovered {
 }
 
 /// Opens the store in `path`. The steps are those of the [module](self).
+///
+/// # Errors
+/// As [`Bitcask::open`](crate::Bitcask::open).
 pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
+    match attempt(path, options, None) {
+        // What the first attempt did is what a crash in the middle of it leaves.
+        Err(full) if is_disk_full(&full) => attempt(path, options, Some(full)),
+        recovered => recovered,
+    }
+}
+
+/// Opens the store. `found_full`: an earlier attempt found the disk full, so this one uses the disk reserve, or fails with
+/// the same error if there is none.
+fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<Recovered> {
     // 1. Lock the directory. A new store gets its manifest.
     let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
     let dir = StoreDir::open_after_leftovers(&options.env.fs, path, mode, &*options.env.clock)?;
@@ -87,6 +105,12 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let newest = options.steps.run(Step::ResumeNumbering, highest);
 
     // 5. Open the manifest for writing.
+    let reserve = DiskReserve::open(&dir, loaded.store_id(), options.reserve())?;
+    if let Some(full) = found_full
+        && !reserve.release()?
+    {
+        return Err(full);
+    }
     let manifest = loaded.open()?;
 
     // 6. Remove orphans.
@@ -103,7 +127,17 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let files = repair.open_files(&lives, options)?;
     finish(&keydir, &files, &*options.env.executor, dir.path())?;
     let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
-    Ok(Recovered { dir, manifest, keydir, files, registry, newest, next_file_id, files_scanned })
+    Ok(Recovered {
+        dir,
+        manifest,
+        reserve,
+        keydir,
+        files,
+        registry,
+        newest,
+        next_file_id,
+        files_scanned,
+    })
 }
 
 /// The handles of the data files that the manifest names, by id. The number of a file that is then discarded is free

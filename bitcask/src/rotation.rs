@@ -10,7 +10,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use durable::log::{Segment, Writer};
+use durable::log::{Segment, SegmentLayout, Writer};
 use durable::sync::Mutex;
 use kv::Result;
 
@@ -76,14 +76,21 @@ impl Rotation {
             }
             None => {}
         }
-        self.begin(needed.max(self.usual_bytes), Naming::Now)
+        let reserve = self.store.reserve();
+        // The file for deletes on a full disk must fit into what the reserve gave.
+        let short_of_space = || self.usual_bytes.min(reserve.bytes() / 4);
+        let usual = if reserve.is_released() { short_of_space() } else { self.usual_bytes };
+        self.begin(needed.max(usual), Naming::Now)
     }
 
     /// Begins the next data file if that has not happened yet. A failure loses nothing: the writer that needs the file
     /// begins it again, and reports.
     pub(crate) fn prepare(&self) {
         let mut prepared = self.prepared.lock();
-        if prepared.segment.is_none() && !prepared.closed && self.store.check().is_ok() {
+        // A writer that needs the file begins it. Until then its space is for merges.
+        let is_short_of_space = self.store.reserve().is_released();
+        let is_wanted = prepared.segment.is_none() && !prepared.closed && !is_short_of_space;
+        if is_wanted && self.store.check().is_ok() {
             prepared.segment = self.begin(self.usual_bytes, Naming::Now).ok();
         }
     }
@@ -115,7 +122,7 @@ impl Rotation {
             if naming == Naming::Later {
                 self.store.edit(&Edit::reserve(id))?;
             }
-            if let Some(segment) = self.create(id, capacity)? {
+            if let Some(segment) = self.create(id, capacity, naming)? {
                 assert_eq!(segment.id(), id);
                 if naming == Naming::Now {
                     let named = || self.store.edit(&Edit::begin(&segment.published()));
@@ -135,9 +142,14 @@ impl Rotation {
     }
 
     /// Creates data file `id`. `None`: another program has a file of that name, which stays as it is.
-    fn create(&self, id: u64, capacity: u64) -> Result<Option<Segment>> {
+    fn create(&self, id: u64, capacity: u64, naming: Naming) -> Result<Option<Segment>> {
         let (fs, path) = (self.store.fs(), self.store.data_path(id));
-        let file = match Segment::create_file(fs, &path, capacity) {
+        // An output of a merge is named when it is whole; only the log needs a witness.
+        let layout = match naming {
+            Naming::Now => SegmentLayout::Witnessed,
+            Naming::Later => SegmentLayout::Plain,
+        };
+        let file = match Segment::create_file(fs, &path, capacity, layout) {
             Err(error) if error.io_kind() == Some(ErrorKind::AlreadyExists) => return Ok(None),
             // Without space or file handles: the file may exist, and the manifest does not name it.
             Err(error) => {
@@ -146,7 +158,7 @@ impl Rotation {
             }
             Ok(file) => file,
         };
-        let begun = Segment::begin(fs, file, self.store.identity(id), capacity);
+        let begun = Segment::begin(fs, file, self.store.identity(id));
         begun.map(Some).map_err(|error| self.store.poison(error))
     }
 

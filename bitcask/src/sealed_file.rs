@@ -82,6 +82,7 @@ pub(crate) fn describe(
         return Err(Error::corruption(path, scan.len, "the frame fails its checksum"));
     }
     sealed.len = scan.len;
+    sealed.first_record = scan.first_frame;
     sealed.crc = crc32(bytes);
     let source = sealed.source(identity.store, identity.id);
     Ok((sealed, hint.finish(&source)))

@@ -15,8 +15,8 @@
 //! | 5 merge | number of outputs, varint; id, varint, and the fields of [`Sealed`] of each; number of inputs and their ids, varints; number of entries of `blocked` and each of them as above |
 //! | 6 note the time | nothing |
 //!
-//! Format 2 had no times and no edit 6. Format 1 had no expiry and no merging either: neither `blocked`, nor the last two
-//! fields of [`Sealed`], nor edits 4 and 5.
+//! Format 2 had no times, no edit 6, and not the last field of [`Sealed`]. Format 1 had no expiry and no merging either:
+//! neither `blocked`, nor the two fields of [`Sealed`] before that, nor edits 4 and 5.
 
 mod edit;
 mod format;

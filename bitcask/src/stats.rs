@@ -18,7 +18,7 @@ pub struct BitcaskStats {
     pub data_files: u64,
     /// Bytes of the data files that hold live records, frames included.
     pub live_bytes: u64,
-    /// Bytes of the data files that do not: headers, overwritten and deleted records, deletions.
+    /// Bytes of the data files that do not: headers, witnesses, overwritten and deleted records, tombstones.
     pub dead_bytes: u64,
     /// Batches written.
     pub batches: u64,

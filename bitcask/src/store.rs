@@ -10,7 +10,7 @@ use std::sync::Arc;
 use durable::log::{GroupSync, SegmentIdentity};
 use durable::manifest::{Manifest, Stamp};
 use durable::store_dir::StoreDir;
-use durable::{Env, Fs, MonotonicClock};
+use durable::{DiskReserve, Env, Fs, MonotonicClock};
 use kv::{Error, Result, UnixMillis};
 
 use crate::files::{DATA, HINT};
@@ -24,6 +24,7 @@ pub(crate) struct Store {
     pub(crate) steps: Steps,
     dir: StoreDir,
     manifest: Manifest<State>,
+    reserve: DiskReserve,
     /// How far the log is durable, and the failure that has poisoned the store.
     log: Arc<GroupSync>,
     clock: MonotonicClock,
@@ -31,10 +32,16 @@ pub(crate) struct Store {
 
 impl Store {
     /// The store in `dir`, which is locked for writing.
-    pub(crate) fn new(env: Env, steps: Steps, dir: StoreDir, manifest: Manifest<State>) -> Self {
+    pub(crate) fn new(
+        env: Env,
+        steps: Steps,
+        dir: StoreDir,
+        manifest: Manifest<State>,
+        reserve: DiskReserve,
+    ) -> Self {
         let log = Arc::new(GroupSync::guarded(dir.guard()));
         let clock = MonotonicClock::new(Arc::clone(&env.clock), manifest.state().latest_time());
-        Self { env, steps, dir, manifest, log, clock }
+        Self { env, steps, dir, manifest, reserve, log, clock }
     }
 
     pub(crate) fn fs(&self) -> &dyn Fs {
@@ -59,6 +66,16 @@ impl Store {
     /// Makes the appends of the log durable, and knows how far they are.
     pub(crate) fn log(&self) -> &Arc<GroupSync> {
         &self.log
+    }
+
+    /// The disk space that is kept for opening, deleting and merging.
+    pub(crate) fn reserve(&self) -> &DiskReserve {
+        &self.reserve
+    }
+
+    /// Makes the disk reserve if it is missing and there is room again. If not, the next put reports it.
+    pub(crate) fn refill_reserve(&self) {
+        drop(self.reserve.ensure());
     }
 
     /// The state after the newest durable edit.
@@ -106,7 +123,8 @@ impl Store {
     /// durable. Any other error poisons the store.
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
         self.check_in_place().map_err(|error| self.poison(error))?;
-        self.manifest.append(&edit.clone().at(self.clock.latest())).map_err(|error| {
+        let edit = edit.clone().at(self.clock.latest());
+        self.reserve.retry(|| self.manifest.append(&edit)).map_err(|error| {
             let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
             if passes { error } else { self.poison(error) }
         })
@@ -136,7 +154,7 @@ impl Store {
             noted => noted?,
         }
         self.check_in_place()?;
-        self.manifest.close()
+        self.reserve.retry(|| self.manifest.close())
     }
 
     /// The store was dropped and not closed: an opening in this process waits until the running jobs have ended.

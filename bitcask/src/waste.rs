@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use durable::log::SEGMENT_HEADER_LEN;
 use durable::sync::Mutex;
 use kv::UnixMillis;
 
@@ -16,8 +17,8 @@ use crate::steps::Step;
 use crate::store::Store;
 use crate::views::Views;
 
-/// Bytes of a data file besides its records: header and end mark.
-const OVERHEAD: u64 = 88;
+/// Bytes of a data file besides its records and its witness: header and end mark.
+const OVERHEAD: u64 = SEGMENT_HEADER_LEN + 24;
 
 /// Looks at the sealed files.
 #[derive(Debug)]
@@ -95,13 +96,15 @@ fn describe(
     published: u64,
     now: UnixMillis,
 ) -> Candidate {
-    let live = live.min(sealed.len);
+    // The witness of a log file is no waste: a merge frees it with the file, whatever the records are.
+    let len = sealed.len.saturating_sub(sealed.first_record - SEGMENT_HEADER_LEN);
+    let live = live.min(len);
     let expired = u128::from(sealed.expiring.expired_bytes(now)) * u128::from(live);
-    let expired = (expired / u128::from(sealed.len.max(1))) as u64;
-    let dead = (sealed.len - live + expired).saturating_sub(OVERHEAD);
+    let expired = (expired / u128::from(len.max(1))) as u64;
+    let dead = (len - live + expired).saturating_sub(OVERHEAD);
     Candidate {
         id,
-        len: sealed.len,
+        len,
         waste: dead.saturating_sub(blocked) + blocking,
         age: published.saturating_sub(sealed.newest),
         oldest: sealed.oldest,

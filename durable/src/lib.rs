@@ -48,5 +48,5 @@ pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
 pub use monotonic_clock::MonotonicClock;
 pub use os_fs::{LogBackend, OsFs};
 pub use read_only_fs::{MappedPrefix, ReadOnlyFs};
-pub use reserve::DiskReserve;
+pub use reserve::{DiskReserve, is_disk_full};
 pub use sim_fs::{CrashSweep, MetadataModel, SimFs, SyncFailure, Variant};

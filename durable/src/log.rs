@@ -1,21 +1,25 @@
-//! The append-only log of the house: a chain of segment files of checksummed frames.
+//! The append-only log of the workspace: a chain of segment files of checksummed frames.
 //!
 //! A Bitcask data file and the write-ahead log of an LSM are both segments of this log: one framing, one group commit,
 //! one rule for torn tails.
 //!
-//! # Format 1 (little-endian)
+//! # Formats 1 and 2 (little-endian)
 //!
 //! A segment starts with a header of 64 bytes:
 //!
 //! | offset | width | field |
 //! |---|---|---|
-//! | 0 | 8 | magic `KVSEGM01` |
+//! | 0 | 8 | magic `KVSEGM01` or `KVSEGM02` |
 //! | 8 | 16 | store id, random, the same in every file of a store |
 //! | 24 | 8 | segment id, never reused |
 //! | 32 | 8 | open epoch: counts the openings of the store |
 //! | 40 | 8 | number of the newest manifest edit when the segment was created |
 //! | 48 | 12 | zero |
 //! | 60 | 4 | CRC-32 of bytes 0 to 59 |
+//!
+//! In format 2 ([`SegmentLayout::Witnessed`]) the slots of a witness follow at 512, 1024 and 1536, 16 bytes each (`witness`
+//! has their table), with zeros between them, and the first frame is at 2048. In format 1 ([`SegmentLayout::Plain`]) the
+//! first frame is at 64. Logs are written in format 2, and segments that are published when they are whole in format 1.
 //!
 //! Frames follow, each on a multiple of 8 bytes, padded with zeros:
 //!
@@ -30,26 +34,37 @@
 //! | 22 | 2 | check: the low half of the seeded CRC-32 of bytes 4 to 21, so that a length can be trusted by itself |
 //! | 24 | | payload |
 //!
-//! Sums are seeded with the segment's header and the frame's offset (`frame::Salt`): a frame that was copied to
-//! another place, another segment, another store or left over from another opening fails.
+//! Sums are seeded with the frame's offset and the CRC-32 of the segment's header, as it would be in format 1
+//! (`frame::Salt`). So a frame that was copied to another place, segment or store, or left over from another opening,
+//! fails.
 //!
 //! # Torn tail or damage
 //!
-//! Appends reach the disk in any order until a sync. After a crash the frames up to the first bad one are kept, in
-//! whole batches, and the rest is cut: it was never acknowledged as durable. But a bad frame may also be damage to data
-//! that *was* durable, and cutting there would lose it silently. Each frame therefore says how far the log was durable
-//! when it was written: its *undurable distance* is (own offset - durable offset) / 8, or [`UNLINKED`] as long as an
-//! earlier segment was not wholly durable. If any frame after the bad one, or in a later segment, was written when the
-//! log was durable past the bad one, that is damage and an error; if none was, it is a torn tail. A segment that was
-//! left for its successor ends with an end mark, so one without it is torn, and its successors are cut with it: [`chain`]
-//! has the rule for several segments.
+//! Appends reach the disk in any order until a sync. After a crash recovery keeps the frames up to the first bad one, in
+//! whole batches, and cuts the rest, which was never acknowledged as durable. But a bad frame may also be damage to data
+//! that *was* durable, and a cut there would lose it silently. Two kinds of evidence tell the cases apart:
 //!
-//! The search for such a frame sums at most 19 times the bytes behind the bad frame, whatever they are: `later_frames`
+//! - **Later frames.** Each frame says how far the log was durable when it was written. Its *undurable distance* is
+//!   (own offset - durable offset) / 8, or [`UNLINKED`] as long as an earlier segment was not wholly durable. If a frame
+//!   behind the bad one, or in a later segment, was written when the log was durable past the bad one, that is damage.
+//! - **The witness.** A segment of format 2 has three slots in front of its frames. Each round of syncs leaves a claim
+//!   there of how far the segment was durable. If a claim reaches past the bad frame, that is damage.
+//!
+//! Without such evidence the tail is torn. A segment that was left for its successor ends with an end mark. So a segment
+//! without an end mark is torn, and its successors are cut with it: [`chain`] has the rule for several segments.
+//!
+//! The search for later frames sums at most 19 times the bytes behind the bad frame, whatever they are: `later_frames`
 //! has the argument.
 //!
-//! The limit of this rule, which no rule within one log can pass: it needs a witness behind the damage. Damage to what the
-//! very last sync before a crash covered, with nothing written after it, looks like a torn tail; and so does the whole end
-//! of a segment that was not ended, cut off or zeroed together with every witness in it.
+//! # The limit
+//!
+//! The witness cannot know of a round that was never followed by a write to the disk. The exact limit, for segments of
+//! format 2, of damage to the end of the log that looks like a torn tail:
+//! - after a power cut, the last round of syncs at most, and only if nothing behind it was written and synced;
+//! - after the death of the process, nothing that was synced;
+//! - an older version of the whole file that took its place hides the rounds since, in both cases.
+//!
+//! A segment of format 1 that was not ended has no witness: damage to all of its end hides every round in it.
 //!
 //! Recovery never appends to an old segment.
 
@@ -61,6 +76,7 @@ mod later_frames;
 pub mod publication;
 mod scan;
 mod segment;
+mod witness;
 mod writer;
 
 pub use batch_reader::BatchReader;
@@ -69,7 +85,9 @@ pub use frame::{
 };
 pub use group_sync::GroupSync;
 pub use scan::{SegmentScan, Tail, scan_segment};
-pub use segment::{Position, SEGMENT_HEADER_LEN, Segment, SegmentIdentity};
+pub use segment::{
+    Position, SEGMENT_HEADER_LEN, Segment, SegmentFile, SegmentIdentity, SegmentLayout,
+};
 
 pub use crate::identity::StoreId;
 pub use writer::{Span, Writer};

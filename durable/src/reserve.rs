@@ -30,7 +30,7 @@ use std::sync::atomic::Ordering;
 use kv::{Error, Result};
 
 use crate::checksum::crc32;
-use crate::fs::{EntryKind, Fs};
+use crate::fs::{Entry, EntryKind, Fs};
 use crate::identity::StoreId;
 use crate::lock_order;
 use crate::publish::{create_afresh, publish, temporary_path};
@@ -75,8 +75,12 @@ impl DiskReserve {
         let changing = Mutex::ranked(lock_order::DISK_RESERVE, ());
         let mut reserve = Self { dir: dir.clone(), store, bytes, released: false.into(), changing };
         let path = reserve.path();
-        reserve.remove_if_present(&temporary_path(&path))?;
-        match reserve.find()? {
+        let entries = dir.list()?;
+        let unfinished = temporary_path(FILE_NAME.as_ref());
+        if entries.iter().any(|entry| unfinished.as_os_str() == entry.name.as_str()) {
+            reserve.remove_if_present(&dir.path().join(&unfinished))?;
+        }
+        match reserve.find(&entries)? {
             FoundFile::Nothing => {}
             FoundFile::Reserve { len } if len == bytes => return Ok(reserve),
             // The options have changed.
@@ -147,7 +151,7 @@ impl DiskReserve {
     /// The error of the last run. A reserve that cannot be released leaves the first one.
     pub fn retry<T>(&self, mut operation: impl FnMut() -> Result<T>) -> Result<T> {
         match operation() {
-            Err(error) if is_full(&error) => match self.release() {
+            Err(error) if is_disk_full(&error) => match self.release() {
                 Ok(true) => operation(),
                 Ok(false) | Err(_) => Err(error),
             },
@@ -159,8 +163,7 @@ impl DiskReserve {
         self.dir.file(FILE_NAME)
     }
 
-    fn find(&self) -> Result<FoundFile> {
-        let entries = self.dir.list()?;
+    fn find(&self, entries: &[Entry]) -> Result<FoundFile> {
         let Some(entry) = entries.iter().find(|entry| entry.name == FILE_NAME) else {
             return Ok(FoundFile::Nothing);
         };
@@ -216,8 +219,8 @@ enum FoundFile {
 }
 
 /// Whether `error` says that the disk, or the quota of the user, is full. Memory or file handles that have run out do not
-/// come back by removing a file.
-fn is_full(error: &Error) -> bool {
+/// come back when a file is removed.
+pub fn is_disk_full(error: &Error) -> bool {
     let kind = error.io_kind();
     matches!(kind, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }

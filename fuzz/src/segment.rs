@@ -83,7 +83,7 @@ fn check(bytes: &[u8]) {
         Ok(scanned) => scanned,
         Err(error) => return assert!(error.is_corruption(), "a scan fails with {error}"),
     };
-    let mut end = SEGMENT_HEADER_LEN;
+    let mut end = found.first_frame;
     let mut newest = 0;
     for batch in &batches {
         assert!(batch[0].sequence > newest, "numbers ascend");

@@ -75,6 +75,10 @@ impl Subject for Planted {
         self.subject.may_swallow(op, path)
     }
 
+    fn has_witness(&self, file: &Path) -> bool {
+        self.subject.has_witness(file)
+    }
+
     fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
         self.subject.may_wait_for_space(op, path)
     }
@@ -106,6 +110,10 @@ impl<S: Subject> Subject for Skipping<S> {
 
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
         self.subject.may_swallow(op, path)
+    }
+
+    fn has_witness(&self, file: &Path) -> bool {
+        self.subject.has_witness(file)
     }
 
     fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {

@@ -137,6 +137,10 @@ impl Subject for Watched<'_> {
         self.subject.may_swallow(op, path)
     }
 
+    fn has_witness(&self, file: &Path) -> bool {
+        self.subject.has_witness(file)
+    }
+
     fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
         self.subject.may_wait_for_space(op, path)
     }

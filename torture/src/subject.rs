@@ -40,6 +40,13 @@ pub trait Subject: Send + Sync {
         Vec::new()
     }
 
+    /// Whether a witness in this file says how far it was durable. Then damage to its end is an error after the death of
+    /// the process, whatever [`Subject::tails`] says; only an older version of the whole file goes unnoticed.
+    fn has_witness(&self, file: &Path) -> bool {
+        let _ = file;
+        false
+    }
+
     /// Whether a failed call may go unreported because nothing that the engine promises depends on it: a removal that
     /// is tried again later, a file that only makes the next opening faster.
     fn may_swallow(&self, op: OpKind, path: &Path) -> bool {

@@ -72,7 +72,9 @@ mod tests {
     use std::sync::Arc;
 
     use durable::SimFs;
-    use durable::log::{Frame, GroupSync, Segment, SegmentIdentity, StoreId, Writer};
+    use durable::log::{
+        Frame, GroupSync, Segment, SegmentIdentity, SegmentLayout, StoreId, Writer,
+    };
 
     use super::*;
 
@@ -84,12 +86,11 @@ mod tests {
     /// A segment with a record for each of `payload_lens`: its bytes, and where each record lies.
     fn segment(payload_lens: &[usize]) -> (Vec<u8>, Vec<(u64, usize)>) {
         let fs = SimFs::new();
-        let file = Segment::create_file(&fs, Path::new("segment"), CAPACITY)
+        let file = Segment::create_file(&fs, Path::new("segment"), CAPACITY, SegmentLayout::Plain)
             .expect("the simulated disk works");
         let mut writer = Writer::new(Arc::new(GroupSync::new()));
-        let segment = writer.begin(
-            Segment::begin(&fs, file, IDENTITY, CAPACITY).expect("the simulated disk works"),
-        );
+        let segment =
+            writer.begin(Segment::begin(&fs, file, IDENTITY).expect("the simulated disk works"));
         let mut places = Vec::new();
         for &payload_len in payload_lens {
             let payload = vec![5; payload_len];

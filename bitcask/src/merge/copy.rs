@@ -19,6 +19,22 @@ use crate::steps::Step;
 /// Free space that a merge leaves besides the bytes that it copies and a quarter for the hints.
 const MARGIN: u64 = 16 << 10;
 
+/// How many bytes of records a merge can copy onto the disk, with the space of the disk reserve.
+pub(super) fn room(parts: &Parts) -> Result<u64> {
+    let reserve = parts.store.reserve();
+    let reserved = if reserve.is_released() { 0 } else { reserve.bytes() };
+    Ok(copies_in(free_space(parts)? + reserved))
+}
+
+fn free_space(parts: &Parts) -> Result<u64> {
+    parts.store.fs().free_space(parts.store.path())
+}
+
+/// How many bytes of records `free` bytes have room for, with their hint files and a margin.
+fn copies_in(free: u64) -> u64 {
+    free.saturating_sub(MARGIN) / 5 * 4
+}
+
 /// The reading side of a merge and the output that it fills.
 pub(super) struct Copying {
     inputs: Vec<Input>,
@@ -107,19 +123,22 @@ impl Copying {
         self.finish_output(parts)
     }
 
-    /// Nothing is begun that the disk has no room for.
+    /// Checks that the disk has room for the copies before any is made. Releases the disk reserve if that is enough: the
+    /// merge gives back more than it takes.
     fn check_space(&mut self, parts: &Parts) -> Result<()> {
         if std::mem::replace(&mut self.has_space, true) {
             return Ok(());
         }
-        let live = |input: &Input| input.file.handle.live.bytes();
-        let needed = self.inputs.iter().map(live).sum::<u64>() * 5 / 4 + MARGIN;
-        let free = parts.store.fs().free_space(parts.store.path())?;
-        if free < needed {
-            let source = io::Error::from(io::ErrorKind::StorageFull);
-            return Err(Error::io("merge into", parts.store.path(), source));
+        let live: u64 = self.inputs.iter().map(|input| input.file.handle.live.bytes()).sum();
+        let (store, reserve) = (&parts.store, parts.store.reserve());
+        if live <= copies_in(free_space(parts)?) {
+            return Ok(());
         }
-        Ok(())
+        if live <= room(parts)? && reserve.release()? && live <= copies_in(free_space(parts)?) {
+            return Ok(());
+        }
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        Err(Error::io("merge into", store.path(), source))
     }
 
     fn bytes_left(&self) -> u64 {
@@ -231,7 +250,8 @@ impl Copying {
 impl Input {
     fn open(parts: &Parts, file: &Arc<DataFile>) -> Result<Self> {
         let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
-        Ok(Self { file: Arc::clone(file), bytes, reader: BatchReader::new(file.salt()) })
+        let reader = BatchReader::new(file.salt(), bytes.bytes());
+        Ok(Self { file: Arc::clone(file), bytes, reader })
     }
 }
 

@@ -20,7 +20,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use durable::log::chain::ChainTail;
-use durable::log::{SEGMENT_HEADER_LEN, StoreId};
+use durable::log::{SEGMENT_HEADER_LEN, SegmentLayout, StoreId};
 use durable::manifest::{LoadedManifest, Manifest, Stamp};
 use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
@@ -38,6 +38,9 @@ use crate::recovery::load;
 use crate::recovery::tail;
 use crate::sealed_file::map_sealed;
 use crate::state::State;
+
+/// The end of a log file in which no record was seen: the first record will be at the start of its frames.
+const NO_FRAMES: u64 = 0;
 
 /// How often a reader tries before it gives up. A writer is in its way for a moment at a time.
 const ATTEMPTS: usize = 16;
@@ -97,6 +100,7 @@ impl Progress {
         }
         for &(id, end) in &self.log_ends {
             let file = dir.fs().open(&dir.file(&DATA.name(id)))?;
+            let end = if end == NO_FRAMES { first_frame(&*file)? } else { end };
             let mut next = [0; durable::log::FRAME_HEADER_LEN];
             if file.len()? >= end + next.len() as u64 {
                 file.read_at(end, &mut next)?;
@@ -302,9 +306,18 @@ fn open_files(
     Ok(files)
 }
 
+/// Where the frames of a log file start.
+fn first_frame(file: &dyn durable::File) -> Result<u64> {
+    let mut header = [0; SEGMENT_HEADER_LEN as usize];
+    if file.len()? >= SEGMENT_HEADER_LEN {
+        file.read_at(0, &mut header)?;
+    }
+    Ok(SegmentLayout::of(&header).first_frame())
+}
+
 fn log_ends(tail: &ChainTail, state: &State) -> Vec<(u64, u64)> {
     let last = tail.kept.last().map(|kept| (kept.identity.id, kept.len));
     let unsealed = state.files.iter().filter(|(_, sealed)| sealed.is_none());
     let after = unsealed.map(|(&id, _)| id).filter(|&id| last.is_none_or(|(last, _)| id > last));
-    last.into_iter().chain(after.map(|id| (id, SEGMENT_HEADER_LEN))).collect()
+    last.into_iter().chain(after.map(|id| (id, NO_FRAMES))).collect()
 }

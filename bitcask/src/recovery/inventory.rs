@@ -74,7 +74,7 @@ impl Inventory {
             let bytes = read_whole(&*dir.fs().open(&path)?)?;
             let header = SegmentIdentity::decode(bytes.bytes(), manifest.store_id(), id, &path);
             // A header that is torn or foreign proves nothing.
-            let Ok(identity) = header else { continue };
+            let Ok((identity, _)) = header else { continue };
             manifest.check_seen(identity.stamp())?;
             if has_records(bytes.bytes(), manifest.store_id(), id, &path) {
                 let what = "this file has records, and the manifest does not know of it";

@@ -3,10 +3,10 @@
 //! The fields in their order: length, varint; CRC-32, `u32`; open epoch, edit number of the header, records, deletions,
 //! oldest and newest sequence number, varints; one byte that says whether there is a hint, and if so its length, varint,
 //! and CRC-32, `u32`. From format 2 on also: bytes of deletions, expiring records, varints; and if there are such records,
-//! their bytes, and the earliest and the latest time, varints.
+//! their bytes, and the earliest and the latest time, varints. From format 3 on also: where the first record starts, varint.
 
 use durable::coding::{Reader, put_u32, put_varint};
-use durable::log::{FrameView, SegmentIdentity, StoreId};
+use durable::log::{FrameView, SEGMENT_HEADER_LEN, SegmentIdentity, StoreId};
 use durable::publish::PublishedFile;
 use kv::{Result, UnixMillis};
 use serde::Serialize;
@@ -35,6 +35,8 @@ pub(crate) struct Sealed {
     pub(crate) deletion_bytes: u64,
     /// The puts that expire.
     pub(crate) expiring: Expiring,
+    /// Where the first record starts: header and witness lie before.
+    pub(crate) first_record: u64,
 }
 
 /// The hint file of a data file.
@@ -84,7 +86,7 @@ impl Sealed {
     /// A sealed file of that identity, without records so far.
     pub(crate) fn new(identity: SegmentIdentity) -> Self {
         let SegmentIdentity { epoch, edit_number, .. } = identity;
-        Self { epoch, edit_number, ..Self::default() }
+        Self { epoch, edit_number, first_record: SEGMENT_HEADER_LEN, ..Self::default() }
     }
 
     /// The same with its hint file, if it has one, which must be that of data file `id`.
@@ -101,7 +103,7 @@ impl Sealed {
 
     /// What a hint file for it must name.
     pub(crate) fn source(&self, store: StoreId, id: u64) -> Source {
-        Source { store, id, len: self.len, crc: self.crc }
+        Source { store, id, len: self.len, crc: self.crc, first_record: self.first_record }
     }
 
     /// Counts the record in `frame`. Records come in the order of their numbers.
@@ -145,6 +147,9 @@ impl Sealed {
                 Some("more tombstones than records")
             }
             _ if records > self.records - self.deletions => Some("more expiring puts than puts"),
+            Self { first_record, .. } if *first_record < SEGMENT_HEADER_LEN => {
+                Some("records in front of the end of the header")
+            }
             _ if earliest > latest => Some("the last put expires before the first"),
             _ => None,
         }
@@ -175,6 +180,7 @@ impl Sealed {
                 put_varint(out, field);
             }
         }
+        put_varint(out, self.first_record);
     }
 
     pub(super) fn decode(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
@@ -201,6 +207,8 @@ impl Sealed {
             let latest = reader.varint()?;
             sealed.expiring = Expiring { bytes, earliest, latest, ..sealed.expiring };
         }
+        // Before format 3 all data files were segments without a witness.
+        sealed.first_record = if format > 2 { reader.varint()? } else { SEGMENT_HEADER_LEN };
         sealed.contradiction().map_or(Ok(sealed), |what| Err(reader.corruption(what)))
     }
 }

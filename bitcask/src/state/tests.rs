@@ -20,6 +20,7 @@ fn sealed() -> Sealed {
         oldest: 5,
         newest: 9,
         hint: Some(Hint { len: 99, crc: 7 }),
+        first_record: 64,
         ..Sealed::default()
     }
 }
@@ -105,6 +106,18 @@ fn the_encoding_is_the_one_of_format_3() {
         assert_eq!(encode_edit(&edit), golden);
         assert_eq!(decode_edit(3, &golden), edit);
     }
+}
+
+#[test]
+fn a_sealed_file_says_where_its_records_start() {
+    let witnessed = state(Sealed { first_record: 2048, ..sealed() });
+    let mut bytes = Vec::new();
+    witnessed.encode_state(&mut bytes);
+    assert_eq!(decode(3, &bytes), witnessed);
+    let at = bytes.windows(2).position(|pair| pair == [0x80, 0x10]).unwrap();
+    bytes.splice(at..at + 2, [63]);
+    let mut reader = Reader::new(&bytes, Path::new("state"), 0);
+    assert!(State::decode_state(3, &mut reader).unwrap_err().is_corruption());
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! Batches that wait for the disk, and become visible in order or never.
-#![expect(clippy::disallowed_methods, reason = "two writers at the same time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

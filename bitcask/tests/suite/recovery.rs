@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bitcask::Bitcask;
-use durable::log::{Segment, SegmentIdentity, StoreId};
+use durable::log::{Segment, SegmentIdentity, SegmentLayout, StoreId};
 use durable::{Fs, Inject, OpKind, Plan, SimFs};
 use kv::{Durability, Error, Kv};
 
 use crate::world::{STORE, World, entries, fill, key};
 
+/// Keys and their values, in order.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The disks that a process leaves that is killed just before it syncs the manifest in a merge: the edit is in the page
 /// cache, where the next process reads it, and not on the disk.
-fn killed_before_a_manifest_sync() -> (Vec<SimFs>, Vec<(Vec<u8>, Vec<u8>)>) {
+fn killed_before_a_manifest_sync() -> (Vec<SimFs>, Entries) {
     let world = World::new();
     let inject = Inject::over_sim(world.disk.clone(), Plan::none());
     let options = world.options();
@@ -115,8 +118,8 @@ fn an_unsealed_file_of_a_later_opening_than_the_manifest_is_refused() {
     let scratch = SimFs::new();
     scratch.create_dir(Path::new(STORE)).unwrap();
     let identity = SegmentIdentity { store, id: 0, epoch: 99, edit_number: 0 };
-    let file = Segment::create_file(&scratch, &path, 256).unwrap();
-    drop(Segment::begin(&scratch, file, identity, 256).unwrap());
+    let file = Segment::create_file(&scratch, &path, 256, SegmentLayout::Plain).unwrap();
+    drop(Segment::begin(&scratch, file, identity).unwrap());
     world.disk.set_contents(&path, scratch.contents(&path).unwrap());
     let refused = world.open().unwrap_err();
     assert!(refused.to_string().contains("written in opening 99"), "{refused}");
@@ -134,13 +137,13 @@ fn a_write_with_a_number_that_no_store_reaches_is_refused() {
     let path = Path::new(STORE).join("000000.data");
     let bytes = world.disk.contents(&path).unwrap();
     let store = StoreId(std::array::from_fn(|at| bytes[8 + at]));
-    let identity = SegmentIdentity::decode(&bytes, store, 0, &path).unwrap();
+    let (identity, _) = SegmentIdentity::decode(&bytes, store, 0, &path).unwrap();
     for (sequence, is_refused) in [((1 << 48) - 1, false), (1 << 48, true)] {
         let scratch = SimFs::new();
         scratch.create_dir(Path::new(STORE)).unwrap();
-        let file = Segment::create_file(&scratch, &path, 256).unwrap();
+        let file = Segment::create_file(&scratch, &path, 256, SegmentLayout::Plain).unwrap();
         let mut writer = Writer::new(Arc::new(GroupSync::new()));
-        writer.begin(Segment::begin(&scratch, file, identity, 256).unwrap());
+        writer.begin(Segment::begin(&scratch, file, identity).unwrap());
         let frame = Frame { kind: 2, payload: [b"key", &[], &[]] };
         writer.append(sequence, std::iter::once(frame)).unwrap();
         let copy = World::on(world.disk.duplicate());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bitcask::{Bitcask, BitcaskStats};
 use kv::{Durability, Error, Kv, Snapshots, UnixMillis, WriteBatch};
 
-use crate::world::{World, delete, entries, fill, key};
+use crate::world::{FIRST_RECORD, World, delete, entries, fill, key};
 
 fn sealed_file(world: &World) -> std::path::PathBuf {
     let mut files = world.disk.files().into_iter();
@@ -45,7 +45,7 @@ fn junk_behind_a_data_file_is_refused_by_name() {
 /// Riak skipped up to twenty damaged entries and went on without them.
 #[test]
 fn a_damaged_record_is_an_error_where_it_is_read_and_nowhere_else() {
-    let (_, opened) = harmed(|bytes| bytes[200] ^= 1);
+    let (_, opened) = harmed(|bytes| bytes[FIRST_RECORD + 136] ^= 1);
     let engine = opened.unwrap();
     let read = |number| engine.get(&key(number));
     let failed: Vec<u32> = (0..50).filter(|&number| read(number).is_err()).collect();

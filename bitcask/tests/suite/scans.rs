@@ -8,7 +8,7 @@ use bitcask::{Bitcask, Options, ReadMode};
 use durable::{Fault, Inject, OpKind, Plan};
 use kv::{Durability, KeyRange, Kv, UnixMillis, WriteBatch};
 
-use crate::world::{STORE, World, fill, key};
+use crate::world::{FIRST_RECORD, STORE, World, fill, key};
 
 /// Options under which each value read is one call on a data file; the calls are counted.
 fn counted(world: &World) -> (Options, Arc<AtomicUsize>) {
@@ -140,7 +140,7 @@ fn a_damaged_value_leaves_the_cursor_on_its_key_and_the_walk_goes_on() {
     drop(engine);
     let victim = world.disk.files().into_iter().find(|path| path.ends_with("000001.data")).unwrap();
     let mut bytes = world.disk.contents(&victim).unwrap();
-    bytes[200] ^= 1;
+    bytes[FIRST_RECORD + 136] ^= 1;
     world.disk.set_contents(&victim, bytes);
     let engine = world.open().unwrap();
     let mut cursor = engine.scan(KeyRange::all()).unwrap();

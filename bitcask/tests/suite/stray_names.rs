@@ -49,11 +49,9 @@ fn goes_on_beside(names: &[&str]) {
     for (what, make) in STRAYS {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<PathBuf> = names.iter().map(|name| dir.path().join(name)).collect();
-        paths.iter().for_each(|path| {
-            if !path.is_symlink() {
-                make(path)
-            }
-        });
+        for path in paths.iter().filter(|path| !path.is_symlink()) {
+            make(path);
+        }
         let kinds: Vec<_> = paths.iter().map(|path| kind(path)).collect();
         fill(&open(dir.path()).unwrap_or_else(|error| panic!("{what}: {error}")));
         let dropped = std::time::Instant::now();
@@ -108,7 +106,9 @@ fn a_file_with_the_greatest_id_blocks_no_put() {
 fn a_name_beyond_the_greatest_id_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let names = ["281474976710656.data", "18446744073709551615.data", "18446744073709551615.hint"];
-    names.iter().for_each(|name| std::fs::write(dir.path().join(name), "").unwrap());
+    for name in names {
+        std::fs::write(dir.path().join(name), "").unwrap();
+    }
     let engine = open(dir.path()).unwrap();
     fill(&engine);
     engine.close().unwrap();

@@ -7,6 +7,9 @@ use bitcask::{Bitcask, Options};
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
 use kv::{Durability, KeyRange, Kv};
 
+/// Where the first record of a data file of the log starts: behind the header and the witness.
+pub(crate) const FIRST_RECORD: usize = 2048;
+
 /// Where the store is.
 pub(crate) const STORE: &str = "store";
 

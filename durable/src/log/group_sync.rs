@@ -1,13 +1,22 @@
 //! Group commit: many writers, one sync.
 //!
-//! A writer appends under the engine's commit section and then waits here for its position to become durable. The first
-//! to wait while nobody syncs becomes the leader: it looks at how far the log has grown by now, syncs every segment up
-//! to there, oldest first, advances the durable position and wakes everybody. Writers that arrive meanwhile wait; one
-//! of them leads the next round, which covers all of them. Nobody waits for a timer.
+//! A writer appends under the engine's commit section and then waits here until its position is durable. A round goes
+//! through these steps, which the code is marked with:
 //!
-//! Writers that write again at once would fall into two halves that take turns, each waiting for two syncs. So a leader
-//! gives those who were there at the end of the last round a moment to come back, [`PATIENCE`]; that is much less than
-//! a sync takes, and a writer on its own never waits.
+//! 1. The writer counts itself as waiting. It returns when the durable position has reached its target, or the log has
+//!    failed. Otherwise, if another writer leads, it waits for the signal and looks again; if nobody leads, it leads.
+//! 2. The leader yields a few times ([`PATIENCE`]) until as many writers wait as at the end of the last round. Without
+//!    this, writers that write again at once fall into two halves that take turns, and each waits for two syncs. It takes
+//!    much less time than a sync, and a single writer never yields.
+//! 3. The leader copies the chain of segments that may not be wholly durable, and releases the lock. Writers append and
+//!    begin to wait meanwhile.
+//! 4. The leader syncs the segments of the chain, the oldest first, each up to its end at that moment. So when a segment
+//!    has been synced, all earlier ones are wholly durable, and its witness may say so.
+//! 5. The leader takes the lock again and remembers how many writers wait.
+//! 6. It advances the durable position to the last end, or records the failure, and wakes everybody. Writers that came
+//!    during the syncs go back to step 1, and one of them leads the next round for all of them.
+//!
+//! Nobody waits for a timer.
 //!
 //! **Whose log it is.** After each round of syncs, and before the durable position advances, the leader asks the guard of the
 //! log ([`GroupSync::guarded`]) whether the store is still the one that was locked. The check comes after the sync on
@@ -88,9 +97,11 @@ impl GroupSync {
     pub fn sync_to(&self, target: Position) -> Result<()> {
         let mut state = self.state.lock();
         let failed_before = state.failure.is_some();
+        // Step 1.
         state.waiting += 1;
         while state.durable < target && state.failure.is_none() {
             if state.leading {
+                // The round in flight may have begun before the append, so the target is checked again.
                 self.done.wait(&mut state);
             } else {
                 state = self.lead(state);
@@ -98,16 +109,20 @@ impl GroupSync {
         }
         state.waiting -= 1;
         match &state.failure {
+            // The log failed before the target was durable: in this call, or in an earlier one.
             Some(failure) if state.durable < target => {
                 Err(if failed_before { poisoned(failure) } else { failure.clone() })
             }
+            // A failure behind the target does not concern this writer.
             _ => Ok(()),
         }
     }
 
     /// Syncs what has been appended by now, for everybody.
     fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        assert!(!state.leading, "one writer leads");
         state.leading = true;
+        // Step 2.
         for _ in 0..PATIENCE {
             if state.waiting >= state.crowd {
                 break;
@@ -116,15 +131,22 @@ impl GroupSync {
             yield_now();
             state = self.state.lock();
         }
+        // Step 3.
         let chain = state.chain.clone();
+        debug_assert!(chain.is_sorted_by_key(|segment| segment.id()), "the oldest is first");
         drop(state);
+        // Step 4.
         let synced = sync_in_order(&chain).and_then(|durable| self.check_guard().map(|()| durable));
+        // Step 5.
         let mut state = self.state.lock();
+        assert!(state.leading, "the leader leads until its round ends");
         state.leading = false;
         state.crowd = state.waiting;
         state.syncs += 1;
+        // Step 6.
         match synced {
             Ok(durable) => self.advance(&mut state, durable),
+            // The disk may hold any part of the round: the log takes no more.
             Err(error) => self.fail(&mut state, error),
         }
         self.done.notify_all();

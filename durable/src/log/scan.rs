@@ -6,7 +6,8 @@ use kv::{Error, Result};
 
 use super::frame::{FrameView, KIND_END, Salt};
 use super::later_frames::LaterFrames;
-use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity};
+use super::segment::{SegmentIdentity, SegmentLayout};
+use super::witness::Claim;
 use crate::identity::StoreId;
 
 /// What a scan found besides the batches.
@@ -14,6 +15,8 @@ use crate::identity::StoreId;
 pub struct SegmentScan {
     /// The segment's identity.
     pub identity: SegmentIdentity,
+    /// Where the first frame starts, or would.
+    pub first_frame: u64,
     /// Everything up to here is whole batches.
     pub len: u64,
     /// How the batches end.
@@ -43,15 +46,18 @@ pub fn scan_segment(
     path: &Path,
     visit: &mut dyn FnMut(&[FrameView<'_>]) -> Result<()>,
 ) -> Result<SegmentScan> {
-    let identity = SegmentIdentity::decode(bytes, store, id, path)?;
+    let (identity, layout) = SegmentIdentity::decode(bytes, store, id, path)?;
+    let salt = identity.salt();
+    let claim = read_claim(bytes, layout, salt, path)?;
+    let first_frame = layout.first_frame();
     let mut scan = SegmentScan {
         identity,
-        len: SEGMENT_HEADER_LEN,
+        first_frame,
+        len: first_frame,
         tail: Tail::Torn,
-        proves_prior_durable: false,
+        proves_prior_durable: claim.is_some_and(|claim| claim.is_prior_durable),
     };
-    let salt = identity.salt();
-    let mut frames = Frames { bytes, salt, offset: SEGMENT_HEADER_LEN };
+    let mut frames = Frames { bytes, salt, offset: first_frame };
     let mut batch: Vec<FrameView<'_>> = Vec::new();
     let mut newest = 0;
     while let Some(frame) = frames.next() {
@@ -88,12 +94,30 @@ pub fn scan_segment(
     }
     let bad = frames.offset;
     let later = LaterFrames::search(bytes, salt, bad);
-    if later.prove_damage {
+    if later.prove_damage || claim.is_some_and(|claim| claim.durable > bad) {
         let what = "a frame that was durable fails its checksum";
         return Err(Error::corruption(path, bad, what));
     }
     scan.proves_prior_durable |= later.prove_prior_durable;
     Ok(scan)
+}
+
+/// The claim of the witness of the segment `bytes`, if its layout has one.
+fn read_claim(
+    bytes: &[u8],
+    layout: SegmentLayout,
+    salt: Salt,
+    path: &Path,
+) -> Result<Option<Claim>> {
+    match layout {
+        SegmentLayout::Plain => Ok(None),
+        // A crash tears at most one slot, and the other one is durable.
+        SegmentLayout::Witnessed => {
+            let no_claim = "the segment has no readable witness";
+            let claim = Claim::read(bytes, salt);
+            claim.ok_or_else(|| Error::corruption(path, 0, no_claim)).map(Some)
+        }
+    }
 }
 
 fn refuse_if(wrong: bool, path: &Path, frame: &FrameView<'_>, what: &str) -> Result<()> {

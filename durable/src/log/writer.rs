@@ -66,9 +66,7 @@ impl Writer {
 
     /// Whether the active segment has room for a batch of `batch_len` bytes.
     pub fn has_room(&self, batch_len: u64) -> bool {
-        self.active.as_ref().is_some_and(|active| {
-            active.end() + batch_len + frame_len(0) as u64 <= active.capacity()
-        })
+        self.active.as_ref().is_some_and(|active| active.has_room(batch_len + frame_len(0) as u64))
     }
 
     /// Appends a batch, which must not be empty and must fit.

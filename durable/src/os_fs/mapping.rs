@@ -160,13 +160,24 @@ impl Region {
         act(self.published.load(Ordering::Relaxed))
     }
 
-    /// The bytes published so far.
-    pub(super) fn published(&self) -> &[u8] {
-        let len = self.published.load(Ordering::Acquire);
+    /// How many bytes were published so far.
+    pub(super) fn published_len(&self) -> usize {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// `len` bytes from `offset`. `None` when they were not all published. The slice covers no other byte: a log rewrites
+    /// the slots of its witness through the file, and reads them never.
+    pub(super) fn published(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        let end = offset.checked_add(len)?;
+        if end > self.published_len() {
+            return None;
+        }
         let (start, _) = self.parts();
-        // SAFETY: the first `len` bytes were written before the release store that the load above has seen, and are
-        // never written again. The region lives as long as `self`.
-        unsafe { slice::from_raw_parts(start, len) }
+        // SAFETY: `offset` is at most the published length, so the pointer stays inside the region.
+        let start = unsafe { start.add(offset) };
+        // SAFETY: the bytes up to `end` were written before the release store that the load above has seen, and are never
+        // written again through the region. The region lives as long as `self`.
+        Some(unsafe { slice::from_raw_parts(start, len) })
     }
 }
 
@@ -200,7 +211,7 @@ mod tests {
             scope.spawn(|| {
                 let mut seen = 0;
                 while seen < 64 {
-                    let published = region.published();
+                    let published = region.published(0, region.published_len()).expect("published");
                     assert_eq!(published.len() % 8, 0);
                     for (at, chunk) in published.chunks_exact(8).enumerate() {
                         assert_eq!(chunk, [at as u8; 8]);

@@ -32,7 +32,7 @@ fn fill(fs: &dyn Fs, path: &Path, piece: usize) -> u64 {
     loop {
         match file.write_at(offset, &vec![7; piece]) {
             Ok(()) => offset += piece as u64,
-            Err(error) if is_full(&error) => return offset,
+            Err(error) if is_disk_full(&error) => return offset,
             Err(error) => panic!("{error}"),
         }
     }
@@ -73,7 +73,7 @@ fn an_operation_that_finds_the_disk_full_runs_again_in_the_space_of_the_reserve(
     assert!(reserve.is_released());
     assert_eq!(names(&disk), ["file"]);
     let again = reserve.retry(|| disk.create(&Path::new(DIR).join("other")).map(drop));
-    assert!(is_full(&again.unwrap_err()), "there is nothing left to give");
+    assert!(is_disk_full(&again.unwrap_err()), "there is nothing left to give");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_released_reserve_is_made_again_only_when_there_is_room_for_twice_its_size()
     assert!(!reserve.release().unwrap());
     for free in [0, BYTES, 2 * BYTES - 1] {
         disk.set_free_space(Some(free));
-        assert!(is_full(&reserve.ensure().unwrap_err()), "{free} bytes are free");
+        assert!(is_disk_full(&reserve.ensure().unwrap_err()), "{free} bytes are free");
         assert_eq!(names(&disk), [""; 0]);
     }
     disk.set_free_space(Some(2 * BYTES));
@@ -230,9 +230,9 @@ fn the_reserve_takes_real_space_and_gives_it_back() {
     fill(&*fs, &dir.join("filler"), 4096);
     assert_eq!(free(), 0);
     let write = || create_afresh(&*fs, &dir.join("file"))?.write_at(0, &vec![1; 200 << 10]);
-    assert!(is_full(&write().unwrap_err()));
+    assert!(is_disk_full(&write().unwrap_err()));
     reserve.retry(write).unwrap();
-    assert!(is_full(&reserve.ensure().unwrap_err()));
+    assert!(is_disk_full(&reserve.ensure().unwrap_err()));
     fs.remove(&dir.join("filler")).unwrap();
     reserve.ensure().unwrap();
     drop(reserve);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::log::chain::{ChainReader, ChainTail, RepairChain, TailSegment};
-use durable::log::{Frame, GroupSync, Segment, Writer, frame_len, scan_segment};
+use durable::log::{Frame, GroupSync, Segment, SegmentLayout, Writer, frame_len, scan_segment};
 use durable::publish::PublishedFile;
 use durable::{Fs, Mapped, SimFs, SyncFailure};
 use kv::{Error, Result};
@@ -132,9 +132,9 @@ fn a_segment_whose_numbers_do_not_ascend_from_the_one_before_is_refused() {
     let mut writer = Writer::new(Arc::new(GroupSync::new()));
     let mut chain = ChainReader::new(STORE);
     for (id, number) in [(0, 7), (1, 8), (2, 8)] {
-        let file = Segment::create_file(&disk, &path(id), 512).unwrap();
+        let file = Segment::create_file(&disk, &path(id), 512, SegmentLayout::Plain).unwrap();
         writer.end().unwrap();
-        writer.begin(Segment::begin(&disk, file, identity(id), 512).unwrap());
+        writer.begin(Segment::begin(&disk, file, identity(id)).unwrap());
         let frame = Frame { kind: 1, payload: [b"payload", &[], &[]] };
         writer.append(number, std::iter::once(frame)).unwrap();
     }

@@ -1,8 +1,11 @@
 //! After a crash the log holds what was synced and a prefix of the rest, in whole batches.
 
 use durable::SimFs;
+use durable::log::SegmentLayout;
 
 use crate::store::{Log, recover};
+
+const LAYOUTS: [SegmentLayout; 2] = [SegmentLayout::Plain, SegmentLayout::Witnessed];
 
 /// A run of the log, and what had been promised when.
 struct Run {
@@ -13,8 +16,8 @@ struct Run {
     issued: u64,
 }
 
-fn run(steps: &[(usize, usize, bool)]) -> Run {
-    let mut log = Log::new();
+fn run(steps: &[(usize, usize, bool)], layout: SegmentLayout) -> Run {
+    let mut log = Log::with(layout, 512);
     let mut synced = vec![(0, 0)];
     let mut issued = 0;
     for &(frames, len, sync) in steps {
@@ -49,14 +52,18 @@ fn check_every_crash(run: &Run) -> usize {
 #[test]
 fn every_crash_leaves_what_was_synced_and_a_prefix_of_whole_batches() {
     let steps: Vec<_> = (0..24).map(|at| (1 + at % 3, 5 + at * 7 % 90, at % 5 == 4)).collect();
-    let states = check_every_crash(&run(&steps));
-    assert!(states > 1_000, "{states}");
+    for layout in LAYOUTS {
+        let states = check_every_crash(&run(&steps, layout));
+        assert!(states > 1_000, "{layout:?}: {states}");
+    }
 }
 
 #[test]
 fn a_segment_torn_before_a_later_one_takes_that_one_with_it() {
     let steps = [(1, 100, true), (2, 150, false), (1, 300, false), (1, 300, false)];
-    check_every_crash(&run(&steps));
+    for layout in LAYOUTS {
+        check_every_crash(&run(&steps, layout));
+    }
 }
 
 #[test]
@@ -68,7 +75,7 @@ fn every_failed_call_poisons_the_log_and_loses_nothing_synced() {
     use durable::Fs;
     use durable::log::{Frame, GroupSync, Segment, SegmentIdentity, Writer};
 
-    for at in 0..12 {
+    for (at, layout) in (0..40).map(|at| (at / 2, LAYOUTS[at % 2])) {
         let disk = SimFs::new();
         disk.create_dir(Path::new("log")).unwrap();
         let plan = Plan { at, fault: Fault::Eio, sticky: false };
@@ -77,8 +84,8 @@ fn every_failed_call_poisons_the_log_and_loses_nothing_synced() {
         let mut writer = Writer::new(Arc::clone(&sync));
         let identity =
             SegmentIdentity { store: crate::store::STORE, id: 0, epoch: 1, edit_number: 1 };
-        let file = Segment::create_file(&fs, &crate::store::path(0), 2048);
-        let begun = file.and_then(|file| Segment::begin(&fs, file, identity, 2048));
+        let file = Segment::create_file(&fs, &crate::store::path(0), 2048, layout);
+        let begun = file.and_then(|file| Segment::begin(&fs, file, identity));
         let Ok(segment) = begun else { continue };
         writer.begin(segment);
         let mut promised = Vec::new();

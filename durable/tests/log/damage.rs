@@ -63,7 +63,9 @@ fn a_segment_in_the_place_of_another_is_refused() {
 
 #[test]
 fn a_value_that_is_an_image_of_a_log_is_never_taken_for_frames() {
-    use durable::log::{Frame, GroupSync, Segment, SegmentIdentity, StoreId, Writer, scan_segment};
+    use durable::log::{
+        Frame, GroupSync, Segment, SegmentIdentity, SegmentLayout, StoreId, Writer, scan_segment,
+    };
     use durable::{Fs, SimFs};
     use std::path::Path;
     use std::sync::Arc;
@@ -74,8 +76,8 @@ fn a_value_that_is_an_image_of_a_log_is_never_taken_for_frames() {
     let disk = SimFs::new();
     disk.create_dir(Path::new("log")).unwrap();
     let identity = SegmentIdentity { store: StoreId([1; 16]), id: 0, epoch: 1, edit_number: 0 };
-    let file = Segment::create_file(&disk, &path(0), 8192).unwrap();
-    let segment = Segment::begin(&disk, file, identity, 8192).unwrap();
+    let file = Segment::create_file(&disk, &path(0), 8192, SegmentLayout::Plain).unwrap();
+    let segment = Segment::begin(&disk, file, identity).unwrap();
     let mut writer = Writer::new(Arc::new(GroupSync::new()));
     writer.begin(segment);
     let frame = Frame { kind: 1, payload: [&image, &[], &[]] };

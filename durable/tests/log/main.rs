@@ -6,3 +6,4 @@ mod chain;
 mod crash;
 mod damage;
 mod store;
+mod witness;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::log::chain::{ChainReader, ChainTail};
-use durable::log::{Frame, FrameView, GroupSync, Segment, SegmentIdentity, StoreId, Writer};
+use durable::log::{
+    Frame, FrameView, GroupSync, Segment, SegmentIdentity, SegmentLayout, StoreId, Writer,
+};
 use durable::{Fs, SimFs};
 use kv::Result;
 
@@ -17,6 +19,9 @@ pub(crate) struct Log {
     /// For each segment, how many operations the disk had seen when it was there: what a manifest knows.
     pub(crate) created: Vec<usize>,
     batches: u64,
+    layout: SegmentLayout,
+    /// The least capacity of a segment.
+    capacity: u64,
 }
 
 pub(crate) fn path(segment: u64) -> PathBuf {
@@ -25,11 +30,15 @@ pub(crate) fn path(segment: u64) -> PathBuf {
 
 impl Log {
     pub(crate) fn new() -> Self {
+        Self::with(SegmentLayout::Plain, 512)
+    }
+
+    pub(crate) fn with(layout: SegmentLayout, capacity: u64) -> Self {
         let disk = SimFs::new();
         disk.create_dir(Path::new("log")).unwrap();
         let sync = Arc::new(GroupSync::new());
         let writer = Writer::new(Arc::clone(&sync));
-        Self { disk, sync, writer, created: Vec::new(), batches: 0 }
+        Self { disk, sync, writer, created: Vec::new(), batches: 0, layout, capacity }
     }
 
     /// Appends batch number `batches + 1`, of `frames` frames of `len` bytes.
@@ -38,12 +47,11 @@ impl Log {
         let needed = Writer::batch_len((0..frames).map(|_| len));
         if !self.writer.has_room(needed) {
             let id = self.created.len() as u64;
-            let capacity = Writer::capacity_for(needed).max(512);
+            let capacity = Writer::capacity_for(needed).max(self.capacity);
             let next = Segment::begin(
                 &self.disk,
-                Segment::create_file(&self.disk, &path(id), capacity)?,
+                Segment::create_file(&self.disk, &path(id), capacity, self.layout)?,
                 identity(id),
-                capacity,
             )?;
             self.created.push(self.disk.ops());
             self.writer.end()?;

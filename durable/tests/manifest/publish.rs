@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::log::{Segment, SegmentIdentity};
+use durable::log::{Segment, SegmentIdentity, SegmentLayout};
 use durable::manifest::Manifest;
 use durable::publish::{
     create_afresh, publish, publish_in_place, replace_atomically, temporary_paths,
@@ -103,8 +103,8 @@ fn a_file_published_in_place_is_durable_from_then_on() {
 fn a_segment_is_a_published_file_of_its_durable_length() {
     let disk = disk();
     let identity = SegmentIdentity { store: ID, id: 1, epoch: 1, edit_number: 0 };
-    let file = Segment::create_file(&disk, Path::new(FILE), 4096).unwrap();
-    let segment = Segment::begin(&disk, file, identity, 4096).unwrap();
+    let file = Segment::create_file(&disk, Path::new(FILE), 4096, SegmentLayout::Plain).unwrap();
+    let segment = Segment::begin(&disk, file, identity).unwrap();
     let growing = segment.published();
     assert_eq!((growing.path(), growing.len_bytes()), (Path::new(FILE), 64));
     let sealed = segment.finish().unwrap();

@@ -8,7 +8,9 @@ mod locks;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use durable::log::{Frame, GroupSync, Segment, SegmentIdentity, StoreId, Writer, scan_segment};
+use durable::log::{
+    Frame, GroupSync, Segment, SegmentIdentity, SegmentLayout, StoreId, Writer, scan_segment,
+};
 use durable::sync::Mutex;
 use durable::{Fault, Fs, Inject, Plan, SimFs};
 
@@ -40,8 +42,9 @@ impl Log {
             let identity =
                 SegmentIdentity { store: STORE, id: *segments, epoch: 1, edit_number: 1 };
             let capacity = 64 + 64 * self.batches_per_segment + 24;
-            let file = Segment::create_file(&*self.fs, &path(*segments), capacity)?;
-            let next = Segment::begin(&*self.fs, file, identity, capacity)?;
+            let file =
+                Segment::create_file(&*self.fs, &path(*segments), capacity, SegmentLayout::Plain)?;
+            let next = Segment::begin(&*self.fs, file, identity)?;
             *segments += 1;
             let ended = writer.end()?;
             writer.begin(next);

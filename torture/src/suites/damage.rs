@@ -9,6 +9,9 @@
 //! The second store has one exception, for the files that [`Subject::tails`] names. Damage to the last synced group of a log
 //! looks like a write that a crash cut short, and a log without its end looks like a shorter log. Such a store may hold the
 //! content after an earlier batch, whole.
+//!
+//! Files with a witness ([`Subject::has_witness`]) make no use of the exception, unless an older version of the whole file
+//! takes their place.
 
 use crate::line::Line;
 use crate::opening::without_panic;

@@ -39,7 +39,7 @@ impl LogFile for MappedLog {
 
     fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
         let offset = offset as usize;
-        let bytes = self.region.published().get(offset..offset + len).ok_or_else(|| {
+        let bytes = self.region.published(offset, len).ok_or_else(|| {
             Error::corruption(&self.space.path, offset as u64, "a read past the end of the log")
         })?;
         read(bytes);
@@ -47,7 +47,7 @@ impl LogFile for MappedLog {
     }
 
     fn sync(&self) -> Result<()> {
-        if self.space.needs_zeros(self.region.published().len() as u64) {
+        if self.space.needs_zeros(self.region.published_len() as u64) {
             self.region.between_appends(|end| self.space.write_zeros(end as u64))?;
         }
         self.space.sync()

@@ -202,7 +202,9 @@ impl<'s> Fixture<'s> {
         let used = |file: usize| {
             self.bytes[file].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
         };
+        let is_older = matches!(corruption, Corruption::Older { .. });
         match corruption.extent(used) {
+            Some((file, _)) if !is_older && self.subject.has_witness(&self.files[file]) => issued,
             Some((file, _)) if !self.tails[file] => issued,
             Some((_, Extent::End)) => 0,
             Some((file, Extent::From(at))) => {

@@ -1,0 +1,215 @@
+//! A store that has filled its own disk: it opens, deletes and merges in the space that it has reserved, and takes puts
+//! again when there is room.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use bitcask::{Bitcask, Options};
+use durable::{Env, Fs};
+use kv::{Durability, Kv};
+
+use crate::world::{STORE, World};
+
+const RESERVE: u64 = 64 << 10;
+
+/// The simulated disk has room for so much.
+const DISK: u64 = 400 << 10;
+
+fn options(world: &World) -> Options {
+    world.options().reserve_bytes(RESERVE)
+}
+
+fn small_disk() -> World {
+    let world = World::new();
+    world.disk.set_free_space(Some(DISK));
+    world
+}
+
+fn is_full(error: &kv::Error) -> bool {
+    error.io_kind() == Some(ErrorKind::StorageFull)
+}
+
+/// The bytes of all files.
+fn used(world: &World) -> u64 {
+    let len = |path: &PathBuf| world.disk.contents(path).unwrap().len() as u64;
+    world.disk.files().iter().map(len).sum()
+}
+
+fn key(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+/// Puts keys in order until the disk is full. Returns how many went in.
+fn fill(engine: &Bitcask, value: &[u8]) -> u32 {
+    for number in 0.. {
+        let written = engine.put(&key(number), value, Durability::Buffered);
+        let Err(error) = written else { continue };
+        assert!(is_full(&error), "{error}");
+        return number;
+    }
+    unreachable!("a disk is finite")
+}
+
+/// Deletes all but each tenth key, synced; merges; and puts again.
+fn delete_merge_and_put(engine: &Bitcask, keys: u32, value: &[u8]) {
+    assert!(keys > 50, "{keys} keys filled the disk");
+    for number in (0..keys).filter(|number| number % 10 != 0) {
+        engine.delete(&key(number), Durability::Sync).unwrap();
+    }
+    engine.merge().unwrap();
+    for number in 0..keys {
+        let expected = (number % 10 == 0).then_some(value);
+        assert_eq!(engine.get(&key(number)).unwrap().as_deref(), expected, "key {number}");
+    }
+    for number in 0..keys / 2 {
+        engine.put(&key(number), value, Durability::Sync).unwrap();
+    }
+}
+
+#[test]
+fn a_handle_that_filled_the_disk_deletes_merges_and_puts_again() {
+    let world = small_disk();
+    let engine = Bitcask::open(STORE, options(&world)).unwrap();
+    let keys = fill(&engine, &[7; 500]);
+    delete_merge_and_put(&engine, keys, &[7; 500]);
+    engine.close().unwrap();
+    world.executor.run_all();
+    let engine = Bitcask::open(STORE, options(&world)).unwrap();
+    assert_eq!(engine.get(&key(0)).unwrap().as_deref(), Some(&[7; 500][..]));
+    assert!(world.disk.files().iter().any(|path| path.ends_with("RESERVE")), "it is held again");
+}
+
+/// As after `kill -9`, and as after a power cut that keeps all or only what was synced.
+#[test]
+fn a_store_that_filled_the_disk_opens_after_a_crash_and_deletes() {
+    for variant in ["strict/none", "strict/all", "journalled/none"] {
+        let world = small_disk();
+        let engine = Bitcask::open(STORE, options(&world)).unwrap();
+        let keys = fill(&engine, &[7; 500]);
+        engine.sync().unwrap();
+        world.executor.forget();
+        drop(engine);
+        let disk = world.disk.crash(world.disk.ops(), &variant.parse().unwrap());
+        let left = World::on(disk);
+        left.disk.set_free_space(Some(0));
+        let engine = Bitcask::open(STORE, options(&left)).unwrap();
+        assert_eq!(engine.get(&key(keys - 1)).unwrap().as_deref(), Some(&[7; 500][..]));
+        delete_merge_and_put(&engine, keys, &[7; 500]);
+    }
+}
+
+/// The reserve is released in between, and made again after it.
+#[test]
+fn a_crash_at_any_point_of_deleting_on_a_full_disk_loses_nothing_synced() {
+    let world = small_disk();
+    let engine = Bitcask::open(STORE, options(&world)).unwrap();
+    let keys = fill(&engine, &[7; 500]);
+    engine.sync().unwrap();
+    let from = world.disk.ops();
+    for number in 0..60 {
+        engine.delete(&key(number), Durability::Buffered).unwrap();
+    }
+    world.disk.set_free_space(Some(4 * RESERVE));
+    engine.put(b"another", b"value", Durability::Sync).unwrap();
+    let reserve_ops =
+        (from..world.disk.ops()).filter(|&k| world.disk.op_name(k).contains("RESERVE"));
+    assert!(reserve_ops.count() >= 4, "it was removed, written, synced and renamed");
+    for point in from..=world.disk.ops() {
+        for variant in ["all", "strict/none", "journalled/none", "names-only"] {
+            let left = World::on(world.disk.crash(point, &variant.parse().unwrap()));
+            left.disk.set_free_space(Some(DISK.saturating_sub(used(&left))));
+            let engine = Bitcask::open(STORE, options(&left)).unwrap();
+            for number in [60, keys / 2, keys - 1] {
+                let value = engine.get(&key(number)).unwrap();
+                assert_eq!(value.as_deref(), Some(&[7; 500][..]), "{point}, {variant}");
+            }
+            engine.delete(&key(60), Durability::Sync).unwrap();
+        }
+    }
+}
+
+/// While the reserve is released, puts leave the space to deletes.
+#[test]
+fn puts_do_not_take_the_space_that_deletes_need() {
+    let world = small_disk();
+    let engine = Bitcask::open(STORE, options(&world)).unwrap();
+    let keys = fill(&engine, &[7; 500]);
+    for number in 0..keys / 4 {
+        engine.delete(&key(number), Durability::Buffered).unwrap();
+        for value in [&[7; 500][..], &[]] {
+            let refused = engine.put(b"another", value, Durability::Buffered);
+            if let Err(error) = refused {
+                assert!(is_full(&error), "{error}");
+            }
+        }
+    }
+    engine.merge().unwrap();
+    engine.put(b"another", &[7; 500], Durability::Sync).unwrap();
+}
+
+#[test]
+fn a_full_disk_poisons_nothing_and_loses_nothing() {
+    let world = small_disk();
+    let engine = Bitcask::open(STORE, options(&world)).unwrap();
+    let keys = fill(&engine, &[7; 500]);
+    world.executor.run_all();
+    engine.sync().unwrap();
+    for number in 0..keys {
+        assert_eq!(engine.get(&key(number)).unwrap().as_deref(), Some(&[7; 500][..]));
+    }
+    world.disk.set_free_space(Some(1 << 20));
+    engine.put(&key(keys), &[7; 500], Durability::Sync).unwrap();
+}
+
+#[test]
+fn a_store_with_small_files_reserves_nothing_unless_told_to() {
+    let world = World::new();
+    world.open().unwrap();
+    assert!(world.disk.files().iter().all(|path| !path.ends_with("RESERVE")));
+}
+
+/// The same on a real file system that the store fills alone.
+#[test]
+fn a_store_that_filled_a_small_real_disk_deletes_and_opens_again() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("skipped: this process may not mount a file system");
+        return;
+    };
+    let open = || {
+        let options = Options::in_env(Env::os(1)).data_file_bytes(1 << 20).reserve_bytes(512 << 10);
+        Bitcask::open(disk.path().join("store"), options).unwrap()
+    };
+    let engine = open();
+    let keys = fill(&engine, &[7; 4000]);
+    drop(engine);
+    let engine = open();
+    assert_eq!(engine.get(&key(keys - 1)).unwrap().as_deref(), Some(&[7; 4000][..]));
+    delete_merge_and_put(&engine, keys, &[7; 4000]);
+    engine.close().unwrap();
+    let free = durable::OsFs::default().free_space(disk.path()).unwrap();
+    assert!(free > 0, "the merge gave space back");
+}
+
+/// A file system of 8 MiB in memory.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None`: this process may not mount one.
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(dir.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg(self.path()).output());
+    }
+}

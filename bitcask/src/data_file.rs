@@ -32,6 +32,11 @@ impl FileTable {
         self.files.get(usize::from(number))?.as_ref()
     }
 
+    /// One more than the greatest number.
+    pub(crate) fn numbers(&self) -> usize {
+        self.files.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DataFile>> {
         self.files.iter().flatten()
     }

@@ -112,6 +112,21 @@ impl Drop for FileHandle {
     }
 }
 
+/// Live records that one thread has counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LiveCount {
+    records: u64,
+    bytes: u64,
+}
+
+impl LiveCount {
+    /// Counts the record at `location`.
+    pub(crate) fn add(&mut self, location: Location) {
+        self.records += 1;
+        self.bytes += location.len;
+    }
+}
+
 /// How much of a data file the keydir names. Each count is exact while no batch is being applied.
 #[derive(Debug, Default)]
 pub(crate) struct LiveCounts {
@@ -134,6 +149,12 @@ impl LiveCounts {
     pub(crate) fn add(&self, location: Location) {
         self.records.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(location.len, Ordering::Relaxed);
+    }
+
+    /// As [`LiveCounts::add`], for many records.
+    pub(crate) fn add_all(&self, count: LiveCount) {
+        self.records.fetch_add(count.records, Ordering::Relaxed);
+        self.bytes.fetch_add(count.bytes, Ordering::Relaxed);
     }
 
     /// The keydir no longer names a record that was added.

@@ -111,7 +111,7 @@ impl Bitcask {
         check_is_store(&dir)?;
         let (reading, _) = Reading::take(&dir, &options, None)?;
         let latest = AtomicU64::new(reading.state.latest_time);
-        let (shown, progress) = Shown::whole(reading)?;
+        let (shown, progress) = Shown::whole(reading, &options, dir.path())?;
         Ok(Reader {
             options,
             dir,
@@ -164,7 +164,7 @@ impl Reader {
                 Extent::Whole => (reading, extent),
                 Extent::News => Reading::take(&self.dir, &self.options, None)?,
             };
-            let (shown, anew) = Shown::whole(reading)?;
+            let (shown, anew) = Shown::whole(reading, &self.options, self.dir.path())?;
             *progress = anew;
             self.shown.store(Arc::new(shown));
         }

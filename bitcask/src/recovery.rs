@@ -21,6 +21,7 @@
 //! So what this handle serves is durable before it serves it, a second crash finds at least as much, and nothing is
 //! ever appended to an old file.
 
+pub(crate) mod finish;
 pub(crate) mod inventory;
 pub(crate) mod load;
 mod repair;
@@ -43,6 +44,7 @@ use crate::keydir::Keydir;
 use crate::options::Options;
 use crate::state::State;
 use crate::steps::Step;
+use finish::finish;
 use inventory::Inventory;
 use repair::Repair;
 
@@ -123,11 +125,7 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
 
     // 9. Open the data files, and finish the keydir.
     let files = repair.open_files(&lives, options)?;
-    keydir.finish_loading(&mut |version| {
-        if let Some(file) = files.get(version.location.file) {
-            file.handle.live.add(version.location);
-        }
-    })?;
+    finish(&keydir, &files, &*options.env.executor, dir.path())?;
     let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
     Ok(Recovered {
         dir,

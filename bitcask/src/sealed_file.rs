@@ -11,7 +11,7 @@ use std::sync::Arc;
 use durable::log::{FrameView, SegmentIdentity, scan_segment};
 use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
 use durable::store_dir::StoreDir;
-use durable::{Access, Fs, Mapped, crc32, read_whole};
+use durable::{Access, File, Fs, Mapped, crc32, read_whole};
 use kv::{Error, Result};
 
 use crate::files::{DATA, HINT};
@@ -98,17 +98,25 @@ pub(crate) fn map_sealed(
     sealed: &Sealed,
     access: Access,
 ) -> Result<Arc<dyn Mapped>> {
-    let path = dir.file(&DATA.name(id));
-    let file = dir.fs().open(&path)?;
-    let len = file.len()?;
-    if len != sealed.len {
-        let what = format!("the file has {len} bytes, and the manifest says {}", sealed.len);
-        return Err(Error::corruption(&path, len.min(sealed.len), what));
-    }
+    let file = dir.fs().open(&dir.file(&DATA.name(id)))?;
+    check_len(&*file, sealed)?;
     match access {
         Access::Random => file.map(access),
         Access::Sequential => read_whole(&*file),
     }
+}
+
+/// Checks the length of a sealed data file against `sealed`, its entry in the manifest.
+///
+/// # Errors
+/// `Corruption` for another length; `Io`.
+pub(crate) fn check_len(file: &dyn File, sealed: &Sealed) -> Result<()> {
+    let len = file.len()?;
+    if len != sealed.len {
+        let what = format!("the file has {len} bytes, and the manifest says {}", sealed.len);
+        return Err(Error::corruption(file.path(), len.min(sealed.len), what));
+    }
+    Ok(())
 }
 
 /// Writes and publishes the hint file of data file `id`. `None`: the disk has no space for it, or its name or that of the

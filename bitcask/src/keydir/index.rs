@@ -42,15 +42,27 @@ impl Index {
         (self.filled + 1) * 8 > self.cells.len() * 7
     }
 
-    /// Begins anew with all `entries` and their hashes, half as long again.
-    pub(super) fn rebuild(&mut self, entries: impl Iterator<Item = (u64, Place)>) {
-        let len = (self.cells.len() + self.cells.len() / 2).max(FEWEST_CELLS);
+    /// Whether `more` entries fit without [`Index::rebuild`].
+    pub(super) fn has_room_for(&self, more: usize) -> bool {
+        Self::cells_for(self.filled + more) <= self.cells.len()
+    }
+
+    /// How many cells `entries` need for the index not to be full.
+    fn cells_for(entries: usize) -> usize {
+        ((entries + 1) * 8).div_ceil(7)
+    }
+
+    /// Begins anew with all `entries` and their hashes, half as long again, and with room for `more`.
+    pub(super) fn rebuild(&mut self, more: usize, entries: impl Iterator<Item = (u64, Place)>) {
+        let longer = (self.cells.len() + self.cells.len() / 2).max(FEWEST_CELLS);
+        let len = longer.max(Self::cells_for(self.filled + more));
         // The old cells go first, and the new ones are allocated to size: a vector that grows doubles.
         self.cells = Vec::new();
         self.cells = vec![EMPTY; len];
         self.filled = 0;
         entries.for_each(|(hash, entry)| self.insert(hash, entry));
         assert!(!self.is_full(), "half as many cells again leave room");
+        debug_assert!(self.has_room_for(more), "the cells were reckoned with");
     }
 
     /// Adds an entry that is not there yet. There must be room.
@@ -176,7 +188,10 @@ mod tests {
             } else {
                 assert_eq!(index.find(hash, |found| found == entry), None);
                 if index.is_full() {
-                    index.rebuild(model.iter().map(|&entry| (crowded(Place(entry)), Place(entry))));
+                    index.rebuild(
+                        0,
+                        model.iter().map(|&entry| (crowded(Place(entry)), Place(entry))),
+                    );
                 }
                 index.insert(hash, entry);
                 model.insert(entry.0);

@@ -22,15 +22,26 @@ const FIXED: usize = FIELDS + size_of::<u16>();
 /// Takes the records that one thread finds while opening. [`Loader::finish`] enters those that wait in it.
 pub(crate) struct Loader<'k> {
     keydir: &'k Keydir,
+    /// The shard that is entered first. Loaders that run side by side begin at different shards, or else each would
+    /// wait for the one before it at every shard.
+    first_shard: usize,
     /// One for each shard.
-    waiting: Vec<Vec<u8>>,
+    waiting: Vec<WaitingRecords>,
     bytes: usize,
 }
 
+/// The records that wait for one shard.
+#[derive(Clone, Default)]
+struct WaitingRecords {
+    count: usize,
+    bytes: Vec<u8>,
+}
+
 impl<'k> Loader<'k> {
-    /// A loader into `keydir`, which others may load into at the same time.
-    pub(crate) fn new(keydir: &'k Keydir) -> Self {
-        Self { keydir, waiting: vec![Vec::new(); SHARDS], bytes: 0 }
+    /// Loader `number` of those that load into `keydir` at the same time.
+    pub(crate) fn new(keydir: &'k Keydir, number: usize) -> Self {
+        let first_shard = number.wrapping_mul(SHARDS / 8 + 1) % SHARDS;
+        Self { keydir, first_shard, waiting: vec![WaitingRecords::default(); SHARDS], bytes: 0 }
     }
 
     /// As [`Keydir::load`], but later.
@@ -41,8 +52,9 @@ impl<'k> Loader<'k> {
         fixed[..FIELDS].copy_from_slice(&fields(Version { location, sequence }));
         fixed[FIELDS..].copy_from_slice(&(key.len() as u16).to_le_bytes());
         let waiting = &mut self.waiting[Keydir::shard_of(hash)];
-        waiting.extend_from_slice(&fixed);
-        waiting.extend_from_slice(key);
+        waiting.count += 1;
+        waiting.bytes.extend_from_slice(&fixed);
+        waiting.bytes.extend_from_slice(key);
         self.bytes += FIXED + key.len();
         if self.bytes >= WAITING_BYTES {
             self.enter();
@@ -56,15 +68,18 @@ impl<'k> Loader<'k> {
 
     fn enter(&mut self) {
         let (keydir, mut entered) = (self.keydir, 0);
-        for (shard, waiting) in keydir.shards.iter().zip(&mut self.waiting) {
-            let mut shard = shard.write();
-            for (key, version) in (Waiting { rest: waiting }) {
+        for number in (self.first_shard..SHARDS).chain(0..self.first_shard) {
+            let waiting = &mut self.waiting[number];
+            let mut shard = keydir.shards[number].write();
+            shard.expect(waiting.count, |key| keydir.hash(key));
+            for (key, version) in (Waiting { rest: &waiting.bytes }) {
                 let has_room = shard.load(key, keydir.hash(key), version, |key| keydir.hash(key));
                 keydir.note_loaded(has_room);
             }
             drop(shard);
-            entered += waiting.len();
-            waiting.clear();
+            entered += waiting.bytes.len();
+            waiting.bytes.clear();
+            waiting.count = 0;
         }
         assert_eq!(entered, self.bytes, "every waiting record is entered once");
         self.bytes = 0;
@@ -80,7 +95,7 @@ impl fmt::Debug for Loader<'_> {
 
 impl Keydir {
     /// Takes a record found while opening: the highest sequence number of a key wins, in any order of calls. A tombstone
-    /// has no location. Ends with [`Keydir::finish_loading`].
+    /// has no location. Ends with [`Keydir::finish_loading_shard`].
     pub(crate) fn load(&self, key: &[u8], sequence: u64, location: Option<Location>) {
         let (shard, hash) = self.place(key);
         let version = Version { location: location.unwrap_or(DELETED), sequence };
@@ -94,18 +109,17 @@ impl Keydir {
         }
     }
 
-    /// Forgets the tombstones that loading had to remember, and calls `live` for each key that is left.
-    ///
-    /// # Errors
-    /// `InvalidArgument`: the store has more keys and tombstones than a keydir can hold.
+    /// [`Keydir::finish_loading_shard`] for all shards.
+    #[cfg(test)]
     pub(crate) fn finish_loading(&self, live: &mut dyn FnMut(Version)) -> Result<()> {
         (0..self.shard_count()).try_for_each(|shard| self.finish_loading_shard(shard, live))
     }
 
-    /// As [`Keydir::finish_loading`], for one of [`Keydir::shard_count`] shards. Several threads may share them out.
+    /// Forgets the tombstones that loading had to remember in one of [`Keydir::shard_count`] shards, and calls `live` for
+    /// each key that is left. Several threads may share the shards out.
     ///
     /// # Errors
-    /// As there.
+    /// `InvalidArgument`: the store has more keys and tombstones than a keydir can hold.
     pub(crate) fn finish_loading_shard(
         &self,
         shard: usize,
@@ -138,7 +152,7 @@ impl Keydir {
 /// Is called with each loaded record.
 type VisitLoaded<'v> = dyn FnMut(&[u8], u64, Option<Location>) + 'v;
 
-/// The records that wait for one shard.
+/// The records in the bytes of [`WaitingRecords`].
 struct Waiting<'w> {
     rest: &'w [u8],
 }

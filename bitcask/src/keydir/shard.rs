@@ -127,6 +127,18 @@ impl Shard {
 
     /// Forgets the tombstones that loading had to remember, calls `live` for each key that is left, and returns the pages
     /// that they take.
+    /// Makes room in the index for `more` keys at once, of which some may be there already.
+    pub(super) fn expect(&mut self, more: usize, hash_of: impl Fn(&[u8]) -> u64) {
+        if !self.index.has_room_for(more) {
+            self.grow_index(more, hash_of);
+        }
+    }
+
+    fn grow_index(&mut self, more: usize, hash_of: impl Fn(&[u8]) -> u64) {
+        let hashes = self.arena.entries().map(|(place, key, _)| (hash_of(key), place));
+        self.index.rebuild(more, hashes);
+    }
+
     pub(super) fn finish_loading(
         &mut self,
         hash_of: impl Fn(&[u8]) -> u64,
@@ -216,8 +228,7 @@ impl Shard {
         hash_of: impl Fn(&[u8]) -> u64,
     ) -> bool {
         if self.index.is_full() {
-            let hashes = self.arena.entries().map(|(place, key, _)| (hash_of(key), place));
-            self.index.rebuild(hashes);
+            self.grow_index(0, hash_of);
         }
         let Some(place) = self.arena.push(key, version) else { return false };
         self.index.insert(hash, place);

@@ -138,7 +138,7 @@ fn loading_in_any_order_keeps_the_newest_and_drops_the_deleted() {
 #[test]
 fn a_loader_enters_what_loading_one_by_one_does() {
     let (one_by_one, sorted) = (keydir(), keydir());
-    let mut loader = Loader::new(&sorted);
+    let mut loader = Loader::new(&sorted, 1);
     for sequence in 1..5_000_u64 {
         let key = (sequence.wrapping_mul(0x9e37_79b9) % 700).to_string().into_bytes();
         let location = (sequence % 5 != 0).then(|| version(sequence).location);
@@ -168,7 +168,7 @@ fn debug_output_is_a_summary_without_keys() {
         keydir.put(b"secret", version(sequence));
         keydir.open_view(sequence);
     }
-    let mut loader = Loader::new(&keydir);
+    let mut loader = Loader::new(&keydir, 0);
     loader.load(b"secret", 10, None);
     let (collection, reservation) =
         (keydir.collect(&KeyRange::all(), 9), keydir.reserve([&b"secret"[..]].into_iter()));

@@ -1,6 +1,7 @@
 //! What a reader shows, and how it is moved forward. Why that is right stands in the [module above](super).
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use durable::sync::Published;
@@ -10,6 +11,8 @@ use super::reading::{Progress, Reading};
 use crate::data_file::FileTable;
 use crate::file_handle::FileHandle;
 use crate::keydir::{Keydir, Location, Version};
+use crate::options::Options;
+use crate::recovery::finish::finish;
 use crate::state::State;
 use crate::views::Views;
 
@@ -27,14 +30,14 @@ pub(super) struct Shown {
 
 impl Shown {
     /// All of a store.
-    pub(super) fn whole(reading: Reading) -> Result<(Self, Progress)> {
+    pub(super) fn whole(
+        reading: Reading,
+        options: &Options,
+        dir: &Path,
+    ) -> Result<(Self, Progress)> {
         let mut table = FileTable::default();
         reading.files.iter().for_each(|file| table.insert(Arc::clone(file)));
-        reading.keydir.finish_loading(&mut |version| {
-            if let Some(file) = table.get(version.location.file) {
-                file.handle.live.add(version.location);
-            }
-        })?;
+        finish(&reading.keydir, &table, &*options.env.executor, dir)?;
         let shown = Self {
             newest: reading.newest,
             views: Views::new(Arc::clone(&reading.keydir)),

@@ -16,7 +16,7 @@ use crate::hint_file;
 use crate::keydir::{Keydir, Loader, Location};
 use crate::options::Options;
 use crate::record::Record;
-use crate::sealed_file::{check_hint, describe, map_sealed};
+use crate::sealed_file::{check_hint, check_len, describe, map_sealed};
 use crate::state::{Hint, Sealed, State};
 use crate::steps::Step;
 
@@ -49,6 +49,7 @@ pub(crate) fn load(
         options: options.clone(),
         files,
         next: AtomicUsize::new(0),
+        loaders: AtomicUsize::new(0),
         has_failed: AtomicBool::new(false),
     };
     let (executor, helpers) = (&*options.env.executor, file_count.saturating_sub(1));
@@ -86,6 +87,8 @@ struct Loading {
     files: Vec<LoadTask>,
     /// The index of the next file to load.
     next: AtomicUsize,
+    /// How many threads have begun.
+    loaders: AtomicUsize,
     /// Some thread has met an error, so the others stop.
     has_failed: AtomicBool,
 }
@@ -93,7 +96,7 @@ struct Loading {
 impl Loading {
     /// Loads files until no file is left or a thread has failed.
     fn run(&self) -> Result<LoadReport> {
-        let mut loader = Loader::new(&self.keydir);
+        let mut loader = Loader::new(&self.keydir, self.loaders.fetch_add(1, Ordering::Relaxed));
         let mut report = LoadReport::default();
         while let Some(file) = self.next_file() {
             match self.load_file(file, &mut loader) {
@@ -119,12 +122,13 @@ impl Loading {
 
     /// Loads one file. `false`: its hint did not count.
     fn load_file(&self, file: &LoadTask, loader: &mut Loader<'_>) -> Result<bool> {
-        let bytes = map_sealed(&self.dir, file.id, &file.sealed, Access::Sequential)?;
+        check_len(&*self.dir.fs().open(&self.dir.file(&DATA.name(file.id)))?, &file.sealed)?;
         if let Some(hint) = file.sealed.hint
             && self.load_hint(file, hint, loader).is_ok()
         {
             return Ok(true);
         }
+        let bytes = map_sealed(&self.dir, file.id, &file.sealed, Access::Sequential)?;
         let path = self.dir.file(&DATA.name(file.id));
         let identity = file.sealed.identity(self.store, file.id);
         describe(bytes.bytes(), identity, &path, &mut |frame, record| {

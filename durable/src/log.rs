@@ -72,6 +72,7 @@ mod batch_reader;
 pub mod chain;
 mod frame;
 mod group_sync;
+mod header;
 mod later_frames;
 pub mod publication;
 mod scan;
@@ -84,10 +85,9 @@ pub use frame::{
     FRAME_ALIGN, FRAME_HEADER_LEN, Frame, FrameView, KIND_END, Salt, UNLINKED, frame_len,
 };
 pub use group_sync::GroupSync;
+pub use header::{SEGMENT_HEADER_LEN, SegmentIdentity, SegmentLayout};
 pub use scan::{SegmentScan, Tail, scan_segment};
-pub use segment::{
-    Position, SEGMENT_HEADER_LEN, Segment, SegmentFile, SegmentIdentity, SegmentLayout,
-};
+pub use segment::{Position, Segment, SegmentFile};
 
 pub use crate::identity::StoreId;
 pub use writer::{Span, Writer};

@@ -93,6 +93,7 @@ mod dump;
 mod format;
 mod generation;
 mod loaded;
+mod record;
 mod records;
 mod state;
 
@@ -249,7 +250,7 @@ impl<S: State> Manifest<S> {
             S::encode_edit(edit, &mut payload);
             payload
         });
-        let (kind, payload) = format::encode_edits(encoded.collect());
+        let (kind, payload) = record::encode_edits(encoded.collect());
         let written = if writer.generation.has_room(payload.len(), state.features()) {
             writer.generation.append(kind, number, &payload)
         } else {

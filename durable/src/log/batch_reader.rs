@@ -5,7 +5,7 @@ use std::path::Path;
 use kv::{Error, Result};
 
 use super::frame::{FrameView, KIND_END, Salt};
-use super::segment::SegmentLayout;
+use super::header::SegmentLayout;
 
 /// A place between two batches of a segment that was ended or cut behind its last one.
 ///

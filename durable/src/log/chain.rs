@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 use kv::{Error, Result};
 
 use super::frame::FrameView;
+use super::header::{SEGMENT_HEADER_LEN, SegmentIdentity};
 use super::scan::{SegmentScan, Tail, scan_segment};
-use super::segment::{SEGMENT_HEADER_LEN, SegmentIdentity};
 use crate::fs::{Fs, Mapped, read_whole};
 use crate::identity::StoreId;
 use crate::publish::{PublishedFile, publish_in_place};

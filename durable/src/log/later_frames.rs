@@ -97,6 +97,26 @@ mod tests {
     }
 
     #[test]
+    fn heads_with_a_wrong_check_cost_no_sum() {
+        let mut segment = vec![0; 64 + FRAME_ALIGN];
+        segment.extend(crafted(1 << 16, segment.len()));
+        // With another salt all checks are wrong, but for one in 65,536 by chance.
+        let found = LaterFrames::search(&segment, Salt(78), 64);
+        assert!(found.summed < 3 << 16, "{found:?}");
+    }
+
+    #[test]
+    fn the_frame_right_behind_the_shortest_bad_one_is_found() {
+        let bad = 64;
+        let mut bytes = vec![0xa5; bad as usize + FRAME_HEADER_LEN];
+        let offset = bytes.len() as u64;
+        let place =
+            Place { salt: SALT, offset, sequence: 9, undurable: 0, first: true, last: true };
+        encode(&Frame { kind: 1, payload: [b"", b"", b""] }, place, &mut bytes);
+        assert!(LaterFrames::search(&bytes, SALT, bad).prove_damage);
+    }
+
+    #[test]
     fn one_frame_behind_a_crafted_tail_is_still_found() {
         let mut segment = vec![0; 64 + FRAME_ALIGN];
         segment.extend(crafted(1 << 16, segment.len()));

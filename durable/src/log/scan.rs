@@ -5,8 +5,8 @@ use std::path::Path;
 use kv::{Error, Result};
 
 use super::frame::{FrameView, KIND_END, Salt};
+use super::header::{SegmentIdentity, SegmentLayout};
 use super::later_frames::LaterFrames;
-use super::segment::{SegmentIdentity, SegmentLayout};
 use super::witness::Claim;
 use crate::identity::StoreId;
 

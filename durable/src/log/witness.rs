@@ -191,6 +191,33 @@ mod tests {
         }
     }
 
+    #[cfg(not(shuttle))]
+    #[test]
+    fn when_both_slots_of_a_round_are_torn_the_claim_of_the_round_before_is_left() {
+        use crate::fs::Fs as _;
+
+        let (fs, path) = (crate::SimFs::new(), std::path::Path::new("segment"));
+        let file = fs.create(path).unwrap();
+        file.write_at(0, &segment()).unwrap();
+        let mut witness = Witness::new(file, SALT);
+        let claim = |round: u64| Claim { durable: FIRST_FRAME + 8 * round, is_prior_durable: true };
+        for round in 1..6 {
+            let before = fs.contents(path).unwrap();
+            witness.record(claim(round));
+            let mut after = fs.contents(path).unwrap();
+            assert_eq!(Claim::read(&after, SALT), Some(claim(round)));
+            let written = SLOTS
+                .map(|slot| slot as usize)
+                .into_iter()
+                .filter(|&slot| before[slot..slot + SLOT_LEN] != after[slot..slot + SLOT_LEN]);
+            let written: Vec<usize> = written.collect();
+            assert!(written.len() == 2 && written[0] == SLOTS[0] as usize, "{written:?}");
+            written.iter().for_each(|&slot| after[slot] ^= 1);
+            let left = Claim::read(&after, SALT).unwrap();
+            assert_eq!(left, if round == 1 { Claim::BEGUN } else { claim(round - 1) });
+        }
+    }
+
     #[test]
     fn a_claim_of_another_segment_or_slot_or_with_a_flipped_bit_is_none() {
         let claim = Claim { durable: FIRST_FRAME + 800, is_prior_durable: true };

@@ -5,8 +5,9 @@ use std::path::Path;
 use kv::Result;
 use serde_json::{Value, json};
 
-use super::format::{Current, GENERATION_FILES, Kind, Record, decode_header};
+use super::format::{Current, GENERATION_FILES, decode_header};
 use super::loaded::{read_current, read_named};
+use super::record::{Kind, Record};
 use super::records::Records;
 use super::state::State;
 use crate::store_dir::StoreDir;

@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use kv::{Error, Result};
 
-use super::format::{
-    CURRENT_FILE, Current, GENERATION_FILES, HEADER_LEN, Identity, Kind, encode_header,
-    encode_record, record_len,
-};
+use super::format::{CURRENT_FILE, Current, GENERATION_FILES, HEADER_LEN, Identity, encode_header};
+use super::record::{Kind, encode_record, record_len};
 use super::state::{Features, State};
 use crate::coding::Reader;
 use crate::fs::{Entry, EntryKind, File, copy_whole};

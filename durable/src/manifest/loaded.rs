@@ -5,9 +5,8 @@ use std::path::Path;
 
 use kv::{Error, Result};
 
-use super::format::{
-    CURRENT_FILE, Current, GENERATION_FILES, Identity, Kind, Record, decode_header,
-};
+use super::format::{CURRENT_FILE, Current, GENERATION_FILES, Identity, decode_header};
+use super::record::{Kind, Record};
 use super::records::Records;
 use super::state::State;
 use crate::fs::copy_whole;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use kv::{Error, Result};
 
-use super::format::{HEADER_LEN, Kind, RECORD_ALIGN, Record, RecordHead, Salt};
+use super::format::HEADER_LEN;
+use super::record::{Kind, RECORD_ALIGN, Record, RecordHead, Salt};
 use crate::checksum::PrefixSums;
 
 /// The most bytes that the search for a later record sums for each byte of the file: 1 for the prefixes, and less than
@@ -103,7 +104,8 @@ impl<'a> Records<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::{Identity, RECORD_HEADER_LEN, encode_record};
+    use super::super::format::Identity;
+    use super::super::record::{RECORD_HEADER_LEN, encode_record};
     use super::*;
     use crate::identity::StoreId;
 

@@ -1,5 +1,6 @@
 //! Damage to what was durable is an error with a place, never a shorter log.
 
+use durable::log::Frame;
 use kv::Error;
 
 use crate::store::{Log, path, recover};
@@ -86,4 +87,17 @@ fn a_value_that_is_an_image_of_a_log_is_never_taken_for_frames() {
     bytes[64] ^= 1; // The frame around the image is torn.
     let scan = scan_segment(&bytes, identity.store, 0, &path(0), &mut |_| panic!("no batch"));
     assert_eq!(scan.unwrap().len, 64);
+}
+
+#[test]
+fn batches_whose_numbers_do_not_ascend_are_refused() {
+    for (second, is_right) in [(6, true), (5, false), (4, false)] {
+        let mut log = Log::new();
+        log.append(1, 40).unwrap();
+        let frame = || Frame { kind: 1, payload: [&[5; 8], &[], &[]] };
+        log.writer.append(5, std::iter::once(frame())).unwrap();
+        let frame = Frame { kind: 1, payload: [&[second as u8; 8], &[], &[]] };
+        log.writer.append(second, std::iter::once(frame)).unwrap();
+        assert_eq!(recover(&log.disk, 1).is_ok(), is_right, "{second}");
+    }
 }

@@ -19,7 +19,8 @@ pub(crate) struct Log {
     /// For each segment, how many operations the disk had seen when it was there: what a manifest knows.
     pub(crate) created: Vec<usize>,
     batches: u64,
-    layout: SegmentLayout,
+    /// Of the segments that are begun from now on.
+    pub(crate) layout: SegmentLayout,
     /// The least capacity of a segment.
     capacity: u64,
 }

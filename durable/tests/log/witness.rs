@@ -83,6 +83,27 @@ fn without_a_witness_all_rounds_of_a_segment_can_go_unnoticed() {
     assert_eq!(fewest_left(&killed, 1, 0), 0, "format 1 has this limit");
 }
 
+/// All frames were written before the first sync, so none of them proves anything.
+#[test]
+fn a_claim_alone_proves_that_an_earlier_segment_was_durable() {
+    for layout in [SegmentLayout::Plain, SegmentLayout::Witnessed] {
+        let mut log = Log::with(SegmentLayout::Plain, 512);
+        log.append(1, 150).unwrap();
+        log.append(1, 150).unwrap();
+        log.layout = layout;
+        log.append(1, 150).unwrap();
+        log.sync();
+        assert_eq!(log.created.len(), 2);
+        let mut first = log.disk.contents(&path(0)).unwrap();
+        first[64 + 176 + 30] ^= 1;
+        log.disk.set_contents(&path(0), first);
+        match recover(&log.disk, 2) {
+            Ok(found) => assert_eq!((layout, &found[..]), (SegmentLayout::Plain, &[1][..])),
+            Err(error) => assert!(layout == SegmentLayout::Witnessed && error.is_corruption()),
+        }
+    }
+}
+
 #[test]
 fn the_bound_holds_across_segments() {
     let mut log = Log::with(SegmentLayout::Witnessed, 512);

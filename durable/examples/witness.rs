@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release -p durable --example witness -- <directory> [appends]
 //! ```
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ fn main() -> kv::Result<()> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().unwrap_or_else(|| ".".into());
     let appends = args.next().and_then(|count| count.parse().ok()).unwrap_or(4_000);
-    let (fs, entropy) = (OsFs::default(), SystemEntropy::default());
+    let (fs, entropy) = (OsFs::default(), SystemEntropy);
     let dir = fs.resolve(Path::new(&dir))?;
     let mut plain = Log::begin(&fs, &dir, SegmentLayout::Plain)?;
     let mut witnessed = Log::begin(&fs, &dir, SegmentLayout::Witnessed)?;

@@ -212,7 +212,9 @@ mod tests {
                 .filter(|&slot| before[slot..slot + SLOT_LEN] != after[slot..slot + SLOT_LEN]);
             let written: Vec<usize> = written.collect();
             assert!(written.len() == 2 && written[0] == SLOTS[0] as usize, "{written:?}");
-            written.iter().for_each(|&slot| after[slot] ^= 1);
+            for slot in written {
+                after[slot] ^= 1;
+            }
             let left = Claim::read(&after, SALT).unwrap();
             assert_eq!(left, if round == 1 { Claim::BEGUN } else { claim(round - 1) });
         }

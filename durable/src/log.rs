@@ -35,8 +35,12 @@
 //! | 24 | | payload |
 //!
 //! Sums are seeded with the frame's offset and the CRC-32 of the segment's header, as it would be in format 1
-//! (`frame::Salt`). So a frame that was copied to another place, segment or store, or left over from another opening,
-//! fails.
+//! (`frame::Salt`). So a frame that was copied to another offset fails.
+//!
+//! **Known fault of formats 1 and 2.** The header ends with its own CRC-32, and the CRC-32 of such bytes is the same number
+//! for every header. So the salt does not depend on the segment: a whole frame that was copied to the same offset of another
+//! segment passes its sum. The header itself still fails in a file of another segment, store or opening. A later format has
+//! to seed with the header without its sum.
 //!
 //! # Torn tail or damage
 //!

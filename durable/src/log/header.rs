@@ -69,9 +69,10 @@ impl SegmentIdentity {
         Stamp { open_epoch: self.epoch, edit_number: self.edit_number }
     }
 
-    /// What the sums of this segment's frames are seeded with.
+    /// The seed of the sums of this segment's frames. In formats 1 and 2 it is the same for every segment: see the known
+    /// fault in the [module above](super).
     pub fn salt(&self) -> Salt {
-        // The header of format 1 in both formats: the salt depends on the identity alone.
+        // The header of format 1 in both formats, as it was always done. It ends with its own sum.
         Salt(crc32(&self.encode(SegmentLayout::Plain)))
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bitcask::{Bitcask, Options};
 use durable::{Env, Fs};
 use kv::{Durability, Kv};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::world::{STORE, World};
 
@@ -197,10 +198,9 @@ impl SmallDisk {
     /// `None`: this process may not mount one.
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(dir.path());
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then_some(Self(dir))
+        // A system call and no program: a forked process would hold the lock files of other tests for a moment.
+        mount("none", dir.path(), "tmpfs", MountFlags::empty(), c"size=8m").ok()?;
+        Some(Self(dir))
     }
 
     fn path(&self) -> &Path {
@@ -210,6 +210,6 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        drop(std::process::Command::new("umount").arg(self.path()).output());
+        unmount(self.path(), UnmountFlags::empty()).ok();
     }
 }

@@ -1,7 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::process::Command;
 use std::sync::Arc;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::*;
 use crate::store_dir::OpenMode;
@@ -201,16 +202,15 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(dir.path());
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then_some(Self(dir))
+        // A system call and no program: a forked process would hold the lock files of other tests for a moment.
+        mount("none", dir.path(), "tmpfs", MountFlags::empty(), c"size=1m").ok()?;
+        Some(Self(dir))
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg(self.0.path()).output());
+        unmount(self.0.path(), UnmountFlags::empty()).ok();
     }
 }
 

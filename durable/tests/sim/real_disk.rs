@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 
 use durable::{EntryKind, Fs, LockMode, LogBackend, OsFs};
 use kv::Result;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::both_disks::contents;
 
@@ -56,16 +57,16 @@ impl Ramfs {
     /// `None` without the right to mount.
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let mut mount = std::process::Command::new("mount");
-        let mounted = mount.args(["-t", "ramfs", "ramfs"]).arg(dir.path()).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(dir))
+        // A system call and no program: a forked process would hold the lock files of other tests for a moment.
+        mount("ramfs", dir.path(), "ramfs", MountFlags::empty(), None).ok()?;
+        Some(Self(dir))
     }
 }
 
 impl Drop for Ramfs {
     fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount").arg(self.0.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()), "the file system is still in use");
+        let unmounted = unmount(self.0.path(), UnmountFlags::empty());
+        assert!(unmounted.is_ok(), "the file system is still in use");
     }
 }
 

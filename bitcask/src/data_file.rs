@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use durable::log::{FrameView, Salt, Segment, SegmentIdentity};
+use durable::log::{FrameView, Salt, Segment, SegmentHeader};
 use durable::sync::atomic::AtomicBool;
 use durable::{Access, File, Fs, Mapped};
 use kv::{Error, Result, UnixMillis};
@@ -65,6 +65,8 @@ impl FileTable {
 pub(crate) struct DataFile {
     pub(crate) id: u64,
     body: Body,
+    header: SegmentHeader,
+    /// That of `header`, for gets.
     salt: Salt,
     /// Shared by all forms of the same file.
     pub(crate) handle: Arc<FileHandle>,
@@ -89,15 +91,15 @@ enum Body {
 impl DataFile {
     /// A file that is being written.
     pub(crate) fn active(segment: Arc<Segment>, handle: Arc<FileHandle>) -> Self {
-        let (id, salt) = (segment.id(), segment.salt());
-        Self { id, body: Body::Segment(segment), salt, handle }
+        let header = segment.header();
+        Self::new(Body::Segment(segment), header, handle)
     }
 
     /// A sealed file, whose length has been checked.
     pub(crate) fn sealed(
         fs: &dyn Fs,
         path: &Path,
-        identity: SegmentIdentity,
+        header: SegmentHeader,
         read: ReadMode,
         handle: Arc<FileHandle>,
     ) -> Result<Self> {
@@ -110,18 +112,21 @@ impl DataFile {
             let len = file.len()?;
             Body::Positional(file, len)
         };
-        Ok(Self { id: identity.id, body, salt: identity.salt(), handle })
+        Ok(Self::new(body, header, handle))
     }
 
     /// A copy in memory of what counts of a file that somebody else is writing.
     pub(crate) fn copied(
         bytes: Arc<dyn Mapped>,
         path: PathBuf,
-        identity: SegmentIdentity,
+        header: SegmentHeader,
         handle: Arc<FileHandle>,
     ) -> Self {
-        let body = Body::mapped(bytes, path);
-        Self { id: identity.id, body, salt: identity.salt(), handle }
+        Self::new(Body::mapped(bytes, path), header, handle)
+    }
+
+    fn new(body: Body, header: SegmentHeader, handle: Arc<FileHandle>) -> Self {
+        Self { id: header.identity.id, body, header, salt: header.salt(), handle }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -132,9 +137,9 @@ impl DataFile {
         }
     }
 
-    /// What the sums of its frames are seeded with.
-    pub(crate) fn salt(&self) -> Salt {
-        self.salt
+    /// Which segment it is, and in which format.
+    pub(crate) fn header(&self) -> &SegmentHeader {
+        &self.header
     }
 
     /// How many bytes it has, header included, so far.

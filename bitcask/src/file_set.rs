@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::log::{Segment, SegmentIdentity};
+use durable::log::{Segment, SegmentHeader};
 use durable::sync::{Mutex, Published};
 use kv::Result;
 
@@ -79,23 +79,23 @@ impl FileSet {
     /// `InvalidArgument` when there are too many files; `Io`.
     pub(crate) fn open_sealed(
         &self,
-        identity: SegmentIdentity,
+        header: SegmentHeader,
         path: &Path,
         sealed: &Sealed,
     ) -> Result<DataFile> {
-        let handle = self.registry.register(identity.id)?;
+        let handle = self.registry.register(header.identity.id)?;
         handle.first_expiry.learn(sealed.expiring.first());
-        DataFile::sealed(self.store.fs(), path, identity, self.read, handle)
+        DataFile::sealed(self.store.fs(), path, header, self.read, handle)
     }
 
     /// Replaces a file that was written by its sealed form, if the set still has it.
     ///
     /// # Errors
     /// `Io`: the file is read through its segment as before.
-    pub(crate) fn reopen_sealed(&self, identity: SegmentIdentity, path: &Path) -> Result<()> {
-        let Some(active) = self.load().with_id(identity.id).cloned() else { return Ok(()) };
+    pub(crate) fn reopen_sealed(&self, header: SegmentHeader, path: &Path) -> Result<()> {
+        let Some(active) = self.load().with_id(header.identity.id).cloned() else { return Ok(()) };
         let handle = Arc::clone(&active.handle);
-        let sealed = DataFile::sealed(self.store.fs(), path, identity, self.read, handle)?;
+        let sealed = DataFile::sealed(self.store.fs(), path, header, self.read, handle)?;
         assert_eq!(sealed.handle.number, active.handle.number, "a file keeps its number");
         self.insert([Arc::new(sealed)]);
         Ok(())

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::log::{FrameView, SegmentIdentity, scan_segment};
+use durable::log::{FrameView, SegmentHeader, scan_segment};
 use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
 use durable::store_dir::StoreDir;
 use durable::{Access, File, Fs, Mapped, crc32, read_whole};
@@ -59,13 +59,14 @@ impl SealedFile {
 /// `Corruption`, at the first byte that is not part of a whole batch or of the end mark.
 pub(crate) fn describe(
     bytes: &[u8],
-    identity: SegmentIdentity,
+    header: SegmentHeader,
     path: &Path,
     visit: &mut dyn FnMut(&FrameView<'_>, &Record<'_>),
 ) -> Result<(Sealed, Vec<u8>)> {
     let mut hint = HintBuilder::default();
-    let mut sealed = Sealed::new(identity);
-    let scan = scan_segment(bytes, identity.store, identity.id, path, &mut |batch| {
+    let (store, id) = (header.identity.store, header.identity.id);
+    let mut sealed = Sealed::new(header);
+    let scan = scan_segment(bytes, store, id, path, &mut |batch| {
         for frame in batch {
             let record = Record::decode(frame, path)?;
             sealed.count(frame, &record);
@@ -74,7 +75,7 @@ pub(crate) fn describe(
         }
         Ok(())
     })?;
-    if scan.identity != identity {
+    if scan.header != header {
         let what = "the header is not the one that the manifest names";
         return Err(Error::corruption(path, 0, what));
     }
@@ -82,9 +83,8 @@ pub(crate) fn describe(
         return Err(Error::corruption(path, scan.len, "the frame fails its checksum"));
     }
     sealed.len = scan.len;
-    sealed.first_record = scan.first_frame;
     sealed.crc = crc32(bytes);
-    let source = sealed.source(identity.store, identity.id);
+    let source = sealed.source(store, id);
     Ok((sealed, hint.finish(&source)))
 }
 

@@ -104,7 +104,7 @@ impl Sealer {
             self.store.edit(&Edit::seal(&published, hint, sealed.facts))
         })?;
         // If the file cannot be opened again, for want of file handles for example, it is read through its segment.
-        drop(self.files.reopen_sealed(segment.identity(), segment.path()));
+        drop(self.files.reopen_sealed(segment.header(), segment.path()));
         let sealed = self.queue.lock().pop_front();
         assert!(sealed.is_some_and(|sealed| sealed.id() == segment.id()), "the queue is in order");
         self.background.request(Task::PopulateFile);
@@ -124,7 +124,7 @@ impl Sealer {
         let (store, path) = (&self.store, segment.path());
         let mut described = None;
         segment.read(0, segment.end() as usize, &mut |bytes| {
-            described = Some(describe(bytes, segment.identity(), path, &mut |_, _| ()));
+            described = Some(describe(bytes, segment.header(), path, &mut |_, _| ()));
         })?;
         let nothing = || Error::corruption(path, 0, "nothing was read back");
         let (facts, hint_bytes) = described.ok_or_else(nothing)??;

@@ -1,6 +1,6 @@
 //! The state that the manifest of a Bitcask keeps: which data files there are, and what is known of the sealed ones.
 //!
-//! # State, format 3
+//! # State, format 4
 //!
 //! A snapshot is: next file id, newest sequence number, [`State::latest_time`], number of files, varints; then for each
 //! file its id, varint, one byte that says whether it is sealed, and if so the fields of [`Sealed`]; then the number of
@@ -15,7 +15,7 @@
 //! | 5 merge | number of outputs, varint; id, varint, and the fields of [`Sealed`] of each; number of inputs and their ids, varints; number of entries of `blocked` and each of them as above |
 //! | 6 note the time | nothing |
 //!
-//! Format 2 had no times, no edit 6, and not the last field of [`Sealed`]. Format 1 had no expiry and no merging either:
+//! Format 3 had another last field of [`Sealed`]. Format 2 had no times, no edit 6, and not the last field of [`Sealed`]. Format 1 had no expiry and no merging either:
 //! neither `blocked`, nor the two fields of [`Sealed`] before that, nor edits 4 and 5.
 
 mod edit;
@@ -136,7 +136,7 @@ impl manifest::State for State {
     type Edit = Edit;
 
     const ENGINE: EngineTag = EngineTag { id: 1, name: "bitcask" };
-    const FORMAT: u16 = 3;
+    const FORMAT: u16 = 4;
     const FILES: &'static [NamePattern] = &[DATA, HINT, HINT_TEMPORARY];
 
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), Refusal> {

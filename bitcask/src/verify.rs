@@ -46,8 +46,8 @@ fn verify_file(
 ) -> Result<()> {
     let path = store.data_path(id);
     let bytes = read_whole(&*store.fs().open(&path)?)?;
-    let identity = sealed.identity(store.id(), id);
-    let (found, hint) = describe(bytes.bytes(), identity, &path, &mut |_, _| ())?;
+    let header = sealed.header(store.id(), id);
+    let (found, hint) = describe(bytes.bytes(), header, &path, &mut |_, _| ())?;
     if (Sealed { hint: sealed.hint, ..found }) != *sealed {
         return Err(Error::corruption(&path, 0, "the file is not the one that the manifest names"));
     }

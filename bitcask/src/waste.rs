@@ -97,7 +97,7 @@ fn describe(
     now: UnixMillis,
 ) -> Candidate {
     // The witness of a log file is no waste: a merge frees it with the file, whatever the records are.
-    let len = sealed.len.saturating_sub(sealed.first_record - SEGMENT_HEADER_LEN);
+    let len = sealed.len.saturating_sub(sealed.format.first_frame() - SEGMENT_HEADER_LEN);
     let live = live.min(len);
     let expired = u128::from(sealed.expiring.expired_bytes(now)) * u128::from(live);
     let expired = (expired / u128::from(len.max(1))) as u64;

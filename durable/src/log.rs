@@ -3,13 +3,13 @@
 //! A Bitcask data file and the write-ahead log of an LSM are both segments of this log: one framing, one group commit,
 //! one rule for torn tails.
 //!
-//! # Formats 1 and 2 (little-endian)
+//! # Formats 1 to 4 (little-endian)
 //!
 //! A segment starts with a header of 64 bytes:
 //!
 //! | offset | width | field |
 //! |---|---|---|
-//! | 0 | 8 | magic `KVSEGM01` or `KVSEGM02` |
+//! | 0 | 8 | magic `KVSEGM01` to `KVSEGM04`, which names the format |
 //! | 8 | 16 | store id, random, the same in every file of a store |
 //! | 24 | 8 | segment id, never reused |
 //! | 32 | 8 | open epoch: counts the openings of the store |
@@ -17,9 +17,18 @@
 //! | 48 | 12 | zero |
 //! | 60 | 4 | CRC-32 of bytes 0 to 59 |
 //!
-//! In format 2 ([`SegmentLayout::Witnessed`]) the slots of a witness follow at 512, 1024 and 1536, 16 bytes each (`witness`
-//! has their table), with zeros between them, and the first frame is at 2048. In format 1 ([`SegmentLayout::Plain`]) the
-//! first frame is at 64. Logs are written in format 2, and segments that are published when they are whole in format 1.
+//! The format says where the frames start, and what their sums are seeded with:
+//!
+//! | format | layout | salt | |
+//! |---|---|---|---|
+//! | 1 | plain | the same for all segments | only read |
+//! | 2 | witnessed | the same for all segments | only read |
+//! | 3 | plain | CRC-32 of bytes 0 to 59 of the header | written for segments that are published when they are whole |
+//! | 4 | witnessed | CRC-32 of bytes 0 to 59 of the header | written for logs |
+//!
+//! In the plain layout ([`SegmentLayout::Plain`]) the first frame is at 64. In the witnessed layout
+//! ([`SegmentLayout::Witnessed`]) the slots of a witness follow the header at 512, 1024 and 1536, 16 bytes each, with zeros
+//! between them (`witness` has their table), and the first frame is at 2048.
 //!
 //! Frames follow, each on a multiple of 8 bytes, padded with zeros:
 //!
@@ -34,13 +43,14 @@
 //! | 22 | 2 | check: the low half of the seeded CRC-32 of bytes 4 to 21, so that a length can be trusted by itself |
 //! | 24 | | payload |
 //!
-//! Sums are seeded with the frame's offset and the CRC-32 of the segment's header, as it would be in format 1
-//! (`frame::Salt`). So a frame that was copied to another offset fails.
+//! Sums are seeded with the salt of the segment and the offset of the frame (`frame::Salt`). So a frame fails if it was
+//! copied to another offset. From format 3 on it also fails in another store, segment or opening: the header covers store
+//! id, segment id and open epoch.
 //!
-//! **Known fault of formats 1 and 2.** The header ends with its own CRC-32, and the CRC-32 of such bytes is the same number
-//! for every header. So the salt does not depend on the segment: a whole frame that was copied to the same offset of another
-//! segment passes its sum. The header itself still fails in a file of another segment, store or opening. A later format has
-//! to seed with the header without its sum.
+//! **Known fault of formats 1 and 2.** Their salt is the CRC-32 of a whole header, which ends with its own CRC-32, and the
+//! CRC-32 of such bytes is one constant. So a whole frame that was copied to the same offset of another segment passes its
+//! sum. The header itself still fails in a file of another segment, store or opening. A segment keeps its format until a
+//! merge, or whatever its owner does, rewrites it.
 //!
 //! # Torn tail or damage
 //!
@@ -51,7 +61,7 @@
 //! - **Later frames.** Each frame says how far the log was durable when it was written. Its *undurable distance* is
 //!   (own offset - durable offset) / 8, or [`UNLINKED`] as long as an earlier segment was not wholly durable. If a frame
 //!   behind the bad one, or in a later segment, was written when the log was durable past the bad one, that is damage.
-//! - **The witness.** A segment of format 2 has three slots in front of its frames. Each round of syncs leaves a claim
+//! - **The witness.** A witnessed segment has three slots in front of its frames. Each round of syncs leaves a claim
 //!   there of how far the segment was durable. If a claim reaches past the bad frame, that is damage.
 //!
 //! Without such evidence the tail is torn. A segment that was left for its successor ends with an end mark. So a segment
@@ -63,17 +73,18 @@
 //! # The limit
 //!
 //! The witness cannot know of a round that was never followed by a write to the disk. The exact limit, for segments of
-//! format 2, of damage to the end of the log that looks like a torn tail:
+//! the witnessed layout, of damage to the end of the log that looks like a torn tail:
 //! - after a power cut, the last round of syncs at most, and only if nothing behind it was written and synced;
 //! - after the death of the process, nothing that was synced;
 //! - an older version of the whole file that took its place hides the rounds since, in both cases.
 //!
-//! A segment of format 1 that was not ended has no witness: damage to all of its end hides every round in it.
+//! A plain segment that was not ended has no witness: damage to all of its end hides every round in it.
 //!
 //! Recovery never appends to an old segment.
 
 mod batch_reader;
 pub mod chain;
+mod format;
 mod frame;
 mod group_sync;
 mod header;
@@ -85,11 +96,12 @@ mod witness;
 mod writer;
 
 pub use batch_reader::BatchReader;
+pub use format::{SEGMENT_HEADER_LEN, SegmentFormat, SegmentLayout};
 pub use frame::{
     FRAME_ALIGN, FRAME_HEADER_LEN, Frame, FrameView, KIND_END, Salt, UNLINKED, frame_len,
 };
 pub use group_sync::GroupSync;
-pub use header::{SEGMENT_HEADER_LEN, SegmentIdentity, SegmentLayout};
+pub use header::{SegmentHeader, SegmentIdentity};
 pub use scan::{SegmentScan, Tail, scan_segment};
 pub use segment::{Position, Segment, SegmentFile};
 

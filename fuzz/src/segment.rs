@@ -8,6 +8,7 @@
 //!
 //! The first byte of an input decides how the rest becomes a segment: 0 the whole file; 1 what follows a right header;
 //! 2 a script of frames with right sums, so that the fuzzer need not guess them; 3 a log that is written right and cut.
+//! With 4 added, the segment is of format 1 instead of 3.
 //! The encoding here is made from the tables in `durable::log`, apart from the code that it tests.
 
 use std::path::Path;
@@ -22,6 +23,8 @@ use super::input::{Input, flip};
 
 const STORE: StoreId = StoreId([7; 16]);
 const ID: u64 = 3;
+const MAGIC_1: &[u8; 8] = b"KVSEGM01";
+const MAGIC_3: &[u8; 8] = b"KVSEGM03";
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
 
@@ -31,15 +34,17 @@ const LAST: u8 = 2;
 /// When the law is broken.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    match input.byte().unwrap_or_default() % 4 {
+    let how = input.byte().unwrap_or_default();
+    let magic = if how & 4 == 0 { MAGIC_3 } else { MAGIC_1 };
+    match how % 4 {
         0 => check(input.rest()),
         1 => {
-            let mut segment = Encoder::new();
+            let mut segment = Encoder::new(magic);
             segment.bytes.extend_from_slice(input.rest());
             check(&segment.bytes);
         }
-        2 => check(&forged(input)),
-        _ => check_cut(input),
+        2 => check(&forged(magic, input)),
+        _ => check_cut(magic, input),
     }
 }
 
@@ -83,7 +88,7 @@ fn check(bytes: &[u8]) {
         Ok(scanned) => scanned,
         Err(error) => return assert!(error.is_corruption(), "a scan fails with {error}"),
     };
-    let mut end = found.first_frame;
+    let mut end = found.header.format.first_frame();
     let mut newest = 0;
     for batch in &batches {
         assert!(batch[0].sequence > newest, "numbers ascend");
@@ -121,15 +126,17 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new() -> Self {
-        let mut bytes = b"KVSEGM01".to_vec();
+    fn new(magic: &[u8; 8]) -> Self {
+        let mut bytes = magic.to_vec();
         bytes.extend_from_slice(&STORE.0);
         for number in [ID, 1, 0] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.resize(60, 0);
-        bytes.extend_from_slice(&crc32(&bytes).to_le_bytes());
-        Self { salt: crc32(&bytes), bytes }
+        let sum = crc32(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        let salt = if magic == MAGIC_1 { crc32(&bytes) } else { sum };
+        Self { salt, bytes }
     }
 
     fn frame(&mut self, fields: Fields, payload: &[u8]) {
@@ -152,9 +159,9 @@ impl Encoder {
 
 /// Frames with right sums and any fields: 4 bytes each, for kind and flags, step of the number, undurable distance, and
 /// length of the payload with a bit that damages the frame; then the payload.
-fn forged(mut input: Input<'_>) -> Vec<u8> {
+fn forged(magic: &[u8; 8], mut input: Input<'_>) -> Vec<u8> {
     const KINDS: [u8; 8] = [1, 2, 3, 239, KIND_END, 0, 1, 1];
-    let mut segment = Encoder::new();
+    let mut segment = Encoder::new(magic);
     let mut sequence = 0_u64;
     while let (Some(what), Some(step), Some(distance), Some(len)) =
         (input.byte(), input.byte(), input.byte(), input.byte())
@@ -187,8 +194,8 @@ struct Written {
 }
 
 /// Batches of 1 to 4 frames, a byte for each batch and each frame. The byte 0 as a batch is the end mark.
-fn written(mut input: Input<'_>) -> Written {
-    let mut segment = Encoder::new();
+fn written(magic: &[u8; 8], mut input: Input<'_>) -> Written {
+    let mut segment = Encoder::new(magic);
     let (mut ends, mut marked) = (Vec::new(), None);
     while let Some(batch) = input.byte() {
         let sequence = ends.len() as u64 + 1;
@@ -210,10 +217,10 @@ fn written(mut input: Input<'_>) -> Written {
     Written { segment, ends, marked }
 }
 
-fn check_cut(mut input: Input<'_>) {
+fn check_cut(magic: &[u8; 8], mut input: Input<'_>) {
     let cut = input.number().unwrap_or_default();
     let zeros = input.number().unwrap_or_default() % 512;
-    let Written { segment, ends, marked } = written(input);
+    let Written { segment, ends, marked } = written(magic, input);
     let whole = segment.bytes;
     let mut bytes = whole.clone();
     bytes.truncate(FRAME_HEADER_LEN.max(SEGMENT_HEADER_LEN as usize).max(cut));

@@ -73,7 +73,8 @@ mod tests {
 
     use durable::SimFs;
     use durable::log::{
-        Frame, GroupSync, Segment, SegmentIdentity, SegmentLayout, StoreId, Writer,
+        Frame, GroupSync, Segment, SegmentFormat, SegmentHeader, SegmentIdentity, SegmentLayout,
+        StoreId, Writer,
     };
 
     use super::*;
@@ -82,6 +83,8 @@ mod tests {
 
     const IDENTITY: SegmentIdentity =
         SegmentIdentity { store: StoreId([7; 16]), id: 1, epoch: 1, edit_number: 1 };
+
+    const HEADER: SegmentHeader = SegmentHeader { identity: IDENTITY, format: SegmentFormat::V3 };
 
     /// A segment with a record for each of `payload_lens`: its bytes, and where each record lies.
     fn segment(payload_lens: &[usize]) -> (Vec<u8>, Vec<(u64, usize)>) {
@@ -110,7 +113,7 @@ mod tests {
         (offset, len): (u64, usize),
     ) -> Result<FrameView<'b>> {
         let record = &bytes[offset as usize..][..len];
-        verified.frame(record, IDENTITY.salt(), offset, Path::new("segment"))
+        verified.frame(record, HEADER.salt(), offset, Path::new("segment"))
     }
 
     /// A damaged record that is returned all the same was not checked.

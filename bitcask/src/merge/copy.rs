@@ -262,7 +262,7 @@ impl Copying {
 impl Input {
     fn open(parts: &Components, file: &Arc<DataFile>) -> Result<Self> {
         let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
-        let reader = BatchReader::new(file.salt(), bytes.bytes());
+        let reader = BatchReader::new(file.header());
         Ok(Self { file: Arc::clone(file), bytes, reader })
     }
 }

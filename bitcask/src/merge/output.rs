@@ -86,7 +86,7 @@ impl Output {
         let sealed = parts.sealer.describe_and_hint(&self.segment, published)?;
         debug_assert_eq!(sealed.facts.newest, self.newest, "every batch was read back");
         let file =
-            parts.files.open_sealed(self.segment.identity(), self.segment.path(), &sealed.facts)?;
+            parts.files.open_sealed(self.segment.header(), self.segment.path(), &sealed.facts)?;
         Ok(FinishedOutput { file: Arc::new(file), sealed, blocked: self.blocked })
     }
 }

@@ -20,7 +20,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use durable::log::chain::ChainTail;
-use durable::log::{SEGMENT_HEADER_LEN, SegmentLayout, StoreId};
+use durable::log::{SEGMENT_HEADER_LEN, SegmentFormat, StoreId};
 use durable::manifest::{LoadedManifest, Manifest, Stamp};
 use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
@@ -289,34 +289,34 @@ fn open_files(
     for (&id, life) in lives {
         if let Some(sealed) = &found.state().files[&id] {
             let (path, life) = (held.file(&DATA.name(id)), Arc::clone(life));
-            let identity = sealed.identity(found.store_id(), id);
+            let header = sealed.header(found.store_id(), id);
             life.first_expiry.learn(sealed.expiring.first());
-            files.push(Arc::new(DataFile::sealed(fs, &path, identity, read, life)?));
+            files.push(Arc::new(DataFile::sealed(fs, &path, header, read, life)?));
         }
     }
     for kept in &tail.kept {
-        let path = held.file(&DATA.name(kept.identity.id));
+        let path = held.file(&DATA.name(kept.id()));
         let bytes = read_whole(&*fs.open(&path)?)?;
         let shrunk = || Error::corruption(&path, kept.len, "the file ends before the log does");
         let counts = MappedPrefix::new(bytes, kept.len as usize).ok_or_else(shrunk)?;
         let counts = Arc::new(counts);
-        let life = Arc::clone(&lives[&kept.identity.id]);
-        files.push(Arc::new(DataFile::copied(counts, path, kept.identity, life)));
+        let life = Arc::clone(&lives[&kept.id()]);
+        files.push(Arc::new(DataFile::copied(counts, path, kept.header, life)));
     }
     Ok(files)
 }
 
-/// Where the frames of a log file start.
+/// Where the frames of a log file start, as far as its header is there.
 fn first_frame(file: &dyn durable::File) -> Result<u64> {
     let mut header = [0; SEGMENT_HEADER_LEN as usize];
     if file.len()? >= SEGMENT_HEADER_LEN {
         file.read_at(0, &mut header)?;
     }
-    Ok(SegmentLayout::of(&header).first_frame())
+    Ok(SegmentFormat::of(&header).map_or(SEGMENT_HEADER_LEN, SegmentFormat::first_frame))
 }
 
 fn log_ends(tail: &ChainTail, state: &State) -> Vec<(u64, u64)> {
-    let last = tail.kept.last().map(|kept| (kept.identity.id, kept.len));
+    let last = tail.kept.last().map(|kept| (kept.id(), kept.len));
     let unsealed = state.files.iter().filter(|(_, sealed)| sealed.is_none());
     let after = unsealed.map(|(&id, _)| id).filter(|&id| last.is_none_or(|(last, _)| id > last));
     last.into_iter().chain(after.map(|id| (id, NO_FRAMES))).collect()

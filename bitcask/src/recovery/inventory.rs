@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use durable::log::{SEGMENT_HEADER_LEN, SegmentIdentity, StoreId, scan_segment};
+use durable::log::{SegmentHeader, StoreId, scan_segment};
 use durable::manifest::LoadedManifest;
 use durable::reclaim::remove_orphans;
 use durable::store_dir::{NamePattern, StoreDir};
@@ -72,13 +72,13 @@ impl Inventory {
         for &id in self.data.range(manifest.state().next_file_id..) {
             let path = dir.file(&DATA.name(id));
             let bytes = read_whole(&*dir.fs().open(&path)?)?;
-            let header = SegmentIdentity::decode(bytes.bytes(), manifest.store_id(), id, &path);
+            let header = SegmentHeader::decode(bytes.bytes(), manifest.store_id(), id, &path);
             // A header that is torn or foreign proves nothing.
-            let Ok((identity, _)) = header else { continue };
-            manifest.check_seen(identity.stamp())?;
+            let Ok(header) = header else { continue };
+            manifest.check_seen(header.identity.stamp())?;
             if has_records(bytes.bytes(), manifest.store_id(), id, &path) {
                 let what = "this file has records, and the manifest does not know of it";
-                return Err(Error::corruption(&path, SEGMENT_HEADER_LEN, what));
+                return Err(Error::corruption(&path, header.format.first_frame(), what));
             }
         }
         Ok(())
@@ -111,7 +111,7 @@ fn is_orphan(dir: &StoreDir, store: StoreId, id: u64, path: &Path) -> Result<boo
         Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => return Ok(false),
         opened => opened?,
     };
-    Ok(SegmentIdentity::may_have_begun(read_whole(&*file)?.bytes(), store, id))
+    Ok(SegmentHeader::may_have_begun(read_whole(&*file)?.bytes(), store, id))
 }
 
 /// Whether a segment with a whole header has records, or had some before they were damaged.

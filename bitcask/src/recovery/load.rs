@@ -130,8 +130,8 @@ impl Loading {
         }
         let bytes = map_sealed(&self.dir, file.id, &file.sealed, Access::Sequential)?;
         let path = self.dir.file(&DATA.name(file.id));
-        let identity = file.sealed.identity(self.store, file.id);
-        describe(bytes.bytes(), identity, &path, &mut |frame, record| {
+        let header = file.sealed.header(self.store, file.id);
+        describe(bytes.bytes(), header, &path, &mut |frame, record| {
             let location = Location { file: file.number, offset: frame.offset, len: frame.len() };
             let put = matches!(record, Record::Put { .. });
             loader.load(record.key(), frame.sequence, put.then_some(location));

@@ -46,9 +46,9 @@ impl Repair<'_> {
         let Some(Some(sealed)) = state.files.get(&id) else { return Ok(()) };
         let path = self.dir.file(&DATA.name(id));
         let file = self.fs().open(&path)?;
-        let identity = sealed.identity(self.manifest.store_id(), id);
+        let header = sealed.header(self.manifest.store_id(), id);
         let bytes = read_whole(&*file)?;
-        let (described, hint) = describe(bytes.bytes(), identity, &path, &mut |_, _| ())?;
+        let (described, hint) = describe(bytes.bytes(), header, &path, &mut |_, _| ())?;
         // Without space for a hint, or with something foreign under its name, the file goes on without one.
         let Some(hint) = write_hint(self.fs(), self.dir.path(), id, &hint)? else {
             return Ok(());
@@ -69,10 +69,10 @@ impl Repair<'_> {
                 let what = "the manifest names this file, and recovery has not sealed it";
                 return Err(Error::corruption(path, 0, what));
             };
-            let identity = sealed.identity(self.manifest.store_id(), id);
+            let header = sealed.header(self.manifest.store_id(), id);
             handle.first_expiry.learn(sealed.expiring.first());
             let (fs, handle) = (self.fs(), Arc::clone(handle));
-            table.insert(Arc::new(DataFile::sealed(fs, &path, identity, options.read, handle)?));
+            table.insert(Arc::new(DataFile::sealed(fs, &path, header, options.read, handle)?));
         }
         Ok(table)
     }
@@ -104,8 +104,8 @@ impl RepairChain for Repair<'_> {
         bytes: &dyn Mapped,
         file: PublishedFile,
     ) -> Result<()> {
-        let (id, path): (u64, &Path) = (segment.identity.id, file.path());
-        let (sealed, hint) = describe(bytes.bytes(), segment.identity, path, &mut |_, _| ())?;
+        let (id, path): (u64, &Path) = (segment.id(), file.path());
+        let (sealed, hint) = describe(bytes.bytes(), segment.header, path, &mut |_, _| ())?;
         let hint = write_hint(self.fs(), self.dir.path(), id, &hint)?;
         self.manifest.append(&Edit::seal(&file, hint, sealed))
     }

@@ -3,10 +3,11 @@
 //! The fields in their order: length, varint; CRC-32, `u32`; open epoch, edit number of the header, records, deletions,
 //! oldest and newest sequence number, varints; one byte that says whether there is a hint, and if so its length, varint,
 //! and CRC-32, `u32`. From format 2 on also: bytes of deletions, expiring records, varints; and if there are such records,
-//! their bytes, and the earliest and the latest time, varints. From format 3 on also: where the first record starts, varint.
+//! their bytes, and the earliest and the latest time, varints. From format 4 on also: the number of the segment's format, one
+//! byte. In format 3 stood there where the first record starts, varint.
 
 use durable::coding::{Reader, put_u32, put_varint};
-use durable::log::{FrameView, SEGMENT_HEADER_LEN, SegmentIdentity, StoreId};
+use durable::log::{FrameView, SegmentFormat, SegmentHeader, SegmentIdentity, StoreId};
 use durable::publish::PublishedFile;
 use kv::{Result, UnixMillis};
 use serde::Serialize;
@@ -19,7 +20,7 @@ use crate::record::{Record, SEQUENCE_LIMIT};
 pub(super) const MAX_LEN: u64 = 8 << 32;
 
 /// A data file that no longer changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Sealed {
     pub(crate) len: u64,
     pub(crate) crc: u32,
@@ -35,8 +36,8 @@ pub(crate) struct Sealed {
     pub(crate) deletion_bytes: u64,
     /// The puts that expire.
     pub(crate) expiring: Expiring,
-    /// Where the first record starts: header and witness lie before.
-    pub(crate) first_record: u64,
+    /// The format of the segment: where its first record starts, and what the sums of its records are seeded with.
+    pub(crate) format: SegmentFormat,
 }
 
 /// The hint file of a data file.
@@ -83,10 +84,23 @@ impl Expiring {
 }
 
 impl Sealed {
-    /// A sealed file of that identity, without records so far.
-    pub(crate) fn new(identity: SegmentIdentity) -> Self {
-        let SegmentIdentity { epoch, edit_number, .. } = identity;
-        Self { epoch, edit_number, first_record: SEGMENT_HEADER_LEN, ..Self::default() }
+    /// A sealed file with that header, without records so far.
+    pub(crate) fn new(header: SegmentHeader) -> Self {
+        let SegmentHeader { identity: SegmentIdentity { epoch, edit_number, .. }, format } = header;
+        Self {
+            len: 0,
+            crc: 0,
+            epoch,
+            edit_number,
+            records: 0,
+            deletions: 0,
+            oldest: 0,
+            newest: 0,
+            hint: None,
+            deletion_bytes: 0,
+            expiring: Expiring::default(),
+            format,
+        }
     }
 
     /// The same with its hint file, if it has one, which must be that of data file `id`.
@@ -96,14 +110,16 @@ impl Sealed {
         Self { hint: hint.map(|(_, hint)| hint), ..self }
     }
 
-    /// The identity of data file `id` of `store`, which this describes.
-    pub(crate) fn identity(&self, store: StoreId, id: u64) -> SegmentIdentity {
-        SegmentIdentity { store, id, epoch: self.epoch, edit_number: self.edit_number }
+    /// The header of data file `id` of `store`, which this describes.
+    pub(crate) fn header(&self, store: StoreId, id: u64) -> SegmentHeader {
+        let &Self { epoch, edit_number, format, .. } = self;
+        SegmentHeader { identity: SegmentIdentity { store, id, epoch, edit_number }, format }
     }
 
     /// What a hint file for it must name.
     pub(crate) fn source(&self, store: StoreId, id: u64) -> Source {
-        Source { store, id, len: self.len, crc: self.crc, first_record: self.first_record }
+        let first_record = self.format.first_frame();
+        Source { store, id, len: self.len, crc: self.crc, first_record }
     }
 
     /// Counts the record in `frame`. Records come in the order of their numbers.
@@ -147,9 +163,6 @@ impl Sealed {
                 Some("more tombstones than records")
             }
             _ if records > self.records - self.deletions => Some("more expiring puts than puts"),
-            Self { first_record, .. } if *first_record < SEGMENT_HEADER_LEN => {
-                Some("records in front of the end of the header")
-            }
             _ if earliest > latest => Some("the last put expires before the first"),
             _ => None,
         }
@@ -180,7 +193,7 @@ impl Sealed {
                 put_varint(out, field);
             }
         }
-        put_varint(out, self.first_record);
+        out.push(self.format.number());
     }
 
     pub(super) fn decode(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
@@ -193,7 +206,10 @@ impl Sealed {
             deletions: reader.varint()?,
             oldest: reader.varint()?,
             newest: reader.varint()?,
-            ..Self::default()
+            hint: None,
+            deletion_bytes: 0,
+            expiring: Expiring::default(),
+            format: SegmentFormat::V1,
         };
         if flag(reader)? {
             sealed.hint = Some(Hint { len: reader.varint()?, crc: reader.u32()? });
@@ -207,10 +223,25 @@ impl Sealed {
             let latest = reader.varint()?;
             sealed.expiring = Expiring { bytes, earliest, latest, ..sealed.expiring };
         }
-        // Before format 3 all data files were segments without a witness.
-        sealed.first_record = if format > 2 { reader.varint()? } else { SEGMENT_HEADER_LEN };
+        sealed.format = decode_format(format, reader)?;
         sealed.contradiction().map_or(Ok(sealed), |what| Err(reader.corruption(what)))
     }
+}
+
+/// The format of a segment, from a state or an edit of `format`.
+fn decode_format(format: u16, reader: &mut Reader<'_>) -> Result<SegmentFormat> {
+    let found = match format {
+        // All data files were plain.
+        0..=2 => Some(SegmentFormat::V1),
+        // The first record said whether there is a witness; every segment had the common salt.
+        3 => {
+            let first_record = reader.varint()?;
+            let is_there = |format: &SegmentFormat| format.first_frame() == first_record;
+            [SegmentFormat::V1, SegmentFormat::V2].into_iter().find(is_there)
+        }
+        _ => SegmentFormat::from_number(reader.u8()?),
+    };
+    found.ok_or_else(|| reader.corruption("a segment of a format that no store has"))
 }
 
 pub(super) fn flag(reader: &mut Reader<'_>) -> Result<bool> {

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use durable::Fs as _;
 use durable::coding::put_varint;
+use durable::log::SegmentFormat;
 use durable::manifest::State as _;
 use kv::UnixMillis;
 
@@ -20,8 +21,9 @@ fn sealed() -> Sealed {
         oldest: 5,
         newest: 9,
         hint: Some(Hint { len: 99, crc: 7 }),
-        first_record: 64,
-        ..Sealed::default()
+        format: SegmentFormat::V1,
+        deletion_bytes: 0,
+        expiring: Expiring::default(),
     }
 }
 
@@ -89,40 +91,80 @@ fn edits_of_format_2_are_read_with_the_time_zero() {
     assert_eq!(golden.map(|bytes| decode_edit(2, &bytes)), edits_of_format_2());
 }
 
-const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
-
 #[test]
-fn the_encoding_is_the_one_of_format_3() {
+fn a_state_and_edits_of_format_3_are_read_with_segments_of_formats_1_and_2() {
     let [golden] = golden::lines(include_str!("../../tests/golden/state-3.hex"));
     let state = State { latest_time: NOW.0, ..state_of_format_2() };
-    let mut bytes = Vec::new();
-    state.encode_state(&mut bytes);
-    assert_eq!(bytes, golden);
     assert_eq!(decode(3, &golden), state);
-
     let golden: [_; 6] = golden::lines(include_str!("../../tests/golden/edit-3.hex"));
     let edits = edits_of_format_2().into_iter().chain([Edit::note_time()]);
-    for (edit, golden) in edits.map(|edit| edit.at(NOW)).zip(golden) {
-        assert_eq!(encode_edit(&edit), golden);
-        assert_eq!(decode_edit(3, &golden), edit);
+    for (edit, golden) in edits.zip(golden) {
+        assert_eq!(decode_edit(3, &golden), edit.at(NOW));
     }
 }
 
 #[test]
-fn a_sealed_file_says_where_its_records_start() {
-    let witnessed = state(Sealed { first_record: 2048, ..sealed() });
+fn in_format_3_the_first_record_says_the_format_of_the_segment() {
+    let [golden] = golden::lines(include_str!("../../tests/golden/state-3.hex"));
+    // The last field of the sealed file: behind its expiring records, and in front of the next file.
+    let at = golden.windows(2).position(|pair| pair == [0x40, 0xab]).unwrap();
+    for (first_record, format) in [
+        (&[0x40][..], Some(SegmentFormat::V1)),
+        (&[0x80, 0x10], Some(SegmentFormat::V2)),
+        (&[63], None),
+        (&[0x80, 0x20], None),
+    ] {
+        let mut bytes = golden.clone();
+        bytes.splice(at..=at, first_record.iter().copied());
+        let read = State::decode_state(3, &mut Reader::new(&bytes, Path::new("state"), 0));
+        match format {
+            Some(format) => assert_eq!(read.unwrap().files[&0].unwrap().format, format),
+            None => assert!(read.unwrap_err().is_corruption()),
+        }
+    }
+}
+
+const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+/// With the format of new segments.
+fn state_of_format_4() -> State {
+    let mut state = State { latest_time: NOW.0, ..state_of_format_2() };
+    let [first, second] = [SegmentFormat::V3, SegmentFormat::V4];
+    state.files.insert(0, state.files[&0].map(|sealed| Sealed { format: first, ..sealed }));
+    state.files.insert(1, Some(Sealed { format: second, ..sealed() }));
+    state
+}
+
+#[test]
+fn the_encoding_is_the_one_of_format_4() {
+    let [golden] = golden::lines(include_str!("../../tests/golden/state-4.hex"));
     let mut bytes = Vec::new();
-    witnessed.encode_state(&mut bytes);
-    assert_eq!(decode(3, &bytes), witnessed);
-    let at = bytes.windows(2).position(|pair| pair == [0x80, 0x10]).unwrap();
-    bytes.splice(at..at + 2, [63]);
-    let mut reader = Reader::new(&bytes, Path::new("state"), 0);
-    assert!(State::decode_state(3, &mut reader).unwrap_err().is_corruption());
+    state_of_format_4().encode_state(&mut bytes);
+    assert_eq!(bytes, golden);
+    assert_eq!(decode(4, &golden), state_of_format_4());
+
+    let golden: [_; 6] = golden::lines(include_str!("../../tests/golden/edit-4.hex"));
+    let edits = edits_of_format_2().into_iter().chain([Edit::note_time()]);
+    for (edit, golden) in edits.map(|edit| edit.at(NOW)).zip(golden) {
+        assert_eq!(encode_edit(&edit), golden);
+        assert_eq!(decode_edit(4, &golden), edit);
+    }
+}
+
+#[test]
+fn a_sealed_file_of_a_segment_format_that_is_not_known_is_refused() {
+    for (number, is_known) in [(0, false), (1, true), (4, true), (5, false)] {
+        let mut bytes = Vec::new();
+        sealed().encode_unchecked(&mut bytes);
+        *bytes.last_mut().unwrap() = number;
+        let mut reader = Reader::new(&bytes, Path::new("sealed"), 0);
+        assert_eq!(Sealed::decode(4, &mut reader).is_ok(), is_known, "{number}");
+    }
 }
 
 #[test]
 fn older_formats_do_not_have_the_edits_of_later_ones() {
-    for (format, tag) in [(1, 4), (1, 5), (2, 6), (3, 7), (3, 0)] {
+    for (format, tag) in [(1, 4), (1, 5), (2, 6), (3, 7), (4, 7), (4, 0)] {
         let bytes = [tag, 1, 1, 1];
         let mut reader = Reader::new(&bytes, Path::new("edit"), 0);
         let refused = State::decode_edit(format, &mut reader).unwrap_err();
@@ -156,7 +198,7 @@ fn a_state_with_a_number_that_no_store_reaches_is_refused() {
         }
         bytes.extend([0, 0, 0]);
         let mut reader = Reader::new(&bytes, Path::new("state"), 0);
-        assert!(State::decode_state(3, &mut reader).unwrap_err().is_corruption());
+        assert!(State::decode_state(4, &mut reader).unwrap_err().is_corruption());
     }
 }
 
@@ -175,7 +217,7 @@ fn a_sealed_file_that_contradicts_itself_is_refused() {
         let mut bytes = Vec::new();
         sealed.encode_unchecked(&mut bytes);
         let mut reader = Reader::new(&bytes, Path::new("sealed"), 0);
-        assert_eq!(Sealed::decode(3, &mut reader).is_ok(), is_good, "{sealed:?}");
+        assert_eq!(Sealed::decode(4, &mut reader).is_ok(), is_good, "{sealed:?}");
     }
 }
 
@@ -209,7 +251,7 @@ fn a_merge_survives_its_encoding_and_takes_blocked_deletions_out_with_their_file
     let blocked = vec![Blocked { file: 300, blocker: 299, bytes: 40 }];
     let outputs = vec![(300, Sealed { newest: 12, ..sealed() })];
     let merge = Edit::merge(Merge { outputs, inputs: vec![0], blocked });
-    assert_eq!(decode_edit(3, &encode_edit(&merge)), merge);
+    assert_eq!(decode_edit(4, &encode_edit(&merge)), merge);
     state.apply(&merge).unwrap();
     assert_eq!((state.newest, state.blocked_bytes(300)), (12, 40));
     assert_eq!(state.files.keys().copied().collect::<Vec<_>>(), [299, 300]);
@@ -229,7 +271,7 @@ fn bytes_expire_evenly_and_a_file_when_its_last_put_does() {
     let expiring = Expiring { records: 2, bytes: 100, earliest: 10, latest: 20 };
     let expired = [0, 10, 15, 20, 99].map(|now| expiring.expired_bytes(UnixMillis(now)));
     assert_eq!(expired, [0, 0, 50, 100, 100]);
-    let file = Sealed { records: 3, deletions: 1, expiring, ..Sealed::default() };
+    let file = Sealed { records: 3, deletions: 1, expiring, ..sealed() };
     assert!(file.is_expired(UnixMillis(20)) && !file.is_expired(UnixMillis(19)));
     let mixed = Sealed { deletions: 0, ..file };
     assert!(!mixed.is_expired(UnixMillis(99)), "one put never expires");

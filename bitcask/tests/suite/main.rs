@@ -6,6 +6,7 @@ mod deletions;
 mod dropping;
 mod expiry;
 mod files;
+mod formats;
 mod full_disk;
 mod large_values;
 mod limits;

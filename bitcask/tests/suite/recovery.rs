@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bitcask::Bitcask;
-use durable::log::{Segment, SegmentIdentity, SegmentLayout, StoreId};
+use durable::log::{Segment, SegmentHeader, SegmentIdentity, SegmentLayout, StoreId};
 use durable::{Fs, Inject, OpKind, Plan, SimFs};
 use kv::{Durability, Error, Kv};
 
@@ -137,7 +137,7 @@ fn a_write_with_a_number_that_no_store_reaches_is_refused() {
     let path = Path::new(STORE).join("000000.data");
     let bytes = world.disk.contents(&path).unwrap();
     let store = StoreId(std::array::from_fn(|at| bytes[8 + at]));
-    let (identity, _) = SegmentIdentity::decode(&bytes, store, 0, &path).unwrap();
+    let SegmentHeader { identity, .. } = SegmentHeader::decode(&bytes, store, 0, &path).unwrap();
     for (sequence, is_refused) in [((1 << 48) - 1, false), (1 << 48, true)] {
         let scratch = SimFs::new();
         scratch.create_dir(Path::new(STORE)).unwrap();

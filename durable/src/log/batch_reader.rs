@@ -5,7 +5,7 @@ use std::path::Path;
 use kv::{Error, Result};
 
 use super::frame::{FrameView, KIND_END, Salt};
-use super::header::SegmentLayout;
+use super::header::SegmentHeader;
 
 /// A place between two batches of a segment that was ended or cut behind its last one.
 ///
@@ -18,9 +18,9 @@ pub struct BatchReader {
 }
 
 impl BatchReader {
-    /// Stands before the first batch of the segment `bytes` with that salt, whose header was checked.
-    pub fn new(salt: Salt, bytes: &[u8]) -> Self {
-        Self { salt, offset: SegmentLayout::of(bytes).first_frame() }
+    /// Stands before the first batch of the segment with that header.
+    pub fn new(header: &SegmentHeader) -> Self {
+        Self { salt: header.salt(), offset: header.format.first_frame() }
     }
 
     /// How far it has come.

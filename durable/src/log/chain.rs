@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use kv::{Error, Result};
 
 use super::frame::FrameView;
-use super::header::{SEGMENT_HEADER_LEN, SegmentIdentity};
+use super::header::{SegmentHeader, SegmentIdentity};
 use super::scan::{SegmentScan, Tail, scan_segment};
 use crate::fs::{Fs, Mapped, read_whole};
 use crate::identity::StoreId;
@@ -42,8 +42,8 @@ use crate::publish::{PublishedFile, publish_in_place};
 /// A segment of the tail that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TailSegment {
-    /// Its identity.
-    pub identity: SegmentIdentity,
+    /// Its identity and its format.
+    pub header: SegmentHeader,
     /// How many bytes, header included, are whole batches and the end mark.
     pub len: u64,
 }
@@ -130,13 +130,13 @@ impl ChainReader {
             visit(batch)
         })?;
         self.decide(&scan, newest, path)?;
-        Ok(scan.identity)
+        Ok(scan.header.identity)
     }
 
     /// The tail, when all its segments were read.
     pub fn finish(self) -> ChainTail {
         debug_assert!(
-            self.tail.kept.is_sorted_by(|a, b| a.identity.id < b.identity.id),
+            self.tail.kept.is_sorted_by(|a, b| a.id() < b.id()),
             "kept segments are in the order of the chain"
         );
         self.tail
@@ -144,8 +144,8 @@ impl ChainReader {
 
     /// Applies the rule to one segment.
     fn decide(&mut self, scan: &SegmentScan, newest: u64, path: &Path) -> Result<()> {
-        let SegmentScan { identity, len, .. } = *scan;
-        debug_assert!(len >= SEGMENT_HEADER_LEN, "a scan begins behind the header");
+        let SegmentScan { header, len, .. } = *scan;
+        debug_assert!(len >= header.format.first_frame(), "a scan begins behind the header");
         if let Some((torn, offset)) = &self.torn_at {
             // Behind the end of the log, and proof that the log was durable past that end: damage.
             if scan.proves_prior_durable {
@@ -153,7 +153,7 @@ impl ChainReader {
                 return Err(Error::corruption(torn, *offset, what));
             }
             // Behind the end of the log, as a crash leaves it.
-            self.tail.discarded.push(identity.id);
+            self.tail.discarded.push(header.identity.id);
             return Ok(());
         }
         if scan.tail == Tail::Torn {
@@ -161,9 +161,9 @@ impl ChainReader {
         }
         if newest == self.tail.newest {
             // No batch: the segment was begun and never written to, or lost all of its batches.
-            self.tail.discarded.push(identity.id);
+            self.tail.discarded.push(header.identity.id);
         } else {
-            self.tail.kept.push(TailSegment { identity, len });
+            self.tail.kept.push(TailSegment { header, len });
             self.tail.newest = newest;
         }
         Ok(())
@@ -194,7 +194,7 @@ impl ChainTail {
     /// `Io`, and errors of `owner`.
     pub fn seal_kept(&self, fs: &dyn Fs, owner: &mut dyn RepairChain) -> Result<()> {
         for segment in &self.kept {
-            let path = owner.path(segment.identity.id);
+            let path = owner.path(segment.id());
             let file = segment.make_durable(fs, &path)?;
             debug_assert_eq!(file.len_bytes(), segment.len, "a kept segment is cut");
             let bytes = read_whole(&*fs.open(&path)?)?;
@@ -205,6 +205,11 @@ impl ChainTail {
 }
 
 impl TailSegment {
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        self.header.identity.id
+    }
+
     /// Cuts the segment behind its last whole batch, writes its bytes over themselves, and syncs it.
     fn make_durable(&self, fs: &dyn Fs, path: &Path) -> Result<PublishedFile> {
         let file = fs.open_writable(path)?;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use kv::{Error, Result};
 
+use super::format::SegmentLayout;
 use super::frame::{FrameView, KIND_END, Salt};
-use super::header::{SegmentIdentity, SegmentLayout};
+use super::header::SegmentHeader;
 use super::later_frames::LaterFrames;
 use super::witness::Claim;
 use crate::identity::StoreId;
@@ -13,10 +14,8 @@ use crate::identity::StoreId;
 /// What a scan found besides the batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentScan {
-    /// The segment's identity.
-    pub identity: SegmentIdentity,
-    /// Where the first frame starts, or would.
-    pub first_frame: u64,
+    /// The segment's identity and format.
+    pub header: SegmentHeader,
     /// Everything up to here is whole batches.
     pub len: u64,
     /// How the batches end.
@@ -46,13 +45,12 @@ pub fn scan_segment(
     path: &Path,
     visit: &mut dyn FnMut(&[FrameView<'_>]) -> Result<()>,
 ) -> Result<SegmentScan> {
-    let (identity, layout) = SegmentIdentity::decode(bytes, store, id, path)?;
-    let salt = identity.salt();
-    let claim = read_claim(bytes, layout, salt, path)?;
-    let first_frame = layout.first_frame();
+    let header = SegmentHeader::decode(bytes, store, id, path)?;
+    let salt = header.salt();
+    let claim = read_claim(bytes, header.format.layout(), salt, path)?;
+    let first_frame = header.format.first_frame();
     let mut scan = SegmentScan {
-        identity,
-        first_frame,
+        header,
         len: first_frame,
         tail: Tail::Torn,
         proves_prior_durable: claim.is_some_and(|claim| claim.is_prior_durable),

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 
 use kv::{Error, Result};
 
+use super::format::{SEGMENT_HEADER_LEN, SegmentLayout};
 use super::frame::{FrameView, Salt};
-use super::header::{SEGMENT_HEADER_LEN, SegmentIdentity, SegmentLayout};
+use super::header::{SegmentHeader, SegmentIdentity};
 use super::witness::{self, Claim, Witness};
 use crate::fs::{File, Fs, LogFile};
 use crate::publish::PublishedFile;
@@ -26,10 +27,9 @@ pub struct Position {
 /// A segment that is or was being written in this opening of the store.
 #[derive(Debug)]
 pub struct Segment {
-    identity: SegmentIdentity,
+    header: SegmentHeader,
     salt: Salt,
     file: Arc<dyn LogFile>,
-    layout: SegmentLayout,
     capacity: u64,
     end: AtomicU64,
     durable: AtomicU64,
@@ -85,19 +85,19 @@ impl Segment {
     /// `Io`: poison the store, as after any failed sync.
     pub fn begin(fs: &dyn Fs, file: SegmentFile, identity: SegmentIdentity) -> Result<Self> {
         let SegmentFile { log: file, layout, capacity, slots } = file;
-        let (salt, header) = (identity.salt(), identity.encode(layout));
+        let header = SegmentHeader { identity, format: layout.format() };
+        let (salt, bytes) = (header.salt(), header.encode());
         match layout {
-            SegmentLayout::Plain => file.append(0, &header)?,
-            SegmentLayout::Witnessed => file.append(0, &witness::area(&header, salt))?,
+            SegmentLayout::Plain => file.append(0, &bytes)?,
+            SegmentLayout::Witnessed => file.append(0, &witness::area(&bytes, salt))?,
         }
         file.sync()?;
         fs.sync_dir(file.path().parent().unwrap_or_else(|| Path::new(".")))?;
         let witness = slots.map(|slots| Witness::new(slots, salt));
         Ok(Self {
-            identity,
+            header,
             salt,
             file,
-            layout,
             capacity,
             end: AtomicU64::new(layout.first_frame()),
             durable: AtomicU64::new(layout.first_frame()),
@@ -107,23 +107,27 @@ impl Segment {
 
     /// Whether no frame was appended.
     pub fn is_empty(&self) -> bool {
-        self.end() == self.layout.first_frame()
+        self.end() == self.first_frame()
     }
 
     /// Whether `len` more bytes fit.
     pub(super) fn has_room(&self, len: u64) -> bool {
-        let slots_len = self.layout.first_frame() - SEGMENT_HEADER_LEN;
+        let slots_len = self.first_frame() - SEGMENT_HEADER_LEN;
         self.end() + len <= self.capacity.saturating_add(slots_len)
     }
 
     /// Its number.
     pub fn id(&self) -> u64 {
-        self.identity.id
+        self.header.identity.id
     }
 
-    /// Its identity.
-    pub fn identity(&self) -> SegmentIdentity {
-        self.identity
+    /// Its identity and its format.
+    pub fn header(&self) -> SegmentHeader {
+        self.header
+    }
+
+    fn first_frame(&self) -> u64 {
+        self.header.format.first_frame()
     }
 
     /// What the sums of its frames are seeded with.
@@ -212,7 +216,7 @@ impl Segment {
     /// `Io`; `Corruption` when they were not appended.
     pub fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
         debug_assert!(
-            offset >= self.layout.first_frame() || self.syncing.lock().witness.is_none(),
+            offset >= self.first_frame() || self.syncing.lock().witness.is_none(),
             "the slots of a witness are rewritten, and not read"
         );
         if offset + len as u64 > self.end() {

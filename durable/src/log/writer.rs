@@ -61,7 +61,7 @@ impl Writer {
 
     /// How large a segment must be to take a batch of `batch_len` bytes and its end mark.
     pub fn capacity_for(batch_len: u64) -> u64 {
-        super::header::SEGMENT_HEADER_LEN + batch_len + frame_len(0) as u64
+        super::format::SEGMENT_HEADER_LEN + batch_len + frame_len(0) as u64
     }
 
     /// Whether the active segment has room for a batch of `batch_len` bytes.

@@ -53,7 +53,7 @@ impl RepairChain for Owner {
     ) -> Result<()> {
         assert_eq!(bytes.bytes().len() as u64, segment.len);
         assert_eq!(file.len_bytes(), segment.len);
-        assert_eq!(self.named.insert(segment.identity.id, true), Some(false));
+        assert_eq!(self.named.insert(segment.id(), true), Some(false));
         self.edited();
         Ok(())
     }
@@ -108,7 +108,7 @@ fn a_torn_segment_ends_the_log_and_later_ones_are_discarded() {
     let (batches, tail) = recover(&log.disk, &unsealed(&log, usize::MAX)).unwrap();
     assert_eq!(batches, [1]);
     assert_eq!(tail.newest, 1);
-    assert_eq!(tail.kept.iter().map(|kept| kept.identity.id).collect::<Vec<_>>(), [0]);
+    assert_eq!(tail.kept.iter().map(|kept| kept.id()).collect::<Vec<_>>(), [0]);
     assert_eq!(tail.discarded, (1..=last).collect::<Vec<_>>());
 }
 
@@ -224,7 +224,7 @@ fn repair_discards_the_newest_segment_first_and_seals_the_oldest_first() {
     let (_, mut tail) = recover(&log.disk, &named).unwrap();
     let first_discarded = tail.kept.len() as u64 - 2;
     for segment in tail.kept.split_off(first_discarded as usize) {
-        tail.discarded.push(segment.identity.id);
+        tail.discarded.push(segment.id());
     }
     let mut owner = Owner::new(&log.disk, named.clone());
     tail.repair(&log.disk, &mut owner).unwrap();

@@ -5,5 +5,7 @@
 mod chain;
 mod crash;
 mod damage;
+mod formats;
+mod places;
 mod store;
 mod witness;

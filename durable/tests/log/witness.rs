@@ -79,8 +79,8 @@ fn damage_to_the_end_of_a_segment_hides_at_most_the_last_round() {
 #[test]
 fn without_a_witness_all_rounds_of_a_segment_can_go_unnoticed() {
     let [cut, killed] = after_rounds(SegmentLayout::Plain, 6);
-    assert_eq!(fewest_left(&cut, 1, 0), 0, "format 1 has this limit");
-    assert_eq!(fewest_left(&killed, 1, 0), 0, "format 1 has this limit");
+    assert_eq!(fewest_left(&cut, 1, 0), 0, "a plain segment has this limit");
+    assert_eq!(fewest_left(&killed, 1, 0), 0, "a plain segment has this limit");
 }
 
 /// All frames were written before the first sync, so none of them proves anything.

@@ -121,7 +121,7 @@ impl Bitcask {
             merges_failed: count(&merges.failed),
             merge_read_bytes: count(&merges.read_bytes),
             merge_written_bytes: count(&merges.written_bytes),
-            deletions_forgotten: count(&merges.tombstones_dropped),
+            tombstones_dropped: count(&merges.tombstones_dropped),
             files_unlinked: self.parts.files.registry().reclaimer().reclaimed(),
             ..BitcaskStats::of_data(
                 &self.parts.keydir,

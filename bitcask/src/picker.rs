@@ -11,15 +11,16 @@
 pub(crate) struct Candidate {
     pub(crate) id: u64,
     pub(crate) len: u64,
-    /// Bytes that merging it would free, or would let others free: dead and expired records, and deletions, without those
-    /// that would have to be kept, but with those that cannot go elsewhere because of this file.
+    /// Bytes that merging it would free, or would let others free: dead and expired records, and tombstones.
+    /// Tombstones that the merge would have to keep do not count; tombstones elsewhere that are kept because of this file
+    /// do.
     pub(crate) waste: u64,
     /// Writes to the store since the newest in the file.
     pub(crate) age: u64,
     /// The sequence numbers of its records.
     pub(crate) oldest: u64,
     pub(crate) newest: u64,
-    /// Every record in it is a put that has expired, or a deletion.
+    /// Every record in it is a put that has expired, or a tombstone.
     pub(crate) expired: bool,
 }
 

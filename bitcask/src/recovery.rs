@@ -96,11 +96,11 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64(), options.keydir));
     let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
     let registry = FileRegistry::new(reclaimer);
-    let lives = register_files(&registry, loaded.state())?;
-    let scanned = load::load(&dir, &loaded, &lives, &keydir, options)?;
+    let handles = register_files(&registry, loaded.state())?;
+    let scanned = load::load(&dir, &loaded, &handles, &keydir, options)?;
 
     // 4. Read the tail of the log.
-    let tail = tail::read(&dir, &loaded, &lives, &keydir, 0, options)?;
+    let tail = tail::read(&dir, &loaded, &handles, &keydir, 0, options)?;
     let highest = || tail.newest.max(loaded.state().newest);
     let newest = options.steps.run(Step::ResumeNumbering, highest);
 
@@ -124,7 +124,7 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     scanned.iter().try_for_each(|&id| repair.renew_hint(id))?;
 
     // 9. Open the data files, and finish the keydir.
-    let files = repair.open_files(&lives, options)?;
+    let files = repair.open_files(&handles, options)?;
     finish(&keydir, &files, &*options.env.executor, dir.path())?;
     let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
     Ok(Recovered {
@@ -142,8 +142,8 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
 
 /// The handles of the data files that the manifest names, by id. The number of a file that is then discarded is free
 /// again.
-pub(crate) type Lives = BTreeMap<u64, Arc<FileHandle>>;
+pub(crate) type FileHandles = BTreeMap<u64, Arc<FileHandle>>;
 
-fn register_files(registry: &Arc<FileRegistry>, state: &State) -> Result<Lives> {
+fn register_files(registry: &Arc<FileRegistry>, state: &State) -> Result<FileHandles> {
     state.files.keys().map(|&id| Ok((id, registry.register(id)?))).collect()
 }

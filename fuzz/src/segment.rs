@@ -23,8 +23,10 @@ use super::input::{Input, flip};
 
 const STORE: StoreId = StoreId([7; 16]);
 const ID: u64 = 3;
-const MAGIC_1: &[u8; 8] = b"KVSEGM01";
-const MAGIC_3: &[u8; 8] = b"KVSEGM03";
+type Magic = [u8; 8];
+
+const MAGIC_1: Magic = *b"KVSEGM01";
+const MAGIC_3: Magic = *b"KVSEGM03";
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
 
@@ -126,7 +128,7 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new(magic: &[u8; 8]) -> Self {
+    fn new(magic: Magic) -> Self {
         let mut bytes = magic.to_vec();
         bytes.extend_from_slice(&STORE.0);
         for number in [ID, 1, 0] {
@@ -136,7 +138,7 @@ impl Encoder {
         let sum = crc32(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
         let salt = if magic == MAGIC_1 { crc32(&bytes) } else { sum };
-        Self { salt, bytes }
+        Self { bytes, salt }
     }
 
     fn frame(&mut self, fields: Fields, payload: &[u8]) {
@@ -159,7 +161,7 @@ impl Encoder {
 
 /// Frames with right sums and any fields: 4 bytes each, for kind and flags, step of the number, undurable distance, and
 /// length of the payload with a bit that damages the frame; then the payload.
-fn forged(magic: &[u8; 8], mut input: Input<'_>) -> Vec<u8> {
+fn forged(magic: Magic, mut input: Input<'_>) -> Vec<u8> {
     const KINDS: [u8; 8] = [1, 2, 3, 239, KIND_END, 0, 1, 1];
     let mut segment = Encoder::new(magic);
     let mut sequence = 0_u64;
@@ -194,7 +196,7 @@ struct Written {
 }
 
 /// Batches of 1 to 4 frames, a byte for each batch and each frame. The byte 0 as a batch is the end mark.
-fn written(magic: &[u8; 8], mut input: Input<'_>) -> Written {
+fn written(magic: Magic, mut input: Input<'_>) -> Written {
     let mut segment = Encoder::new(magic);
     let (mut ends, mut marked) = (Vec::new(), None);
     while let Some(batch) = input.byte() {
@@ -217,7 +219,7 @@ fn written(magic: &[u8; 8], mut input: Input<'_>) -> Written {
     Written { segment, ends, marked }
 }
 
-fn check_cut(magic: &[u8; 8], mut input: Input<'_>) {
+fn check_cut(magic: Magic, mut input: Input<'_>) {
     let cut = input.number().unwrap_or_default();
     let zeros = input.number().unwrap_or_default() % 512;
     let Written { segment, ends, marked } = written(magic, input);

@@ -129,7 +129,7 @@ mod tests {
         for layout in [SegmentLayout::Plain, SegmentLayout::Witnessed] {
             let of_layout =
                 SegmentFormat::ALL.into_iter().filter(|format| format.layout() == layout);
-            assert_eq!(of_layout.last(), Some(layout.format()));
+            assert_eq!(of_layout.max_by_key(|format| format.number()), Some(layout.format()));
         }
     }
 }

@@ -108,7 +108,7 @@ fn a_torn_segment_ends_the_log_and_later_ones_are_discarded() {
     let (batches, tail) = recover(&log.disk, &unsealed(&log, usize::MAX)).unwrap();
     assert_eq!(batches, [1]);
     assert_eq!(tail.newest, 1);
-    assert_eq!(tail.kept.iter().map(|kept| kept.id()).collect::<Vec<_>>(), [0]);
+    assert_eq!(tail.kept.iter().map(TailSegment::id).collect::<Vec<_>>(), [0]);
     assert_eq!(tail.discarded, (1..=last).collect::<Vec<_>>());
 }
 

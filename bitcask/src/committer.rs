@@ -1,10 +1,16 @@
 //! The commit section: the only place where sequence numbers are made and writes become visible.
 //!
-//! Under one lock a batch gets its number, is appended to the active data file and, if no earlier batch waits for the
-//! disk, is applied to the keydir. A batch of class `Sync` waits until it is durable, and every later batch of any class
-//! waits behind it, because batches become visible in the order of their numbers. The waiting batches stand in a
-//! [`PublicationQueue`]; a thread whose sync has ended publishes the durable head of the queue, reading the records back
-//! from the log.
+//! A batch goes through these steps. The commit section is the part under one lock:
+//!
+//! 1. The writer enters the section, and checks that the keydir has room for the keys of the batch.
+//! 2. It gives the batch the next sequence number and appends it to the active data file.
+//! 3. If the batch is not of class `Sync` and no earlier batch waits for the disk, the writer applies it to the keydir and
+//!    publishes it. It is visible now, and the write returns.
+//! 4. Otherwise the batch joins the [`PublicationQueue`], and the section ends. A batch of any class queues behind an
+//!    earlier one that waits for the disk, because batches become visible in the order of their numbers.
+//! 5. The writer syncs the log up to its batch, alone or with others.
+//! 6. The writer enters the section again and publishes every batch at the head of the queue that is durable. It reads
+//!    their records back from the log. Its own batch may have been published by another writer.
 
 mod apply;
 mod section;

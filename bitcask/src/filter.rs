@@ -1,12 +1,12 @@
 //! Which keys a data file holds puts of: a Bloom filter in blocks of one cache line (Putze, Sanders, Singler: Cache-,
 //! Hash- and Space-Efficient Bloom Filters, 2007), part of the hint file.
 //!
-//! Merging asks it before it forgets a deletion: an older put of the key in a file outside the merge would come back. So
-//! it covers **every put that is physically in the file, live or dead**, because a dead put is just what would come back.
-//! Deletions are not in it: an older deletion cannot bring anything back.
+//! A merge asks the filters of the other files before it drops a tombstone: an older put of the key in such a file would
+//! come back. So the filter covers **every put that is physically in the file, live or dead**, because it is a dead put that
+//! would come back. Tombstones are not in it: an older tombstone cannot bring anything back.
 //!
 //! With [`BITS_PER_KEY`] bits for each put, about one foreign key in a hundred is taken for one that is there; then a
-//! deletion is kept for one more merge.
+//! tombstone is kept for one more merge.
 
 use durable::crc32;
 

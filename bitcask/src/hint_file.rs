@@ -1,8 +1,8 @@
 //! Hint files: the keys of one data file without the values, so that opening need not read the data.
 //!
-//! A hint is never trusted by itself. It counts only if the manifest names it with its length and checksum, in the
-//! same record that names the length and checksum of the data file it was made from. Anything else, missing, stale,
-//! torn, damaged or left over, means that the data file is read instead.
+//! A hint is never trusted by itself. It counts only if the manifest names it with its length and checksum. The manifest
+//! does so in the record that names the length and checksum of the data file. If the hint is missing, stale, torn, damaged
+//! or left over, the data file is read instead.
 //!
 //! # Format 2 (little-endian)
 //!
@@ -20,7 +20,7 @@
 //! | | | entries, one for each record of the data file, in its order |
 //!
 //! An entry is: sequence number minus that of the entry before, varint; length of the frame in units of 8 bytes, times
-//! two, plus one if it is a deletion, varint; length of the key, varint; key. Offsets are not stored: frames follow each
+//! two, plus one if it is a tombstone, varint; length of the key, varint; key. Offsets are not stored: frames follow each
 //! other without gaps, so they are the running sum of the lengths.
 //!
 //! Format 1 had no filter. Its hints do not count: the data file is read, and a new hint written.
@@ -39,17 +39,17 @@ const MAGIC: &[u8; 8] = b"KVHINT02";
 /// Bytes before the filter.
 const HEADER_LEN: usize = 64;
 
-/// Where the header says how many blocks the filter has. What stands before is the same in every hint of a data file.
+/// Where the header says how many blocks the filter has. The fields before are the same in every hint of a data file.
 const FILTER_BLOCKS_AT: usize = 44;
 
-/// What a hint file says of one record.
+/// One record of the data file, as its hint lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HintEntry<'h> {
     pub(crate) key: &'h [u8],
     pub(crate) sequence: u64,
     pub(crate) offset: u64,
     pub(crate) len: u64,
-    pub(crate) deletion: bool,
+    pub(crate) is_tombstone: bool,
 }
 
 /// The data file that a hint was made from.
@@ -88,20 +88,20 @@ pub(crate) struct HintBuilder {
 impl HintBuilder {
     /// Adds the record in `frame`. Records come in the order of the data file.
     pub(crate) fn push(&mut self, frame: &FrameView<'_>, record: &Record<'_>) {
-        let deletion = matches!(record, Record::Delete { .. });
-        self.add(frame.sequence, frame.len(), record.key(), deletion);
+        let is_tombstone = matches!(record, Record::Delete { .. });
+        self.add(frame.sequence, frame.len(), record.key(), is_tombstone);
     }
 
-    fn add(&mut self, sequence: u64, len: u64, key: &[u8], deletion: bool) {
+    fn add(&mut self, sequence: u64, len: u64, key: &[u8], is_tombstone: bool) {
         debug_assert!(sequence >= self.sequence, "records come in the order of their numbers");
         debug_assert!(
             len >= frame_len(key.len()) as u64 && len.is_multiple_of(8),
             "a frame has a key"
         );
         put_varint(&mut self.entries, sequence - self.sequence);
-        put_varint(&mut self.entries, len / 8 * 2 + u64::from(deletion));
+        put_varint(&mut self.entries, len / 8 * 2 + u64::from(is_tombstone));
         put_prefixed(&mut self.entries, key);
-        if !deletion {
+        if !is_tombstone {
             self.puts.add(key);
         }
         self.sequence = sequence;
@@ -152,8 +152,7 @@ fn open<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<Opened<'
 /// bytes against the manifest.
 ///
 /// # Errors
-/// `Corruption` when the bytes are no hint for that data file; some entries may have been visited. And what `visit`
-/// returns.
+/// `Corruption` when the bytes are no hint for that data file; some entries may have been visited.
 pub(crate) fn read<'h>(
     bytes: &'h [u8],
     source: &Source,
@@ -182,7 +181,7 @@ pub(crate) fn read<'h>(
             let what = "a key too long, or longer than its record";
             return Err(reader.corruption(what));
         }
-        visit(HintEntry { key, sequence, offset, len, deletion: len_and_kind % 2 == 1 });
+        visit(HintEntry { key, sequence, offset, len, is_tombstone: len_and_kind % 2 == 1 });
         offset += len;
     }
     reader.finish()
@@ -265,13 +264,13 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_knows_the_puts_and_not_the_deletions() {
+    fn the_filter_knows_the_puts_and_not_the_tombstones() {
         let mut builder = HintBuilder::default();
         builder.add(5, 40, b"put", false);
-        builder.add(6, 40, b"deletion", true);
+        builder.add(6, 40, b"tombstone", true);
         let bytes = builder.finish(&SOURCE);
         let filter = filter(&bytes, &SOURCE, Path::new("hint")).unwrap();
-        assert!(may_contain(filter, b"put") && !may_contain(filter, b"deletion"));
+        assert!(may_contain(filter, b"put") && !may_contain(filter, b"tombstone"));
     }
 
     #[test]
@@ -284,14 +283,14 @@ mod tests {
                 entry.sequence,
                 entry.offset,
                 entry.len,
-                entry.deletion,
+                entry.is_tombstone,
             ));
         })
         .unwrap();
         assert_eq!(seen, [(b"ab".to_vec(), 5, 64, 40, false), (b"c".to_vec(), 9, 104, 32, true)]);
         let mut builder = HintBuilder::default();
-        for (key, sequence, _, len, deletion) in &seen {
-            builder.add(*sequence, *len, key, *deletion);
+        for (key, sequence, _, len, tombstone) in &seen {
+            builder.add(*sequence, *len, key, *tombstone);
         }
         assert_eq!(builder.finish(&SOURCE), golden);
     }

@@ -1,55 +1,63 @@
 //! Reading a store beside its writer.
 //!
-//! A reader takes no lock and changes nothing on the disk: everything it does goes through a file system that refuses to
-//! ([`ReadOnlyFs`]). It shows one moment of the store until [`Reader::refresh`] moves it to a later one. What a
-//! moment is, and how a live writer is kept from spoiling it, stands in `reader/reading.rs`.
+//! A reader takes no lock and changes nothing on the disk: all its calls go through a file system that refuses changes
+//! ([`ReadOnlyFs`]). A reader shows one moment of the store until [`Reader::refresh`] moves it to a later moment.
+//! `reader/loaded_state.rs` says how a moment is loaded while a writer changes the files.
 //!
-//! # Refreshing
+//! # A refresh
 //!
-//! A refresh reads the manifest, the log, and the sealed files that were not there before, into a keydir of its own: of
-//! each key it has the newest of these records, deletions included. Nothing is shown yet, and if anything fails, nothing
-//! ever is. Then it goes into the keydir that is shown. Let *n* be the newest write that was shown and *m* the newest now.
+//! Let *n* be the newest write that the reader shows, and *m* the newest write in the store. The refresh reads the
+//! manifest, the log, and the sealed files that are new. It loads them into a second keydir, which then has the newest of
+//! these records for each key, tombstones included. If an error occurs up to here, the reader goes on as before. Then the
+//! refresh applies the second keydir to the first one, by four rules:
 //!
-//! 1. A record above *n* is taken in: a put replaces, a deletion removes.
-//! 2. A put up to *n* only *relocates*: if its number is that of the version that is shown, it is a copy that a merge
-//!    made, and the key is sent to it. Otherwise it was dead at *n* already, for what is shown is the newest up to *n*; it
-//!    may be older than a deletion that the keydir has long forgotten, and must not come back.
-//! 3. A deletion up to *n* was taken in when it was new. Or it is a put that has expired and that a merge has made a
-//!    deletion of, with the same number: see 4.
-//! 4. Then each key whose record lies in a file that the manifest does not name any more is removed, as of *m*.
+//! 1. A record above *n* is applied: a put replaces the key's record, a tombstone removes the key.
+//! 2. A put up to *n* may only *relocate* its key. If its number is that of the key's record, a merge has copied the
+//!    record, and the key is pointed at the copy. Otherwise the put was dead at *n* already, because the keydir has the
+//!    newest record up to *n*; a tombstone that the keydir no longer has may have deleted its key, so it must not come
+//!    back.
+//! 3. A tombstone up to *n* changes nothing: it was applied when it was new. It may also be a put that has expired and
+//!    that a merge has turned into a tombstone of the same number; rule 4 removes its key.
+//! 4. Last, each key whose record lies in a file that the manifest no longer names is removed, as of *m*.
 //!
-//! Let *k* be a key, and *w* the newest write of it up to *m*. The result must be that of *w*.
+//! **Why the rules are right.** Let *k* be a key, and *w* the newest write of *k* up to *m*. The result must be that of
+//! *w*.
 //!
-//! - *w* is above *n*, and its record is in the files: then it is in those that were read, because the others held only
-//!   records up to *n*; and it is the newest of *k* there. Rule 1.
-//! - *w* is above *n*, and a merge has forgotten it. Merges forget no put but an expired one, so *k* is to be absent. A
-//!   deletion, and an expired put, is forgotten only when no put of its key is in any older file outside that merge, dead
-//!   or alive. So the file with the record that is shown was an input of that merge or had gone before, and ids of files
-//!   do not come back. Rule 4; and what older records of *k* are in the files can be deletions only.
-//! - *w* is not above *n*: then it is what is shown of *k*. Is it a put whose record a merge has moved, then the output
-//!   was read now, because the manifest that brought the output took the input away. Rule 2. Is it one that has expired,
-//!   and a merge has dropped it, then it is shown to nobody; it goes with its file, by rule 4.
+//! - *w* is above *n*, and its record exists. Then the refresh has read it, because the files that it did not read hold
+//!   only records up to *n*. It is the newest record of *k* among those. Rule 1 applies it.
+//! - *w* is above *n*, and a merge has dropped its record. A merge drops a tombstone or an expired put, so *k* must be
+//!   absent. It does so only when no older file outside the merge has a put of *k*, dead or alive. So the file with the
+//!   record that the reader shows was an input of the merge, or had gone before. Rule 4 removes *k*. The files that are
+//!   left can have no put of *k*, so no other rule brings it back.
+//! - *w* is not above *n*. Then the reader shows *w* already. A merge may have copied its record. Then the refresh has read
+//!   the copy, because one edit of the manifest adds the output and removes the input. Rule 2 relocates *k*. If the
+//!   record was an expired put and a merge has dropped it, no read returns it any more, and rule 4 removes *k*.
 //!
-//! Where *m* is *n*, nothing is above *n*, and rule 4 is left for later: it could only meet expired puts, and views as of
-//! *n* may have a time at which they had not. Their files stay open until then.
+//! If *m* is *n*, rule 4 waits for a later refresh. It could only remove expired puts, and a view at *n* may have a time
+//! at which they had not expired. The reader keeps their files open until then.
 //!
-//! A file of the log keeps its number, also when it has been sealed meanwhile, and the keys in it their places. So of the
-//! log only what is above *n* is taken in.
+//! A data file keeps its number in the keydir when its writer seals it, so the keys in it keep their locations. So of a
+//! file of the log, the refresh loads only the records above *n*.
 //!
-//! **What makes a refresh start over from nothing.** All of this needs that no write was lost that was shown. A power cut
-//! may take writes that were not synced, and the next opening gives their numbers to others. Each opening has an epoch
-//! of its own, so a refresh that finds another epoch, or fewer edits or writes than before, loads the whole store anew. What it
-//! shows then may be an earlier state than before, as it is for everybody else.
+//! **When a refresh loads the whole store.** The rules require that every write that the reader shows is still in the
+//! store. A power cut may lose writes that were not synced, and the next opening gives their numbers to other writes. Each
+//! opening of the store has its own epoch. So if a refresh finds another epoch, fewer edits, or a smaller *m* than *n*, it
+//! loads the whole store. It may then show an earlier state than before, as the writer does after the power cut.
 //!
 //! # Readers of the same handle
 //!
-//! What is shown is one pointer. While a refresh changes the keydir, a view at *n* is open, so that undo lists keep what a
-//! reader at *n* needs, and gets look keys up as of *n* in them, as snapshots do. Then the pointer is exchanged, and the
-//! view closed. A get that has seen the old pointer looks whether it still holds *after* its look-up, and a view is opened
-//! by looking after its registration; if not, they do it again. Nobody waits for a refresh.
+//! The state that a handle shows is one pointer ([`ReaderState`]). While a refresh changes the keydir, a view at *n* is
+//! open. So the undo lists keep the versions that a get at *n* needs. A get looks its key up as of *n*, as a snapshot does. Then the refresh exchanges the pointer and closes the view.
+//!
+//! A get loads the pointer, looks the key up, and loads the pointer again. If the pointer has changed, the undo lists may
+//! have lost the version, so the get starts over. A scan does the same around the registration of its view. No call waits
+//! for a refresh.
 
-mod reading;
-mod shown;
+mod keydir_update;
+mod loaded_state;
+mod pinned_files;
+mod progress;
+mod reader_state;
 
 use std::fmt;
 use std::path::Path;
@@ -71,8 +79,9 @@ use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
 use crate::state::State;
 use crate::stats::BitcaskStats;
-use reading::{Extent, Progress, Reading};
-use shown::Shown;
+use loaded_state::{Extent, LoadedState};
+use progress::Progress;
+use reader_state::ReaderState;
 
 /// A store that is open for reading only: [`Bitcask::open_read_only`].
 ///
@@ -80,8 +89,8 @@ use shown::Shown;
 pub struct Reader {
     options: Options,
     dir: StoreDir,
-    shown: Published<Shown>,
-    /// Held while a refresh goes on.
+    state: Published<ReaderState>,
+    /// How far the reader has read. Held during a refresh, so one refresh at a time changes `state`.
     progress: Mutex<Progress>,
     closed: AtomicBool,
     /// The latest time that was read, by this reader or by a writer before its last edit, in milliseconds.
@@ -89,18 +98,18 @@ pub struct Reader {
 }
 
 impl Bitcask {
-    /// Opens the store in the directory `path` for reading, beside a writer in this process or another one of the same
-    /// machine, or without one. Nothing is written, created, locked or removed, so the store may have been killed, or lie
-    /// on a disk that is full or read-only.
+    /// Opens the store in the directory `path` for reading. The store may have a writer, in this process or another one of
+    /// the same machine, or none. Nothing is written, created, locked or removed. So the last writer may have been killed,
+    /// and the disk may be full or read-only.
     ///
-    /// What is shown is a prefix of the writes, in whole batches: all that were acknowledged before the call, and perhaps
-    /// some that were made meanwhile. Not all of them need be durable: a power cut may take what a reader has shown, also a
-    /// synced write that its writer is still waiting for.
+    /// The reader shows a prefix of the writes, in whole batches: every write that was acknowledged before the call, and
+    /// perhaps writes that were made during the call. Some of them may not be durable: a power cut may lose a write that the
+    /// reader has shown, even a synced write that its writer still waits for.
     ///
-    /// The log, which is what the writer has not sealed yet, is copied into memory: one or two data files as a rule, and
-    /// never more than seven. Sealed files are mapped, or held open.
+    /// The reader copies the log into memory, that is, the data files that the writer has not sealed yet: one or two as a
+    /// rule, and at most seven. Sealed files are mapped or held open.
     ///
-    /// Of the options, those count that say how to read.
+    /// Only the options for reading have an effect.
     ///
     /// # Errors
     /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for a store
@@ -109,13 +118,13 @@ impl Bitcask {
         let fs = Arc::new(ReadOnlyFs::new(Arc::clone(&options.env.fs)));
         let dir = StoreDir::open(fs, path.as_ref(), OpenMode::Read)?;
         check_is_store(&dir)?;
-        let (reading, _) = Reading::take(&dir, &options, None)?;
-        let latest = AtomicU64::new(reading.state.latest_time);
-        let (shown, progress) = Shown::whole(reading, &options, dir.path())?;
+        let (loaded, _) = LoadedState::load(&dir, &options, None)?;
+        let latest = AtomicU64::new(loaded.state.latest_time);
+        let (state, progress) = ReaderState::new(loaded, &options, dir.path())?;
         Ok(Reader {
             options,
             dir,
-            shown: Published::new(Arc::new(shown)),
+            state: Published::new(Arc::new(state)),
             progress: Mutex::new(progress),
             closed: AtomicBool::new(false),
             latest,
@@ -123,7 +132,7 @@ impl Bitcask {
     }
 }
 
-/// Says of a directory without a store that it is one.
+/// Checks that `dir` has a store.
 fn check_is_store(dir: &StoreDir) -> Result<()> {
     if Manifest::<State>::exists(dir)? {
         return Ok(());
@@ -137,73 +146,78 @@ fn check_is_store(dir: &StoreDir) -> Result<()> {
 }
 
 impl Reader {
-    /// Moves to the state that the store has now, or had a moment ago, and returns its newest write. Reads go on meanwhile,
-    /// and see the state before until it is done. A refresh that fails changes nothing.
+    /// Moves to the present state of the store, and returns its newest write. Until the refresh is done, reads see the
+    /// state before. A refresh that fails changes nothing.
     ///
-    /// It reads the manifest, the log, and the keys of the sealed files that have come since. Where nothing was written it
-    /// reads the manifest only. When the store was opened by another writer since, it reads everything, as opening does.
+    /// It reads the manifest, the log, and the keys of the sealed files that are new. If nothing was written, it reads the
+    /// manifest only. If another writer has opened the store, it loads the whole store, as opening does.
     ///
     /// # Errors
     /// As [`Bitcask::open_read_only`]; `Closed`.
     pub fn refresh(&self) -> Result<SequenceNumber> {
         self.check_open()?;
         let mut progress = self.progress.lock();
-        let shown = self.shown.load_full();
-        // What cannot be found out here is looked at more closely.
+        let state = self.state.load_full();
+        // An error means that a writer is changing the files; the steps below tell that from damage.
         if progress.is_current(&self.dir).unwrap_or(false) {
-            return Ok(SequenceNumber(shown.newest));
+            return Ok(SequenceNumber(state.newest));
         }
-        let (reading, extent) = Reading::take(&self.dir, &self.options, Some(&progress))?;
-        self.latest.fetch_max(reading.state.latest_time, Ordering::AcqRel);
-        if extent == Extent::News && shown.can_take(&reading) {
-            let publish = |shown| self.shown.store(Arc::new(shown));
-            shown.take_in(reading, &mut progress, publish);
-            shown.views.shrink_to(self.options.undo_bytes);
-        } else {
-            let (reading, _) = match extent {
-                Extent::Whole => (reading, extent),
-                Extent::News => Reading::take(&self.dir, &self.options, None)?,
-            };
-            let (shown, anew) = Shown::whole(reading, &self.options, self.dir.path())?;
-            *progress = anew;
-            self.shown.store(Arc::new(shown));
-        }
+        let (loaded, extent) = LoadedState::load(&self.dir, &self.options, Some(&progress))?;
+        self.latest.fetch_max(loaded.state.latest_time, Ordering::AcqRel);
+        let whole = match extent {
+            // The newer files are enough: apply them.
+            Extent::Newer if state.can_apply(&loaded) => {
+                let publish = |state| self.state.store(Arc::new(state));
+                state.apply(loaded, &mut progress, publish);
+                state.views.shrink_to(self.options.undo_bytes);
+                return Ok(self.newest_sequence());
+            }
+            // Writes were lost, or the keydir is full: load the whole store.
+            Extent::Newer => LoadedState::load(&self.dir, &self.options, None)?.0,
+            // Another writer has opened the store, and the whole store is loaded already.
+            Extent::Whole => loaded,
+        };
+        let (state, whole_progress) = ReaderState::new(whole, &self.options, self.dir.path())?;
+        *progress = whole_progress;
+        self.state.store(Arc::new(state));
         Ok(self.newest_sequence())
     }
 
-    /// The newest write that is shown.
+    /// The newest write that reads see.
     pub fn newest_sequence(&self) -> SequenceNumber {
-        SequenceNumber(self.shown.load().newest)
+        SequenceNumber(self.state.load().newest)
     }
 
-    /// The reader's numbers. Those of writing and merging are 0.
+    /// The statistics of the reader. The counters of writes and merges are 0.
     pub fn statistics(&self) -> BitcaskStats {
-        let shown = self.shown.load_full();
-        BitcaskStats::of_data(&shown.keydir, &shown.files.load(), &shown.views, shown.scanned)
+        let state = self.state.load_full();
+        BitcaskStats::of_data(&state.keydir, &state.files.load(), &state.views, state.scanned)
     }
 
     fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// The time of day, which in one handle never goes back: what has expired stays so.
+    /// The time of day. It never goes back in one handle, so a value that has expired stays expired.
     fn now(&self) -> UnixMillis {
         let now = self.options.env.clock.now().0;
         UnixMillis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
     }
 
-    fn is_shown(&self, shown: &Arc<Shown>) -> bool {
-        Arc::ptr_eq(&self.shown.load(), shown)
+    /// Whether reads still see `state`.
+    fn is_current(&self, state: &Arc<ReaderState>) -> bool {
+        Arc::ptr_eq(&self.state.load(), state)
     }
 
-    /// A view of what is shown now.
+    /// A view of the present state.
     fn freeze(&self) -> Result<BitcaskSnapshot> {
         self.check_open()?;
         loop {
-            let shown = self.shown.load_full();
-            let view = shown.views.open(shown.newest, || self.now());
-            if self.is_shown(&shown) {
-                let (keydir, files) = (Arc::clone(&shown.keydir), Arc::clone(&shown.files));
+            let state = self.state.load_full();
+            let view = state.views.open(state.newest, || self.now());
+            // If a refresh has exchanged the state, versions may have gone before the view was there.
+            if self.is_current(&state) {
+                let (keydir, files) = (Arc::clone(&state.keydir), Arc::clone(&state.files));
                 return Ok(BitcaskSnapshot { view, keydir, files });
             }
         }
@@ -213,11 +227,11 @@ impl Reader {
 impl fmt::Debug for Reader {
     /// A summary, without keys and values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.shown.load();
+        let state = self.state.load();
         f.debug_struct("Reader")
             .field("path", &self.dir.path())
-            .field("newest", &shown.newest)
-            .field("keys", &shown.keydir.len())
+            .field("newest", &state.newest)
+            .field("keys", &state.keydir.len())
             .finish_non_exhaustive()
     }
 }
@@ -226,19 +240,20 @@ impl Kv for Reader {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.check_open()?;
         loop {
-            let shown = self.shown.load();
-            let version = shown.keydir.get_at(key, shown.newest);
-            if !self.is_shown(&shown) {
+            let state = self.state.load();
+            let version = state.keydir.get_at(key, state.newest);
+            // If a refresh has exchanged the state, the version may be that of a later write.
+            if !self.is_current(&state) {
                 continue;
             }
             let Some(version) = version else { return Ok(false) };
-            let files = shown.files.load();
+            let files = state.files.load();
             let read = match files.get(version.location.file) {
                 Some(file) => file.read_value(version.location, key, &|| self.now(), found),
                 None => Err(Error::corruption(self.dir.path(), 0, "a data file is gone")),
             };
-            // A refresh that came between may have let go of the file.
-            if read.is_ok() || self.is_shown(&shown) {
+            // If a refresh has exchanged the state, it may have taken the file out of the table.
+            if read.is_ok() || self.is_current(&state) {
                 return read;
             }
         }
@@ -258,7 +273,7 @@ impl Kv for Reader {
     }
 
     /// # Errors
-    /// `ReadOnly`: what is shown may not be durable, and a reader cannot make it so. `Closed`.
+    /// `ReadOnly`: the state may not be durable, and a reader cannot make it durable. `Closed`.
     fn sync(&self) -> Result<()> {
         self.check_open()?;
         Err(Error::ReadOnly)
@@ -279,7 +294,7 @@ impl Kv for Reader {
 }
 
 impl Snapshots for Reader {
-    /// It goes on showing the same state when the reader is refreshed. What that costs is as for a writer's snapshots.
+    /// A snapshot shows the same state when the reader is refreshed. It costs the same as a snapshot of a writer.
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(self.freeze()?))
     }

@@ -1,4 +1,4 @@
-//! Records: what the frames of a data file mean.
+//! Records: the meaning of the frames of a data file.
 //!
 //! | kind | payload |
 //! |---|---|
@@ -52,7 +52,7 @@ impl<'r> Record<'r> {
             KIND_DELETE if frame.payload.len() <= MAX_KEY_LEN => {
                 Ok(Self::Delete { key: frame.payload })
             }
-            KIND_DELETE => refuse("a deletion with too long a key"),
+            KIND_DELETE => refuse("a tombstone with too long a key"),
             kind => refuse(&format!("a record of unknown kind {kind}")),
         }
     }
@@ -77,7 +77,7 @@ fn put(payload: &[u8], expires_at: Option<UnixMillis>) -> std::result::Result<Re
 /// An operation, ready to be framed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordWriter<'o> {
-    /// What stands before the key in an expiring put; other puts have the end of it.
+    /// The bytes before the key in an expiring put; other puts have the last two of them.
     head: [u8; EXPIRY_BYTES + KEY_LEN_BYTES],
     kind: u8,
     pub(crate) key: &'o [u8],
@@ -110,7 +110,7 @@ impl<'o> RecordWriter<'o> {
         self.kind != KIND_DELETE
     }
 
-    /// When the put expires; `None` for a put that never does, and for a deletion.
+    /// When the put expires; `None` for a put that never does, and for a tombstone.
     pub(crate) fn expires_at(&self) -> Option<UnixMillis> {
         let time = self.head.first_chunk::<EXPIRY_BYTES>()?;
         (self.kind == KIND_EXPIRING).then(|| UnixMillis(u64::from_le_bytes(*time)))

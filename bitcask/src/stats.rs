@@ -24,7 +24,7 @@ pub struct BitcaskStats {
     pub batches: u64,
     /// Puts written.
     pub puts: u64,
-    /// Deletions written.
+    /// Deletes written.
     pub deletes: u64,
     /// Bytes of keys and values written.
     pub user_bytes: u64,
@@ -46,13 +46,13 @@ pub struct BitcaskStats {
     pub merges: u64,
     /// Merges that failed and were given up.
     pub merges_failed: u64,
-    /// Bytes of data files that merges have taken in.
+    /// Bytes of data files that merges have read.
     pub merge_read_bytes: u64,
-    /// Bytes of data files that merges have made.
+    /// Bytes of data files that merges have written.
     pub merge_written_bytes: u64,
-    /// Deletions and expired puts that merges have forgotten, because they hid nothing any more.
-    pub deletions_forgotten: u64,
-    /// Data files that were unlinked after a merge, when nobody read them any more.
+    /// Tombstones and expired puts that merges have dropped, because they hid nothing any more.
+    pub tombstones_dropped: u64,
+    /// Data files that were unlinked after a merge and after their last reader.
     pub files_unlinked: u64,
     /// Frozen views that are open: snapshots, and scans that are collecting.
     pub views: u64,
@@ -125,7 +125,7 @@ impl From<BitcaskStats> for Stats {
             .with("merges_failed", Unit::Count, stats.merges_failed)
             .with("merge_read", Unit::Bytes, stats.merge_read_bytes)
             .with("merge_written", Unit::Bytes, stats.merge_written_bytes)
-            .with("deletions_forgotten", Unit::Count, stats.deletions_forgotten)
+            .with("tombstones_dropped", Unit::Count, stats.tombstones_dropped)
             .with("files_unlinked", Unit::Count, stats.files_unlinked)
             .with("views", Unit::Count, stats.views)
             .with("undo", Unit::Bytes, stats.undo_bytes)

@@ -137,8 +137,8 @@ impl Shard {
         self.index.rebuild(more, hashes);
     }
 
-    /// Forgets the tombstones that loading had to remember, calls `live` for each key that is left, and returns the pages
-    /// that they take.
+    /// Drops the tombstones that loading had to remember, calls `live` for each key that is left, and returns the pages that
+    /// they take.
     pub(super) fn finish_loading(
         &mut self,
         hash_of: impl Fn(&[u8]) -> u64,

@@ -83,7 +83,7 @@ fn relocate_into(parts: &Components, output: &FinishedOutput) -> Result<()> {
     let path = parts.store.hint_path(file.id);
     let mut chunk = Vec::with_capacity(Keydir::PREFETCHED);
     hint_file::read(&sealed.hint_bytes, &source, &path, &mut |entry| {
-        if !entry.deletion {
+        if !entry.is_tombstone {
             let number = file.handle.number;
             let location = Location { file: number, offset: entry.offset, len: entry.len };
             chunk.push((entry.key, Version { location, sequence: entry.sequence }));

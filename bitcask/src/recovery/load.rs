@@ -10,7 +10,7 @@ use durable::sync::atomic::{AtomicBool, AtomicUsize};
 use durable::{Access, fan_out, read_whole};
 use kv::Result;
 
-use super::Lives;
+use super::FileHandles;
 use crate::files::{DATA, HINT};
 use crate::hint_file;
 use crate::keydir::{Keydir, Loader, Location};
@@ -23,7 +23,7 @@ use crate::steps::Step;
 /// Files whose keys were not loaded from their hints, because the hints do not count. Ascending.
 pub(crate) type ScannedFiles = Vec<u64>;
 
-/// Loads the keys of every sealed file of `manifest` that is in `lives` into `keydir`, in this thread and in those of the
+/// Loads the keys of every sealed file of `manifest` that is in `handles` into `keydir`, in this thread and in those of the
 /// executor. Returns the files whose data was read.
 ///
 /// # Errors
@@ -31,14 +31,14 @@ pub(crate) type ScannedFiles = Vec<u64>;
 pub(crate) fn load(
     dir: &StoreDir,
     manifest: &LoadedManifest<State>,
-    lives: &Lives,
+    handles: &FileHandles,
     keydir: &Arc<Keydir>,
     options: &Options,
 ) -> Result<ScannedFiles> {
     let mut files = Vec::new();
     for (&id, sealed) in &manifest.state().files {
-        if let (Some(sealed), Some(life)) = (*sealed, lives.get(&id)) {
-            files.push(LoadTask { id, sealed, number: life.number });
+        if let (Some(sealed), Some(handle)) = (*sealed, handles.get(&id)) {
+            files.push(LoadTask { id, sealed, number: handle.number });
         }
     }
     let file_count = files.len();
@@ -149,7 +149,7 @@ impl Loading {
         let source = file.sealed.source(self.store, file.id);
         hint_file::read(bytes, &source, &path, &mut |entry| {
             let location = Location { file: file.number, offset: entry.offset, len: entry.len };
-            if entry.deletion {
+            if entry.is_tombstone {
                 let load = || loader.load(entry.key, entry.sequence, None);
                 self.options.steps.run(Step::LoadHintedTombstone, load);
             } else {

@@ -10,7 +10,7 @@ use durable::store_dir::StoreDir;
 use durable::{Fs, Mapped, read_whole};
 use kv::{Error, Result};
 
-use super::Lives;
+use super::FileHandles;
 use crate::data_file::{DataFile, FileTable};
 use crate::files::DATA;
 use crate::options::Options;
@@ -29,7 +29,7 @@ impl Repair<'_> {
     /// Discards the unsealed files that do not count, and seals the others.
     ///
     /// # Errors
-    /// `Io`. The next opening repairs what is left.
+    /// `Io`. The next opening goes on with the repair.
     pub(super) fn repair_tail(self, tail: &ChainTail, options: &Options) -> Result<()> {
         let (mut discarding, mut sealing) = (self, self);
         let discard = || tail.discard_dropped(&mut discarding);
@@ -61,11 +61,11 @@ impl Repair<'_> {
     ///
     /// # Errors
     /// `Io`; `Corruption` when a file is not sealed or was not loaded.
-    pub(super) fn open_files(&self, lives: &Lives, options: &Options) -> Result<FileTable> {
+    pub(super) fn open_files(&self, handles: &FileHandles, options: &Options) -> Result<FileTable> {
         let mut table = FileTable::default();
         for (&id, sealed) in &self.manifest.state().files {
             let path = self.dir.file(&DATA.name(id));
-            let (Some(sealed), Some(handle)) = (sealed, lives.get(&id)) else {
+            let (Some(sealed), Some(handle)) = (sealed, handles.get(&id)) else {
                 let what = "the manifest names this file, and recovery has not sealed it";
                 return Err(Error::corruption(path, 0, what));
             };

@@ -10,7 +10,7 @@ use durable::read_whole;
 use durable::store_dir::StoreDir;
 use kv::{Result, UnixMillis};
 
-use super::Lives;
+use super::FileHandles;
 use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
@@ -25,24 +25,24 @@ use crate::steps::Step;
 pub(crate) fn read(
     dir: &StoreDir,
     manifest: &LoadedManifest<State>,
-    lives: &Lives,
+    handles: &FileHandles,
     keydir: &Keydir,
     above: u64,
     options: &Options,
 ) -> Result<ChainTail> {
     let mut chain = ChainReader::new(manifest.store_id());
     let mut tail = ChainTail::default();
-    for (&id, life) in lives {
+    for (&id, handle) in handles {
         // A sealed file is loaded by `load`.
         if manifest.state().files.get(&id).is_none_or(Option::is_some) {
             continue;
         }
         let path = dir.file(&DATA.name(id));
         let bytes = read_whole(&*dir.fs().open(&path)?)?;
-        let number = life.number;
+        let number = handle.number;
         let mut load = Load { path: &path, number, keydir, above, options, first_expiry: None };
         let identity = chain.read(bytes.bytes(), id, &path, &mut |batch| load.batch(batch))?;
-        life.first_expiry.learn(load.first_expiry);
+        handle.first_expiry.learn(load.first_expiry);
         manifest.check_seen(identity.stamp())?;
         if options.steps.check(Step::EndLogAtTear, false) {
             let file = std::mem::replace(&mut chain, ChainReader::new(manifest.store_id()));

@@ -1,8 +1,8 @@
-//! What is known of a data file that no longer changes.
+//! The manifest's entry for a data file that no longer changes.
 //!
-//! The fields in their order: length, varint; CRC-32, `u32`; open epoch, edit number of the header, records, deletions,
+//! The fields in their order: length, varint; CRC-32, `u32`; open epoch, edit number of the header, records, tombstones,
 //! oldest and newest sequence number, varints; one byte that says whether there is a hint, and if so its length, varint,
-//! and CRC-32, `u32`. From format 2 on also: bytes of deletions, expiring records, varints; and if there are such records,
+//! and CRC-32, `u32`. From format 2 on also: bytes of tombstones, expiring records, varints; and if there are such records,
 //! their bytes, and the earliest and the latest time, varints. From format 3 on also: where the first record starts, varint.
 
 use durable::coding::{Reader, put_u32, put_varint};
@@ -26,13 +26,13 @@ pub(crate) struct Sealed {
     pub(crate) epoch: u64,
     pub(crate) edit_number: u64,
     pub(crate) records: u64,
-    pub(crate) deletions: u64,
+    pub(crate) tombstones: u64,
     /// 0 where there are no records.
     pub(crate) oldest: u64,
     pub(crate) newest: u64,
     pub(crate) hint: Option<Hint>,
-    /// Bytes of the deletions, frames included.
-    pub(crate) deletion_bytes: u64,
+    /// Bytes of the tombstones, frames included.
+    pub(crate) tombstone_bytes: u64,
     /// The puts that expire.
     pub(crate) expiring: Expiring,
     /// Where the first record starts: header and witness lie before.
@@ -101,7 +101,7 @@ impl Sealed {
         SegmentIdentity { store, id, epoch: self.epoch, edit_number: self.edit_number }
     }
 
-    /// What a hint file for it must name.
+    /// The source that a hint file for it must name.
     pub(crate) fn source(&self, store: StoreId, id: u64) -> Source {
         Source { store, id, len: self.len, crc: self.crc, first_record: self.first_record }
     }
@@ -115,8 +115,8 @@ impl Sealed {
         self.records += 1;
         match record {
             Record::Delete { .. } => {
-                self.deletions += 1;
-                self.deletion_bytes += frame.len();
+                self.tombstones += 1;
+                self.tombstone_bytes += frame.len();
             }
             Record::Put { expires_at: Some(time), .. } => self.expiring.count(frame.len(), *time),
             Record::Put { expires_at: None, .. } => {}
@@ -130,7 +130,7 @@ impl Sealed {
 
     /// Whether every put in the file has expired at `now`, and there is one.
     pub(crate) fn is_expired(&self, now: UnixMillis) -> bool {
-        let puts = self.records - self.deletions.min(self.records);
+        let puts = self.records - self.tombstones.min(self.records);
         puts > 0 && self.expiring.records == puts && self.expiring.latest <= now.0
     }
 
@@ -143,10 +143,10 @@ impl Sealed {
                 Some("a write that no store reaches")
             }
             Self { oldest, newest, .. } if oldest > newest => Some("the oldest write is newer"),
-            Self { deletions, .. } if *deletions > self.records => {
+            Self { tombstones, .. } if *tombstones > self.records => {
                 Some("more tombstones than records")
             }
-            _ if records > self.records - self.deletions => Some("more expiring puts than puts"),
+            _ if records > self.records - self.tombstones => Some("more expiring puts than puts"),
             Self { first_record, .. } if *first_record < SEGMENT_HEADER_LEN => {
                 Some("records in front of the end of the header")
             }
@@ -163,7 +163,7 @@ impl Sealed {
     pub(super) fn encode_unchecked(&self, out: &mut Vec<u8>) {
         put_varint(out, self.len);
         put_u32(out, self.crc);
-        let counts = [self.records, self.deletions, self.oldest, self.newest];
+        let counts = [self.records, self.tombstones, self.oldest, self.newest];
         for field in [self.epoch, self.edit_number].into_iter().chain(counts) {
             put_varint(out, field);
         }
@@ -172,7 +172,7 @@ impl Sealed {
             put_varint(out, hint.len);
             put_u32(out, hint.crc);
         }
-        put_varint(out, self.deletion_bytes);
+        put_varint(out, self.tombstone_bytes);
         let Expiring { records, bytes, earliest, latest } = self.expiring;
         put_varint(out, records);
         if records > 0 {
@@ -190,7 +190,7 @@ impl Sealed {
             epoch: reader.varint()?,
             edit_number: reader.varint()?,
             records: reader.varint()?,
-            deletions: reader.varint()?,
+            tombstones: reader.varint()?,
             oldest: reader.varint()?,
             newest: reader.varint()?,
             ..Self::default()
@@ -199,7 +199,7 @@ impl Sealed {
             sealed.hint = Some(Hint { len: reader.varint()?, crc: reader.u32()? });
         }
         if format > 1 {
-            sealed.deletion_bytes = reader.varint()?;
+            sealed.tombstone_bytes = reader.varint()?;
             sealed.expiring.records = reader.varint()?;
         }
         if sealed.expiring.records > 0 {

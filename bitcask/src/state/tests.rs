@@ -16,7 +16,7 @@ fn sealed() -> Sealed {
         epoch: 2,
         edit_number: 17,
         records: 200,
-        deletions: 1,
+        tombstones: 1,
         oldest: 5,
         newest: 9,
         hint: Some(Hint { len: 99, crc: 7 }),
@@ -33,7 +33,7 @@ fn state(sealed: Sealed) -> State {
 /// With all that format 2 has.
 fn state_of_format_2() -> State {
     let expiring = Expiring { records: 3, bytes: 120, earliest: 1_000, latest: 2_000 };
-    let mut state = state(Sealed { deletion_bytes: 32, expiring, ..sealed() });
+    let mut state = state(Sealed { tombstone_bytes: 32, expiring, ..sealed() });
     state.blocked.push(Blocked { file: 0, blocker: 299, bytes: 32 });
     state
 }
@@ -167,7 +167,7 @@ fn a_sealed_file_that_contradicts_itself_is_refused() {
         Sealed { len: MAX_LEN + 1, ..good },
         Sealed { oldest: good.newest + 1, ..good },
         Sealed { newest: SEQUENCE_LIMIT, ..good },
-        Sealed { deletions: good.records + 1, ..good },
+        Sealed { tombstones: good.records + 1, ..good },
         Sealed { expiring: Expiring { records: 1, bytes: 8, earliest: 2, latest: 1 }, ..good },
         Sealed { expiring: Expiring { records: 200, bytes: 8, earliest: 1, latest: 1 }, ..good },
     ];
@@ -203,7 +203,7 @@ fn an_edit_that_contradicts_the_state_is_refused() {
 }
 
 #[test]
-fn a_merge_survives_its_encoding_and_takes_blocked_deletions_out_with_their_files() {
+fn a_merge_survives_its_encoding_and_takes_blocked_tombstones_out_with_their_files() {
     let mut state = state(sealed());
     state.apply(&Edit::reserve(300)).unwrap();
     let blocked = vec![Blocked { file: 300, blocker: 299, bytes: 40 }];
@@ -229,9 +229,9 @@ fn bytes_expire_evenly_and_a_file_when_its_last_put_does() {
     let expiring = Expiring { records: 2, bytes: 100, earliest: 10, latest: 20 };
     let expired = [0, 10, 15, 20, 99].map(|now| expiring.expired_bytes(UnixMillis(now)));
     assert_eq!(expired, [0, 0, 50, 100, 100]);
-    let file = Sealed { records: 3, deletions: 1, expiring, ..Sealed::default() };
+    let file = Sealed { records: 3, tombstones: 1, expiring, ..Sealed::default() };
     assert!(file.is_expired(UnixMillis(20)) && !file.is_expired(UnixMillis(19)));
-    let mixed = Sealed { deletions: 0, ..file };
+    let mixed = Sealed { tombstones: 0, ..file };
     assert!(!mixed.is_expired(UnixMillis(99)), "one put never expires");
 }
 

@@ -89,7 +89,7 @@ fn files_in_which_everything_has_expired_go_unread() {
 }
 
 #[test]
-fn an_expired_put_that_hides_an_older_one_is_kept_as_a_deletion() {
+fn an_expired_put_that_hides_an_older_one_is_kept_as_a_tombstone() {
     let world = World::new();
     let engine = world.open().unwrap();
     // File 0 keeps its put of key 5.

@@ -32,7 +32,7 @@ fn a_writer_whose_merges_fail_is_told_instead_of_waiting_for_ever() {
     assert!(matches!(refused, Error::Stalled { .. }), "{refused}");
     assert!(engine.statistics().writes_stalled > 0);
     let deleted = engine.delete(&key(1), Durability::Buffered);
-    assert!(!matches!(deleted, Err(Error::Stalled { .. })), "deletions are let through");
+    assert!(!matches!(deleted, Err(Error::Stalled { .. })), "deletes are let through");
     world.disk.set_free_space(None);
     engine.put(&key(1), &[0; 10], Durability::Buffered).unwrap();
     assert!(engine.statistics().pressure < 1_000);

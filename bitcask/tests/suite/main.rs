@@ -2,7 +2,6 @@
 #![cfg(not(shuttle))]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-mod deletions;
 mod dropping;
 mod expiry;
 mod files;
@@ -20,4 +19,5 @@ mod riak;
 mod scans;
 mod snapshots;
 mod stray_names;
+mod tombstones;
 mod world;

@@ -128,8 +128,8 @@ fn what_is_not_a_store_is_named_so() {
     assert_eq!(world.disk.files().iter().filter(|path| path.ends_with("CURRENT")).count(), 0);
 }
 
-/// The keydir forgets deletions once it is loaded, and the put comes again in a file that a merge has made: it was copied
-/// while it lived.
+/// The keydir drops tombstones once it is loaded, and the put appears again in an output of a merge, which copied it
+/// while it was live.
 #[test]
 fn an_old_put_in_the_output_of_a_merge_does_not_bring_back_a_deleted_key() {
     let mut merge = MergeOptions::default();
@@ -157,7 +157,7 @@ fn an_old_put_in_the_output_of_a_merge_does_not_bring_back_a_deleted_key() {
 }
 
 #[test]
-fn a_deletion_that_a_merge_forgot_before_it_was_seen_is_carried_out() {
+fn a_delete_whose_tombstone_a_merge_dropped_before_the_refresh_is_applied() {
     let world = World::new();
     let engine = world.open().unwrap();
     fill(&engine, 0..60, 1);
@@ -167,7 +167,7 @@ fn a_deletion_that_a_merge_forgot_before_it_was_seen_is_carried_out() {
     engine.merge().unwrap();
     world.executor.run_all();
     let dump = bitcask::dump(STORE, &world.options().env).unwrap().to_string();
-    assert!(!dump.contains("\"value_len\":null"), "no deletion is left: {dump}");
+    assert!(!dump.contains("\"value_len\":null"), "no tombstone is left: {dump}");
     let before = reader.snapshot().unwrap();
     assert_eq!(reader.refresh().unwrap(), engine.newest_sequence());
     assert_eq!(entries(&reader), entries(&engine));
@@ -177,7 +177,7 @@ fn a_deletion_that_a_merge_forgot_before_it_was_seen_is_carried_out() {
 }
 
 #[test]
-fn an_expired_put_that_a_merge_made_a_deletion_of_is_gone() {
+fn an_expired_put_that_a_merge_turned_into_a_tombstone_is_gone() {
     let world = World::new();
     let engine = world.open().unwrap();
     fill(&engine, 0..14, 1);

@@ -1,5 +1,5 @@
 //! Behaviours that the tests of Riak's bitcask and its descendants check, where they are not told elsewhere in this suite:
-//! folds and merges in `merges` and `snapshots`, deletions in `deletions`, clocks in `expiry`, hints in `files`.
+//! folds and merges in `merges` and `snapshots`, tombstones in `tombstones`, clocks in `expiry`, hints in `files`.
 
 use std::time::Duration;
 

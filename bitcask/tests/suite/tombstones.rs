@@ -1,4 +1,4 @@
-//! Deletions through merges of some of the files: nothing that was deleted comes back, and no deletion stays for ever.
+//! Tombstones in merges of some of the files: no deleted key comes back, and no tombstone stays for ever.
 
 use bitcask::{Bitcask, MergeOptions};
 use durable::Fs as _;
@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 
 use crate::world::{STORE, World, delete, entries, fill, key};
 
-/// How many deletions the data files hold.
-fn deletions(world: &World) -> u64 {
+/// How many tombstones the data files hold.
+fn tombstones(world: &World) -> u64 {
     let dump = bitcask::dump(STORE, &world.options().env).unwrap();
     let records = dump["data_files"].as_array().unwrap().iter();
     let records = records.flat_map(|file| file["records"].as_array().unwrap());
     records.filter(|record| record["value_len"].is_null()).count() as u64
 }
 
-/// Riak's bitcask, issue 82: a partial merge forgot a deletion, and the next opening found the old put.
+/// Riak's bitcask, issue 82: a partial merge dropped a tombstone, and the next opening found the old put.
 #[test]
 fn a_key_deleted_before_a_partial_merge_stays_deleted_after_opening_again() {
     let world = World::new();
@@ -32,13 +32,13 @@ fn a_key_deleted_before_a_partial_merge_stays_deleted_after_opening_again() {
     }
     let stats = engine.statistics();
     assert!(stats.merges > 0 && world.data_files().contains(&0), "{stats:?}");
-    assert!(deletions(&world) > 0, "file 0 has the put, so the deletion must stay");
+    assert!(tombstones(&world) > 0, "file 0 has the put, so the tombstone must stay");
     assert_eq!(engine.get(&key(5)).unwrap(), None);
     drop(engine);
     let engine = world.open().unwrap();
     assert_eq!(engine.get(&key(5)).unwrap(), None);
     engine.merge().unwrap();
-    assert_eq!(deletions(&world), 0, "now nothing is left that it could hide");
+    assert_eq!(tombstones(&world), 0, "now nothing is left that it could hide");
     assert_eq!(engine.get(&key(5)).unwrap(), None);
 }
 
@@ -61,7 +61,7 @@ fn a_tombstone_stays_while_a_file_without_a_hint_may_hold_a_put_of_its_key() {
     }
     let stats = engine.statistics();
     assert!(stats.merges > 0 && world.data_files().contains(&0), "{stats:?}");
-    assert_eq!(deletions(&world), 1, "file 0 may have the put, so the tombstone must stay");
+    assert_eq!(tombstones(&world), 1, "file 0 may have the put, so the tombstone must stay");
     drop(engine);
     assert_eq!(world.open().unwrap().get(&key(5)).unwrap(), None);
 }
@@ -76,13 +76,13 @@ fn a_store_in_which_everything_was_deleted_shrinks_to_nothing() {
     world.executor.run_all();
     let stats = engine.statistics();
     assert_eq!((stats.keys, stats.live_bytes), (0, 0));
-    assert_eq!(deletions(&world), 0);
-    assert!(stats.deletions_forgotten >= 200, "{stats:?}");
+    assert_eq!(tombstones(&world), 0);
+    assert!(stats.tombstones_dropped >= 200, "{stats:?}");
     assert!(world.data_files().len() <= 2, "the active file, and perhaps the next");
 }
 
 #[test]
-fn by_itself_merging_forgets_what_was_deleted_too() {
+fn merging_in_the_background_drops_tombstones_too() {
     let world = World::new();
     let engine = world.open().unwrap();
     for round in 0..30 {
@@ -92,7 +92,7 @@ fn by_itself_merging_forgets_what_was_deleted_too() {
     }
     let stats = engine.statistics();
     // The puts alone were 30 times 40; what is left is what the last files hold.
-    assert!(stats.deletions_forgotten > 800, "{stats:?}");
+    assert!(stats.tombstones_dropped > 800, "{stats:?}");
     assert!(stats.dead_bytes < 40_000, "{stats:?}");
 }
 
@@ -107,8 +107,8 @@ impl Random {
 
 /// Both ways: never too early, whatever is merged with whatever; and in the end always.
 #[test]
-fn through_random_partial_merges_no_deleted_key_comes_back_and_no_deletion_stays() {
-    let mut forgotten_early = 0;
+fn through_random_partial_merges_no_deleted_key_comes_back_and_no_tombstone_stays() {
+    let mut dropped_early = 0;
     for seed in 0..60 {
         let mut random = Random(seed);
         let world = World::new();
@@ -133,7 +133,7 @@ fn through_random_partial_merges_no_deleted_key_comes_back_and_no_deletion_stays
                 }
                 16..18 => world.step(random.below(6)),
                 18 if random.below(4) == 0 => {
-                    forgotten_early += engine.statistics().deletions_forgotten;
+                    dropped_early += engine.statistics().tombstones_dropped;
                     if random.below(2) == 0 {
                         engine.close().unwrap();
                     }
@@ -148,9 +148,9 @@ fn through_random_partial_merges_no_deleted_key_comes_back_and_no_deletion_stays
         assert_eq!(entries(&engine), expected, "seed {seed}");
         engine.merge().unwrap();
         assert_eq!(entries(&engine), expected, "seed {seed}");
-        assert_eq!(deletions(&world), 0, "seed {seed}");
+        assert_eq!(tombstones(&world), 0, "seed {seed}");
         drop(engine);
         assert_eq!(entries(&open()), expected, "seed {seed}");
     }
-    assert!(forgotten_early > 1_000, "partial merges do forget: {forgotten_early}");
+    assert!(dropped_early > 1_000, "partial merges do drop tombstones: {dropped_early}");
 }

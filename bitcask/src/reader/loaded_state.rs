@@ -1,0 +1,195 @@
+//! The part of the store that one opening or refresh loads. It is verified before a read can see any of it.
+//!
+//! One attempt has five steps:
+//! 1. List the directory, then read the manifest. A data file gets records only after a manifest names it. So if a listed
+//!    file has records and this manifest does not name it, the manifest is damaged.
+//! 2. Open every file at once, the sealed files with their hints. From then on no merge can take a file away.
+//! 3. Copy the unsealed files into memory, the newest first. If the copy of a file has a record, the copy of the file before
+//!    it then has its end mark. The copies are needed because the writer cuts a file when it seals it, and recovery
+//!    rewrites it.
+//! 4. Load the keys and read the log by the rules of recovery, from the open files and the copies.
+//! 5. Read the manifest again: the store must be in the same opening as in step 1.
+//!
+//! # Damage, or a writer at work
+//!
+//! Three things that a writer does look like damage to a reader beside it:
+//! - it unlinks a file that the manifest of step 1 names;
+//! - it cuts a file while the reader copies it;
+//! - it appends a record behind the one that the reader is copying: the copy has the first record in part, and a later
+//!   record that proves the first one whole.
+//!
+//! So after such a failure the reader tries again. A second failure of the same kind under the same manifest is damage. A
+//! writer unlinks a file only after an edit of the manifest, so the manifest would be another one. And it writes the proof
+//! of a record after the record, so the second copy would have the record whole.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use durable::log::StoreId;
+use durable::manifest::{LoadedManifest, Manifest, Stamp};
+use durable::reclaim::FileReclaimer;
+use durable::store_dir::StoreDir;
+use kv::{Error, Result};
+
+use super::pinned_files;
+use super::progress::{LogEnds, Progress};
+use crate::data_file::DataFile;
+use crate::file_handle::FileRegistry;
+use crate::keydir::Keydir;
+use crate::options::Options;
+use crate::recovery::FileHandles;
+use crate::recovery::inventory::Inventory;
+use crate::recovery::{load, tail};
+use crate::state::State;
+
+/// How often a reader tries. A writer disturbs it for a moment at a time.
+const ATTEMPTS: usize = 16;
+
+/// A moment of the store, or the difference from an earlier moment to a later one: see [`Extent`].
+pub(super) struct LoadedState {
+    pub(super) store: StoreId,
+    pub(super) stamp: Stamp,
+    pub(super) state: State,
+    /// The seed of the keydir.
+    pub(super) seed: u64,
+    pub(super) registry: Arc<FileRegistry>,
+    /// The files that were read.
+    pub(super) handles: FileHandles,
+    /// The files among them whose records count.
+    pub(super) files: Vec<Arc<DataFile>>,
+    /// The newest of the loaded records of each key, tombstones included. Of the log only the records that are newer than
+    /// the earlier moment are loaded.
+    pub(super) keydir: Arc<Keydir>,
+    pub(super) log_ends: LogEnds,
+    /// The newest write of the store.
+    pub(super) newest: u64,
+    /// How many sealed files were read whole, because their hints do not count.
+    pub(super) scanned: u64,
+}
+
+/// How much of the store was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All files.
+    Whole,
+    /// The files that are new since an earlier moment, or may have grown.
+    Newer,
+}
+
+impl LoadedState {
+    /// Loads the files that are new since `progress`. Loads all files without `progress`, or if the store went through
+    /// another opening since.
+    ///
+    /// # Errors
+    /// `Corruption`; `Io`.
+    pub(super) fn load(
+        dir: &StoreDir,
+        options: &Options,
+        progress: Option<&Progress>,
+    ) -> Result<(Self, Extent)> {
+        let mut last: Option<(Stamp, String)> = None;
+        for attempt in 1.. {
+            let inventory = Inventory::list(dir)?;
+            let manifest = Manifest::<State>::read(dir)?;
+            let stamp = manifest.stamp();
+            let progress = progress.filter(|progress| progress.is_before(&manifest));
+            let extent = if progress.is_some() { Extent::Newer } else { Extent::Whole };
+            let error = match Self::attempt(dir, options, progress, &inventory, manifest) {
+                Ok(loaded) => return Ok((loaded, extent)),
+                Err(error) => error,
+            };
+            let failure = (stamp, error.to_string());
+            let is_repeated = last.as_ref() == Some(&failure);
+            if attempt == ATTEMPTS || is_repeated || !may_be_a_writer(&error) {
+                return Err(error);
+            }
+            last = Some(failure);
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Steps 2 to 5 of the [module](self).
+    fn attempt(
+        dir: &StoreDir,
+        options: &Options,
+        progress: Option<&Progress>,
+        inventory: &Inventory,
+        manifest: LoadedManifest<State>,
+    ) -> Result<Self> {
+        let registry = progress.map_or_else(
+            || {
+                let executor = Arc::clone(&options.env.executor);
+                FileRegistry::new(FileReclaimer::new(dir.clone(), executor))
+            },
+            |progress| Arc::clone(&progress.registry),
+        );
+        // Two keydirs with one seed have the same keys in the same shard, so that room can be compared by shard.
+        let seed = progress.map_or_else(|| options.env.entropy.next_u64(), |before| before.seed);
+        let handles = handles_to_read(&registry, progress, manifest.state())?;
+
+        // 2. and 3. Open the sealed files, copy the others.
+        let pinned = pinned_files::pin(dir, &manifest, &handles, inventory, options.read)?;
+
+        // 4. Load the keys and read the log.
+        let keydir = Arc::new(Keydir::new(seed, options.keydir));
+        let scanned = load::load(&pinned, &manifest, &handles, &keydir, options)?;
+        let above = progress.map_or(0, |before| before.newest);
+        let tail = tail::read(&pinned, &manifest, &handles, &keydir, above, options)?;
+        inventory.check_orphans(&pinned, &manifest)?;
+
+        // 5. The opening must be the same.
+        check_epoch(dir, &manifest)?;
+        Ok(Self {
+            store: manifest.store_id(),
+            stamp: manifest.stamp(),
+            seed,
+            registry,
+            files: pinned_files::open(&pinned, &manifest, &handles, &tail, options.read)?,
+            handles,
+            keydir,
+            log_ends: LogEnds::new(&tail, manifest.state()),
+            newest: tail.newest.max(manifest.state().newest),
+            scanned: scanned.len() as u64,
+            state: manifest.into_state(),
+        })
+    }
+}
+
+/// Whether the work of a writer can cause this error.
+fn may_be_a_writer(error: &Error) -> bool {
+    let kinds = [ErrorKind::NotFound, ErrorKind::UnexpectedEof, ErrorKind::ResourceBusy];
+    error.is_corruption() || error.io_kind().is_some_and(|kind| kinds.contains(&kind))
+}
+
+/// The files of `state` that were not read yet, or may have grown. A file keeps its number when it is sealed.
+fn handles_to_read(
+    registry: &Arc<FileRegistry>,
+    progress: Option<&Progress>,
+    state: &State,
+) -> Result<FileHandles> {
+    let mut handles = FileHandles::new();
+    for (&id, sealed) in &state.files {
+        // A sealed file that was read as a sealed file has not changed.
+        if sealed.is_some() && progress.is_some_and(|before| before.sealed.contains(&id)) {
+            continue;
+        }
+        let handle = match progress.and_then(|before| before.handles.get(&id)) {
+            Some(handle) => Arc::clone(handle),
+            None => registry.register(id)?,
+        };
+        debug_assert_eq!(handle.id(), id, "a handle belongs to one file");
+        handles.insert(id, handle);
+    }
+    Ok(handles)
+}
+
+/// Checks that no other writer has begun its recovery since `manifest` was read.
+fn check_epoch(dir: &StoreDir, manifest: &LoadedManifest<State>) -> Result<()> {
+    let now = Manifest::<State>::read(dir)?;
+    let is_same_store = now.store_id() == manifest.store_id();
+    if is_same_store && now.stamp().open_epoch == manifest.stamp().open_epoch {
+        return Ok(());
+    }
+    let busy = std::io::Error::new(ErrorKind::ResourceBusy, "a writer is opening the store");
+    Err(Error::io("read", dir.path(), busy))
+}

@@ -1,0 +1,114 @@
+//! The files of one moment of the store, pinned: sealed files stay open or mapped, unsealed files are copied into memory. A
+//! writer that unlinks, cuts or rewrites a file changes nothing in them.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use durable::log::chain::ChainTail;
+use durable::manifest::LoadedManifest;
+use durable::store_dir::{OpenMode, StoreDir};
+use durable::{Access, File, MappedPrefix, ReadOnlyFs, copy_whole, read_whole};
+use kv::{Error, Result};
+
+use crate::data_file::DataFile;
+use crate::files::{DATA, HINT};
+use crate::options::ReadMode;
+use crate::recovery::FileHandles;
+use crate::recovery::inventory::{Inventory, MISSING};
+use crate::sealed_file::map_sealed;
+use crate::state::State;
+
+/// The directory `dir` as recovery may read it: each file in `handles`, and each file that `manifest` does not know yet,
+/// keeps the content that it has now.
+///
+/// # Errors
+/// `Corruption` when a file that the manifest names is missing or has another length; `Io`.
+pub(super) fn pin(
+    dir: &StoreDir,
+    manifest: &LoadedManifest<State>,
+    handles: &FileHandles,
+    inventory: &Inventory,
+    read: ReadMode,
+) -> Result<StoreDir> {
+    let mut fs = ReadOnlyFs::new(Arc::clone(dir.fs()));
+    let mut log = Vec::new();
+    for &id in handles.keys() {
+        match manifest.state().files[&id] {
+            // An unsealed file: copied below.
+            None => log.push(open_named(dir, id)?),
+            // The length is checked where the keys are loaded.
+            Some(_) if read == ReadMode::Positional => fs.hold(open_named(dir, id)?),
+            Some(sealed) => {
+                match or_missing(map_sealed(dir, id, &sealed, Access::Random), dir, id) {
+                    // A process has a limited number of mappings; without one the file is read by position.
+                    Err(error) if error.is_out_of_resources() => fs.hold(open_named(dir, id)?),
+                    mapped => fs.hold_bytes(dir.file(&DATA.name(id)), mapped?),
+                }
+            }
+        }
+    }
+    for &id in handles.keys() {
+        let path = dir.file(&HINT.name(id));
+        // A hint that cannot be read does not count: recovery reads the data file instead.
+        if manifest.state().files[&id].is_some_and(|sealed| sealed.hint.is_some())
+            && let Ok(bytes) = dir.fs().open(&path).and_then(|file| read_whole(&*file))
+        {
+            fs.hold_bytes(path, bytes);
+        }
+    }
+    // Files that the manifest has not named yet. If one has records, the manifest is damaged.
+    for &id in inventory.data.range(manifest.state().next_file_id..) {
+        log.push(dir.fs().open(&dir.file(&DATA.name(id)))?);
+    }
+    // Newest first: step 3 of `loaded_state`.
+    for file in log.iter().rev() {
+        fs.hold_bytes(file.path().into(), Arc::new(copy_whole(&**file)?));
+    }
+    StoreDir::open(Arc::new(fs), dir.path(), OpenMode::Read)
+}
+
+/// Opens a data file that the manifest names.
+fn open_named(dir: &StoreDir, id: u64) -> Result<Arc<dyn File>> {
+    or_missing(dir.fs().open(&dir.file(&DATA.name(id))), dir, id)
+}
+
+/// Turns the absence of a file that the manifest names into damage.
+fn or_missing<T>(opened: Result<T>, dir: &StoreDir, id: u64) -> Result<T> {
+    opened.map_err(|error| match error.io_kind() {
+        Some(ErrorKind::NotFound) => Error::corruption(dir.file(&DATA.name(id)), 0, MISSING),
+        _ => error,
+    })
+}
+
+/// The files in `handles` in the form that gets and scans read.
+///
+/// # Errors
+/// `Corruption` when a copy is shorter than the log in it; `Io`.
+pub(super) fn open(
+    pinned: &StoreDir,
+    manifest: &LoadedManifest<State>,
+    handles: &FileHandles,
+    tail: &ChainTail,
+    read: ReadMode,
+) -> Result<Vec<Arc<DataFile>>> {
+    let fs = &**pinned.fs();
+    let mut files = Vec::new();
+    for (&id, handle) in handles {
+        let Some(sealed) = &manifest.state().files[&id] else { continue };
+        let (path, handle) = (pinned.file(&DATA.name(id)), Arc::clone(handle));
+        let identity = sealed.identity(manifest.store_id(), id);
+        handle.first_expiry.learn(sealed.expiring.first());
+        files.push(Arc::new(DataFile::sealed(fs, &path, identity, read, handle)?));
+    }
+    // Of an unsealed file only the bytes up to the end of the log count.
+    for kept in &tail.kept {
+        let path = pinned.file(&DATA.name(kept.identity.id));
+        let bytes = read_whole(&*fs.open(&path)?)?;
+        let too_short = || Error::corruption(&path, kept.len, "the file ends before the log does");
+        let bytes = MappedPrefix::new(bytes, kept.len as usize).ok_or_else(too_short)?;
+        let handle = Arc::clone(&handles[&kept.identity.id]);
+        files.push(Arc::new(DataFile::copied(Arc::new(bytes), path, kept.identity, handle)));
+    }
+    debug_assert!(files.len() <= handles.len(), "each file is opened at most once");
+    Ok(files)
+}

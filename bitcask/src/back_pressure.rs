@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(level(1, 1_000), 312, "a small store may waste more of itself");
     }
 
-    /// What writers wait for is there: over the limit there is a file over the trigger.
+    /// Writers over the limit wait for a merge, and such a merge exists: some file is over the trigger.
     #[test]
     fn over_the_limit_there_is_always_something_to_merge() {
         let merge = MergeOptions { limit_percent: 10, ..MergeOptions::default() };

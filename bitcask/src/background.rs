@@ -1,6 +1,6 @@
-//! Background work: which tasks there are, who performs them, and how they end.
+//! Background work: the tasks, their performers, and how they end.
 //!
-//! A component that finds work for another one requests a [`Task`] and knows nothing of who performs it; the engine
+//! A component that finds work for another one requests a [`Task`] and does not know its performer; the engine
 //! registers the performers. A job holds the store only while it runs.
 //!
 //! **Closing.** The flag `closed` refuses new calls of the user. Tasks look at it between their steps, so a job that runs
@@ -35,7 +35,7 @@ pub(crate) enum Task {
 /// Performs a task. It must not keep the component that it calls alive.
 pub(crate) type Performer = Box<dyn Fn() + Send + Sync>;
 
-/// Who performs each task.
+/// The performer of each task.
 pub(crate) struct Performers {
     pub(crate) prepare_file: Performer,
     pub(crate) seal_file: Performer,

@@ -1,8 +1,14 @@
 //! A batch of several records is applied to the keydir one key at a time, and must be seen whole or not at all.
 //!
-//! While it is applied, its sequence number stands here. A get that finds a record of that batch, or finds no record of a
-//! key that the batch may have deleted, waits until the batch is applied: from then on all gets see all of it. A get that
-//! finds an older record comes before the batch. Applying touches memory only, so the wait is short.
+//! The committer sets the barrier to the sequence number of the batch before it applies the first record, and to 0 after
+//! the last. A get looks its key up first and at the barrier second. There are three cases:
+//!
+//! - The get has found a record of the batch. It waits until the barrier is lowered. From then on every get sees all of
+//!   the batch.
+//! - The get has found no record. The batch may have deleted the key, so the get waits, too.
+//! - The get has found an older record. It comes before the batch and returns at once.
+//!
+//! Applying a batch touches memory only, so the wait is short.
 
 use std::sync::atomic::Ordering;
 

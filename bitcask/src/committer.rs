@@ -1,10 +1,16 @@
 //! The commit section: the only place where sequence numbers are made and writes become visible.
 //!
-//! Under one lock a batch gets its number, is appended to the active data file and, if no earlier batch waits for the
-//! disk, is applied to the keydir. A batch of class `Sync` waits until it is durable, and every later batch of any class
-//! waits behind it, because batches become visible in the order of their numbers. The waiting batches stand in a
-//! [`PublicationQueue`]; a thread whose sync has ended publishes the durable head of the queue, reading the records back
-//! from the log.
+//! A batch goes through these steps. The commit section is the part under one lock:
+//!
+//! 1. The writer enters the section, and checks that the keydir has room for the keys of the batch.
+//! 2. It gives the batch the next sequence number and appends it to the active data file.
+//! 3. If the batch is not of class `Sync` and no earlier batch waits for the disk, the writer applies it to the keydir and
+//!    publishes it. It is visible now, and the write returns.
+//! 4. Otherwise the batch joins the [`PublicationQueue`], and the section ends. A batch of any class queues behind an
+//!    earlier one that waits for the disk, because batches become visible in the order of their numbers.
+//! 5. The writer syncs the log up to its batch, alone or with others.
+//! 6. The writer enters the section again and publishes every batch at the head of the queue that is durable. It reads
+//!    their records back from the log. Its own batch may have been published by another writer.
 
 mod apply;
 mod section;
@@ -19,7 +25,7 @@ use kv::{Durability, Error, Result, SequenceNumber};
 use crate::background::Task;
 use crate::batch_barrier::BatchBarrier;
 use crate::components::Components;
-use crate::keydir::Reservation;
+use crate::keydir::{Keydir, Reservation};
 use crate::lock_order::Lock;
 use crate::record::RecordWriter;
 use crate::steps::Step;
@@ -93,7 +99,7 @@ impl Committer {
             self.parts.pressure.throttle(batch_len)?;
             self.leave_space_for_deletes()?;
         }
-        let mut section = self.enter()?;
+        let mut section = self.enter_to_write(ops)?;
         self.parts.store.check()?;
         let room = self.check_room(&section, ops, durability)?;
         let mut append = || self.append(&mut section, ops, batch_len);
@@ -174,6 +180,14 @@ impl Committer {
             }
             ensured => ensured,
         }
+    }
+
+    /// As [`Committer::enter`]. While other writers keep the section busy, the memory that applying `ops` will touch is
+    /// fetched, so that the section does not wait for it.
+    fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<MutexGuard<'_, Section>> {
+        let keys = || ops.iter().take(Keydir::PREFETCHED).map(|op| op.key);
+        let section = self.section.lock_spinning(|| self.parts.keydir.prefetch(keys()));
+        if section.closed { Err(Error::Closed) } else { Ok(section) }
     }
 
     fn enter(&self) -> Result<MutexGuard<'_, Section>> {

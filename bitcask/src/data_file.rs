@@ -2,7 +2,7 @@
 //!
 //! The table is published as a whole. A file enters it before the keydir names it, and its entry is replaced when the
 //! file is sealed: then it is read through a mapping of its final length, or by position. It leaves the table when the
-//! keydir no longer names it, after a merge; whoever still reads it holds it.
+//! keydir no longer names it, after a merge. A reader that has loaded an earlier table keeps the file open.
 
 mod verified;
 
@@ -115,7 +115,7 @@ impl DataFile {
         Ok(Self::new(body, header, handle))
     }
 
-    /// A copy in memory of what counts of a file that somebody else is writing.
+    /// A copy in memory of the whole batches of a file that another handle is writing.
     pub(crate) fn copied(
         bytes: Arc<dyn Mapped>,
         path: PathBuf,
@@ -151,8 +151,8 @@ impl DataFile {
         }
     }
 
-    /// Enters the pages of a mapped file that are in memory into the page table of the process, so that the first read of each
-    /// costs no page fault. Reads nothing from the disk. `false`: there is nothing to do, or it was done before.
+    /// Enters the pages of a mapped file that are in memory into the page table of the process. The first read of such a page
+    /// then costs no page fault. Reads nothing from the disk. `false`: there is nothing to do, or it was done before.
     pub(crate) fn populate(&self) -> bool {
         self.body.populate()
     }

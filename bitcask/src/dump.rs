@@ -15,8 +15,8 @@ use crate::record::Record;
 use crate::state::State;
 
 /// The manifest of the store in `path`, and each record of each data file it names, values as their lengths only.
-/// Touches nothing, so it also works beside a writer and on a store that does not open. Damage is reported where it
-/// lies, and what lies behind it is left out.
+/// Touches nothing, so it also works beside a writer and on a store that does not open. Damage is reported with its
+/// place, and the records behind it in the same file are left out.
 ///
 /// # Errors
 /// `Io`; `Corruption` when not even the manifest can be read.

@@ -269,8 +269,8 @@ impl Kv for Bitcask {
 }
 
 impl Snapshots for Bitcask {
-    /// While it is held, the places of what is overwritten are kept in memory, inside [`Options::undo_bytes`], and data
-    /// files that are merged away stay on disk.
+    /// While a snapshot is held, the places of overwritten records are kept in memory, inside [`Options::undo_bytes`]. Data
+    /// files that merges replace stay on disk.
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(self.freeze()?))
     }

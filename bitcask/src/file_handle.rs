@@ -1,9 +1,9 @@
 //! The identity of a data file while it is open: its number in the keydir, its count of live records, its lifetime.
 //!
 //! All forms in which a file is read (segment, mapping, positional) share one [`FileHandle`]. The keydir stores a
-//! 16-bit *number* instead of the 64-bit id. A number is free again when the last holder of the handle lets go: by then no
-//! version in the keydir names the file, and a reader that still holds such a version finds out, because the frame that it
-//! reads is not the one it expects. Free numbers are used as late as possible all the same.
+//! 16-bit *number* instead of the 64-bit id. A number is free again when the handle is dropped; by then no version in the
+//! keydir names the file. A get that copied such a version earlier may read from another file. The frame there fails its checksum or has
+//! another key, and the get looks its key up again. To make that rare, the number that was freed first is used first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The names of a store's files.
 //!
-//! A name is the store's only if it follows one of these patterns to the letter, has a number below [`FILE_ID_LIMIT`],
-//! and stands for a regular file. Everything else in the directory is foreign: it is never opened, renamed or removed,
-//! and where it has the name that a new file should get, the new file gets the next number.
+//! A name belongs to the store if it is that of a regular file, and follows one of these patterns to the letter, with a number
+//! below [`FILE_ID_LIMIT`]. Everything else in the directory is foreign: it is never opened, renamed or removed. If a
+//! foreign entry has the name of a new data file, the new file gets the next number.
 
 use durable::store_dir::NamePattern;
 

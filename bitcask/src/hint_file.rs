@@ -1,8 +1,8 @@
 //! Hint files: the keys of one data file without the values, so that opening need not read the data.
 //!
-//! A hint is never trusted by itself. It counts only if the manifest names it with its length and checksum, in the
-//! same record that names the length and checksum of the data file it was made from. Anything else, missing, stale,
-//! torn, damaged or left over, means that the data file is read instead.
+//! A hint is never trusted by itself. It counts only if the manifest names it with its length and checksum. The manifest
+//! does so in the record that names the length and checksum of the data file. If the hint is missing, stale, torn, damaged
+//! or left over, the data file is read instead.
 //!
 //! # Format 2 (little-endian)
 //!
@@ -39,10 +39,10 @@ const MAGIC: &[u8; 8] = b"KVHINT02";
 /// Bytes before the filter.
 const HEADER_LEN: usize = 64;
 
-/// Where the header says how many blocks the filter has. What stands before is the same in every hint of a data file.
+/// Where the header says how many blocks the filter has. The fields before are the same in every hint of a data file.
 const FILTER_BLOCKS_AT: usize = 44;
 
-/// What a hint file says of one record.
+/// One record of the data file, as its hint lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HintEntry<'h> {
     pub(crate) key: &'h [u8],
@@ -152,8 +152,7 @@ fn open<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<Opened<'
 /// bytes against the manifest.
 ///
 /// # Errors
-/// `Corruption` when the bytes are no hint for that data file; some entries may have been visited. And what `visit`
-/// returns.
+/// `Corruption` when the bytes are no hint for that data file; some entries may have been visited.
 pub(crate) fn read<'h>(
     bytes: &'h [u8],
     source: &Source,

@@ -1,7 +1,7 @@
 //! The keydir: every key in memory, with the place of its newest record on disk (Bitcask paper, section 2).
 //!
-//! A hash of the key picks one of [`SHARDS`] shards, each behind a reader-writer lock, so reads share a shard and writes to
-//! different keys rarely meet. A shard has
+//! A hash of the key picks one of [`SHARDS`] shards. Each shard has a reader-writer lock, so reads share a shard, and writes
+//! to different keys rarely meet. A shard has
 //! - an index of 4-byte cells with open addressing (`keydir/index.rs`);
 //! - entries that never move, each of 16 bytes with its key right behind (`keydir/arena.rs`, `keydir/entry.rs`);
 //! - undo lists: the versions that an open view still sees and a write has replaced (`keydir/undo.rs`).
@@ -9,9 +9,9 @@
 //! A scan or a snapshot opens a view at the newest sequence number. Writers never wait for a view, whether it is opened, read
 //! or closed: see `keydir/release.rs`.
 //!
-//! Locks, in the order in which they are taken: the right to release, a shard, the list of open views or the pool of pages
-//! (`keydir/pages.rs`). Nothing takes two
-//! shards at once but [`Keydir::has_room_for`] and [`Keydir::prefetch`], which only read; the latter waits for none.
+//! A thread takes the locks in this order: the right to release, a shard, the list of open views or the pool of pages
+//! (`keydir/pages.rs`). Only [`Keydir::has_room_for`] and [`Keydir::prefetch`] lock several shards at once. Both only read,
+//! and the latter skips a shard that is locked.
 
 mod arena;
 mod collection;
@@ -58,10 +58,10 @@ pub(crate) struct Keydir {
     room: Room,
     /// Loading found more keys and tombstones than fit.
     overflowed: AtomicBool,
-    /// What the undo lists of all shards are reckoned to take.
+    /// The estimated memory of the undo lists of all shards, in bytes.
     undo_bytes: AtomicU64,
     views: OpenViews,
-    /// Held by the thread that releases what closed views needed.
+    /// Held by the thread that releases versions of closed views.
     releasing: Mutex<()>,
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Lock {
     ViewFiles,
     /// `FileRegistry::numbers`: the numbers of data files.
     FileNumbers,
-    /// `Keydir::releasing`: one thread releases what closed views needed. A shard of the keydir comes after this.
+    /// `Keydir::releasing`: one thread releases versions of closed views. A shard of the keydir comes after this.
     Releasing,
     /// `keydir::OpenViews::open` and `closed`, never both: the sequence numbers of views.
     ViewNumbers,

@@ -6,22 +6,26 @@
 //!    it is the newest of its key. A tombstone is copied while it hides a put (`tombstones.rs`). Records keep their sequence
 //!    numbers: nothing about the store changes but where they lie.
 //! 3. **Seal** each output like any other data file: sync it, read it back, write its hint (`output.rs`).
-//! 4. **Sync the log**: the record that made another one dead may be newer than the last sync. A power cut would take it,
-//!    and the merge has taken the other one.
-//! 5. **Edit the manifest**, once: outputs in, inputs out. A crash before the edit leaves the inputs, and outputs that
-//!    nobody names; a crash after it leaves the outputs.
+//! 4. **Sync the log**. A record that the merge has left out as dead was replaced by a newer one, which may not be durable
+//!    yet. Without this sync a power cut after step 5 could lose both.
+//! 5. **Edit the manifest**: one edit adds the outputs and removes the inputs. After a crash before the edit, the inputs
+//!    count and the outputs are orphans. After a crash behind it, the outputs count and the inputs are orphans.
 //! 6. **Relocate** (`install.rs`): the outputs enter the file table, then each key whose newest record is still the copied
 //!    one is pointed at the copy. If a newer write has replaced the key in the meantime, the keydir keeps it, and the copied
 //!    record counts as dead.
 //! 7. **Retire** the inputs: open views hold them, they leave the file table, and they are unlinked after their last reader.
 //!
-//! No other thread waits for a merge: a writer meets it in one shard of the keydir for one key at a time, and a get whose
-//! file has gone looks the key up again.
+//! No other thread waits for a merge. A writer and a merge meet in one shard of the keydir, for one key at a time. A get whose
+//! file has left the table looks the key up again.
 //!
-//! Step 2 reserves the ids of its outputs in the manifest first, so that recovery knows a file without a name in the
-//! manifest as an orphan. A merge that fails for want of a resource is given up, and merging is tried again after the next
-//! file was sealed; a damaged input is left alone until the store is opened again; any other failure of the disk poisons
-//! the store.
+//! Before step 2 creates an output, it reserves the id of the output in the manifest. So after a crash recovery knows the
+//! file as an orphan, because the manifest has given the id away and does not name the file.
+//!
+//! A merge can fail in three ways:
+//! - A resource (space, mappings, descriptors) has run out. The merge is given up, and the next file that is sealed starts
+//!   another one.
+//! - An input is damaged. The merge is given up, and no merge takes this input until the store is opened again.
+//! - The disk fails in another way. The store is poisoned.
 
 mod copy;
 mod install;
@@ -161,7 +165,7 @@ impl Merger {
         }
     }
 
-    /// Merges what is worth it, as much at a time as the disk has room for. `false`: there was nothing.
+    /// Merges the files that are worth it, as many at a time as the disk has room for. `false`: there were none.
     fn merge_in_parts(&self, current: &mut Option<Merge>) -> Result<bool> {
         let reclaimer = self.parts.files.registry().reclaimer();
         reclaimer.reclaim();
@@ -278,7 +282,7 @@ impl Merger {
         match &error {
             // The store is being closed or dropped: no failure.
             Error::Closed => return error,
-            // A damaged input is left alone. A damaged file that is no input was named by nobody yet.
+            // A damaged input is left alone. Any other damaged file is an output, which is discarded.
             Error::Corruption { path, .. } => {
                 if let Some(&damaged) = inputs.iter().find(|&&id| path.ends_with(DATA.name(id))) {
                     self.parts.survey.exclude_damaged(damaged);

@@ -1,4 +1,4 @@
-//! What can be chosen when a store is opened.
+//! The options of an open store.
 
 use durable::Env;
 
@@ -41,8 +41,8 @@ pub enum ReadMode {
     /// In place, through a memory mapping: the fastest, and no memory of its own. If the disk fails to deliver a page,
     /// or somebody truncates a live file, the process gets `SIGBUS`.
     ///
-    /// The checksum of a record of 4 KiB or more is verified when the record is read for the first time since its file was
-    /// opened or sealed, smaller records each time. One bit for each 4 KiB of a file remembers it. If the disk damages a
+    /// The checksum of a small record is verified by each read. That of a record of 4 KiB or more is verified by the first
+    /// read since its file was opened or sealed. One bit for each 4 KiB of a file remembers it. If the disk damages a
     /// large record after that, and the kernel reads its pages again, a get returns the damaged bytes.
     /// [`Bitcask::verify`](crate::Bitcask::verify), merges and the next opening check everything again.
     #[default]
@@ -55,7 +55,7 @@ pub enum ReadMode {
 
 /// When data files are merged in the background, and how far waste may go before writers feel it.
 ///
-/// A file wastes what no key needs any more. Merging files that waste `trigger_percent` makes the store write each byte
+/// The waste of a file is the bytes of it that no key needs any more. Merging files that waste `trigger_percent` makes the store write each byte
 /// about 100 / trigger times again; the lower the trigger, the smaller the store and the more is rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -148,7 +148,7 @@ impl Options {
 
 #[cfg(feature = "planted")]
 impl Options {
-    /// With a hook that decides what happens to the steps of the protocols: for tests that plant mistakes.
+    /// With a hook that decides the fate of each protocol step: for tests that plant mistakes.
     #[doc(hidden)]
     pub fn hook(mut self, hook: crate::planted::Hook) -> Self {
         self.steps = Steps::with_hook(hook);

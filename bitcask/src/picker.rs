@@ -1,12 +1,12 @@
-//! Which data files to merge: a pure function of what is known of them.
+//! The choice of the data files to merge: a pure function of the facts about them.
 //!
-//! A file is worth merging for what it wastes. Of those that waste enough, the ones with the best ratio of benefit to
-//! cost go first: (1 - u) * age / (1 + u), where u is the share of the file that is live, and age says how long nothing
-//! was written to it (Rosenblum, Ousterhout: The Design and Implementation of a Log-Structured File System, 1992, section
-//! 3.6). Age is counted in writes, not in time. Many small files are joined, so that openings and crashes do not leave
-//! ever more of them. Files in which everything has expired go as they are, unread.
+//! A file that wastes enough of itself is worth merging. Of these files, those with the best ratio of benefit to cost go
+//! first: (1 - u) * age / (1 + u). Here u is the share of the file that is live. Age is the number of writes to the store since
+//! the newest record of the file. The formula is that of Rosenblum and Ousterhout (The Design and
+//! Implementation of a Log-Structured File System, 1992, section 3.6). Many small files are joined, so that openings and
+//! crashes do not leave ever more of them. Files in which every put has expired are dropped without being read.
 
-/// What is known of a sealed data file.
+/// The facts about a sealed data file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) id: u64,
@@ -54,23 +54,23 @@ pub(crate) struct Policy {
     pub(crate) max_bytes: u64,
 }
 
-/// What to do.
+/// The plan of one merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// Take these files out as they are: everything in them has expired, and nothing older is left outside.
     Drop(Vec<u64>),
-    /// Copy what is live in these files.
+    /// Copy the live records of these files.
     Rewrite(Vec<u64>),
 }
 
-/// What is worth doing now.
+/// The merge that is worth most now.
 pub(crate) fn pick(files: &[Candidate], policy: &Policy) -> Option<Plan> {
     let expired = expired_prefix(files);
     if !expired.is_empty() {
         return Some(Plan::Drop(expired));
     }
     if files.iter().any(|file| file.wastes(policy.trigger_percent)) {
-        // What causes a merge is in it.
+        // A file that causes a merge is in it.
         let include_percent = policy.include_percent.min(policy.trigger_percent);
         let included = files.iter().filter(|file| file.wastes(include_percent));
         return Some(Plan::Rewrite(best(included.copied().collect(), policy.max_bytes)));

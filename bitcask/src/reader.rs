@@ -29,8 +29,8 @@
 //!   absent. It does so only when no older file outside the merge has a put of *k*, dead or alive. So the file with the
 //!   record that the reader shows was an input of the merge, or had gone before. Rule 4 removes *k*. The files that are
 //!   left can have no put of *k*, so no other rule brings it back.
-//! - *w* is not above *n*. Then the reader shows *w* already. If a merge has copied its record, the refresh has read the
-//!   copy, because the same edit of the manifest adds the output and removes the input. Rule 2 relocates *k*. If the
+//! - *w* is not above *n*. Then the reader shows *w* already. A merge may have copied its record. Then the refresh has read
+//!   the copy, because one edit of the manifest adds the output and removes the input. Rule 2 relocates *k*. If the
 //!   record was an expired put and a merge has dropped it, no read returns it any more, and rule 4 removes *k*.
 //!
 //! If *m* is *n*, rule 4 waits for a later refresh. It could only remove expired puts, and a view at *n* may have a time
@@ -47,8 +47,7 @@
 //! # Readers of the same handle
 //!
 //! The state that a handle shows is one pointer ([`ReaderState`]). While a refresh changes the keydir, a view at *n* is
-//! open. So the undo lists keep the versions that a get at *n* needs, and a get looks its key up as of *n*, as a snapshot
-//! does. Then the refresh exchanges the pointer and closes the view.
+//! open. So the undo lists keep the versions that a get at *n* needs. A get looks its key up as of *n*, as a snapshot does. Then the refresh exchanges the pointer and closes the view.
 //!
 //! A get loads the pointer, looks the key up, and loads the pointer again. If the pointer has changed, the undo lists may
 //! have lost the version, so the get starts over. A scan does the same around the registration of its view. No call waits

@@ -1,4 +1,4 @@
-//! Records: what the frames of a data file mean.
+//! Records: the meaning of the frames of a data file.
 //!
 //! | kind | payload |
 //! |---|---|
@@ -77,7 +77,7 @@ fn put(payload: &[u8], expires_at: Option<UnixMillis>) -> std::result::Result<Re
 /// An operation, ready to be framed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordWriter<'o> {
-    /// What stands before the key in an expiring put; other puts have the end of it.
+    /// The bytes before the key in an expiring put; other puts have the last two of them.
     head: [u8; EXPIRY_BYTES + KEY_LEN_BYTES],
     kind: u8,
     pub(crate) key: &'o [u8],

@@ -7,19 +7,19 @@
 //!    files in any order, because the highest sequence number of a key wins (`recovery/load.rs`).
 //! 4. Read the tail of the log, the unsealed files, and decide which of them count (`recovery/tail.rs`). Up to here
 //!    nothing has changed, so a damaged store stays as it was.
-//! 5. Open the manifest for writing. A new generation and a new epoch are durable now, and with them the last edit, which
-//!    a killed process may have left in the page cache.
+//! 5. Open the manifest for writing. This makes a new generation and a new epoch durable. It makes the last edit durable,
+//!    too, which a killed process may have left in the page cache.
 //! 6. Remove orphans. Not before step 5: if a power cut takes back the edit that made a file an orphan, the file counts.
 //! 7. Discard the unsealed files that do not count, newest first; cut, rewrite, sync and seal the others
 //!    (`recovery/repair.rs`).
 //! 8. Write anew each hint file that did not count.
-//! 9. Open the data files, and finish the keydir: forget the tombstones, count the live records of each file.
+//! 9. Open the data files, and finish the keydir: drop the tombstones, count the live records of each file.
 //!
 //! If the disk is full in one of the steps from 5 on, the opening starts over, and step 5 releases the disk reserve
 //! (`durable::DiskReserve`) first.
 //!
-//! So what this handle serves is durable before it serves it, a second crash finds at least as much, and nothing is
-//! ever appended to an old file.
+//! So every record is durable before this handle serves it, and a second crash finds at least as much. Nothing is ever
+//! appended to an old file.
 
 pub(crate) mod finish;
 pub(crate) mod inventory;
@@ -70,7 +70,7 @@ pub(crate) struct Recovered {
 /// As [`Bitcask::open`](crate::Bitcask::open).
 pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     match attempt(path, options, None) {
-        // What the first attempt did is what a crash in the middle of it leaves.
+        // The first attempt has left the store as a crash in the middle of it would.
         Err(full) if is_disk_full(&full) => attempt(path, options, Some(full)),
         recovered => recovered,
     }

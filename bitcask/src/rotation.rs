@@ -66,8 +66,8 @@ impl Rotation {
         let mut prepared = self.prepared.lock();
         match prepared.segment.take() {
             Some(segment) if needed <= segment.capacity() => return Ok(segment),
-            // An empty file would end the log before the files after it, so the file is kept until the manifest has
-            // forgotten it.
+            // An empty file would end the log before the files after it, so the file is kept until the manifest no
+            // longer names it.
             Some(too_small) => {
                 if let Err(error) = self.discard(&too_small) {
                     prepared.segment = Some(too_small);
@@ -77,7 +77,7 @@ impl Rotation {
             None => {}
         }
         let reserve = self.store.reserve();
-        // The file for deletes on a full disk must fit into what the reserve gave.
+        // The file for deletes on a full disk must fit into the space of the reserve.
         let short_of_space = || self.usual_bytes.min(reserve.bytes() / 4);
         let usual = if reserve.is_released() { short_of_space() } else { self.usual_bytes };
         self.begin(needed.max(usual), Naming::Now)
@@ -134,7 +134,7 @@ impl Rotation {
         }
     }
 
-    /// Removes a file that the manifest could not be told of. In a poisoned store the manifest may name it all the same.
+    /// Removes a file after the edit that names it has failed. In a poisoned store the edit may be durable, so the file stays.
     fn remove_unnamed(&self, segment: &Segment) {
         if self.store.check().is_ok() {
             drop(self.store.fs().remove(segment.path()));

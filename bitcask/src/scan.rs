@@ -1,12 +1,12 @@
 //! Scans: the keydir is a hash index without order, so a scan collects the matching keys of its view and sorts them.
 //!
-//! Opening a scan visits every key of the store and copies the matching ones, in memory only. Sorting is lazy: walking
-//! forward sorts a front part, twice as long each time it runs out, so that the first entries of a long range cost one
-//! pass of selection; any other move sorts the rest.
+//! Opening a scan visits every key of the store and copies the matching ones, in memory only. Sorting is lazy. Walking
+//! forward sorts a front part, and a part twice as long each time it runs out. So the first entries of a long range cost one
+//! pass of selection. Any other move sorts the rest.
 //!
-//! A value is read when the caller asks for it, and then kept until the next move. A walk over keys alone has to read a
-//! record only to find out whether it had expired when the view was opened, because the keydir does not know. It reads
-//! **exactly the records of files whose first put had expired by then**; in a store without expired puts it reads none.
+//! A value is read when the caller asks for it, and then kept until the next move. The keydir does not know the expiry of a
+//! record, so a walk over keys alone may have to read the record. It reads **exactly the
+//! records of files whose first put had expired by then**; in a store without expired puts it reads none.
 
 use std::sync::Arc;
 

@@ -1,9 +1,13 @@
 //! Sealing full data files, in the background.
 //!
-//! **Sealing** a file: give back its spare space and sync it; read it back, which checks every record once more, and build
-//! its hint file; publish the hint (write, sync, rename, sync the directory); name both with their lengths and checksums in
-//! the manifest; from then on read the file through a mapping. A crash between any two steps leaves either an unsealed
-//! file, which recovery seals, or a sealed one.
+//! **Sealing** a file has five steps:
+//! 1. Give back its spare space, and sync it.
+//! 2. Read it back, which checks every record once more, and build its hint file.
+//! 3. Publish the hint: write, sync, rename, sync the directory.
+//! 4. Name both in the manifest, with their lengths and checksums.
+//! 5. From then on read the file through a mapping.
+//!
+//! A crash before step 4 leaves an unsealed file, which recovery seals. A crash behind it leaves a sealed one.
 //!
 //! If the disk has no space for the hint file, the file is sealed without one, and opening takes longer. Any other failure
 //! of the disk poisons the store.

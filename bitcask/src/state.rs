@@ -1,4 +1,4 @@
-//! The state that the manifest of a Bitcask keeps: which data files there are, and what is known of the sealed ones.
+//! The state that the manifest of a Bitcask keeps: the list of data files, and the facts about the sealed ones.
 //!
 //! # State, format 4
 //!

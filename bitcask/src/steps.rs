@@ -1,7 +1,7 @@
 //! The protocol steps that have a name, so that a test can leave one out.
 //!
 //! The engine runs each step through [`Steps`]. With the feature `planted`, which only the tests of this crate turn on, a
-//! hook decides what happens to a step: see `steps/hook.rs`. Without the feature `Steps` has no size, and each call is the
+//! hook decides the fate of each step: see `steps/hook.rs`. Without the feature `Steps` has no size, and each call is the
 //! step itself.
 
 #[cfg(feature = "planted")]

@@ -1,4 +1,4 @@
-//! The views that are open, and what each holds.
+//! The views that are open, and the files that each holds.
 //!
 //! A view is opened inside the commit section, so its sequence number is exactly that of the newest published write: no
 //! write is half inside it. It fixes the time, too, so that a value that is visible in it stays visible. While it is open
@@ -28,7 +28,7 @@ pub(crate) struct Views {
     open: Mutex<Vec<Arc<Held>>>,
 }
 
-/// What one view sees, and what it holds.
+/// The moment that one view sees, and the files that it holds.
 #[derive(Debug)]
 struct Held {
     sequence: u64,
@@ -43,7 +43,7 @@ impl Views {
         Arc::new(Self { keydir, open: Mutex::ranked(Lock::OpenViews.rank(), Vec::new()) })
     }
 
-    /// Opens a view at `sequence`, the newest published write, and the time that `now` tells. Called inside the commit
+    /// Opens a view at `sequence`, the newest published write, and the time `now`. Called inside the commit
     /// section.
     ///
     /// The time is read under the lock that [`Views::horizon`] takes: no horizon lies after the time of a view that is
@@ -77,8 +77,8 @@ impl Views {
         }
     }
 
-    /// Keeps the undo lists within `budget` bytes, after a batch of `records` has entered. Over the budget, the oldest view
-    /// is given up, and this and the following batches release what it needed, in steps that are about as large as they are.
+    /// Keeps the undo lists within `budget` bytes, after a batch of `records` has entered. Over the budget, the oldest view is
+    /// given up. This batch and the following ones release its versions, in steps in proportion to their own size.
     pub(crate) fn keep_within(&self, budget: u64, records: usize) {
         if self.keydir.undo_bytes() <= budget {
             return;
@@ -93,7 +93,7 @@ impl Views {
     /// A step releases more than a batch of so many records adds.
     const RECORDS_PER_STEP: usize = 8;
 
-    /// As [`Views::keep_within`], but at once. For a thread that nobody waits for.
+    /// As [`Views::keep_within`], but at once. For a thread that no writer waits for.
     pub(crate) fn shrink_to(&self, budget: u64) {
         self.keydir.release_all();
         while self.keydir.undo_bytes() > budget && self.count() > 0 {

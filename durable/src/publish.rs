@@ -114,11 +114,16 @@ impl Replacement {
     }
 }
 
-/// Creates the file that a replacement for `path` is written to.
-fn create_temporary(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn File>> {
+/// Creates the temporary file for `path` under the first of [`temporary_paths`] that is free, or has a regular file, which
+/// is removed. A link, directory or other entry is neither followed nor removed: the next name is tried.
+///
+/// # Errors
+/// `Io`; with `InvalidInput` when something other than a regular file has each of these names.
+pub fn create_temporary(fs: &dyn Fs, path: &Path) -> Result<Arc<dyn File>> {
     let mut created = create_afresh(fs, &temporary_path(path));
     for other in temporary_paths(path).skip(1) {
         match created {
+            // The entry is not a regular file, so it belongs to another program.
             Err(error) if error.io_kind() == Some(io::ErrorKind::InvalidInput) => {
                 created = create_afresh(fs, &other);
             }
@@ -145,7 +150,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Creates the temporary file `path`, removing a regular file that has the name. It is not opened and cut instead: a
+/// Creates the temporary file `path` under this very name, removing a regular file that has it: see [`create_temporary`]. It is not opened and cut instead: a
 /// crash in the middle of a rename may have left its bytes under their new name, too.
 ///
 /// # Errors

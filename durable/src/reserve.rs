@@ -12,8 +12,9 @@
 //! 3. **Held** again, once the disk has room for twice the reserve.
 //!
 //! A crash between any two steps leaves the file or none. A half-written one has a temporary name, and the next opening
-//! removes it. The file begins with a header that names its store; a file of that name without it belongs to another
-//! program, stays as it is, and the store goes on without a reserve.
+//! removes it. An entry with a temporary name that is not a regular file belongs to another program; it stays, and the next
+//! temporary name is used. The file begins with a header that names its store. A file of the name `RESERVE` without this
+//! header belongs to another program, too; it stays, and the store goes on without a reserve.
 //!
 //! | offset | bytes | content |
 //! |---|---|---|
@@ -33,7 +34,7 @@ use crate::checksum::crc32;
 use crate::fs::{Entry, EntryKind, Fs};
 use crate::identity::StoreId;
 use crate::lock_order;
-use crate::publish::{create_afresh, publish, temporary_path};
+use crate::publish::{create_temporary, publish, temporary_paths};
 use crate::store_dir::StoreDir;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
@@ -76,9 +77,10 @@ impl DiskReserve {
         let mut reserve = Self { dir: dir.clone(), store, bytes, released: false.into(), changing };
         let path = reserve.path();
         let entries = dir.list()?;
-        let unfinished = temporary_path(FILE_NAME.as_ref());
-        if entries.iter().any(|entry| unfinished.as_os_str() == entry.name.as_str()) {
-            reserve.remove_if_present(&dir.path().join(&unfinished))?;
+        for unfinished in temporary_paths(FILE_NAME.as_ref()) {
+            if entries.iter().any(|entry| unfinished.as_os_str() == entry.name.as_str()) {
+                reserve.remove_if_present(&dir.path().join(&unfinished))?;
+            }
         }
         match reserve.find(&entries)? {
             FoundFile::Nothing => {}
@@ -121,7 +123,7 @@ impl DiskReserve {
         }
         if let Err(error) = self.make(&path) {
             // What was written takes the space that deletes need. It has its own name if only the last sync failed.
-            drop(self.remove_if_present(&temporary_path(&path)));
+            temporary_paths(&path).for_each(|unfinished| drop(self.remove_if_present(&unfinished)));
             drop(self.remove_if_present(&path));
             return Err(error);
         }
@@ -184,7 +186,7 @@ impl DiskReserve {
     /// Writes the file under a temporary name, and gives it its own once it is durable.
     fn make(&self, path: &Path) -> Result<()> {
         let fs: &dyn Fs = &**self.dir.fs();
-        let file = create_afresh(fs, &temporary_path(path))?;
+        let file = create_temporary(fs, path)?;
         let mut piece = filler();
         piece[..HEADER_LEN].copy_from_slice(&header(self.store, self.bytes));
         let mut offset = 0;

@@ -1,7 +1,7 @@
 //! A cell: one engine, one workload, one block, in one fresh process on one fresh directory.
 //!
-//! All data is made before the engine is opened, then the phases run in order, and at the end everything that the
-//! engine holds is compared with the model.
+//! All data is made before the engine is opened. Then the phases run in order. At the end, the whole content of the engine
+//! is compared with the model.
 
 mod final_check;
 mod job;

@@ -1,8 +1,8 @@
 //! The true Zipf distribution: rank r (from 0) has a probability in proportion to `(r + 1)^-skew`.
 //!
-//! Drawn by rejection-inversion (Hormann and Derflinger 1996): the sum of weights is bounded by the integral of a
-//! hat function that can be inverted, and a draw below the hat but above its bar is thrown away. That is exact for
-//! every skew and needs neither a table nor the zeta sum.
+//! Ranks are drawn by rejection-inversion (Hormann and Derflinger 1996). The integral of a hat function that can be inverted
+//! bounds the sum of weights. A draw below the hat but above the bar of its rank is rejected. This is exact for every skew
+//! and needs neither a table nor the zeta sum.
 
 use crate::quantity::floor_to_u64;
 use crate::random::Random;

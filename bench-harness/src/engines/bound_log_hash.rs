@@ -1,5 +1,5 @@
-//! `bound:log+hash`: a log that is appended to with one `write(2)` a batch and read with one `pread` a get, and a hash
-//! map of where each value lies: the floor for every hash engine on a log.
+//! `bound:log+hash`: the floor for every hash engine on a log. A batch is appended with one `write(2)`, a get reads with one
+//! `pread`, and a hash map has the place of each value.
 //!
 //! It leaves out the costs of a real engine: no checksum, no merge, no hint, no group commit, space is never given back.
 //! It does honour `Sync`, with one `fdatasync` a batch, so that it bounds durable writes as well.

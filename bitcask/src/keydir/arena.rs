@@ -1,16 +1,16 @@
 //! The entries of a shard, in chunks of memory that never move.
 //!
-//! A key and its version lie side by side (`keydir/entry.rs`), so finding a key costs one miss of the processor's cache
-//! besides the one in the index. An entry is addressed by a [`Place`] of 25 bits, in units of 4 bytes: 128 MiB.
+//! A key and its version lie side by side (`keydir/entry.rs`). So finding a key costs one cache miss besides the one in the
+//! index. An entry is addressed by a [`Place`] of 25 bits, in units of 4 bytes: 128 MiB.
 //!
 //! Addresses are given out by **pages** of 4 KiB, and pages run out before bytes do. So a shard counts pages, never bytes,
 //! to find out whether it is full:
 //! - Entries of up to half a page share pages. A page is filled from its start until the next entry does not fit.
 //! - A longer entry has pages of its own, and a chunk of exactly its length.
 //!
-//! So every closed page that is shared is more than half full, and entries of `n` bytes take at most [`pages_for`]`(n)`
-//! pages, whatever their lengths and whatever the arena holds already. Copying the entries that are left never takes more
-//! pages than before.
+//! So every shared page but the open one is more than half full. Entries of `n` bytes in all take at most
+//! [`pages_for`]`(n)` pages, for any lengths of the entries and any content of the arena. Copying the entries that are left
+//! never takes more pages than before.
 //!
 //! A removed entry keeps its place until the owner copies the entries that are left.
 

@@ -1,5 +1,5 @@
-//! Loading many records: they are sorted by shard first, so that a shard is in the processor's cache while it takes its
-//! share, and is locked once for all of it.
+//! Loading many records. A loader sorts them by shard first, and then enters the records of one shard after the other. So a
+//! shard is locked once for many records, and stays in the processor's cache meanwhile.
 //!
 //! A record waits as the fields of an entry, see `keydir/entry.rs`, with the length of its key, `u16`, and the key.
 
@@ -115,7 +115,7 @@ impl Keydir {
         (0..self.shard_count()).try_for_each(|shard| self.finish_loading_shard(shard, live))
     }
 
-    /// Forgets the tombstones that loading had to remember in one of [`Keydir::shard_count`] shards, and calls `live` for
+    /// Drops the tombstones that loading had to remember in one of [`Keydir::shard_count`] shards, and calls `live` for
     /// each key that is left. Several threads may share the shards out.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl OpenViews {
         self.publish(&open);
     }
 
-    /// Closes a view. If it was the last one at its sequence number, what it holds must be released.
+    /// Closes a view. If it was the last one at its sequence number, the versions that it holds must be released.
     pub(super) fn close(&self, sequence: u64) {
         let mut open = self.open.lock();
         let count = open.get_mut(&sequence).expect("a view is closed once");

@@ -2,8 +2,8 @@
 //!
 //! A look-up in a large keydir waits for memory twice: for a cell of the index and for the entry that it leads to. When
 //! several keys are looked up one after the other, each waits for itself. [`Keydir::prefetch`] reads the cells of all of them
-//! first and then the entries of all of them. Nothing in either pass depends on what it reads for another key, so the
-//! processor waits for them together.
+//! first and then the entries of all of them. In each pass the reads are independent of each other, so the processor waits
+//! for them together.
 
 use super::{Keydir, SHARDS};
 

@@ -1,9 +1,9 @@
-//! Views of a keydir come and go, and what a closed view alone needed is released in small steps.
+//! Opening and closing views. The versions that only a closed view needed are released in small steps.
 //!
 //! A step visits a few shards, one at a time, under the lock of that shard alone. So a write waits for at most
 //! [`STEP_VERSIONS`] versions in one shard, and opening a view waits for no step at all. The thread that closes a view
-//! takes all steps. A view that is given up because undo lists are over their budget is released by the writes that follow,
-//! a step for each batch, so that no write pays for it alone.
+//! takes all steps. A view may also be given up because the undo lists are over their budget. Then the writes that follow
+//! take the steps, one for each batch, so that no write pays for all of them.
 
 use std::sync::atomic::Ordering;
 
@@ -17,17 +17,17 @@ const STEP_VERSIONS: usize = if cfg!(shuttle) { 1 } else { 16 };
 const STEP_SHARDS: usize = if cfg!(shuttle) { 1 } else { 32 };
 
 impl Keydir {
-    /// Opens a view at `sequence`, the newest write that has entered. From now on what it sees is kept.
+    /// Opens a view at `sequence`, the newest write that has entered. From now on the versions that it sees are kept.
     pub(crate) fn open_view(&self, sequence: u64) {
         self.views.open(sequence);
     }
 
-    /// Closes a view at `sequence`. What it alone needed is released by [`Keydir::release_all`] and [`Keydir::release`].
+    /// Closes a view at `sequence`. [`Keydir::release_all`] and [`Keydir::release`] release the versions that only it needed.
     pub(crate) fn close_view(&self, sequence: u64) {
         self.views.close(sequence);
     }
 
-    /// What the undo lists are reckoned to take, in bytes.
+    /// The estimated memory of the undo lists, in bytes.
     pub(crate) fn undo_bytes(&self) -> u64 {
         self.undo_bytes.load(Ordering::Relaxed)
     }
@@ -37,7 +37,7 @@ impl Keydir {
         self.views.has_closed()
     }
 
-    /// Releases all that closed views needed alone. Returns how many versions it looked at.
+    /// Releases every version that only closed views needed. Returns how many versions it looked at.
     pub(crate) fn release_all(&self) -> usize {
         let mut looked_at = 0;
         while self.has_closed_views() {

@@ -125,8 +125,6 @@ impl Shard {
         }
     }
 
-    /// Forgets the tombstones that loading had to remember, calls `live` for each key that is left, and returns the pages
-    /// that they take.
     /// Makes room in the index for `more` keys at once, of which some may be there already.
     pub(super) fn expect(&mut self, more: usize, hash_of: impl Fn(&[u8]) -> u64) {
         if !self.index.has_room_for(more) {
@@ -139,6 +137,8 @@ impl Shard {
         self.index.rebuild(more, hashes);
     }
 
+    /// Drops the tombstones that loading had to remember, calls `live` for each key that is left, and returns the pages that
+    /// they take.
     pub(super) fn finish_loading(
         &mut self,
         hash_of: impl Fn(&[u8]) -> u64,

@@ -10,8 +10,8 @@
 //!    at most one: the spans of the versions of a key do not overlap.
 //! 4. When a view is closed, it is first taken from the list of open views. Then each shard is visited, and each version
 //!    whose holder is that view goes to the newest open view that sees it, or is dropped. Other versions are not looked at.
-//! 5. Visiting reads the list of open views under the lock of the shard. A view that is found in it is closed later, so its
-//!    own visit to this shard comes later, too, and finds what it was given.
+//! 5. Visiting reads the list of open views under the lock of the shard. A view that is found in it is closed later. So its
+//!    own visit to this shard comes later, too, and finds the versions that it was given.
 //! 6. If a view at the same sequence number was opened in the meantime, it sees the same versions, and they stay.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,7 @@ use foldhash::quality::FixedState;
 
 use super::version::{Location, Version};
 
-/// What a kept version is reckoned to take besides its key: a cell of the map, its list, the key's counts and a place in the
+/// The estimated memory of a kept version besides its key: a cell of the map, its list, the key's counts and a place in the
 /// holder's list.
 const ENTRY_BYTES: usize = 192;
 
@@ -51,7 +51,7 @@ impl Kept {
 }
 
 impl UndoLists {
-    /// What the lists are reckoned to take, in bytes.
+    /// The estimated memory of the lists, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -217,7 +217,7 @@ impl Copying {
         finished.map(Some).inspect_err(|_| drop(parts.store.fs().remove(&path)))
     }
 
-    /// Decides what becomes of a record, and adds it to `live` if it is copied.
+    /// Decides whether a record is copied, and adds it to `live` if so.
     fn classify<'f>(
         &mut self,
         parts: &Components,

@@ -1,4 +1,4 @@
-//! The last step of loading: the keydir forgets tombstones, and each data file learns how many of its records are live.
+//! The last step of loading: the keydir drops the tombstones, and the live records of each data file are counted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,12 +25,12 @@ pub(crate) fn finish(
     let numbers = files.numbers();
     let (next, shards, keydir) = (AtomicUsize::new(0), keydir.shard_count(), Arc::clone(keydir));
     let work = move || {
-        // Counted apart by each thread: the counts of a file would wander between the caches of the processors.
+        // Each thread counts for itself: a shared count would move between the caches of the processors.
         let mut counts = vec![LiveCount::default(); numbers];
         let shard = || next.fetch_add(1, Ordering::Relaxed);
         for shard in std::iter::repeat_with(shard).take_while(|&shard| shard < shards) {
             keydir.finish_loading_shard(shard, &mut |version| {
-                // A file that is not in the table is being read by somebody else, and counts nothing.
+                // A file that is not in the table has no live count.
                 if let Some(count) = counts.get_mut(usize::from(version.location.file)) {
                     count.add(version.location);
                 }

@@ -26,7 +26,7 @@ use kv::{Error, Result};
 use crate::files::{DATA, HINT, HINT_TEMPORARY};
 use crate::state::State;
 
-/// What is wrong with a data file that is not there.
+/// The text of the error for a data file that is not there.
 pub(crate) const MISSING: &str = "the manifest names this file, and it is missing";
 
 /// The regular files in the directory whose names the store could have given.

@@ -29,7 +29,7 @@ impl Repair<'_> {
     /// Discards the unsealed files that do not count, and seals the others.
     ///
     /// # Errors
-    /// `Io`. The next opening repairs what is left.
+    /// `Io`. The next opening goes on with the repair.
     pub(super) fn repair_tail(self, tail: &ChainTail, options: &Options) -> Result<()> {
         let (mut discarding, mut sealing) = (self, self);
         let discard = || tail.discard_dropped(&mut discarding);

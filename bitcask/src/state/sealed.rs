@@ -1,4 +1,4 @@
-//! What is known of a data file that no longer changes.
+//! The manifest's entry for a data file that no longer changes.
 //!
 //! The fields in their order: length, varint; CRC-32, `u32`; open epoch, edit number of the header, records, tombstones,
 //! oldest and newest sequence number, varints; one byte that says whether there is a hint, and if so its length, varint,
@@ -116,7 +116,7 @@ impl Sealed {
         SegmentHeader { identity: SegmentIdentity { store, id, epoch, edit_number }, format }
     }
 
-    /// What a hint file for it must name.
+    /// The source that a hint file for it must name.
     pub(crate) fn source(&self, store: StoreId, id: u64) -> Source {
         let first_record = self.format.first_frame();
         Source { store, id, len: self.len, crc: self.crc, first_record }

@@ -1,5 +1,4 @@
-//! The hook that decides what happens to the named steps of the protocols, for the tests that prove that a wrong step would
-//! be found.
+//! The hook that decides the fate of each named protocol step, for the tests that prove that a wrong step would be found.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ pub enum Action {
     Swap,
 }
 
-/// Decides what happens to each step. It is called in the thread of the engine just before the step: a hook that waits
+/// Decides the fate of each step. It is called in the thread of the engine just before the step: a hook that waits
 /// delays the step.
 #[derive(Clone)]
 pub struct Hook(Arc<dyn Fn(Step) -> Action + Send + Sync>);

@@ -12,7 +12,8 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 const KEYS: u8 = 50;
 
 fn open(path: &Path) -> kv::Result<Bitcask> {
-    Bitcask::open(path, Options::new().data_file_bytes(1024))
+    // The smallest size of a reserve; by default such small data files have none.
+    Bitcask::open(path, Options::new().data_file_bytes(1024).reserve_bytes(4 << 10))
 }
 
 fn fill(engine: &Bitcask) {
@@ -87,6 +88,14 @@ fn names_of_hints_that_are_not_files_cost_the_hint_only() {
 fn names_of_the_manifest_that_are_not_files_are_skipped() {
     goes_on_beside(&["MANIFEST-000001", "MANIFEST-000002", "MANIFEST-000005"]);
     goes_on_beside(&["CURRENT.tmp"]);
+}
+
+/// `RESERVE.tmp` blocked every put: the reserve could not be made under that name, and puts wait for the reserve.
+#[test]
+fn names_of_the_disk_reserve_that_are_not_files_are_skipped() {
+    goes_on_beside(&["RESERVE.tmp"]);
+    goes_on_beside(&["RESERVE.tmp", "RESERVE.1.tmp"]);
+    goes_on_beside(&["RESERVE"]);
 }
 
 #[test]

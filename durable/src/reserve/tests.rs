@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::*;
+use crate::publish::create_afresh;
 use crate::store_dir::OpenMode;
 use crate::{Entry, Fault, Inject, OsFs, Plan, SimFs};
 

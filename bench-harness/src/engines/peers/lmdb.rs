@@ -1,8 +1,8 @@
 //! `peer:lmdb`: LMDB, a copy-on-write B-tree in a memory map, through `heed`.
 //!
-//! A write is a transaction of its own. Whether commits sync is a property of the whole environment: with `NO_SYNC` a
-//! power cut can damage all of it, so a run of the class `Sync` opens it without that flag, and a run of a weaker class
-//! with it. Read transactions are not tied to threads: a cursor may change threads, and a thread may read while it has
+//! A write is a transaction of its own. Whether commits sync is a property of the whole environment. With `NO_SYNC` a power
+//! cut can damage all of it. So a run of the class `Sync` opens the environment without that flag, and a run of a weaker
+//! class with it. Read transactions are not tied to threads: a cursor may change threads, and a thread may read while it has
 //! a cursor open. Empty keys and keys over 511 bytes are refused: it knows none.
 
 use std::path::{Path, PathBuf};
@@ -82,8 +82,8 @@ fn open_env(directory: &Path, durability: Durability) -> heed::Result<Env<Withou
         // run and goes away with it.
         unsafe { options.flags(EnvFlags::NO_SYNC) };
     }
-    // SAFETY: the directory was made for this process, which is the only one to change the files in it, and only
-    // through LMDB, whose lock file stays in force (no `NO_LOCK`).
+    // SAFETY: the directory was made for this process, and no other process changes the files in it. This one changes
+    // them only through LMDB, whose lock file stays in force (no `NO_LOCK`).
     unsafe { options.open(directory) }
 }
 

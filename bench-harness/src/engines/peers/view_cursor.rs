@@ -1,5 +1,5 @@
-//! The cursor over a peer's frozen view. Iterators of peers borrow their view, go one way, or cannot change threads, so
-//! the cursor copies a stretch of entries at a time and asks again behind its last key.
+//! The cursor over a peer's frozen view. Iterators of peers borrow their view, go one way, or cannot change threads. So the
+//! cursor copies a stretch of entries at a time, and seeks behind its last key for the next.
 
 use std::ops::Bound;
 

@@ -25,7 +25,7 @@ use kv::{Durability, Error, Result, SequenceNumber};
 use crate::background::Task;
 use crate::batch_barrier::BatchBarrier;
 use crate::components::Components;
-use crate::keydir::Reservation;
+use crate::keydir::{Keydir, Reservation};
 use crate::lock_order::Lock;
 use crate::record::RecordWriter;
 use crate::steps::Step;
@@ -100,7 +100,7 @@ impl Committer {
             self.parts.pressure.throttle(batch_len)?;
             self.leave_space_for_deletes()?;
         }
-        let mut section = self.enter()?;
+        let mut section = self.enter_to_write(ops)?;
         self.parts.store.check()?;
         let room = self.check_room(&section, ops, durability)?;
         let mut append = || self.append(&mut section, ops, batch_len);
@@ -181,6 +181,14 @@ impl Committer {
             }
             ensured => ensured,
         }
+    }
+
+    /// As [`Committer::enter`]. While other writers keep the section busy, the memory that applying `ops` will touch is
+    /// fetched, so that the section does not wait for it.
+    fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<MutexGuard<'_, Section>> {
+        let keys = || ops.iter().take(Keydir::PREFETCHED).map(|op| op.key);
+        let section = self.section.lock_spinning(|| self.parts.keydir.prefetch(keys()));
+        if section.closed { Err(Error::Closed) } else { Ok(section) }
     }
 
     fn enter(&self) -> Result<MutexGuard<'_, Section>> {

@@ -71,7 +71,7 @@ fn create_in(
         && space.can_allocate();
     let region = if is_mapped { space.map().ok() } else { None };
     match region {
-        Some(region) => Arc::new(MappedLog { space, region }),
+        Some(region) => Arc::new(MappedLog::new(space, region)),
         None => Arc::new(WrittenLog { space, end: Mutex::new(0) }),
     }
 }

@@ -173,6 +173,26 @@ impl Region {
         self.published.store(offset + bytes.len(), Ordering::Release);
     }
 
+    /// Takes the whole pages between two offsets out of the page table of the process. The next access finds them again in
+    /// the file, with everything that was written to them.
+    pub(super) fn forget_pages(&self, from: usize, to: usize) {
+        assert!(from <= to && to <= self.parts().1, "the range lies in the region");
+        let (from, to) = (from.next_multiple_of(page_bytes()), to / page_bytes() * page_bytes());
+        match &self.memory {
+            #[cfg(target_os = "linux")]
+            Memory::File(map) if from < to => {
+                // SAFETY: the mapping is of a file and shared, so it has no page of its own: what was written through it is
+                // in the pages of the file, and an access during or after the call reads or writes them there.
+                let forgotten = unsafe {
+                    map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, to - from)
+                };
+                // Otherwise the pages stay where they are.
+                let _is_refused = forgotten.is_err();
+            }
+            _ => {}
+        }
+    }
+
     /// Calls `act` with the published length while no append is running.
     pub(super) fn between_appends<T>(&self, act: impl FnOnce(usize) -> T) -> T {
         let _one = self.appender.lock();
@@ -243,6 +263,24 @@ mod tests {
                 region.append(at * 8, &[at as u8; 8]);
             }
         });
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "maps a file")]
+    fn forgotten_pages_are_found_again_with_what_was_written_to_them() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        let page = page_bytes();
+        file.set_len(8 * page as u64).expect("the file grows");
+        let region = Region::over_file(&file, 8 * page).expect("the file is mapped");
+        region.append(0, &vec![1; 3 * page + 7]);
+        let before = region.published(0, 3 * page + 7).expect("it was appended");
+        region.forget_pages(0, 3 * page + 7);
+        assert!(before.iter().all(|&byte| byte == 1), "a slice from before stays valid");
+        region.append(3 * page + 7, &vec![2; 2 * page]);
+        region.forget_pages(page + 1, 8 * page);
+        let bytes = region.published(0, 5 * page + 7).expect("it was appended");
+        let (first, second) = bytes.split_at(3 * page + 7);
+        assert!(first.iter().all(|&byte| byte == 1) && second.iter().all(|&byte| byte == 2));
     }
 
     #[test]

@@ -9,6 +9,11 @@ pub use std::sync::atomic;
 
 pub use std::thread::yield_now;
 
+/// Lets some tens of nanoseconds pass while another thread holds a lock.
+pub(super) fn pause() {
+    (0..4).for_each(|_| std::hint::spin_loop());
+}
+
 /// Starts a detached thread called `name`.
 ///
 /// # Panics

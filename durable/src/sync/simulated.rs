@@ -7,6 +7,11 @@ pub use shuttle::sync::atomic;
 
 pub use shuttle::thread::yield_now;
 
+/// Lets other threads run.
+pub(super) fn pause() {
+    yield_now();
+}
+
 /// Starts a detached thread.
 pub fn spawn(_name: &str, run: impl FnOnce() + Send + 'static) {
     drop(shuttle::thread::spawn(run));

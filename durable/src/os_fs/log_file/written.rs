@@ -33,7 +33,9 @@ impl LogFile for WrittenLog {
         assert_eq!(offset, *end, "appends leave no gap");
         self.space.file.write_all_at(bytes, offset).map_err(self.space.fail("append"))?;
         *end = after;
-        self.space.pace_writeback(offset, after);
+        if self.space.wants_writeback(offset, after) {
+            self.space.start_writeback(after);
+        }
         Ok(())
     }
 

@@ -39,10 +39,10 @@ pub(super) struct Encoder {
 impl Encoder {
     /// The header, and the area of the witness with empty slots if `layout` has one.
     pub(super) fn new(layout: SegmentLayout) -> Self {
-        let plain = header(b"KVSEGM01");
+        let plain = header(*b"KVSEGM01");
         let mut bytes = plain.clone();
         if layout == SegmentLayout::Witnessed {
-            bytes = header(b"KVSEGM02");
+            bytes = header(*b"KVSEGM02");
             bytes.resize(FIRST_FRAME, 0);
         }
         // Both formats take the salt from the header of format 1.
@@ -83,7 +83,7 @@ impl Encoder {
     }
 }
 
-fn header(magic: &[u8; 8]) -> Vec<u8> {
+fn header(magic: [u8; 8]) -> Vec<u8> {
     let mut bytes = magic.to_vec();
     bytes.extend_from_slice(&STORE.0);
     for number in [ID, 1, 0] {

@@ -150,8 +150,8 @@ impl WriteBatch {
         for at in 0..self.slots.len() {
             let slot = self.slots[at];
             if slot.kind != Kind::Removed && range.contains(self.key_of(slot)) {
-                assert!(self.live_ops > 0, "the operation was counted");
-                assert!(self.live_bytes >= slot.len(), "and its bytes");
+                debug_assert!(self.live_ops > 0, "the operation was counted");
+                debug_assert!(self.live_bytes >= slot.len(), "and its bytes");
                 self.slots[at].kind = Kind::Removed;
                 self.live_ops -= 1;
                 self.live_bytes -= slot.len();
@@ -195,7 +195,7 @@ impl WriteBatch {
         self.index.clear();
         self.is_unordered = false;
         (self.live_ops, self.live_bytes) = (0, 0);
-        assert!(self.is_empty() && self.byte_size() == 0, "nothing is left");
+        debug_assert!(self.is_empty() && self.byte_size() == 0, "nothing is left");
     }
 
     fn push(&mut self, key: &[u8], value: &[u8], kind: Kind) -> &mut Self {

@@ -47,6 +47,8 @@ impl FileTable {
         if self.files.len() <= number {
             self.files.resize(number + 1, None);
         }
+        let is_same = |old: &Arc<DataFile>| old.id == file.id;
+        debug_assert!(self.files[number].as_ref().is_none_or(is_same), "a number is in use once");
         self.files[number] = Some(file);
     }
 
@@ -126,7 +128,9 @@ impl DataFile {
     }
 
     fn new(body: Body, header: SegmentHeader, handle: Arc<FileHandle>) -> Self {
-        Self { id: header.identity.id, body, header, salt: header.salt(), handle }
+        let id = header.identity.id;
+        assert_eq!(handle.id(), id, "the handle is that of the file");
+        Self { id, body, header, salt: header.salt(), handle }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -172,6 +176,8 @@ impl DataFile {
         now: &dyn Fn() -> UnixMillis,
         found: &mut dyn FnMut(&[u8]),
     ) -> Result<bool> {
+        debug_assert_eq!(location.file, self.handle.number, "the location is in this file");
+        debug_assert!(location.len > 0 && location.offset > 0, "a record lies behind the header");
         let mut is_visible = true;
         self.with_frame(location, &mut |frame| match Record::decode(frame, self.path())? {
             Record::Put { key: stored, value, expires_at } if stored == key => {

@@ -101,6 +101,7 @@ fn describe(
     let live = live.min(len);
     let expired = u128::from(sealed.expiring.expired_bytes(now)) * u128::from(live);
     let expired = (expired / u128::from(len.max(1))) as u64;
+    debug_assert!(len >= live && len - live <= sealed.len, "waste lies in the file");
     let dead = (len - live + expired).saturating_sub(OVERHEAD);
     Candidate {
         id,

@@ -51,6 +51,7 @@ fn level(load: Load, data_file_bytes: u64, merge: &MergeOptions) -> u64 {
     // A store of a few files wastes much of itself between two merges, and little of the disk.
     let all = load.bytes.max(data_file_bytes * 4);
     let limit = all * u64::from(merge.limit_percent.max(merge.trigger_percent).max(1));
+    debug_assert!(limit > 0, "the limit of a store of any size");
     let of_waste =
         u128::from(load.wasted_bytes) * 100 * u128::from(HARD_LIMIT) / u128::from(limit.max(1));
     let of_files = load.files * HARD_LIMIT / (MAX_FILES as u64 * 9 / 10);

@@ -94,6 +94,7 @@ impl Committer {
             let too_large = format!("a batch of {batch_len} bytes; the limit is {MAX_BATCH_BYTES}");
             return Err(Error::InvalidArgument(too_large));
         }
+        debug_assert!(!ops.is_empty(), "an empty batch writes nothing");
         let has_put = ops.iter().any(RecordWriter::is_put);
         if has_put {
             self.parts.pressure.throttle(batch_len)?;
@@ -224,6 +225,7 @@ impl Committer {
         let logged = self.parts.store.steps.each(Step::LogRecords, ops);
         let span = section.writer.append(sequence, logged.iter().map(RecordWriter::frame))?;
         debug_assert!(logged.len() < ops.len() || span.len == batch_len, "all of it was appended");
+        debug_assert!(sequence > section.publication.visible(), "it is not visible yet");
         section.newest = sequence;
         section.counts.add(ops, span.len);
         section.note_expiries(ops);
@@ -242,6 +244,7 @@ impl Committer {
             sealer.push(ended);
         }
         let segment = section.writer.begin(rotation.next_file(batch_len)?);
+        debug_assert!(section.writer.has_room(batch_len), "the file was begun for the batch");
         section.prepare_at = segment.capacity() / 2;
         let handle = files.add_active(segment).map_err(|error| store.poison(error))?;
         section.active = Some(handle);

@@ -47,6 +47,8 @@ impl FileTable {
         if self.files.len() <= number {
             self.files.resize(number + 1, None);
         }
+        let is_same = |old: &Arc<DataFile>| old.id == file.id;
+        debug_assert!(self.files[number].as_ref().is_none_or(is_same), "a number is in use once");
         self.files[number] = Some(file);
     }
 
@@ -90,6 +92,7 @@ impl DataFile {
     /// A file that is being written.
     pub(crate) fn active(segment: Arc<Segment>, handle: Arc<FileHandle>) -> Self {
         let (id, salt) = (segment.id(), segment.salt());
+        assert_eq!(handle.id(), id, "the handle is that of the file");
         Self { id, body: Body::Segment(segment), salt, handle }
     }
 
@@ -101,6 +104,7 @@ impl DataFile {
         read: ReadMode,
         handle: Arc<FileHandle>,
     ) -> Result<Self> {
+        assert_eq!(handle.id(), identity.id, "the handle is that of the file");
         let file = fs.open(path)?;
         // A process has a limited number of mappings; without one the file is read by position.
         let mapped = if read == ReadMode::Mapped { file.map(Access::Random).ok() } else { None };
@@ -120,6 +124,7 @@ impl DataFile {
         identity: SegmentIdentity,
         handle: Arc<FileHandle>,
     ) -> Self {
+        assert_eq!(handle.id(), identity.id, "the handle is that of the file");
         let body = Body::mapped(bytes, path);
         Self { id: identity.id, body, salt: identity.salt(), handle }
     }
@@ -167,6 +172,8 @@ impl DataFile {
         now: &dyn Fn() -> UnixMillis,
         found: &mut dyn FnMut(&[u8]),
     ) -> Result<bool> {
+        debug_assert_eq!(location.file, self.handle.number, "the location is in this file");
+        debug_assert!(location.len > 0 && location.offset > 0, "a record lies behind the header");
         let mut is_visible = true;
         self.with_frame(location, &mut |frame| match Record::decode(frame, self.path())? {
             Record::Put { key: stored, value, expires_at } if stored == key => {

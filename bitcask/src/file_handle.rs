@@ -122,6 +122,7 @@ pub(crate) struct LiveCount {
 impl LiveCount {
     /// Counts the record at `location`.
     pub(crate) fn add(&mut self, location: Location) {
+        debug_assert!(location.len > 0, "a frame has a header");
         self.records += 1;
         self.bytes += location.len;
     }
@@ -147,12 +148,14 @@ impl LiveCounts {
 
     /// The keydir names one more record. Called before another thread can replace it.
     pub(crate) fn add(&self, location: Location) {
+        debug_assert!(location.len > 0, "a frame has a header");
         self.records.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(location.len, Ordering::Relaxed);
     }
 
     /// As [`LiveCounts::add`], for many records.
     pub(crate) fn add_all(&self, count: LiveCount) {
+        debug_assert!(count.bytes >= count.records, "a frame has a header");
         self.records.fetch_add(count.records, Ordering::Relaxed);
         self.bytes.fetch_add(count.bytes, Ordering::Relaxed);
     }

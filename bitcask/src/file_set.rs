@@ -67,6 +67,7 @@ impl FileSet {
     /// # Errors
     /// `InvalidArgument` when there are too many files.
     pub(crate) fn add_active(&self, segment: Arc<Segment>) -> Result<Arc<FileHandle>> {
+        debug_assert!(self.load().with_id(segment.id()).is_none(), "an id is used once");
         let handle = self.registry.register(segment.id())?;
         handle.first_expiry.learn(None);
         self.insert([Arc::new(DataFile::active(segment, Arc::clone(&handle)))]);
@@ -83,6 +84,7 @@ impl FileSet {
         path: &Path,
         sealed: &Sealed,
     ) -> Result<DataFile> {
+        debug_assert!(self.load().with_id(identity.id).is_none(), "the set does not have it");
         let handle = self.registry.register(identity.id)?;
         handle.first_expiry.learn(sealed.expiring.first());
         DataFile::sealed(self.store.fs(), path, identity, self.read, handle)

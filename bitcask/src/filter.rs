@@ -19,6 +19,8 @@ pub(crate) const BLOCK: usize = 64;
 /// How many bits a key sets; nine bits of a hash choose each.
 const PROBES: u32 = 7;
 
+const _: () = assert!(PROBES * 9 <= u64::BITS && BLOCK * 8 == 1 << 9, "one hash chooses all bits");
+
 /// Collects the keys of a filter.
 #[derive(Debug, Default)]
 pub(crate) struct FilterBuilder {
@@ -39,6 +41,8 @@ impl FilterBuilder {
                 blocks[block + bit / 8] |= 1 << (bit % 8);
             }
         }
+        debug_assert!(blocks.len().is_multiple_of(BLOCK), "a filter has whole blocks");
+        debug_assert_eq!(blocks.is_empty(), self.hashes.is_empty(), "keys have a block");
         blocks
     }
 }
@@ -48,6 +52,7 @@ pub(crate) fn may_contain(blocks: &[u8], key: &[u8]) -> bool {
     if blocks.len() < BLOCK {
         return false;
     }
+    debug_assert!(blocks.len().is_multiple_of(BLOCK), "a filter has whole blocks");
     let hash = crc32(key);
     let block = block_of(hash, blocks.len() / BLOCK) * BLOCK;
     bits_of(hash).all(|bit| blocks[block + bit / 8] >> (bit % 8) & 1 == 1)
@@ -61,7 +66,9 @@ fn spread(hash: u32, by: u64) -> u64 {
 
 fn block_of(hash: u32, blocks: usize) -> usize {
     let spread = spread(hash, 0x9e37_79b9_7f4a_7c15) & 0xffff_ffff;
-    ((spread * blocks as u64) >> 32) as usize
+    let block = ((spread * blocks as u64) >> 32) as usize;
+    debug_assert!(block < blocks, "a key has a block");
+    block
 }
 
 fn bits_of(hash: u32) -> impl Iterator<Item = usize> {

@@ -42,6 +42,8 @@ const HEADER_LEN: usize = 64;
 /// Where the header says how many blocks the filter has. The fields before are the same in every hint of a data file.
 const FILTER_BLOCKS_AT: usize = 44;
 
+const _: () = assert!(FILTER_BLOCKS_AT + 4 + 8 + 8 == HEADER_LEN, "as in the table");
+
 /// One record of the data file, as its hint lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HintEntry<'h> {
@@ -65,6 +67,8 @@ pub(crate) struct Source {
 
 impl Source {
     fn encode_header(&self, filter: &[u8], entries: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        assert!(filter.len().is_multiple_of(BLOCK), "a filter has whole blocks");
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.store.0);
         put_u64(out, self.id);
@@ -73,6 +77,7 @@ impl Source {
         put_u32(out, (filter.len() / BLOCK) as u32);
         put_u64(out, entries);
         put_u64(out, 0);
+        assert_eq!(out.len() - start, HEADER_LEN, "the header has a fixed length");
     }
 }
 
@@ -106,6 +111,7 @@ impl HintBuilder {
         }
         self.sequence = sequence;
         self.count += 1;
+        debug_assert!(self.entries.len() as u64 >= 3 * self.count, "three varints an entry");
     }
 
     /// The bytes of the hint file for `source`.
@@ -116,6 +122,8 @@ impl HintBuilder {
         debug_assert_eq!(bytes.len(), HEADER_LEN);
         bytes.extend_from_slice(&filter);
         bytes.extend_from_slice(&self.entries);
+        let path = Path::new("hint");
+        debug_assert!(read(&bytes, source, path, &mut |_| ()).is_ok(), "a hint reads back");
         bytes
     }
 }
@@ -145,6 +153,7 @@ fn open<'h>(bytes: &'h [u8], source: &Source, path: &'h Path) -> Result<Opened<'
     }
     let (blocks, count, _zero) = (reader.u32()?, reader.u64()?, reader.u64()?);
     let filter = reader.bytes(blocks as usize * BLOCK)?;
+    debug_assert_eq!(filter.len() / BLOCK, blocks as usize, "a filter has whole blocks");
     Ok(Opened { filter, reader, count })
 }
 

@@ -50,6 +50,8 @@ pub(crate) use version::{Location, Version};
 /// visits every lock.
 const SHARDS: usize = if cfg!(shuttle) { 2 } else { 256 };
 
+const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= 256, "a byte of the hash picks one");
+
 /// The index of all keys.
 pub(crate) struct Keydir {
     shards: Box<[RwLock<Shard>]>,
@@ -105,7 +107,9 @@ impl Keydir {
     /// The record of `key` as of write `view`, which must be open so that undo lists are kept for it.
     pub(crate) fn get_at(&self, key: &[u8], view: u64) -> Option<Version> {
         let (shard, hash) = self.place(key);
-        shard.read().get_at(key, hash, view)
+        let found = shard.read().get_at(key, hash, view);
+        debug_assert!(found.is_none_or(|version| version.sequence <= view), "the view sees it");
+        found
     }
 
     /// The keys in `range` as of write `view`, which must be open so that undo lists are kept for it.
@@ -143,6 +147,8 @@ impl Keydir {
         let (undo_before, pages_before) = (shard.undo.bytes(), shard.arena.pages());
         let view = self.views.newest();
         let replaced = shard.put(key, hash, version, view, |key| self.hash(key));
+        debug_assert!(replaced.is_none_or(|old| old.sequence <= version.sequence), "in order");
+        debug_assert!(view.is_some() || undo_before >= shard.undo.bytes(), "no view, no undo");
         self.count_undo(undo_before, shard.undo.bytes());
         if shard.arena.pages() > pages_before {
             self.room.note(number, shard.arena.pages());
@@ -157,6 +163,7 @@ impl Keydir {
         let undo_before = shard.undo.bytes();
         let view = self.views.newest();
         let removed = shard.remove(key, hash, sequence, view, |key| self.hash(key));
+        debug_assert!(removed.is_none_or(|old| old.sequence <= sequence), "in order");
         self.count_undo(undo_before, shard.undo.bytes());
         removed
     }

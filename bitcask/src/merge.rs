@@ -33,6 +33,7 @@ mod output;
 mod read_ahead;
 mod tombstones;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -61,6 +62,8 @@ const STEPS_PER_FILE: u64 = 64;
 
 /// Rounds of an explicit merge. Each round merges the tombstones that the last one kept because of a file outside it.
 const ROUNDS: usize = 8;
+
+const _: () = assert!(MAX_FILES_WORTH > 0 && STEPS_PER_FILE > 0 && ROUNDS > 1);
 
 /// Merges data files, one merge at a time.
 #[derive(Debug)]
@@ -171,6 +174,7 @@ impl Merger {
         reclaimer.reclaim();
         let mut any = false;
         while let Some(merge) = self.begin_worthwhile(copy::room(&self.parts)?) {
+            debug_assert!(current.is_none(), "one merge at a time");
             *current = Some(merge);
             match self.finish_current(current) {
                 Err(error) if any && is_disk_full(&error) => break,
@@ -236,6 +240,8 @@ impl Merger {
             Plan::Rewrite(inputs) => (inputs, true),
         };
         assert!(!inputs.is_empty(), "a plan has inputs");
+        let distinct: BTreeSet<u64> = inputs.iter().copied().collect();
+        assert_eq!(distinct.len(), inputs.len(), "a file is an input once");
         let copying = copies
             .then(|| Copying::begin(&self.parts, &inputs, horizon, self.data_file_bytes))
             .transpose();
@@ -273,7 +279,10 @@ impl Merger {
                 return Ok(true);
             }
         }
+        let is_done = merge.copying.as_ref().is_none_or(Copying::is_done);
+        assert!(is_done, "every input is copied before any is replaced");
         self.install(merge)?;
+        assert!(merge.finished.is_empty(), "the outputs are installed");
         Ok(false)
     }
 

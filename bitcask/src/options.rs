@@ -106,6 +106,7 @@ impl Options {
 
     /// With `data_file_bytes`, brought into its range.
     pub fn data_file_bytes(mut self, bytes: u64) -> Self {
+        const { assert!(Self::MIN_DATA_FILE_BYTES <= Self::MAX_DATA_FILE_BYTES) };
         self.data_file_bytes = bytes.clamp(Self::MIN_DATA_FILE_BYTES, Self::MAX_DATA_FILE_BYTES);
         self
     }

@@ -35,7 +35,9 @@ impl Candidate {
 
     fn score(&self) -> f64 {
         let live = self.live() as f64 / self.len.max(1) as f64;
-        (1.0 - live) * (self.age + 1) as f64 / (1.0 + live)
+        let score = (1.0 - live) * (self.age + 1) as f64 / (1.0 + live);
+        debug_assert!(score.is_finite() && score >= 0.0, "a share lies between 0 and 1");
+        score
     }
 }
 
@@ -73,7 +75,9 @@ pub(crate) fn pick(files: &[Candidate], policy: &Policy) -> Option<Plan> {
         // A file that causes a merge is in it.
         let include_percent = policy.include_percent.min(policy.trigger_percent);
         let included = files.iter().filter(|file| file.wastes(include_percent));
-        return Some(Plan::Rewrite(best(included.copied().collect(), policy.max_bytes)));
+        let inputs = best(included.copied().collect(), policy.max_bytes);
+        assert!(!inputs.is_empty(), "the file that causes the merge is worth it");
+        return Some(Plan::Rewrite(inputs));
     }
     let small = files.iter().filter(|file| file.len < policy.small_bytes);
     let small: Vec<Candidate> = small.copied().collect();
@@ -97,7 +101,9 @@ fn best(mut files: Vec<Candidate>, max_bytes: u64) -> Vec<u64> {
         copied += file.live().max(1);
         first || copied <= max_bytes
     };
-    files.iter().take_while(fits).map(|file| file.id).collect()
+    let best: Vec<u64> = files.iter().take_while(fits).map(|file| file.id).collect();
+    debug_assert_eq!(best.is_empty(), files.is_empty(), "one file is always taken");
+    best
 }
 
 /// The most files in which everything has expired, and that all other files are newer than: an older put of one of their
@@ -115,6 +121,7 @@ fn expired_prefix(files: &[Candidate]) -> Vec<u64> {
             prefix = at + 1;
         }
     }
+    debug_assert!(prefix <= expired, "no file with live records is dropped");
     by_age[..prefix].iter().map(|file| file.id).collect()
 }
 

@@ -164,6 +164,7 @@ impl Reader {
         }
         let (loaded, extent) = LoadedState::load(&self.dir, &self.options, Some(&progress))?;
         self.latest.fetch_max(loaded.state.latest_time, Ordering::AcqRel);
+        debug_assert_eq!(progress.newest, state.newest, "one refresh at a time");
         let whole = match extent {
             // The newer files are enough: apply them.
             Extent::Newer if state.can_apply(&loaded) => {

@@ -27,6 +27,8 @@ const KEY_LEN_BYTES: usize = 2;
 /// Bytes of the payload of an expiring put before the length of its key.
 const EXPIRY_BYTES: usize = 8;
 
+const _: () = assert!(MAX_KEY_LEN <= u16::MAX as usize, "the length of a key has two bytes");
+
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'r> {
@@ -71,6 +73,7 @@ fn put(payload: &[u8], expires_at: Option<UnixMillis>) -> std::result::Result<Re
     let (key, value) = rest
         .split_at_checked(usize::from(u16::from_le_bytes(*len)))
         .ok_or("a put shorter than its key")?;
+    debug_assert_eq!(KEY_LEN_BYTES + key.len() + value.len(), payload.len(), "nothing is left");
     Ok(Record::Put { key, value, expires_at })
 }
 
@@ -86,6 +89,7 @@ pub(crate) struct RecordWriter<'o> {
 
 impl<'o> RecordWriter<'o> {
     pub(crate) fn put(key: &'o [u8], value: &'o [u8]) -> Self {
+        debug_assert!(key.len() <= MAX_KEY_LEN, "the engine has checked the length");
         let mut head = [0; EXPIRY_BYTES + KEY_LEN_BYTES];
         head[EXPIRY_BYTES..].copy_from_slice(&(key.len() as u16).to_le_bytes());
         Self { head, kind: KIND_PUT, key, value }
@@ -94,7 +98,9 @@ impl<'o> RecordWriter<'o> {
     pub(crate) fn put_expiring(key: &'o [u8], value: &'o [u8], expires_at: UnixMillis) -> Self {
         let mut put = Self::put(key, value);
         put.head[..EXPIRY_BYTES].copy_from_slice(&expires_at.0.to_le_bytes());
-        Self { kind: KIND_EXPIRING, ..put }
+        let put = Self { kind: KIND_EXPIRING, ..put };
+        debug_assert_eq!(put.expires_at(), Some(expires_at), "the time reads back");
+        put
     }
 
     pub(crate) fn delete(key: &'o [u8]) -> Self {
@@ -103,6 +109,7 @@ impl<'o> RecordWriter<'o> {
 
     /// The frame of a tombstone.
     pub(crate) fn tombstone(key: &'o [u8]) -> Frame<'o> {
+        debug_assert!(key.len() <= MAX_KEY_LEN, "the key was read from a record");
         Frame { kind: KIND_DELETE, payload: [key, &[], &[]] }
     }
 
@@ -126,7 +133,9 @@ impl<'o> RecordWriter<'o> {
     }
 
     pub(crate) fn frame(&self) -> Frame<'_> {
-        Frame { kind: self.kind, payload: [self.head(), self.key, self.value] }
+        let frame = Frame { kind: self.kind, payload: [self.head(), self.key, self.value] };
+        debug_assert_eq!(frame.payload_len(), self.payload_len(), "the length is known before");
+        frame
     }
 
     fn head(&self) -> &[u8] {

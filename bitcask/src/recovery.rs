@@ -125,7 +125,10 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
 
     // 9. Open the data files, and finish the keydir.
     let files = repair.open_files(&handles, options)?;
+    assert_eq!(files.iter().count(), manifest.state().files.len(), "each named file is open");
     finish(&keydir, &files, &*options.env.executor, dir.path())?;
+    let live: u64 = files.iter().map(|file| file.handle.live.records()).sum();
+    debug_assert_eq!(live, keydir.len(), "each key has one live record");
     let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
     Ok(Recovered {
         dir,
@@ -145,5 +148,8 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
 pub(crate) type FileHandles = BTreeMap<u64, Arc<FileHandle>>;
 
 fn register_files(registry: &Arc<FileRegistry>, state: &State) -> Result<FileHandles> {
-    state.files.keys().map(|&id| Ok((id, registry.register(id)?))).collect()
+    let handles = state.files.keys().map(|&id| Ok((id, registry.register(id)?)));
+    let handles = handles.collect::<Result<FileHandles>>()?;
+    debug_assert!(handles.iter().all(|(&id, handle)| handle.id() == id), "by id");
+    Ok(handles)
 }

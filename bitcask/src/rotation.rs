@@ -79,6 +79,7 @@ impl Rotation {
         let reserve = self.store.reserve();
         // The file for deletes on a full disk must fit into the space of the reserve.
         let short_of_space = || self.usual_bytes.min(reserve.bytes() / 4);
+        debug_assert!(prepared.segment.is_none(), "it was taken or discarded");
         let usual = if reserve.is_released() { short_of_space() } else { self.usual_bytes };
         self.begin(needed.max(usual), Naming::Now)
     }
@@ -123,7 +124,7 @@ impl Rotation {
                 self.store.edit(&Edit::reserve(id))?;
             }
             if let Some(segment) = self.create(id, capacity, naming)? {
-                assert_eq!(segment.id(), id);
+                assert_eq!(segment.id(), id, "the file has the id that was taken");
                 if naming == Naming::Now {
                     let named = || self.store.edit(&Edit::begin(&segment.published()));
                     let named = self.store.steps.run(Step::NameFile, named);
@@ -164,6 +165,7 @@ impl Rotation {
 
     /// Takes back a file that was begun and never written to.
     fn discard(&self, segment: &Segment) -> Result<()> {
+        assert!(segment.is_empty(), "the file has no records");
         self.store.edit(&Edit::remove(segment.id()))?;
         // The manifest no longer names the file. If it cannot be removed now, the next opening removes it.
         drop(self.store.fs().remove(segment.path()));

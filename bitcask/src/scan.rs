@@ -38,6 +38,8 @@ impl SortingCursor {
     /// A cursor over `collection`, whose records lie in `files`, at the time `now`.
     pub(crate) fn new(collection: Collection, files: Arc<FileTable>, now: UnixMillis) -> Self {
         let Collection { keys, entries } = collection;
+        let key_bytes = entries.iter().map(|entry| usize::from(entry.key_len));
+        debug_assert_eq!(key_bytes.sum::<usize>(), keys.len(), "each key belongs to an entry");
         let (position, value) = (CursorPosition::Fresh, Vec::new());
         let (value_of, failure) = (None, None);
         Self { files, now, keys, entries, sorted: 0, position, value, value_of, failure }
@@ -73,6 +75,7 @@ impl SortingCursor {
 
     /// Stands on the first visible entry from `at` on; `at` may be one past the last.
     fn stand_from(&mut self, mut at: usize) -> Result<bool> {
+        assert!(at <= self.entries.len(), "one past the last entry at most");
         while at < self.entries.len() {
             self.sort_to(at + 1);
             if self.stand_at(at)? {
@@ -85,6 +88,8 @@ impl SortingCursor {
 
     /// Stands on the last visible entry before `at`.
     fn stand_before(&mut self, mut at: usize) -> Result<bool> {
+        assert_eq!(self.sorted, self.entries.len(), "a walk backward needs all in order");
+        assert!(at <= self.sorted, "one past the last entry at most");
         while at > 0 {
             at -= 1;
             if self.stand_at(at)? {
@@ -125,6 +130,7 @@ impl SortingCursor {
         self.value = value;
         let is_visible = read?;
         self.value_of = is_visible.then_some(at);
+        debug_assert!(self.failure.is_none(), "a cursor that has failed reads nothing");
         Ok(is_visible)
     }
 
@@ -135,7 +141,10 @@ impl SortingCursor {
 
     fn first_not_less(&mut self, key: &[u8]) -> usize {
         self.sort_all();
-        self.entries.partition_point(|entry| key_of(&self.keys, entry) < key)
+        let at = self.entries.partition_point(|entry| key_of(&self.keys, entry) < key);
+        debug_assert!(at == self.entries.len() || self.key_at(at) >= key, "not less");
+        debug_assert!(at == 0 || self.key_at(at - 1) < key, "the first");
+        at
     }
 }
 

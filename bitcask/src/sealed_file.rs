@@ -40,6 +40,9 @@ impl SealedFile {
         file: PublishedFile,
         hint: Option<(PublishedFile, Hint)>,
     ) -> Self {
+        assert_eq!(file.len_bytes(), facts.len, "the proof is of the whole file");
+        let is_whole = |(_, hint): &(PublishedFile, Hint)| hint.len == hint_bytes.len() as u64;
+        assert!(hint.as_ref().is_none_or(is_whole), "the hint is the one that was built");
         Self { facts, hint_bytes, proofs: Some((file, hint)) }
     }
 
@@ -84,6 +87,8 @@ pub(crate) fn describe(
     sealed.len = scan.len;
     sealed.first_record = scan.first_frame;
     sealed.crc = crc32(bytes);
+    debug_assert!(sealed.first_record <= sealed.len, "records lie in the file");
+    debug_assert!(sealed.tombstone_bytes + sealed.expiring.bytes <= sealed.len, "and are counted");
     let source = sealed.source(identity.store, identity.id);
     Ok((sealed, hint.finish(&source)))
 }
@@ -141,7 +146,10 @@ pub(crate) fn write_hint(
         Err(error) if error.is_out_of_resources() || is_not_a_file(&error) => return Ok(None),
         written => publish(fs, &*written?, &path)?,
     };
-    Ok(Some((file, Hint { len: bytes.len() as u64, crc: crc32(bytes) })))
+    let hint = Hint { len: bytes.len() as u64, crc: crc32(bytes) };
+    assert_eq!((file.len_bytes(), file.path()), (hint.len, &*path), "the hint was published");
+    debug_assert!(check_hint(bytes, hint, &path).is_ok(), "the hint counts");
+    Ok(Some((file, hint)))
 }
 
 /// Whether something other than a regular file is called `path`.

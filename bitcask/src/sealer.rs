@@ -100,6 +100,8 @@ impl Sealer {
         self.store.check_in_place()?;
         let Some(segment) = self.queue.lock().front().cloned() else { return Ok(false) };
         let published = self.store.log().finish(&segment)?;
+        assert_eq!(published.path(), segment.path(), "the proof is of this file");
+        debug_assert_eq!(published.len_bytes(), segment.end(), "the file ends with its records");
         let described = self.describe_and_hint(&segment, published);
         let mut sealed = described.map_err(|error| self.store.poison(error))?;
         assert_eq!(sealed.facts.len, segment.end(), "all of the file was read back");
@@ -132,6 +134,7 @@ impl Sealer {
         })?;
         let nothing = || Error::corruption(path, 0, "nothing was read back");
         let (facts, hint_bytes) = described.ok_or_else(nothing)??;
+        assert_eq!(facts.len, segment.end(), "all of the file was read back");
         // Reading took a while: the directory may have been replaced.
         store.check_in_place()?;
         let hint = write_hint(store.fs(), store.path(), segment.id(), &hint_bytes);

@@ -42,6 +42,7 @@ impl Snapshot for BitcaskSnapshot {
         self.view.check()?;
         let Some(version) = version else { return Ok(false) };
         let file = file.expect("an open view holds the files that it sees");
+        debug_assert!(version.sequence <= self.view.sequence(), "the view sees the version");
         file.read_value(version.location, key, &|| self.view.now(), found)
     }
 

@@ -91,6 +91,8 @@ impl State {
             return Err(format!("data file {id} is begun and was there before, or is too high"));
         }
         self.next_file_id = id + 1;
+        debug_assert!(self.next_file_id <= FILE_ID_LIMIT, "ids have a limit");
+        debug_assert!(!self.is_there(id), "an id is given away once");
         Ok(())
     }
 
@@ -98,8 +100,10 @@ impl State {
         if sealed.newest >= SEQUENCE_LIMIT {
             return Err(format!("data file {id} has write {}", sealed.newest));
         }
+        debug_assert!(id < self.next_file_id, "the id was given away");
         self.newest = self.newest.max(sealed.newest);
         self.files.insert(id, Some(sealed));
+        debug_assert!(self.newest < SEQUENCE_LIMIT, "the number of the file was checked");
         Ok(())
     }
 
@@ -107,6 +111,7 @@ impl State {
         let removed = self.files.remove(&id);
         removed.ok_or_else(|| format!("data file {id} is removed and not there"))?;
         self.blocked.retain(|blocked| blocked.file != id && blocked.blocker != id);
+        debug_assert_eq!(self.blocked_bytes(id) + self.blocking_bytes(id), 0, "nothing names it");
         Ok(())
     }
 
@@ -123,6 +128,7 @@ impl State {
                 return Err(format!("data file {file} is blocked by {blocker}, and one is gone"));
             }
         }
+        debug_assert!(merge.inputs.iter().all(|&id| !self.is_there(id)), "inputs are gone");
         self.blocked.extend(&merge.blocked);
         Ok(())
     }
@@ -155,6 +161,7 @@ impl manifest::State for State {
             Change::NoteTime => {}
         }
         self.latest_time = self.latest_time.max(edit.latest_time);
+        debug_assert!(self.next_file_id <= FILE_ID_LIMIT && self.newest < SEQUENCE_LIMIT);
         debug_assert!(self.files.keys().all(|&id| id < self.next_file_id), "ids are given away");
         Ok(())
     }

@@ -104,7 +104,9 @@ impl Store {
 
     /// Poisons the store with `error`, and returns it.
     pub(crate) fn poison(&self, error: Error) -> Error {
-        self.log.poison(error)
+        let error = self.log.poison(error);
+        debug_assert!(self.check().is_err(), "the store is poisoned");
+        error
     }
 
     /// Refuses to go on if the path of the store no longer leads to the locked directory. Called before files are created,

@@ -55,6 +55,7 @@ impl Views {
         let held = Arc::new(Held { sequence, now: now(), files, given_up });
         open.push(Arc::clone(&held));
         self.keydir.open_view(sequence);
+        debug_assert!(!held.given_up.load(Ordering::Relaxed), "no other thread knows it");
         View { views: Arc::clone(self), held }
     }
 
@@ -72,6 +73,7 @@ impl Views {
 
     /// Has every open view hold `files`. Called before they leave the file table.
     pub(crate) fn hold(&self, files: &[Arc<DataFile>]) {
+        debug_assert!(!files.is_empty(), "the caller takes files out");
         for held in self.open.lock().iter() {
             held.files.lock().extend_from_slice(files);
         }
@@ -107,6 +109,7 @@ impl Views {
         let oldest = open.iter().enumerate().min_by_key(|(_, held)| held.sequence);
         let Some((at, _)) = oldest else { return };
         let held = open.swap_remove(at);
+        assert!(open.iter().all(|other| other.sequence >= held.sequence), "the oldest goes first");
         held.given_up.store(true, Ordering::Release);
         self.keydir.close_view(held.sequence);
     }

@@ -97,10 +97,12 @@ fn describe(
     now: UnixMillis,
 ) -> Candidate {
     // The witness of a log file is no waste: a merge frees it with the file, whatever the records are.
+    debug_assert!(sealed.first_record >= SEGMENT_HEADER_LEN, "a decoded entry was checked");
     let len = sealed.len.saturating_sub(sealed.first_record - SEGMENT_HEADER_LEN);
     let live = live.min(len);
     let expired = u128::from(sealed.expiring.expired_bytes(now)) * u128::from(live);
     let expired = (expired / u128::from(len.max(1))) as u64;
+    debug_assert!(len >= live && len - live <= sealed.len, "waste lies in the file");
     let dead = (len - live + expired).saturating_sub(OVERHEAD);
     Candidate {
         id,

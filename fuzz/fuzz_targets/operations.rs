@@ -1,4 +1,4 @@
-//! `operations` under libFuzzer; the law is in `src/operations.rs`.
+//! `operations` under libFuzzer; the invariant is in `src/operations.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::operations(data));

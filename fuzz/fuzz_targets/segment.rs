@@ -1,4 +1,4 @@
-//! `segment` under libFuzzer; the law is in `src/segment.rs`.
+//! `segment` under libFuzzer; the invariant is in `src/segment.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::segment(data));

@@ -1,6 +1,6 @@
 //! Reading the bytes of an input as a script.
 
-/// What is left of an input.
+/// The rest of an input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Input<'d>(&'d [u8]);
 
@@ -30,13 +30,13 @@ impl<'d> Input<'d> {
         bytes
     }
 
-    /// All that is left.
+    /// The rest.
     pub(super) fn rest(self) -> &'d [u8] {
         self.0
     }
 }
 
-/// Inverts the bits `xor` of the byte at `at`, counted around the end if need be.
+/// Inverts the bits `xor` of the byte at `at`, modulo the length.
 pub(super) fn flip(bytes: &mut [u8], at: usize, xor: u8) {
     let len = bytes.len().max(1);
     if let Some(byte) = bytes.get_mut(at % len) {

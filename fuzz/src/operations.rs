@@ -1,11 +1,11 @@
-//! Short lives of a store, with crashes, against a model.
+//! Short sessions with a store, with crashes, against a model.
 //!
-//! The law: what is read is what the acknowledged writes left. After a power cut at any operation of the disk there is
-//! one batch, not before the last one that was durable by then and not after the last one begun, such that the store
-//! holds what that batch left; a killed process loses nothing that was acknowledged as `Buffered`; a clean close
-//! loses nothing. Nothing fails on a disk that works, and the store verifies.
+//! The invariant: reads return the values that the acknowledged writes left. After a power cut at any operation of the disk,
+//! the store holds the state after one of the batches. That batch is the last one that was durable by then, or the last one
+//! begun, or one between them. A killed process loses no batch that was acknowledged as `Buffered`, and a clean close loses
+//! none. No call fails on a disk that works, and the store verifies.
 //!
-//! An input is a list of at most 64 steps, a byte for the kind and what the kind needs.
+//! An input is a list of at most 64 steps: a byte for the kind, and the fields of the kind.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use bitcask::Bitcask;
 use durable::{ManualExecutor, MetadataModel, SimFs, Variant};
 use kv::{Durability, Kv, WriteBatch};
 
+use super::fixture::{Model, open};
 use super::input::Input;
-use super::reading::{agrees_or_fails, scan};
-use super::specimen::{Model, open};
+use super::model::{agrees_or_fails, scan};
 
 const MOST_STEPS: usize = 64;
 const SOUND: &str = "nothing fails on a disk that works";
@@ -23,17 +23,17 @@ const SOUND: &str = "nothing fails on a disk that works";
 /// Plays the script in `data`.
 ///
 /// # Panics
-/// When the law is broken.
+/// When the invariant is broken.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    let mut life = Life::begin();
+    let mut session = Session::begin();
     for _ in 0..MOST_STEPS {
-        if life.step(&mut input).is_none() {
+        if session.step(&mut input).is_none() {
             break;
         }
     }
-    life.check();
-    life.reopen();
+    session.check();
+    session.reopen();
 }
 
 /// How far the store had come when the disk had done so many operations.
@@ -44,14 +44,14 @@ struct Mark {
     durable: usize,
 }
 
-/// A store in use, and what it should hold.
+/// A store in use, and the entries that it should hold.
 #[derive(Debug)]
-struct Life {
+struct Session {
     number: u64,
     disk: SimFs,
     engine: Bitcask,
     executor: Arc<ManualExecutor>,
-    /// What each batch left; the first is the empty store.
+    /// The entries after each batch; the first is the empty store.
     models: Vec<Model>,
     /// How many operations the disk had done when each batch began. Of a batch from before the last crash: none.
     begun: Vec<usize>,
@@ -60,7 +60,7 @@ struct Life {
     marks: Vec<Mark>,
 }
 
-impl Life {
+impl Session {
     fn begin() -> Self {
         let disk = SimFs::new();
         let (engine, executor) = open(&disk, 0, true).expect(SOUND);
@@ -94,7 +94,7 @@ impl Life {
         self.models.len() - 1
     }
 
-    /// Writes a batch of `ops` operations, each of a key, and a length in units of 4 bytes or a deletion.
+    /// Writes a batch of `ops` operations, each of a key, and a length in units of 4 bytes or a delete.
     fn write(&mut self, ops: usize, input: &mut Input<'_>) {
         let durability = match input.byte().unwrap_or_default() % 4 {
             0 => Durability::Sync,
@@ -170,8 +170,8 @@ impl Life {
         marks.map(|mark| mark.durable).max().unwrap_or(0)
     }
 
-    /// Goes on with `disk`, which must hold what one of `batches` left. `durable` of them it holds whatever happens
-    /// while it is opened.
+    /// Goes on with `disk`, which must hold the entries after one of `batches`. The first `durable` batches stay there,
+    /// whatever happens while the store is opened.
     fn resume(&mut self, disk: SimFs, batches: std::ops::RangeInclusive<usize>, durable: usize) {
         self.number += 1;
         let (engine, executor) = open(&disk, self.number, true).expect(SOUND);

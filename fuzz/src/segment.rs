@@ -1,40 +1,34 @@
 //! Scanning one segment of the log.
 //!
-//! The law: whatever the bytes are, a scan says `Corruption` or visits well-formed batches: frames without a gap from
-//! the header on, of one number, the first and only the first marked as first, the last and only the last as last,
-//! numbers ascending from batch to batch. What the scan calls whole ends where the last batch or the end mark ends, and
-//! scanning just that much again finds the same. And a log that was written right and then cut, with zeros behind the
-//! cut or without, gives the batches before the cut and no error.
+//! The invariant: for any bytes, a scan returns `Corruption` or visits well-formed batches. Their frames have no gap from the
+//! header on. The frames of a batch have one number; only the first is marked as first, and only the last as last. Numbers
+//! ascend from batch to batch. The length that the scan returns is the end of the last batch or of the end mark, and
+//! a scan of the bytes up to there finds the same. A log that was written right and then cut, with zeros behind the cut or
+//! without, gives the batches before the cut and no error.
 //!
-//! The first byte of an input decides how the rest becomes a segment: 0 the whole file; 1 what follows a right header;
+//! The first byte of an input decides how the rest becomes a segment: 0 the whole file; 1 the bytes behind a right header;
 //! 2 a script of frames with right sums, so that the fuzzer need not guess them; 3 a log that is written right and cut.
-//! The encoding here is made from the tables in `durable::log`, apart from the code that it tests.
 
 use std::path::Path;
 
 use durable::log::{
-    FRAME_ALIGN, FRAME_HEADER_LEN, FrameView, KIND_END, SEGMENT_HEADER_LEN, SegmentScan, StoreId,
-    Tail, UNLINKED, frame_len, scan_segment,
+    FRAME_HEADER_LEN, FrameView, KIND_END, SEGMENT_HEADER_LEN, SegmentLayout, SegmentScan, Tail,
+    UNLINKED, frame_len, scan_segment,
 };
-use durable::{crc32, seeded_crc32};
 
 use super::input::{Input, flip};
-
-const STORE: StoreId = StoreId([7; 16]);
-const ID: u64 = 3;
-const FIRST: u8 = 1;
-const LAST: u8 = 2;
+use super::segment_encoder::{Encoder, FIRST, Fields, ID, LAST, STORE};
 
 /// Scans the segment that `data` describes.
 ///
 /// # Panics
-/// When the law is broken.
+/// When the invariant is broken.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     match input.byte().unwrap_or_default() % 4 {
         0 => check(input.rest()),
         1 => {
-            let mut segment = Encoder::new();
+            let mut segment = Encoder::new(SegmentLayout::Plain);
             segment.bytes.extend_from_slice(input.rest());
             check(&segment.bytes);
         }
@@ -45,14 +39,14 @@ pub fn run(data: &[u8]) {
 
 /// A frame that was visited, without its place in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     offset: u64,
     sequence: u64,
     kind: u8,
     payload: Vec<u8>,
 }
 
-fn scan(bytes: &[u8]) -> kv::Result<(SegmentScan, Vec<Vec<Seen>>)> {
+pub(super) fn scan(bytes: &[u8]) -> kv::Result<(SegmentScan, Vec<Vec<Seen>>)> {
     let mut batches = Vec::new();
     let scan = scan_segment(bytes, STORE, ID, Path::new("segment"), &mut |batch| {
         check_batch(batch);
@@ -78,7 +72,8 @@ fn check_batch(batch: &[FrameView<'_>]) {
     }
 }
 
-fn check(bytes: &[u8]) {
+/// Scans `bytes`, and checks the invariant.
+pub(super) fn check(bytes: &[u8]) {
     let (found, batches) = match scan(bytes) {
         Ok(scanned) => scanned,
         Err(error) => return assert!(error.is_corruption(), "a scan fails with {error}"),
@@ -100,63 +95,17 @@ fn check(bytes: &[u8]) {
     }
     let whole = usize::try_from(found.len).expect("it lies in memory");
     assert!(whole <= bytes.len(), "a scan ends inside the file");
-    let (again, same) = scan(&bytes[..whole]).expect("what a scan calls whole can be read");
+    let (again, same) = scan(&bytes[..whole]).expect("the whole batches can be read");
     assert_eq!((again.len, again.tail, same), (found.len, found.tail, batches));
-}
-
-/// The fields of a frame that the fuzzer chooses.
-#[derive(Clone, Copy, Debug)]
-struct Fields {
-    kind: u8,
-    flags: u8,
-    sequence: u64,
-    undurable: u32,
-}
-
-/// Writes a segment by the tables.
-#[derive(Debug)]
-struct Encoder {
-    bytes: Vec<u8>,
-    salt: u32,
-}
-
-impl Encoder {
-    fn new() -> Self {
-        let mut bytes = b"KVSEGM01".to_vec();
-        bytes.extend_from_slice(&STORE.0);
-        for number in [ID, 1, 0] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes.resize(60, 0);
-        bytes.extend_from_slice(&crc32(&bytes).to_le_bytes());
-        Self { salt: crc32(&bytes), bytes }
-    }
-
-    fn frame(&mut self, fields: Fields, payload: &[u8]) {
-        let start = self.bytes.len();
-        let place = u32::try_from(start / FRAME_ALIGN).expect("segments are short");
-        let seed = self.salt ^ place.wrapping_mul(0x9e37_79b1);
-        let len = u32::try_from(payload.len()).expect("payloads are short");
-        let mut summed = len.to_le_bytes().to_vec();
-        summed.extend_from_slice(&fields.sequence.to_le_bytes());
-        summed.extend_from_slice(&fields.undurable.to_le_bytes());
-        summed.extend_from_slice(&[fields.kind, fields.flags]);
-        let check = seeded_crc32(seed, &summed).to_le_bytes();
-        summed.extend_from_slice(&check[..2]);
-        summed.extend_from_slice(payload);
-        self.bytes.extend_from_slice(&seeded_crc32(seed, &summed).to_le_bytes());
-        self.bytes.extend_from_slice(&summed);
-        self.bytes.resize(start + frame_len(payload.len()), 0);
-    }
 }
 
 /// Frames with right sums and any fields: 4 bytes each, for kind and flags, step of the number, undurable distance, and
 /// length of the payload with a bit that damages the frame; then the payload.
 fn forged(mut input: Input<'_>) -> Vec<u8> {
     const KINDS: [u8; 8] = [1, 2, 3, 239, KIND_END, 0, 1, 1];
-    let mut segment = Encoder::new();
+    let mut segment = Encoder::new(SegmentLayout::Plain);
     let mut sequence = 0_u64;
-    while let (Some(what), Some(step), Some(distance), Some(len)) =
+    while let (Some(kind_and_flags), Some(step), Some(distance), Some(len)) =
         (input.byte(), input.byte(), input.byte(), input.byte())
     {
         sequence = match step {
@@ -165,8 +114,9 @@ fn forged(mut input: Input<'_>) -> Vec<u8> {
             step => sequence.wrapping_add(u64::from(step)),
         };
         let undurable = if distance == 0xff { UNLINKED } else { u32::from(distance) };
-        let kind = KINDS[usize::from(what >> 2) % KINDS.len()];
-        let fields = Fields { kind, flags: what & (FIRST | LAST), sequence, undurable };
+        let kind = KINDS[usize::from(kind_and_flags >> 2) % KINDS.len()];
+        let flags = kind_and_flags & (FIRST | LAST);
+        let fields = Fields { kind, flags, sequence, undurable };
         let start = segment.bytes.len();
         segment.frame(fields, input.bytes(usize::from(len & 0x7f)));
         if len & 0x80 != 0 {
@@ -179,17 +129,20 @@ fn forged(mut input: Input<'_>) -> Vec<u8> {
 
 /// A log that was written right, and where each of its batches ends.
 #[derive(Debug)]
-struct Written {
-    segment: Encoder,
-    ends: Vec<usize>,
+pub(super) struct Written {
+    pub(super) segment: Encoder,
+    /// Where each batch ends.
+    pub(super) ends: Vec<usize>,
+    /// Where each frame ends.
+    pub(super) frame_ends: Vec<usize>,
     /// Where the end mark ends, if there is one.
-    marked: Option<usize>,
+    pub(super) marked: Option<usize>,
 }
 
 /// Batches of 1 to 4 frames, a byte for each batch and each frame. The byte 0 as a batch is the end mark.
-fn written(mut input: Input<'_>) -> Written {
-    let mut segment = Encoder::new();
-    let (mut ends, mut marked) = (Vec::new(), None);
+pub(super) fn written(layout: SegmentLayout, mut input: Input<'_>) -> Written {
+    let mut segment = Encoder::new(layout);
+    let (mut ends, mut frame_ends, mut marked) = (Vec::new(), Vec::new(), None);
     while let Some(batch) = input.byte() {
         let sequence = ends.len() as u64 + 1;
         let fields = Fields { kind: 1, flags: 0, sequence, undurable: 0 };
@@ -204,16 +157,17 @@ fn written(mut input: Input<'_>) -> Written {
             let first = if number == 0 { FIRST } else { 0 };
             let last = if number == frames { LAST } else { 0 };
             segment.frame(Fields { flags: first | last, ..fields }, &vec![batch; len]);
+            frame_ends.push(segment.bytes.len());
         }
         ends.push(segment.bytes.len());
     }
-    Written { segment, ends, marked }
+    Written { segment, ends, frame_ends, marked }
 }
 
 fn check_cut(mut input: Input<'_>) {
     let cut = input.number().unwrap_or_default();
     let zeros = input.number().unwrap_or_default() % 512;
-    let Written { segment, ends, marked } = written(input);
+    let Written { segment, ends, marked, .. } = written(SegmentLayout::Plain, input);
     let whole = segment.bytes;
     let mut bytes = whole.clone();
     bytes.truncate(FRAME_HEADER_LEN.max(SEGMENT_HEADER_LEN as usize).max(cut));

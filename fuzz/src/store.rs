@@ -1,34 +1,35 @@
 //! Any damage to the files of a store that was closed cleanly.
 //!
-//! The law: opening it and reading every key gives what was written, or an error that says what is wrong. Never another
-//! value, a missing key without an error, or a panic. What still opens also closes and opens again under the same law.
+//! The invariant: opening the store and reading every key gives the values that were written, or an error that names the
+//! damage. Never another value, a missing key without an error, or a panic. A store that still opens also closes, and opens
+//! again under the same invariant.
 //!
-//! An input is a list of harms: a byte for the kind (flip, cut, append, copy a part, remove), a byte for the file, and
-//! what the kind needs.
+//! An input is a list of corruptions: a byte for the kind (flip, cut, append, copy a part, remove), a byte for the file, and
+//! the fields of the kind.
 
 use durable::SimFs;
 use kv::{Error, Kv};
 
+use super::fixture::{CLOSED, Fixture, Model, open};
 use super::input::{Input, flip};
-use super::reading::agrees_or_fails;
-use super::specimen::{CLOSED, Model, Specimen, open};
+use super::model::agrees_or_fails;
 
-/// Damages the specimen as `data` says, and reads it.
+/// Damages the fixture as `data` describes, and reads it.
 ///
 /// # Panics
-/// When the law is broken.
+/// When the invariant is broken.
 pub fn run(data: &[u8]) {
-    let specimen = &*CLOSED;
-    let disk = specimen.disk.duplicate();
+    let fixture = &*CLOSED;
+    let disk = fixture.disk.duplicate();
     let mut input = Input::new(data);
-    while harm(specimen, &disk, &mut input).is_some() {}
-    judge(&disk, &specimen.model);
+    while corrupt(fixture, &disk, &mut input).is_some() {}
+    judge(&disk, &fixture.model);
 }
 
-/// Does one harm. `None`: there are no more.
-fn harm(specimen: &Specimen, disk: &SimFs, input: &mut Input<'_>) -> Option<()> {
+/// Applies one corruption. `None`: there are no more.
+fn corrupt(fixture: &Fixture, disk: &SimFs, input: &mut Input<'_>) -> Option<()> {
     let (kind, file) = (input.byte()?, input.byte()?);
-    let path = &specimen.files[usize::from(file) % specimen.files.len()];
+    let path = &fixture.files[usize::from(file) % fixture.files.len()];
     let mut bytes = disk.contents(path).unwrap_or_default();
     match kind % 5 {
         0 => flip(&mut bytes, input.number()?, input.byte()?),
@@ -52,10 +53,10 @@ fn harm(specimen: &Specimen, disk: &SimFs, input: &mut Input<'_>) -> Option<()> 
     Some(())
 }
 
-/// Opens the store on `disk`, which must hold what `model` says or be refused, twice.
+/// Opens the store on `disk` twice. It must hold the entries of `model` or be refused.
 pub(super) fn judge(disk: &SimFs, model: &Model) {
-    for life in 10..12 {
-        let engine = match open(disk, life, false) {
+    for opening in 10..12 {
+        let engine = match open(disk, opening, false) {
             Ok((engine, _)) => engine,
             Err(error) => return expect_refusal(&error),
         };
@@ -70,5 +71,5 @@ pub(super) fn judge(disk: &SimFs, model: &Model) {
 fn expect_refusal(error: &Error) {
     let is_missing = error.io_kind() == Some(std::io::ErrorKind::NotFound);
     let is_clear = error.is_corruption() || matches!(error, Error::InvalidArgument(_));
-    assert!(is_clear || is_missing, "it does not call it damage: {error}");
+    assert!(is_clear || is_missing, "the error does not name the damage: {error}");
 }

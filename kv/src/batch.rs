@@ -62,7 +62,7 @@ impl<'b> Op<'b> {
         }
     }
 
-    /// The new value; empty for a deletion.
+    /// The new value; empty for a delete.
     pub fn value(&self) -> &'b [u8] {
         match self {
             Self::Put { value, .. } | Self::PutExpiring { value, .. } => value,
@@ -150,6 +150,8 @@ impl WriteBatch {
         for at in 0..self.slots.len() {
             let slot = self.slots[at];
             if slot.kind != Kind::Removed && range.contains(self.key_of(slot)) {
+                debug_assert!(self.live_ops > 0, "the operation was counted");
+                debug_assert!(self.live_bytes >= slot.len(), "and its bytes");
                 self.slots[at].kind = Kind::Removed;
                 self.live_ops -= 1;
                 self.live_bytes -= slot.len();
@@ -193,6 +195,7 @@ impl WriteBatch {
         self.index.clear();
         self.is_unordered = false;
         (self.live_ops, self.live_bytes) = (0, 0);
+        debug_assert!(self.is_empty() && self.byte_size() == 0, "nothing is left");
     }
 
     fn push(&mut self, key: &[u8], value: &[u8], kind: Kind) -> &mut Self {
@@ -215,7 +218,10 @@ impl WriteBatch {
         let start = if is_bare { 0 } else { self.bytes.len() };
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
-        Slot { start, key_len: key.len(), value_len: value.len(), kind }
+        let slot = Slot { start, key_len: key.len(), value_len: value.len(), kind };
+        debug_assert!(slot.start + slot.len() <= self.bytes.len(), "the bytes lie in the buffer");
+        debug_assert_eq!(self.key_of(slot), key, "the key reads back");
+        slot
     }
 
     /// Replaces the operation of slot `at`, which has the same key.
@@ -239,6 +245,7 @@ impl WriteBatch {
             self.append(key, value, kind)
         };
         self.live_bytes += self.slots[at].len();
+        debug_assert_eq!(self.key_of(self.slots[at]), key, "the slot keeps its key");
         self.compact_if_wasteful();
     }
 
@@ -268,6 +275,7 @@ impl WriteBatch {
 
     /// Copies the bytes in use into a new buffer once the others are more.
     fn compact_if_wasteful(&mut self) {
+        debug_assert!(self.live_bytes <= self.bytes.len(), "operations lie in the buffer");
         let unused = self.bytes.len() - self.live_bytes;
         if unused <= self.live_bytes + SLACK_BYTES {
             return;

@@ -97,7 +97,7 @@ pub enum Operation {
     Scan,
     /// A write of one key.
     Put,
-    /// A deletion of one key.
+    /// A delete of one key.
     Delete,
 }
 

@@ -67,6 +67,7 @@ impl<E> CursorPosition<E> {
             (None, Direction::Forward) => Self::AfterLast,
             (None, Direction::Backward) => Self::BeforeFirst,
         };
+        debug_assert!(!matches!(self, Self::Fresh), "a move was made");
         matches!(self, Self::On(_))
     }
 
@@ -88,6 +89,7 @@ impl CursorPosition<usize> {
     /// stays in its gap. The inner `None`: it moves into the gap at the end of the list.
     pub fn step_in(&self, len: usize, direction: Direction) -> Option<Option<usize>> {
         let from = self.step(direction)?;
+        debug_assert!(!matches!(from, StepFrom::Entry(&at) if at >= len), "an entry of the list");
         let index = match (from, direction) {
             (StepFrom::Edge, Direction::Forward) => Some(0),
             (StepFrom::Edge, Direction::Backward) => len.checked_sub(1),

@@ -37,9 +37,12 @@ impl KeyRange {
         let end = last.map_or(Bound::Unbounded, |last| {
             let mut successor = prefix[..=last].to_vec();
             successor[last] += 1;
+            debug_assert!(&successor[..] > prefix, "it comes after each key with the prefix");
             Bound::Excluded(Bytes::from(successor))
         });
-        Self { start, end }
+        let range = Self { start, end };
+        debug_assert!(range.contains(prefix), "the prefix begins with itself");
+        range
     }
 
     /// The lower bound.
@@ -129,6 +132,7 @@ pub(crate) struct ShownKey<'k>(pub(crate) &'k [u8]);
 impl fmt::Display for ShownKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.0[..self.0.len().min(SHOWN_BYTES)];
+        debug_assert!(self.0.starts_with(shown), "a message shows the beginning");
         write!(f, "\"{}\"", shown.escape_ascii())?;
         if shown.len() < self.0.len() {
             write!(f, "... ({} bytes)", self.0.len())?;

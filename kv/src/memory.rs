@@ -78,7 +78,9 @@ impl Kv for MemoryEngine {
                 }
             }
         }
-        state.newest = state.newest.next();
+        let before = state.newest;
+        state.newest = before.next();
+        debug_assert!(state.newest > before, "numbers ascend");
         Ok(state.newest)
     }
 
@@ -94,6 +96,7 @@ impl Kv for MemoryEngine {
 
     fn close(&self) -> Result<()> {
         self.change().closed = true;
+        debug_assert!(self.read().is_err(), "a closed engine refuses reads");
         Ok(())
     }
 
@@ -159,7 +162,7 @@ impl MapCursor {
             Direction::Backward => entries.next_back(),
         });
         let found = found.map(|(key, value)| (key.clone(), value.clone()));
-        assert!(found.as_ref().is_none_or(|(key, _)| self.range.contains(key)));
+        assert!(found.as_ref().is_none_or(|(key, _)| self.range.contains(key)), "in the range");
         self.position.land(found, direction)
     }
 
@@ -207,6 +210,7 @@ impl Cursor for MapCursor {
 
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
         let (key, value) = self.position.entry();
+        debug_assert!(self.range.contains(key), "a cursor stays in its range");
         Ok((key, value))
     }
 }

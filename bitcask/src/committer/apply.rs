@@ -25,6 +25,8 @@ impl Committer {
             let applied = self.apply_from_log(sequence, batch);
             applied.map_err(|error| self.parts.store.poison(error))
         });
+        debug_assert!(section.publication.visible() >= visible, "no batch becomes invisible");
+        debug_assert!(section.publication.visible() <= section.newest, "numbers are given first");
         let batches = section.publication.visible() - visible;
         self.parts.views.keep_within(self.undo_bytes, batches as usize);
         resolved

@@ -75,6 +75,7 @@ impl Section {
 
 impl Counts {
     pub(super) fn add(&mut self, ops: &[RecordWriter<'_>], log_bytes: u64) {
+        debug_assert!(log_bytes > 0, "a batch has bytes");
         self.batches += 1;
         self.log_bytes += log_bytes;
         for op in ops {

@@ -26,6 +26,8 @@ pub(super) const DELETED: Location = Location { file: u16::MAX - 1, offset: 0, l
 /// Marks a key of 128 bytes or more.
 const LONG_KEY: u8 = 0x80;
 
+const _: () = assert!(DELETED.file < FREED, "removed entries differ");
+
 /// How many bytes an entry takes whose key has `key_len` bytes.
 pub(super) fn stored_len(key_len: usize) -> usize {
     (key_start(key_len) + key_len).next_multiple_of(UNIT)
@@ -97,6 +99,7 @@ pub(super) fn key_of(entry: &[u8]) -> &[u8] {
 pub(super) fn free(entry: &mut [u8]) {
     assert!(!is_freed(entry), "an entry is removed once");
     entry[14..FIELDS].copy_from_slice(&FREED.to_le_bytes());
+    debug_assert!(!is_end(entry), "the entries behind it are still found");
 }
 
 /// Whether the entry that starts `entry` was removed.

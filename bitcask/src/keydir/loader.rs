@@ -43,6 +43,7 @@ impl<'k> Loader<'k> {
     /// Loader `number` of those that load into `keydir` at the same time. All of them together take about `records`.
     pub(crate) fn new(keydir: &'k Keydir, number: usize, records: u64) -> Self {
         let first_shard = number.wrapping_mul(SHARDS / 8 + 1) % SHARDS;
+        debug_assert!(first_shard < SHARDS, "there is such a shard");
         let expected = usize::try_from(records).unwrap_or(usize::MAX) / SHARDS;
         let waiting = vec![WaitingRecords::default(); SHARDS];
         Self { keydir, first_shard, expected, waiting, bytes: 0 }
@@ -50,6 +51,7 @@ impl<'k> Loader<'k> {
 
     /// As [`Keydir::load`], but later.
     pub(crate) fn load(&mut self, key: &[u8], sequence: u64, location: Option<Location>) {
+        debug_assert!(u16::try_from(key.len()).is_ok(), "decoders check the length of a key");
         let hash = self.keydir.hash(key);
         let location = location.unwrap_or(DELETED);
         let mut fixed = [0; FIXED];
@@ -142,6 +144,7 @@ impl Keydir {
         shard: usize,
         live: &mut dyn FnMut(Version),
     ) -> Result<()> {
+        assert!(shard < self.shard_count(), "there is no shard {shard}");
         if self.overflowed.load(Ordering::Acquire) {
             let what = "the keys and tombstones of the store do not fit into a keydir";
             return Err(Error::InvalidArgument(what.into()));
@@ -181,6 +184,7 @@ impl<'w> Iterator for Waiting<'w> {
         let (fixed, rest) = self.rest.split_first_chunk::<FIXED>()?;
         let key_len = u16::from_le_bytes([fixed[FIELDS], fixed[FIELDS + 1]]);
         let (key, rest) = rest.split_at(usize::from(key_len));
+        debug_assert!(rest.len() < self.rest.len(), "reading goes forward");
         self.rest = rest;
         Some((key, version_of(fixed)))
     }

@@ -44,6 +44,7 @@ impl OpenViews {
         let mut open = self.open.lock();
         *open.entry(sequence).or_default() += 1;
         self.publish(&open);
+        debug_assert!(self.newest() >= Some(sequence), "the newest view is not older");
     }
 
     /// Closes a view. If it was the last one at its sequence number, the versions that it holds must be released.
@@ -57,6 +58,7 @@ impl OpenViews {
         }
         open.remove(&sequence);
         self.publish(&open);
+        debug_assert_ne!(self.newest(), Some(sequence), "the view is closed");
         drop(open);
         let mut closed = self.closed.lock();
         closed.push_back(ClosedView { sequence, next_shard: 0 });
@@ -93,6 +95,7 @@ impl OpenViews {
         let mut closed = self.closed.lock();
         let first = closed.front_mut().expect("the first closed view stays until it is done");
         assert!(first.sequence == view.sequence && first.next_shard <= view.next_shard);
+        assert!(view.next_shard <= shards, "a visit ends behind the last shard");
         *first = view;
         if view.next_shard == shards {
             closed.pop_front();

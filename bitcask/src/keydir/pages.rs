@@ -107,7 +107,8 @@ mod tests {
             }
             let is_whole = |(at, page): (usize, &BytesMut)| page.iter().all(|&b| b == at as u8);
             assert!(pages.iter().enumerate().all(is_whole));
-            pages.push(BytesMut::zeroed(100));
+            // The chunks of long keys are no pages.
+            pages.extend([BytesMut::zeroed(100), BytesMut::zeroed(2 * PAGE)]);
             pool.give_back(pages.into_iter());
             assert_eq!(pool.pages.lock().free.len(), count);
             assert!(pool.spare_bytes() >= count * PAGE);

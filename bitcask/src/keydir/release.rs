@@ -71,6 +71,7 @@ impl Keydir {
                 shards += 1;
             }
         }
+        debug_assert!(versions <= STEP_VERSIONS && shards <= STEP_SHARDS, "a step has a limit");
         self.views.advance(view, self.shards.len());
         versions
     }
@@ -85,6 +86,8 @@ impl Keydir {
         // Read under the lock of the shard: step 5 of the protocol in `keydir/undo.rs`.
         let open = self.views.sequences();
         let released = shard.undo.release(view.sequence, &open, limit);
+        debug_assert!(released <= limit, "no more than was asked for");
+        debug_assert!(shard.undo.bytes() <= before, "releasing adds no version");
         self.count_undo(before, shard.undo.bytes());
         released
     }

@@ -14,7 +14,7 @@ use durable::sync::atomic::{AtomicU64, AtomicUsize};
 use kv::{Error, Result};
 
 use super::arena::{ADDRESSABLE_PAGES, pages_for};
-use super::entry::stored_len;
+use super::entry::{UNIT, stored_len};
 use super::{Keydir, SHARDS};
 
 /// How many pages of 4 KiB each shard may take.
@@ -115,6 +115,7 @@ impl Keydir {
         for key in keys {
             bytes[Self::shard_of(self.hash(key))] += stored_len(key.len());
         }
+        debug_assert!(bytes.iter().all(|bytes| bytes.is_multiple_of(UNIT)), "whole units");
         let needed = bytes.iter().enumerate().filter(|(_, bytes)| **bytes > 0);
         let needed = needed.map(|(shard, &bytes)| (shard, pages_for(bytes)));
         needed.map(|(shard, pages)| self.make_room(shard, pages).map(|()| (shard, pages))).collect()
@@ -122,6 +123,7 @@ impl Keydir {
 
     /// Makes sure that a shard has `pages` left. Copies its entries if it has not and many were removed.
     fn make_room(&self, shard: usize, pages: usize) -> Result<()> {
+        debug_assert!(pages > 0, "a key takes a page");
         let reserved = self.room.reserved[shard].load(Ordering::Relaxed);
         let fits = |taken: usize| taken + reserved + pages <= self.room.limits.for_writes;
         if fits(self.shards[shard].read().arena.pages()) {
@@ -152,6 +154,7 @@ impl Keydir {
 
     /// Whether all keys of `other`, which has the same seed, would fit in here, too.
     pub(crate) fn has_room_for(&self, other: &Self) -> bool {
+        debug_assert_eq!(self.hash(b"seed"), other.hash(b"seed"), "both have the same seed");
         let pairs = self.shards.iter().zip(&other.shards);
         let mut taken =
             pairs.map(|(own, other)| own.read().arena.pages() + other.read().arena.pages());

@@ -81,6 +81,7 @@ impl Shard {
             return None;
         };
         let old = self.arena.version(place);
+        debug_assert!(old.sequence <= version.sequence, "writes of a key come in order");
         self.arena.set_version(place, version);
         if let Some(view) = newest_view {
             self.undo.keep(key, old, version.sequence, view);
@@ -98,7 +99,9 @@ impl Shard {
         hash_of: impl Fn(&[u8]) -> u64,
     ) -> Option<Version> {
         let old = self.get(key, hash)?;
+        debug_assert!(old.sequence <= sequence, "writes of a key come in order");
         self.take_out(key, hash, &hash_of);
+        debug_assert!(self.find(key, hash).is_none(), "a key is there once");
         if let Some(view) = newest_view {
             self.undo.keep(key, old, sequence, view);
         }
@@ -165,6 +168,8 @@ impl Shard {
         if let Some(cells) = self.index.cells_to_keep() {
             self.resize_index(cells, hash_of);
         }
+        let mut entries = self.arena.entries();
+        debug_assert!(entries.all(|(_, _, version)| version.location != DELETED), "none is left");
         self.arena.pages()
     }
 
@@ -236,6 +241,7 @@ impl Shard {
         version: Version,
         hash_of: impl Fn(&[u8]) -> u64,
     ) -> bool {
+        debug_assert!(self.find(key, hash).is_none(), "a key is added once");
         if self.index.is_full() {
             self.resize_index(self.index.longer(), hash_of);
         }

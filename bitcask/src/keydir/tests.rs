@@ -93,6 +93,56 @@ fn the_keys_of_files_that_have_expired_are_forgotten_and_no_others() {
     keydir.check_invariants();
 }
 
+/// A keydir with keys of so many bytes in so many pages of each shard that removing most of them frees pages.
+fn filled() -> (Keydir, Vec<Vec<u8>>) {
+    let keydir = keydir();
+    let keys: Vec<Vec<u8>> = (1..=2_560_u64)
+        .map(|sequence| [&sequence.to_be_bytes()[..], &[7; 1_500]].concat())
+        .collect();
+    for (at, key) in keys.iter().enumerate() {
+        let location = Location { file: (at % 10) as u16, offset: 64, len: 1_600 };
+        keydir.put(key, Version { location, sequence: at as u64 + 1 });
+    }
+    (keydir, keys)
+}
+
+fn pages(keydir: &Keydir) -> usize {
+    keydir.shards.iter().map(|shard| shard.read().arena.pages()).sum()
+}
+
+#[test]
+fn removing_most_keys_gives_pages_back_and_keeps_the_others() {
+    let (keydir, keys) = filled();
+    let before = pages(&keydir);
+    for (at, key) in keys.iter().enumerate().filter(|(at, _)| at % 10 != 0) {
+        keydir.remove(key, 10_000 + at as u64).unwrap();
+    }
+    assert!(pages(&keydir) < before / 2, "{} of {before} pages are left", pages(&keydir));
+    assert!(keys.iter().step_by(10).all(|key| keydir.get(key).is_some()));
+    keydir.check_invariants();
+}
+
+#[test]
+fn keys_of_files_that_have_expired_give_their_pages_back() {
+    let (keydir, keys) = filled();
+    let before = pages(&keydir);
+    keydir.forget_files(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert!(pages(&keydir) < before / 2, "{} of {before} pages are left", pages(&keydir));
+    assert!(keys.iter().step_by(10).all(|key| keydir.get(key).is_some()));
+    keydir.check_invariants();
+}
+
+/// A prefetch reads no shard that a writer has locked; waiting there would make a write of one key wait for another.
+#[test]
+fn a_prefetch_waits_for_no_writer() {
+    let keydir = keydir();
+    keydir.put(b"key", version(1));
+    let locked: Vec<_> = keydir.shards.iter().map(|shard| shard.write()).collect();
+    keydir.prefetch([&b"key"[..]].into_iter());
+    drop(locked);
+    assert_eq!(keydir.get(b"key"), Some(version(1)));
+}
+
 #[test]
 fn a_prefetch_changes_nothing_whatever_the_keys() {
     let keydir = keydir();

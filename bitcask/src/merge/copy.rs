@@ -82,6 +82,7 @@ impl Copying {
         let table = parts.files.load_full();
         let files = ids.iter().filter_map(|&id| table.with_id(id));
         let inputs = files.map(|file| Input::open(parts, file)).collect::<Result<Vec<_>>>()?;
+        assert_eq!(inputs.len(), ids.len(), "only merges take files out of the table");
         Ok(Self {
             inputs,
             guard,
@@ -171,6 +172,7 @@ impl Copying {
                 None => lowest = Some((at, sequence)),
             }
         }
+        debug_assert!(lowest.is_none_or(|(_, low)| low <= limit), "the lowest is in its limit");
         lowest.map(|(at, _)| (at, limit))
     }
 
@@ -185,6 +187,8 @@ impl Copying {
         for frame in batch {
             self.classify(parts, frame, Record::decode(frame, file.path())?, &mut live);
         }
+        debug_assert!(batch.iter().all(|frame| frame.sequence == batch[0].sequence), "one batch");
+        debug_assert!(live.frames.len() as u64 + live.dropped <= batch.len() as u64);
         if let Some(first) = batch.first()
             && !live.frames.is_empty()
         {
@@ -204,6 +208,7 @@ impl Copying {
     fn output(&mut self, parts: &Components, batch_len: u64) -> Result<&mut Output> {
         let usual = self.usual_bytes.min(Writer::capacity_for(self.bytes_left()));
         let capacity = usual.max(Writer::capacity_for(batch_len));
+        assert!(capacity > batch_len, "an output has a header besides the batch");
         match &mut self.output {
             Some(output) => Ok(output),
             none => Ok(none.insert(Output::begin(parts, capacity)?)),
@@ -263,6 +268,7 @@ impl Input {
     fn open(parts: &Components, file: &Arc<DataFile>) -> Result<Self> {
         let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
         let reader = BatchReader::new(file.salt(), bytes.bytes());
+        debug_assert!(reader.offset() > 0, "reading starts behind the header");
         Ok(Self { file: Arc::clone(file), bytes, reader })
     }
 }

@@ -61,6 +61,7 @@ fn edit_of(parts: &Components, outputs: &mut [FinishedOutput], inputs: &[u64]) -
         let (published, hint) = output.sealed.take_proofs();
         assert_eq!(published.path(), output.file.path(), "the proof is of this output");
         let facts = output.sealed.facts;
+        assert!(!inputs.contains(&output.file.id), "an output is no input");
         let add = || {
             edit.add(&published, hint, facts);
             edit.block(&output.blocked);
@@ -99,6 +100,8 @@ fn relocate_into(parts: &Components, output: &FinishedOutput) -> Result<()> {
 
 /// Points at most [`Keydir::PREFETCHED`] keys at their records in `file`.
 fn relocate_chunk(parts: &Components, file: &DataFile, copied: &[(&[u8], Version)]) {
+    debug_assert!(copied.len() <= Keydir::PREFETCHED, "one chunk");
+    debug_assert!(copied.iter().all(|(_, version)| version.location.file == file.handle.number));
     parts.keydir.prefetch(copied.iter().map(|(key, _)| *key));
     for &(key, version) in copied {
         // Counted before the keydir names the copy: a write that replaces it right after subtracts it again.

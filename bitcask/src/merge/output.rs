@@ -39,6 +39,7 @@ impl Output {
         let sync = Arc::new(GroupSync::new());
         let mut writer = Writer::new(Arc::clone(&sync));
         let segment = writer.begin(segment);
+        assert!(segment.capacity() >= capacity && segment.is_empty(), "there is room for all");
         Ok(Self { writer, sync, segment, blocked: Vec::new(), newest: 0 })
     }
 
@@ -58,6 +59,7 @@ impl Output {
         sequence: u64,
         frames: impl ExactSizeIterator<Item = Frame<'f>>,
     ) -> Result<()> {
+        debug_assert!(frames.len() > 0, "a batch that is copied has frames");
         debug_assert!(sequence > self.newest, "outputs ascend in the order of sequence numbers");
         self.newest = sequence;
         let appended = self.writer.append(sequence, frames);
@@ -72,6 +74,7 @@ impl Output {
     /// Notes that a tombstone of `bytes` was copied because of the file `blocker`.
     pub(super) fn block(&mut self, blocker: u64, bytes: u64) {
         let file = self.segment.id();
+        assert!(blocker != file && bytes > 0, "a tombstone hides a put in another file");
         match self.blocked.iter_mut().find(|blocked| blocked.blocker == blocker) {
             Some(blocked) => blocked.bytes += bytes,
             None => self.blocked.push(Blocked { file, blocker, bytes }),

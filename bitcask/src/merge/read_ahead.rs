@@ -36,6 +36,9 @@ impl<'s> ReadAhead<'s> {
             ahead.frames.append(&mut batch);
             ahead.ends.push((ahead.frames.len(), reader));
         }
+        debug_assert!(ahead.frames.iter().all(|frame| frame.sequence <= limit), "in its limit");
+        debug_assert!(ahead.ends.is_sorted_by_key(|(end, _)| *end), "batches follow each other");
+        debug_assert_eq!(ahead.ends.last().map_or(0, |(end, _)| *end), ahead.frames.len());
         Ok(ahead)
     }
 

@@ -47,6 +47,7 @@ impl TombstoneGuard {
 
     /// The file for which a tombstone of `key` by write `sequence` must be kept. `None`: the merge may drop it.
     pub(super) fn blocker(&self, key: &[u8], sequence: u64) -> Option<u64> {
+        debug_assert!(sequence > 0, "writes have numbers from 1 on");
         let may_hide = |file: &&OutsideFile| {
             file.sealed.oldest < sequence && file.may_have_put(&self.store, key)
         };

@@ -44,6 +44,8 @@ impl ReaderState {
         let mut table = FileTable::default();
         loaded.files.iter().for_each(|file| table.insert(Arc::clone(file)));
         finish(&loaded.keydir, &table, &*options.env.executor, dir)?;
+        let live: u64 = table.iter().map(|file| file.handle.live.records()).sum();
+        debug_assert_eq!(live, loaded.keydir.len(), "each key has one live record");
         let state = Self {
             newest: loaded.newest,
             views: Views::new(Arc::clone(&loaded.keydir)),
@@ -109,6 +111,7 @@ impl ReaderState {
         progress.sealed = sealed_files(&newer.state);
         progress.handles.extend(newer.handles);
         progress.log_ends = newer.log_ends;
+        debug_assert!(progress.newest >= self.newest, "a refresh goes forward");
     }
 
     /// Takes the files that are `gone` out of the table. A file with live keys stays until the next refresh: see rule 4.

@@ -23,6 +23,7 @@ pub(crate) fn finish(
     dir: &Path,
 ) -> Result<()> {
     let numbers = files.numbers();
+    debug_assert!(files.iter().all(|file| file.handle.live.records() == 0), "counted once");
     let (next, shards, keydir) = (AtomicUsize::new(0), keydir.shard_count(), Arc::clone(keydir));
     let work = move || {
         // Each thread counts for itself: a shared count would move between the caches of the processors.
@@ -38,6 +39,7 @@ pub(crate) fn finish(
         }
         Ok(counts)
     };
+    assert!(shards > 0, "a keydir has shards");
     for counts in fan_out(executor, "bitcask-load", ("load", dir), shards - 1, work)? {
         for (number, count) in counts.into_iter().enumerate() {
             if let Some(file) = files.get(number as u16) {

@@ -42,6 +42,7 @@ pub(crate) fn load(
         }
     }
     let file_count = files.len();
+    debug_assert!(files.is_sorted_by_key(|file| file.id), "by id");
     let loading = Loading {
         dir: dir.clone(),
         store: manifest.store_id(),

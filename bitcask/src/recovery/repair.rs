@@ -72,6 +72,7 @@ impl Repair<'_> {
             let identity = sealed.identity(self.manifest.store_id(), id);
             handle.first_expiry.learn(sealed.expiring.first());
             let (fs, handle) = (self.fs(), Arc::clone(handle));
+            debug_assert!(table.get(handle.number).is_none(), "each file has a number of its own");
             table.insert(Arc::new(DataFile::sealed(fs, &path, identity, options.read, handle)?));
         }
         Ok(table)
@@ -106,6 +107,8 @@ impl RepairChain for Repair<'_> {
     ) -> Result<()> {
         let (id, path): (u64, &Path) = (segment.identity.id, file.path());
         let (sealed, hint) = describe(bytes.bytes(), segment.identity, path, &mut |_, _| ())?;
+        assert_eq!(file.len_bytes(), sealed.len, "all of the file is durable and read back");
+        debug_assert!(sealed.len >= segment.len, "an end mark may be added");
         let hint = write_hint(self.fs(), self.dir.path(), id, &hint)?;
         self.manifest.append(&Edit::seal(&file, hint, sealed))
     }

@@ -50,6 +50,8 @@ pub(crate) fn read(
         }
     }
     append(&mut tail, chain.finish());
+    debug_assert!(tail.kept.is_sorted_by_key(|kept| kept.identity.id), "the log has an order");
+    debug_assert!(tail.kept.iter().all(|kept| handles.contains_key(&kept.identity.id)));
     Ok(tail)
 }
 
@@ -74,6 +76,7 @@ struct Load<'l> {
 impl Load<'_> {
     fn batch(&mut self, batch: &[FrameView<'_>]) -> Result<()> {
         for frame in batch {
+            debug_assert_eq!(frame.sequence, batch[0].sequence, "a batch has one number");
             let record = Record::decode(frame, self.path)?;
             if let Record::Put { expires_at: Some(time), .. } = record {
                 self.first_expiry = Some(self.first_expiry.map_or(time, |first| first.min(time)));

@@ -50,7 +50,10 @@ impl Edit {
         sealed: Sealed,
     ) -> Self {
         let id = proven_id(file);
-        Change::Seal(id, sealed.with_hint(id, hint)).into()
+        let len = sealed.len;
+        let sealed = sealed.with_hint(id, hint);
+        assert_eq!(file.len_bytes(), len, "the proof is of the whole file");
+        Change::Seal(id, sealed).into()
     }
 
     /// The data file `id` is no longer part of the store.
@@ -75,6 +78,7 @@ impl Edit {
 
     /// The same edit, with the latest time that the store has read from its clock. Every edit of an open store has it.
     pub(crate) fn at(self, latest_time: UnixMillis) -> Self {
+        debug_assert_eq!(self.latest_time, 0, "an edit gets its time once");
         Self { latest_time: latest_time.0, ..self }
     }
 }
@@ -99,11 +103,17 @@ impl Merge {
         sealed: Sealed,
     ) {
         let id = proven_id(file);
+        assert!(self.outputs.iter().all(|(other, _)| *other != id), "an output is added once");
+        assert!(!self.inputs.contains(&id), "no output is an input");
+        assert_eq!(file.len_bytes(), sealed.len, "the proof is of the whole file");
         self.outputs.push((id, sealed.with_hint(id, hint)));
     }
 
     /// Tombstones in an output that had to be kept.
     pub(crate) fn block(&mut self, blocked: &[Blocked]) {
+        let is_output = |id| self.outputs.iter().any(|(output, _)| *output == id);
+        assert!(blocked.iter().all(|blocked| is_output(blocked.file)), "outputs have tombstones");
+        assert!(blocked.iter().all(|blocked| blocked.file != blocked.blocker), "two files");
         self.blocked.extend_from_slice(blocked);
     }
 }

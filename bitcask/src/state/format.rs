@@ -1,5 +1,7 @@
 //! Encoding and decoding of states and edits. The tables are in the [module above](super).
 
+use std::path::Path;
+
 use durable::coding::{Reader, put_varint};
 use kv::Result;
 
@@ -16,7 +18,9 @@ const WITH_MERGES: u16 = 2;
 const WITH_TIMES: u16 = 3;
 
 pub(super) fn encode_state(state: &State, out: &mut Vec<u8>) {
+    let start = out.len();
     debug_assert!(state.next_file_id <= FILE_ID_LIMIT && state.newest < SEQUENCE_LIMIT);
+    debug_assert!(state.files.keys().all(|&id| id < state.next_file_id), "ids are given away");
     for field in [state.next_file_id, state.newest, state.latest_time, state.files.len() as u64] {
         put_varint(out, field);
     }
@@ -28,6 +32,13 @@ pub(super) fn encode_state(state: &State, out: &mut Vec<u8>) {
         }
     }
     encode_blocked(&state.blocked, out);
+    let decoded = |reader: &mut Reader<'_>| decode_state(WITH_TIMES, reader).ok();
+    debug_assert_eq!(decoded(&mut reader_of(&out[start..])).as_ref(), Some(state), "reads back");
+}
+
+/// A reader of bytes that were just encoded.
+fn reader_of(encoded: &[u8]) -> Reader<'_> {
+    Reader::new(encoded, Path::new("state"), 0)
 }
 
 pub(super) fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<State> {
@@ -48,10 +59,12 @@ pub(super) fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<State
     if format >= WITH_MERGES {
         state.blocked = decode_blocked(reader)?;
     }
+    debug_assert!(state.files.keys().all(|&id| id < state.next_file_id), "ids were checked");
     Ok(state)
 }
 
 pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
+    let start = out.len();
     out.push(match edit.change {
         Change::Begin(_) => 1,
         Change::Seal(..) => 2,
@@ -70,6 +83,8 @@ pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
         Change::Merge(merge) => encode_merge(merge, out),
         Change::NoteTime => {}
     }
+    let decoded = |reader: &mut Reader<'_>| decode_edit(WITH_TIMES, reader).ok();
+    debug_assert_eq!(decoded(&mut reader_of(&out[start..])).as_ref(), Some(edit), "reads back");
 }
 
 pub(super) fn decode_edit(format: u16, reader: &mut Reader<'_>) -> Result<Edit> {

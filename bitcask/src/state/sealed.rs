@@ -65,6 +65,7 @@ impl Expiring {
         self.latest = self.latest.max(expires_at.0);
         self.records += 1;
         self.bytes += bytes;
+        debug_assert!(self.earliest <= self.latest, "the first expires before the last");
     }
 
     /// When the first of them expires. `None`: there are none.
@@ -77,7 +78,9 @@ impl Expiring {
         if now.0 >= self.latest {
             return self.bytes;
         }
+        debug_assert!(self.earliest <= self.latest, "a decoded entry was checked");
         let (passed, all) = (now.0.saturating_sub(self.earliest), self.latest - self.earliest);
+        debug_assert!(passed <= all, "not all have expired");
         (u128::from(self.bytes) * u128::from(passed) / u128::from(all.max(1))) as u64
     }
 }
@@ -93,6 +96,8 @@ impl Sealed {
     pub(super) fn with_hint(self, id: u64, hint: Option<(PublishedFile, Hint)>) -> Self {
         let names_id = |(file, _): &(PublishedFile, Hint)| file.number(HINT) == Some(id);
         assert!(hint.as_ref().is_none_or(names_id), "the hint belongs to the data file");
+        let is_whole = |(file, hint): &(PublishedFile, Hint)| file.len_bytes() == hint.len;
+        assert!(hint.as_ref().is_none_or(is_whole), "the proof is of the whole hint");
         Self { hint: hint.map(|(_, hint)| hint), ..self }
     }
 
@@ -108,6 +113,7 @@ impl Sealed {
 
     /// Counts the record in `frame`. Records come in the order of their numbers.
     pub(crate) fn count(&mut self, frame: &FrameView<'_>, record: &Record<'_>) {
+        debug_assert!(frame.sequence >= self.newest, "records come in order");
         if self.records == 0 {
             self.oldest = frame.sequence;
         }
@@ -121,6 +127,8 @@ impl Sealed {
             Record::Put { expires_at: Some(time), .. } => self.expiring.count(frame.len(), *time),
             Record::Put { expires_at: None, .. } => {}
         }
+        debug_assert!(self.tombstones + self.expiring.records <= self.records);
+        debug_assert!(0 < self.oldest && self.oldest <= self.newest, "numbers start at 1");
     }
 
     /// Whether a put in the file has expired at `now`.

@@ -1,4 +1,4 @@
-//! The corpus of every fuzz target, replayed without a fuzzer. The laws are in the modules of `fuzz/src`.
+//! The corpus of every fuzz target, replayed without a fuzzer. The invariants are in the modules of `fuzz/src`.
 #![cfg(not(shuttle))]
 #![expect(clippy::disallowed_methods, reason = "the corpus is in real files")]
 
@@ -21,12 +21,12 @@ fn corpus_of(target: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_input_of_the_corpus_keeps_the_law_of_its_target() {
+fn every_input_of_the_corpus_keeps_the_invariant_of_its_target() {
     for (name, target) in targets::TARGETS {
         for file in corpus_of(name) {
             let data = fs::read(&file).unwrap();
             let kept = catch_unwind(|| target(&data));
-            assert!(kept.is_ok(), "{} breaks the law of {name}", file.display());
+            assert!(kept.is_ok(), "{} breaks the invariant of {name}", file.display());
         }
     }
 }

@@ -53,6 +53,22 @@ fn a_view_fixes_its_time() {
     assert_eq!(engine.statistics().keys, 0, "nobody needs it any more");
 }
 
+/// A read at the very time of expiry answers `None`, so a merge at that time may drop the record.
+#[test]
+fn a_merge_at_the_very_time_of_expiry_drops_the_value() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    put(&engine, 1, 1_000);
+    world.clock.set_now(UnixMillis(999));
+    engine.merge().unwrap();
+    assert!(has(&engine, 1));
+    assert_eq!(engine.statistics().keys, 1);
+    world.clock.set_now(UnixMillis(1_000));
+    assert!(!has(&engine, 1));
+    engine.merge().unwrap();
+    assert_eq!(engine.statistics().keys, 0);
+}
+
 #[test]
 fn the_clock_going_back_brings_nothing_back() {
     let world = World::new();

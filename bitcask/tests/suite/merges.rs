@@ -126,9 +126,56 @@ fn closing_gives_up_a_merge_that_is_going_on() {
     world.step(4);
     assert_eq!(engine.statistics().merges, 0);
     engine.close().unwrap();
+    let dump = bitcask::dump(STORE, &world.options().env).unwrap();
+    let named = dump["data_files"].as_array().unwrap().len();
+    assert_eq!(world.data_files().len(), named, "the output that was not finished is removed");
     let engine = world.open().unwrap();
     assert_eq!(entries(&engine), before);
     assert!(world.data_files().len() as u64 <= engine.statistics().data_files);
+}
+
+/// The output of a merge of files that are no neighbours has numbers before and behind those of the files between them.
+#[test]
+fn inputs_whose_numbers_interleave_are_merged_in_order() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    // The even keys are written in the files between those of the odd ones, 20 records each.
+    for part in 0..8 {
+        let keys = (part / 2 * 20..part / 2 * 20 + 20).map(|number| 2 * number + part % 2);
+        for number in keys {
+            engine.put(&key(number), &[1; 100], Durability::Buffered).unwrap();
+        }
+    }
+    // Only the files with odd keys waste anything.
+    (0..80).step_by(2).for_each(|number| fill(&engine, 2 * number + 1..2 * number + 2, 2));
+    engine.merge().unwrap();
+    // Now every file does, the outputs of the first merge included.
+    (0..160).step_by(3).for_each(|number| fill(&engine, number..number + 1, 3));
+    let before = entries(&engine);
+    engine.merge().unwrap();
+    world.executor.run_all();
+    assert_eq!(entries(&engine), before);
+    assert_eq!(before.len(), 160);
+    engine.verify().unwrap();
+    engine.close().unwrap();
+    assert_eq!(entries(&world.open().unwrap()), before);
+}
+
+/// A merge looks at the free space before it begins its first output.
+#[test]
+fn a_merge_without_room_for_all_copies_writes_nothing() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    (0..10).for_each(|round| fill(&engine, 0..50, round));
+    world.executor.run_all();
+    // Enough for the first output, and not for all.
+    world.disk.set_free_space(Some(8_000));
+    let merge = || assert!(engine.merge().unwrap_err().is_out_of_resources());
+    // Ends the active file.
+    merge();
+    let ops = world.disk.ops();
+    merge();
+    assert_eq!(world.disk.ops(), ops);
 }
 
 #[test]

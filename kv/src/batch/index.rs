@@ -51,6 +51,7 @@ impl Index {
         self.state.get_or_insert_default();
         self.places.clear();
         self.places.resize((slots * 4).next_power_of_two(), 0);
+        assert!(slots < self.places.len(), "an empty place ends each search");
         for slot in 0..slots {
             let mut place = self.start(key_at(slot));
             while self.slot_at(place).is_some() {
@@ -61,6 +62,7 @@ impl Index {
     }
 
     fn start(&self, key: &[u8]) -> usize {
+        debug_assert!(self.places.len().is_power_of_two(), "the mask keeps the low bits");
         let state = self.state.as_ref().expect("the index is built before it is searched");
         state.hash_one(key) as usize & (self.places.len() - 1)
     }

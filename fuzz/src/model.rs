@@ -1,8 +1,8 @@
-//! Reading everything that a store has.
+//! A store read whole, and compared with a model.
 
 use kv::{Error, KeyRange, Kv};
 
-use super::specimen::Model;
+use super::fixture::Model;
 
 /// Reads every key of `model` and scans the store. What is read without an error must be what `model` says.
 ///

@@ -38,7 +38,7 @@ pub(super) fn pages_for(bytes: usize) -> usize {
 pub(super) struct Place(pub(super) u32);
 
 impl Place {
-    /// One more than the largest place: the index stores a place plus one in 25 bits.
+    /// One more than the largest place: the index stores a place in 25 bits, and all bits set mean an empty cell.
     const LIMIT: usize = (1 << 25) - 1;
 
     fn at(page: usize, offset: usize) -> Self {

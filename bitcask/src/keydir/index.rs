@@ -1,18 +1,24 @@
 //! The hash index of a shard: open addressing with linear probing over cells of 4 bytes.
 //!
-//! A cell holds the place of an entry plus one in its low 25 bits and a fingerprint of the hash in its high 7 bits; zero
-//! is empty. The length is any number, not only powers of two, so that the index can grow by a third at a time. Removal
-//! shifts later cells back: there are no grave cells to skip.
+//! A cell holds the place of an entry in its low 25 bits and a fingerprint of the hash in its high 7 bits. An empty cell has
+//! all bits set, which no entry has: the largest place is free. An empty cell is not zero, because the system lends new
+//! memory of zeros as one shared page: a probe would map that page, and an insertion replace it, at twice the cost.
+//!
+//! The length is any number, not only powers of two, so that the index can grow by a third at a time. Removal shifts later
+//! cells back: there are no grave cells to skip.
 //!
 //! A look-up of a missing key probes until an empty cell: `(1 + 1 / (1 - load)^2) / 2` cells on average (Knuth, The Art of
-//! Computer Programming, volume 3, section 6.4). That is 13 cells at the largest load, 4/5, and 5 at 2/3, the
-//! load of a small store after opening; it would be 32 at 7/8. A present key takes 3 cells at most on average.
+//! Computer Programming, volume 3, section 6.4). That is 13 cells at the largest load, 4/5, and 8 at 3/4, the
+//! load after opening a store without waste; it would be 32 at 7/8. A present key takes 3 cells at most on average.
 
 use super::arena::Place;
 
-const EMPTY: u32 = 0;
+const EMPTY: u32 = u32::MAX;
 const FEWEST_CELLS: usize = 8;
 const PLACE_BITS: u32 = 25;
+
+/// An index that is loaded grows to at most so many times the cells that it needs.
+const LONGEST_STEP: usize = 64;
 
 /// Places of entries, by the hash of their keys.
 #[derive(Default)]
@@ -27,7 +33,7 @@ fn fingerprint(hash: u64) -> u32 {
 }
 
 fn place(cell: u32) -> Place {
-    Place((cell & ((1 << PLACE_BITS) - 1)) - 1)
+    Place(cell & ((1 << PLACE_BITS) - 1))
 }
 
 impl Index {
@@ -56,19 +62,35 @@ impl Index {
         ((entries + 1) * 5).div_ceil(4)
     }
 
-    /// Begins anew with all `entries` and their hashes, a third longer, and with room for `more`. An empty index is
-    /// made so long that `more` fill two thirds of it. Later many of `more` are likely to be there already.
-    pub(super) fn rebuild(&mut self, more: usize, entries: impl Iterator<Item = (u64, Place)>) {
-        let longer = (self.cells.len() + self.cells.len() / 3).max(FEWEST_CELLS);
-        let needed = Self::cells_for(self.filled + more);
-        let len = longer.max(if self.filled == 0 { needed.max(more * 3 / 2) } else { needed });
+    /// How many cells there are to be when it is full: a third more.
+    pub(super) fn longer(&self) -> usize {
+        (self.cells.len() + self.cells.len() / 3).max(FEWEST_CELLS)
+    }
+
+    /// How many cells there are to be to take `more` entries, of which some may be there already, while a store is loaded that
+    /// has `expected` or fewer. Half of the cells for all of them suffice where most are overwritten; if not, one more step
+    /// follows. A manifest may claim any number, so a step is bounded by the entries that have come.
+    pub(super) fn cells_to_load(&self, more: usize, expected: usize) -> usize {
+        let (needed, all) = (Self::cells_for(self.filled + more), expected.saturating_mul(4) / 3);
+        let step = if self.cells.len() < all / 2 { all / 2 } else { all };
+        needed.max(step.min(needed * LONGEST_STEP))
+    }
+
+    /// How many cells there are to be after loading, if there are too many.
+    pub(super) fn cells_to_keep(&self) -> Option<usize> {
+        let is_sparse = self.cells.len() > FEWEST_CELLS && self.filled * 2 < self.cells.len();
+        is_sparse.then_some((self.filled * 3 / 2).max(FEWEST_CELLS))
+    }
+
+    /// Begins anew with `cells` and all `entries` and their hashes.
+    pub(super) fn rebuild(&mut self, cells: usize, entries: impl Iterator<Item = (u64, Place)>) {
+        assert!(Self::cells_for(self.filled) <= cells, "the entries fit");
+        let filled = std::mem::take(&mut self.filled);
         // The old cells go first, and the new ones are allocated to size: a vector that grows doubles.
         self.cells = Vec::new();
-        self.cells = vec![EMPTY; len];
-        self.filled = 0;
+        self.cells = vec![EMPTY; cells];
         entries.for_each(|(hash, entry)| self.insert(hash, entry));
-        assert!(!self.is_full(), "a third more cells leave room");
-        debug_assert!(self.has_room_for(more), "the cells were reckoned with");
+        assert_eq!(self.filled, filled, "the entries are those that were there");
     }
 
     /// Adds an entry that is not there yet. There must be room.
@@ -78,7 +100,7 @@ impl Index {
         while self.cells[at] != EMPTY {
             at = self.after(at);
         }
-        let cell = fingerprint(hash) | (entry.0 + 1);
+        let cell = fingerprint(hash) | entry.0;
         debug_assert!(place(cell) == entry && cell != EMPTY, "a cell reads back as it was stored");
         self.cells[at] = cell;
         self.filled += 1;
@@ -195,7 +217,7 @@ mod tests {
                 assert_eq!(index.find(hash, |found| found == entry), None);
                 if index.is_full() {
                     index.rebuild(
-                        0,
+                        index.longer(),
                         model.iter().map(|&entry| (crowded(Place(entry)), Place(entry))),
                     );
                 }

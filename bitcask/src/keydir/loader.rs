@@ -10,11 +10,11 @@ use kv::{Error, Result};
 
 use super::entry::{DELETED, FIELDS, fields, version_of};
 use super::version::{Location, Version};
-use super::{Keydir, SHARDS};
+use super::{Keydir, SHARDS, Shard};
 
 /// How many bytes wait before they are entered: thousands of records for each shard, and less memory than the keydir of
 /// a store that is large enough to notice. Twice as many gain nothing.
-const WAITING_BYTES: usize = if cfg!(any(test, shuttle)) { 1 << 10 } else { 32 << 20 };
+const WAITING_BYTES: usize = if cfg!(any(test, shuttle)) { 16 << 10 } else { 32 << 20 };
 
 /// Bytes of a waiting record before its key.
 const FIXED: usize = FIELDS + size_of::<u16>();
@@ -25,6 +25,8 @@ pub(crate) struct Loader<'k> {
     /// The shard that is entered first. Loaders that run side by side begin at different shards, or else each would
     /// wait for the one before it at every shard.
     first_shard: usize,
+    /// A shard will have about so many keys if none is overwritten.
+    expected: usize,
     /// One for each shard.
     waiting: Vec<WaitingRecords>,
     bytes: usize,
@@ -38,11 +40,13 @@ struct WaitingRecords {
 }
 
 impl<'k> Loader<'k> {
-    /// Loader `number` of those that load into `keydir` at the same time.
-    pub(crate) fn new(keydir: &'k Keydir, number: usize) -> Self {
+    /// Loader `number` of those that load into `keydir` at the same time. All of them together take about `records`.
+    pub(crate) fn new(keydir: &'k Keydir, number: usize, records: u64) -> Self {
         let first_shard = number.wrapping_mul(SHARDS / 8 + 1) % SHARDS;
         debug_assert!(first_shard < SHARDS, "there is such a shard");
-        Self { keydir, first_shard, waiting: vec![WaitingRecords::default(); SHARDS], bytes: 0 }
+        let expected = usize::try_from(records).unwrap_or(usize::MAX) / SHARDS;
+        let waiting = vec![WaitingRecords::default(); SHARDS];
+        Self { keydir, first_shard, expected, waiting, bytes: 0 }
     }
 
     /// As [`Keydir::load`], but later.
@@ -73,11 +77,9 @@ impl<'k> Loader<'k> {
         for number in (self.first_shard..SHARDS).chain(0..self.first_shard) {
             let waiting = &mut self.waiting[number];
             let mut shard = keydir.shards[number].write();
-            shard.expect(waiting.count, |key| keydir.hash(key));
-            for (key, version) in (Waiting { rest: &waiting.bytes }) {
-                let has_room = shard.load(key, keydir.hash(key), version, |key| keydir.hash(key));
-                keydir.note_loaded(has_room);
-            }
+            shard.make_room_to_load(waiting.count, self.expected, |key| keydir.hash(key));
+            let mut records = Waiting { rest: &waiting.bytes };
+            while keydir.load_some(&mut shard, &mut records) {}
             drop(shard);
             entered += waiting.bytes.len();
             waiting.bytes.clear();
@@ -103,6 +105,21 @@ impl Keydir {
         let version = Version { location: location.unwrap_or(DELETED), sequence };
         let has_room = shard.write().load(key, hash, version, |key| self.hash(key));
         self.note_loaded(has_room);
+    }
+
+    /// Enters the next [`Keydir::PREFETCHED`] of `records` into the shard that they belong to. `false`: there are no more.
+    fn load_some(&self, shard: &mut Shard, records: &mut Waiting<'_>) -> bool {
+        let some: [_; Self::PREFETCHED] = std::array::from_fn(|_| {
+            records.next().map(|(key, version)| (key, version, self.hash(key)))
+        });
+        // The cells of all of them are fetched together, as in `keydir/prefetch.rs`.
+        let hashes = some.iter().flatten().map(|&(_, _, hash)| hash);
+        std::hint::black_box(hashes.fold(0, |touched, hash| touched ^ shard.touch_index(hash)));
+        for &(key, version, hash) in some.iter().flatten() {
+            let has_room = shard.load(key, hash, version, |key| self.hash(key));
+            self.note_loaded(has_room);
+        }
+        some.last().is_some_and(Option::is_some)
     }
 
     fn note_loaded(&self, has_room: bool) {

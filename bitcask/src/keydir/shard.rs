@@ -128,16 +128,22 @@ impl Shard {
         }
     }
 
-    /// Makes room in the index for `more` keys at once, of which some may be there already.
-    pub(super) fn expect(&mut self, more: usize, hash_of: impl Fn(&[u8]) -> u64) {
+    /// Makes room in the index for `more` keys at once, of which some may be there already. The store has no more than
+    /// about `expected` keys here.
+    pub(super) fn make_room_to_load(
+        &mut self,
+        more: usize,
+        expected: usize,
+        hash_of: impl Fn(&[u8]) -> u64,
+    ) {
         if !self.index.has_room_for(more) {
-            self.grow_index(more, hash_of);
+            self.resize_index(self.index.cells_to_load(more, expected), hash_of);
         }
     }
 
-    fn grow_index(&mut self, more: usize, hash_of: impl Fn(&[u8]) -> u64) {
+    fn resize_index(&mut self, cells: usize, hash_of: impl Fn(&[u8]) -> u64) {
         let hashes = self.arena.entries().map(|(place, key, _)| (hash_of(key), place));
-        self.index.rebuild(more, hashes);
+        self.index.rebuild(cells, hashes);
     }
 
     /// Drops the tombstones that loading had to remember, calls `live` for each key that is left, and returns the pages that
@@ -158,7 +164,10 @@ impl Shard {
         for key in deleted {
             self.take_out(&key, hash_of(&key), &hash_of);
         }
-        self.compact_if_wasteful(hash_of);
+        self.compact_if_wasteful(&hash_of);
+        if let Some(cells) = self.index.cells_to_keep() {
+            self.resize_index(cells, hash_of);
+        }
         let mut entries = self.arena.entries();
         debug_assert!(entries.all(|(_, _, version)| version.location != DELETED), "none is left");
         self.arena.pages()
@@ -234,7 +243,7 @@ impl Shard {
     ) -> bool {
         debug_assert!(self.find(key, hash).is_none(), "a key is added once");
         if self.index.is_full() {
-            self.grow_index(0, hash_of);
+            self.resize_index(self.index.longer(), hash_of);
         }
         let Some(place) = self.arena.push(key, version) else { return false };
         self.index.insert(hash, place);

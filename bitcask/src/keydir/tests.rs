@@ -188,7 +188,7 @@ fn loading_in_any_order_keeps_the_newest_and_drops_the_deleted() {
 #[test]
 fn a_loader_enters_what_loading_one_by_one_does() {
     let (one_by_one, sorted) = (keydir(), keydir());
-    let mut loader = Loader::new(&sorted, 1);
+    let mut loader = Loader::new(&sorted, 1, 5_000);
     for sequence in 1..5_000_u64 {
         let key = (sequence.wrapping_mul(0x9e37_79b9) % 700).to_string().into_bytes();
         let location = (sequence % 5 != 0).then(|| version(sequence).location);
@@ -218,7 +218,7 @@ fn debug_output_is_a_summary_without_keys() {
         keydir.put(b"secret", version(sequence));
         keydir.open_view(sequence);
     }
-    let mut loader = Loader::new(&keydir, 0);
+    let mut loader = Loader::new(&keydir, 0, 0);
     loader.load(b"secret", 10, None);
     let (collection, reservation) =
         (keydir.collect(&KeyRange::all(), 9), keydir.reserve([&b"secret"[..]].into_iter()));
@@ -240,5 +240,24 @@ fn from_a_million_keys_on_each_takes_at_most_28_bytes_besides_the_key() {
                 assert!(overhead <= 28.0, "{overhead:.1} bytes at {count} keys");
             }
         }
+    }
+}
+
+#[test]
+fn a_loaded_keydir_takes_at_most_28_bytes_besides_the_key_whatever_was_expected() {
+    const KEYS: u64 = 1_000_000;
+    // As many records as keys; each key overwritten twice; a manifest that claims too much, or too little.
+    for (versions, expected) in [(1, KEYS), (3, 3 * KEYS), (1, u64::MAX), (1, 0)] {
+        let keydir = keydir();
+        let mut loader = Loader::new(&keydir, 0, expected);
+        for sequence in 1..=versions * KEYS {
+            let key = (sequence % KEYS).to_be_bytes();
+            loader.load(&key, sequence, Some(version(sequence).location));
+        }
+        loader.finish();
+        keydir.finish_loading(&mut |_| ()).unwrap();
+        assert_eq!(keydir.len(), KEYS);
+        let overhead = keydir.memory_bytes() as f64 / KEYS as f64 - 8.0;
+        assert!(overhead <= 28.0, "{overhead:.1} bytes, {versions} of {expected}");
     }
 }

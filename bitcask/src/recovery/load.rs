@@ -97,7 +97,8 @@ struct Loading {
 impl Loading {
     /// Loads files until no file is left or a thread has failed.
     fn run(&self) -> Result<LoadReport> {
-        let mut loader = Loader::new(&self.keydir, self.loaders.fetch_add(1, Ordering::Relaxed));
+        let number = self.loaders.fetch_add(1, Ordering::Relaxed);
+        let mut loader = Loader::new(&self.keydir, number, self.records());
         let mut report = LoadReport::default();
         while let Some(file) = self.next_file() {
             match self.load_file(file, &mut loader) {
@@ -112,6 +113,11 @@ impl Loading {
         // The loader collects keys; without this call the last of them never reach the keydir.
         loader.finish();
         Ok(report)
+    }
+
+    /// How many records the files have in all, as the manifest says.
+    fn records(&self) -> u64 {
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.sealed.records))
     }
 
     fn next_file(&self) -> Option<&LoadTask> {

@@ -126,7 +126,7 @@ fn deleting_some_keys_of_a_full_keydir_makes_room() {
 fn a_store_that_does_not_fit_is_an_error_of_opening() {
     for through_loader in [false, true] {
         let keydir = Keydir::new(1, LIMITS);
-        let mut loader = Loader::new(&keydir, 0);
+        let mut loader = Loader::new(&keydir, 0, 0);
         for (at, key) in keys_of_one_shard(&keydir, 2_100).take(LIMITS.addressable + 1).enumerate()
         {
             let location = (at % 2 == 0).then(|| version(1).location);

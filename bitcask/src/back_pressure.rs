@@ -111,6 +111,7 @@ impl BackPressure {
     ///
     /// # Errors
     /// `Stalled`; `Closed` and `Poisoned`, if that happens during the wait.
+    #[inline]
     pub(crate) fn throttle(&self, bytes: u64) -> Result<()> {
         match self.throttle.admit(bytes) {
             Admission::Free => Ok(()),

@@ -112,12 +112,14 @@ impl Background {
         !self.closed.swap(true, Ordering::AcqRel)
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
     /// # Errors
     /// `Closed`.
+    #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
     }

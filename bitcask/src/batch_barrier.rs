@@ -23,6 +23,7 @@ pub(crate) struct BatchBarrier {
 
 impl BatchBarrier {
     /// Raises the barrier for batch `sequence` of `records`, until the guard is dropped. A batch of one record needs none.
+    #[inline]
     pub(crate) fn raise(&self, sequence: u64, records: usize) -> Option<RaisedBarrier<'_>> {
         assert!(sequence > 0, "0 means that no batch is being applied");
         (records > 1).then(|| {
@@ -33,6 +34,7 @@ impl BatchBarrier {
     }
 
     /// Waits for the batch that is being applied, unless the record of write `found` is older than the batch.
+    #[inline]
     pub(crate) fn wait_unless_older(&self, found: Option<u64>) {
         let applying = self.sequence.load(Ordering::Acquire);
         if applying == 0 || found.is_some_and(|found| found < applying) {

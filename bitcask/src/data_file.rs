@@ -28,6 +28,7 @@ pub(crate) struct FileTable {
 }
 
 impl FileTable {
+    #[inline]
     pub(crate) fn get(&self, number: u16) -> Option<&Arc<DataFile>> {
         self.files.get(usize::from(number))?.as_ref()
     }

@@ -121,6 +121,7 @@ pub(crate) struct LiveCount {
 
 impl LiveCount {
     /// Counts the record at `location`.
+    #[inline]
     pub(crate) fn add(&mut self, location: Location) {
         debug_assert!(location.len > 0, "a frame has a header");
         self.records += 1;
@@ -147,6 +148,7 @@ impl LiveCounts {
     }
 
     /// The keydir names one more record. Called before another thread can replace it.
+    #[inline]
     pub(crate) fn add(&self, location: Location) {
         debug_assert!(location.len > 0, "a frame has a header");
         self.records.fetch_add(1, Ordering::Relaxed);
@@ -161,6 +163,7 @@ impl LiveCounts {
     }
 
     /// The keydir no longer names a record that was added.
+    #[inline]
     pub(crate) fn subtract(&self, location: Location) {
         let records = self.records.fetch_sub(1, Ordering::Relaxed);
         let bytes = self.bytes.fetch_sub(location.len, Ordering::Relaxed);

@@ -44,6 +44,7 @@ impl FileSet {
     }
 
     /// The files as they are now, for a short look.
+    #[inline]
     pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<FileTable>> {
         self.table.load()
     }

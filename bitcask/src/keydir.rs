@@ -85,20 +85,24 @@ impl Keydir {
         }
     }
 
+    #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash_one(key)
     }
 
+    #[inline]
     fn shard_of(hash: u64) -> usize {
         (hash >> 56) as usize % SHARDS
     }
 
+    #[inline]
     fn place(&self, key: &[u8]) -> (&RwLock<Shard>, u64) {
         let hash = self.hash(key);
         (&self.shards[Self::shard_of(hash)], hash)
     }
 
     /// The newest record of `key`.
+    #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<Version> {
         let (shard, hash) = self.place(key);
         shard.read().get(key, hash)
@@ -140,6 +144,7 @@ impl Keydir {
 
     /// Makes `version` the newest of `key` and returns the one it replaces. Calls for one key come in the order of
     /// their sequence numbers, and room for the key was checked or reserved.
+    #[inline]
     pub(crate) fn put(&self, key: &[u8], version: Version) -> Option<Version> {
         let hash = self.hash(key);
         let number = Self::shard_of(hash);

@@ -66,6 +66,7 @@ impl<'r> Record<'r> {
     }
 }
 
+#[inline]
 fn put(payload: &[u8], expires_at: Option<UnixMillis>) -> std::result::Result<Record<'_>, &str> {
     let Some((len, rest)) = payload.split_first_chunk::<KEY_LEN_BYTES>() else {
         return Err("a put too short for its key length");
@@ -88,6 +89,7 @@ pub(crate) struct RecordWriter<'o> {
 }
 
 impl<'o> RecordWriter<'o> {
+    #[inline]
     pub(crate) fn put(key: &'o [u8], value: &'o [u8]) -> Self {
         debug_assert!(key.len() <= MAX_KEY_LEN, "the engine has checked the length");
         let mut head = [0; EXPIRY_BYTES + KEY_LEN_BYTES];
@@ -103,6 +105,7 @@ impl<'o> RecordWriter<'o> {
         put
     }
 
+    #[inline]
     pub(crate) fn delete(key: &'o [u8]) -> Self {
         Self { kind: KIND_DELETE, ..Self::put(key, &[]) }
     }
@@ -113,25 +116,30 @@ impl<'o> RecordWriter<'o> {
         Frame { kind: KIND_DELETE, payload: [key, &[], &[]] }
     }
 
+    #[inline]
     pub(crate) fn is_put(&self) -> bool {
         self.kind != KIND_DELETE
     }
 
     /// When the put expires; `None` for a put that never does, and for a tombstone.
+    #[inline]
     pub(crate) fn expires_at(&self) -> Option<UnixMillis> {
         let time = self.head.first_chunk::<EXPIRY_BYTES>()?;
         (self.kind == KIND_EXPIRING).then(|| UnixMillis(u64::from_le_bytes(*time)))
     }
 
     /// Bytes of key and value.
+    #[inline]
     pub(crate) fn user_bytes(&self) -> u64 {
         (self.key.len() + self.value.len()) as u64
     }
 
+    #[inline]
     pub(crate) fn payload_len(&self) -> usize {
         self.head().len() + self.key.len() + self.value.len()
     }
 
+    #[inline]
     pub(crate) fn frame(&self) -> Frame<'_> {
         let frame = Frame { kind: self.kind, payload: [self.head(), self.key, self.value] };
         debug_assert_eq!(frame.payload_len(), self.payload_len(), "the length is known before");

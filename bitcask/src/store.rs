@@ -64,11 +64,13 @@ impl Store {
     }
 
     /// Makes the appends of the log durable, and knows how far they are.
+    #[inline]
     pub(crate) fn log(&self) -> &Arc<GroupSync> {
         &self.log
     }
 
     /// The disk space that is kept for opening, deleting and merging.
+    #[inline]
     pub(crate) fn reserve(&self) -> &DiskReserve {
         &self.reserve
     }
@@ -98,6 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// `Poisoned`, with the first failure.
+    #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         self.log.check()
     }
@@ -135,6 +138,7 @@ impl Store {
 
     /// The time of day. It never goes back, in this opening and later ones: a value that has expired stays so. A crash
     /// loses the times since the last edit.
+    #[inline]
     pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
     }

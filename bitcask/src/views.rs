@@ -81,6 +81,7 @@ impl Views {
 
     /// Keeps the undo lists within `budget` bytes, after a batch of `records` has entered. Over the budget, the oldest view is
     /// given up. This batch and the following ones release its versions, in steps in proportion to their own size.
+    #[inline]
     pub(crate) fn keep_within(&self, budget: u64, records: usize) {
         if self.keydir.undo_bytes() <= budget {
             return;

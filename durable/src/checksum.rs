@@ -10,11 +10,13 @@ use crc32fast::Hasher;
 pub(crate) use prefix_sums::PrefixSums;
 
 /// The CRC-32 of `bytes`.
+#[inline]
 pub fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
 /// The CRC-32 of `bytes`, started from `seed` instead of zero.
+#[inline]
 pub fn seeded_crc32(seed: u32, bytes: &[u8]) -> u32 {
     let mut hasher = Hasher::new_with_initial(seed);
     hasher.update(bytes);

@@ -94,6 +94,7 @@ impl DiskReserve {
     }
 
     /// Whether the file was removed, or never made, and deletes depend on the space that is left.
+    #[inline]
     pub fn is_released(&self) -> bool {
         self.released.load(Ordering::Acquire)
     }
@@ -108,6 +109,7 @@ impl DiskReserve {
     ///
     /// # Errors
     /// `Io`, with `StorageFull` while there is no room.
+    #[inline]
     pub fn ensure(&self) -> Result<()> {
         if !self.is_released() {
             return Ok(());

@@ -67,6 +67,7 @@ impl Throttle {
     }
 
     /// The level, in thousandths of the limit.
+    #[inline]
     pub fn level(&self) -> u64 {
         self.level.load(Ordering::Acquire)
     }
@@ -89,6 +90,7 @@ impl Throttle {
     }
 
     /// How a write of `bytes` goes on now. Counts it as slowed or stalled.
+    #[inline]
     pub fn admit(&self, bytes: u64) -> Admission {
         let level = self.level();
         if level < SOFT_LIMIT {

@@ -60,11 +60,13 @@ impl Section {
     }
 
     /// The number of the active file, which was just written to.
+    #[inline]
     pub(super) fn file_number(&self) -> u16 {
         self.active.as_ref().expect("the file just written to").number
     }
 
     /// Notes in the active file when the puts of a batch expire, before any of them is visible.
+    #[inline]
     pub(super) fn note_expiries(&self, ops: &[RecordWriter<'_>]) {
         let active = self.active.as_ref().expect("the file just written to");
         for expires_at in ops.iter().filter_map(RecordWriter::expires_at) {
@@ -74,6 +76,7 @@ impl Section {
 }
 
 impl Counts {
+    #[inline]
     pub(super) fn add(&mut self, ops: &[RecordWriter<'_>], log_bytes: u64) {
         debug_assert!(log_bytes > 0, "a batch has bytes");
         self.batches += 1;

@@ -41,16 +41,19 @@ impl Place {
     /// One more than the largest place: the index stores a place in 25 bits, and all bits set mean an empty cell.
     const LIMIT: usize = (1 << 25) - 1;
 
+    #[inline]
     fn at(page: usize, offset: usize) -> Self {
         let units = (page * PAGE + offset) / UNIT;
         assert!(units < Self::LIMIT && offset.is_multiple_of(UNIT), "a place has 25 bits");
         Self(units as u32)
     }
 
+    #[inline]
     fn page(self) -> usize {
         self.0 as usize * UNIT / PAGE
     }
 
+    #[inline]
     fn offset(self) -> usize {
         self.0 as usize * UNIT % PAGE
     }
@@ -88,6 +91,7 @@ impl Arena {
     }
 
     /// Stores an entry. `None`: there are not enough pages.
+    #[inline]
     pub(super) fn push(&mut self, key: &[u8], version: Version) -> Option<Place> {
         let len = stored_len(key.len());
         let (page, at) = if len > LONGEST_SHARED {
@@ -121,32 +125,38 @@ impl Arena {
         Some(first)
     }
 
+    #[inline]
     fn bytes(&self, place: Place) -> &[u8] {
         &self.chunks[place.page()][place.offset()..]
     }
 
+    #[inline]
     fn bytes_mut(&mut self, place: Place) -> &mut [u8] {
         &mut self.chunks[place.page()][place.offset()..]
     }
 
     /// The version of an entry.
+    #[inline]
     pub(super) fn version(&self, place: Place) -> Version {
         debug_assert!(!entry::is_freed(self.bytes(place)), "the index names no removed entry");
         entry::version_of(self.bytes(place))
     }
 
     /// Replaces the version of an entry.
+    #[inline]
     pub(super) fn set_version(&mut self, place: Place, version: Version) {
         debug_assert!(!entry::is_freed(self.bytes(place)), "the index names no removed entry");
         self.bytes_mut(place)[..FIELDS].copy_from_slice(&entry::fields(version));
     }
 
     /// The key of an entry.
+    #[inline]
     pub(super) fn key(&self, place: Place) -> &[u8] {
         entry::key_of(self.bytes(place))
     }
 
     /// Reads the two cache lines that an entry with a short key can lie in.
+    #[inline]
     pub(super) fn touch(&self, place: Place) -> u32 {
         let entry = self.bytes(place);
         let second = entry.get(2 * FIELDS).copied().unwrap_or_default();

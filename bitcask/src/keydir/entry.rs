@@ -29,15 +29,18 @@ const LONG_KEY: u8 = 0x80;
 const _: () = assert!(DELETED.file < FREED, "removed entries differ");
 
 /// How many bytes an entry takes whose key has `key_len` bytes.
+#[inline]
 pub(super) fn stored_len(key_len: usize) -> usize {
     (key_start(key_len) + key_len).next_multiple_of(UNIT)
 }
 
+#[inline]
 fn key_start(key_len: usize) -> usize {
     FIELDS + if key_len < usize::from(LONG_KEY) { 1 } else { 3 }
 }
 
 /// The encoding of a version.
+#[inline]
 pub(super) fn fields(version: Version) -> [u8; FIELDS] {
     let Version { location, sequence } = version;
     debug_assert!(location.offset % 8 == 0 && location.len % 8 == 0, "{location:?}");
@@ -54,6 +57,7 @@ pub(super) fn fields(version: Version) -> [u8; FIELDS] {
 }
 
 /// Writes the entry of `key` into `entry`, which has [`stored_len`] bytes, all zero.
+#[inline]
 pub(super) fn encode(key: &[u8], version: Version, entry: &mut [u8]) {
     assert_eq!(entry.len(), stored_len(key.len()), "an entry fills its place");
     entry[..FIELDS].copy_from_slice(&fields(version));
@@ -69,6 +73,7 @@ pub(super) fn encode(key: &[u8], version: Version, entry: &mut [u8]) {
 }
 
 /// The version of the entry that starts `entry`.
+#[inline]
 pub(super) fn version_of(entry: &[u8]) -> Version {
     let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| entry[at + byte]));
     let high = u64::from(u16::from_le_bytes([entry[12], entry[13]]));
@@ -81,6 +86,7 @@ pub(super) fn version_of(entry: &[u8]) -> Version {
 }
 
 /// The key of the entry that starts `entry`.
+#[inline]
 pub(super) fn key_of(entry: &[u8]) -> &[u8] {
     match entry[FIELDS] {
         LONG_KEY => {
@@ -103,12 +109,14 @@ pub(super) fn free(entry: &mut [u8]) {
 }
 
 /// Whether the entry that starts `entry` was removed.
+#[inline]
 pub(super) fn is_freed(entry: &[u8]) -> bool {
     entry[14..FIELDS] == FREED.to_le_bytes()
 }
 
 /// Whether `rest`, the rest of a chunk, holds no more entries: an entry has a record with a length, or it is a tombstone
 /// or removed and has a file number.
+#[inline]
 pub(super) fn is_end(rest: &[u8]) -> bool {
     rest.len() <= FIELDS || rest[4..FIELDS] == [0; FIELDS - 4]
 }

@@ -15,6 +15,10 @@ use super::arena::Place;
 
 const EMPTY: u32 = u32::MAX;
 const FEWEST_CELLS: usize = 8;
+
+/// An index with fewer cells is small: a keydir of all such shards has fewer than a million keys.
+const SMALL: usize = 4096;
+
 const PLACE_BITS: u32 = 25;
 
 /// An index that is loaded grows to at most so many times the cells that it needs.
@@ -28,26 +32,31 @@ pub(super) struct Index {
     filled: usize,
 }
 
+#[inline]
 fn fingerprint(hash: u64) -> u32 {
     (hash as u32) << PLACE_BITS
 }
 
+#[inline]
 fn place(cell: u32) -> Place {
     Place(cell & ((1 << PLACE_BITS) - 1))
 }
 
 impl Index {
     /// The entry for which `is_it` holds, among those whose fingerprint matches.
+    #[inline]
     pub(super) fn find(&self, hash: u64, is_it: impl FnMut(Place) -> bool) -> Option<Place> {
         self.cell_of(hash, is_it).map(|cell| place(self.cells[cell]))
     }
 
     /// Reads the cell where a look-up begins, or none where there are none.
+    #[inline]
     pub(super) fn touch(&self, hash: u64) -> u32 {
         self.cells.get(self.home(hash)).copied().unwrap_or_default()
     }
 
     /// Whether the next insertion needs more cells first: [`Index::rebuild`].
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         (self.filled + 1) * 5 > self.cells.len() * 4
     }
@@ -62,9 +71,11 @@ impl Index {
         ((entries + 1) * 5).div_ceil(4)
     }
 
-    /// How many cells there are to be when it is full: a third more.
+    /// How many cells there are to be when it is full: a third more, so that a large keydir has few empty cells; a small one
+    /// doubles, because it grows often.
     pub(super) fn longer(&self) -> usize {
-        (self.cells.len() + self.cells.len() / 3).max(FEWEST_CELLS)
+        let more = if self.cells.len() < SMALL { self.cells.len() } else { self.cells.len() / 3 };
+        (self.cells.len() + more).max(FEWEST_CELLS)
     }
 
     /// How many cells there are to be to take `more` entries, of which some may be there already, while a store is loaded that
@@ -94,6 +105,7 @@ impl Index {
     }
 
     /// Adds an entry that is not there yet. There must be room.
+    #[inline]
     pub(super) fn insert(&mut self, hash: u64, entry: Place) {
         assert!(self.filled < self.cells.len(), "the caller grows a full index first");
         let mut at = self.home(hash);
@@ -138,6 +150,7 @@ impl Index {
         self.cells.capacity() * size_of::<u32>()
     }
 
+    #[inline]
     fn cell_of(&self, hash: u64, mut is_it: impl FnMut(Place) -> bool) -> Option<usize> {
         if self.cells.is_empty() {
             return None;
@@ -160,6 +173,7 @@ impl Index {
 
     /// Where an entry with `hash` would like to be. Uses bits 24 to 55: the shard has those above, the fingerprint
     /// those below.
+    #[inline]
     fn home(&self, hash: u64) -> usize {
         let bits = (hash >> 24) & 0xffff_ffff;
         ((bits * self.cells.len() as u64) >> 32) as usize
@@ -181,6 +195,7 @@ impl Index {
         assert!(probes <= 64 + 6 * count, "{probes} cells for {count} entries");
     }
 
+    #[inline]
     fn after(&self, at: usize) -> usize {
         if at + 1 == self.cells.len() { 0 } else { at + 1 }
     }

@@ -71,6 +71,7 @@ impl OpenViews {
     }
 
     /// The newest open view. Read under the lock of a shard, see `keydir/undo.rs`.
+    #[inline]
     pub(super) fn newest(&self) -> Option<u64> {
         self.newest.load(Ordering::Acquire).checked_sub(1)
     }

@@ -28,6 +28,7 @@ impl Keydir {
     }
 
     /// The estimated memory of the undo lists, in bytes.
+    #[inline]
     pub(crate) fn undo_bytes(&self) -> u64 {
         self.undo_bytes.load(Ordering::Relaxed)
     }
@@ -93,6 +94,7 @@ impl Keydir {
     }
 
     /// Counts a change of the undo lists of one shard.
+    #[inline]
     pub(super) fn count_undo(&self, before: usize, after: usize) {
         let change = (after as u64).wrapping_sub(before as u64);
         if change != 0 {

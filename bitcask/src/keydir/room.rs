@@ -50,6 +50,7 @@ impl Room {
     }
 
     /// A shard has taken `pages`.
+    #[inline]
     pub(super) fn note(&self, shard: usize, pages: usize) {
         let pages = pages + self.reserved[shard].load(Ordering::Relaxed);
         if pages as u64 > self.fullest.load(Ordering::Relaxed) {
@@ -58,6 +59,7 @@ impl Room {
     }
 
     /// Whether any shard has room for entries of `bytes`, whichever they go to.
+    #[inline]
     fn has_room_anywhere(&self, bytes: usize) -> bool {
         let pages = self.fullest.load(Ordering::Relaxed) + pages_for(bytes) as u64;
         pages <= self.limits.for_writes as u64
@@ -76,6 +78,7 @@ impl Keydir {
     ///
     /// # Errors
     /// `InvalidArgument` when there is no room: delete keys, and try again.
+    #[inline]
     #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
     pub(crate) fn check_room<'k>(
         &self,

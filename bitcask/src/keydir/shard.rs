@@ -26,6 +26,7 @@ impl Shard {
         }
     }
 
+    #[inline]
     pub(super) fn get(&self, key: &[u8], hash: u64) -> Option<Version> {
         self.find(key, hash).map(|place| self.arena.version(place))
     }
@@ -53,21 +54,25 @@ impl Shard {
     }
 
     /// Reads where in the index a look-up begins. The result has no meaning.
+    #[inline]
     pub(super) fn touch_index(&self, hash: u64) -> u32 {
         self.index.touch(hash)
     }
 
     /// The entry that a look-up compares first.
+    #[inline]
     pub(super) fn likely(&self, hash: u64) -> Option<Place> {
         self.index.find(hash, |_| true)
     }
 
     /// Reads a little of an entry. The result has no meaning.
+    #[inline]
     pub(super) fn touch_entry(&self, place: Place) -> u32 {
         self.arena.touch(place)
     }
 
     /// Makes `version` the newest of `key` and returns the one that it replaces, which is kept if `newest_view` sees it.
+    #[inline]
     pub(super) fn put(
         &mut self,
         key: &[u8],
@@ -229,6 +234,7 @@ impl Shard {
         }
     }
 
+    #[inline]
     fn find(&self, key: &[u8], hash: u64) -> Option<Place> {
         self.index.find(hash, |place| self.arena.key(place) == key)
     }

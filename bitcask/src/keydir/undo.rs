@@ -52,6 +52,7 @@ impl Kept {
 
 impl UndoLists {
     /// The estimated memory of the lists, in bytes.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

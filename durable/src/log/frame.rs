@@ -22,6 +22,7 @@ const FLAG_FIRST: u8 = 1;
 const FLAG_LAST: u8 = 2;
 
 /// How many bytes a frame with a payload of `payload_len` bytes takes, padding included.
+#[inline]
 pub fn frame_len(payload_len: usize) -> usize {
     (FRAME_HEADER_LEN + payload_len).next_multiple_of(FRAME_ALIGN)
 }
@@ -33,6 +34,7 @@ pub struct Salt(pub(super) u32);
 impl Salt {
     /// The seed of a frame at `offset`. Distinct for all offsets of a segment of up to 32 GiB, since multiplying by an
     /// odd number permutes the `u32`s.
+    #[inline]
     pub(super) fn seed(self, offset: u64) -> u32 {
         self.0 ^ ((offset / FRAME_ALIGN as u64) as u32).wrapping_mul(0x9e37_79b1)
     }
@@ -49,6 +51,7 @@ pub struct Frame<'p> {
 
 impl Frame<'_> {
     /// How long the payload is.
+    #[inline]
     pub fn payload_len(&self) -> usize {
         self.payload.iter().map(|part| part.len()).sum()
     }
@@ -81,6 +84,7 @@ pub(super) struct Place {
 }
 
 /// Appends the encoding of `frame` at `place` to `out`.
+#[inline]
 pub(super) fn encode(frame: &Frame<'_>, place: Place, out: &mut Vec<u8>) {
     let payload_len = frame.payload_len();
     debug_assert!(u32::try_from(payload_len).is_ok(), "the engine limits payloads");
@@ -106,6 +110,7 @@ pub(super) fn encode(frame: &Frame<'_>, place: Place, out: &mut Vec<u8>) {
     out.resize(start + frame_len(payload_len), 0);
 }
 
+#[inline]
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
@@ -181,6 +186,7 @@ impl<'s> FrameView<'s> {
 
     /// Reads the frame that fills `bytes`, which lie at `offset`, without checking its sums: for bytes that passed
     /// [`FrameView::decode`] before and have not changed since. `None`: the header contradicts the length of `bytes`.
+    #[inline]
     pub fn decode_verified(bytes: &'s [u8], offset: u64) -> Option<Self> {
         let header = bytes.get(..FRAME_HEADER_LEN)?;
         let payload_len = u32_at(header, 4) as usize;
@@ -189,6 +195,7 @@ impl<'s> FrameView<'s> {
     }
 
     /// The frame at the start of `bytes`, which hold all of it.
+    #[inline]
     fn of_verified(bytes: &'s [u8], payload_len: usize, offset: u64) -> Self {
         assert!(frame_len(payload_len) <= bytes.len(), "the caller compares the lengths");
         Self {

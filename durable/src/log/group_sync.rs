@@ -175,6 +175,7 @@ impl GroupSync {
     ///
     /// # Errors
     /// `Poisoned` with the first failure.
+    #[inline]
     pub fn check(&self) -> Result<()> {
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
@@ -197,6 +198,7 @@ impl GroupSync {
     }
 
     /// Whether every segment before `segment` is wholly durable.
+    #[inline]
     pub(super) fn is_linked(&self, segment: u64) -> bool {
         self.oldest_undurable.load(Ordering::Acquire) >= segment
     }

@@ -106,17 +106,20 @@ impl Segment {
     }
 
     /// Whether no frame was appended.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.end() == self.first_frame()
     }
 
     /// Whether `len` more bytes fit.
+    #[inline]
     pub(super) fn has_room(&self, len: u64) -> bool {
         let slots_len = self.first_frame() - SEGMENT_HEADER_LEN;
         self.end() + len <= self.capacity.saturating_add(slots_len)
     }
 
     /// Its number.
+    #[inline]
     pub fn id(&self) -> u64 {
         self.header.identity.id
     }
@@ -131,6 +134,7 @@ impl Segment {
     }
 
     /// What the sums of its frames are seeded with.
+    #[inline]
     pub fn salt(&self) -> Salt {
         self.salt
     }
@@ -141,25 +145,30 @@ impl Segment {
     }
 
     /// How many bytes it can hold, header included and witness apart.
+    #[inline]
     pub fn capacity(&self) -> u64 {
         self.capacity
     }
 
     /// How many bytes have been appended, header included.
+    #[inline]
     pub fn end(&self) -> u64 {
         self.end.load(Ordering::Acquire)
     }
 
     /// How many bytes are durable.
+    #[inline]
     pub fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
 
     /// Owns the space for `len` more bytes, or fails without a change.
+    #[inline]
     pub(super) fn reserve(&self, len: u64) -> Result<()> {
         self.file.reserve(self.end() + len)
     }
 
+    #[inline]
     pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {
         let end = self.end.load(Ordering::Relaxed);
         self.file.append(end, bytes)?;

@@ -21,6 +21,7 @@ pub struct Span {
 
 impl Span {
     /// The log position right after the batch.
+    #[inline]
     pub fn end(&self) -> Position {
         Position { segment: self.segment.id(), offset: self.offset + self.len }
     }
@@ -45,11 +46,13 @@ impl Writer {
     }
 
     /// The active segment.
+    #[inline]
     pub fn active(&self) -> Option<&Arc<Segment>> {
         self.active.as_ref()
     }
 
     /// Everything appended so far, also when there is no active segment.
+    #[inline]
     pub fn position(&self) -> Position {
         self.position
     }
@@ -65,6 +68,7 @@ impl Writer {
     }
 
     /// Whether the active segment has room for a batch of `batch_len` bytes.
+    #[inline]
     pub fn has_room(&self, batch_len: u64) -> bool {
         self.active.as_ref().is_some_and(|active| active.has_room(batch_len + frame_len(0) as u64))
     }
@@ -115,6 +119,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::append`]; the segment is still active then.
+    #[inline]
     pub fn end(&mut self) -> Result<Option<Arc<Segment>>> {
         if self.active.is_some() {
             self.append(0, std::iter::once(Frame { kind: KIND_END, payload: [&[]; 3] }))?;
@@ -135,6 +140,7 @@ impl Writer {
         next
     }
 
+    #[inline]
     fn undurable_distance(&self, segment: &Segment, offset: u64) -> u32 {
         if !self.sync.is_linked(segment.id()) {
             return UNLINKED;
@@ -145,6 +151,7 @@ impl Writer {
 }
 
 /// An undurable distance, seen from `ahead` bytes later.
+#[inline]
 fn farther(undurable: u32, ahead: u64) -> u32 {
     undurable.saturating_add((ahead / FRAME_ALIGN as u64) as u32)
 }

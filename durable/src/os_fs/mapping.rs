@@ -148,6 +148,7 @@ impl Region {
         Self { memory, published: AtomicUsize::new(0), appender: Mutex::new(()) }
     }
 
+    #[inline]
     fn parts(&self) -> (*mut u8, usize) {
         match &self.memory {
             Memory::File(map) => (map.as_mut_ptr(), map.len()),
@@ -160,6 +161,7 @@ impl Region {
     ///
     /// # Panics
     /// When `offset` is not the published length, or the bytes do not fit.
+    #[inline]
     pub(super) fn append(&self, offset: usize, bytes: &[u8]) {
         let _one = self.appender.lock();
         let (start, len) = self.parts();
@@ -200,12 +202,14 @@ impl Region {
     }
 
     /// How many bytes were published so far.
+    #[inline]
     pub(super) fn published_len(&self) -> usize {
         self.published.load(Ordering::Acquire)
     }
 
     /// `len` bytes from `offset`. `None` when they were not all published. The slice covers no other byte: a log rewrites
     /// the slots of its witness through the file, and reads them never.
+    #[inline]
     pub(super) fn published(&self, offset: usize, len: usize) -> Option<&[u8]> {
         let end = offset.checked_add(len)?;
         if end > self.published_len() {
@@ -230,6 +234,7 @@ impl HeapMemory {
         Self((0..len).map(|_| std::cell::UnsafeCell::new(0)).collect())
     }
 
+    #[inline]
     fn parts(&self) -> (*mut u8, usize) {
         (std::cell::UnsafeCell::raw_get(self.0.as_ptr()), self.0.len())
     }

@@ -10,6 +10,7 @@ pub use std::sync::atomic;
 pub use std::thread::yield_now;
 
 /// Lets some tens of nanoseconds pass while another thread holds a lock.
+#[inline]
 pub(super) fn pause() {
     (0..4).for_each(|_| std::hint::spin_loop());
 }
@@ -35,11 +36,13 @@ impl<T> Published<T> {
     }
 
     /// The value as it is now, for a short look.
+    #[inline]
     pub fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
         self.0.load()
     }
 
     /// The value as it is now, to keep.
+    #[inline]
     pub fn load_full(&self) -> Arc<T> {
         self.0.load_full()
     }

@@ -196,11 +196,13 @@ impl Space {
         write_zeros(&self.file, from, to)
     }
 
+    #[inline]
     pub(super) fn check_reserved(&self, end: u64) {
         assert!(end <= self.allocated.load(Ordering::Acquire), "the bytes fit into reserved space");
     }
 
     /// Whether no zeros were written up to `end`.
+    #[inline]
     pub(super) fn lacks_zeros(&self, end: u64) -> bool {
         end > self.zeroed.load(Ordering::Relaxed)
     }
@@ -244,6 +246,7 @@ impl Space {
 
     /// Whether it is time to begin to write the appended bytes to the disk: once in [`WRITEBACK`] bytes, if anybody syncs the
     /// log. An append has just moved the end of the log from `before` to `end`.
+    #[inline]
     pub(super) fn wants_writeback(&self, before: u64, end: u64) -> bool {
         let is_synced = || self.syncs.load(Ordering::Relaxed) > SYNCS_TO_BEGIN;
         before / WRITEBACK != end / WRITEBACK && is_synced()

@@ -78,9 +78,11 @@ impl Committer {
     /// # Errors
     /// `Closed`.
     pub(crate) fn open_view(&self) -> Result<View> {
-        let section = self.enter()?;
         let store = &self.parts.store;
-        Ok(self.parts.views.open(section.publication.visible(), || store.now()))
+        let early = store.steps.too_early(Step::ReadViewTime, || store.now());
+        let section = self.enter()?;
+        let now = || early.unwrap_or_else(|| store.now());
+        Ok(self.parts.views.open(section.publication.visible(), now))
     }
 
     /// Writes one batch, which is canonical and within its limits.
@@ -104,9 +106,10 @@ impl Committer {
         self.parts.store.check()?;
         let room = self.check_room(&section, ops, durability)?;
         let mut append = || self.append(&mut section, ops, batch_len);
-        let span = if has_put { append() } else { self.parts.store.reserve().retry(append) }?;
+        let (steps, reserve) = (&self.parts.store.steps, self.parts.store.reserve());
+        let is_plain = steps.check(Step::UseReserve, has_put);
+        let span = if is_plain { append() } else { reserve.retry(append) }?;
         let sequence = section.newest;
-        let steps = &self.parts.store.steps;
         let syncs = || (durability == Durability::Sync).then(|| span.end());
         let barrier = section.publication.barrier();
         let waits_for = steps.run(Step::QueueUntilDurable, syncs).or(barrier);

@@ -81,7 +81,12 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<Recovered> {
     // 1. Lock the directory. A new store gets its manifest.
     let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
-    let dir = StoreDir::open_after_leftovers(&options.env.fs, path, mode, &*options.env.clock)?;
+    let (fs, clock) = (&options.env.fs, &*options.env.clock);
+    let dir = if options.steps.check(Step::AwaitLeftover, false) {
+        StoreDir::open(Arc::clone(fs), path, mode)?
+    } else {
+        StoreDir::open_after_leftovers(fs, path, mode, clock)?
+    };
     if options.create && !Manifest::<State>::exists(&dir)? {
         drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
     }
@@ -114,7 +119,9 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     let manifest = loaded.open()?;
 
     // 6. Remove orphans.
-    inventory.remove_orphans(&dir, manifest.store_id(), &manifest.state());
+    let state = manifest.state();
+    let remove = || inventory.remove_orphans(&dir, manifest.store_id(), &state);
+    options.steps.run(Step::RemoveOrphans, remove);
 
     // 7. Repair the tail of the log.
     let repair = Repair { dir: &dir, manifest: &manifest };

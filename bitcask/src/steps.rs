@@ -22,6 +22,14 @@ use hook::{Action, Hook, Outcome, planted_failure};
 pub enum Step {
     /// Append: the records of a batch are encoded into one append.
     LogRecords,
+    /// Append: a batch of tombstones that finds no space releases the disk reserve.
+    UseReserve,
+    /// An edit of the manifest that finds no space leaves the store as it was, and does not poison it.
+    SpareOnFullDisk,
+    /// A view reads its time under the lock that merges take for their horizon.
+    ReadViewTime,
+    /// Opening: the lock of a store of this process that was dropped is waited for.
+    AwaitLeftover,
     /// Group commit: a batch of class `Sync` is queued until the log is durable, instead of becoming visible at once.
     QueueUntilDurable,
     /// Group commit: the writer waits until its batch is durable and visible, and reports a failure.
@@ -44,6 +52,8 @@ pub enum Step {
     LoadLoggedTombstone,
     /// Recovery: the log ends at a torn file, and later files are discarded.
     EndLogAtTear,
+    /// Recovery: files that the manifest does not name are removed.
+    RemoveOrphans,
     /// Recovery: files that no longer count are discarded, newest first.
     DiscardTail,
     /// Recovery: the files that count are cut and sealed.
@@ -104,6 +114,12 @@ impl Steps {
         passes
     }
 
+    /// The value of a step that comes before its turn. `None`: it waits for its turn.
+    #[inline]
+    pub(crate) fn too_early<T>(&self, _: Step, _: impl FnOnce() -> T) -> Option<T> {
+        None
+    }
+
     /// A step over `items`.
     #[inline]
     pub(crate) fn each<'i, T>(&self, _: Step, items: &'i [T]) -> &'i [T] {
@@ -156,6 +172,17 @@ impl Steps {
     /// A check, which passes if the hook skips it.
     pub(crate) fn check(&self, step: Step, passes: bool) -> bool {
         passes || self.action(step) == Action::Skip
+    }
+
+    /// The value of a step that comes before its turn, because the hook swaps it with what is in front of it. The hook is
+    /// asked again afterwards, so that a test can do something in between.
+    pub(crate) fn too_early<T>(&self, step: Step, act: impl FnOnce() -> T) -> Option<T> {
+        if self.action(step) != Action::Swap {
+            return None;
+        }
+        let value = act();
+        self.action(step);
+        Some(value)
     }
 
     /// A step over `items`; if the hook skips it, the last item is left out unless it is the only one.

@@ -15,7 +15,7 @@ use kv::{Error, Result, UnixMillis};
 
 use crate::files::{DATA, HINT};
 use crate::state::{Edit, State};
-use crate::steps::Steps;
+use crate::steps::{Step, Steps};
 
 /// An open store, without its data. Below all components, and without a lock of its own that outlasts a call.
 #[derive(Debug)]
@@ -128,7 +128,8 @@ impl Store {
         let edit = edit.clone().at(self.clock.latest());
         self.reserve.retry(|| self.manifest.append(&edit)).map_err(|error| {
             let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
-            if passes { error } else { self.poison(error) }
+            let poisons = self.steps.check(Step::SpareOnFullDisk, !passes);
+            if poisons { self.poison(error) } else { error }
         })
     }
 

@@ -37,7 +37,7 @@ pub struct Inject {
 
 /// What an [`Inject`] and its open files share.
 struct Core {
-    plan: Plan,
+    plan: Mutex<Plan>,
     sim: Option<SimFs>,
     calls: AtomicUsize,
     injected: AtomicUsize,
@@ -59,7 +59,7 @@ impl Inject {
 
     fn build(fs: Arc<dyn Fs>, sim: Option<SimFs>, plan: Plan) -> Self {
         let core = Core {
-            plan,
+            plan: Mutex::new(plan),
             sim,
             calls: AtomicUsize::new(0),
             injected: AtomicUsize::new(0),
@@ -78,6 +78,11 @@ impl Inject {
     /// How many calls failed or were skipped by plan.
     pub fn injected(&self) -> usize {
         self.core.injected.load(Ordering::SeqCst)
+    }
+
+    /// Changes the plan. [`Plan::at`] counts calls from the beginning, as before.
+    pub fn arm(&self, plan: Plan) {
+        *self.core.plan.lock() = plan;
     }
 
     /// Ends the plan: from now on nothing goes wrong. Calls are still counted.
@@ -120,7 +125,8 @@ impl Core {
         if self.lifted.load(Ordering::SeqCst) {
             return (call, Verdict::Run);
         }
-        let verdict = self.plan.judge(&call, len, self.injected.load(Ordering::SeqCst));
+        let injected = self.injected.load(Ordering::SeqCst);
+        let verdict = self.plan.lock().judge(&call, len, injected);
         if !matches!(verdict, Verdict::Run) {
             self.injected.fetch_add(1, Ordering::SeqCst);
         }
@@ -248,6 +254,6 @@ impl Fs for Inject {
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Core").field("plan", &*self.plan.lock()).finish_non_exhaustive()
     }
 }

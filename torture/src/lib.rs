@@ -6,6 +6,7 @@
 //! | [`histories`] | every read answers as a sorted map would |
 //! | [`crash`] | a crash anywhere leaves every synced batch and a prefix of the rest, in whole batches |
 //! | [`faults`] | a failed call is indeterminate, is reported, and harms nothing else |
+//! | [`full_disk`] | a full disk refuses writes, poisons nothing, and is left by deleting |
 //! | [`damage`] | a damaged file gives the right answer or `Corruption`, never a wrong one |
 //! | [`visibility`] | a reader of the writing handle sees no write of class `Sync` before it is durable |
 //! | [`threads`] | many threads see one order of writes |
@@ -27,6 +28,7 @@ mod observe;
 mod opening;
 mod oracle;
 pub mod planted;
+mod possible;
 mod processes;
 mod random;
 mod replay;

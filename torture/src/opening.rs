@@ -1,19 +1,13 @@
 //! Opening an engine, and running code that may panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use durable::{Env, SimFs};
+use durable::SimFs;
 use kv::Error;
 
 use crate::subject::{Opened, Subject};
 use crate::world::World;
-
-/// The tries for a lock that a thread may still hold, and the pause between two of them: ten seconds in all.
-const LOCK_TRIES: usize = 1000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The abilities of the engine. `None`: it does not open, and the first history will report that.
 pub(crate) fn capabilities(subject: &dyn Subject, option_set: usize) -> Option<kv::Capabilities> {
@@ -29,23 +23,6 @@ pub(crate) fn open(
     world: &World,
 ) -> Result<Opened, String> {
     subject.open(&world.env, &world.dir, option_set).map_err(failed("open"))
-}
-
-/// Opens a store whose last handle is gone. A job that runs in another thread keeps the engine, and so the lock, until
-/// it ends.
-pub(crate) fn open_unlocked(
-    subject: &dyn Subject,
-    option_set: usize,
-    env: &Env,
-    dir: &Path,
-) -> Result<Opened, String> {
-    for _ in 0..LOCK_TRIES {
-        match subject.open(env, dir, option_set) {
-            Err(Error::Locked { .. }) => std::thread::sleep(LOCK_PAUSE),
-            opened => return opened.map_err(failed("open")),
-        }
-    }
-    subject.open(env, dir, option_set).map_err(failed("open"))
 }
 
 /// Turns the error of a call that must succeed into a message.

@@ -5,14 +5,14 @@
 //! failure from its replay line. A bug that no suite finds is a hole in the suites.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use durable::{Env, Inject, OpKind, Plan};
 
 use crate::replay::replay;
 use crate::report::{Failure, Report};
-use crate::subject::{Opened, Subject};
+use crate::subject::{Opened, Subject, same_properties_as};
 use crate::suite::Suite;
 
 /// A subject with a known bug.
@@ -63,25 +63,16 @@ impl Subject for Planted {
         self.subject.open(env, dir, option_set)
     }
 
-    fn option_sets(&self) -> usize {
-        self.subject.option_sets()
+    fn open_reserving(
+        &self,
+        env: &Env,
+        dir: &Path,
+        option_set: usize,
+    ) -> Option<kv::Result<Opened>> {
+        self.subject.open_reserving(env, dir, option_set)
     }
 
-    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
-        self.subject.tails(files)
-    }
-
-    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
-        self.subject.may_swallow(op, path)
-    }
-
-    fn has_witness(&self, file: &Path) -> bool {
-        self.subject.has_witness(file)
-    }
-
-    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
-        self.subject.may_wait_for_space(op, path)
-    }
+    same_properties_as!(subject);
 }
 
 /// A subject on a file system that leaves calls out.
@@ -90,35 +81,32 @@ struct Skipping<S> {
     plan: Plan,
 }
 
+impl<S> Skipping<S> {
+    fn env(&self, env: &Env) -> Env {
+        let fs = Arc::new(Inject::new(Arc::clone(&env.fs), self.plan.clone()));
+        Env { fs, ..env.clone() }
+    }
+}
+
 impl<S: Subject> Subject for Skipping<S> {
     fn name(&self) -> &str {
         self.subject.name()
     }
 
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> kv::Result<Opened> {
-        let fs = Arc::new(Inject::new(Arc::clone(&env.fs), self.plan.clone()));
-        self.subject.open(&Env { fs, ..env.clone() }, dir, option_set)
+        self.subject.open(&self.env(env), dir, option_set)
     }
 
-    fn option_sets(&self) -> usize {
-        self.subject.option_sets()
+    fn open_reserving(
+        &self,
+        env: &Env,
+        dir: &Path,
+        option_set: usize,
+    ) -> Option<kv::Result<Opened>> {
+        self.subject.open_reserving(&self.env(env), dir, option_set)
     }
 
-    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
-        self.subject.tails(files)
-    }
-
-    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
-        self.subject.may_swallow(op, path)
-    }
-
-    fn has_witness(&self, file: &Path) -> bool {
-        self.subject.has_witness(file)
-    }
-
-    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
-        self.subject.may_wait_for_space(op, path)
-    }
+    same_properties_as!(subject);
 }
 
 /// Which suite found a bug.

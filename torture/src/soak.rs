@@ -4,17 +4,17 @@
 //! states. So a soak that was stopped resumes with the missing parts, and one part of a thousand is a smoke test.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use durable::{Env, OpKind};
+use durable::Env;
 
 use crate::report::{Failure, Report};
 use crate::shard::Shard;
-use crate::subject::{Opened, Subject};
+use crate::subject::{Opened, Subject, same_properties_as};
 use crate::suite::Soak;
 use crate::suites::SUITES;
 
@@ -125,23 +125,15 @@ impl Subject for Watched<'_> {
         self.subject.open(env, dir, option_set)
     }
 
-    fn option_sets(&self) -> usize {
-        self.subject.option_sets()
+    fn open_reserving(
+        &self,
+        env: &Env,
+        dir: &Path,
+        option_set: usize,
+    ) -> Option<kv::Result<Opened>> {
+        self.count();
+        self.subject.open_reserving(env, dir, option_set)
     }
 
-    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
-        self.subject.tails(files)
-    }
-
-    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
-        self.subject.may_swallow(op, path)
-    }
-
-    fn has_witness(&self, file: &Path) -> bool {
-        self.subject.has_witness(file)
-    }
-
-    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
-        self.subject.may_wait_for_space(op, path)
-    }
+    same_properties_as!(subject);
 }

@@ -24,6 +24,14 @@ pub trait Subject: Send + Sync {
     /// The errors of the engine's own opening; the suites judge them.
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened>;
 
+    /// As [`Subject::open`], with disk space reserved for a full disk: opening, deleting and the upkeep
+    /// ([`Opened::with_maintain`]) then work on a disk that is full, and for as long as the reserve lasts. The reserve should
+    /// be tiny as well, some times the size of a file. `None`: the engine reserves nothing.
+    fn open_reserving(&self, env: &Env, dir: &Path, option_set: usize) -> Option<Result<Opened>> {
+        let _ = (env, dir, option_set);
+        None
+    }
+
     /// How many sets of options there are to run the suites with; at least one.
     fn option_sets(&self) -> usize {
         1
@@ -33,15 +41,16 @@ pub trait Subject: Send + Sync {
     ///
     /// If nothing was written after the last group of a log, damage to that group looks like a write that a crash cut
     /// short. In a store that was not closed, the damage suite accepts the loss of that group for these files. If the
-    /// damage reaches to the end of the file, it accepts the loss of any number of groups. In a store that was closed it
-    /// accepts no loss.
+    /// damage reaches to the end of the file, it accepts the loss of any number of groups, and of everything that is newer
+    /// if the file is an older version of itself. In a store that was closed it accepts no loss.
     fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
         let _ = files;
         Vec::new()
     }
 
-    /// Whether a witness in this file says how far it was durable. Then damage to its end is an error after the death of
-    /// the process, whatever [`Subject::tails`] says; only an older version of the whole file goes unnoticed.
+    /// Whether a witness in this file, one of [`Subject::tails`], says how far it was durable. Then damage to its end is an
+    /// error after the death of the process. After a power cut it may hide the last round of syncs. An older version of the
+    /// whole file goes unnoticed in both cases.
     fn has_witness(&self, file: &Path) -> bool {
         let _ = file;
         false
@@ -61,6 +70,32 @@ pub trait Subject: Send + Sync {
     }
 }
 
+/// The methods of a [`Subject`] that state its properties, for a subject that wraps another one in the field `$subject`.
+macro_rules! same_properties_as {
+    ($subject:ident) => {
+        fn option_sets(&self) -> usize {
+            self.$subject.option_sets()
+        }
+
+        fn tails(&self, files: &[std::path::PathBuf]) -> Vec<std::path::PathBuf> {
+            self.$subject.tails(files)
+        }
+
+        fn has_witness(&self, file: &std::path::Path) -> bool {
+            self.$subject.has_witness(file)
+        }
+
+        fn may_swallow(&self, op: durable::OpKind, path: &std::path::Path) -> bool {
+            self.$subject.may_swallow(op, path)
+        }
+
+        fn may_wait_for_space(&self, op: durable::OpKind, path: &std::path::Path) -> bool {
+            self.$subject.may_wait_for_space(op, path)
+        }
+    };
+}
+pub(crate) use same_properties_as;
+
 /// A step of a subject's own upkeep.
 type Maintain = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
@@ -69,6 +104,9 @@ type Invariant = Box<dyn Fn() -> std::result::Result<(), String> + Send + Sync>;
 
 /// Something that is counted.
 type Count = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// A list of files.
+type Listing = Box<dyn Fn() -> Result<Vec<PathBuf>> + Send + Sync>;
 
 /// An open engine, and its further abilities.
 ///
@@ -81,6 +119,7 @@ pub struct Opened {
     maintain: Option<Maintain>,
     invariant: Option<Invariant>,
     background_failures: Option<Count>,
+    orphans: Option<Listing>,
 }
 
 impl Opened {
@@ -93,6 +132,7 @@ impl Opened {
             maintain: None,
             invariant: None,
             background_failures: None,
+            orphans: None,
         }
     }
 
@@ -141,6 +181,17 @@ impl Opened {
         self
     }
 
+    /// The files in the store's directory that the engine made and that are no part of the store. After an opening there
+    /// must be none.
+    #[must_use]
+    pub fn with_orphans(
+        mut self,
+        orphans: impl Fn() -> Result<Vec<PathBuf>> + Send + Sync + 'static,
+    ) -> Self {
+        self.orphans = Some(Box::new(orphans));
+        self
+    }
+
     /// The engine.
     pub fn engine(&self) -> &dyn Kv {
         self.engine.as_ref()
@@ -160,6 +211,10 @@ impl Opened {
 
     pub(crate) fn background_failures(&self) -> u64 {
         self.background_failures.as_ref().map_or(0, |count| count())
+    }
+
+    pub(crate) fn orphans(&self) -> Result<Vec<PathBuf>> {
+        self.orphans.as_ref().map_or(Ok(Vec::new()), |orphans| orphans())
     }
 
     pub(crate) fn maintain(&self) -> Result<()> {

@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod crash;
 pub mod damage;
 pub mod faults;
+pub mod full_disk;
 pub mod histories;
 pub mod simulation;
 pub mod strays;
@@ -15,11 +16,12 @@ pub mod threads;
 pub mod visibility;
 
 /// All suites, the quick ones first.
-pub const SUITES: [Suite; 9] = [
+pub const SUITES: [Suite; 10] = [
     conformance::SUITE,
     histories::SUITE,
     visibility::SUITE,
     faults::SUITE,
+    full_disk::SUITE,
     crash::SUITE,
     damage::SUITE,
     strays::SUITE,

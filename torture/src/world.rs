@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use durable::{Env, Fs, ManualClock, OsFs, SeededEntropy, SimFs};
+use durable::{Clock, Env, Fs, ManualClock, OsFs, SeededEntropy, SimFs, ThreadPool};
 use kv::UnixMillis;
 
 use crate::random::sub_seed;
@@ -82,6 +83,13 @@ impl World {
         self.env.executor = Arc::clone(&self.stepper) as Arc<_>;
     }
 
+    /// Runs background jobs in threads, and lets a caller that sleeps really wait for them.
+    pub(crate) fn start_threads(&mut self) {
+        let clock: Arc<dyn Clock> = Arc::new(WaitingClock(Arc::clone(&self.clock)));
+        self.env.executor = Arc::new(ThreadPool::new(2, Arc::clone(&clock)));
+        self.env.clock = clock;
+    }
+
     /// The queue of background jobs, for other threads.
     pub(crate) fn stepper(&self) -> Arc<Stepper> {
         Arc::clone(&self.stepper)
@@ -116,6 +124,24 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.stepper.forget();
+    }
+}
+
+/// A clock that a test sets, and whose sleeps take real time.
+#[derive(Debug)]
+struct WaitingClock(Arc<ManualClock>);
+
+impl Clock for WaitingClock {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.0.now()
+    }
+
+    fn sleep(&self, pause: Duration) {
+        std::thread::sleep(pause);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The end of a merge: its outputs take the place of its inputs. Steps 4 to 7 of the protocol.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,8 +32,13 @@ impl Merger {
 
         let edit = edit_of(parts, &mut outputs, &merge.inputs);
         let inputs = &inputs;
-        steps.in_order(
-            (Step::EditManifest, || parts.store.edit(&edit)),
+        let is_named = Cell::new(false);
+        let installed = steps.in_order(
+            (Step::EditManifest, || {
+                parts.store.edit(&edit)?;
+                is_named.set(true);
+                Ok(())
+            }),
             (Step::Relocate, || {
                 relocate(parts, &outputs)?;
                 if has_expired {
@@ -42,7 +48,12 @@ impl Merger {
                 retire(parts, inputs);
                 Ok(())
             }),
-        )?;
+        );
+        // The disk was full: nobody names the outputs, and the merge that is given up removes them.
+        if installed.is_err() && !is_named.get() {
+            merge.finished = outputs;
+        }
+        installed?;
 
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
         self.counters.read_bytes.fetch_add(read, Ordering::Relaxed);

@@ -3,9 +3,10 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bitcask::{Bitcask, Options};
-use durable::{Env, Fs};
+use durable::{Env, Fault, Fs, Inject, Plan};
 use kv::{Durability, Kv};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
@@ -160,6 +161,40 @@ fn a_full_disk_poisons_nothing_and_loses_nothing() {
     }
     world.disk.set_free_space(Some(1 << 20));
     engine.put(&key(keys), &[7; 500], Durability::Sync).unwrap();
+}
+
+/// The data files on the disk, and those that the store knows, after a merge whose call `call` found no space. `None`: the
+/// merge makes fewer calls.
+fn data_files_after_a_refused_merge(call: usize) -> Option<(usize, usize)> {
+    let world = World::new();
+    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
+    let mut options = world.options();
+    options.env.fs = Arc::new(inject.clone());
+    let engine = Bitcask::open(STORE, options).unwrap();
+    for number in 0..60 {
+        engine.put(&key(number % 20), &[7; 100], Durability::Buffered).unwrap();
+    }
+    let at = inject.calls() + call;
+    inject.arm(Plan::once(at, Fault::NoSpace));
+    drop(engine.merge());
+    if inject.calls() <= at {
+        return None;
+    }
+    world.executor.run_all();
+    // A sync or a change of names that fails leaves the disk unknown, and poisons.
+    let is_poisoned = engine.sync().is_err();
+    let known = engine.statistics().data_files as usize;
+    Some(if is_poisoned { (known, known) } else { (world.data_files().len(), known) })
+}
+
+/// Among the calls is the edit that names the outputs of the merge.
+#[test]
+fn a_merge_without_space_removes_its_outputs_at_once() {
+    let refusals: Vec<_> = (0..).map_while(data_files_after_a_refused_merge).collect();
+    assert!(refusals.len() > 100, "a merge makes {} calls", refusals.len());
+    for (call, (on_disk, known)) in refusals.into_iter().enumerate() {
+        assert!(on_disk <= known + 1, "one may be prepared: {on_disk}, {known} after call {call}");
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ soak_tests! {
     soak_histories = "histories",
     soak_visibility = "visibility",
     soak_faults = "faults",
+    soak_full_disk = "full-disk",
     soak_crash_sequences = "crash-sequences",
     soak_crash_scripts = "crash-scripts",
     soak_crash_second = "crash-second",

@@ -66,3 +66,11 @@ fn stray_entries_of_every_kind_are_left_alone() {
     let report = torture::strays::run(&BitcaskSubject::default(), &options);
     assert!(report.unwrap_or_else(|e| panic!("{e}")).states > 100);
 }
+
+#[test]
+fn a_full_disk_refuses_puts_and_is_left_by_deletes_and_merges() {
+    let options = torture::full_disk::Options::default();
+    let report = torture::full_disk::run(&BitcaskSubject::default(), &options);
+    let report = report.unwrap_or_else(|e| panic!("{e}"));
+    assert!(report.states > 1_000, "{report}");
+}

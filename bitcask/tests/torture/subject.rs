@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options, ReadMode};
-use durable::{Env, OpKind};
+use durable::{Env, File, OpKind, copy_whole};
 use kv::Result;
 use torture::{Opened, Subject};
 
@@ -15,17 +15,46 @@ pub(crate) struct BitcaskSubject {
     pub(crate) mistake: Option<(Step, Action)>,
 }
 
-impl Subject for BitcaskSubject {
-    fn name(&self) -> &'static str {
-        "bitcask"
+/// The options of a set. Its files are so small that a few dozen writes pass through every structural event.
+fn options(env: &Env, option_set: usize) -> Options {
+    let options = Options::in_env(env.clone());
+    match option_set {
+        0 => options.data_file_bytes(1024),
+        _ => options.data_file_bytes(4096).read(ReadMode::Positional).merge(None),
     }
+}
 
-    fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
-        let mut options = Options::in_env(env.clone());
-        options = match option_set {
-            0 => options.data_file_bytes(1024),
-            _ => options.data_file_bytes(4096).read(ReadMode::Positional).merge(None),
+/// The data files, hint files and temporary files in `dir` that the manifest does not name. A data file counts if its
+/// content says that the store made it: the store leaves all others to whoever made them.
+fn orphans(env: &Env, dir: &Path) -> Result<Vec<PathBuf>> {
+    let dump = bitcask::dump(dir, env)?;
+    let files = dump["data_files"].as_array().map_or(&[][..], Vec::as_slice);
+    let live: Vec<u64> = files.iter().filter_map(|file| file["file"].as_u64()).collect();
+    assert_eq!(live.len(), files.len(), "a dump numbers the files");
+    let mut orphans = Vec::new();
+    for entry in env.fs.list(dir)? {
+        let (stem, extension) = entry.name.split_once('.').unwrap_or((&entry.name, ""));
+        let is_live = stem.parse().is_ok_and(|id| live.contains(&id));
+        let path = dir.join(&entry.name);
+        let is_orphan = match extension {
+            "data" => !is_live && is_recognised(&*env.fs.open(&path)?)?,
+            "hint" => !is_live,
+            _ => extension.ends_with("tmp"),
         };
+        orphans.extend(is_orphan.then_some(path));
+    }
+    Ok(orphans)
+}
+
+/// Whether a file begins like a segment, or is as empty as a crash may leave one.
+fn is_recognised(file: &dyn File) -> Result<bool> {
+    let bytes = copy_whole(file)?;
+    Ok(bytes.starts_with(b"KVSEGM") || bytes.iter().all(|byte| *byte == 0))
+}
+
+impl BitcaskSubject {
+    fn open_with(self, mut options: Options, dir: &Path) -> Result<Opened> {
+        let (env, place) = (options.env.clone(), dir.to_path_buf());
         if let Some((step, action)) = self.mistake {
             options = options.hook(Hook::on(step, action));
         }
@@ -40,8 +69,25 @@ impl Subject for BitcaskSubject {
             .with_recovered(newest)
             .with_snapshots(snapshots)
             .with_background_failures(move || counting.statistics().merges_failed)
+            .with_orphans(move || orphans(&env, &place))
             .with_maintain(move || merging.merge());
         Ok(if self.mistake.is_none() { opened.with_invariant(verify) } else { opened })
+    }
+}
+
+impl Subject for BitcaskSubject {
+    fn name(&self) -> &'static str {
+        "bitcask"
+    }
+
+    fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
+        self.open_with(options(env, option_set), dir)
+    }
+
+    fn open_reserving(&self, env: &Env, dir: &Path, option_set: usize) -> Option<Result<Opened>> {
+        let options = options(env, option_set);
+        let reserve = 16 * options.data_file_bytes;
+        Some(self.open_with(options.reserve_bytes(reserve), dir))
     }
 
     fn option_sets(&self) -> usize {
@@ -49,13 +95,9 @@ impl Subject for BitcaskSubject {
     }
 
     /// The data files; those that were sealed are checked against the manifest, but which those are the suite cannot
-    /// know. And the manifest, whose very last edit has nothing behind it.
+    /// know.
     fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
-        let is_tail = |path: &&PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.ends_with(".data") || name.starts_with("MANIFEST-")
-        };
-        files.iter().filter(is_tail).cloned().collect()
+        files.iter().filter(|path| self.has_witness(path)).cloned().collect()
     }
 
     fn has_witness(&self, file: &Path) -> bool {

@@ -42,6 +42,14 @@ pub enum Fault {
     Short,
     /// `EIO` after so many bytes. Writes and appends of more than these. `torn:100`
     Torn(usize),
+    /// `EIO`, and nothing was done, to one kind of call. Without `sticky`, the first call from `at` on that matches.
+    /// `eio-of:sync-file:.data`
+    EioOf {
+        /// Which calls.
+        kind: OpKind,
+        /// Part of a path of the call; empty for all.
+        path: String,
+    },
     /// Not a failure but a planted bug: the call reports success and does nothing. Without `sticky`, the first call
     /// from `at` on that matches. Calls that return something cannot be skipped; the space of a skipped append is used
     /// up. `skip:sync-file:.data`
@@ -85,10 +93,16 @@ impl Plan {
     /// What becomes of `call`, which writes `len` bytes, when `injected` faults happened already.
     pub(super) fn judge(&self, call: &Call<'_>, len: usize, injected: usize) -> Verdict {
         let kind = call.kind;
-        if let Fault::Skip { kind: skipped, path } = &self.fault {
+        if let Fault::Skip { kind: chosen, path } | Fault::EioOf { kind: chosen, path } =
+            &self.fault
+        {
             let is_due = call.index >= self.at && (self.sticky || injected == 0);
-            let matches = is_due && kind == *skipped && kind.is_skippable() && call.is_about(path);
-            return if matches { Verdict::Skip } else { Verdict::Run };
+            let matches = is_due && kind == *chosen && call.is_about(path);
+            return match &self.fault {
+                Fault::EioOf { .. } if matches => Verdict::Fail(Errno::IO),
+                Fault::Skip { .. } if matches && kind.is_skippable() => Verdict::Skip,
+                _ => Verdict::Run,
+            };
         }
         let is_due = call.index == self.at || (self.sticky && call.index > self.at);
         let writes = matches!(kind, OpKind::Write | OpKind::Append);
@@ -147,6 +161,7 @@ impl fmt::Display for Fault {
             Self::NoMemory => f.write_str("no-memory"),
             Self::Short => f.write_str("short"),
             Self::Torn(len) => write!(f, "torn:{len}"),
+            Self::EioOf { kind, path } => write!(f, "eio-of:{kind}:{path}"),
             Self::Skip { kind, path } => write!(f, "skip:{kind}:{path}"),
         }
     }
@@ -160,9 +175,13 @@ impl FromStr for Fault {
         if let Some(len) = text.strip_prefix("torn:") {
             return len.parse().map(Self::Torn).map_err(|_| unknown());
         }
-        if let Some(calls) = text.strip_prefix("skip:") {
+        if let Some((what @ ("skip" | "eio-of"), calls)) = text.split_once(':') {
             let (kind, path) = calls.split_once(':').ok_or_else(unknown)?;
-            return Ok(Self::Skip { kind: kind.parse()?, path: path.into() });
+            let (kind, path) = (kind.parse()?, path.into());
+            return Ok(match what {
+                "skip" => Self::Skip { kind, path },
+                _ => Self::EioOf { kind, path },
+            });
         }
         match text {
             "eio" => Ok(Self::Eio),

@@ -16,7 +16,7 @@ use super::config::ProcessConfig;
 use super::journal::{Event, Journal};
 use super::work::{Place, Session, Task, WriteId};
 use crate::observe::observe;
-use crate::opening::{open_unlocked, without_panic};
+use crate::opening::{failed, without_panic};
 use crate::random::{Random, sub_seed};
 use crate::stepper::Stepper;
 use crate::subject::{Opened, Subject};
@@ -128,7 +128,7 @@ fn open(
     if let Some(stepper) = stepper {
         env.executor = Arc::clone(stepper) as Arc<_>;
     }
-    let opened = open_unlocked(subject, config.option_set, &env, &config.store)?;
+    let opened = subject.open(&env, &config.store, config.option_set).map_err(failed("open"))?;
     let observed = observe(opened.engine(), &[])?;
     let mut events = Vec::new();
     for (key, value) in &observed.entries {

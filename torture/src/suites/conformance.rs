@@ -4,13 +4,10 @@
 //! run on the simulated disk, and on the real one with real threads, with every option set. An engine must refuse an
 //! operation that it does not support before it writes anything. An operation that it claims to support must work.
 
-use std::sync::Arc;
-
-use durable::ThreadPool;
 use kv::{Durability, Kv};
 
 use crate::line::Line;
-use crate::opening::{open_unlocked, without_panic};
+use crate::opening::without_panic;
 use crate::report::{Failure, Report};
 use crate::subject::{Opened, Subject};
 use crate::suite::{Replayed, Suite};
@@ -105,7 +102,7 @@ impl<'s> Stage<'s> {
     fn new(subject: &'s dyn Subject, option_set: usize, disk: Disk) -> Result<Self, String> {
         let mut world = disk.world(7)?;
         if disk == Disk::Real {
-            world.env.executor = Arc::new(ThreadPool::new(2, Arc::clone(&world.env.clock)));
+            world.start_threads();
         }
         let mut stage = Self { subject, option_set, world, opened: None };
         stage.open()?;
@@ -126,21 +123,14 @@ impl<'s> Stage<'s> {
         self.opened = None;
         self.world.next_life();
         if self.world.is_real() {
-            let clock = Arc::clone(&self.world.env.clock);
-            self.world.env.executor = Arc::new(ThreadPool::new(2, clock));
+            self.world.start_threads();
         }
-    }
-
-    fn open_patiently(&mut self) -> Told {
-        self.opened =
-            Some(open_unlocked(self.subject, self.option_set, &self.world.env, &self.world.dir)?);
-        Ok(())
     }
 
     fn reopen(&mut self) -> Told {
         done("close", self.engine().close())?;
         self.kill();
-        self.open_patiently()
+        self.open()
     }
 
     fn opened(&self) -> &Opened {

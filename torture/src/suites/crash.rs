@@ -8,6 +8,9 @@
 //! - Recovery is monotone: content that a handle has served survives a later power cut.
 //! - Recovery is idempotent: a crash at any operation of recovery obeys the same invariants.
 //!
+//! The first two openings of a store are crashed everywhere: the process dies at each operation of the first one, and then
+//! the power is cut at each operation of the second one, with every variant.
+//!
 //! The workloads are all sequences of a small alphabet of calls up to a length, and random scripts. Of a sequence only the
 //! crash points of its last call are visited, because the other points belong to the shorter sequence.
 
@@ -58,6 +61,8 @@ pub struct Options {
     pub second_variants_a_point: usize,
     /// One in this many states is also maintained, closed and opened again.
     pub deep_one_in: u64,
+    /// Whether a random script that fails is made shorter, which may cost more than the search.
+    pub shortens: bool,
     /// The part of the work to do.
     pub shard: Shard,
 }
@@ -77,6 +82,7 @@ impl Default for Options {
             second_one_in: 50,
             second_variants_a_point: 3,
             deep_one_in: 16,
+            shortens: true,
             shard: Shard::ALL,
         }
     }
@@ -175,6 +181,7 @@ pub fn exhaustive(subject: &dyn Subject, options: &Options) -> Result<Report, Fa
     let mut number = 0;
     if options.shard.takes(number) {
         search.script(&Script::default(), 0)?;
+        search.openings()?;
     }
     for len in 1..=options.exhaustive_len {
         if len == options.exhaustive_len {
@@ -220,7 +227,9 @@ pub fn random(subject: &dyn Subject, options: &Options) -> Result<Report, Failur
         let mut search = Search::new(subject, option_set, options);
         search.script_states = options.script_states;
         search.report = report;
-        search.script(&script, 0).map_err(|failure| shorten(&search, &script, failure))?;
+        search.script(&script, 0).map_err(|failure| {
+            if options.shortens { shorten(&search, &script, failure) } else { failure }
+        })?;
         report = search.report;
     }
     Ok(report)

@@ -4,14 +4,18 @@
 //! or from the reads that touch the damage. It never returns a wrong value, misses a key, ends a scan early without an error,
 //! or panics. A cursor that has failed keeps failing. Foreign files are left alone.
 //!
-//! For each option set two stores are damaged: one that was closed, and one that was not and whose last write is synced.
+//! For each option set three stores are damaged: one that was closed, one whose process died, and one whose power was cut.
+//! In the latter two, the last write is synced.
 //!
-//! The second store has one exception, for the files that [`Subject::tails`] names. Damage to the last synced group of a log
+//! These two have an exception, for the files that [`Subject::tails`] names. Damage to the last synced group of a log
 //! looks like a write that a crash cut short, and a log without its end looks like a shorter log. Such a store may hold the
-//! content after an earlier batch, whole.
+//! content after an earlier batch, whole:
 //!
-//! Files with a witness ([`Subject::has_witness`]) make no use of the exception, unless an older version of the whole file
-//! takes their place.
+//! | the damage | a file without a witness | with a witness ([`Subject::has_witness`]) |
+//! |---|---|---|
+//! | in the last synced group | may lose that group | after a power cut, may lose that group |
+//! | to the end of the file | may lose any number of groups | after a power cut, may lose the last group |
+//! | an older version of the whole file | may lose what is newer | may lose what is newer |
 
 use crate::line::Line;
 use crate::opening::without_panic;
@@ -26,7 +30,7 @@ mod fixture;
 mod reading;
 
 use corruption::Corruption;
-use fixture::Fixture;
+use fixture::{Fixture, Stop};
 
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
@@ -73,23 +77,23 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "damage",
-        budget: "every bit of every byte and every cut, about 330,000 states",
+        budget: "every bit of every byte and every cut, about 500,000 states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,
     replay,
 };
 
-/// Damages both stores in every way.
+/// Damages the stores in every way.
 ///
 /// # Errors
 /// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut report = Report::default();
     for option_set in 0..subject.option_sets() {
-        for is_clean in [true, false] {
-            let line = line(subject, option_set, is_clean);
-            let made = without_panic(|| Fixture::make(subject, option_set, is_clean));
+        for stop in Stop::ALL {
+            let line = line(subject, option_set, stop);
+            let made = without_panic(|| Fixture::make(subject, option_set, stop));
             let fixture = made.map_err(|what| {
                 let what = format!("a store to be damaged: {what}");
                 Failure { what, replay: line.to_string(), report }
@@ -111,15 +115,15 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
     Ok(report)
 }
 
-fn line(subject: &dyn Subject, option_set: usize, is_clean: bool) -> Line {
-    Line::new("damage", subject.name()).with("options", option_set).with("clean", is_clean)
+fn line(subject: &dyn Subject, option_set: usize, stop: Stop) -> Line {
+    Line::new("damage", subject.name()).with("options", option_set).with("stop", stop)
 }
 
 fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
-    let (option_set, is_clean) = (line.get("options")?, line.get("clean")?);
+    let (option_set, stop) = (line.get("options")?, line.get("stop")?);
     let report = Report { states: 1, steps: 0 };
     let fail = |what| Failure { what, replay: line.to_string(), report };
-    let made = without_panic(|| Fixture::make(subject, option_set, is_clean));
+    let made = without_panic(|| Fixture::make(subject, option_set, stop));
     let fixture = match made {
         Ok(fixture) => fixture,
         Err(what) => return Ok(Err(fail(what))),

@@ -22,7 +22,6 @@ use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
 
-mod possible;
 mod victim;
 
 use victim::Victim;

@@ -11,12 +11,8 @@
 //!
 //! The schedule of the threads cannot be repeated. Repeatable schedules belong to the engines' own tests under `shuttle`.
 
-use std::sync::Arc;
-
-use durable::ThreadPool;
-
 use crate::line::Line;
-use crate::opening::{open_unlocked, without_panic};
+use crate::opening::{open, without_panic};
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
 use crate::shard::Shard;
@@ -118,8 +114,8 @@ fn one(
 
 fn round(subject: &dyn Subject, option_set: usize, options: &Options) -> Result<(), String> {
     let mut world = World::real(options.seed)?;
-    world.env.executor = Arc::new(ThreadPool::new(2, Arc::clone(&world.env.clock)));
-    let opened = open_unlocked(subject, option_set, &world.env, &world.dir)?;
+    world.start_threads();
+    let opened = open(subject, option_set, &world)?;
     let is_persistent = opened.engine().capabilities().durability > kv::Durability::None;
     let hub = Hub::new(opened.share(), options);
     let records = actors::run(&hub, &opened, options)?;
@@ -130,6 +126,7 @@ fn round(subject: &dyn Subject, option_set: usize, options: &Options) -> Result<
     drop(hub);
     drop(opened);
     world.next_life();
-    let opened = open_unlocked(subject, option_set, &world.env, &world.dir)?;
+    world.start_threads();
+    let opened = open(subject, option_set, &world)?;
     judgement::judge_end(&writes, opened.engine())
 }

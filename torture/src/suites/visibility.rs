@@ -1,4 +1,5 @@
-//! Visible implies durable: writers that are held inside their syncs, while a reader looks and the power is cut.
+//! Visible implies durable: writers that are held inside their syncs, while a reader looks, a sync fails and the power is
+//! cut.
 //!
 //! The invariants:
 //! - A reader of the writing handle that sees a batch of class `Sync` sees a durable one: after a power cut at any later
@@ -6,6 +7,8 @@
 //! - Batches become visible in order, and an acknowledged batch is visible to every read that begins afterwards.
 //! - A batch that is acknowledged as `Sync` survives each later power cut. One that is acknowledged as `Buffered` survives
 //!   the death of the process.
+//!
+//! - A write whose sync fails is reported, and so is every write behind it. No reader of the handle sees any of them.
 //!
 //! A script of one thread never has two batches that wait for the disk. So each round has several writers:
 //!
@@ -15,7 +18,8 @@
 //!    engine learns of it.
 //! 3. When every writer is held, has returned, or waits for one that is held, a reader scans the store. The reader's
 //!    view is recorded beside the number of disk operations so far. Then the seed decides: another writer starts, one
-//!    is released, or a background job runs.
+//!    is released, or a background job runs. In one round of three it also decides from where on a sync fails, in one of
+//!    the ways of [`durable::SyncFailure`].
 //! 4. At the end the power is cut at each operation since step 2, with a sample of the variants of each. Every image is
 //!    opened and judged by the acknowledgements and views up to that operation.
 //!

@@ -45,4 +45,14 @@ pub enum Bug {
     LargeNumbersRefused,
     /// An opening removes all files that it does not know.
     ForeignFilesRemoved,
+    /// An append that finds no space ends writing for good.
+    FullDiskPoisons,
+    /// The log counts an append that found no space.
+    LengthAdvancesWithoutSpace,
+    /// A write that found no space is refused, and readers see it.
+    RefusedBatchShown,
+    /// An opening leaves the logs that a compaction without space has begun.
+    OrphansKept,
+    /// A failed sync is reported, and the batches that waited for it become visible.
+    PublishedDespiteFailedSync,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use durable::is_disk_full;
 use kv::memory::MemoryEngine;
 use kv::{Durability, Error, Kv as _, Op, Result, SequenceNumber, WriteBatch};
 
@@ -72,11 +73,24 @@ impl State {
                 self.log.hold_back(&frame);
             } else {
                 let appended = self.log.append(&frame);
-                self.failing(appended)?;
+                appended.map_err(|error| self.refuse(error, &frame))?;
             }
         }
         self.newest = sequence;
         Ok(sequence)
+    }
+
+    /// An append of `frame` has failed. If it found no space, the log is cut back, and the store goes on. After any other
+    /// failure the content of the log is unknown.
+    fn refuse(&mut self, error: Error, frame: &[u8]) -> Error {
+        if !is_disk_full(&error) || self.has(Bug::FullDiskPoisons) {
+            self.failure = Some(error.clone());
+        } else if self.has(Bug::LengthAdvancesWithoutSpace) {
+            self.log.advance(frame);
+        } else if let Err(cause) = self.log.cut_back() {
+            self.failure = Some(cause);
+        }
+        error
     }
 
     /// Makes a batch that was appended visible at once if nothing holds it back. Otherwise the batch waits, and the
@@ -127,7 +141,7 @@ impl State {
         self.publish(self.log.end(), memory)
     }
 
-    fn show(&self, batch: &WriteBatch, memory: &MemoryEngine) -> Result<()> {
+    pub(super) fn show(&self, batch: &WriteBatch, memory: &MemoryEngine) -> Result<()> {
         if !self.has(Bug::BatchVisibleInPieces) {
             return memory.write(batch, Durability::None).map(drop);
         }

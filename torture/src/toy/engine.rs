@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use durable::{Env, Job, JobClass, JobFailure, Lock};
+use durable::store_dir::StoreDir;
+use durable::{Env, Job, JobClass, JobFailure, is_disk_full};
 use kv::memory::MemoryEngine;
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, ScanSupport, SequenceNumber,
@@ -32,9 +33,8 @@ struct Inner {
     syncing: Mutex<()>,
     /// Held while a frame is written and while batches become visible. Readers and syncs do not take it.
     state: Mutex<State>,
-    /// Held until the engine is dropped.
-    #[expect(dead_code, reason = "it is there to be dropped")]
-    lock: Option<Box<dyn Lock>>,
+    /// Locked until the engine is dropped and its last job has ended.
+    held: StoreDir,
 }
 
 impl Toy {
@@ -55,13 +55,19 @@ impl Toy {
         let opened = recovery::open(env, dir, bug)?;
         let state = Mutex::new(State::new(opened.log, opened.newest, bug));
         let (env, dir, syncing) = (env.clone(), dir.to_path_buf(), Mutex::new(()));
-        let (memory, lock) = (opened.memory, opened.lock);
-        let inner = Inner { memory, env, dir, compacts, syncing, state, lock };
+        let (memory, held) = (opened.memory, opened.held);
+        let inner = Inner { memory, env, dir, compacts, syncing, state, held };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     pub(super) fn newest(&self) -> SequenceNumber {
         self.inner.state().newest
+    }
+
+    /// The files that the store has left behind.
+    pub(super) fn orphans(&self) -> Result<Vec<PathBuf>> {
+        let live = self.inner.state().log.id().number;
+        recovery::orphans(&*self.inner.env.fs, &self.inner.dir, live)
     }
 
     /// One compaction.
@@ -90,6 +96,9 @@ impl Inner {
         drop(state);
         let synced = file.sync();
         let mut state = self.state();
+        if synced.is_err() && state.has(Bug::PublishedDespiteFailedSync) {
+            state.publish(covered, &self.memory)?;
+        }
         if !state.has(Bug::WritesAfterFailedSync) {
             state.failing(synced.clone())?;
         }
@@ -111,8 +120,14 @@ impl Inner {
         if state.has_waiting() {
             state.sync_all(&self.memory)?;
         }
-        let next = recovery::next_log(&self.env, &self.dir, &self.memory, state);
-        state.log = state.failing(next)?;
+        let next = match recovery::next_log(&self.env, &self.dir, &self.memory, state) {
+            // The old log still counts.
+            Err(full) if is_disk_full(&full) => return Err(full),
+            next => state.failing(next)?,
+        };
+        let changed = recovery::change_to(&self.env, &self.dir, &next, state);
+        state.failing(changed)?;
+        state.log = next;
         Ok(())
     }
 
@@ -122,7 +137,8 @@ impl Inner {
         let compact = move || {
             let mut state = inner.state();
             let failure = state.failure.clone();
-            // A failure is remembered in the state, and the next write returns it.
+            // A failure is remembered in the state, and the next write returns it. Without space the log goes on growing,
+            // and the next write asks for another compaction.
             let compacted = inner.compact(&mut state);
             // Only failures that do no harm are swallowed: the next log could not be made, and the old one still counts.
             let is_harmless = |error: Error| match error {
@@ -142,6 +158,13 @@ impl Inner {
     }
 }
 
+impl Drop for Toy {
+    /// A job that is running ends first. An opening in this process waits for that.
+    fn drop(&mut self) {
+        self.inner.held.abandon();
+    }
+}
+
 impl Kv for Toy {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.inner.memory.get_with(key, found)
@@ -155,7 +178,11 @@ impl Kv for Toy {
         if batch.is_empty() {
             return Ok(state.newest);
         }
-        let sequence = state.append(batch)?;
+        let appended = state.append(batch);
+        if appended.is_err() && state.has(Bug::RefusedBatchShown) {
+            state.show(batch, &inner.memory)?;
+        }
+        let sequence = appended?;
         let durable_to = state.enqueue(batch, durability, &inner.memory)?;
         if inner.compacts && !state.is_queued && state.log.is_worth_compacting() {
             inner.compact_in_background(&mut state);

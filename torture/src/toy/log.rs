@@ -12,6 +12,9 @@ use super::format::{Current, LogId};
 /// A log longer than this is compacted, unless its entries alone are as long.
 const LOG_LIMIT_BYTES: u64 = 2048;
 
+/// The next `CURRENT`, before it counts.
+pub(super) const TEMPORARY: &str = "CURRENT.tmp";
+
 /// An open log.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -74,7 +77,13 @@ impl Log {
         self.advance(frame);
     }
 
-    fn advance(&mut self, frame: &[u8]) {
+    /// Takes away what an append without space may have left behind the end.
+    pub(super) fn cut_back(&self) -> Result<()> {
+        debug_assert!(self.held_back.is_empty(), "only a planted bug holds frames back");
+        self.file.set_len(self.end)
+    }
+
+    pub(super) fn advance(&mut self, frame: &[u8]) {
         self.sum = seeded_crc32(self.sum, frame);
         self.end += frame.len() as u64;
     }
@@ -99,13 +108,27 @@ impl Log {
 
     /// Has `CURRENT` name this log: whole and durable, or as before.
     pub(super) fn write_current(&self, fs: &dyn Fs, is_closed: bool) -> Result<()> {
-        let dir = self.file.path().parent().ok_or(Error::Unsupported("a log without directory"))?;
+        self.prepare_current(fs, is_closed)?;
+        self.swap_current(fs)
+    }
+
+    /// Makes the next `CURRENT`, durable under a temporary name. A failure changes nothing.
+    pub(super) fn prepare_current(&self, fs: &dyn Fs, is_closed: bool) -> Result<()> {
         let closed = is_closed.then_some((self.end, self.sum));
-        let temporary = create_afresh(fs, &dir.join("CURRENT.tmp"))?;
+        let temporary = create_afresh(fs, &self.dir()?.join(TEMPORARY))?;
         temporary.write_at(0, &Current { id: self.id, closed }.encode())?;
-        temporary.sync()?;
-        fs.rename(&dir.join("CURRENT.tmp"), &dir.join("CURRENT"))?;
+        temporary.sync()
+    }
+
+    /// Swaps in the `CURRENT` that was prepared. After a failure nobody knows which one counts.
+    pub(super) fn swap_current(&self, fs: &dyn Fs) -> Result<()> {
+        let dir = self.dir()?;
+        fs.rename(&dir.join(TEMPORARY), &dir.join("CURRENT"))?;
         fs.sync_dir(dir)
+    }
+
+    fn dir(&self) -> Result<&Path> {
+        self.file.path().parent().ok_or(Error::Unsupported("a log without directory"))
     }
 }
 

@@ -3,9 +3,11 @@
 //! A frame that fails its check is damage if a later frame says that this place was durable when that frame was written. If
 //! no later frame says so, it is a torn tail. A log that `CURRENT` calls closed has no tail.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use durable::{Entry, EntryKind, Env, Fs, Lock, LockMode, copy_whole};
+use durable::store_dir::{OpenMode, StoreDir};
+use durable::{Entry, EntryKind, Env, Fs, copy_whole};
 use kv::memory::MemoryEngine;
 use kv::{
     Direction, Durability, Entries, Error, KeyRange, Kv as _, Result, SequenceNumber, WriteBatch,
@@ -21,7 +23,8 @@ pub(super) struct Opened {
     pub(super) memory: MemoryEngine,
     pub(super) log: Log,
     pub(super) newest: SequenceNumber,
-    pub(super) lock: Option<Box<dyn Lock>>,
+    /// The locked directory.
+    pub(super) held: StoreDir,
 }
 
 /// The content of a log.
@@ -36,9 +39,9 @@ struct Read {
 pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
     let fs = &*env.fs;
     fs.create_dir(dir)?;
-    let lock = match bug {
-        Some(Bug::Unlocked) => None,
-        _ => Some(lock(fs, dir)?),
+    let held = match bug {
+        Some(Bug::Unlocked) => StoreDir::open(Arc::clone(&env.fs), dir, OpenMode::Read)?,
+        _ => StoreDir::open_after_leftovers(&env.fs, dir, OpenMode::Create, &*env.clock)?,
     };
     let listed = fs.list(dir)?;
     if bug != Some(Bug::NamesNotSyncedAtOpening) {
@@ -50,7 +53,7 @@ pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
         let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
         let log = begin_log(fs, dir, id, &memory, newest)?;
         log.write_current(fs, false)?;
-        return Ok(Opened { memory, log, newest, lock });
+        return Ok(Opened { memory, log, newest, held });
     };
     let latest = listed.iter().filter_map(|entry| log::number_of(&entry.name)).max();
     if bug == Some(Bug::LargeNumbersRefused) && latest > Some(1 << 40) {
@@ -64,7 +67,7 @@ pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
         let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
         let log = begin_log(fs, dir, id, &memory, newest)?;
         log.write_current(fs, false)?;
-        return Ok(Opened { memory, log, newest, lock });
+        return Ok(Opened { memory, log, newest, held });
     }
     if bug == Some(Bug::ForeignFilesRemoved) {
         let is_known =
@@ -85,20 +88,17 @@ pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
     let continues = bug == Some(Bug::TornTailKept) && end < bytes.len();
     if continues || bug == Some(Bug::ServesWhatIsNotDurable) {
         let log = Log::resume(fs, dir, current.id, &bytes[..end])?;
-        return Ok(Opened { memory, log, newest, lock });
+        return Ok(Opened { memory, log, newest, held });
     }
     let id = LogId { number: current.id.number + 1, ..current.id };
     let log = begin_log(fs, dir, id, &memory, newest)?;
     log.write_current(fs, false)?;
-    for number in listed.iter().filter(|entry| entry.kind == EntryKind::File) {
+    let is_file = |entry: &&Entry| entry.kind == EntryKind::File;
+    for number in listed.iter().filter(is_file).filter(|_| bug != Some(Bug::OrphansKept)) {
         let number = log::number_of(&number.name).filter(|number| *number != id.number);
         number.map_or(Ok(()), |number| fs.remove(&log::path(dir, number)))?;
     }
-    Ok(Opened { memory, log, newest, lock })
-}
-
-fn lock(fs: &dyn Fs, dir: &Path) -> Result<Box<dyn Lock>> {
-    fs.lock(&dir.join("LOCK"), LockMode::Exclusive)
+    Ok(Opened { memory, log, newest, held })
 }
 
 /// The content of `CURRENT`. `None`: there is no store yet.
@@ -187,18 +187,41 @@ fn begin_log(
     Ok(log)
 }
 
-/// A compaction: the next log, named by `CURRENT`, and the old one gone.
+/// A log that a compaction has begun and `CURRENT` does not name yet.
+///
+/// # Errors
+/// Nothing has changed, and no file is left unless it cannot be removed: then the next opening removes it.
 pub(super) fn next_log(env: &Env, dir: &Path, memory: &MemoryEngine, state: &State) -> Result<Log> {
     let fs = &*env.fs;
-    let old = log::path(dir, state.log.id().number);
     let id = LogId { number: state.log.id().number + 1, ..state.log.id() };
-    let log = begin_log(fs, dir, id, memory, state.newest)?;
+    let begun = begin_log(fs, dir, id, memory, state.newest).and_then(|log| {
+        log.prepare_current(fs, false)?;
+        Ok(log)
+    });
+    begun.inspect_err(|_| {
+        drop(fs.remove(&log::path(dir, id.number)));
+        drop(fs.remove(&dir.join(log::TEMPORARY)));
+    })
+}
+
+/// The end of a compaction: `CURRENT` names `next`, and the old log is gone.
+pub(super) fn change_to(env: &Env, dir: &Path, next: &Log, state: &State) -> Result<()> {
+    let fs = &*env.fs;
+    let old = log::path(dir, state.log.id().number);
+    assert!(next.id().number > state.log.id().number, "logs are numbered in their order");
     if state.has(Bug::OldLogRemovedFirst) {
         fs.remove(&old)?;
-        log.write_current(fs, false)?;
-        return Ok(log);
+        return next.swap_current(fs);
     }
-    log.write_current(fs, false)?;
-    fs.remove(&old)?;
-    Ok(log)
+    next.swap_current(fs)?;
+    fs.remove(&old)
+}
+
+/// The logs and temporary files in the directory that do not belong to the store whose log has the number `live`.
+pub(super) fn orphans(fs: &dyn Fs, dir: &Path, live: u64) -> Result<Vec<PathBuf>> {
+    let is_orphan = |name: &str| {
+        name == log::TEMPORARY || log::number_of(name).is_some_and(|number| number != live)
+    };
+    let entries = fs.list(dir)?.into_iter().filter(|entry| is_orphan(&entry.name));
+    Ok(entries.map(|entry| dir.join(entry.name)).collect())
 }

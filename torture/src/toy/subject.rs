@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use durable::Env;
+use durable::{Env, OpKind};
 use kv::Result;
 
 use super::bug::Bug;
@@ -25,8 +25,11 @@ impl Subject for ToySubject {
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
         let toy = Arc::new(Toy::open_with(env, dir, option_set == 0, self.bug)?);
         let recovered = toy.newest();
-        let maintained = Arc::clone(&toy);
-        Ok(Opened::new(toy).with_recovered(recovered).with_maintain(move || maintained.compact()))
+        let (maintained, listed) = (Arc::clone(&toy), Arc::clone(&toy));
+        Ok(Opened::new(toy)
+            .with_recovered(recovered)
+            .with_maintain(move || maintained.compact())
+            .with_orphans(move || listed.orphans()))
     }
 
     /// One that compacts in the background, and one that never does.
@@ -36,5 +39,11 @@ impl Subject for ToySubject {
 
     fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
         files.iter().filter(|path| path.extension().is_some_and(|e| e == "log")).cloned().collect()
+    }
+
+    /// A compaction that finds no space leaves the old log, and is tried again after the next write.
+    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
+        op == OpKind::SyncDir
+            || path.extension().is_some_and(|extension| extension == "log" || extension == "tmp")
     }
 }

@@ -4,7 +4,7 @@ use durable::OpKind;
 use torture::SUITES;
 use torture::planted::{Planted, must_find};
 use torture::toy::{Bug, ToySubject};
-use torture::{Subject, crash, simulation, strays, threads};
+use torture::{Subject, crash, strays, threads};
 
 const TOY: ToySubject = ToySubject { bug: None };
 
@@ -48,6 +48,7 @@ fn crashes_find_steps_left_out_and_steps_in_the_wrong_order() {
         ("batch-in-pieces", "a batch is one frame", Bug::BatchInPieces),
         ("old-log-removed-first", "CURRENT changes before the log goes", Bug::OldLogRemovedFirst),
         ("torn-tail-kept", "recovery begins a new log", Bug::TornTailKept),
+        ("names-not-synced", "recovery syncs names first", Bug::NamesNotSyncedAtOpening),
         ("not-durable", "served content survives a power cut", Bug::ServesWhatIsNotDurable),
     ] {
         is_found_by("crash", &built(name, step, bug));
@@ -79,19 +80,6 @@ fn damage_finds_what_is_believed_unchecked() {
 }
 
 #[test]
-fn lives_find_what_two_crashes_in_a_row_do() {
-    let step = "names are durable before recovery builds on them";
-    let planted = built("names-not-synced", step, Bug::NamesNotSyncedAtOpening);
-    // Both crashes fall into openings, the first of them into the very first one: many short lives.
-    let short = |subject: &dyn Subject| {
-        let options =
-            simulation::Options { lives: 3_000, rounds: 3, steps: 1, ..Default::default() };
-        simulation::run(subject, &options)
-    };
-    must_find(&planted, &[simulation::SUITE.with_run(short)]).unwrap();
-}
-
-#[test]
 fn threads_find_half_of_a_batch() {
     let step = "a batch becomes visible at once";
     let planted = built("visible-in-pieces", step, Bug::BatchVisibleInPieces);
@@ -111,8 +99,25 @@ fn held_writers_find_what_is_visible_and_not_durable() {
             "a synced batch is durable before it is seen",
             Bug::VisibleBeforeSync,
         ),
+        (
+            "published-despite-failed-sync",
+            "a batch whose sync failed is not visible",
+            Bug::PublishedDespiteFailedSync,
+        ),
     ] {
         is_found_by("visibility", &built(name, step, bug));
+    }
+}
+
+#[test]
+fn full_disks_find_what_a_refused_write_leaves_behind() {
+    for (name, step, bug) in [
+        ("poisoned", "an append without space is undone", Bug::FullDiskPoisons),
+        ("length-advances", "the log ends where it did", Bug::LengthAdvancesWithoutSpace),
+        ("refused-and-shown", "a refused batch is not visible", Bug::RefusedBatchShown),
+        ("orphans-kept", "an opening removes orphans", Bug::OrphansKept),
+    ] {
+        is_found_by("full-disk", &built(name, step, bug));
     }
 }
 

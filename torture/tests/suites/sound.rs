@@ -7,8 +7,8 @@ use durable::Env;
 use kv::memory::MemoryEngine;
 use torture::toy::ToySubject;
 use torture::{
-    Opened, Subject, conformance, crash, damage, faults, histories, simulation, strays, threads,
-    visibility,
+    Opened, Subject, conformance, crash, damage, faults, full_disk, histories, simulation, strays,
+    threads, visibility,
 };
 
 /// An engine of which nothing outlives the process.
@@ -99,4 +99,10 @@ fn what_the_toy_shows_of_a_synced_write_is_durable() {
 fn the_toy_lives_beside_stray_entries_of_every_kind() {
     let report = strays::run(&ToySubject::default(), &strays::Options::default()).unwrap();
     assert!(report.states > 100, "{report}");
+}
+
+#[test]
+fn the_toy_goes_on_after_a_full_disk() {
+    let report = full_disk::run(&ToySubject::default(), &full_disk::Options::default()).unwrap();
+    assert!(report.states > 1_000, "{report}");
 }

@@ -8,6 +8,7 @@ pub(super) const STORIES: &[Story] = &[
     ("a-closed-engine-refuses-calls", a_closed_engine_refuses_calls),
     ("a-clean-close-keeps-everything", a_clean_close_keeps_everything),
     ("a-dropped-handle-loses-no-buffered-write", a_dropped_handle_loses_no_buffered_write),
+    ("a-dropped-store-opens-at-once", a_dropped_store_opens_at_once),
     ("a-store-is-open-once", a_store_is_open_once),
     ("foreign-files-are-left-alone", foreign_files_are_left_alone),
     ("opening-again-and-again-changes-nothing", opening_again_and_again_changes_nothing),
@@ -50,8 +51,27 @@ fn a_dropped_handle_loses_no_buffered_write(stage: &mut Stage<'_>) -> Told {
         stage.put(&[round], &[round; 90])?;
     }
     stage.kill();
-    stage.open_patiently()?;
+    stage.open()?;
     (0..60_u8).try_for_each(|round| stage.expect(&[round], Some(&[round; 90])))
+}
+
+/// A background job may run when the handle is dropped. The opening waits for its end.
+fn a_dropped_store_opens_at_once(stage: &mut Stage<'_>) -> Told {
+    if !stage.is_persistent() {
+        return Ok(());
+    }
+    for round in 0..20_u8 {
+        for key in 0..40_u8 {
+            stage.put(&[key], &[round; 90])?;
+        }
+        stage.opened = None;
+        if !stage.world.is_real() {
+            stage.world.next_life();
+        }
+        stage.open()?;
+        (0..40_u8).try_for_each(|key| stage.expect(&[key], Some(&[round; 90])))?;
+    }
+    Ok(())
 }
 
 fn a_store_is_open_once(stage: &mut Stage<'_>) -> Told {

@@ -88,17 +88,34 @@ impl<'s> Search<'s> {
             self.failure(&recording.script, Some(site), format!("after a crash {place}: {what}"))
         })?;
         if is_due(self.options.second_one_in) {
-            self.second_crashes(recording, sweep, site, &judge)?;
+            let most = self.options.second_variants_a_point;
+            self.second_crashes(recording, sweep, site, &judge, most)?;
         }
         Ok(())
     }
 
+    /// Lets the process die at each operation of the first opening, and crashes the second one everywhere.
+    pub(super) fn openings(&mut self) -> Result<(), Failure> {
+        let script = Script::default();
+        let recording = without_panic(|| Recording::make(self.subject, self.option_set, &script));
+        let recording = recording.map_err(|what| self.failure(&script, None, what))?;
+        let mut sweep = recording.sim.sweep();
+        while let Some(point) = sweep.next_point() {
+            let site = Site { point, variant: Variant::All, second: None };
+            let judge = Judge::new(self.subject, self.option_set, &recording, point);
+            self.second_crashes(&recording, &sweep, &site, &judge, usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// A crash at each operation of the opening that follows the crash `site`, with at most `most` variants of each.
     fn second_crashes(
         &mut self,
         recording: &Recording,
         sweep: &CrashSweep,
         site: &Site,
         judge: &Judge<'_>,
+        most: usize,
     ) -> Result<(), Failure> {
         let recovered = without_panic(|| judge.recover(sweep, &site.variant));
         let recovered =
@@ -106,7 +123,7 @@ impl<'s> Search<'s> {
         let mut second = recovered.sim.sweep();
         while let Some(point) = second.next_point() {
             let mut variants = second.all_variants(0);
-            self.sample(&mut variants, self.options.second_variants_a_point);
+            self.sample(&mut variants, most);
             for variant in variants {
                 self.report.states += 1;
                 let judged = without_panic(|| judge.second(&recovered, &second, point, &variant));

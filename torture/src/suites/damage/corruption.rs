@@ -61,7 +61,8 @@ impl Corruption {
             Self::Cut { file, len } => change(file, &|bytes| bytes.truncate(len)),
             Self::Delete { file } => sim.delete(path(file)),
             Self::Older { file, generation } => {
-                sim.set_contents(path(file), fixture.older(file)[generation].clone());
+                let older = fixture.older(file).nth(generation).expect("the file was older once");
+                sim.set_contents(path(file), older.to_vec());
             }
             Self::Swap { file, with } => {
                 let (one, other) = (bytes(file), bytes(with));
@@ -121,37 +122,40 @@ pub(super) enum Extent {
     End,
 }
 
-/// Every damage to `fixture`, or as much of it as `options` want.
+/// Every damage to `fixture`, or as much of it as `options` want: the coarse ones first, because they find most.
 pub(super) fn all(fixture: &Fixture<'_>, options: &Options, random: &Random) -> Vec<Corruption> {
     let mut corruptions = vec![Corruption::Nothing, Corruption::Foreign];
-    for file in 0..fixture.files().len() {
-        let len = fixture.len(file);
-        corruptions.push(Corruption::Delete { file });
-        bytes(file, len, options, random, &mut corruptions);
-        let step = (len / options.cuts.max(1)).max(1);
-        corruptions.extend((0..len).step_by(step).map(|len| Corruption::Cut { file, len }));
-        corruptions.extend(len.checked_sub(1).map(|len| Corruption::Cut { file, len }));
-        let sectors = len / SECTOR;
-        let pairs = (1..sectors).map(|second| (second - 1, second));
-        let pairs = pairs.chain((2..sectors).map(|second| (0, second)));
-        corruptions.extend(pairs.map(|(first, second)| Corruption::Sectors {
-            file,
-            first,
-            second,
-        }));
-        corruptions.extend((0..len.div_ceil(PAGE)).map(|page| Corruption::Zero { file, page }));
-        corruptions.extend([1, 100, PAGE].map(|len| Corruption::Junk { file, len }));
-        let generations = fixture.older(file).len();
-        corruptions
-            .extend((0..generations).map(|generation| Corruption::Older { file, generation }));
-        for other in (0..fixture.files().len()).filter(|other| fixture.are_alike(file, *other)) {
-            corruptions.push(Corruption::Copy { file, over: other });
-            if file < other {
-                corruptions.push(Corruption::Swap { file, with: other });
-            }
-        }
+    for file in fixture.damaged_files() {
+        coarse(fixture, file, options.cuts, &mut corruptions);
+    }
+    for file in fixture.damaged_files() {
+        bytes(file, fixture.len(file), options, random, &mut corruptions);
     }
     corruptions
+}
+
+/// Damage to whole parts of `file`, to all of it, and between it and other files.
+fn coarse(fixture: &Fixture<'_>, file: usize, cuts: usize, corruptions: &mut Vec<Corruption>) {
+    let len = fixture.len(file);
+    corruptions.push(Corruption::Delete { file });
+    let step = (len / cuts.max(1)).max(1);
+    corruptions.extend((0..len).step_by(step).map(|len| Corruption::Cut { file, len }));
+    corruptions.extend(len.checked_sub(1).map(|len| Corruption::Cut { file, len }));
+    let sectors = len / SECTOR;
+    let pairs = (1..sectors).map(|second| (second - 1, second));
+    let pairs = pairs.chain((2..sectors).map(|second| (0, second)));
+    let swap = |(first, second)| Corruption::Sectors { file, first, second };
+    corruptions.extend(pairs.map(swap));
+    corruptions.extend((0..len.div_ceil(PAGE)).map(|page| Corruption::Zero { file, page }));
+    corruptions.extend([1, 100, PAGE].map(|len| Corruption::Junk { file, len }));
+    let generations = fixture.older(file).len();
+    corruptions.extend((0..generations).map(|generation| Corruption::Older { file, generation }));
+    for other in (0..fixture.files().len()).filter(|other| fixture.are_alike(file, *other)) {
+        corruptions.push(Corruption::Copy { file, over: other });
+        if file < other {
+            corruptions.push(Corruption::Swap { file, with: other });
+        }
+    }
 }
 
 fn bytes(

@@ -1,10 +1,12 @@
 //! A small store with files of every kind, its history, and older states of its files.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
-use durable::SimFs;
+use durable::{MetadataModel, SimFs, Variant};
 use kv::{Error, UnixMillis};
 
 use super::corruption::{Corruption, Extent, foreign_files};
@@ -32,15 +34,57 @@ const SLACK: usize = 8;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
+/// How the last use of a store ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It was closed.
+    Close,
+    /// The process died: everything that it wrote is there.
+    Kill,
+    /// The power was cut: everything that was not synced is gone.
+    PowerCut,
+}
+
+impl Stop {
+    /// The store that finds most comes first.
+    pub(super) const ALL: [Self; 3] = [Self::Kill, Self::PowerCut, Self::Close];
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Close => "close",
+            Self::Kill => "kill",
+            Self::PowerCut => "power-cut",
+        })
+    }
+}
+
+impl FromStr for Stop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|stop| stop.to_string() == text);
+        known.ok_or_else(|| format!("a store does not end with {text:?}"))
+    }
+}
+
+/// An earlier state of a file.
+struct Older {
+    bytes: Vec<u8>,
+    /// The last batch that had been begun.
+    issued: usize,
+}
+
 /// A store to be damaged.
 pub(super) struct Fixture<'s> {
     subject: &'s dyn Subject,
     option_set: usize,
-    is_clean: bool,
+    stop: Stop,
     sim: SimFs,
     files: Vec<PathBuf>,
     bytes: Vec<Vec<u8>>,
-    older: Vec<Vec<Vec<u8>>>,
+    older: Vec<Vec<Older>>,
     /// Where the last group begins in each file that it is in.
     last_group: Vec<Option<usize>>,
     tails: Vec<bool>,
@@ -53,7 +97,7 @@ impl<'s> Fixture<'s> {
     pub(super) fn make(
         subject: &'s dyn Subject,
         option_set: usize,
-        is_clean: bool,
+        stop: Stop,
     ) -> Result<Self, String> {
         let sim = SimFs::new();
         let script = |text: &str| text.parse::<Script>();
@@ -66,28 +110,37 @@ impl<'s> Fixture<'s> {
         let mut generations = Vec::new();
         for part in PARTS {
             run.steps(&script(part)?)?;
-            generations.push(files_of(&sim));
+            generations.push((files_of(&sim), run.history.issued()));
         }
         run.steps(&script(LAST)?)?;
-        if is_clean {
+        if stop == Stop::Close {
             run.close()?;
         }
         let (history, now) = (run.history.clone(), run.now());
-        let sim = sim.duplicate();
+        assert_eq!(history.synced, history.issued(), "the last write is synced");
+        let running = files_of(&sim);
+        let sim = match stop {
+            Stop::Close | Stop::Kill => sim.duplicate(),
+            Stop::PowerCut => sim.crash(sim.ops(), &Variant::None(MetadataModel::Journalled)),
+        };
         drop(run);
         let found = files_of(&sim);
-        let before = generations.last().cloned().unwrap_or_default();
+        let before = generations.last().map(|(files, _)| files.clone()).unwrap_or_default();
         let files: Vec<PathBuf> = found.keys().cloned().collect();
         let tails = subject.tails(&files);
-        let tails = files.iter().map(|path| !is_clean && tails.contains(path)).collect();
-        let last_group = found.iter().map(|(path, now)| first_change(before.get(path), now));
+        let may_lose = |path| stop != Stop::Close && tails.contains(path);
+        let tails = files.iter().map(may_lose).collect();
+        // A file that the crash brought back has no part in the last group.
+        let last_group = found
+            .iter()
+            .map(|(path, now)| running.get(path).and_then(|_| first_change(before.get(path), now)));
         let last_group = last_group.collect();
         let older = files.iter().map(|path| distinct(&generations, path, &found[path])).collect();
         let (bytes, keys) = (found.into_values().collect(), all.keys());
         Ok(Self {
             subject,
             option_set,
-            is_clean,
+            stop,
             sim,
             files,
             bytes,
@@ -104,13 +157,19 @@ impl<'s> Fixture<'s> {
         &self.files
     }
 
+    /// The files to be damaged. After a power cut only the ends of logs differ from those after the death of the process.
+    pub(super) fn damaged_files(&self) -> impl Iterator<Item = usize> {
+        let is_damaged = |file: &usize| self.stop != Stop::PowerCut || self.tails[*file];
+        (0..self.files.len()).filter(is_damaged)
+    }
+
     pub(super) fn len(&self, file: usize) -> usize {
         self.bytes[file].len()
     }
 
     /// The earlier contents of the file.
-    pub(super) fn older(&self, file: usize) -> &[Vec<u8>] {
-        &self.older[file]
+    pub(super) fn older(&self, file: usize) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.older[file].iter().map(|older| &older.bytes[..])
     }
 
     /// Whether two files are of one kind, so that one may be taken for the other.
@@ -202,16 +261,26 @@ impl<'s> Fixture<'s> {
         let used = |file: usize| {
             self.bytes[file].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
         };
-        let is_older = matches!(corruption, Corruption::Older { .. });
-        match corruption.extent(used) {
-            Some((file, _)) if !is_older && self.subject.has_witness(&self.files[file]) => issued,
-            Some((file, _)) if !self.tails[file] => issued,
-            Some((_, Extent::End)) => 0,
-            Some((file, Extent::From(at))) => {
-                let in_last = self.last_group[file].is_some_and(|start| at + SLACK >= start);
-                issued - usize::from(in_last)
-            }
-            None => issued,
+        let Some((file, extent)) = corruption.extent(used) else { return issued };
+        assert!(file < self.files.len(), "the damage is to one of the files");
+        if !self.tails[file] {
+            return issued;
+        }
+        // An older version of the whole file hides everything since, its witness included.
+        if let Corruption::Older { generation, .. } = *corruption {
+            return self.older[file][generation].issued;
+        }
+        let in_last = self.last_group[file].is_some_and(|start| match extent {
+            Extent::End => true,
+            Extent::From(at) => at + SLACK >= start,
+        });
+        let without_last = issued - usize::from(in_last);
+        match (self.subject.has_witness(&self.files[file]), self.stop) {
+            // The witness knows of every sync.
+            (true, Stop::Close | Stop::Kill) => issued,
+            (false, _) if extent == Extent::End => 0,
+            // After a power cut: the claim of the last sync was not synced itself.
+            (true, Stop::PowerCut) | (false, _) => without_last,
         }
     }
 
@@ -225,10 +294,10 @@ impl<'s> Fixture<'s> {
     }
 }
 
-impl std::fmt::Debug for Fixture<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Fixture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Fixture");
-        shown.field("is_clean", &self.is_clean).field("files", &self.files).finish_non_exhaustive()
+        shown.field("stop", &self.stop).field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -253,37 +322,81 @@ fn first_change(before: Option<&Vec<u8>>, now: &[u8]) -> Option<usize> {
 }
 
 /// The contents that `path` had in `generations` and has no longer.
-fn distinct(generations: &[Files], path: &Path, now: &[u8]) -> Vec<Vec<u8>> {
-    let mut older: Vec<Vec<u8>> =
-        generations.iter().filter_map(|files| files.get(path)).cloned().collect();
-    older.retain(|bytes| bytes != now);
-    older.dedup();
+fn distinct(generations: &[(Files, usize)], path: &Path, now: &[u8]) -> Vec<Older> {
+    let of_path = generations.iter().filter_map(|(files, issued)| {
+        Some(Older { bytes: files.get(path)?.clone(), issued: *issued })
+    });
+    let mut older: Vec<Older> = of_path.filter(|older| older.bytes != now).collect();
+    older.dedup_by(|later, earlier| later.bytes == earlier.bytes);
     older
 }
 
 #[cfg(test)]
 mod tests {
+    use durable::Env;
+
     use super::*;
     use crate::toy::ToySubject;
 
     #[test]
     fn only_damage_to_the_end_of_an_unclosed_log_may_lose_a_batch() {
         let toy = ToySubject::default();
-        for is_clean in [true, false] {
-            let fixture = Fixture::make(&toy, 0, is_clean).unwrap();
+        for stop in Stop::ALL {
+            let fixture = Fixture::make(&toy, 0, stop).unwrap();
             let issued = fixture.history.issued();
             let is_log = |path: &PathBuf| path.extension().is_some_and(|e| e == "log");
-            let log = fixture.files.iter().position(is_log).unwrap();
+            let log = fixture.files.iter().rposition(is_log).unwrap();
             let other = fixture.files.iter().position(|path| !is_log(path)).unwrap();
             let least = |corruption| issued - fixture.least_batch(&corruption);
             let end = fixture.len(log) - 1;
-            let lost = |clean, unclean| if is_clean { clean } else { unclean };
+            let lost = |unclean| if stop == Stop::Close { 0 } else { unclean };
             assert_eq!(least(Corruption::Flip { file: other, at: 0, bit: 0 }), 0);
             assert_eq!(least(Corruption::Cut { file: other, len: 0 }), 0);
             assert_eq!(least(Corruption::Delete { file: log }), 0);
             assert_eq!(least(Corruption::Flip { file: log, at: 0, bit: 0 }), 0);
-            assert_eq!(least(Corruption::Flip { file: log, at: end, bit: 0 }), lost(0, 1));
-            assert_eq!(least(Corruption::Cut { file: log, len: 0 }), lost(0, issued));
+            assert_eq!(least(Corruption::Flip { file: log, at: end, bit: 0 }), lost(1));
+            assert_eq!(least(Corruption::Cut { file: log, len: 0 }), lost(issued));
+        }
+    }
+
+    /// The toy's log, as if it had a witness.
+    struct Witnessed;
+
+    impl Subject for Witnessed {
+        fn name(&self) -> &'static str {
+            "witnessed"
+        }
+
+        fn open(&self, env: &Env, dir: &Path, option_set: usize) -> kv::Result<Opened> {
+            ToySubject::default().open(env, dir, option_set)
+        }
+
+        fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+            ToySubject::default().tails(files)
+        }
+
+        fn has_witness(&self, _file: &Path) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_witness_loses_the_last_sync_at_most_and_only_after_a_power_cut() {
+        for (stop, most) in [(Stop::Close, 0), (Stop::Kill, 0), (Stop::PowerCut, 1)] {
+            let fixture = Fixture::make(&Witnessed, 0, stop).unwrap();
+            let issued = fixture.history.issued();
+            let is_log = |path: &PathBuf| path.extension().is_some_and(|e| e == "log");
+            let file = fixture.files.iter().rposition(is_log).unwrap();
+            for len in 0..fixture.len(file) {
+                let least = fixture.least_batch(&Corruption::Cut { file, len });
+                assert_eq!(issued - least, most, "{stop}, {len} bytes");
+            }
+            for generation in 0..fixture.older(file).len() {
+                let least = fixture.least_batch(&Corruption::Older { file, generation });
+                let is_tail = stop != Stop::Close;
+                assert_eq!(least == issued, !is_tail, "an older file hides the syncs since");
+                assert!(least > 0, "and not those before");
+            }
         }
     }
 }

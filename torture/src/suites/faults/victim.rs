@@ -7,8 +7,8 @@ use durable::{Inject, OpKind, SimFs, SyncFailure};
 use kv::{Durability, Error, Kv, WriteBatch};
 
 use super::FaultPlan;
-use super::possible::{Fate, Possible};
 use crate::observe::{Trouble, describe, observe};
+use crate::possible::{Fate, Possible};
 use crate::script::{Script, Step, batch_of};
 use crate::subject::{Opened, Subject};
 use crate::universe;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 use std::time::Duration;
 
-use durable::SimFs;
+use durable::{Inject, SimFs};
 use kv::{Durability, Kv, WriteBatch};
 
 use super::gate::Gate;
@@ -41,6 +41,8 @@ pub(super) struct Look {
 pub(super) struct Stage {
     pub(super) engine: Arc<dyn Kv>,
     pub(super) sim: SimFs,
+    /// Fails a sync, if the round wants it.
+    pub(super) inject: Inject,
     pub(super) gate: Arc<Gate>,
     pub(super) stepper: Arc<Stepper>,
     pub(super) keys: Vec<u8>,
@@ -56,6 +58,11 @@ impl Stage {
             let answer = Answer { j: task.j, ops: self.sim.ops(), sequence };
             self.answers().push(answer);
         });
+    }
+
+    /// Whether a sync has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.inject.injected() > 0
     }
 
     pub(super) fn answers(&self) -> std::sync::MutexGuard<'_, Vec<Answer>> {

@@ -22,6 +22,9 @@ pub(super) struct Round {
     pub(super) now: UnixMillis,
     /// The operations before the first writer started: the first crash point.
     pub(super) from: usize,
+    /// A failed sync has taken bytes out of the page cache that were not durable: the death of the process leaves no more
+    /// than a power cut.
+    pub(super) has_reverted: bool,
     /// Facts and the operations of the disk when they were known.
     pub(super) facts: Vec<(usize, Fact)>,
 }
@@ -43,6 +46,10 @@ impl Round {
                 Fact::Seen { v } => synced = synced.max(self.history.durable_if_seen(v)),
             }
         }
+        if self.has_reverted {
+            handed_over = synced;
+        }
+        assert!(synced <= self.history.issued(), "a promise is about batches that were begun");
         (synced, handed_over.max(synced))
     }
 }
@@ -76,10 +83,11 @@ mod tests {
             (12, acknowledged(3, Durability::Sync)),
         ];
         let (sim, keys, now) = (SimFs::new(), Vec::new(), UnixMillis(1));
-        let round = Round { sim, history, keys, now, from: 0, facts };
-        assert_eq!(
-            [9, 10, 11, 12].map(|point| round.least(point)),
-            [(0, 0), (1, 1), (1, 2), (3, 3)]
-        );
+        let has_reverted = false;
+        let round = Round { sim, history, keys, now, from: 0, has_reverted, facts };
+        let least = |round: &Round| [9, 10, 11, 12].map(|point| round.least(point));
+        assert_eq!(least(&round), [(0, 0), (1, 1), (1, 2), (3, 3)]);
+        let reverted = Round { has_reverted: true, ..round };
+        assert_eq!(least(&reverted), [(0, 0), (1, 1), (1, 1), (3, 3)]);
     }
 }

@@ -7,52 +7,52 @@ use crate::oracle::Model;
 
 /// The batches since a moment at which everything was known.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Possible {
+pub(crate) struct Possible {
     base: Model,
     batches: Vec<(WriteBatch, Fate)>,
     /// The content that this handle shows: the base and the acknowledged batches.
     visible: Model,
     /// The number of batches that survive a power cut.
-    pub(super) synced: usize,
+    pub(crate) synced: usize,
     /// The number of batches that survive the death of the process.
-    pub(super) handed_over: usize,
+    pub(crate) handed_over: usize,
 }
 
 /// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     Acknowledged,
     /// Its write returned an error: there, or not there.
     Indeterminate,
 }
 
 impl Possible {
-    pub(super) fn issue(&mut self, batch: WriteBatch, fate: Fate) {
+    pub(crate) fn issue(&mut self, batch: WriteBatch, fate: Fate) {
         if fate == Fate::Acknowledged {
             self.visible.apply(&batch);
         }
         self.batches.push((batch, fate));
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.batches.len()
     }
 
-    pub(super) fn indeterminate(&self) -> usize {
+    pub(crate) fn indeterminate(&self) -> usize {
         self.batches.iter().filter(|(_, fate)| *fate == Fate::Indeterminate).count()
     }
 
-    pub(super) fn visible(&self) -> &Model {
+    pub(crate) fn visible(&self) -> &Model {
         &self.visible
     }
 
     /// The store was opened and holds `model`: from now on everything is known again.
-    pub(super) fn resume_from(&mut self, model: Model) {
+    pub(crate) fn resume_from(&mut self, model: Model) {
         *self = Self { base: model.clone(), visible: model, ..Self::default() };
     }
 
     /// The possible model that `observed` is, with the first `lo` batches in it unless they are indeterminate.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         observed: &Observed,
         lo: usize,

@@ -1,0 +1,123 @@
+//! Crashes on a full disk: the images of all points since the refusal, opened without and then with space.
+
+use std::sync::Arc;
+
+use durable::{CrashSweep, Variant, is_disk_full};
+use kv::{Durability, Op, WriteBatch};
+
+use super::Options;
+use super::tenant::{Mark, Tenant, WORK_KEY, check_orphans, used_bytes, work};
+use crate::observe::{describe, observe};
+use crate::opening::failed;
+use crate::random::{Random, sub_seed};
+use crate::subject::Opened;
+use crate::universe;
+use crate::world::World;
+
+/// Judges the images, and returns how many there were.
+pub(super) fn judge(tenant: &Tenant<'_>, options: &Options) -> Result<u64, String> {
+    let (first, last) = (tenant.marks[0].ops, tenant.sim.ops());
+    assert!(first <= last, "the refusal is part of the run");
+    let stride = (last - first).div_ceil(options.crash_points.max(1)).max(1);
+    let random = Random::new(sub_seed(options.seed, first as u64));
+    let is_end = |point: usize| tenant.marks.iter().any(|mark| mark.ops == point);
+    let mut sweep = tenant.sim.sweep();
+    let mut states = 0;
+    while let Some(point) = sweep.next_point() {
+        if point < first || !((point - first).is_multiple_of(stride) || is_end(point)) {
+            continue;
+        }
+        for variant in some_variants(&sweep, options.variants_a_point, &random) {
+            states += 1;
+            let image = Image { tenant, point, variant: &variant };
+            image.judge(&sweep).map_err(|what| {
+                let place =
+                    format!("before operation {point} that left {}", sweep.explain(&variant));
+                format!("after a crash on the full disk, {place}: {what}")
+            })?;
+        }
+    }
+    Ok(states)
+}
+
+/// The two plainest variants and some of the others, `most` in all.
+fn some_variants(sweep: &CrashSweep, most: usize, random: &Random) -> Vec<Variant> {
+    let mut variants = sweep.all_variants(1);
+    while variants.len() > most.max(2) {
+        variants.swap_remove(2 + random.below(variants.len() - 2));
+    }
+    variants
+}
+
+/// The image of one crash.
+struct Image<'t> {
+    tenant: &'t Tenant<'t>,
+    point: usize,
+    variant: &'t Variant,
+}
+
+impl Image<'_> {
+    fn judge(&self, sweep: &CrashSweep) -> Result<(), String> {
+        let Tenant { setup, subject, keys, .. } = self.tenant;
+        let died = *self.variant == Variant::All;
+        let sim = if died { sweep.restarted() } else { sweep.image(self.variant) };
+        // A part of the writes may be lost, and a file that was removed may be back.
+        let (kept, begun) = self.promises();
+        let free = |disk_bytes: u64| disk_bytes.saturating_sub(used_bytes(&sim));
+        sim.set_free_space(kept.disk_bytes.map(free));
+        let now = self.tenant.world.now();
+        let seed = sub_seed(3, self.point as u64);
+        let mut world = World::at(Arc::new(sim.clone()), seed, now);
+        let open = |world: &World| setup.open(*subject, world).ok_or("it reserved space");
+        let opened = match open(&world)? {
+            Ok(opened) => opened,
+            Err(error) if is_disk_full(&error) && !setup.reserves => {
+                sim.set_free_space(None);
+                world.next_life();
+                open(&world)?.map_err(failed("open with space"))?
+            }
+            Err(error) => return Err(format!("open answered a full disk with: {error}")),
+        };
+        let observed = observe(opened.engine(), keys)?;
+        let lo = if died { kept.possible.handed_over } else { kept.possible.synced };
+        assert!(lo <= begun.possible.len(), "a promise is about batches that were begun");
+        let model = begun.possible.find(&observed, lo, now)?;
+        self.delete(&opened)?;
+        sim.set_free_space(None);
+        work(&opened, &world)?;
+        opened.engine().close().map_err(failed("close"))?;
+        drop(opened);
+        world.next_life();
+        let opened = open(&world)?.map_err(failed("open again"))?;
+        check_orphans(&opened, &world)?;
+        let untouched = keys.iter().skip(1).filter(|key| **key != WORK_KEY);
+        for key in untouched.map(|&key| universe::key(key)) {
+            let found = opened.engine().get(key).map_err(failed("get"))?;
+            if found.as_ref() != model.get(key, now) {
+                return Err(format!("key {} changed by itself", describe(key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the first key, while there is no space.
+    fn delete(&self, opened: &Opened) -> Result<(), String> {
+        let Some(&key) = self.tenant.keys.first() else { return Ok(()) };
+        let mut batch = WriteBatch::new();
+        batch.delete(universe::key(key));
+        debug_assert!(batch.ops().all(|op| matches!(op, Op::Delete { .. })));
+        match opened.engine().write(&batch, Durability::Sync) {
+            Ok(_) => Ok(()),
+            Err(error) if is_disk_full(&error) && !self.tenant.setup.reserves => Ok(()),
+            Err(error) => Err(format!("a delete answered a full disk with: {error}")),
+        }
+    }
+
+    /// The promise of the last call that had ended, and the mark of the call that may have begun.
+    fn promises(&self) -> (&Mark, &Mark) {
+        let marks = &self.tenant.marks;
+        let ended = marks.partition_point(|mark| mark.ops <= self.point);
+        assert!(ended > 0, "the refusal comes before its crash points");
+        (&marks[ended - 1], &marks[ended.min(marks.len() - 1)])
+    }
+}

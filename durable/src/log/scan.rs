@@ -179,7 +179,9 @@ mod tests {
         ];
         for frames in wrong {
             let mut bytes = HEADER.encode().to_vec();
-            frames.into_iter().for_each(|frame| forge(&mut bytes, frame));
+            for frame in frames {
+                forge(&mut bytes, frame);
+            }
             let Err(Error::Corruption { offset, .. }) = scan(&bytes) else {
                 panic!("{frames:?} is taken for a log");
             };

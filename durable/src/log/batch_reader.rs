@@ -53,7 +53,9 @@ impl BatchReader {
             let is_end = frame.kind == KIND_END;
             let ends_here = is_end && frame.end() == bytes.len() as u64;
             let continues = frames.last().is_none_or(|last| last.sequence == frame.sequence);
-            if frame.is_first() != frames.is_empty() || !continues || is_end != ends_here {
+            // An end mark stands alone, behind the last batch and at the end of the file.
+            let is_misplaced = is_end != ends_here || (is_end && !frames.is_empty());
+            if frame.is_first() != frames.is_empty() || !continues || is_misplaced {
                 let what = "not the next frame of its batch";
                 return Err(Error::corruption(path, self.offset, what));
             }
@@ -71,5 +73,84 @@ impl BatchReader {
             return Ok(());
         }
         Err(Error::corruption(path, self.offset, "the segment ends inside a batch"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::SegmentFormat;
+    use super::super::frame::{Frame, Place, encode};
+    use super::super::header::SegmentIdentity;
+    use super::*;
+    use crate::identity::StoreId;
+
+    const HEADER: SegmentHeader = SegmentHeader {
+        identity: SegmentIdentity { store: StoreId([9; 16]), id: 3, epoch: 2, edit_number: 17 },
+        format: SegmentFormat::V3,
+    };
+
+    /// A segment of frames with right sums: number, kind, first, last.
+    fn segment(frames: &[(u64, u8, bool, bool)]) -> Vec<u8> {
+        let mut bytes = HEADER.encode().to_vec();
+        for &(sequence, kind, first, last) in frames {
+            let (salt, offset) = (HEADER.salt(), bytes.len() as u64);
+            let place = Place { salt, offset, sequence, undurable: 0, first, last };
+            encode(&Frame { kind, payload: [b"payload", b"", b""] }, place, &mut bytes);
+        }
+        bytes
+    }
+
+    /// The numbers of the batches, and how many frames each has.
+    fn read(bytes: &[u8]) -> Result<Vec<(u64, usize)>> {
+        let (mut reader, mut frames) = (BatchReader::new(&HEADER), Vec::new());
+        let mut batches = Vec::new();
+        loop {
+            reader.next_batch(bytes, Path::new("segment"), &mut frames)?;
+            let Some(first) = frames.first() else { break };
+            batches.push((first.sequence, frames.len()));
+        }
+        assert_eq!(reader.offset(), bytes.len() as u64, "everything was read");
+        Ok(batches)
+    }
+
+    const END: (u64, u8, bool, bool) = (0, KIND_END, true, true);
+
+    #[test]
+    fn batches_are_read_up_to_the_end_mark_or_the_end() {
+        let frames = [(5, 1, true, false), (5, 1, false, true), (6, 2, true, true), END];
+        for count in [3, 4] {
+            let bytes = segment(&frames[..count]);
+            assert_eq!(read(&bytes).expect("it is whole"), [(5, 2), (6, 1)]);
+        }
+        assert_eq!(BatchReader::new(&HEADER).peek_sequence(&segment(&frames)), Some(5));
+    }
+
+    #[test]
+    fn frames_that_form_no_whole_batches_are_damage() {
+        let wrong: [&[(u64, u8, bool, bool)]; 6] = [
+            // The batch changes its number.
+            &[(5, 1, true, false), (6, 1, false, true)],
+            // A batch begins inside another.
+            &[(5, 1, true, false), (5, 1, true, true)],
+            // The first frame of the batch is missing.
+            &[(5, 1, false, true)],
+            // The segment ends inside a batch.
+            &[(5, 1, true, true), (6, 1, true, false)],
+            // The end mark is not the end.
+            &[(5, 1, true, true), END, (6, 1, true, true)],
+            // An end mark inside a batch.
+            &[(5, 1, true, false), (5, KIND_END, false, true)],
+        ];
+        for frames in wrong {
+            let refused = read(&segment(frames));
+            assert!(refused.is_err_and(|error| error.is_corruption()), "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_frame_is_damage() {
+        let mut bytes = segment(&[(5, 1, true, true)]);
+        bytes[64 + 30] ^= 1;
+        assert!(read(&bytes).is_err_and(|error| error.is_corruption()));
     }
 }

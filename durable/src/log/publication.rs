@@ -223,6 +223,23 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_failed_batch_stays_failed_when_a_later_one_fails() {
+        let (mut queue, mut applied) = (waiting(3), Vec::new());
+        for sequence in [2, 3] {
+            queue.resolve(sequence, Err(failure("log")), &mut |_, _| unreachable!()).unwrap_err();
+        }
+        resolve(&mut queue, 1, 100, u64::MAX, &mut applied).unwrap();
+        assert_eq!((queue.visible(), &applied[..]), (1, &[1][..]));
+    }
+
+    #[test]
+    fn a_batch_that_cannot_be_applied_goes_on_waiting_even_if_it_is_the_only_one() {
+        let (mut queue, mut applied) = (waiting(1), Vec::new());
+        resolve(&mut queue, 1, 100, 1, &mut applied).unwrap_err();
+        assert_eq!((queue.visible(), queue.barrier()), (0, Some(at(10))));
+    }
+
+    #[test]
     fn a_write_that_another_thread_has_published_is_durable_whatever_its_own_sync_says() {
         let (mut queue, mut applied) = (waiting(2), Vec::new());
         resolve(&mut queue, 2, 20, u64::MAX, &mut applied).unwrap();

@@ -137,3 +137,69 @@ impl<'s> Frames<'s> {
         Some(frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::SegmentFormat;
+    use super::super::frame::{Frame, Place, UNLINKED, encode};
+    use super::super::header::SegmentIdentity;
+    use super::*;
+
+    const HEADER: SegmentHeader = SegmentHeader {
+        identity: SegmentIdentity { store: StoreId([9; 16]), id: 3, epoch: 2, edit_number: 17 },
+        format: SegmentFormat::V3,
+    };
+
+    /// A frame to be forged: number, kind, first, last, undurable distance.
+    type Forged = (u64, u8, bool, bool, u32);
+
+    fn forge(bytes: &mut Vec<u8>, (sequence, kind, first, last, undurable): Forged) {
+        let (salt, offset) = (HEADER.salt(), bytes.len() as u64);
+        let place = Place { salt, offset, sequence, undurable, first, last };
+        encode(&Frame { kind, payload: [b"payload", b"", b""] }, place, bytes);
+    }
+
+    fn scan(bytes: &[u8]) -> Result<SegmentScan> {
+        scan_segment(bytes, StoreId([9; 16]), 3, Path::new("segment"), &mut |_| Ok(()))
+    }
+
+    #[test]
+    fn right_sums_around_batches_that_no_writer_makes_are_damage() {
+        let wrong: [[Forged; 2]; 5] = [
+            // An end mark inside a batch.
+            [(5, 1, true, false, UNLINKED), (0, KIND_END, true, true, UNLINKED)],
+            // The same number twice.
+            [(5, 1, true, true, UNLINKED), (5, 1, true, true, UNLINKED)],
+            // The batch changes its number.
+            [(5, 1, true, false, UNLINKED), (6, 1, false, true, UNLINKED)],
+            // A batch begins inside another.
+            [(5, 1, true, false, UNLINKED), (5, 1, true, true, UNLINKED)],
+            // The first frame of the second batch is missing.
+            [(5, 1, true, true, UNLINKED), (6, 1, false, true, UNLINKED)],
+        ];
+        for frames in wrong {
+            let mut bytes = HEADER.encode().to_vec();
+            for frame in frames {
+                forge(&mut bytes, frame);
+            }
+            let Err(Error::Corruption { offset, .. }) = scan(&bytes) else {
+                panic!("{frames:?} is taken for a log");
+            };
+            assert_eq!(offset, 64 + 32, "the second frame is the wrong one");
+        }
+    }
+
+    #[test]
+    fn a_frame_behind_a_torn_one_still_proves_that_the_earlier_segments_were_durable() {
+        for (distance, is_proof) in [(UNLINKED, false), (8, true)] {
+            let mut bytes = HEADER.encode().to_vec();
+            forge(&mut bytes, (5, 1, true, true, UNLINKED));
+            bytes[64 + 30] ^= 1;
+            // Nothing of this segment was durable.
+            forge(&mut bytes, (6, 1, true, true, distance));
+            let found = scan(&bytes).expect("a torn tail is no damage");
+            assert_eq!((found.len, found.tail), (64, Tail::Torn));
+            assert_eq!(found.proves_prior_durable, is_proof, "distance {distance}");
+        }
+    }
+}

@@ -234,4 +234,38 @@ mod tests {
             assert_eq!(Claim::decode(&flipped, SALT, SLOTS[0]), None, "bit {bit}");
         }
     }
+
+    #[test]
+    fn an_offset_that_no_frame_ends_at_is_no_claim() {
+        for (durable, is_claim) in [(FIRST_FRAME, true), (FIRST_FRAME - 8, false), (4097, false)] {
+            let mut bytes = [0; SLOT_LEN];
+            bytes[8..].copy_from_slice(&durable.to_le_bytes());
+            let sum = seeded_crc32(SALT.seed(SLOTS[0]), &bytes[4..]);
+            bytes[..4].copy_from_slice(&sum.to_le_bytes());
+            assert_eq!(Claim::decode(&bytes, SALT, SLOTS[0]).is_some(), is_claim, "{durable}");
+        }
+    }
+
+    /// The slots of a round that failed may be torn. The third one is durable, and must not be written next.
+    #[cfg(not(shuttle))]
+    #[test]
+    fn after_a_failed_round_the_next_one_writes_the_same_slots() {
+        use crate::fs::Fs as _;
+        use crate::{Fault, Inject, Plan};
+
+        let (fs, path) = (crate::SimFs::new(), std::path::Path::new("segment"));
+        fs.create(path).unwrap().write_at(0, &segment()).unwrap();
+        // Opening is call 0, and the first write of the first round is call 1.
+        let inject = Inject::over_sim(fs.clone(), Plan::once(1, Fault::Eio));
+        let mut witness = Witness::new(inject.open_writable(path).unwrap(), SALT);
+        let third = |bytes: &[u8]| bytes[SLOTS[2] as usize..][..SLOT_LEN].to_vec();
+        let begun = third(&segment());
+        for round in 1..3 {
+            witness.record(Claim { durable: FIRST_FRAME + 8 * round, is_prior_durable: true });
+            assert_eq!(third(&fs.contents(path).unwrap()), begun, "round {round}");
+        }
+        assert_eq!(inject.injected(), 1);
+        let newest = Claim { durable: FIRST_FRAME + 16, is_prior_durable: true };
+        assert_eq!(Claim::read(&fs.contents(path).unwrap(), SALT), Some(newest));
+    }
 }

@@ -153,4 +153,21 @@ mod tests {
         records.next().unwrap();
         assert!(records.next().unwrap_err().is_corruption());
     }
+
+    /// The bad record is the next edit, so a record with its number is no later one.
+    #[test]
+    fn only_a_record_with_a_later_number_than_the_torn_one_proves_damage() {
+        for (edit_number, is_damage) in [(4, false), (5, false), (6, true)] {
+            let mut bytes = vec![0; HEADER_LEN];
+            let start = HEADER_LEN as u64;
+            let (snapshot, _) = encode_record(salt(), start, Kind::Snapshot, 4, b"state").unwrap();
+            bytes.extend(snapshot);
+            bytes.extend([0xa5; 32]);
+            let end = bytes.len() as u64;
+            bytes.extend(encode_record(salt(), end, Kind::Edit, edit_number, b"edit").unwrap().0);
+            let mut records = Records::new(&bytes, salt(), Path::new("MANIFEST"));
+            records.next().unwrap();
+            assert_eq!(records.next().is_err(), is_damage, "edit {edit_number}");
+        }
+    }
 }

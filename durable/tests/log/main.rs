@@ -6,6 +6,7 @@ mod chain;
 mod crash;
 mod damage;
 mod formats;
+mod group_sync;
 mod places;
 mod store;
 mod witness;

@@ -1,12 +1,13 @@
 //! A disk without space for an edit: the edit is certainly not durable, and the same handle takes the next one.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use durable::manifest::Manifest;
 use durable::{Fault, Fs as _, OpKind, Plan, SimFs};
 use kv::Error;
 
-use crate::basics::add;
+use crate::basics::{STORE, add};
 use crate::law::{Run, Step};
 use crate::toy::{Edit, SHINY, Toy};
 
@@ -112,4 +113,66 @@ fn a_sync_without_space_poisons() {
     assert!(run.failure.is_some_and(|error| error.is_out_of_resources()));
     assert!(matches!(manifest.check(), Err(Error::Poisoned { .. })));
     assert!(matches!(manifest.append(&add(2)), Err(Error::Poisoned { .. })));
+}
+
+/// The whole record lands on the disk, and the write reports that there is no space.
+#[test]
+fn a_record_that_was_written_and_reported_as_failed_never_comes_back() {
+    let path = Path::new(STORE).join("MANIFEST-000001");
+    let begun = [Step::Open, Step::Append(add(1))];
+    let calls = Run::of(&begun).inject.calls();
+    let disk = SimFs::new();
+    let mut run = Run::on(&disk, Plan::once(calls, Fault::NoSpace), &begun);
+    let before = disk.contents(&path).unwrap();
+    let with_record = Run::of(&[begun[0].clone(), begun[1].clone(), Step::Append(add(2))]);
+    let with_record = with_record.disk.contents(&path).unwrap();
+    assert!(with_record.len() > before.len() && with_record.starts_with(&before));
+    let (on_disk, record) = (disk.clone(), with_record[before.len()..].to_vec());
+    let end = before.len() as u64;
+    let write = path.clone();
+    run.inject.on_call(Arc::new(move |call| {
+        if call.index == calls {
+            assert_eq!(call.kind, OpKind::Write);
+            on_disk.open_writable(&write).unwrap().write_at(end, &record).unwrap();
+        }
+    }));
+    run.go_on(&[Step::Append(add(2))]);
+    assert!(run.failure.take().is_some_and(|error| error.is_out_of_resources()));
+    run.manifest.as_ref().unwrap().check().unwrap();
+    // The engine goes on without the edit, so no crash may bring it back.
+    let point = disk.ops();
+    let mut sweep = disk.sweep();
+    while let Some(at) = sweep.next_point() {
+        if at < point {
+            continue;
+        }
+        for variant in sweep.all_variants(8) {
+            let image = sweep.image(&variant);
+            assert_eq!(image.contents(&path).unwrap(), before, "{variant}");
+        }
+    }
+}
+
+#[test]
+fn a_generation_that_the_disk_has_no_space_for_leaves_no_file() {
+    let begun = [Step::Open, Step::Append(add(1))];
+    let calls = Run::of(&begun).inject.calls();
+    let mut failures = 0;
+    for at in calls.. {
+        let disk = SimFs::new();
+        let mut run = Run::on(&disk, Plan::once(at, Fault::NoSpace), &begun);
+        run.go_on(&[Step::Append(Edit::Note("n".repeat(9000)))]);
+        let manifest = run.manifest.as_ref().unwrap();
+        if run.failure.is_some() && manifest.check().is_ok() {
+            let names: Vec<_> = disk.files();
+            let left = |name: &str| names.contains(&Path::new(STORE).join(name));
+            assert!(left("MANIFEST-000001") && left("CURRENT"), "{names:?}");
+            assert!(!left("MANIFEST-000002") && !left("CURRENT.tmp"), "call {at}: {names:?}");
+            failures += 1;
+        }
+        if run.inject.injected() == 0 {
+            break;
+        }
+    }
+    assert!(failures >= 3, "create, write and rename: {failures}");
 }

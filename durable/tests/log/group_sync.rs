@@ -1,0 +1,168 @@
+//! Group commit, one thread at a time: the order of syncs and guard, and what becomes of failures. The schedules of several
+//! threads are in `tests/schedules`.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use durable::log::{
+    Frame, GroupSync, Segment, SegmentIdentity, SegmentLayout, Writer, scan_segment,
+};
+use durable::{Fs as _, SimFs};
+use kv::{Error, Result};
+
+use crate::store::{STORE, path};
+
+/// Segment `id`, begun on a disk with the folder of the log.
+fn begin(disk: &SimFs, id: u64) -> Segment {
+    let file = Segment::create_file(disk, &path(id), 4096, SegmentLayout::Plain).unwrap();
+    let identity = SegmentIdentity { store: STORE, id, epoch: 1, edit_number: 1 };
+    Segment::begin(disk, file, identity).unwrap()
+}
+
+fn disk() -> SimFs {
+    let disk = SimFs::new();
+    disk.create_dir(Path::new("log")).unwrap();
+    disk
+}
+
+fn append(writer: &mut Writer, sequence: u64) {
+    let frame = Frame { kind: 1, payload: [&[7; 40], &[], &[]] };
+    writer.append(sequence, std::iter::once(frame)).unwrap();
+}
+
+fn failure(path: &str) -> Error {
+    Error::io("sync", path, std::io::ErrorKind::Other.into())
+}
+
+/// How far segment `id` was durable when each of its batches was written.
+fn durable_before(disk: &SimFs, id: u64) -> Vec<Option<u64>> {
+    let mut found = Vec::new();
+    let bytes = disk.contents(&path(id)).unwrap();
+    scan_segment(&bytes, STORE, id, &path(id), &mut |batch| {
+        found.push(batch[0].durable_before());
+        Ok(())
+    })
+    .unwrap();
+    found
+}
+
+#[test]
+fn a_failure_behind_the_target_does_not_concern_the_writer() {
+    let (disk, sync) = (disk(), Arc::new(GroupSync::new()));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(begin(&disk, 1));
+    append(&mut writer, 1);
+    let first = writer.position();
+    sync.sync_to(first).unwrap();
+    append(&mut writer, 2);
+    sync.poison(failure("log"));
+    sync.sync_to(first).unwrap();
+    assert!(matches!(sync.sync_to(writer.position()), Err(Error::Poisoned { .. })));
+}
+
+#[test]
+fn the_first_failure_is_kept_and_later_callers_get_it_as_the_cause() {
+    let sync = GroupSync::new();
+    assert_eq!(sync.poison(failure("first")).to_string(), failure("first").to_string());
+    sync.poison(failure("second"));
+    for _ in 0..2 {
+        let Err(Error::Poisoned { cause }) = sync.check() else { panic!("the log is poisoned") };
+        assert_eq!(cause.to_string(), failure("first").to_string());
+    }
+}
+
+/// A check before the sync would say nothing about appends that the sync covers, too.
+#[test]
+fn the_guard_is_asked_when_everything_is_synced() {
+    let (disk, segment) = (disk(), Arc::new(Mutex::new(None::<Arc<Segment>>)));
+    let (asked, seen) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&segment));
+    let count = Arc::clone(&asked);
+    let sync = Arc::new(GroupSync::guarded(move || {
+        let segment = seen.lock().unwrap().clone().unwrap();
+        assert_eq!(segment.durable(), segment.end(), "asked before the sync has ended");
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    *segment.lock().unwrap() = Some(writer.begin(begin(&disk, 1)));
+    append(&mut writer, 1);
+    sync.sync_to(writer.position()).unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_finished_segment_of_a_store_that_was_taken_away_poisons_the_log() {
+    let disk = disk();
+    let sync = Arc::new(GroupSync::guarded(|| Err(failure("LOCK"))));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(begin(&disk, 1));
+    append(&mut writer, 1);
+    let ended = writer.end().unwrap().unwrap();
+    assert!(sync.finish(&ended).is_err());
+    assert!(matches!(sync.check(), Err(Error::Poisoned { .. })));
+}
+
+#[test]
+fn frames_say_how_far_the_log_was_durable_once_all_earlier_segments_are() {
+    let (disk, sync) = (disk(), Arc::new(GroupSync::new()));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(begin(&disk, 3));
+    append(&mut writer, 1);
+    writer.end().unwrap();
+    writer.begin(begin(&disk, 4));
+    append(&mut writer, 2);
+    sync.sync_to(writer.position()).unwrap();
+    append(&mut writer, 3);
+    assert_eq!(durable_before(&disk, 3), [Some(64)], "no segment is before the first one");
+    assert_eq!(durable_before(&disk, 4), [None, Some(128)]);
+}
+
+/// The guard ends the test if the leader syncs round after round and never reaches the target.
+#[test]
+fn a_segment_that_is_still_written_stays_in_the_chain_when_an_earlier_one_is_finished() {
+    let (disk, rounds) = (disk(), AtomicUsize::new(0));
+    let guard = move || -> Result<()> {
+        let is_stuck = rounds.fetch_add(1, Ordering::Relaxed) > 10;
+        if is_stuck { Err(failure("the sync never reaches its target")) } else { Ok(()) }
+    };
+    let sync = Arc::new(GroupSync::guarded(guard));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(begin(&disk, 1));
+    append(&mut writer, 1);
+    let ended = writer.end().unwrap().unwrap();
+    writer.begin(begin(&disk, 2));
+    append(&mut writer, 2);
+    sync.sync_to(writer.position()).unwrap();
+    // The newer segment is wholly durable at this moment.
+    sync.finish(&ended).unwrap();
+    append(&mut writer, 3);
+    sync.sync_to(writer.position()).unwrap();
+    assert_eq!(sync.durable(), writer.position());
+}
+
+#[test]
+fn a_failed_round_gives_its_failure_once_and_poisons_then() {
+    let sync = Arc::new(GroupSync::guarded(|| Err(failure("LOCK"))));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(begin(&disk(), 1));
+    append(&mut writer, 1);
+    assert!(matches!(sync.sync_to(writer.position()), Err(Error::Io { .. })));
+    assert!(matches!(sync.sync_to(writer.position()), Err(Error::Poisoned { .. })));
+}
+
+#[test]
+fn a_finished_segment_can_be_read_with_its_witness() {
+    let disk = disk();
+    let file = Segment::create_file(&disk, &path(1), 512, SegmentLayout::Witnessed).unwrap();
+    let identity = SegmentIdentity { store: STORE, id: 1, epoch: 1, edit_number: 1 };
+    let sync = Arc::new(GroupSync::new());
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(Segment::begin(&disk, file, identity).unwrap());
+    append(&mut writer, 1);
+    let ended = writer.end().unwrap().unwrap();
+    sync.finish(&ended).unwrap();
+    let mut read = Vec::new();
+    ended.read(0, ended.end() as usize, &mut |bytes| read.extend_from_slice(bytes)).unwrap();
+    assert_eq!(read, disk.contents(&path(1)).unwrap());
+}

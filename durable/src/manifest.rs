@@ -329,7 +329,10 @@ impl<S: State> LoadedManifest<S> {
         let open_epoch = generation::next(self.identity.open_epoch, &current)?;
         let identity = new_identity::<S>(self.identity.store_id, generation, open_epoch);
         debug_assert!(identity.generation > self.identity.generation, "numbers are not used again");
-        debug_assert!(identity.open_epoch > self.identity.open_epoch, "each opening has its own epoch");
+        debug_assert!(
+            identity.open_epoch > self.identity.open_epoch,
+            "each opening has its own epoch"
+        );
         Manifest::start(&self.store, identity, self.state, self.edit_number)
     }
 }

@@ -144,7 +144,11 @@ impl Committer {
         let mut section = self.enter()?;
         self.parts.store.check()?;
         if section.writer.active().is_some_and(|active| !active.is_empty()) {
-            self.rotate(&mut section, 0)?;
+            match self.rotate(&mut section, 0) {
+                // The file has ended. The next write begins another one.
+                Err(error) if is_disk_full(&error) && section.writer.active().is_none() => {}
+                rotated => rotated?,
+            }
         }
         Ok(())
     }
@@ -175,12 +179,12 @@ impl Committer {
     /// Refuses a put while the disk reserve is released and there is no room to make it again: the put would take the space
     /// that deletes need.
     fn leave_space_for_deletes(&self) -> Result<()> {
-        let reserve = self.parts.store.reserve();
-        match reserve.ensure() {
+        let store = &self.parts.store;
+        match store.ensure_reserve() {
             // Files that a merge has replaced may still wait to be unlinked.
             Err(error) if is_disk_full(&error) => {
                 self.parts.files.registry().reclaimer().reclaim();
-                reserve.ensure()
+                store.ensure_reserve()
             }
             ensured => ensured,
         }

@@ -68,10 +68,10 @@ impl Bitcask {
     }
 
     fn compose(options: &Options, recovered: Recovered) -> Self {
-        let Recovered { dir, manifest, reserve, keydir, files, registry, next_file_id, .. } =
+        let Recovered { dir, manifest, reserves, keydir, files, registry, next_file_id, .. } =
             recovered;
         let (env, steps) = (options.env.clone(), options.steps.clone());
-        let store = Arc::new(Store::new(env, steps, dir, manifest, reserve));
+        let store = Arc::new(Store::new(env, steps, dir, manifest, reserves));
         let data = Data { keydir, files, registry, next_file_id };
         let parts = Components::new(options, store, data);
         let committer = Committer::new(parts.clone(), options.undo_bytes, recovered.newest);

@@ -16,11 +16,15 @@ pub struct Options {
     /// When a data file has grown to this many bytes, the next one is begun. A batch that is larger gets a file of its
     /// own. At least 1 KiB, at most [`Options::MAX_DATA_FILE_BYTES`]. Default: 64 MiB.
     pub data_file_bytes: u64,
-    /// How much disk space the store reserves, in bytes, for the day when it has filled the disk: then it can still open,
-    /// delete, and merge files whose live records fit into the reserve. Until there is room again, puts return
-    /// `StorageFull`. Take more to merge files that are less dead, or for a store of many small files: opening writes about
-    /// 40 bytes for each data file. Fewer than 4 KiB mean none. `None`, the default: 1/64 of `data_file_bytes`, which is
-    /// 1 MiB unless that was changed.
+    /// How much disk space the store reserves, in bytes, for the day when it has filled the disk: then it can still delete,
+    /// and merge files whose live records fit into the reserve. Until the disk has room for twice the reserve again, puts
+    /// return `StorageFull`; so do deletes that find the reserve used up. Fewer than 4 KiB mean none, and more than
+    /// [`Options::MAX_RESERVE_BYTES`] mean that. `None`, the default: 1/64 of `data_file_bytes`, at least 1 MiB, or none
+    /// for data files of less than 256 KiB.
+    ///
+    /// A store with a reserve keeps a quarter of it besides, at least 32 KiB, that only openings, closes and edits of the
+    /// manifest may use. It is enough for so many data files as 1/400 of its bytes: an opening writes about 40 bytes for
+    /// each, and may write them twice. Take a larger reserve for more files.
     pub reserve_bytes: Option<u64>,
     /// How sealed data files are read. Default: mapped.
     pub read: ReadMode,
@@ -84,6 +88,12 @@ impl Options {
     /// The smallest `data_file_bytes`.
     pub const MIN_DATA_FILE_BYTES: u64 = 1 << 10;
 
+    /// The largest `reserve_bytes`: 1 TiB.
+    pub const MAX_RESERVE_BYTES: u64 = 1 << 40;
+
+    /// The least space for openings and closes: some blocks of a file system.
+    const LEAST_LAST_RESERVE: u64 = 32 << 10;
+
     /// The defaults, in the real world.
     pub fn new() -> Self {
         Self::in_env(Env::os(2))
@@ -111,15 +121,22 @@ impl Options {
         self
     }
 
-    /// With `reserve_bytes`.
+    /// With `reserve_bytes`, at most [`Options::MAX_RESERVE_BYTES`].
     pub fn reserve_bytes(mut self, bytes: u64) -> Self {
-        self.reserve_bytes = Some(bytes);
+        self.reserve_bytes = Some(bytes.min(Self::MAX_RESERVE_BYTES));
         self
     }
 
     /// How much disk space to reserve, in bytes.
     pub(crate) fn reserve(&self) -> u64 {
-        self.reserve_bytes.unwrap_or(self.data_file_bytes / 64)
+        let least = if self.data_file_bytes < 256 << 10 { 0 } else { 1 << 20 };
+        let usual = (self.data_file_bytes / 64).max(least);
+        self.reserve_bytes.unwrap_or(usual).min(Self::MAX_RESERVE_BYTES)
+    }
+
+    /// How much of the disk to reserve for openings and closes besides a reserve of `reserve` bytes.
+    pub(crate) fn last_reserve(reserve: u64) -> u64 {
+        if reserve < 4 << 10 { 0 } else { (reserve / 4).max(Self::LEAST_LAST_RESERVE) }
     }
 
     /// With `read`.

@@ -52,7 +52,7 @@ use repair::Repair;
 pub(crate) struct Recovered {
     pub(crate) dir: StoreDir,
     pub(crate) manifest: Manifest<State>,
-    pub(crate) reserve: DiskReserve,
+    pub(crate) reserves: (DiskReserve, DiskReserve),
     pub(crate) keydir: Arc<Keydir>,
     pub(crate) files: FileTable,
     pub(crate) registry: Arc<FileRegistry>,
@@ -110,11 +110,15 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     let newest = options.steps.run(Step::ResumeNumbering, highest);
 
     // 5. Open the manifest for writing.
-    let reserve = DiskReserve::open(&dir, loaded.store_id(), options.reserve())?;
-    if let Some(full) = found_full
-        && !reserve.release()?
-    {
-        return Err(full);
+    let (store, reserve_bytes) = (loaded.store_id(), options.reserve());
+    let reserve = DiskReserve::open(&dir, store, reserve_bytes)?;
+    let last_reserve = DiskReserve::open_last(&dir, store, Options::last_reserve(reserve_bytes))?;
+    let is_full = found_full.is_some();
+    if let Some(full) = found_full {
+        let (released, released_last) = (reserve.release()?, last_reserve.release()?);
+        if !released && !released_last {
+            return Err(full);
+        }
     }
     let manifest = loaded.open()?;
 
@@ -122,9 +126,13 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     let state = manifest.state();
     let remove = || inventory.remove_orphans(&dir, manifest.store_id(), &state);
     options.steps.run(Step::RemoveOrphans, remove);
+    // The generation before is gone. Hints, which come next, must not take the space of the next opening.
+    if is_full {
+        last_reserve.restore();
+    }
 
     // 7. Repair the tail of the log.
-    let repair = Repair { dir: &dir, manifest: &manifest };
+    let repair = Repair { dir: &dir, manifest: &manifest, last_reserve: &last_reserve };
     repair.repair_tail(&tail, options)?;
 
     // 8. Write hint files anew.
@@ -140,7 +148,7 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     Ok(Recovered {
         dir,
         manifest,
-        reserve,
+        reserves: (reserve, last_reserve),
         keydir,
         files,
         registry,

@@ -143,7 +143,12 @@ pub(crate) fn write_hint(
     let written = create_afresh(fs, &temporary_path(&path))
         .and_then(|file| file.write_at(0, bytes).map(|()| file));
     let file = match written {
-        Err(error) if error.is_out_of_resources() || is_not_a_file(&error) => return Ok(None),
+        Err(error) if error.is_out_of_resources() => {
+            // The part that was written takes space that the store needs.
+            drop(fs.remove(&temporary_path(&path)));
+            return Ok(None);
+        }
+        Err(error) if is_not_a_file(&error) => return Ok(None),
         written => publish(fs, &*written?, &path)?,
     };
     let hint = Hint { len: bytes.len() as u64, crc: crc32(bytes) };

@@ -25,6 +25,8 @@ pub(crate) struct Store {
     dir: StoreDir,
     manifest: Manifest<State>,
     reserve: DiskReserve,
+    /// The part of the reserved space that only openings, edits and the close may use.
+    last_reserve: DiskReserve,
     /// How far the log is durable, and the failure that has poisoned the store.
     log: Arc<GroupSync>,
     clock: MonotonicClock,
@@ -37,11 +39,11 @@ impl Store {
         steps: Steps,
         dir: StoreDir,
         manifest: Manifest<State>,
-        reserve: DiskReserve,
+        (reserve, last_reserve): (DiskReserve, DiskReserve),
     ) -> Self {
         let log = Arc::new(GroupSync::guarded(dir.guard()));
         let clock = MonotonicClock::new(Arc::clone(&env.clock), manifest.state().latest_time());
-        Self { env, steps, dir, manifest, reserve, log, clock }
+        Self { env, steps, dir, manifest, reserve, last_reserve, log, clock }
     }
 
     pub(crate) fn fs(&self) -> &dyn Fs {
@@ -75,9 +77,26 @@ impl Store {
         &self.reserve
     }
 
+    /// Makes sure that all of the reserved space is held. Costs two atomic loads while it is.
+    ///
+    /// # Errors
+    /// `Io`, with `StorageFull` while there is no room; `Poisoned`; `Closed` when another writer may have the store.
+    #[inline]
+    pub(crate) fn ensure_reserve(&self) -> Result<()> {
+        if !self.reserve.is_released() && !self.last_reserve.is_released() {
+            return Ok(());
+        }
+        self.check()?;
+        self.last_reserve.ensure()?;
+        self.reserve.ensure()
+    }
+
     /// Makes the disk reserve if it is missing and there is room again. If not, the next put reports it.
     pub(crate) fn refill_reserve(&self) {
-        drop(self.reserve.ensure());
+        if self.check().is_ok() {
+            self.last_reserve.restore();
+            drop(self.ensure_reserve());
+        }
     }
 
     /// The state after the newest durable edit.
@@ -129,7 +148,7 @@ impl Store {
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
         self.check_in_place().map_err(|error| self.poison(error))?;
         let edit = edit.clone().at(self.clock.latest());
-        self.reserve.retry(|| self.manifest.append(&edit)).map_err(|error| {
+        self.with_reserve(|| self.manifest.append(&edit)).map_err(|error| {
             let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
             let poisons = self.steps.check(Step::SpareOnFullDisk, !passes);
             if poisons { self.poison(error) } else { error }
@@ -161,7 +180,14 @@ impl Store {
             noted => noted?,
         }
         self.check_in_place()?;
-        self.reserve.retry(|| self.manifest.close())
+        self.with_reserve(|| self.manifest.close())?;
+        self.last_reserve.restore();
+        Ok(())
+    }
+
+    /// Runs a write of the manifest, in all of the reserved space if it has to be.
+    fn with_reserve(&self, write: impl Fn() -> Result<()>) -> Result<()> {
+        self.last_reserve.lend(|| self.reserve.retry(&write))
     }
 
     /// The store was dropped and not closed: an opening in this process waits until the running jobs have ended.
@@ -171,6 +197,8 @@ impl Store {
 
     /// Lets another writer in. Nobody may write through this store any more.
     pub(crate) fn unlock(&self) {
+        self.reserve.retire();
+        self.last_reserve.retire();
         self.dir.unlock();
     }
 }

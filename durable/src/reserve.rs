@@ -6,10 +6,20 @@
 //!
 //! 1. **Held.** The file `RESERVE` exists and its blocks are allocated: its bytes were written and synced before it got
 //!    that name.
-//! 2. **Released.** An open, a delete, a merge or an edit of the manifest met a full disk. The file was removed, and the
-//!    operation was tried again. From then on the engine refuses puts ([`DiskReserve::ensure`]), which would otherwise
-//!    take the space that deletes need.
+//! 2. **Released.** A delete, a merge or an edit of the manifest met a full disk. The file was removed, and the operation
+//!    was tried again. From then on the engine refuses puts ([`DiskReserve::ensure`]), which would otherwise take the space
+//!    that deletes need. A delete that finds this space used up fails with `StorageFull`.
 //! 3. **Held** again, once the disk has room for twice the reserve.
+//!
+//! Deletes can use up this space and never free anything. So that the store can still open and close, a second file
+//! `RESERVE-LAST` holds space that no data file, hint or output may take:
+//!
+//! 1. An opening, an edit or a close that finds the disk full although `RESERVE` is gone removes `RESERVE-LAST`
+//!    ([`DiskReserve::lend`]), and tries again. It writes a generation of the manifest, an edit or `CURRENT`.
+//! 2. A new generation replaces an old one of about the same size, so nearly all of the space is free again.
+//! 3. The file is made again at once, as long as the free space allows ([`DiskReserve::restore`]). If it is shorter than it
+//!    should be, puts are refused, and it gets its full length when the disk has room for twice of it.
+//! 4. A crash between the removal and step 3 leaves the space free, and the next opening goes on in it.
 //!
 //! A crash between any two steps leaves the file or none. A half-written one has a temporary name, and the next opening
 //! removes it. An entry with a temporary name that is not a regular file belongs to another program; it stays, and the next
@@ -24,7 +34,7 @@
 //! | 32 | 4 | CRC-32 of all before |
 //! | 36 | | filler that does not compress, so that a file system that compresses allocates it as well |
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -37,9 +47,15 @@ use crate::lock_order;
 use crate::publish::{create_temporary, publish, temporary_paths};
 use crate::store_dir::StoreDir;
 use crate::sync::Mutex;
-use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::{AtomicBool, AtomicU64};
 
 const FILE_NAME: &str = "RESERVE";
+
+/// The part that only openings, edits and closes may use.
+const LAST_FILE_NAME: &str = "RESERVE-LAST";
+
+/// How much of the free space [`DiskReserve::restore`] leaves alone after each refusal: one part in so many.
+const RESTORE_PARTS: u64 = 8;
 
 const MAGIC: &[u8; 8] = b"KVRSRV01";
 
@@ -56,12 +72,26 @@ const PIECE_BYTES: usize = 64 << 10;
 pub struct DiskReserve {
     dir: StoreDir,
     store: StoreId,
-    /// The length of the file. 0: the store has no reserve.
+    /// The name of the file.
+    name: &'static str,
+    /// The length that the file should have. 0: the store has no reserve.
     bytes: u64,
-    /// The file is not there, and should be.
+    /// The file is not there in its full length, and should be.
     released: AtomicBool,
+    /// The length that the file has. 0: it is not there.
+    held: AtomicU64,
+    /// How often the file was removed to give its space.
+    releases: AtomicU64,
     /// Held while the file is made or removed.
-    changing: Mutex<()>,
+    changing: Mutex<Access>,
+}
+
+/// Whether the directory of a reserve is locked for the store. Guarded by `DiskReserve::changing`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Writing,
+    /// Another writer may have opened the store.
+    Closed,
 }
 
 impl DiskReserve {
@@ -72,21 +102,47 @@ impl DiskReserve {
     /// # Errors
     /// `Io`.
     pub fn open(dir: &StoreDir, store: StoreId, bytes: u64) -> Result<Self> {
+        Self::open_named(FILE_NAME, dir, store, bytes)
+    }
+
+    /// As [`DiskReserve::open`], for the part of the space that only openings, edits and closes may use. A shorter file
+    /// than `bytes` is kept.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn open_last(dir: &StoreDir, store: StoreId, bytes: u64) -> Result<Self> {
+        Self::open_named(LAST_FILE_NAME, dir, store, bytes)
+    }
+
+    fn open_named(name: &'static str, dir: &StoreDir, store: StoreId, bytes: u64) -> Result<Self> {
         let bytes = if bytes < LEAST_BYTES { 0 } else { bytes };
-        let changing = Mutex::ranked(lock_order::DISK_RESERVE, ());
-        let mut reserve = Self { dir: dir.clone(), store, bytes, released: false.into(), changing };
-        let path = reserve.path();
+        let mut reserve = Self {
+            dir: dir.clone(),
+            store,
+            name,
+            bytes,
+            released: false.into(),
+            held: 0.into(),
+            releases: 0.into(),
+            changing: Mutex::ranked(lock_order::DISK_RESERVE, Access::Writing),
+        };
         let entries = dir.list()?;
-        for unfinished in temporary_paths(FILE_NAME.as_ref()) {
+        for unfinished in temporary_paths(name.as_ref()) {
             if entries.iter().any(|entry| unfinished.as_os_str() == entry.name.as_str()) {
                 reserve.remove_if_present(&dir.path().join(&unfinished))?;
             }
         }
         match reserve.find(&entries)? {
             FoundFile::Nothing => {}
-            FoundFile::Reserve { len } if len == bytes => return Ok(reserve),
+            FoundFile::Reserve { len } if len == bytes => {
+                reserve.held.store(len, Ordering::Release);
+                return Ok(reserve);
+            }
+            FoundFile::Reserve { len } if len < bytes && name == LAST_FILE_NAME => {
+                reserve.held.store(len, Ordering::Release);
+            }
             // The options have changed.
-            FoundFile::Reserve { .. } => reserve.remove_if_present(&path)?,
+            FoundFile::Reserve { .. } => reserve.remove_if_present(&reserve.path())?,
             FoundFile::Foreign => reserve.bytes = 0,
         }
         reserve.released.store(reserve.bytes > 0, Ordering::Release);
@@ -105,70 +161,153 @@ impl DiskReserve {
     }
 
     /// Makes sure that the reserve is held. Makes it if the disk has room for twice its size, so that what is written next
-    /// does not meet a full disk at once. Costs one atomic load while it is held.
+    /// does not meet a full disk at once. Costs one atomic load while it is held. If another program has taken the name of
+    /// the file, the store goes on without a reserve.
     ///
     /// # Errors
-    /// `Io`, with `StorageFull` while there is no room.
+    /// `Io`, with `StorageFull` while there is no room; `Closed`.
     #[inline]
     pub fn ensure(&self) -> Result<()> {
-        if !self.is_released() {
-            return Ok(());
-        }
-        let _one = self.changing.lock();
-        if !self.is_released() {
-            return Ok(());
-        }
-        self.dir.check_in_place()?;
-        let path = self.path();
-        if self.dir.fs().free_space(self.dir.path())? < self.bytes * 2 {
-            return Err(Error::io("reserve", &path, ErrorKind::StorageFull.into()));
-        }
-        if let Err(error) = self.make(&path) {
-            // What was written takes the space that deletes need. It has its own name if only the last sync failed.
-            temporary_paths(&path).for_each(|unfinished| drop(self.remove_if_present(&unfinished)));
-            drop(self.remove_if_present(&path));
-            return Err(error);
-        }
-        self.released.store(false, Ordering::Release);
-        Ok(())
+        if self.is_released() { self.make_whole() } else { Ok(()) }
     }
 
-    /// Gives the space to whoever writes next. `false`: there was nothing to give.
+    fn make_whole(&self) -> Result<()> {
+        let access = self.changing.lock();
+        if !self.is_released() {
+            return Ok(());
+        }
+        if self.check_access(*access)? == FoundFile::Foreign {
+            return Ok(());
+        }
+        let (held, needed) = (self.held.load(Ordering::Acquire), self.bytes.saturating_mul(2));
+        let room = self.dir.fs().free_space(self.dir.path())?.saturating_add(held);
+        if room < needed {
+            let what = format!(
+                "a disk reserve of {} bytes needs {needed} free bytes, and {room} are free",
+                self.bytes
+            );
+            let source = io::Error::new(ErrorKind::StorageFull, what);
+            return Err(Error::io("reserve", self.path(), source));
+        }
+        self.remove_if_present(&self.path())?;
+        self.held.store(0, Ordering::Release);
+        self.make_or_remove(self.bytes)
+    }
+
+    /// Makes the file again if it is not there, as long as the free space allows. Without space for 4 KiB, or after a
+    /// failure, it stays released.
+    pub fn restore(&self) {
+        let access = self.changing.lock();
+        let is_there = self.held.load(Ordering::Acquire) > 0;
+        if is_there || !self.is_released() {
+            return;
+        }
+        if !self.check_access(*access).is_ok_and(|found| found != FoundFile::Foreign) {
+            return;
+        }
+        let free = self.dir.fs().free_space(self.dir.path()).unwrap_or(0);
+        let mut len = free.min(self.bytes);
+        // The file system needs some of the free space for itself.
+        while len >= LEAST_BYTES {
+            match self.make_or_remove(len) {
+                Err(error) if is_disk_full(&error) => {
+                    len = len.saturating_sub((len / RESTORE_PARTS).max(LEAST_BYTES));
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends the use of the directory. Later calls that would change a file fail with `Closed`.
+    pub fn retire(&self) {
+        *self.changing.lock() = Access::Closed;
+    }
+
+    /// Removes the file, so that the caller can write in its space. `false`: there was nothing to give.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`; `Closed`.
     pub fn release(&self) -> Result<bool> {
-        let _one = self.changing.lock();
-        if self.bytes == 0 || self.is_released() {
+        let access = self.changing.lock();
+        if self.held.load(Ordering::Acquire) == 0 {
             return Ok(false);
         }
-        self.dir.check_in_place()?;
-        self.dir.fs().remove(&self.path())?;
+        if self.check_access(*access)? == FoundFile::Foreign {
+            return Ok(false);
+        }
+        // Somebody may have removed it by hand. Then its space may be there as well.
+        self.remove_if_present(&self.path())?;
+        self.held.store(0, Ordering::Release);
         self.released.store(true, Ordering::Release);
+        self.releases.fetch_add(1, Ordering::AcqRel);
         Ok(true)
     }
 
-    /// Runs `operation`. If it finds the disk full, releases the reserve and runs it once more. It must be safe to run
-    /// after a failure of that kind.
+    /// Runs `operation`. If it finds the disk full, releases the reserve and runs it once more, also if another thread has
+    /// released the reserve meanwhile. It must be safe to run after a failure of that kind.
     ///
     /// # Errors
     /// The error of the last run. A reserve that cannot be released leaves the first one.
     pub fn retry<T>(&self, mut operation: impl FnMut() -> Result<T>) -> Result<T> {
+        let releases = self.releases.load(Ordering::Acquire);
         match operation() {
             Err(error) if is_disk_full(&error) => match self.release() {
                 Ok(true) => operation(),
+                Ok(false) if self.releases.load(Ordering::Acquire) != releases => operation(),
                 Ok(false) | Err(_) => Err(error),
             },
             result => result,
         }
     }
 
+    /// As [`DiskReserve::retry`], and makes the file again right after the operation.
+    ///
+    /// # Errors
+    /// As [`DiskReserve::retry`].
+    pub fn lend<T>(&self, operation: impl FnMut() -> Result<T>) -> Result<T> {
+        let releases = self.releases.load(Ordering::Acquire);
+        let result = self.retry(operation);
+        if self.releases.load(Ordering::Acquire) != releases {
+            self.restore();
+        }
+        result
+    }
+
+    /// Checks that the store may change the file, and finds out what has its name. If that is not the store's, the store
+    /// goes on without a reserve.
+    fn check_access(&self, access: Access) -> Result<FoundFile> {
+        if access == Access::Closed {
+            return Err(Error::Closed);
+        }
+        self.dir.check_in_place()?;
+        let found = self.find(&self.dir.list()?)?;
+        if found == FoundFile::Foreign {
+            self.held.store(0, Ordering::Release);
+            self.released.store(false, Ordering::Release);
+        }
+        Ok(found)
+    }
+
+    fn make_or_remove(&self, len: u64) -> Result<()> {
+        debug_assert!((LEAST_BYTES..=self.bytes).contains(&len), "a reserve has a useful length");
+        let path = self.path();
+        if let Err(error) = self.make(&path, len) {
+            // What was written takes the space that deletes need. It has its own name if only the last sync failed.
+            temporary_paths(&path).for_each(|unfinished| drop(self.remove_if_present(&unfinished)));
+            drop(self.remove_if_present(&path));
+            return Err(error);
+        }
+        self.held.store(len, Ordering::Release);
+        self.released.store(len < self.bytes, Ordering::Release);
+        Ok(())
+    }
+
     fn path(&self) -> PathBuf {
-        self.dir.file(FILE_NAME)
+        self.dir.file(self.name)
     }
 
     fn find(&self, entries: &[Entry]) -> Result<FoundFile> {
-        let Some(entry) = entries.iter().find(|entry| entry.name == FILE_NAME) else {
+        let Some(entry) = entries.iter().find(|entry| entry.name == self.name) else {
             return Ok(FoundFile::Nothing);
         };
         if entry.kind != EntryKind::File {
@@ -186,18 +325,18 @@ impl DiskReserve {
     }
 
     /// Writes the file under a temporary name, and gives it its own once it is durable.
-    fn make(&self, path: &Path) -> Result<()> {
+    fn make(&self, path: &Path, bytes: u64) -> Result<()> {
         let fs: &dyn Fs = &**self.dir.fs();
         let file = create_temporary(fs, path)?;
         let mut piece = filler();
-        piece[..HEADER_LEN].copy_from_slice(&header(self.store, self.bytes));
+        piece[..HEADER_LEN].copy_from_slice(&header(self.store, bytes));
         let mut offset = 0;
-        while offset < self.bytes {
-            let len = (self.bytes - offset).min(PIECE_BYTES as u64);
+        while offset < bytes {
+            let len = (bytes - offset).min(PIECE_BYTES as u64);
             file.write_at(offset, &piece[..len as usize])?;
             offset += len;
         }
-        assert_eq!(offset, self.bytes, "all of the reserve is written");
+        assert_eq!(offset, bytes, "all of the reserve is written");
         publish(fs, &*file, path).map(drop)
     }
 

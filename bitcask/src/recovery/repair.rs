@@ -7,7 +7,7 @@ use durable::log::chain::{ChainTail, RepairChain, TailSegment};
 use durable::manifest::Manifest;
 use durable::publish::{PublishedFile, publish_in_place};
 use durable::store_dir::StoreDir;
-use durable::{Fs, Mapped, read_whole};
+use durable::{DiskReserve, Fs, Mapped, read_whole};
 use kv::{Error, Result};
 
 use super::FileHandles;
@@ -23,6 +23,7 @@ use crate::steps::Step;
 pub(super) struct Repair<'r> {
     pub(super) dir: &'r StoreDir,
     pub(super) manifest: &'r Manifest<State>,
+    pub(super) last_reserve: &'r DiskReserve,
 }
 
 impl Repair<'_> {
@@ -54,7 +55,7 @@ impl Repair<'_> {
             return Ok(());
         };
         let published = publish_in_place(self.fs(), &*file)?;
-        self.manifest.append(&Edit::seal(&published, Some(hint), described))
+        self.edit(&Edit::seal(&published, Some(hint), described))
     }
 
     /// The table of the files that the manifest names, all of which are sealed by now.
@@ -78,6 +79,10 @@ impl Repair<'_> {
         Ok(table)
     }
 
+    fn edit(&self, edit: &Edit) -> Result<()> {
+        self.last_reserve.lend(|| self.manifest.append(edit))
+    }
+
     fn fs(&self) -> &dyn Fs {
         &**self.dir.fs()
     }
@@ -93,7 +98,7 @@ impl RepairChain for Repair<'_> {
     }
 
     fn discard(&mut self, id: u64) -> Result<()> {
-        self.manifest.append(&Edit::remove(id))?;
+        self.edit(&Edit::remove(id))?;
         // The file is an orphan now. If it cannot be removed, the next opening removes it.
         drop(self.fs().remove(&self.data_path(id)));
         Ok(())
@@ -110,6 +115,6 @@ impl RepairChain for Repair<'_> {
         assert_eq!(file.len_bytes(), sealed.len, "all of the file is durable and read back");
         debug_assert!(sealed.len >= segment.len, "an end mark may be added");
         let hint = write_hint(self.fs(), self.dir.path(), id, &hint)?;
-        self.manifest.append(&Edit::seal(&file, hint, sealed))
+        self.edit(&Edit::seal(&file, hint, sealed))
     }
 }

@@ -197,6 +197,160 @@ fn a_merge_without_space_removes_its_outputs_at_once() {
     }
 }
 
+/// Opens and closes the store so many times, and checks that key 0 is there.
+fn open_and_close(world: &World, times: u32, value: &[u8]) {
+    for time in 0..times {
+        let engine = Bitcask::open(STORE, options(world));
+        let engine = engine.unwrap_or_else(|error| panic!("opening {time}: {error}"));
+        assert_eq!(engine.get(&key(0)).unwrap().as_deref(), Some(value));
+        world.executor.run_all();
+        engine.close().unwrap_or_else(|error| panic!("close {time}: {error}"));
+        drop(engine);
+        world.executor.run_all();
+    }
+}
+
+#[test]
+fn a_store_that_filled_the_disk_with_puts_opens_and_closes_again_and_again() {
+    for len in [0, 100, 500, 1_500] {
+        for disk in (DISK..DISK + 4_096).step_by(256) {
+            let world = World::new();
+            world.disk.set_free_space(Some(disk));
+            let engine = Bitcask::open(STORE, options(&world)).unwrap();
+            let value = vec![7; len];
+            fill(&engine, &value);
+            world.executor.run_all();
+            engine.close().unwrap_or_else(|error| panic!("{disk}, {len}: {error}"));
+            drop(engine);
+            open_and_close(&world, 20, &value);
+        }
+    }
+}
+
+/// In an order in which no file is nearly dead before the space for tombstones is used up.
+#[test]
+fn deletes_in_any_order_leave_the_space_that_openings_merges_and_closes_need() {
+    for disk in (DISK..DISK + 4_096).step_by(512) {
+        let world = World::new();
+        world.disk.set_free_space(Some(disk));
+        let engine = Bitcask::open(STORE, options(&world)).unwrap();
+        let keys = fill(&engine, &[7; 20]);
+        let mut deleted = 0;
+        let shuffled = (0..).map(|n: u32| n.wrapping_mul(2_654_435_761) % keys);
+        for number in shuffled.filter(|&number| number > 0) {
+            match engine.delete(&key(number), Durability::Buffered) {
+                Ok(_) => deleted += 1,
+                Err(error) => {
+                    assert!(is_full(&error), "{error}");
+                    break;
+                }
+            }
+        }
+        assert!(deleted > 50, "the reserve served {deleted} deletes");
+        drop(engine);
+        world.executor.run_all();
+        let engine = Bitcask::open(STORE, options(&world)).unwrap();
+        if let Err(error) = engine.merge() {
+            assert!(is_full(&error), "{error}");
+        }
+        world.executor.run_all();
+        engine.close().unwrap();
+        drop(engine);
+        open_and_close(&world, 3, &[7; 20]);
+    }
+}
+
+#[test]
+fn a_reserve_that_no_disk_has_room_for_is_named_in_the_error_of_a_put() {
+    let world = small_disk();
+    for bytes in [1 << 63, u64::MAX] {
+        let mut options = world.options();
+        options.reserve_bytes = Some(bytes);
+        let engine = Bitcask::open(STORE, options).unwrap();
+        let refused = engine.put(b"a", b"1", Durability::Buffered).unwrap_err();
+        assert!(is_full(&refused), "{refused}");
+        assert!(refused.to_string().contains("a disk reserve of"), "{refused}");
+        engine.close().unwrap();
+    }
+}
+
+fn len_of_reserve(world: &World) -> Option<usize> {
+    let path = world.disk.files().into_iter().find(|path| path.ends_with("RESERVE"));
+    path.map(|path| world.disk.contents(&path).unwrap().len())
+}
+
+/// Fills a disk until the reserve is released.
+fn release_the_reserve(world: &World, engine: &Bitcask) {
+    (0..20).for_each(|number| drop(engine.put(&key(number), &[1; 100], Durability::Buffered)));
+    world.disk.set_free_space(Some(0));
+    for number in (0..200).take_while(|_| len_of_reserve(world).is_some()) {
+        engine.delete(&key(number), Durability::Sync).unwrap();
+    }
+    assert_eq!(len_of_reserve(world), None, "it was released");
+}
+
+/// The operations that `act` does to the disk.
+fn changes(world: &World, act: impl FnOnce()) -> Vec<String> {
+    let ops = world.disk.ops();
+    act();
+    (ops..world.disk.ops()).map(|op| world.disk.op_name(op)).collect()
+}
+
+#[test]
+fn a_put_through_a_closed_handle_changes_nothing_on_the_disk() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, options(&world).merge(None)).unwrap();
+    release_the_reserve(&world, &engine);
+    engine.close().unwrap();
+    world.disk.set_free_space(None);
+    assert_eq!(len_of_reserve(&world), None, "closing does not make it");
+    let other = Bitcask::open(STORE, options(&world).merge(None).reserve_bytes(0)).unwrap();
+    let done = changes(&world, || {
+        let refused = engine.put(b"a", b"1", Durability::Buffered);
+        assert!(matches!(refused, Err(kv::Error::Closed)), "{refused:?}");
+    });
+    assert!(done.is_empty(), "a closed handle did {done:?}");
+    drop(other);
+}
+
+#[test]
+fn a_put_through_a_closed_handle_leaves_the_reserve_of_the_next_writer_alone() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, options(&world).merge(None)).unwrap();
+    release_the_reserve(&world, &engine);
+    engine.close().unwrap();
+    world.disk.set_free_space(None);
+    let larger = 2 * RESERVE;
+    let other = Bitcask::open(STORE, options(&world).reserve_bytes(larger)).unwrap();
+    other.put(b"a", b"1", Durability::Sync).unwrap();
+    let refused = engine.put(b"a", b"1", Durability::Buffered);
+    assert!(matches!(refused, Err(kv::Error::Closed)), "{refused:?}");
+    assert_eq!(len_of_reserve(&world), Some(larger as usize), "of the writer with the lock");
+}
+
+#[test]
+fn a_put_through_a_poisoned_handle_changes_nothing_on_the_disk() {
+    let world = World::new();
+    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
+    let mut options = options(&world).merge(None);
+    options.env.fs = Arc::new(inject.clone());
+    let engine = Bitcask::open(STORE, options).unwrap();
+    release_the_reserve(&world, &engine);
+    let is_poisoned = (0..20).any(|call| {
+        inject.arm(Plan::once(inject.calls() + call, Fault::Eio));
+        drop(engine.delete(&key(1), Durability::Sync));
+        inject.arm(Plan::none());
+        matches!(engine.sync(), Err(kv::Error::Poisoned { .. }))
+    });
+    assert!(is_poisoned, "one of the calls is the sync of the log");
+    world.disk.set_free_space(None);
+    let done = changes(&world, || {
+        let refused = engine.put(b"a", b"1", Durability::Buffered);
+        assert!(matches!(refused, Err(kv::Error::Poisoned { .. })), "{refused:?}");
+    });
+    assert!(done.is_empty(), "a poisoned handle did {done:?}");
+}
+
 #[test]
 fn a_store_with_small_files_reserves_nothing_unless_told_to() {
     let world = World::new();

@@ -67,7 +67,10 @@ impl Generation {
         edit_number: u64,
     ) -> Result<Self> {
         let file = Self::create_file(store, identity)?;
-        let prepared = Self::prepare(store, file, state, edit_number)?;
+        let path = file.0.path().to_path_buf();
+        // Nothing names a generation that was not prepared. On a full disk its space is needed.
+        let prepared = Self::prepare(store, file, state, edit_number)
+            .inspect_err(|_| drop(store.fs().remove(&path)))?;
         publish_in_place(&**store.fs(), &*prepared.generation.file)?;
         prepared.current.commit(&**store.fs())?;
         Ok(prepared.generation)

@@ -239,3 +239,60 @@ fn the_reserve_takes_real_space_and_gives_it_back() {
     drop(reserve);
     assert!(!open_in(&fs, &dir, 256 << 10).is_released());
 }
+
+/// Two operations find the disk full at once. The one that comes second finds the reserve released, by the other: the space
+/// is there, and it is told that the disk is full.
+#[test]
+fn an_operation_whose_reserve_another_has_just_released_is_tried_again() {
+    let disk = SimFs::new();
+    let reserve = open(&disk);
+    reserve.ensure().unwrap();
+    let mut runs = 0;
+    let result = reserve.retry(|| {
+        runs += 1;
+        if runs > 1 {
+            return Ok(());
+        }
+        // This one has met the full disk; before it can release the reserve, another one does.
+        assert!(reserve.release().unwrap());
+        Err(Error::io("write", "file", ErrorKind::StorageFull.into()))
+    });
+    assert!(result.is_ok(), "{result:?} after {runs} run");
+}
+
+/// A file of another program that gets the name while the store is open.
+#[test]
+fn a_foreign_file_that_appears_later_stays() {
+    let disk = SimFs::new();
+    let reserve = open(&disk);
+    let path = Path::new(DIR).join("RESERVE");
+    disk.create(&path).unwrap().write_at(0, b"somebody's notes").unwrap();
+    drop(reserve.ensure());
+    assert_eq!(disk.contents(&path).unwrap(), b"somebody's notes");
+}
+
+#[test]
+fn a_reserve_that_no_disk_has_room_for_is_refused() {
+    let disk = SimFs::new();
+    disk.set_free_space(Some(1 << 20));
+    for bytes in [1 << 63, u64::MAX] {
+        let reserve = open_in(&(Arc::new(disk.clone()) as _), Path::new(DIR), bytes);
+        let calls = disk.ops();
+        assert!(reserve.ensure().is_err_and(|error| is_disk_full(&error)));
+        assert_eq!(disk.ops(), calls, "nothing was written");
+    }
+}
+
+/// Somebody who needs room removes the file by hand. The store goes on believing that it holds it.
+#[test]
+fn a_reserve_that_somebody_has_removed_counts_as_released() {
+    let disk = SimFs::new();
+    let reserve = open(&disk);
+    reserve.ensure().unwrap();
+    disk.remove(&Path::new(DIR).join("RESERVE")).unwrap();
+    let full = || Err::<(), _>(Error::io("write", "file", ErrorKind::StorageFull.into()));
+    drop(reserve.retry(full));
+    assert!(reserve.is_released(), "nothing is held");
+    reserve.ensure().unwrap();
+    assert_eq!(names(&disk), ["RESERVE"], "and it is made again when there is room");
+}

@@ -20,6 +20,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod actors;
 mod generate;
 mod line;
 mod marks;
@@ -33,6 +34,7 @@ mod processes;
 mod random;
 mod replay;
 mod report;
+mod rounds;
 mod run;
 mod script;
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod journal;
 mod judgement;
 pub mod kill;
 mod ledger;
+mod lives;
 mod order;
 mod parent;
 pub mod power;

@@ -187,6 +187,7 @@ impl<S: State> Manifest<S> {
 
     fn start(store: &StoreDir, identity: Identity, state: S, edit_number: u64) -> Result<Self> {
         let generation = Generation::start(store, identity, &state, edit_number)?;
+        assert!(generation.number() >= identity.generation, "numbers of foreign files are skipped");
         generation.remove_others(store)?;
         Ok(Self {
             store: store.clone(),
@@ -245,6 +246,7 @@ impl<S: State> Manifest<S> {
         for _ in edits {
             number = generation::next(number, self.store.file(CURRENT_FILE))?;
         }
+        debug_assert!(number > self.edit_number.load(Ordering::Relaxed), "edits are counted up");
         let encoded = edits.iter().map(|edit| {
             let mut payload = Vec::new();
             S::encode_edit(edit, &mut payload);
@@ -257,6 +259,7 @@ impl<S: State> Manifest<S> {
             writer.generation.rotate(&self.store, &*state, number)
         };
         written.map_err(|failure| writer.fail(failure))?;
+        debug_assert!(writer.refusal.is_none(), "a manifest that refuses edits makes none visible");
         self.publish(&mut writer, state, edits);
         self.edit_number.store(number, Ordering::Release);
         Ok(())
@@ -325,6 +328,11 @@ impl<S: State> LoadedManifest<S> {
         let generation = generation::next(self.identity.generation, &current)?;
         let open_epoch = generation::next(self.identity.open_epoch, &current)?;
         let identity = new_identity::<S>(self.identity.store_id, generation, open_epoch);
+        debug_assert!(identity.generation > self.identity.generation, "numbers are not used again");
+        debug_assert!(
+            identity.open_epoch > self.identity.open_epoch,
+            "each opening has its own epoch"
+        );
         Manifest::start(&self.store, identity, self.state, self.edit_number)
     }
 }

@@ -53,7 +53,12 @@ impl PublishedFile {
 ///
 /// # Errors
 /// `Io`. After a failed rename or directory sync it is unknown which of the two files a crash will leave.
+///
+/// # Panics
+/// When `to` is the name that the file has, or lies in another directory.
 pub fn publish(fs: &dyn Fs, file: &dyn File, to: &Path) -> Result<PublishedFile> {
+    assert_ne!(file.path(), to, "a file is published under another name");
+    assert_eq!(parent(file.path()), parent(to), "one directory is synced");
     let len_bytes = file.len()?;
     file.sync()?;
     fs.rename(file.path(), to)?;
@@ -101,6 +106,7 @@ impl Replacement {
     /// As [`replace_atomically`]; the file at `path` is untouched.
     pub fn write(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> Result<Self> {
         let file = create_temporary(fs, path)?;
+        debug_assert_ne!(file.path(), path, "the old content stays until the commit");
         file.write_at(0, bytes)?;
         Ok(Self { file, path: path.into() })
     }

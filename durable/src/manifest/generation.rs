@@ -109,6 +109,12 @@ impl Generation {
             Replacement::write(&**store.fs(), &file_of_current(store), &current.encode())?;
         let snapshot_len = snapshot.len() as u64;
         let end = start + snapshot_len;
+        assert_eq!(
+            snapshot.len(),
+            record_len(payload.len()),
+            "a record has the length that is reckoned"
+        );
+        assert_eq!(bytes.len() as u64, end, "header and snapshot fill the file");
         let generation = Self { file, current, features, snapshot_len, end };
         Ok(Prepared { generation, current: replacement })
     }
@@ -122,6 +128,7 @@ impl Generation {
     /// Otherwise a new generation is due: the edits would outgrow the snapshot, or the header would not name the
     /// features that code has to know in order to read them.
     pub(super) fn has_room(&self, payload_len: usize, features: Features) -> bool {
+        assert!(self.end >= HEADER_LEN as u64 + self.snapshot_len, "edits follow the snapshot");
         let edits = self.end - HEADER_LEN as u64 - self.snapshot_len;
         let limit = self.snapshot_len.max(LEAST_EDIT_BYTES);
         features == self.features && edits + record_len(payload_len) as u64 <= limit
@@ -142,6 +149,12 @@ impl Generation {
         let salt = self.current.identity.salt();
         let encoded = encode_record(salt, self.end, kind, edit_number, payload);
         let (record, _) = encoded.map_err(Failure::Undone)?;
+        assert_eq!(
+            record.len(),
+            record_len(payload.len()),
+            "a record has the length that is reckoned"
+        );
+        assert!(self.end.is_multiple_of(8), "records are aligned");
         if let Err(error) = self.file.write_at(self.end, &record) {
             return Err(self.take_back(error));
         }
@@ -175,6 +188,7 @@ impl Generation {
         let mut identity = self.current.identity;
         let old = identity.generation;
         identity.generation = next(old, self.file.path()).map_err(Failure::Undone)?;
+        assert!(identity.generation > old, "numbers of generations ascend");
         let file = Self::create_file(store, identity).map_err(Failure::before_any_change)?;
         let path = file.0.path().to_path_buf();
         let prepared = Self::prepare(store, file, state, edit_number);
@@ -205,6 +219,7 @@ impl Generation {
         store: &StoreDir,
         edit_number: u64,
     ) -> std::result::Result<(), Failure> {
+        assert!(edit_number >= self.current.edit_number, "edit numbers ascend");
         let current = Current { edit_number, ..self.current };
         let replacement =
             Replacement::write(&**store.fs(), &file_of_current(store), &current.encode());

@@ -66,7 +66,8 @@ impl Disk {
         match op {
             Op::CreateDir { path } => self.rename(None, Some((path, Node::Dir))),
             Op::Create { path, inode } => {
-                self.inodes.insert(*inode, Inode::default());
+                let before = self.inodes.insert(*inode, Inode::default());
+                assert!(before.is_none(), "a new file has a number of its own");
                 self.rename(None, Some((path, Node::File(*inode))));
             }
             Op::Allocate { file, capacity: len }
@@ -121,6 +122,7 @@ impl Disk {
             remove: remove.map(Arc::clone),
             add: add.map(|(path, node)| (Arc::clone(path), node)),
         };
+        assert!(self.applied > 0, "the operation is counted before its effect");
         effect.land(Arc::make_mut(&mut self.tree));
         self.strict.pending.push(effect.clone());
         self.journalled.pending.push(effect);

@@ -83,11 +83,14 @@ impl Inode {
             self.pending.push(effect);
             start = end;
         }
+        assert_eq!(start, bytes.len(), "every byte is in one piece");
+        debug_assert!(self.cache.len() >= offset + bytes.len(), "the file holds what was written");
     }
 
     pub(super) fn set_len(&mut self, op: usize, len: usize) {
         resize(Arc::make_mut(&mut self.cache), len);
         self.pending.push(DataEffect::SetLen { op, len });
+        debug_assert_eq!(self.cache.len(), len);
     }
 
     pub(super) fn sync(&mut self) {
@@ -141,6 +144,7 @@ impl Inode {
         if !self.diverged && stale.is_none() && fates.iter().all(|fate| *fate == Fate::Keep) {
             return Arc::clone(&self.cache);
         }
+        debug_assert_eq!(fates.len(), self.pending.len(), "each pending effect has a fate");
         let mut content = Vec::clone(&self.durable);
         let mut stale = stale.map(Random::new);
         for (effect, fate) in self.pending.iter().zip(fates) {
@@ -222,6 +226,7 @@ impl DataEffect {
             Fate::LengthOnly => grow(content, offset + bytes.len(), stale),
             Fate::Headless { skip } => overwrite(content, offset + skip, &bytes[skip..], stale),
             Fate::Garbled { len } => {
+                assert!(len <= bytes.len(), "a part of the bytes arrives");
                 overwrite(content, offset, &bytes[..len], stale);
                 let sector = (offset + len) / SECTOR * SECTOR;
                 let end = content.len().min(sector + SECTOR);
@@ -230,6 +235,7 @@ impl DataEffect {
                 content[sector.min(end)..end].fill_with(|| random.next() as u8);
             }
             Fate::Torn { len, full_length } => {
+                assert!(len <= bytes.len(), "a part of the bytes arrives");
                 overwrite(content, offset, &bytes[..len], stale);
                 if full_length {
                     grow(content, offset + bytes.len(), stale);
@@ -244,6 +250,7 @@ fn overwrite(content: &mut Vec<u8>, offset: usize, bytes: &[u8], stale: &mut Opt
     let over = bytes.len().min(content.len() - offset);
     content[offset..offset + over].copy_from_slice(&bytes[..over]);
     content.extend_from_slice(&bytes[over..]);
+    debug_assert!(content.len() >= offset + bytes.len());
 }
 
 fn grow(content: &mut Vec<u8>, len: usize, stale: &mut Option<Random>) {
@@ -264,4 +271,5 @@ fn resize(content: &mut Vec<u8>, len: usize) {
     } else {
         content.resize(len, 0);
     }
+    assert_eq!(content.len(), len);
 }

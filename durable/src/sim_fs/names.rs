@@ -27,6 +27,7 @@ pub(super) struct NameEffect {
 
 impl NameEffect {
     pub(super) fn land(&self, tree: &mut Tree) {
+        assert!(self.remove.is_some() || self.add.is_some(), "an effect changes a name");
         if let Some(path) = &self.remove {
             tree.remove(path);
         }
@@ -104,6 +105,7 @@ impl NameState {
         }
         self.pending.retain(|effect| effect.remove.is_some() || effect.add.is_some());
         set(&mut self.durable, path, node);
+        debug_assert_eq!(self.durable.get(path).copied(), node, "the name is durable as forced");
     }
 }
 
@@ -117,6 +119,7 @@ pub(super) fn set(tree: &mut Arc<Tree>, path: &Arc<Path>, node: Option<Node>) {
         Some(node) => tree.insert(Arc::clone(path), node),
         None => tree.remove(path),
     };
+    debug_assert_eq!(tree.get(path).copied(), node);
 }
 
 /// Whether `dir` is a directory of `tree`. The root and the working directory always are.

@@ -51,6 +51,8 @@ impl State {
     pub(super) fn record(&mut self, op: Op) {
         self.disk.apply(&op);
         self.steps.push(Step { op, damage: Vec::new() });
+        let recorded = self.disk.applied - self.base.applied;
+        debug_assert_eq!(recorded, self.steps.len(), "every operation since the base is recorded");
     }
 
     /// Damages the disk here and at this point of the record.
@@ -106,6 +108,7 @@ impl State {
 
     pub(super) fn set_free_space(&mut self, bytes: Option<u64>) {
         self.capacity = bytes.map(|bytes| self.used().saturating_add(bytes));
+        debug_assert!(bytes.is_none_or(|bytes| self.free_space() == bytes), "so much is free now");
     }
 
     /// Space comes back with the last name of a file, even while it is open.
@@ -132,6 +135,7 @@ impl State {
                 true
             }
             (Some(Holders::Sharing(count)), LockMode::Shared) => {
+                assert!(*count > 0, "a shared lock has a holder");
                 *count += 1;
                 true
             }

@@ -40,10 +40,12 @@ impl CrashSweep {
         self.disk.apply_step(step);
         self.applied += 1;
         self.pending = pending(&self.disk);
+        debug_assert!(self.applied <= self.steps.len(), "a point lies behind a step");
         Some(self.applied)
     }
 
     pub(super) fn skip_to(&mut self, point: usize) {
+        assert!(self.applied <= point && point <= self.steps.len(), "a sweep goes forward");
         for step in &self.steps[self.applied..point] {
             self.disk.apply_step(step);
         }
@@ -173,6 +175,7 @@ impl CrashSweep {
         cuts.retain(|cut| *cut < len);
         cuts.sort_unstable();
         cuts.dedup();
+        debug_assert!(headless.iter().all(|cut| *cut < len), "some bytes arrive");
         let torn = cuts.into_iter().map(Variant::Tear);
         torn.chain(headless.into_iter().map(Variant::TearHead)).collect()
     }

@@ -13,11 +13,12 @@
 //! A script of one thread never has two batches that wait for the disk. So each round has several writers:
 //!
 //! 1. A random script fills a store on a simulated disk, in one thread.
-//! 2. Writers start one after the other. The next one starts when the one before has appended, so the order of the
-//!    batches is known. A gate holds a writer just before its sync runs, or just after its sync has run and before the
-//!    engine learns of it.
+//! 2. Writers work at the same time. The next one starts when the one before has appended, so the order of the
+//!    batches is known. A gate holds three of four syncs: just before the sync runs, or just after it has run and before
+//!    it returns to the engine.
 //! 3. When every writer is held, has returned, or waits for one that is held, a reader scans the store. The reader's
-//!    view is recorded beside the number of disk operations so far. Then the seed decides: another writer starts, one
+//!    view is recorded beside the number of disk operations so far. If a held writer blocks the reader, the
+//!    controller goes on after 20 ms, and the view arrives later, with the later number. Then the seed decides: another writer starts, one
 //!    is released, or a background job runs. In one round of three it also decides from where on a sync fails, in one of
 //!    the ways of [`durable::SyncFailure`].
 //! 4. At the end the power is cut at each operation since step 2, with a sample of the variants of each. Every image is
@@ -46,7 +47,7 @@ mod round;
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Everything random follows from it.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Rounds, with all option sets in turn.
     pub rounds: u64,

@@ -13,10 +13,10 @@ use crate::actors::Actors;
 use crate::observe::{Observed, Trouble, observe};
 use crate::stepper::Stepper;
 
-/// The longest wait for the helper. It is blocked if a held writer holds a lock that it needs; then it ends later.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// The longest wait for the helper. It is blocked if a held writer owns a lock that it needs; then it answers later.
+const BLOCKED_WAIT: Duration = Duration::from_millis(20);
 
-/// How often a view is read again that changed while it was read.
+/// How often a read is repeated when a batch became visible during it.
 const MOST_LOOKS: usize = 100;
 
 /// A batch for one writer, with its number in the history.
@@ -135,13 +135,13 @@ impl Helper {
         Self { asked, answered, is_busy: false }
     }
 
-    /// Has the helper do something and waits for it, for [`PATIENCE`] at most. Nothing new is asked of a busy helper.
+    /// Has the helper do something and waits for it, for [`BLOCKED_WAIT`] at most. Nothing new is asked of a busy helper.
     pub(super) fn ask(&mut self, help: Help) -> Result<Option<Look>, String> {
         if !self.is_busy {
             self.asked.send(help).map_err(|_| "the reader has panicked")?;
             self.is_busy = true;
         }
-        self.wait(PATIENCE)
+        self.wait(BLOCKED_WAIT)
     }
 
     /// Waits until the helper is idle.

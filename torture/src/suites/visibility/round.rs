@@ -21,7 +21,7 @@ use crate::script::{Change, Script, Step, batch_of};
 use crate::subject::Subject;
 use crate::world::World;
 
-/// Plays a round. `None`: nothing that the engine writes is ever durable.
+/// Plays a round. `None`: the engine does not support class `Sync`.
 pub(super) fn play(
     subject: &dyn Subject,
     option_set: usize,

@@ -96,7 +96,7 @@ enum Access {
 
 impl DiskReserve {
     /// The reserve of `bytes` of the store `store` in `dir`: held if its file is there with that length, else released.
-    /// Fewer than 4 KiB mean that the store has no reserve. Removes what a crash left of an unfinished file, and a reserve
+    /// Fewer than 4 KiB mean that the store has no reserve. Removes an unfinished file that a crash left, and a reserve
     /// of another length, but creates nothing.
     ///
     /// # Errors
@@ -349,7 +349,7 @@ impl DiskReserve {
     }
 }
 
-/// What has the name of the reserve.
+/// The entry that has the name of the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FoundFile {
     Nothing,

@@ -23,12 +23,12 @@
 //!
 //! [`PublicationQueue`]: durable::log::publication::PublicationQueue
 
+mod admit;
 mod apply;
 mod section;
 
 use std::sync::Arc;
 
-use durable::is_disk_full;
 use durable::log::{Position, Span, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
@@ -43,9 +43,6 @@ use crate::steps::Step;
 use crate::views::View;
 pub(crate) use section::Counts;
 use section::{LoggedBatch, Section};
-
-/// The largest batch, in bytes of log: offsets in one file must stay below 4 GiB.
-const MAX_BATCH_BYTES: u64 = (4 << 30) - 4096;
 
 /// Commits batches.
 #[derive(Debug)]
@@ -120,23 +117,6 @@ impl Committer {
             // The batch need not be durable, and no batch waits.
             _ => Ok(self.commit_now(section, ops, &span)),
         }
-    }
-
-    /// Holds the writer back before it enters the section, if the batch has a put.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for a batch that is too large; `Stalled`; `Io`, with `StorageFull`, while deletes need the space.
-    #[inline]
-    fn admit(&self, batch_len: u64, has_put: bool) -> Result<()> {
-        if batch_len > MAX_BATCH_BYTES {
-            let too_large = format!("a batch of {batch_len} bytes; the limit is {MAX_BATCH_BYTES}");
-            return Err(Error::InvalidArgument(too_large));
-        }
-        if has_put {
-            self.parts.pressure.throttle(batch_len)?;
-            self.leave_space_for_deletes()?;
-        }
-        Ok(())
     }
 
     /// Appends the batch. If it has tombstones only and the disk is full, releases the disk reserve and tries again.
@@ -230,20 +210,6 @@ impl Committer {
         self.parts.files.assert_live_counts(&self.parts.keydir);
     }
 
-    /// Refuses a put while the disk reserve is released and there is no space to recreate it: the put would take the space
-    /// that deletes need.
-    fn leave_space_for_deletes(&self) -> Result<()> {
-        let reserve = self.parts.store.reserve();
-        match reserve.ensure() {
-            // Files that a merge has replaced may still wait to be unlinked.
-            Err(error) if is_disk_full(&error) => {
-                self.parts.files.registry().reclaimer().reclaim();
-                reserve.ensure()
-            }
-            ensured => ensured,
-        }
-    }
-
     /// As [`Committer::enter`]. While other writers keep the section busy, prefetches the keydir entries of `ops`, so that
     /// the section does not wait for memory.
     fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<MutexGuard<'_, Section>> {
@@ -255,21 +221,6 @@ impl Committer {
     fn enter(&self) -> Result<MutexGuard<'_, Section>> {
         let section = self.section.lock();
         if section.closed { Err(Error::Closed) } else { Ok(section) }
-    }
-
-    /// Makes sure that the keydir has room for the keys of a batch that is about to be written. A batch that will wait for the
-    /// disk keeps its room reserved.
-    fn check_room(
-        &self,
-        section: &Section,
-        ops: &[RecordWriter<'_>],
-        durability: Durability,
-    ) -> Result<Option<Reservation>> {
-        let keys = ops.iter().filter(|op| op.is_put()).map(|op| op.key);
-        if durability == Durability::Sync || section.publication.barrier().is_some() {
-            return self.parts.keydir.reserve(keys).map(Some);
-        }
-        self.parts.keydir.check_room(keys).map(|()| None)
     }
 
     /// Gives the batch the next sequence number and appends it to the log.

@@ -79,8 +79,6 @@ use kv::{
 };
 
 use crate::capabilities::CAPABILITIES;
-#[cfg(doc)]
-use crate::engine::Bitcask;
 use crate::options::Options;
 use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
@@ -90,7 +88,7 @@ use loaded_state::{Extent, LoadedState};
 use progress::Progress;
 use reader_state::ReaderState;
 
-/// A store that is open for reading only: [`Bitcask::open_read_only`].
+/// A store that is open for reading only: [`Bitcask::open_read_only`](crate::Bitcask::open_read_only).
 ///
 /// Between two calls of [`Reader::refresh`] all reads see one state of the store. Writes are refused as `ReadOnly`.
 pub struct Reader {
@@ -118,7 +116,7 @@ fn check_is_store(dir: &StoreDir) -> Result<()> {
 }
 
 impl Reader {
-    /// Opens the store in the directory `path`: see [`Bitcask::open_read_only`].
+    /// Opens the store in the directory `path`: see [`Bitcask::open_read_only`](crate::Bitcask::open_read_only).
     ///
     /// # Errors
     /// As there.
@@ -146,7 +144,7 @@ impl Reader {
     /// manifest only. If another writer has opened the store, it loads the whole store, as opening does.
     ///
     /// # Errors
-    /// As [`Bitcask::open_read_only`]; `Closed`.
+    /// As [`Bitcask::open_read_only`](crate::Bitcask::open_read_only); `Closed`.
     pub fn refresh(&self) -> Result<SequenceNumber> {
         self.check_open()?;
         let mut progress = self.progress.lock();

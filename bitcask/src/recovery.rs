@@ -1,9 +1,8 @@
 //! Opening a store, also after a crash.
 //!
 //! 1. Lock the directory. A new store gets its directory, `LOCK` and manifest here.
-//! 2. Read the manifest, and list the directory: each data file that the manifest names must be there, and no data file
-//!    with an id that the manifest has not given away may prove that the manifest has lost an edit
-//!    (`recovery/inventory.rs`).
+//! 2. Read the manifest, and list the directory. Each data file that the manifest names must be there. No data file with an
+//!    id that the manifest has not given away may prove that the manifest has lost an edit (`recovery/inventory.rs`).
 //! 3. Load the keys of the sealed files, from the valid hint files, else from the data. Several threads take the files in
 //!    any order, because the highest sequence number of a key wins (`recovery/load.rs`). Of a sealed file with a valid hint
 //!    only the length is checked: damage in it shows when a record is read, or in `verify`.
@@ -115,9 +114,7 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     // 9. Open the data files, and finish the keydir.
     let files = repair.open_files(&keys.handles, options)?;
     assert_eq!(files.iter().count(), manifest.state().files.len(), "each named file is open");
-    finish(&keys.keydir, &files, &*options.env.executor, dir.path())?;
-    let live: u64 = files.iter().map(|file| file.handle.live.records()).sum();
-    debug_assert_eq!(live, keys.keydir.len(), "each key has one live record");
+    keys.finish(&dir, &files, options)?;
     let next_file_id = manifest.state().next_file_id;
     let LoadedKeys { keydir, registry, scanned, .. } = keys;
     let files_scanned = scanned.len() as u64;
@@ -184,6 +181,14 @@ impl LoadedKeys {
         let scanned = load::load(dir, manifest, &handles, &keydir, options)?;
         let tail = tail::read(dir, manifest, &handles, &keydir, 0, options)?;
         Ok(Self { keydir, registry, handles, scanned, tail })
+    }
+
+    /// Step 9, when `files` are open: each file that the manifest names.
+    fn finish(&self, dir: &StoreDir, files: &FileTable, options: &Options) -> Result<()> {
+        finish(&self.keydir, files, &*options.env.executor, dir.path())?;
+        let live: u64 = files.iter().map(|file| file.handle.live.records()).sum();
+        debug_assert_eq!(live, self.keydir.len(), "each key has one live record");
+        Ok(())
     }
 }
 

@@ -9,7 +9,8 @@
 //! is too high for that, each shard of the batch is looked at, and the bound is computed anew. Pages are counted by
 //! [`pages_for`], which is up to twice the need.
 //!
-//! Pages between `for_writes` and `addressable` are left to loading, which remembers tombstones besides keys.
+//! Writes may take three quarters of the addressable pages. The rest is left to loading, which remembers tombstones besides
+//! keys.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -21,11 +21,7 @@ impl Merger {
     pub(super) fn install(&self, merge: &mut Merge) -> Result<()> {
         let (parts, steps) = (&self.parts, &self.parts.store.steps);
         steps.run(Step::SyncLogBeforeEdit, || self.committer.sync())?;
-        let table = parts.files.load_full();
-        let inputs: Vec<Arc<DataFile>> =
-            merge.inputs.iter().filter_map(|&id| table.with_id(id)).map(Arc::clone).collect();
-        assert_eq!(inputs.len(), merge.inputs.len(), "only merges take files out of the table");
-        drop(table);
+        let inputs = open_inputs(parts, &merge.inputs);
         let mut outputs = std::mem::take(&mut merge.finished);
         let has_expired_records =
             merge.copying.as_ref().is_none_or(|copying| copying.has_expired_records);
@@ -71,6 +67,15 @@ impl Merger {
         parts.pressure.drained(read.saturating_sub(written), elapsed);
         parts.survey.measure_pressure(self.committer.published());
     }
+}
+
+/// The data files with `ids`.
+fn open_inputs(parts: &Components, ids: &[u64]) -> Vec<Arc<DataFile>> {
+    let table = parts.files.load_full();
+    let inputs: Vec<Arc<DataFile>> =
+        ids.iter().filter_map(|&id| table.with_id(id)).map(Arc::clone).collect();
+    assert_eq!(inputs.len(), ids.len(), "only merges take files out of the table");
+    inputs
 }
 
 /// One edit of the manifest: `outputs` in, `inputs` out.

@@ -45,6 +45,7 @@ pub(crate) fn read(
         let identity = chain.read(bytes.bytes(), id, &path, &mut |batch| load.batch(batch))?;
         handle.first_expiry.learn(load.first_expiry);
         manifest.check_seen(identity.stamp())?;
+        // Only a planted mistake takes this branch: each file is a log of its own, so a torn one does not end the log.
         if options.steps.check(Step::EndLogAtTear, false) {
             let file = std::mem::replace(&mut chain, ChainReader::new(manifest.store_id()));
             append(&mut tail, file.finish());

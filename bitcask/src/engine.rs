@@ -28,7 +28,7 @@ use crate::snapshot::BitcaskSnapshot;
 use crate::store::Store;
 use crate::verify::{self, Verification};
 
-/// An open store. See the [crate](crate).
+/// An open store. See the [crate].
 ///
 /// Dropping it without [`Kv::close`] leaves the store as after a `kill -9`: nothing that was acknowledged as `Buffered`
 /// is lost, and the next opening reads the last data file again.

@@ -154,15 +154,13 @@ fn registry_and_seed(
     options: &Options,
     progress: Option<&Progress>,
 ) -> (Arc<FileRegistry>, u64) {
-    match progress {
+    if let Some(before) = progress {
         // Two keydirs with one seed have the same keys in the same shard, so that room can be compared by shard.
-        Some(before) => (Arc::clone(&before.registry), before.seed),
-        None => {
-            let executor = Arc::clone(&options.env.executor);
-            let registry = FileRegistry::new(FileReclaimer::new(dir.clone(), executor));
-            (registry, options.env.entropy.next_u64())
-        }
+        return (Arc::clone(&before.registry), before.seed);
     }
+    let executor = Arc::clone(&options.env.executor);
+    let registry = FileRegistry::new(FileReclaimer::new(dir.clone(), executor));
+    (registry, options.env.entropy.next_u64())
 }
 
 /// Whether the work of a writer can cause this error.

@@ -24,6 +24,9 @@
 //! everything that this round made durable. A check before the sync proves less: the round also covers what was appended
 //! after it, when the other writer may have read the log already.
 //!
+//! [`GroupSync::finish`] syncs one segment and asks the guard as well. It advances the durable position to the end of that
+//! segment and no farther: a leader may have synced a later segment whose round the guard has not admitted yet.
+//!
 //! A failed sync poisons the log for good: what the disk holds is unknown, and a second attempt may succeed without
 //! having written anything (Rebello et al., ATC 2020). All waiters get the failure.
 
@@ -153,22 +156,31 @@ impl GroupSync {
         state
     }
 
-    /// Cuts the spare space of `segment`, which gets no more appends, and makes it wholly durable.
+    /// Cuts the spare space of `segment`, which gets no more appends, and makes it wholly durable. If all earlier segments
+    /// are durable, so is the log up to its end, once the guard has agreed.
     ///
     /// # Errors
     /// `Io`: the log is poisoned.
     pub fn finish(&self, segment: &Segment) -> Result<PublishedFile> {
-        let sealed = segment.finish().map_err(|error| self.poison(error))?;
+        let is_prior_durable = self.is_durable_before(segment.id());
+        let finished = segment.finish_with(is_prior_durable);
+        let published = finished.map_err(|error| self.poison(error))?;
         self.check_guard().map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
-        let finished = |first: &Arc<Segment>| first.durable() == first.end();
-        let mut durable = state.durable;
-        while state.chain.len() > 1 && state.chain.first().is_some_and(finished) {
-            let first = state.chain.remove(0);
-            durable = Position { segment: first.id(), offset: first.end() };
+        let is_active = state.chain.last().is_none_or(|last| last.id() <= segment.id());
+        // No farther: what a leader has synced in the meantime is for its own call of the guard.
+        if is_prior_durable && !is_active {
+            state.chain.retain(|other| other.id() > segment.id());
+            self.advance(&mut state, Position { segment: segment.id(), offset: segment.end() });
         }
-        self.advance(&mut state, durable);
-        Ok(sealed)
+        Ok(published)
+    }
+
+    /// Whether every segment before `id` is wholly durable.
+    fn is_durable_before(&self, id: u64) -> bool {
+        let state = self.state.lock();
+        let mut earlier = state.chain.iter().take_while(|segment| segment.id() < id);
+        earlier.all(|segment| segment.durable() == segment.end())
     }
 
     /// Refuses to go on after a failure.

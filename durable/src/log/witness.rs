@@ -11,6 +11,9 @@
 //! 3. Then the leader writes the claim "durable up to here" into the first slot and into one of the other two, which take
 //!    turns. It does not sync the slots: the sync of the next round does, or the kernel when it writes back dirty pages.
 //!
+//! A segment that gets no more appends is finished: the claim of its end is synced as well, before anybody learns that the
+//! end is durable. From then on the slots do not change.
+//!
 //! A claim is true when it is written, so it is true whenever it reaches the disk. A crash can tear only the two slots
 //! that were written after the last sync; the third one is durable. So a segment without a readable slot is damaged.
 //!
@@ -136,18 +139,22 @@ impl Witness {
     /// Writes `claim`, which is true, into the first slot and the one whose turn it is.
     ///
     /// A failure is not reported. The data is durable, and a missing claim costs nothing but some of the bound. The next
-    /// claim goes into the same slots, so that the third one stays readable.
-    pub(super) fn record(&mut self, claim: Claim) {
+    /// claim goes into the same slots, so that the third one stays readable. Returns whether the slots may have changed:
+    /// `false` if the newest claim says as much.
+    pub(super) fn record(&mut self, claim: Claim) -> bool {
         assert!(claim.durable >= self.newest.durable, "durable bytes stay durable");
         assert!(self.turn == 1 || self.turn == 2, "two slots take turns");
+        let is_prior_durable = claim.is_prior_durable || self.newest.is_prior_durable;
+        let claim = Claim { is_prior_durable, ..claim };
         if claim == self.newest {
-            return;
+            return false;
         }
         let write = |slot: u64| self.file.write_at(slot, &claim.encode(self.salt, slot));
         if write(SLOTS[self.turn]).and_then(|()| write(SLOTS[0])).is_ok() {
             self.newest = claim;
             self.turn = 3 - self.turn;
         }
+        true
     }
 }
 

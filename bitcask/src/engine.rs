@@ -137,10 +137,12 @@ impl Bitcask {
         SequenceNumber(self.committer.published())
     }
 
-    /// Reads every sealed file and holds it against the manifest, and every key against its record.
+    /// Reads every sealed file and holds it against the manifest, and every key against its record, also in files that are
+    /// not sealed yet.
     ///
     /// # Errors
-    /// The first `Corruption` found; `Io`; `Closed`.
+    /// The first `Corruption` found; `Io`; `Closed`; `SnapshotTooOld`, which is no fault of the store, when writes during the
+    /// call outgrew [`Options::undo_bytes`].
     pub fn verify(&self) -> Result<Verification> {
         self.parts.background.check_open()?;
         verify::verify(&self.parts.store, &self.freeze()?)

@@ -36,6 +36,18 @@ pub struct Options {
 }
 
 /// How sealed data files are read.
+///
+/// Thousands of gets a second of random keys by two threads, from 2 million values of 1 KiB (2.1 GB), in a memory cgroup that
+/// the data fits into, half of it, or a quarter of it; fjall 3.1 beside it. "Plain" is a mapping without access advice: each
+/// miss reads 128 KiB ahead and evicts as much.
+///
+/// | memory | plain mapping | `Mapped` | `Positional` | fjall |
+/// |---|---|---|---|---|
+/// | fits, all in the page cache | 411 | 511 | 321 | 13 |
+/// | half of the data | 0.3 | 25.5 | 28.5 | 15.5 |
+/// | a quarter of the data | 0.2 | 22.1 | 22.1 | 17.6 |
+///
+/// (14 s a cell, one run, a busy machine. A store whose data is not in the page cache warms up one page a get.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ReadMode {
     /// In place, through a memory mapping: the fastest, and no memory of its own. If the disk fails to deliver a page,

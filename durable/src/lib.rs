@@ -35,6 +35,9 @@ pub mod store_dir;
 pub mod sync;
 pub mod throttle;
 
+/// The error of this crate, so that it can be used without `kv`.
+pub use kv::{Error, Result};
+
 pub use checksum::{crc32, seeded_crc32};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};

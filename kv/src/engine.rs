@@ -33,7 +33,8 @@ pub trait Kv: Send + Sync {
 
     /// Applies `batch` atomically and returns its place in the order of writes. An empty batch writes nothing and
     /// returns the newest number there is. The batch is borrowed, so that a caller can try again after
-    /// [`Error::Stalled`](crate::Error::Stalled) and reuse its memory.
+    /// [`Error::Stalled`](crate::Error::Stalled) and reuse its memory. Numbers go on across openings: the first write after one
+    /// gets a higher number than every write that survived.
     ///
     /// # Errors
     /// A capability that the engine lacks is refused as `Unsupported`, and a key or value over its limit as

@@ -1,7 +1,7 @@
 //! A process that has run out of file descriptors, on the real disk. The limit is one of the process, so the test has a
 //! process of its own, and lowers the limit first.
 #![cfg(all(unix, not(shuttle)))]
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test opens files itself")]
+#![expect(clippy::disallowed_methods, reason = "a test opens files itself")]
 
 use std::fs::File;
 

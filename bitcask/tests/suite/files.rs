@@ -32,6 +32,21 @@ fn a_closed_store_opens_from_hints_alone() {
     assert_eq!(verification.data_files, verification.hint_files);
 }
 
+/// A user found this: values are read lazily, so a walk over the keys read no record of a file that was being written.
+#[test]
+fn verify_reads_the_records_of_a_file_that_is_being_written() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..2);
+    assert_eq!(engine.verify().unwrap().keys, 2);
+    let path = std::path::Path::new(STORE).join("000000.data");
+    let mut bytes = world.disk.contents(&path).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[end] ^= 1;
+    world.disk.set_contents(&path, bytes);
+    assert!(engine.verify().unwrap_err().is_corruption());
+}
+
 #[test]
 fn a_dropped_store_has_lost_nothing() {
     let world = World::new();

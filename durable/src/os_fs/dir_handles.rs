@@ -62,7 +62,8 @@ mod tests {
     use super::*;
 
     fn is_same(one: &fs::File, other: &fs::File) -> bool {
-        identity(&one.metadata().unwrap()) == identity(&other.metadata().unwrap())
+        let of = |file: &fs::File| identity(&file.metadata().expect("the directory is open"));
+        of(one) == of(other)
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn a_finished_segment_of_a_store_that_was_taken_away_poisons_the_log() {
 type Step = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// A leader has synced the second segment, and its guard has not answered yet, when the first segment is finished.
+#[expect(clippy::disallowed_methods, reason = "the leader is a thread of the test")]
 #[test]
 fn finishing_a_segment_acknowledges_no_sync_that_the_guard_has_not_admitted() {
     let steps: Arc<Mutex<VecDeque<Step>>> = Arc::default();

@@ -159,8 +159,11 @@ impl Rotation {
             }
             Ok(file) => file,
         };
-        let begun = Segment::begin(fs, file, self.store.identity(id));
-        begun.map(Some).map_err(|error| self.store.poison(error))
+        match Segment::begin(fs, file, self.store.identity(id)) {
+            // The directory could not be opened, and the file was removed again.
+            Err(error) if error.is_out_of_file_handles() => Err(error),
+            begun => begun.map(Some).map_err(|error| self.store.poison(error)),
+        }
     }
 
     /// Takes back a file that was begun and never written to.

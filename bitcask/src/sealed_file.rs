@@ -124,8 +124,8 @@ pub(crate) fn check_len(file: &dyn File, sealed: &Sealed) -> Result<()> {
     Ok(())
 }
 
-/// Writes and publishes the hint file of data file `id`. `None`: the disk has no space for it, or its name or that of the
-/// temporary file belongs to something other than a regular file, which stays; the next opening reads the data file
+/// Writes and publishes the hint file of data file `id`. `None`: there is no space or no file handle for it, or its name or
+/// that of the temporary file belongs to something other than a regular file, which stays; the next opening reads the data file
 /// instead.
 ///
 /// # Errors
@@ -137,8 +137,11 @@ pub(crate) fn write_hint(
     bytes: &[u8],
 ) -> Result<Option<(PublishedFile, Hint)>> {
     let path = dir.join(HINT.name(id));
-    if is_foreign(fs, &path)? {
-        return Ok(None);
+    match is_foreign(fs, &path) {
+        Ok(false) => {}
+        Ok(true) => return Ok(None),
+        Err(error) if error.is_out_of_file_handles() => return Ok(None),
+        Err(error) => return Err(error),
     }
     let written = create_afresh(fs, &temporary_path(&path))
         .and_then(|file| file.write_at(0, bytes).map(|()| file));
@@ -149,7 +152,14 @@ pub(crate) fn write_hint(
             return Ok(None);
         }
         Err(error) if is_not_a_file(&error) => return Ok(None),
-        written => publish(fs, &*written?, &path)?,
+        written => match publish(fs, &*written?, &path) {
+            // The directory was not synced. No manifest names the hint, so a crash may leave it or not.
+            Err(error) if error.is_out_of_file_handles() => {
+                drop(fs.remove(&path));
+                return Ok(None);
+            }
+            published => published?,
+        },
     };
     let hint = Hint { len: bytes.len() as u64, crc: crc32(bytes) };
     assert_eq!((file.len_bytes(), file.path()), (hint.len, &*path), "the hint was published");

@@ -9,7 +9,7 @@
 //!
 //! A crash before step 4 leaves an unsealed file, which recovery seals. A crash behind it leaves a sealed one.
 //!
-//! If the disk has no space for the hint file, the file is sealed without one, and opening takes longer. Any other failure
+//! If there is no space or no file handle for the hint file, the file is sealed without one, and opening takes longer. Any other failure
 //! of the disk poisons the store.
 
 use std::collections::VecDeque;

@@ -5,6 +5,7 @@
 //! leaves calls out instead, and so plants bugs like "the directory is not synced after the rename" without touching
 //! the engine. A hook sees each call before it runs, so that a test can do something else in between.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ struct Core {
     calls: AtomicUsize,
     injected: AtomicUsize,
     lifted: AtomicBool,
+    /// The directories that were synced: a real file system keeps their handles.
+    kept_dirs: Mutex<BTreeSet<PathBuf>>,
     on_call: Mutex<Option<OnCall>>,
     on_return: Mutex<Option<OnCall>>,
 }
@@ -64,6 +67,7 @@ impl Inject {
             calls: AtomicUsize::new(0),
             injected: AtomicUsize::new(0),
             lifted: AtomicBool::new(false),
+            kept_dirs: Mutex::default(),
             on_call: Mutex::new(None),
             on_return: Mutex::new(None),
         };
@@ -126,7 +130,8 @@ impl Core {
             return (call, Verdict::Run);
         }
         let injected = self.injected.load(Ordering::SeqCst);
-        let verdict = self.plan.lock().judge(&call, len, injected);
+        let is_kept = kind == OpKind::SyncDir && self.kept_dirs.lock().contains(path);
+        let verdict = self.plan.lock().judge(&call, len, injected, is_kept);
         if !matches!(verdict, Verdict::Run) {
             self.injected.fetch_add(1, Ordering::SeqCst);
         }
@@ -240,7 +245,9 @@ impl Fs for Inject {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        self.core.doing(OpKind::SyncDir, dir, None, || self.fs.sync_dir(dir))
+        self.core.doing(OpKind::SyncDir, dir, None, || self.fs.sync_dir(dir))?;
+        self.core.kept_dirs.lock().insert(dir.into());
+        Ok(())
     }
 
     fn lock(&self, path: &Path, mode: LockMode) -> Result<Box<dyn Lock>> {

@@ -42,9 +42,12 @@
 //! | that cut, or its sync | unknown | poisoned |
 //! | sync of a record | unknown: the kernel may have dropped pages that it shows as clean | poisoned |
 //! | create or write of a new generation or of `CURRENT.tmp` | not durable: the old generation still counts | goes on |
-//! | sync of either | not durable, but a disk that fails a sync is not trusted | poisoned |
-//! | rename of `CURRENT.tmp` | not durable, if `CURRENT` still reads as before | goes on |
+//! | sync of a new generation or of its directory | not durable, but a disk that fails a sync is not trusted | poisoned |
+//! | sync or rename of `CURRENT.tmp` | not durable, if `CURRENT` still reads as before | goes on |
 //! | sync of the directory after the rename | unknown | poisoned |
+//!
+//! The lack of a file handle passes as well. If the directory of a new generation cannot be opened to be synced, the edit is
+//! not durable, and the handle goes on.
 //!
 //! # Format (framing 2, little-endian)
 //!

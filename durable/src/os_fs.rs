@@ -1,7 +1,7 @@
 //! The real file system.
 //!
 //! Files are created for the owner only, exclusively, and opened without following a symbolic link in the last
-//! component; anything but a regular file is refused. Directory handles are opened for each sync: that is rare.
+//! component; anything but a regular file is refused. `dir_handles` keeps the handles of directories that are synced.
 #![expect(clippy::disallowed_methods, reason = "the one module that touches files")]
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -17,26 +17,29 @@ use rustix::io::Errno;
 use crate::fs::{DirCalls, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, create_dir};
 
 mod cache_pass;
+mod dir_handles;
 mod file;
 mod log_file;
 mod mapping;
 mod read_mapping;
 
+use dir_handles::DirHandles;
 use file::OsFile;
 pub use log_file::LogBackend;
 pub(crate) use mapping::advise_huge_pages;
 
-/// The file system of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
+/// The file system of the operating system. Clones share the few directory handles that it keeps.
+#[derive(Clone, Debug, Default)]
 pub struct OsFs {
     /// How log files are written.
     pub log_backend: LogBackend,
+    dirs: Arc<DirHandles>,
 }
 
 impl OsFs {
     /// The file system, with log files written through `log_backend`.
     pub fn new(log_backend: LogBackend) -> Self {
-        Self { log_backend }
+        Self { log_backend, dirs: Arc::default() }
     }
 }
 
@@ -145,7 +148,7 @@ impl Fs for OsFs {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        let synced = fs::File::open(dir).and_then(|handle| handle.sync_all());
+        let synced = self.dirs.get(dir).and_then(|handle| handle.sync_all());
         synced.map_err(|e| Error::io("sync directory", dir, e))
     }
 
@@ -185,14 +188,16 @@ impl DirCalls for OsFs {
     /// A directory above the store that this process may not read, or on a file system that is mounted for reading only,
     /// is left alone: this process cannot have created names in it.
     fn sync_old_dir(&self, dir: &Path) -> Result<()> {
-        match Fs::sync_dir(self, dir) {
+        match DirCalls::sync_dir(self, dir) {
             Err(error) if is_out_of_reach(&error) => Ok(()),
             synced => synced,
         }
     }
 
+    /// Keeps no handle: the directories above a store are synced once.
     fn sync_dir(&self, dir: &Path) -> Result<()> {
-        Fs::sync_dir(self, dir)
+        let synced = fs::File::open(dir).and_then(|handle| handle.sync_all());
+        synced.map_err(|e| Error::io("sync directory", dir, e))
     }
 }
 

@@ -83,12 +83,19 @@ impl Error {
     /// Whether the machine ran out of disk space, quota, file handles, memory or mappings (`ENOMEM`, which is also the
     /// answer to a mapping above `vm.max_map_count`): the disk is well, and there may be more later.
     pub fn is_out_of_resources(&self) -> bool {
-        const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
         let Self::Io { source, .. } = self else { return false };
         matches!(
             source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory
-        ) || source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code))
+        ) || self.is_out_of_file_handles()
+    }
+
+    /// Whether the process or the machine ran out of file handles (`EMFILE`, `ENFILE`): the call failed when it opened a
+    /// file or a directory, and did nothing else.
+    pub fn is_out_of_file_handles(&self) -> bool {
+        const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
+        let Self::Io { source, .. } = self else { return false };
+        source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code))
     }
 
     /// Whether a file was found damaged.
@@ -139,6 +146,7 @@ mod tests {
         // ENOMEM, ENFILE, EMFILE, ENOSPC, EDQUOT.
         for code in [12, 23, 24, 28, 122] {
             assert!(error(code).is_out_of_resources(), "{code}");
+            assert_eq!(error(code).is_out_of_file_handles(), [23, 24].contains(&code), "{code}");
         }
         // EIO, EACCES, EROFS.
         for code in [5, 13, 30] {

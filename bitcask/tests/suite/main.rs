@@ -2,6 +2,7 @@
 #![cfg(not(shuttle))]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod descriptors;
 mod dropping;
 mod expiry;
 mod files;

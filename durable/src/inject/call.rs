@@ -121,6 +121,7 @@ impl OpKind {
                 | Self::OpenWritable
                 | Self::Create
                 | Self::CreateLog
+                | Self::SyncDir
                 | Self::Lock
         )
     }

@@ -34,7 +34,8 @@ pub enum Fault {
     NoSpace,
     /// `EDQUOT`. As `NoSpace`. `quota`
     Quota,
-    /// `EMFILE`. Open, create, list, lock. `too-many-files`
+    /// `EMFILE`. Open, create, list, lock, and the first sync of each directory, whose handle is kept then.
+    /// `too-many-files`
     TooManyFiles,
     /// `ENOMEM`, as when a process has all the mappings that it may have. Maps. `no-memory`
     NoMemory,
@@ -90,8 +91,15 @@ impl Plan {
         Self { at: 0, fault: Fault::Skip { kind, path: path.into() }, sticky: true }
     }
 
-    /// The outcome of `call`, which writes `len` bytes, when `injected` faults happened already.
-    pub(super) fn judge(&self, call: &Call<'_>, len: usize, injected: usize) -> Verdict {
+    /// The outcome of `call`, which writes `len` bytes, when `injected` faults happened already. `is_kept`: it syncs a
+    /// directory whose handle is kept.
+    pub(super) fn judge(
+        &self,
+        call: &Call<'_>,
+        len: usize,
+        injected: usize,
+        is_kept: bool,
+    ) -> Verdict {
         let kind = call.kind;
         if let Fault::Skip { kind: chosen, path } | Fault::EioOf { kind: chosen, path } =
             &self.fault
@@ -112,7 +120,7 @@ impl Plan {
             Fault::Late if kind.is_mutating() => Verdict::FailAfter(Errno::IO),
             Fault::NoSpace if kind.may_need_space() => Verdict::Fail(Errno::NOSPC),
             Fault::Quota if kind.may_need_space() => Verdict::Fail(Errno::DQUOT),
-            Fault::TooManyFiles if kind.opens_a_file() => Verdict::Fail(Errno::MFILE),
+            Fault::TooManyFiles if kind.opens_a_file() && !is_kept => Verdict::Fail(Errno::MFILE),
             Fault::NoMemory if kind == OpKind::Map => Verdict::Fail(Errno::NOMEM),
             Fault::Short if writes => Verdict::FailAfterBytes(len / 2),
             Fault::Torn(landed) if writes && *landed < len => Verdict::FailAfterBytes(*landed),

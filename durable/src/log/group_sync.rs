@@ -21,8 +21,9 @@
 //!
 //! Nobody waits for a timer.
 //!
-//! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. It advances the durable
-//! position behind the segments at the head of the chain that are wholly durable. It wakes nobody: a waiter sleeps only
+//! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. If all earlier
+//! segments are wholly durable, and the guard agrees, it advances the durable position to the end of that segment and no
+//! farther: a leader may have synced a later segment, and its own call of the guard decides about that. It wakes nobody: a waiter sleeps only
 //! while a leader runs, and the end of that round wakes it. The last segment of the chain is the active one. It stays,
 //! because more appends follow.
 //!
@@ -162,24 +163,31 @@ impl GroupSync {
         state
     }
 
-    /// Cuts the spare space of `segment`, which gets no more appends, and makes it wholly durable.
+    /// Cuts the spare space of `segment`, which gets no more appends, and makes it wholly durable. If all earlier segments
+    /// are durable, so is the log up to its end, once the guard has agreed.
     ///
     /// # Errors
     /// `Io`: the log is poisoned.
     pub fn finish(&self, segment: &Segment) -> Result<PublishedFile> {
-        let sealed = segment.finish().map_err(|error| self.poison(error))?;
+        let is_prior_durable = self.is_durable_before(segment.id());
+        let finished = segment.finish_with(is_prior_durable);
+        let published = finished.map_err(|error| self.poison(error))?;
         self.check_guard().map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
-        let mut durable = state.durable;
-        // The last segment is the active one: it is never done.
-        while let [oldest, _, ..] = &state.chain[..]
-            && oldest.durable() == oldest.end()
-        {
-            durable = Position { segment: oldest.id(), offset: oldest.end() };
-            state.chain.remove(0);
+        let is_active = state.chain.last().is_none_or(|last| last.id() <= segment.id());
+        // No farther: what a leader has synced in the meantime is for its own call of the guard.
+        if is_prior_durable && !is_active {
+            state.chain.retain(|other| other.id() > segment.id());
+            self.advance(&mut state, Position { segment: segment.id(), offset: segment.end() });
         }
-        self.advance(&mut state, durable);
-        Ok(sealed)
+        Ok(published)
+    }
+
+    /// Whether every segment before `id` is wholly durable.
+    fn is_durable_before(&self, id: u64) -> bool {
+        let state = self.state.lock();
+        let mut earlier = state.chain.iter().take_while(|segment| segment.id() < id);
+        earlier.all(|segment| segment.durable() == segment.end())
     }
 
     /// Refuses to go on after a failure.

@@ -82,7 +82,8 @@ impl Segment {
     /// and makes them and its name durable.
     ///
     /// # Errors
-    /// `Io`: poison the store, as after any failed sync.
+    /// `Io` for want of a file handle ([`Error::is_out_of_file_handles`]): the file is removed again, and no harm is done.
+    /// Any other `Io`: poison the store, as after any failed sync.
     pub fn begin(fs: &dyn Fs, file: SegmentFile, identity: SegmentIdentity) -> Result<Self> {
         let SegmentFile { log: file, layout, capacity, slots } = file;
         let header = SegmentHeader { identity, format: layout.format() };
@@ -92,7 +93,13 @@ impl Segment {
             SegmentLayout::Witnessed => file.append(0, &witness::encode_prefix(&bytes, salt))?,
         }
         file.sync()?;
-        fs.sync_dir(file.path().parent().unwrap_or_else(|| Path::new(".")))?;
+        let named = fs.sync_dir(file.path().parent().unwrap_or_else(|| Path::new(".")));
+        named.inspect_err(|error| {
+            // The directory could not be opened, and nobody knows of the file yet.
+            if error.is_out_of_file_handles() {
+                drop(fs.remove(file.path()));
+            }
+        })?;
         let witness = slots.map(|slots| Witness::new(slots, salt));
         Ok(Self {
             header,
@@ -209,12 +216,22 @@ impl Segment {
     /// # Errors
     /// `Io`: poison the store.
     pub fn finish(&self) -> Result<PublishedFile> {
+        self.finish_with(false)
+    }
+
+    /// As [`Segment::finish`], and has the witness claim all of the segment, durably. `is_prior_durable`: all earlier
+    /// segments are wholly durable.
+    pub(super) fn finish_with(&self, is_prior_durable: bool) -> Result<PublishedFile> {
         let mut syncing = self.syncing.lock();
-        // The bytes of a finished segment are summed as a whole: the slots must not change any more.
-        syncing.witness = None;
         let end = self.end();
         self.file.finish(end)?;
         self.sync_once(&mut syncing.failed, end)?;
+        // The bytes of a finished segment are summed as a whole: the slots must not change any more.
+        if let Some(mut witness) = syncing.witness.take()
+            && witness.record(Claim { durable: end, is_prior_durable })
+        {
+            self.sync_once(&mut syncing.failed, end)?;
+        }
         debug_assert_eq!(self.durable(), end, "a finished segment is wholly durable");
         Ok(PublishedFile::proven(self.path(), end))
     }
@@ -257,6 +274,22 @@ mod tests {
     use super::*;
     use crate::identity::StoreId;
     use crate::{Fault, Inject, Plan, SimFs};
+
+    #[test]
+    fn a_segment_whose_directory_cannot_be_opened_leaves_no_file() {
+        let last_call_to_begin = 4;
+        let inject =
+            Inject::over_sim(SimFs::new(), Plan::once(last_call_to_begin, Fault::TooManyFiles));
+        let path = Path::new("segment");
+        let identity = SegmentIdentity { store: StoreId([9; 16]), id: 3, epoch: 2, edit_number: 1 };
+        let begin = || {
+            let file = Segment::create_file(&inject, path, 4096, SegmentLayout::Plain).unwrap();
+            Segment::begin(&inject, file, identity)
+        };
+        assert!(begin().unwrap_err().is_out_of_file_handles());
+        assert_eq!(inject.injected(), 1, "the sync of the directory failed");
+        begin().expect("the name is free again");
+    }
 
     /// The operating system reports a failed sync once. A second attempt may succeed without having written anything.
     #[test]

@@ -11,7 +11,8 @@
 //! 3. Then the leader writes the claim "durable up to here" into one of the last two slots, which take turns, and then into
 //!    the first slot. It does not sync the slots: the sync of the next round does, or the kernel when it writes back dirty
 //!    pages. An unchanged claim is not written again. After a failed write the next claim goes into the same two slots.
-//! 4. When the segment is finished, the slots do not change any more, because the sealed file is summed with them.
+//! 4. When the segment is finished, its end is claimed, and the claim is synced before anybody learns that the end is durable.
+//!    Then the slots do not change any more, because the sealed file is summed with them.
 //!
 //! Durable bytes stay durable, so a claim is still true when it reaches the disk later. The order of the two writes does
 //! not matter: a crash can tear either or both of the slots that were written after the last sync, and the third one is
@@ -139,18 +140,22 @@ impl Witness {
     /// Writes `claim`, which is true, into the slot whose turn it is and into the first slot.
     ///
     /// A failure is not reported. The data is durable, and a missing claim only weakens the bound. The next
-    /// claim goes into the same slots, so that the third one stays readable.
-    pub(super) fn record(&mut self, claim: Claim) {
+    /// claim goes into the same slots, so that the third one stays readable. Returns whether the slots may have changed:
+    /// `false` if the newest claim says as much.
+    pub(super) fn record(&mut self, claim: Claim) -> bool {
         assert!(claim.durable >= self.newest_claim.durable, "durable bytes stay durable");
         assert!(self.next_slot == 1 || self.next_slot == 2, "two slots take turns");
+        let is_prior_durable = claim.is_prior_durable || self.newest_claim.is_prior_durable;
+        let claim = Claim { is_prior_durable, ..claim };
         if claim == self.newest_claim {
-            return;
+            return false;
         }
         let write = |slot: u64| self.file.write_at(slot, &claim.encode(self.salt, slot));
         if write(SLOTS[self.next_slot]).and_then(|()| write(SLOTS[0])).is_ok() {
             self.newest_claim = claim;
             self.next_slot = if self.next_slot == 1 { 2 } else { 1 };
         }
+        true
     }
 }
 

@@ -43,6 +43,12 @@ impl Failure {
         if error.is_out_of_resources() { Self::Undone(error) } else { Self::Unknown(error) }
     }
 
+    /// A failure to publish a file that nothing names yet. A directory that could not be opened for want of a file handle
+    /// was not synced. Any failed sync is one of the disk.
+    fn of_publishing(error: Error) -> Self {
+        if error.is_out_of_file_handles() { Self::Undone(error) } else { Self::Unknown(error) }
+    }
+
     /// The error, for a caller that gives up either way.
     pub(super) fn into_error(self) -> Error {
         match self {
@@ -198,7 +204,7 @@ impl Generation {
         let prepared = prepared.map_err(Failure::before_any_change);
         let rotated = prepared.and_then(|Prepared { generation, current }| {
             let durable = publish_in_place(&**store.fs(), &*generation.file);
-            durable.map_err(Failure::Unknown)?;
+            durable.map_err(Failure::of_publishing)?;
             self.commit(store, current)?;
             Ok(generation)
         });

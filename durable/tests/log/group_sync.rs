@@ -1,8 +1,10 @@
 //! Group commit, one thread at a time: the order of syncs and guard, and what becomes of failures. The schedules of several
 //! threads are in `tests/schedules`.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use durable::log::{
@@ -101,6 +103,53 @@ fn a_finished_segment_of_a_store_that_was_taken_away_poisons_the_log() {
     let ended = writer.end().unwrap().unwrap();
     assert!(sync.finish(&ended).is_err());
     assert!(matches!(sync.check(), Err(Error::Poisoned { .. })));
+}
+
+/// What one call of the guard does.
+type Step = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// A leader has synced the second segment, and its guard has not answered yet, when the first segment is finished.
+#[expect(clippy::disallowed_methods, reason = "the leader is a thread of the test")]
+#[test]
+fn finishing_a_segment_acknowledges_no_sync_that_the_guard_has_not_admitted() {
+    let steps: Arc<Mutex<VecDeque<Step>>> = Arc::default();
+    let script = Arc::clone(&steps);
+    let sync = Arc::new(GroupSync::guarded(move || {
+        let step = script.lock().unwrap().pop_front().unwrap();
+        step()
+    }));
+    let (disk, mut writer) = (disk(), Writer::new(Arc::clone(&sync)));
+    let first = writer.begin(begin(&disk, 1));
+    append(&mut writer, 1);
+    writer.end().unwrap();
+    writer.begin(begin(&disk, 2));
+    append(&mut writer, 2);
+    let target = writer.position();
+    writer.end().unwrap();
+    writer.begin(begin(&disk, 3));
+    append(&mut writer, 3);
+    let (at_guard, guard_reached) = channel::<()>();
+    let (finished, is_finished) = channel::<()>();
+    let (result, synced) = channel();
+    let leader = Arc::clone(&sync);
+    *steps.lock().unwrap() = VecDeque::from([
+        // The lock file is there when the first segment is finished. Then it is lost, and a writer syncs.
+        Box::new(move || {
+            std::thread::spawn(move || result.send(leader.sync_to(target)).unwrap());
+            guard_reached.recv().unwrap();
+            Ok(())
+        }) as Step,
+        // The guard of that writer.
+        Box::new(move || {
+            at_guard.send(()).unwrap();
+            is_finished.recv().unwrap();
+            Err(failure("LOCK"))
+        }),
+    ]);
+    sync.finish(&first).unwrap();
+    assert_eq!(sync.durable().segment, 1, "the finished segment and no more");
+    finished.send(()).unwrap();
+    assert!(synced.recv().unwrap().is_err(), "the lock file was lost before the sync");
 }
 
 #[test]

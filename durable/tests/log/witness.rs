@@ -104,6 +104,46 @@ fn a_claim_alone_proves_that_an_earlier_segment_was_durable() {
     }
 }
 
+/// A sync that is acknowledged because its segment was finished begins no round.
+#[test]
+fn after_the_death_of_the_process_damage_hides_no_sync_that_finishing_a_segment_acknowledged() {
+    let mut log = Log::with(SegmentLayout::Witnessed, 512);
+    log.append(1, 100).unwrap();
+    log.sync();
+    // The last batch of the first segment. Its writer is about to wait for the sync.
+    log.append(1, 100).unwrap();
+    let target = log.writer.position();
+    let first = log.writer.active().unwrap().clone();
+    while log.created.len() == 1 {
+        log.append(1, 100).unwrap();
+    }
+    log.sync.finish(&first).unwrap();
+    let rounds = log.sync.syncs();
+    log.sync.sync_to(target).unwrap();
+    assert_eq!(log.sync.syncs(), rounds, "acknowledged without a round");
+    let killed = log.disk.restarted();
+    assert!(recover(&killed, 2).unwrap().len() >= 3);
+    let mut bytes = killed.contents(&path(0)).unwrap();
+    bytes[target.offset as usize - 128..].fill(0);
+    killed.set_contents(&path(0), bytes);
+    let found = recover(&killed, 2);
+    assert!(found.is_err(), "batch 2 was synced, and is cut like a torn tail: {found:?}");
+}
+
+/// The manifest has a checksum of a finished segment, so a crash must not take its last claim back.
+#[test]
+fn the_last_claim_of_a_finished_segment_is_durable() {
+    let mut log = Log::with(SegmentLayout::Witnessed, 512);
+    log.append(1, 100).unwrap();
+    log.sync();
+    log.append(1, 100).unwrap();
+    let first = log.writer.end().unwrap().unwrap();
+    log.sync.finish(&first).unwrap();
+    let whole = log.disk.contents(&path(0)).unwrap();
+    let cut = log.disk.crash(log.disk.ops(), &"strict/none".parse().unwrap());
+    assert_eq!(cut.contents(&path(0)).unwrap(), whole);
+}
+
 #[test]
 fn the_bound_holds_across_segments() {
     let mut log = Log::with(SegmentLayout::Witnessed, 512);

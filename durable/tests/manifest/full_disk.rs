@@ -115,6 +115,24 @@ fn a_sync_without_space_poisons() {
     assert!(matches!(manifest.append(&add(2)), Err(Error::Poisoned { .. })));
 }
 
+/// A generation that cannot be synced leaves the disk in doubt. A `CURRENT.tmp` that cannot be synced is not renamed.
+#[test]
+fn a_sync_without_space_poisons_for_a_generation_and_not_for_the_next_current() {
+    let (mut poisoned, mut went_on) = (0, 0);
+    for at in 0.. {
+        let (run, failed) = run(at, Fault::NoSpace, false);
+        let Some(failed) = failed else { break };
+        let (Some(manifest), true) = (&run.manifest, failed.kind == OpKind::SyncFile) else {
+            continue;
+        };
+        assert!(run.failure.is_some(), "{failed:?}");
+        let is_current = failed.path.ends_with("CURRENT.tmp");
+        assert_eq!(manifest.check().is_ok(), is_current, "{failed:?}");
+        *(if is_current { &mut went_on } else { &mut poisoned }) += 1;
+    }
+    assert!(poisoned > 0 && went_on > 0, "{poisoned} poisoned, {went_on} went on");
+}
+
 /// The whole record lands on the disk, and the write reports that there is no space.
 #[test]
 fn a_record_that_was_written_and_reported_as_failed_never_comes_back() {

@@ -92,7 +92,7 @@ fn failures(fault: &Fault) -> Vec<Error> {
 
 #[test]
 fn a_fault_hits_only_calls_that_can_fail_so() {
-    assert_eq!(failures(&Fault::TooManyFiles).len(), 6);
+    assert_eq!(failures(&Fault::TooManyFiles).len(), 7);
     let full = failures(&Fault::NoSpace);
     assert!(full.iter().all(|error| error.io_kind() == Some(ErrorKind::StorageFull)));
     let over_quota = failures(&Fault::Quota);

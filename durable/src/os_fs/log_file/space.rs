@@ -219,6 +219,10 @@ impl Space {
     pub(super) fn write_zeros(&self, end: u64) -> Result<()> {
         let from = end.max(self.zeroed.load(Ordering::Relaxed));
         let to = (from + step(end, ZEROING.0, ZEROING.1)).min(self.capacity);
+        // The log has all its zeros, or it was finished: then it owns nothing behind its end, and must not get any.
+        if from >= to {
+            return Ok(());
+        }
         // Zeros make later syncs cheaper and nothing else, so a full disk is no reason to fail.
         drop(self.reserve(to));
         self.write_zeros_between(from, to, PAGE)
@@ -335,5 +339,17 @@ mod tests {
         space.reserve(9 << 20).unwrap();
         assert_eq!(allocated(), 16 << 20, "never beyond the capacity");
         assert_eq!(space.file.metadata().unwrap().len(), 16 << 20);
+    }
+
+    /// A sync that has found that it needs zeros may wait for `finish`, and then goes on.
+    #[test]
+    fn zeros_after_the_end_of_a_finished_log_do_not_make_it_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = space(dir.path(), allocate);
+        space.reserve(5_000).unwrap();
+        assert!(space.needs_zeros(5_000));
+        space.finish(5_000).unwrap();
+        space.write_zeros(5_000).unwrap();
+        assert_eq!(space.file.metadata().unwrap().len(), 5_000);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A reader trusts nothing: each length is checked against the bytes that are left before anything is taken or
 //! allocated, and an error names the file and the offset in it. Varints are LEB128 of a `u64` in at most
-//! [`LONGEST_VARINT_BYTES`] bytes, in the one shortest form, so that what decodes also encodes to the same bytes.
+//! [`LONGEST_VARINT_BYTES`] bytes, in the one shortest form, so that a decoded value encodes to the same bytes.
 
 use std::path::Path;
 

@@ -90,7 +90,7 @@ pub trait Fs: Debug + Send + Sync {
     /// Makes the creations, renames and removals in a directory durable.
     ///
     /// # Errors
-    /// `Io`: what became durable is unknown, and trying again proves nothing.
+    /// `Io`: which entries are durable is unknown, and a second attempt proves nothing.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
     /// Locks the file `path`, creating it if need be, against any other process and any other call in this one. Held
@@ -109,7 +109,7 @@ pub trait Fs: Debug + Send + Sync {
 
 /// A file that is only appended to, inside space that it already owns. The seam between the log and the disk.
 ///
-/// One thread at a time appends; any number read what was appended before, at any time, and sync.
+/// One thread at a time appends; any number of threads read the bytes that were appended before, at any time, and sync.
 pub trait LogFile: Debug + Send + Sync {
     /// The path that the file was created under.
     fn path(&self) -> &Path;
@@ -123,7 +123,7 @@ pub trait LogFile: Debug + Send + Sync {
     /// When `end` is past the capacity.
     fn reserve(&self, end: u64) -> Result<()>;
 
-    /// Writes `bytes` at `offset`, which must be the end of what was appended so far, into space that was reserved. When this returns, the bytes
+    /// Writes `bytes` at `offset`, which must be the end of the log, into space that was reserved. When this returns, the bytes
     /// survive the process, and every thread that learns of it can read them. The disk may hold any part of them, in
     /// units of 4 KiB pages torn at any byte, until [`LogFile::sync`].
     ///
@@ -159,11 +159,11 @@ pub trait LogFile: Debug + Send + Sync {
 pub struct Entry {
     /// The last component of its path. Names that are not UTF-8 are given lossily: they match no pattern of ours.
     pub name: String,
-    /// What it names.
+    /// The kind of the object that it names.
     pub kind: EntryKind,
 }
 
-/// What a name in a directory stands for.
+/// The kind of object that a name in a directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.

@@ -28,14 +28,14 @@ use plan::{Verdict, error};
 /// A hook that runs before or after each call. It must not call the same [`Inject`].
 pub type OnCall = Arc<dyn Fn(&Call<'_>) + Send + Sync>;
 
-/// A file system with a plan of what goes wrong. Clones share the plan and the counters.
+/// A file system with a plan of faults. Clones share the plan and the counters.
 #[derive(Clone, Debug)]
 pub struct Inject {
     fs: Arc<dyn Fs>,
     core: Arc<Core>,
 }
 
-/// What an [`Inject`] and its open files share.
+/// The state that an [`Inject`] and its open files share.
 struct Core {
     plan: Mutex<Plan>,
     sim: Option<SimFs>,
@@ -52,7 +52,7 @@ impl Inject {
         Self::build(fs, None, plan)
     }
 
-    /// A simulated disk, with `plan`. A sync that fails also does to the disk what [`SimFs::set_sync_failure`] says.
+    /// A simulated disk, with `plan`. A sync that fails also has the effect on the disk that [`SimFs::set_sync_failure`] has set.
     pub fn over_sim(sim: SimFs, plan: Plan) -> Self {
         Self::build(Arc::new(sim.clone()), Some(sim), plan)
     }
@@ -108,7 +108,7 @@ impl Inject {
 }
 
 impl Core {
-    /// Counts a call, shows it to the hook, and decides what becomes of it.
+    /// Counts a call, shows it to the hook, and decides its outcome.
     fn judge<'c>(
         &self,
         kind: OpKind,

@@ -17,7 +17,7 @@
 //! | 48 | 12 | zero |
 //! | 60 | 4 | CRC-32 of bytes 0 to 59 |
 //!
-//! The format says where the frames start, and what their sums are seeded with:
+//! The format says where the frames start, and which seed their sums have:
 //!
 //! | format | layout | salt | |
 //! |---|---|---|---|
@@ -40,43 +40,49 @@
 //! | 16 | 4 | undurable distance, see below |
 //! | 20 | 1 | kind: 1 to 239 belong to the engine, 255 is the end mark |
 //! | 21 | 1 | flags: 1 first of its batch, 2 last of its batch |
-//! | 22 | 2 | check: the low half of the seeded CRC-32 of bytes 4 to 21, so that a length can be trusted by itself |
+//! | 22 | 2 | check: the low half of the seeded CRC-32 of bytes 4 to 21, so the length can be checked before the payload is read |
 //! | 24 | | payload |
 //!
 //! Sums are seeded with the salt of the segment and the offset of the frame (`frame::Salt`). So a frame fails if it was
 //! copied to another offset. From format 3 on it also fails in another store, segment or opening: the header covers store
 //! id, segment id and open epoch.
 //!
-//! **Known fault of formats 1 and 2.** Their salt is the CRC-32 of a whole header, which ends with its own CRC-32, and the
-//! CRC-32 of such bytes is one constant. So a whole frame that was copied to the same offset of another segment passes its
-//! sum. The header itself still fails in a file of another segment, store or opening. A segment keeps its format until a
-//! merge, or whatever its owner does, rewrites it.
+//! **Known fault of formats 1 and 2.** Their salt is the CRC-32 of the whole header. The header ends with its own CRC-32,
+//! and the CRC-32 of such bytes is a constant. So a whole frame that was copied to the same offset of another segment
+//! passes its sum. The header itself still fails in a file of another segment, store or opening. A segment keeps its
+//! format until a merge, or another operation of its owner, rewrites it.
 //!
 //! # Torn tail or damage
 //!
-//! Appends reach the disk in any order until a sync. After a crash recovery keeps the frames up to the first bad one, in
-//! whole batches, and cuts the rest, which was never acknowledged as durable. But a bad frame may also be damage to data
-//! that *was* durable, and a cut there would lose it silently. Two kinds of evidence tell the cases apart:
+//! Appends reach the disk in any order until a sync. After a crash, recovery keeps the whole batches before the first bad
+//! frame. It cuts the rest, which was never acknowledged as durable. But a bad frame may also be damage to data that *was*
+//! durable, and a cut there would lose it silently. Two kinds of evidence tell the cases apart:
 //!
 //! - **Later frames.** Each frame says how far the log was durable when it was written. Its *undurable distance* is
 //!   (own offset - durable offset) / 8, or [`UNLINKED`] as long as an earlier segment was not wholly durable. If a frame
-//!   behind the bad one, or in a later segment, was written when the log was durable past the bad one, that is damage.
+//!   behind the bad one, or in a later segment, was written when the log was durable beyond the bad one, the bad frame is
+//!   damage.
 //! - **The witness.** A witnessed segment has three slots in front of its frames. Each round of syncs leaves a claim
-//!   there of how far the segment was durable. If a claim reaches past the bad frame, that is damage.
+//!   there of how far the segment was durable, and whether all earlier segments were. If a claim reaches past the bad
+//!   frame, or a claim of a later segment includes the segment of the bad frame, the bad frame is damage.
 //!
-//! Without such evidence the tail is torn. A segment that was left for its successor ends with an end mark. So a segment
-//! without an end mark is torn, and its successors are cut with it: [`chain`] has the rule for several segments.
+//! Without such evidence the tail is torn. A segment that has a successor ends with an end mark. So a segment without an
+//! end mark is torn, and its successors are discarded with it: [`chain`] has the rule for several segments.
+//!
+//! No evidence is needed where no crash can be the cause: frames with valid sums whose numbers do not ascend, an end mark
+//! inside a batch, or a witness without a readable slot. These are damage. A batch whose last frame is missing is cut
+//! like any other torn tail.
 //!
 //! The search for later frames sums at most 19 times the bytes behind the bad frame, whatever they are: `later_frames`
 //! has the argument.
 //!
 //! # The limit
 //!
-//! The witness cannot know of a round that was never followed by a write to the disk. The exact limit, for segments of
+//! The witness cannot know of a round whose claim was not written back to the disk. The exact limit, for segments of
 //! the witnessed layout, of damage to the end of the log that looks like a torn tail:
 //! - after a power cut, the last round of syncs at most, and only if nothing behind it was written and synced;
 //! - after the death of the process, nothing that was synced;
-//! - an older version of the whole file that took its place hides the rounds since, in both cases.
+//! - an older version of the whole file that took its place hides all later rounds, in both cases.
 //!
 //! A plain segment that was not ended has no witness: damage to all of its end hides every round in it.
 //!

@@ -85,7 +85,7 @@
 //! The snapshot is durable before `CURRENT` names the file, and each edit before the next is written. So a bad record
 //! with a good one anywhere behind it is damage, and one with nothing behind it is an edit that was never acknowledged.
 //! (A record need not say how far the file was durable when it was written: always up to itself.)
-//! What is left is damage to the very last edit, which looks just like a torn tail. After a clean close `CURRENT` knows
+//! One case is left: damage to the very last edit, which looks just like a torn tail. After a clean close `CURRENT` knows
 //! better; after a crash the engine may, if it stamps the headers of its files with [`Manifest::stamp`] and holds the
 //! highest it finds against the manifest with [`LoadedManifest::check_seen`].
 
@@ -346,7 +346,7 @@ impl<S> Writer<S> {
         self.refusal.clone().map_or(Ok(()), Err)
     }
 
-    /// The error of a failure, after which no more edits are taken if it is unknown what the disk holds.
+    /// The error of a failure, after which no more edits are taken if the content of the disk is unknown.
     fn fail(&mut self, failure: Failure) -> Error {
         if let Failure::Unknown(cause) = &failure {
             self.refusal = Some(Error::Poisoned { cause: Box::new(cause.clone()) });

@@ -6,7 +6,7 @@
 //! floor. After the clock was set back, time stands still until the clock has caught up. So it does after a clock that was
 //! far ahead has been set right: the store cannot tell which of the two times was wrong.
 //!
-//! What is not covered: times that were returned after the engine persisted the latest one and before a crash.
+//! Not covered: times that were returned after the engine persisted the latest one and before a crash.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -47,7 +47,7 @@ fn open_flags() -> i32 {
 
 const NOT_A_FILE: &str = "not a regular file";
 
-/// What the operating system answers when a name does not stand for a regular file. (A link refused by `NOFOLLOW` is
+/// The error of the operating system when a name does not stand for a regular file. (A link refused by `NOFOLLOW` is
 /// `ELOOP`.)
 const NOT_FILE_ERRORS: [Option<i32>; 3] = [
     Some(Errno::LOOP.raw_os_error()),

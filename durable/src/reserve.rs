@@ -66,7 +66,7 @@ pub struct DiskReserve {
 
 impl DiskReserve {
     /// The reserve of `bytes` of the store `store` in `dir`: held if its file is there with that length, else released.
-    /// Fewer than 4 KiB mean that the store has no reserve. Removes what a crash left of an unfinished file, and a reserve
+    /// Fewer than 4 KiB mean that the store has no reserve. Removes an unfinished file that a crash left, and a reserve
     /// of another length, but creates nothing.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl DiskReserve {
         self.bytes
     }
 
-    /// Makes sure that the reserve is held. Makes it if the disk has room for twice its size, so that what is written next
+    /// Makes sure that the reserve is held. Makes it if the disk has room for twice its size, so that the next write
     /// does not meet a full disk at once. Costs one atomic load while it is held.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl DiskReserve {
             return Err(Error::io("reserve", &path, ErrorKind::StorageFull.into()));
         }
         if let Err(error) = self.make(&path) {
-            // What was written takes the space that deletes need. It has its own name if only the last sync failed.
+            // The new file takes the space that deletes need. It has its own name if only the last sync failed.
             temporary_paths(&path).for_each(|unfinished| drop(self.remove_if_present(&unfinished)));
             drop(self.remove_if_present(&path));
             return Err(error);
@@ -210,7 +210,7 @@ impl DiskReserve {
     }
 }
 
-/// What has the name of the reserve.
+/// The entry that has the name of the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FoundFile {
     Nothing,

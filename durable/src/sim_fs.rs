@@ -134,7 +134,7 @@ impl SimFs {
         sweep.image(variant)
     }
 
-    /// The disk as a new process finds it after this one died now: what was not synced is still pending.
+    /// The disk as a new process finds it after this one died now: effects that were not synced are still pending.
     pub fn restarted(&self) -> Self {
         Self::from_disk(self.state().disk.clone())
     }
@@ -173,12 +173,12 @@ impl SimFs {
         self.state().damage(Damage::Delete { path });
     }
 
-    /// Decides what a failed sync does from now on. At first: [`SyncFailure::KeepsNew`].
+    /// Sets the effect of failed syncs from now on. At first: [`SyncFailure::KeepsNew`].
     pub fn set_sync_failure(&self, mode: SyncFailure) {
         self.state().sync_failure = mode;
     }
 
-    /// Does to a file what a failing sync does. It is recorded, as crash images must know of it.
+    /// Has the effect of a failing sync on a file. It is recorded, as crash images must know of it.
     pub fn fail_sync(&self, path: &Path) {
         if let Some(inode) = self.inode(path) {
             self.fail_sync_of(inode, path);
@@ -198,7 +198,7 @@ impl SimFs {
         state.record(Op::FailSync { file, behaviour });
     }
 
-    /// Limits the space that is left to `bytes`, or lifts the limit. What does not fit fails with `StorageFull`.
+    /// Limits the space that is left to `bytes`, or lifts the limit. A call that needs more fails with `StorageFull`.
     pub fn set_free_space(&self, bytes: Option<u64>) {
         self.state().set_free_space(bytes);
     }

@@ -4,7 +4,7 @@
 //! removed lock file lets two writers lock two files of one name. A reader beside the writer takes no lock and changes
 //! nothing, not even by creating the lock file.
 //!
-//! Files are named by number, and a name is ours only if it is exactly what [`NamePattern::name`] makes of a number.
+//! Files are named by number, and a name is ours only if [`NamePattern::name`] makes exactly that name of a number.
 //! Everything else in the directory belongs to somebody else and is left alone, and so is whatever has a name of ours
 //! but is not a regular file.
 
@@ -43,7 +43,7 @@ struct HeldLock {
     leftover: Mutex<Option<Leftover>>,
 }
 
-/// What a directory is opened for.
+/// The purpose for which a directory is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// Writing; a missing directory is created.
@@ -108,7 +108,7 @@ impl StoreDir {
         self.path.join(name)
     }
 
-    /// What is in it.
+    /// The entries in it.
     ///
     /// # Errors
     /// `Io`.

@@ -27,7 +27,7 @@ pub const SOFT_LIMIT: u64 = 850;
 /// The level in thousandths from which on writers wait.
 pub const HARD_LIMIT: u64 = 1_000;
 
-/// Pauses that are shorter are saved up. Ten times what waking a thread costs.
+/// Pauses that are shorter are saved up. Ten times the cost of waking a thread.
 pub const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A write below the hard limit pauses no longer than this, so that one measurement of a slow drain stalls nobody.
@@ -47,7 +47,7 @@ pub enum Admission {
     Wait,
 }
 
-/// A level, the measured rate at which it falls, and what writers owe to it.
+/// A level, the measured rate at which it falls, and the pauses that writers owe to it.
 #[derive(Debug, Default)]
 pub struct Throttle {
     /// In thousandths of the limit.
@@ -138,7 +138,7 @@ impl Throttle {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// Adds `pause` to what writers owe. Returns the pause that is due now: all that is owed once that is long enough, and
+    /// Adds `pause` to the debt of the writers. Returns the pause that is due now: all that is owed once that is long enough, and
     /// at most the longest pause. The rest stays owed.
     fn take_pause(&self, pause: Duration) -> Duration {
         let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         built("deletes forgotten", Bug::DeletesForgotten),
     ];
     for bug in bugs {
-        let found = must_find(&bug, &SUITES)?;
+        let found = must_find(&bug, SUITES)?;
         println!("{}: found by {}, {}", bug.name, found.suite, found.failure);
     }
     Ok(())

@@ -2,15 +2,15 @@
 //!
 //! | suite | invariant |
 //! |---|---|
-//! | [`conformance`] | each promise of the contract holds, as a story |
+//! | [`conformance`] | each promise of the contract holds, as a fixed script |
 //! | [`histories`] | every read answers as a sorted map would |
 //! | [`crash`] | a crash anywhere leaves every synced batch and a prefix of the rest, in whole batches |
-//! | [`faults`] | a failed call is indeterminate, is reported, and harms nothing else |
+//! | [`faults`] | a failed call is indeterminate, is reported, and affects no other batch |
 //! | [`full_disk`] | a full disk refuses writes, poisons nothing, and is left by deleting |
 //! | [`damage`] | a damaged file gives the right answer or `Corruption`, never a wrong one |
 //! | [`visibility`] | a reader of the writing handle sees no write of class `Sync` before it is durable |
 //! | [`threads`] | many threads see one order of writes |
-//! | [`simulation`] | all of these together, crash after crash, from one seed |
+//! | [`simulation`] | random scripts, crashes and background jobs in one long run of a store |
 //! | [`strays`] | stray entries in the directory are left alone and never block the store |
 //! | [`kill`] | a real process that is killed loses no write that it had handed over |
 //! | [`power`] | a real file system whose power is cut loses no synced write |
@@ -20,6 +20,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod actors;
 mod generate;
 mod line;
 mod marks;
@@ -33,6 +34,7 @@ mod processes;
 mod random;
 mod replay;
 mod report;
+mod rounds;
 mod run;
 mod script;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kv::UnixMillis;
 
 use crate::run::Run;
 
-/// The notes of a run.
+/// The promise after each step of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks(Vec<Mark>);
 

@@ -8,7 +8,7 @@
 //!
 //! **Visible implies durable.** A reader of the writing handle that sees `Model[v]` has seen each batch up to `v`. If a
 //! batch `s <= v` has the class `Sync`, then `s` and everything before it survives a power cut from that moment on,
-//! whether or not its writer has been acknowledged. [`History::see`] raises `lo` accordingly.
+//! also before its writer returns. [`History::see`] raises `lo` accordingly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -177,7 +177,7 @@ impl History {
 
     /// The store was opened again and holds `Model[j]`: it goes on from there, and recovery made it durable.
     ///
-    /// Earlier states keep their numbers, because a crash before the reopening is still judged by them.
+    /// Earlier indexes stay valid: crash points before the reopening use them.
     pub(crate) fn resume_from(&mut self, j: usize) {
         if j != self.issued() {
             self.states.push(self.states[j].clone());
@@ -187,7 +187,7 @@ impl History {
     }
 
     /// The main theorem: the `j` between `lo` and `hi` whose model is `observed`, and whose number is `recovered` if
-    /// the engine reports one. Of several such `j` the least, because no more is proved.
+    /// the engine reports one. If several match, returns the least, because no more is proved.
     pub(crate) fn find(
         &self,
         observed: &Observed,

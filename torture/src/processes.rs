@@ -6,10 +6,9 @@
 //!    real disk and writes from several threads, session after session. It closes or drops the engine after each.
 //! 2. Before each write, and after each acknowledgement, the child appends a line to a journal. The journal is a file
 //!    beside the store, on a file system of its own, so it survives the child and a power cut.
-//! 3. At the start of each session the child tells the journal everything that its opening found.
-//! 4. The parent reads the journal and judges each opening by the main theorem. There is one moment in the order of
-//!    sequence numbers, not before the last write that was promised to survive, such that the store holds all batches
-//!    up to it, whole, and nothing else.
+//! 3. At the start of each session the child writes the whole content that its opening found to the journal.
+//! 4. The parent reads the journal and judges each opening by the main theorem. The store holds all batches up to some
+//!    sequence number, whole, and nothing else. That number is not below the last write that was promised to survive.
 //! 5. A child that dies while it opens the store tells nothing. The next child's opening is judged in its place.
 //!
 //! Each value names the write that put it, and each batch follows from its name. So the journal need not hold values.
@@ -23,6 +22,7 @@ mod journal;
 mod judgement;
 pub mod kill;
 mod ledger;
+mod lives;
 mod order;
 mod parent;
 pub mod power;

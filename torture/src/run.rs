@@ -173,7 +173,7 @@ impl<'s> Run<'s> {
         batch.ops().try_for_each(|op| self.check_get(op.key()))
     }
 
-    /// A stalled writer is one that waits for background work, which nobody but us runs.
+    /// A stalled writer is one that waits for background work, which only the suite runs.
     fn write_patiently(
         &self,
         batch: &WriteBatch,

@@ -9,14 +9,14 @@
 //! | `p1.4+d2+p3.0/s` | one batch of several operations |
 //! | `sync` | `Kv::sync` |
 //! | `job`, `drain` | run one queued background job, or all |
-//! | `maintain` | whatever the subject does about its files: a flush, a merge |
+//! | `maintain` | the subject's upkeep of its files: a flush, a merge |
 //! | `reopen`, `kill` | open again after a close, or after dropping the handle without one |
 //! | `tick.500` | let 500 ms pass |
 //! | `get.3` | read key 3 |
 //! | `walk.17` | a cursor over a range, moved about; both follow from the seed 17 |
 //! | `hold`, `check` | open frozen views, or compare and drop those that are open |
 //!
-//! Keys are indexes into a table of awkward ones; values are made from the number of the write.
+//! Keys are indexes into a table of keys that are edge cases; values are made from the number of the write.
 
 use std::fmt;
 use std::str::FromStr;

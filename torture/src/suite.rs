@@ -16,7 +16,7 @@ pub type Run = fn(&dyn Subject) -> Result<Report, Failure>;
 pub struct Suite {
     /// The first word of the suite's replay lines.
     pub name: &'static str,
-    /// Runs the suite in the form that runs with every change.
+    /// Runs the short form.
     pub run: Run,
     /// The long forms of the suite. Empty if the short form is all there is.
     pub soaks: &'static [Soak],

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::lock_order;
 use crate::sync::{Condvar, Mutex, MutexGuard, assert_no_ranked_lock_is_held, spawn};
 
-/// How long a thread waits before it looks again: at what it waits for, or whether a delayed job is due. The condition or
+/// How long a thread waits before it looks again: at its condition, or whether a delayed job is due. The condition or
 /// the clock may have moved without a job.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 

@@ -95,7 +95,7 @@ impl JobQueue {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Takes all jobs out, to be dropped by a caller that holds no lock: what a job holds may submit other jobs when it
+    /// Takes all jobs out, to be dropped by a caller that holds no lock: a value in a job may submit other jobs when it
     /// is dropped.
     #[must_use]
     pub(super) fn take_all(&mut self) -> Vec<Job> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use kv::Error;
 
-/// What a call does.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpKind {
     /// `Fs::create_dir`
@@ -53,7 +53,7 @@ pub enum OpKind {
     Finish,
 }
 
-/// Each kind with its name in plans, and what the real file system calls it in errors.
+/// Each kind with its name in plans, and its name in the errors of the real file system.
 const KINDS: [(OpKind, &str, &str); 21] = [
     (OpKind::CreateDir, "create-dir", "create directory"),
     (OpKind::List, "list", "list"),
@@ -84,7 +84,7 @@ impl OpKind {
         found.map(|(_, name, op)| (*name, *op)).expect("the table has all kinds")
     }
 
-    /// What the real file system calls it in errors.
+    /// Its name in the errors of the real file system.
     pub(super) fn op(self) -> &'static str {
         self.entry().1
     }
@@ -147,7 +147,7 @@ impl FromStr for OpKind {
 pub struct Call<'c> {
     /// Its number, from 0, among all calls.
     pub index: usize,
-    /// What it does.
+    /// Its kind.
     pub kind: OpKind,
     /// The file or directory, for an open file the path that it was opened under.
     pub path: &'c Path,

@@ -109,7 +109,7 @@ impl Core {
         self.returned(&call, result)
     }
 
-    /// A failing sync also does to the simulated page cache what failing syncs do.
+    /// A failing sync also has its effect on the simulated page cache.
     fn syncing(
         &self,
         path: &Path,

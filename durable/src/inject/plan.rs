@@ -1,4 +1,4 @@
-//! What goes wrong and when, as a value with a text form.
+//! A fault and its time, as a value with a text form.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ use super::call::{Call, OpKind};
 pub struct Plan {
     /// The number of the call, from 0. Calls of any kind count.
     pub at: usize,
-    /// What happens to it. A call that this cannot happen to goes through.
+    /// The fault. A call that cannot have this fault goes through.
     pub fault: Fault,
     /// Whether it happens to all later calls as well, until [`Inject::lift`](super::Inject::lift).
     pub sticky: bool,
@@ -61,7 +61,7 @@ pub enum Fault {
     },
 }
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Verdict {
     Run,
@@ -90,7 +90,7 @@ impl Plan {
         Self { at: 0, fault: Fault::Skip { kind, path: path.into() }, sticky: true }
     }
 
-    /// What becomes of `call`, which writes `len` bytes, when `injected` faults happened already.
+    /// The outcome of `call`, which writes `len` bytes, when `injected` faults happened already.
     pub(super) fn judge(&self, call: &Call<'_>, len: usize, injected: usize) -> Verdict {
         let kind = call.kind;
         if let Fault::Skip { kind: chosen, path } | Fault::EioOf { kind: chosen, path } =

@@ -2,17 +2,19 @@
 //! durable.
 //!
 //! A manifest names the segments of a log in ascending order of their ids. Those that it does not know as sealed are
-//! the *tail*. A crash can leave any of them torn, because a writer goes on in the next segment before the one before is
+//! the *tail*. A crash can leave any of them torn, because a writer starts the next segment before the last one is
 //! durable.
 //!
 //! # The rule
 //!
-//! 1. Read the segments of the tail in ascending order of their ids, which is the order they were written in.
-//! 2. The first segment without an end mark ends the log. Its whole batches count, and the bytes behind them do not.
-//! 3. Discard every later segment: a later batch must not survive an earlier one.
-//! 4. But if a frame of a later segment was written when the log was durable past the place where it ends now
-//!    ([`SegmentScan::proves_prior_durable`]), the log is damaged and not torn, and reading fails.
-//! 5. Discard segments without a batch.
+//! 1. Read the segments of the tail in ascending order of their ids, which is the order they were written in. The numbers
+//!    of batches must ascend from segment to segment too.
+//! 2. The first segment without an end mark ends the log. Its whole batches are kept, and the bytes behind them are not.
+//! 3. Discard every later segment: a later batch must not survive an earlier one. Such a segment is still scanned in full,
+//!    for the evidence in it. If it is damaged itself, reading fails, although it would be discarded.
+//! 4. A frame or the witness of a discarded segment may show that the log was durable beyond its present end
+//!    ([`SegmentScan::proves_prior_durable`]). Then the log is damaged, and reading fails.
+//! 5. Discard segments without a batch. A torn one still ends the log.
 //!
 //! # Repair
 //!
@@ -21,8 +23,9 @@
 //!
 //! 1. Discard segments, the newest first. So a crash in the middle never leaves a later segment behind an earlier one
 //!    that was cut.
-//! 2. Of each segment that is kept, the oldest first: cut it behind its last whole batch, write its bytes over
-//!    themselves, sync it, seal it. The bytes are written again because a sync that failed before the crash may have left
+//! 2. Of each segment that is kept, the oldest first: cut it behind its end mark, or behind its last whole batch if it has
+//!    none. Write its bytes over themselves, sync it, seal it. The torn segment gets no end mark: its entry in the manifest
+//!    replaces the mark. The bytes are written again because a sync that failed before the crash may have left
 //!    them in the page cache, marked as clean: then they read right, and a sync succeeds without writing them (Rebello
 //!    et al., Can Applications Recover from fsync Failures?, ATC 2020).
 //!
@@ -48,7 +51,7 @@ pub struct TailSegment {
     pub len: u64,
 }
 
-/// The tail of a chain, as the rule decides.
+/// The tail of a chain, by the rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainTail {
     /// The segments that count, oldest first.
@@ -118,7 +121,7 @@ impl ChainReader {
         let is_behind_tear = self.torn_at.is_some();
         let mut newest = self.tail.newest;
         let scan = scan_segment(bytes, self.store, id, path, &mut |batch| {
-            // A batch behind the end of the log is not part of it, whatever it says.
+            // A batch behind the end of the log is ignored.
             if is_behind_tear {
                 return Ok(());
             }
@@ -171,10 +174,10 @@ impl ChainReader {
 }
 
 impl ChainTail {
-    /// Makes the chain what the rule says, and durable: both steps of repair, in their order.
+    /// Applies the rule to the files, and makes them durable: both steps of repair, in their order.
     ///
     /// # Errors
-    /// `Io`, and errors of `owner`. The next opening repairs what is left.
+    /// `Io`, and errors of `owner`. The next opening repairs the rest.
     pub fn repair(&self, fs: &dyn Fs, owner: &mut dyn RepairChain) -> Result<()> {
         self.discard_dropped(owner)?;
         self.seal_kept(fs, owner)

@@ -27,7 +27,7 @@ pub fn frame_len(payload_len: usize) -> usize {
     (FRAME_HEADER_LEN + payload_len).next_multiple_of(FRAME_ALIGN)
 }
 
-/// What ties sums to a segment: they are seeded with it and with the offset of the frame.
+/// Ties sums to a segment: they are seeded with it and with the offset of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salt(pub(super) u32);
 
@@ -43,7 +43,7 @@ impl Salt {
 /// A frame to be written: a kind, and a payload in parts that are written one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'p> {
-    /// What the payload is; see the format table.
+    /// The kind of the payload; see the format table.
     pub kind: u8,
     /// The payload.
     pub payload: [&'p [u8]; 3],
@@ -64,7 +64,7 @@ pub struct FrameView<'s> {
     pub offset: u64,
     /// The sequence number of its batch.
     pub sequence: u64,
-    /// What the payload is.
+    /// The kind of the payload.
     pub kind: u8,
     /// The payload.
     pub payload: &'s [u8],
@@ -72,7 +72,7 @@ pub struct FrameView<'s> {
     undurable: u32,
 }
 
-/// What the writer knows when it encodes a frame.
+/// The position of a frame in the log, as the writer knows it when it encodes the frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) salt: Salt,

@@ -4,28 +4,37 @@
 //! through these steps, which the code is marked with:
 //!
 //! 1. The writer counts itself as waiting. It returns when the durable position has reached its target, or the log has
-//!    failed. Otherwise, if another writer leads, it waits for the signal and looks again; if nobody leads, it leads.
-//! 2. The leader yields a few times ([`PATIENCE`]) until as many writers wait as at the end of the last round. Without
-//!    this, writers that write again at once fall into two halves that take turns, and each waits for two syncs. It takes
+//!    failed. Otherwise, if another writer leads, it waits on `done` and looks again; if nobody leads, it becomes the
+//!    leader.
+//! 2. The leader yields a few times ([`MAX_YIELDS`]) until as many writers wait as at the end of the last round. Without
+//!    this, writers that write again at once split into two groups that sync alternately, and each waits for two syncs. It takes
 //!    much less time than a sync, and a single writer never yields.
 //! 3. The leader copies the chain of segments that may not be wholly durable, and releases the lock. Writers append and
 //!    begin to wait meanwhile.
 //! 4. The leader syncs the segments of the chain, the oldest first, each up to its end at that moment. So when a segment
-//!    has been synced, all earlier ones are wholly durable, and its witness may say so.
+//!    has been synced, all earlier ones are wholly durable, and its witness says so. Then the leader calls the guard.
 //! 5. The leader takes the lock again and remembers how many writers wait.
-//! 6. It advances the durable position to the last end, or records the failure, and wakes everybody. Writers that came
-//!    during the syncs go back to step 1, and one of them leads the next round for all of them.
+//! 6. It advances the durable position to the last end, or records the failure, and wakes everybody. Segments before that
+//!    position leave the chain. As soon as all segments before the active one have left, new frames state their distance
+//!    ([`GroupSync::earlier_segments_are_durable`]). Writers that came during the syncs go back to step 1, and one of them
+//!    leads the next round for all of them.
 //!
 //! Nobody waits for a timer.
 //!
-//! **Whose log it is.** After each round of syncs, and before the durable position advances, the leader asks the guard of the
-//! log ([`GroupSync::guarded`]) whether the store is still the one that was locked. The check comes after the sync on
-//! purpose. If the lock file is still in place then, another writer can open the store only later, and its recovery finds
-//! everything that this round made durable. A check before the sync proves less: the round also covers what was appended
-//! after it, when the other writer may have read the log already.
+//! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. It advances the durable
+//! position behind the segments at the head of the chain that are wholly durable. It wakes nobody: a waiter sleeps only
+//! while a leader runs, and the end of that round wakes it. The last segment of the chain is the active one. It stays,
+//! because more appends follow.
 //!
-//! A failed sync poisons the log for good: what the disk holds is unknown, and a second attempt may succeed without
-//! having written anything (Rebello et al., ATC 2020). All waiters get the failure.
+//! **The lock check.** After each round of syncs, and before the durable position advances, the leader asks the guard of the
+//! log ([`GroupSync::guarded`]) whether the store is still the one that was locked. The witness has been written by then:
+//! its claim is about bytes, not about their owner. If the lock file is still in place after the sync, another writer opens
+//! the store only after this round. Its recovery finds everything that the round made durable. A check before the sync does
+//! not prove this, because the round also covers later appends.
+//!
+//! A failed sync poisons the log for good: the content of the disk is unknown, and a second attempt may succeed without
+//! having written anything (Rebello et al., ATC 2020). All waiters whose target is not durable get the failure. A writer
+//! whose target became durable before the failure returns `Ok`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,8 +47,8 @@ use crate::publish::PublishedFile;
 use crate::sync::atomic::{AtomicBool, AtomicU64};
 use crate::sync::{Condvar, Mutex, MutexGuard, yield_now};
 
-/// How often a leader lets others run before it goes on without them.
-const PATIENCE: usize = if cfg!(shuttle) { 1 } else { 64 };
+/// How often the leader yields at most.
+const MAX_YIELDS: usize = if cfg!(shuttle) { 1 } else { 64 };
 
 /// The durable position of a log, and how to advance it.
 #[derive(Debug, Default)]
@@ -60,8 +69,8 @@ struct State {
     leading: bool,
     /// How many wait, the leader included.
     waiting: usize,
-    /// How many did at the end of the last round.
-    crowd: usize,
+    /// How many waited at the end of the last round.
+    waiting_last_round: usize,
     failure: Option<Error>,
     /// The segments that are not known to be wholly durable, oldest first, the active one last.
     chain: Vec<Arc<Segment>>,
@@ -101,7 +110,7 @@ impl GroupSync {
         state.waiting += 1;
         while state.durable < target && state.failure.is_none() {
             if state.leading {
-                // The round in flight may have begun before the append, so the target is checked again.
+                // The current round may not cover this append, so the target is checked again.
                 self.done.wait(&mut state);
             } else {
                 state = self.lead(state);
@@ -118,13 +127,13 @@ impl GroupSync {
         }
     }
 
-    /// Syncs what has been appended by now, for everybody.
+    /// Syncs all appends so far, for everybody.
     fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
         assert!(!state.leading, "one writer leads");
         state.leading = true;
         // Step 2.
-        for _ in 0..PATIENCE {
-            if state.waiting >= state.crowd {
+        for _ in 0..MAX_YIELDS {
+            if state.waiting >= state.waiting_last_round {
                 break;
             }
             drop(state);
@@ -141,7 +150,7 @@ impl GroupSync {
         let mut state = self.state.lock();
         assert!(state.leading, "the leader leads until its round ends");
         state.leading = false;
-        state.crowd = state.waiting;
+        state.waiting_last_round = state.waiting;
         state.syncs += 1;
         // Step 6.
         match synced {
@@ -161,11 +170,13 @@ impl GroupSync {
         let sealed = segment.finish().map_err(|error| self.poison(error))?;
         self.check_guard().map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
-        let finished = |first: &Arc<Segment>| first.durable() == first.end();
         let mut durable = state.durable;
-        while state.chain.len() > 1 && state.chain.first().is_some_and(finished) {
-            let first = state.chain.remove(0);
-            durable = Position { segment: first.id(), offset: first.end() };
+        // The last segment is the active one: it is never done.
+        while let [oldest, _, ..] = &state.chain[..]
+            && oldest.durable() == oldest.end()
+        {
+            durable = Position { segment: oldest.id(), offset: oldest.end() };
+            state.chain.remove(0);
         }
         self.advance(&mut state, durable);
         Ok(sealed)
@@ -194,12 +205,12 @@ impl GroupSync {
     pub(super) fn push_segment(&self, next: Arc<Segment>) {
         let mut state = self.state.lock();
         state.chain.push(next);
-        self.publish_oldest(&state);
+        self.store_oldest_undurable(&state);
     }
 
     /// Whether every segment before `segment` is wholly durable.
     #[inline]
-    pub(super) fn is_linked(&self, segment: u64) -> bool {
+    pub(super) fn earlier_segments_are_durable(&self, segment: u64) -> bool {
         self.oldest_undurable.load(Ordering::Acquire) >= segment
     }
 
@@ -211,10 +222,10 @@ impl GroupSync {
         state.durable = state.durable.max(durable);
         let reached = state.durable.segment;
         state.chain.retain(|segment| segment.id() >= reached);
-        self.publish_oldest(state);
+        self.store_oldest_undurable(state);
     }
 
-    fn publish_oldest(&self, state: &State) {
+    fn store_oldest_undurable(&self, state: &State) {
         let oldest = state.chain.first().map_or(u64::MAX, |oldest| oldest.id());
         self.oldest_undurable.store(oldest, Ordering::Release);
     }
@@ -238,7 +249,7 @@ fn poisoned(failure: &Error) -> Error {
     Error::Poisoned { cause: Box::new(failure.clone()) }
 }
 
-/// Syncs what is in `chain` now, and returns how far that reaches.
+/// Syncs the present bytes of `chain`, and returns the position behind them.
 fn sync_in_order(chain: &[Arc<Segment>]) -> Result<Position> {
     let mut durable = Position::default();
     for segment in chain {

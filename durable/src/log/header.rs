@@ -38,7 +38,7 @@ impl SegmentIdentity {
     }
 }
 
-/// What the header of a segment says.
+/// The content of the header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
     /// Which segment it is.

@@ -1,6 +1,6 @@
-//! The search for witnesses behind a bad frame.
+//! The search for frames behind a bad frame.
 //!
-//! A crash leaves any part of what was not durable: behind the first bad frame there may be whole frames. Recovery looks
+//! A crash leaves any part of the bytes that were not durable: behind the first bad frame there may be whole frames. Recovery looks
 //! at every place where a frame may begin, and trusts no length, because the bytes there may be anything.
 //!
 //! # Cost
@@ -19,7 +19,7 @@ use crate::checksum::PrefixSums;
 /// the check of a head and 126 for its candidate.
 const WORK_FACTOR: u64 = 1 + (18 + 126) / FRAME_ALIGN as u64;
 
-/// What the frames behind a bad frame say.
+/// The evidence in the frames behind a bad frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LaterFrames {
     /// One was written when the log was durable past the bad frame: the bad frame is damage, and no torn tail.
@@ -41,7 +41,8 @@ impl LaterFrames {
             let Some(head) = FrameHead::decode(&rest[at..], salt, (start + at) as u64) else {
                 continue;
             };
-            // Most heads make no claim that matters: frames that were not durable either.
+            // Sums are costly, so a frame is summed only if its head, if true, adds evidence. For the second question one
+            // proven frame is enough.
             let proves_damage = head.durable_before().is_some_and(|durable| durable > bad);
             let proves_prior = head.durable_before().is_some() && !found.prove_prior_durable;
             if (proves_damage || proves_prior) && head.is_proven(&mut sums, salt, at) {

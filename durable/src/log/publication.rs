@@ -1,16 +1,20 @@
-//! Ordered publication: batches become visible in the order of their sequence numbers, and those that wait for the disk
-//! not before they are durable.
+//! Ordered publication: batches become visible in the order of their sequence numbers. A batch that must be durable becomes
+//! visible only when it is.
 //!
 //! A batch is *written* when it is in the log. If no earlier batch waits, the engine may make it *visible* at once
-//! ([`PublicationQueue::publish_now`]). A batch that must be durable first, and every batch behind it, *waits* in the
-//! queue, with the position up to which the log must be durable. Every thread whose sync has ended calls
-//! [`PublicationQueue::resolve`]: it publishes the durable head of the queue, batch by batch, whichever thread wrote them.
+//! ([`PublicationQueue::publish_now`]). A batch that must be durable *waits* in the queue, with the log position
+//! that it needs: its end. So does every later batch. One that need not be durable itself needs the position of the batch
+//! before it ([`PublicationQueue::barrier`]).
+//!
+//! Every thread whose sync has ended calls [`PublicationQueue::resolve`]. It publishes the durable batches at the head of the
+//! queue, in order, also batches of other threads. If the sync failed, it publishes nothing: batches that are durable all
+//! the same are published by the calls of their own threads.
 //!
 //! # Failures
 //!
 //! A batch *fails* when its sync fails, or when the engine cannot apply it, for example because its records cannot be read
 //! back from the log. The failure is final for this queue:
-//! - the failed batch stays in the queue, and no later batch becomes visible: order has no gaps;
+//! - the failed batch stays in the queue, and no later batch becomes visible;
 //! - earlier batches are still published when they are durable;
 //! - `resolve` returns an error for the failed batch and for every later one. A write that returned an error never becomes
 //!   visible through this queue.
@@ -56,8 +60,8 @@ impl<T> PublicationQueue<T> {
         self.visible
     }
 
-    /// How far the log must be durable before a batch that is written now may become visible, even if the batch itself
-    /// need not be durable. `None`: no batch waits.
+    /// The position that the log must reach before a batch written now may become visible, even if the batch itself need
+    /// not be durable. `None`: no batch waits.
     pub fn barrier(&self) -> Option<Position> {
         self.waiting.back().map(|last| last.durable_to)
     }
@@ -83,12 +87,12 @@ impl<T> PublicationQueue<T> {
         self.waiting.push_back(Waiting { sequence, durable_to, batch });
     }
 
-    /// Publishes every waiting batch whose turn has come, after the sync for batch `sequence` has ended. `synced` is how
+    /// Publishes every waiting batch that is durable and has no waiting predecessor, after the sync for batch `sequence` has ended. `synced` is how
     /// far the log is durable, or the error of the sync.
     ///
     /// # Errors
-    /// Batch `sequence` is not visible and never will be through this queue. The caller that finds a failure gets the
-    /// failure itself, and the owner must poison the store; later callers get `Poisoned`.
+    /// Batch `sequence` is not visible and never will be through this queue. The call that detects a failure returns
+    /// it, and the owner must poison the store; later callers get `Poisoned`.
     ///
     /// # Panics
     /// When `synced` is below the position that batch `sequence` waits for.

@@ -1,4 +1,13 @@
-//! Reading a segment back, and telling a torn tail from damage. The rule is in the [module above](super).
+//! Reading a segment back, and telling a torn tail from damage. The rule for one segment is in the [module above](super),
+//! the rule for several in [`chain`](super::chain). A scan has five steps, which the code is marked with:
+//!
+//! 1. Decode the header. A header of another store or segment is damage.
+//! 2. Read the witness, if the layout has one. A witness without a readable slot is damage.
+//! 3. Read frames up to the end mark or the first bad frame, and visit each whole batch. Valid frames that break the rules
+//!    of a batch are damage. An end mark ends the scan.
+//! 4. Search the bytes behind the bad frame for frames that prove that the log was durable beyond it.
+//! 5. If such a frame, or the witness, proves it, the bad frame is damage. Otherwise the tail is torn: the whole batches
+//!    before it remain, and a batch without its last frame is dropped.
 
 use std::path::Path;
 
@@ -11,7 +20,7 @@ use super::later_frames::LaterFrames;
 use super::witness::Claim;
 use crate::identity::StoreId;
 
-/// What a scan found besides the batches.
+/// The result of a scan besides the batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentScan {
     /// The segment's identity and format.
@@ -20,7 +29,7 @@ pub struct SegmentScan {
     pub len: u64,
     /// How the batches end.
     pub tail: Tail,
-    /// Some frame was written when all earlier segments were durable.
+    /// A frame was written, or the witness made its claim, when all earlier segments were durable.
     pub proves_prior_durable: bool,
 }
 
@@ -29,15 +38,15 @@ pub struct SegmentScan {
 pub enum Tail {
     /// With an end mark, which `SegmentScan::len` includes: the segment is whole.
     Ended,
-    /// Without one: what follows was never acknowledged as durable and has to be cut.
+    /// Without one: the bytes behind `SegmentScan::len` were never acknowledged as durable and have to be cut.
     Torn,
 }
 
 /// Reads segment `id` of `store` from `bytes` and calls `visit` with each whole batch, in order.
 ///
 /// # Errors
-/// `Corruption` for a header of another segment, for a bad frame that was durable once, and for batches that a right
-/// checksum belies; and what `visit` returns.
+/// `Corruption` for a header of another segment, for a witness without a readable slot, for a bad frame that was durable
+/// once, and for batches whose frames have valid sums but break the rules of a batch. Errors of `visit` end the scan.
 pub fn scan_segment(
     bytes: &[u8],
     store: StoreId,
@@ -45,59 +54,66 @@ pub fn scan_segment(
     path: &Path,
     visit: &mut dyn FnMut(&[FrameView<'_>]) -> Result<()>,
 ) -> Result<SegmentScan> {
+    // Step 1.
     let header = SegmentHeader::decode(bytes, store, id, path)?;
-    let salt = header.salt();
+    let (salt, first_frame) = (header.salt(), header.format.first_frame());
+    // Step 2.
     let claim = read_claim(bytes, header.format.layout(), salt, path)?;
-    let first_frame = header.format.first_frame();
-    let mut scan = SegmentScan {
-        header,
-        len: first_frame,
-        tail: Tail::Torn,
-        proves_prior_durable: claim.is_some_and(|claim| claim.is_prior_durable),
-    };
+    let proves_prior_durable = claim.is_some_and(|claim| claim.is_prior_durable);
+    let mut scan = SegmentScan { header, len: first_frame, tail: Tail::Torn, proves_prior_durable };
+    // Step 3.
     let mut frames = Frames { bytes, salt, offset: first_frame };
     let mut batch: Vec<FrameView<'_>> = Vec::new();
     let mut newest = 0;
     while let Some(frame) = frames.next() {
         scan.proves_prior_durable |= frame.durable_before().is_some();
+        check_order(&batch, newest, &frame, path)?;
         if frame.kind == KIND_END {
-            refuse_if(!batch.is_empty(), path, &frame, "an end mark inside a batch")?;
-            scan.len = frame.end();
-            scan.tail = Tail::Ended;
+            (scan.len, scan.tail) = (frame.end(), Tail::Ended);
             return Ok(scan);
         }
-        let continues = batch.first().is_some_and(|first| first.sequence == frame.sequence);
-        refuse_if(
-            frame.is_first() != batch.is_empty(),
-            path,
-            &frame,
-            "a batch begins inside another",
-        )?;
-        refuse_if(!frame.is_first() && !continues, path, &frame, "a batch changes its number")?;
-        refuse_if(
-            frame.is_first() && frame.sequence <= newest,
-            path,
-            &frame,
-            "numbers do not ascend",
-        )?;
         newest = frame.sequence;
-        let end = frame.end();
-        let last = frame.is_last();
+        let (end, is_last) = (frame.end(), frame.is_last());
         batch.push(frame);
-        if last {
+        if is_last {
             visit(&batch)?;
             batch.clear();
             scan.len = end;
         }
     }
+    debug_assert!(scan.len <= frames.offset, "whole batches end before the bad frame");
+    // Step 4.
     let bad = frames.offset;
     let later = LaterFrames::search(bytes, salt, bad);
+    // Step 5.
     if later.prove_damage || claim.is_some_and(|claim| claim.durable > bad) {
         let what = "a frame that was durable fails its checksum";
         return Err(Error::corruption(path, bad, what));
     }
     scan.proves_prior_durable |= later.prove_prior_durable;
     Ok(scan)
+}
+
+/// Refuses a frame with a valid sum that no writer puts behind the frames of `batch`, which are those of the batch so far,
+/// and behind frames up to number `newest`.
+fn check_order(
+    batch: &[FrameView<'_>],
+    newest: u64,
+    frame: &FrameView<'_>,
+    path: &Path,
+) -> Result<()> {
+    let broken = if frame.kind == KIND_END {
+        (!batch.is_empty()).then_some("an end mark inside a batch")
+    } else if frame.is_first() != batch.is_empty() {
+        Some("a batch begins inside another")
+    } else if batch.first().is_some_and(|first| first.sequence != frame.sequence) {
+        Some("a batch changes its number")
+    } else if frame.is_first() && frame.sequence <= newest {
+        Some("numbers do not ascend")
+    } else {
+        None
+    };
+    broken.map_or(Ok(()), |what| Err(Error::corruption(path, frame.offset, what)))
 }
 
 /// The claim of the witness of the segment `bytes`, if its layout has one.
@@ -109,17 +125,13 @@ fn read_claim(
 ) -> Result<Option<Claim>> {
     match layout {
         SegmentLayout::Plain => Ok(None),
-        // A crash tears at most one slot, and the other one is durable.
+        // A crash can tear two of the three slots; the third one is durable.
         SegmentLayout::Witnessed => {
             let no_claim = "the segment has no readable witness";
             let claim = Claim::read(bytes, salt);
             claim.ok_or_else(|| Error::corruption(path, 0, no_claim)).map(Some)
         }
     }
-}
-
-fn refuse_if(wrong: bool, path: &Path, frame: &FrameView<'_>, what: &str) -> Result<()> {
-    if wrong { Err(Error::corruption(path, frame.offset, what)) } else { Ok(()) }
 }
 
 /// The frames from `offset` on, up to the first bad one, where `offset` stays.

@@ -36,7 +36,7 @@ pub struct Segment {
     syncing: Mutex<Syncing>,
 }
 
-/// What one sync at a time may touch.
+/// State that only one sync at a time uses.
 #[derive(Debug)]
 struct Syncing {
     /// The first sync that failed. The operating system reports a failure once, to one of several callers, and a second
@@ -89,7 +89,7 @@ impl Segment {
         let (salt, bytes) = (header.salt(), header.encode());
         match layout {
             SegmentLayout::Plain => file.append(0, &bytes)?,
-            SegmentLayout::Witnessed => file.append(0, &witness::area(&bytes, salt))?,
+            SegmentLayout::Witnessed => file.append(0, &witness::encode_prefix(&bytes, salt))?,
         }
         file.sync()?;
         fs.sync_dir(file.path().parent().unwrap_or_else(|| Path::new(".")))?;
@@ -133,7 +133,7 @@ impl Segment {
         self.header.format.first_frame()
     }
 
-    /// What the sums of its frames are seeded with.
+    /// The seed of the sums of its frames.
     #[inline]
     pub fn salt(&self) -> Salt {
         self.salt

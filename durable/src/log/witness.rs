@@ -1,31 +1,34 @@
 //! The witness of a segment: how far the segment was durable, in slots near its start.
 //!
 //! The frames behind a bad frame say whether it was durable once. If the whole end of a segment is overwritten, zeroed or
-//! moved by a byte, no frame is left to say so. The slots are left: they lie in front of the frames, in sectors of their
+//! moved by a byte, no frame is left to say so. The slots remain readable: they lie in front of the frames, in sectors of their
 //! own, and each round of syncs writes a claim there.
 //!
 //! # Protocol
 //!
 //! 1. The segment begins with a claim in all three slots. They are durable before the first append.
 //! 2. The leader syncs the segment.
-//! 3. Then the leader writes the claim "durable up to here" into the first slot and into one of the other two, which take
-//!    turns. It does not sync the slots: the sync of the next round does, or the kernel when it writes back dirty pages.
+//! 3. Then the leader writes the claim "durable up to here" into one of the last two slots, which take turns, and then into
+//!    the first slot. It does not sync the slots: the sync of the next round does, or the kernel when it writes back dirty
+//!    pages. An unchanged claim is not written again. After a failed write the next claim goes into the same two slots.
+//! 4. When the segment is finished, the slots do not change any more, because the sealed file is summed with them.
 //!
-//! A claim is true when it is written, so it is true whenever it reaches the disk. A crash can tear only the two slots
-//! that were written after the last sync; the third one is durable. So a segment without a readable slot is damaged.
+//! Durable bytes stay durable, so a claim is still true when it reaches the disk later. The order of the two writes does
+//! not matter: a crash can tear either or both of the slots that were written after the last sync, and the third one is
+//! durable. So a segment without a readable slot is damaged.
 //!
 //! # Bound
 //!
 //! After the death of the process the first slot claims all rounds. After a power cut it claims all rounds but the last,
-//! or more. Damage that begins behind the first slot leaves it readable, and damage that begins before leaves no slot
-//! readable if it reaches to the end. Therefore damage to the end of a segment goes unnoticed only where nothing but the
-//! last round covered it, and after the death of the process nowhere.
+//! and perhaps the last one. If damage begins behind the first slot, the first slot stays readable. If damage begins before
+//! it and reaches the end, no slot is readable, which is damage. So only the last round can be lost unnoticed, and only by
+//! a power cut.
 //!
 //! # Cost
 //!
-//! Two calls of `pwrite` and a page more to write for each round. Measured on ext4 on a virtual disk, 136 bytes an append
-//! and a sync after each, both variants in turns, on a busy machine: 0.89 to 1.03 times
-//! the time without slots. Where a sync takes 85 us, it takes about 11 us more. `examples/witness.rs` measures it.
+//! Two calls of `pwrite` and a page more to write for each round. Measured on ext4 on a virtual disk and a busy machine,
+//! with a sync after each append of 136 bytes, both variants in turns: 0.89 to 1.03 times the time without slots. Where a
+//! sync takes 85 us, it takes about 11 us more. `examples/witness.rs` measures it.
 //!
 //! # Format of a slot (little-endian)
 //!
@@ -101,7 +104,7 @@ impl Claim {
 }
 
 /// The bytes of a segment before its first frame: `header` and the first claim in each slot.
-pub(super) fn area(header: &[u8], salt: Salt) -> Vec<u8> {
+pub(super) fn encode_prefix(header: &[u8], salt: Salt) -> Vec<u8> {
     let mut bytes = vec![0; FIRST_FRAME as usize];
     bytes[..header.len()].copy_from_slice(header);
     for slot in SLOTS {
@@ -122,31 +125,31 @@ pub(super) fn is_slot(offset: u64) -> bool {
 pub(super) struct Witness {
     file: Arc<dyn File>,
     salt: Salt,
-    newest: Claim,
-    /// Which slot is written next, besides the first one.
-    turn: usize,
+    newest_claim: Claim,
+    /// The index of the slot that is written next, besides the first one: 1 or 2.
+    next_slot: usize,
 }
 
 impl Witness {
     /// The witness of a segment that was just begun. `file` is a second handle of the segment's file.
     pub(super) fn new(file: Arc<dyn File>, salt: Salt) -> Self {
-        Self { file, salt, newest: Claim::BEGUN, turn: 1 }
+        Self { file, salt, newest_claim: Claim::BEGUN, next_slot: 1 }
     }
 
-    /// Writes `claim`, which is true, into the first slot and the one whose turn it is.
+    /// Writes `claim`, which is true, into the slot whose turn it is and into the first slot.
     ///
-    /// A failure is not reported. The data is durable, and a missing claim costs nothing but some of the bound. The next
+    /// A failure is not reported. The data is durable, and a missing claim only weakens the bound. The next
     /// claim goes into the same slots, so that the third one stays readable.
     pub(super) fn record(&mut self, claim: Claim) {
-        assert!(claim.durable >= self.newest.durable, "durable bytes stay durable");
-        assert!(self.turn == 1 || self.turn == 2, "two slots take turns");
-        if claim == self.newest {
+        assert!(claim.durable >= self.newest_claim.durable, "durable bytes stay durable");
+        assert!(self.next_slot == 1 || self.next_slot == 2, "two slots take turns");
+        if claim == self.newest_claim {
             return;
         }
         let write = |slot: u64| self.file.write_at(slot, &claim.encode(self.salt, slot));
-        if write(SLOTS[self.turn]).and_then(|()| write(SLOTS[0])).is_ok() {
-            self.newest = claim;
-            self.turn = 3 - self.turn;
+        if write(SLOTS[self.next_slot]).and_then(|()| write(SLOTS[0])).is_ok() {
+            self.newest_claim = claim;
+            self.next_slot = if self.next_slot == 1 { 2 } else { 1 };
         }
     }
 }
@@ -158,7 +161,7 @@ mod tests {
     const SALT: Salt = Salt(5);
 
     fn segment() -> Vec<u8> {
-        area(&[7; 64], SALT)
+        encode_prefix(&[7; 64], SALT)
     }
 
     fn put(bytes: &mut [u8], slot: u64, claim: Claim) {

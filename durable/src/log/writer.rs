@@ -27,7 +27,7 @@ impl Span {
     }
 }
 
-/// How much memory is kept for the next batch; a huge one gives back what it took.
+/// How much memory is kept for the next batch; after a huge one the rest is freed.
 const KEPT_BUFFER: usize = 1 << 20;
 
 /// Appends batches to the active segment. Every failure poisons the log.
@@ -76,7 +76,8 @@ impl Writer {
     /// Appends a batch, which must not be empty and must fit.
     ///
     /// # Errors
-    /// `Io`, when there is no space: nothing was written. Any other `Io`: the log is poisoned. `Poisoned`: it was before.
+    /// `Io`, when there is no space: nothing was written. Any other `Io`: the log is poisoned. `Poisoned`: an earlier call poisoned
+    /// it.
     /// [`GroupSync::check`] tells which it is.
     ///
     /// # Panics
@@ -127,8 +128,8 @@ impl Writer {
         Ok(self.active.take())
     }
 
-    /// Goes on in `next`, which must be the next one that readers of the log will come upon: a segment that was begun
-    /// and is left empty looks like the end of the log.
+    /// Makes `next` the active segment. The manifest must name it as the successor of the last one: a segment that was
+    /// begun and is left empty looks like the end of the log.
     ///
     /// # Panics
     /// When the active segment was not ended.
@@ -142,7 +143,7 @@ impl Writer {
 
     #[inline]
     fn undurable_distance(&self, segment: &Segment, offset: u64) -> u32 {
-        if !self.sync.is_linked(segment.id()) {
+        if !self.sync.earlier_segments_are_durable(segment.id()) {
             return UNLINKED;
         }
         let distance = (offset - segment.durable()) / FRAME_ALIGN as u64;

@@ -29,7 +29,7 @@ const FRAMING: u8 = 2;
 /// Where the sum of a header is, in every framing.
 const SUM_AT: usize = HEADER_LEN - 4;
 
-/// What `CURRENT` and the generation that it names have in common.
+/// The fields that `CURRENT` shares with the generation that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) format: u16,
@@ -55,7 +55,7 @@ impl Identity {
         std::array::from_fn(|at| out[at])
     }
 
-    /// Reads what [`Identity::encode`] has written.
+    /// Decodes the bytes of [`Identity::encode`].
     fn decode(bytes: &[u8], magic: [u8; 7], path: &Path) -> Result<(Self, [u8; 12])> {
         let mut reader = Reader::new(bytes, path, 0);
         let header: [u8; HEADER_LEN] = reader.array()?;
@@ -96,7 +96,7 @@ impl Identity {
         Ok(())
     }
 
-    /// What the sums of the records of this generation start from.
+    /// The seed of the sums of the records of this generation.
     pub(super) fn salt(&self) -> Salt {
         Salt::new(seeded_crc32(crc32(&self.store_id.0), &self.generation.to_le_bytes()))
     }
@@ -136,7 +136,7 @@ impl Current {
     }
 }
 
-/// The header of the generation that `current` names, if `bytes` start with it and the engine knows what it requires.
+/// The header of the generation that `current` names, if `bytes` start with it and the engine knows all features that it requires.
 pub(super) fn decode_header<S: State>(
     bytes: &[u8],
     current: &Current,

@@ -30,9 +30,9 @@ pub(super) struct Generation {
 /// How an attempt to change the manifest failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The disk was full, and holds for certain what it held before. The manifest takes further edits.
+    /// The disk was full, and its content has certainly not changed. The manifest takes further edits.
     Undone(Error),
-    /// What the disk holds is unknown until the store is opened again.
+    /// The content of the disk is unknown until the store is opened again.
     Unknown(Error),
 }
 

@@ -17,9 +17,9 @@ use crate::store_dir::StoreDir;
 /// a reader that loses this often is not unlucky.
 const ATTEMPTS: usize = 16;
 
-/// What the manifest of a store says, as it was when it was read.
+/// The content of the manifest of a store, as it was when it was read.
 ///
-/// A read-only opener takes the state and is done. A writer looks around first, holds what it sees against the
+/// A read-only opener takes the state and is done. A writer looks around first, compares the files with the
 /// manifest with [`LoadedManifest::check_seen`], and then goes on with [`LoadedManifest::open`].
 #[derive(Debug)]
 pub struct LoadedManifest<S> {
@@ -96,7 +96,7 @@ impl<S: State> LoadedManifest<S> {
         Stamp { open_epoch: self.identity.open_epoch, edit_number: self.edit_number }
     }
 
-    /// Refuses a manifest that has forgotten what another file of the store remembers: each stamp was durable before it
+    /// Refuses a manifest that is older than another file of the store: each stamp was durable before it
     /// was written anywhere. This finds damage to the last record, which by itself looks like a torn tail, and an older
     /// manifest that was put back.
     ///

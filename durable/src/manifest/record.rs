@@ -13,7 +13,7 @@ pub(super) const RECORD_HEADER_LEN: usize = 24;
 /// Records start on a multiple of this.
 pub(super) const RECORD_ALIGN: usize = 8;
 
-/// What ties the records of a generation to it.
+/// Ties the records of a generation to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Salt(u32);
 
@@ -33,7 +33,7 @@ impl Salt {
     }
 }
 
-/// What the payload of a record is.
+/// The kind of the payload of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The whole state.

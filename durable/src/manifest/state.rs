@@ -1,4 +1,4 @@
-//! What an engine brings to the manifest: its state, its edits, and how both are written down.
+//! The engine's part of the manifest: its state, its edits, and how both are encoded.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::coding::Reader;
 use crate::store_dir::NamePattern;
 
-/// The state of a store, as its manifest keeps it: which files are live, and what else must survive a restart.
+/// The state of a store, as its manifest keeps it: which files are live, and other facts that must survive a restart.
 ///
 /// The default value is the state of a new store. Decoders for every format that was ever released stay: the manifest
 /// passes them the format of the file that it reads, and always writes [`State::FORMAT`]. The manifest
@@ -38,7 +38,7 @@ pub trait State: Clone + Debug + Default + Send + Sync + 'static {
     /// Changes the state.
     ///
     /// # Errors
-    /// Why the edit contradicts the state, such as a file added twice. What happened to the state then does not matter.
+    /// Why the edit contradicts the state, such as a file added twice. The state may then hold anything.
     fn apply(&mut self, edit: &Self::Edit) -> std::result::Result<(), String>;
 
     /// Writes the whole state, in [`State::FORMAT`].
@@ -75,7 +75,7 @@ pub struct EngineTag {
     pub name: &'static str,
 }
 
-/// Features of the format that a state makes use of, a bit for each. What a bit means is up to the engine.
+/// Features of the format that a state makes use of, a bit for each. The engine gives each bit its meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     /// Code that does not know one of these must not open the store.

@@ -18,10 +18,10 @@
 //! 3. [`Region::published`] loads the length with acquire order, so its slice covers bytes whose writes
 //!    happened before. No later append touches them.
 //!
-//! What the argument cannot cover is another process writing to or truncating the file: the store's lock keeps
-//! well-behaved ones out, and the documentation of [`Fs`](crate::Fs) says what happens otherwise.
+//! The argument cannot cover another process that writes to or truncates the file: the store's lock keeps
+//! well-behaved ones out, and the documentation of [`Fs`](crate::Fs) has the consequences.
 //!
-//! The protocol does not depend on what is mapped, so the tests run it on the heap, where Miri can follow:
+//! The protocol does not depend on the kind of memory, so the tests run it on the heap, where Miri can follow:
 //!
 //! ```text
 //! MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..16" cargo +nightly miri test -p durable --lib os_fs::mapping
@@ -128,7 +128,7 @@ pub(super) struct Region {
     appender: Mutex<()>,
 }
 
-/// What a region lies in.
+/// The memory that a region lies in.
 #[derive(Debug)]
 enum Memory {
     File(MmapRaw),
@@ -183,7 +183,7 @@ impl Region {
         match &self.memory {
             #[cfg(target_os = "linux")]
             Memory::File(map) if from < to => {
-                // SAFETY: the mapping is of a file and shared, so it has no page of its own: what was written through it is
+                // SAFETY: the mapping is of a file and shared, so it has no page of its own: the bytes written through it are
                 // in the pages of the file, and an access during or after the call reads or writes them there.
                 let forgotten = unsafe {
                     map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, to - from)

@@ -1,4 +1,4 @@
-//! The file system calls of a simulated disk: what a call refuses, and what it records.
+//! The file system calls of a simulated disk: the errors of a call, and the effects that it records.
 
 use std::io::ErrorKind;
 use std::ops::Bound;

@@ -1,7 +1,7 @@
-//! The state of a simulated disk: files, names, and what of both is durable.
+//! The state of a simulated disk: files, names, and the durable part of both.
 //!
 //! [`Disk::apply`] is the one transition function. A running [`SimFs`](super::SimFs) and a
-//! [`CrashSweep`](super::CrashSweep) both go through it, so what is enumerated is what was run.
+//! [`CrashSweep`](super::CrashSweep) both go through it, so an enumerated image and a run agree.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::variant::MetadataModel;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     pub(super) inodes: BTreeMap<InodeId, Inode>,
-    /// What a running process sees.
+    /// The content that a running process sees.
     pub(super) tree: Arc<Tree>,
     strict: NameState,
     journalled: NameState,

@@ -1,4 +1,4 @@
-//! A file: what the disk holds, what the page cache shows, and the effects in between.
+//! A file: the content of the disk, the content of the page cache, and the effects in between.
 //!
 //! A write is split into the 4 KiB pages that it touches, because the kernel writes pages back one by one and in any
 //! order. Each piece is an effect that a crash keeps, loses or tears on its own.
@@ -21,11 +21,11 @@ pub(super) struct InodeId(pub(super) usize);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
-    /// What a running process sees, and what survives it.
+    /// The content that a running process sees, and that survives it.
     pub(super) cache: Arc<Vec<u8>>,
-    /// What survives a power cut for certain.
+    /// The content that survives a power cut for certain.
     pub(super) durable: Arc<Vec<u8>>,
-    /// What lies between the two, in order.
+    /// The effects between the two, in order.
     pub(super) pending: Vec<DataEffect>,
     /// A failed sync has lost effects that the cache still shows.
     pub(super) diverged: bool,
@@ -40,7 +40,7 @@ pub(super) enum DataEffect {
     SetLen { op: usize, len: usize },
 }
 
-/// What a crash leaves of an effect.
+/// The part of an effect that a crash leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fate {
     Keep,
@@ -136,7 +136,7 @@ impl Inode {
         }
     }
 
-    /// The bytes after a power cut that leaves of each pending effect what `fates` says. Shared where nothing is torn.
+    /// The bytes after a power cut that leaves the part of each pending effect that is in `fates`. Shared where nothing is torn.
     pub(super) fn after_crash(&self, fates: &[Fate], stale: Option<u64>) -> Arc<Vec<u8>> {
         if fates.iter().all(|fate| *fate == Fate::Drop) {
             return Arc::clone(&self.durable);
@@ -209,7 +209,7 @@ impl DataEffect {
         (fate, hole)
     }
 
-    /// Applies what `fate` leaves of the effect. Where a file grows without its bytes, `stale` says what is found.
+    /// Applies the part of the effect that `fate` leaves. Where a file grows without its bytes, `stale` gives the bytes.
     fn land(&self, content: &mut Vec<u8>, fate: Fate, stale: &mut Option<Random>) {
         let (offset, bytes) = match self {
             Self::SetLen { len, .. } => {

@@ -1,4 +1,4 @@
-//! The names of files: what the directories show, what of it is durable, and the operations in between.
+//! The names of files: the content of the directories, its durable part, and the operations in between.
 //!
 //! Directories are never renamed, so one flat map from path to node is the whole tree.
 
@@ -127,7 +127,7 @@ pub(super) fn is_dir(tree: &Tree, dir: &Path) -> bool {
     dir.parent().is_none() || tree.get(dir) == Some(&Node::Dir)
 }
 
-/// Takes out what hangs in the air because a directory above it is missing.
+/// Takes out the entries that cannot be reached because a directory above them is missing.
 pub(super) fn drop_orphans(tree: &mut Tree) {
     let all = std::mem::take(tree);
     for (path, node) in all {

@@ -25,14 +25,14 @@ pub(super) enum Op {
     SyncDir { path: Arc<Path> },
 }
 
-/// An open file: what it is, and the name that it was opened under.
+/// An open file: its inode, and the name that it was opened under.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) inode: InodeId,
     pub(super) path: Arc<Path>,
 }
 
-/// What a test did to the disk behind the back of the engine: in force at once, on the disk itself.
+/// A change that a test made without the engine: it has its effect at once, on the disk itself.
 #[derive(Clone, Debug)]
 pub(super) enum Damage {
     Contents { path: Arc<Path>, bytes: Arc<Vec<u8>> },

@@ -7,7 +7,7 @@ use super::pending::{Pending, Piece, files_in};
 use super::random::Random;
 use super::variant::{MetadataModel, Variant};
 
-/// What survives of everything that is pending.
+/// The pending effects that survive.
 #[derive(Debug)]
 pub(super) struct Selection {
     pub(super) names: Names,
@@ -29,7 +29,7 @@ pub(super) enum Names {
 /// Which pending data effects survive.
 #[derive(Debug)]
 pub(super) enum Data {
-    /// The page cache as it is, with what a failed sync has lost on the disk.
+    /// The page cache as it is, with the pages that a failed sync has lost on the disk.
     Cache,
     /// One fate for each.
     Fates(Vec<Fate>),

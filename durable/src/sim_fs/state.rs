@@ -1,4 +1,4 @@
-//! What a running simulated disk is besides its contents: the record, the locks, the space that is left.
+//! The state of a running simulated disk besides its contents: the record, the locks, the space that is left.
 
 use std::collections::HashMap;
 use std::io;

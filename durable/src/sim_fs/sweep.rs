@@ -12,7 +12,7 @@ use super::selection::Selection;
 use super::variant::{MetadataModel, Variant};
 
 /// The crash points of a run, one after the other. It holds the record as it was when the sweep began; the run may go
-/// on. The state is carried from point to point, so a sweep costs what its images cost.
+/// on. The state is carried from point to point, so a sweep costs no more than its images.
 #[derive(Debug)]
 pub struct CrashSweep {
     disk: Disk,
@@ -54,7 +54,7 @@ impl CrashSweep {
         self.pending = pending(&self.disk);
     }
 
-    /// What a crash here can leave under `model`, each image once, with `random` random ones at most.
+    /// The variants of a crash here under `model`, each image once, with `random` random ones at most.
     pub fn variants(&self, model: MetadataModel, random: usize) -> Vec<Variant> {
         self.distinct(self.candidates(model, random))
     }
@@ -73,13 +73,13 @@ impl CrashSweep {
         SimFs::from_disk(image::build(&self.disk, pending, &selection))
     }
 
-    /// The disk after the process died here and the machine did not: like [`Variant::All`], but what was not synced
-    /// is still pending, so that a power cut later can take it. For the law that recovery makes durable what it serves.
+    /// The disk after the process died here and the machine did not: like [`Variant::All`], but effects that were not synced
+    /// are still pending, so that a power cut later can take it. For the invariant that recovery makes all content durable before it serves any.
     pub fn restarted(&self) -> SimFs {
         SimFs::from_disk(self.disk.clone())
     }
 
-    /// What `variant` means here, for messages.
+    /// The effects that `variant` keeps here, for messages.
     pub fn explain(&self, variant: &Variant) -> String {
         let pending = self.pending_for(variant);
         let op = |number: Option<usize>| match number {

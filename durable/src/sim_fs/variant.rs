@@ -1,4 +1,4 @@
-//! What a crash leaves of the effects that were not durable, as a value with a one-word text form.
+//! The part of the undurable effects that a crash leaves, as a value with a one-word text form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +10,11 @@ use kv::Error;
 pub enum MetadataModel {
     /// Any subset of those since the last sync of the directory: all that POSIX promises.
     Strict,
-    /// A prefix of those of the whole file system, and a file that is synced has its name: what ext4 and XFS do.
+    /// A prefix of those of the whole file system, and a file that is synced has its name, as on ext4 and XFS.
     Journalled,
 }
 
-/// What a crash leaves. "Effects" are the directory operations and the page-sized pieces of writes, and the changes of
+/// The effects that a crash leaves. "Effects" are the directory operations and the page-sized pieces of writes, and the changes of
 /// length, that are pending at the crash point: first the former in their order, then those of one file after another.
 ///
 /// The text form is one word, with the metadata model before it where it matters: `all`, `strict/none`,

@@ -120,8 +120,8 @@ impl Drop for Held {
     }
 }
 
-/// Checks in debug builds that this thread holds no ranked lock. `activity` says in the message what the thread is about
-/// to do: for example, wait for a job that takes locks of its own.
+/// Checks in debug builds that this thread holds no ranked lock. `activity` names the next action of the thread in the message:
+/// for example, to wait for a job that takes locks of its own.
 ///
 /// # Panics
 /// In debug builds, when the thread holds one.

@@ -14,12 +14,10 @@ use std::path::PathBuf;
 use kv::Durability;
 use tempfile::TempDir;
 
-use super::config::{BACKGROUND, ProcessConfig, UNTIL_KILLED};
 use super::judgement::Judge;
-use super::parent::{Moment, Running};
+use super::lives::{Children, Failed, Lives, MortalStore};
+use super::parent::Moment;
 use super::program::Program;
-use crate::line::Line;
-use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
 use crate::shard::Shard;
 
@@ -78,73 +76,49 @@ impl Options {
 /// # Errors
 /// The first broken invariant.
 pub fn run(program: &Program, word: &str, options: &Options) -> Result<Report, Failure> {
-    let mut report = Report::default();
-    let mut number = 0;
-    while number < options.lives {
-        let lives = u32::from(options.lives_of_a_store).clamp(1, options.lives - number);
-        let first = number;
-        number += lives;
-        if !options.shard.takes(u64::from(first / u32::from(options.lives_of_a_store.max(1)))) {
-            continue;
-        }
-        let seed = sub_seed(options.seed, u64::from(first));
-        let fail = |what: String, report: Report| {
-            let line = Line::new("kill", word).with("seed", options.seed).with("life", first);
-            Failure { what, replay: line.to_string(), report }
-        };
-        let store = Store::new(program, word, seed, options).map_err(|what| fail(what, report))?;
-        report += store.live(lives).map_err(|(what, lived)| fail(what, lived))?;
-        (options.progress)(&report);
-    }
-    Ok(report)
+    let lives = Lives {
+        suite: "kill",
+        unit: "life",
+        seed: options.seed,
+        total: options.lives,
+        of_a_store: options.lives_of_a_store,
+        shard: options.shard,
+        progress: options.progress,
+    };
+    lives.run(word, |seed, lives| {
+        let store = Store::new(program, word, seed, (options.writers, options.batches))?;
+        store.live(lives, options.keeps_files)
+    })
 }
 
-/// A store in a directory of its own, and who lives in it.
+/// A store in a directory of its own, and its children.
 struct Store<'p> {
-    program: &'p Program,
-    word: &'p str,
     directory: TempDir,
-    config: ProcessConfig,
+    children: Children<'p>,
     judge: Judge,
-    keeps_files: bool,
 }
 
 impl<'p> Store<'p> {
+    /// `load`: writers, and batches of each.
     fn new(
         program: &'p Program,
         word: &'p str,
         seed: u64,
-        options: &Options,
-    ) -> Result<Self, String> {
-        let directory = tempfile::tempdir().map_err(|e| format!("no temporary directory: {e}"))?;
-        let config = ProcessConfig {
-            store: directory.path().join("store"),
-            seed,
-            number: 0,
-            option_set: 0,
-            writers: options.writers,
-            batches: options.batches,
-            background: BACKGROUND,
-            sessions: UNTIL_KILLED,
-        };
-        let judge = Judge::new(seed, options.writers);
-        Ok(Self { program, word, directory, config, judge, keeps_files: options.keeps_files })
+        load: (u8, u32),
+    ) -> Result<Self, Failed> {
+        let directory = tempfile::tempdir()
+            .map_err(|error| (format!("no temporary directory: {error}"), Report::default()))?;
+        let places = (directory.path().join("store"), directory.path());
+        let children = Children::new((program, word), places, seed, load);
+        Ok(Self { directory, children, judge: Judge::new(seed, load.0) })
     }
+}
 
-    /// Kills `lives` processes, then opens the store a last time. `Err`: the failure, and the work before it.
-    fn live(mut self, lives: u32) -> Result<Report, (String, Report)> {
-        let lived = (0..lives).try_for_each(|_| self.be_killed()).and_then(|()| self.look());
-        let report = self.judge.report;
-        let Err(mut what) = lived else { return Ok(report) };
-        if self.keeps_files {
-            what = format!("{what}\nthe files are in {}", self.directory.keep().display());
-        }
-        Err((what, report))
-    }
-
-    fn be_killed(&mut self) -> Result<(), String> {
-        let random = Random::new(sub_seed(!self.config.seed, u64::from(self.config.number)));
-        let mut running = self.start(UNTIL_KILLED, self.config.number as usize, &[])?;
+impl MortalStore for Store<'_> {
+    /// Kills the child at a random moment. Everything that it handed to the kernel stays.
+    fn end_a_child(&mut self) -> Result<(), String> {
+        let random = self.children.random();
+        let mut running = self.children.start()?;
         running.wait_until(Moment::any(&random))?;
         let told = running.kill()?;
         self.judge.observe(&told)?;
@@ -152,28 +126,16 @@ impl<'p> Store<'p> {
         Ok(())
     }
 
-    /// Opens the store a last time, and closes it.
     fn look(&mut self) -> Result<(), String> {
-        let told = self.start(0, self.config.number as usize, &[])?.finish()?;
+        let told = self.children.start_to_look()?.finish()?;
         self.judge.observe(&told)
     }
 
-    /// The next life. Option sets beyond the last begin again with the first.
-    fn start(
-        &mut self,
-        sessions: u16,
-        option_set: usize,
-        under: &[String],
-    ) -> Result<Running, String> {
-        let option_sets = (self.program.subject)(self.word).option_sets();
-        self.config.number += 1;
-        self.config.option_set = option_set % option_sets.max(1);
-        self.config.sessions = sessions;
-        Running::start(self.program, self.word, &self.config, &self.journal(), under)
+    fn report(&self) -> Report {
+        self.judge.report
     }
 
-    /// Each life has a journal of its own, and all of them stay as long as the store.
-    fn journal(&self) -> PathBuf {
-        self.directory.path().join(format!("journal-{}", self.config.number))
+    fn keep_files(self) -> PathBuf {
+        self.directory.keep()
     }
 }

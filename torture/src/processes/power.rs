@@ -17,15 +17,15 @@
 //! The image keeps all data from before the cut, in any order. Disks that lose or reorder writes between two flushes are
 //! simulated by [`crate::crash`].
 
+use std::path::PathBuf;
+
 use kv::Durability;
 
-use super::config::{BACKGROUND, ProcessConfig, UNTIL_KILLED};
 use super::journal::Event;
 use super::judgement::Judge;
-use super::parent::{Moment, Running};
+use super::lives::{Children, Failed, Lives, MortalStore};
+use super::parent::Moment;
 use super::program::Program;
-use crate::line::Line;
-use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Outcome, Report};
 use crate::shard::Shard;
 
@@ -87,88 +87,43 @@ pub fn run(program: &Program, word: &str, options: &Options) -> Result<Outcome, 
     if let Err(missing) = disk::try_out() {
         return Ok(Outcome::Skipped(missing));
     }
-    let mut report = Report::default();
-    let mut number = 0;
-    while number < options.cuts {
-        let cuts = u32::from(options.cuts_of_a_disk).clamp(1, options.cuts - number);
-        let first = number;
-        number += cuts;
-        if !options.shard.takes(u64::from(first / u32::from(options.cuts_of_a_disk.max(1)))) {
-            continue;
-        }
-        let seed = sub_seed(options.seed, u64::from(first));
-        let fail = |what: String, report: Report| {
-            let line = Line::new("power", word).with("seed", options.seed).with("cut", first);
-            Failure { what, replay: line.to_string(), report }
-        };
-        let store = Store::new(program, word, seed, options).map_err(|what| fail(what, report))?;
-        report += store.live(cuts).map_err(|(what, lived)| fail(what, lived))?;
-        (options.progress)(&report);
-    }
-    Ok(Outcome::Passed(report))
+    let lives = Lives {
+        suite: "power",
+        unit: "cut",
+        seed: options.seed,
+        total: options.cuts,
+        of_a_store: options.cuts_of_a_disk,
+        shard: options.shard,
+        progress: options.progress,
+    };
+    let lived = lives.run(word, |seed, cuts| {
+        let store = Store::new(program, word, seed, (options.writers, options.batches))?;
+        store.live(cuts, options.keeps_files)
+    });
+    lived.map(Outcome::Passed)
 }
 
-/// A store on a disk of its own, and who lives in it.
+/// A store on a disk of its own, and its children.
 struct Store<'p> {
-    program: &'p Program,
-    word: &'p str,
     disk: Disk,
-    config: ProcessConfig,
+    children: Children<'p>,
     /// Usually one. There are two after a cut at the end of an opening: the content of that opening may be durable, or
-    /// not yet. One of them must be content.
+    /// not yet. At least one of them must accept the events that follow.
     judges: Vec<Judge>,
-    keeps_files: bool,
 }
 
 impl<'p> Store<'p> {
+    /// `load`: writers, and batches of each.
     fn new(
         program: &'p Program,
         word: &'p str,
         seed: u64,
-        options: &Options,
-    ) -> Result<Self, String> {
-        let disk = Disk::make()?;
-        let config = ProcessConfig {
-            store: disk.root().join("store"),
-            seed,
-            number: 0,
-            option_set: 0,
-            writers: options.writers,
-            batches: options.batches,
-            background: BACKGROUND,
-            sessions: UNTIL_KILLED,
-        };
-        let judges = vec![Judge::new(seed, options.writers)];
-        Ok(Self { program, word, disk, config, judges, keeps_files: options.keeps_files })
-    }
-
-    /// Cuts the power `cuts` times, then opens the store a last time. `Err`: the failure, and the work before it.
-    fn live(mut self, cuts: u32) -> Result<Report, (String, Report)> {
-        let lived = (0..cuts).try_for_each(|_| self.be_cut_off()).and_then(|()| self.look());
-        let report = self.report();
-        let Err(mut what) = lived else { return Ok(report) };
-        if self.keeps_files {
-            what = format!("{what}\nthe disk is in {}", self.disk.keep().display());
-        }
-        Err((what, report))
-    }
-
-    fn be_cut_off(&mut self) -> Result<(), String> {
-        let random = Random::new(sub_seed(!self.config.seed, u64::from(self.config.number)));
-        let switch = self.disk.switch()?;
-        let mut running = self.start(UNTIL_KILLED)?;
-        running.wait_until(Moment::any(&random))?;
-        let before = running.told()?.len();
-        switch.cut()?;
-        let told = running.kill()?;
-        self.disk.restart()?;
-        let (before, during) = told.split_at(before);
-        self.observe(before)?;
-        // Calls fail on a disk without power, and that is no fault of theirs. To panic is.
-        let during = during.iter().filter(|event| !event.tells_of_a_failed_call());
-        self.observe_late(&during.cloned().collect::<Vec<_>>())?;
-        self.judges.iter_mut().for_each(|judge| judge.record_crash(Durability::Sync));
-        Ok(())
+        load: (u8, u32),
+    ) -> Result<Self, Failed> {
+        let disk = Disk::make().map_err(|what| (what, Report::default()))?;
+        let places = (disk.root().join("store"), disk.beside());
+        let children = Children::new((program, word), places, seed, load);
+        Ok(Self { disk, children, judges: vec![Judge::new(seed, load.0)] })
     }
 
     fn observe(&mut self, told: &[Event]) -> Result<(), String> {
@@ -191,10 +146,30 @@ impl<'p> Store<'p> {
         self.judges.append(&mut as_before);
         Ok(())
     }
+}
 
-    /// Opens the store a last time, and closes it.
+impl MortalStore for Store<'_> {
+    /// Cuts the power at a random moment, kills the child, and restarts the disk.
+    fn end_a_child(&mut self) -> Result<(), String> {
+        let random = self.children.random();
+        let switch = self.disk.switch()?;
+        let mut running = self.children.start()?;
+        running.wait_until(Moment::any(&random))?;
+        let before = running.told()?.len();
+        switch.cut()?;
+        let told = running.kill()?;
+        self.disk.restart()?;
+        let (before, during) = told.split_at(before);
+        self.observe(before)?;
+        // On a disk without power each call may fail, so these failures are not judged. A panic is.
+        let during = during.iter().filter(|event| !event.tells_of_a_failed_call());
+        self.observe_late(&during.cloned().collect::<Vec<_>>())?;
+        self.judges.iter_mut().for_each(|judge| judge.record_crash(Durability::Sync));
+        Ok(())
+    }
+
     fn look(&mut self) -> Result<(), String> {
-        let told = self.start(0)?.finish()?;
+        let told = self.children.start_to_look()?.finish()?;
         self.observe(&told)
     }
 
@@ -202,14 +177,8 @@ impl<'p> Store<'p> {
         self.judges.first().map(|judge| judge.report).unwrap_or_default()
     }
 
-    /// The next life, under another option set than the one before.
-    fn start(&mut self, sessions: u16) -> Result<Running, String> {
-        let option_sets = (self.program.subject)(self.word).option_sets();
-        self.config.number += 1;
-        self.config.option_set = self.config.number as usize % option_sets.max(1);
-        self.config.sessions = sessions;
-        let journal = self.disk.beside().join(format!("journal-{}", self.config.number));
-        Running::start(self.program, self.word, &self.config, &journal, &[])
+    fn keep_files(mut self) -> PathBuf {
+        self.disk.keep()
     }
 }
 

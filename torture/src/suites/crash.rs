@@ -1,18 +1,20 @@
 //! Crashes at every operation of a run, and every image that each may leave on the disk.
 //!
 //! The invariants:
-//! - The main theorem (module `oracle`). After a power cut and an opening, all reads equal `Model[j]` for one `j`, not before
-//!   the last synced batch and not after the last begun one. If only the process died, `j` is not before the last batch that
-//!   was handed over.
-//! - Opening succeeds, and the engine writes again.
-//! - Recovery is monotone: content that a handle has served survives a later power cut.
+//! - The main theorem (module `oracle`). After a power cut and an opening, all reads equal `Model[j]` for one `j` between the
+//!   last synced and the last begun batch. If only the process died, `j` is not before the last batch that was handed over.
+//! - Opening succeeds, and the engine writes again. If the crash took the batches behind `j`, the first of them is written
+//!   once more with other values, the process dies, and the main theorem is checked again.
+//! - Recovery is monotone: content that a handle has served survives a later power cut. This is checked after each death of
+//!   the process.
 //! - Recovery is idempotent: a crash at any operation of recovery obeys the same invariants.
 //!
 //! The first two openings of a store are crashed everywhere: the process dies at each operation of the first one, and then
 //! the power is cut at each operation of the second one, with every variant.
 //!
 //! The workloads are all sequences of a small alphabet of calls up to a length, and random scripts. Of a sequence only the
-//! crash points of its last call are visited, because the other points belong to the shorter sequence.
+//! crash points of its last call are visited, because the shorter sequence visits the others. Sequences run with the first
+//! option set, scripts with all of them in turn. Second crashes are sampled ([`Options::second_one_in`]).
 
 use durable::{MetadataModel, Variant};
 
@@ -38,7 +40,7 @@ use search::{Search, Site};
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Everything random follows from it.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Sequences of up to so many calls are all run.
     pub exhaustive_len: usize,
@@ -235,7 +237,7 @@ pub fn random(subject: &dyn Subject, options: &Options) -> Result<Report, Failur
     Ok(report)
 }
 
-/// Each shorter script costs as much as the first, so the effort is bounded by states.
+/// Each shorter script costs as much as the first, so the number of visited states is limited.
 fn shorten(search: &Search<'_>, script: &Script, failure: Failure) -> Failure {
     const MOST_STATES: u64 = 100_000;
     let report = failure.report;

@@ -1,14 +1,22 @@
-//! An error at every call to the file system, one at a time.
+//! An error at every call to the file system, one at a time, and disks with too little space.
+//!
+//! 1. A random script runs once without a fault, and each call to the file system is recorded.
+//! 2. It runs again for each call and each fault that the call can have. The fault happens once, or at every later call of
+//!    the run as well. A failing sync treats the page cache in each of four ways ([`durable::SyncFailure`]).
+//! 3. It runs on disks of 0, step, 2 * step, ... bytes, up to the first size at which no call fails.
+//!
+//! The script of a run stops early when four batches are indeterminate, because each doubles the number of possible
+//! contents. Then the fault is cleared, and the same handle is read once more.
 //!
 //! The invariants of a failed call:
-//! - A write that returned an error is indeterminate. It is not visible in this handle. After an opening it is there or not,
-//!   whole. It never makes another batch disappear.
+//! - A write that returned an error is indeterminate. It is not visible in this handle. After an opening it is present or absent,
+//!   as a whole. It never makes another batch disappear.
 //! - After a failed sync or a failed append to a log the handle takes no more writes and returns `Poisoned`. Reads answer as
-//!   before. Closing does not panic. Opening again heals.
+//!   before. Closing does not panic. The next opening recovers.
 //! - No error of a call that changes something is lost. It reaches the caller, the next write, the engine's count of failed
 //!   background work, or at the latest the close.
 //!
-//! Every run ends three times: closed and opened again, killed and opened, and opened after a power cut.
+//! The final state is judged in three ways: closed and opened again, killed and opened, and opened after a power cut.
 
 use durable::{Fault, Inject, OpKind, Plan, SimFs, SyncFailure};
 
@@ -29,13 +37,13 @@ use victim::Victim;
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Everything random follows from it.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Scripts to run, each once for each of its calls and each kind of fault; with all option sets in turn.
     pub scripts: u64,
     /// Steps in a script.
     pub steps: usize,
-    /// With less and less free space, in steps of so many bytes.
+    /// The difference in free space between two runs on a small disk.
     pub space_step_bytes: u64,
     /// The part of the work to do.
     pub shard: Shard,
@@ -128,9 +136,10 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// A disk that is full after fewer and fewer bytes, until the store cannot even be created.
+    /// Runs the script on disks of 0, step, 2 * step, ... bytes, and stops at the first size at which no call fails.
     fn full_disks(&mut self, step_bytes: u64) -> Result<(), Failure> {
         const LARGEST: u64 = 64 << 10;
+        assert!(step_bytes > 0, "the disks grow");
         for space in (0..LARGEST).step_by(step_bytes as usize) {
             if !self.one(&FaultPlan { space: Some(space), ..FaultPlan::none() })? {
                 break;

@@ -1,15 +1,19 @@
-//! Whole lives of a store, crash after crash, from one seed.
+//! Long runs of a store, crash after crash, from one seed.
 //!
 //! A life is a number of rounds. Each round has these steps:
 //!
-//! 1. If no entry can expire, the clock jumps to any time. Nothing may be ordered by it.
+//! 1. If no entry can expire, the clock jumps to any time in one round of four. The engine must not order data by the clock.
 //! 2. The store is opened on the disk that the last crash left.
-//! 3. The content is checked by the main theorem, against every promise that was made to this store.
+//! 3. The content is checked by the main theorem. `lo` is the promise at the last crash, `hi` the last batch that had been
+//!    begun before it.
 //! 4. A random script runs. Its steps write, read, run single background jobs, close and reopen.
 //! 5. The content is compared with the newest model.
-//! 6. The seed picks an operation of the round. The machine or the process dies there, and the disk keeps a random part of
-//!    the data that was not durable.
-//! 7. The history forgets the batches after that operation. The promise of the next round is the promise at it.
+//! 6. The seed picks an operation of the round. The power is cut there, and the disk keeps a random part of the data that
+//!    was not durable. Or the process dies there ([`Variant::All`]), and all of that data stays in the page cache.
+//! 7. The history forgets the batches after that operation. The promise of the next round is the promise at it. If the crash
+//!    came before the opening had ended, history and promise of the round before hold again.
+//!
+//! An engine that keeps nothing begins a new store in each round.
 
 use std::sync::Arc;
 
@@ -33,7 +37,7 @@ use crate::world::{BEGINNING, World};
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Everything follows from it.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Lives, with all option sets in turn.
     pub lives: u64,

@@ -13,8 +13,8 @@
 
 use crate::line::Line;
 use crate::opening::{open, without_panic};
-use crate::random::sub_seed;
 use crate::report::{Failure, Report};
+use crate::rounds::Rounds;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
@@ -74,13 +74,10 @@ pub const SUITE: Suite = Suite {
 /// # Errors
 /// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
-    let mut report = Report::default();
-    for number in (0..options.rounds).filter(|number| options.shard.takes(*number)) {
-        let option_set = number as usize % subject.option_sets();
-        let options = Options { seed: sub_seed(options.seed, number), ..*options };
-        one(subject, option_set, &options, &mut report)?;
-    }
-    Ok(report)
+    let rounds = Rounds { seed: options.seed, count: options.rounds, shard: options.shard };
+    rounds.play(subject, |option_set, seed, report| {
+        one(subject, option_set, &Options { seed, ..*options }, report)
+    })
 }
 
 fn replay(subject: &dyn Subject, line: &Line) -> Replayed {

@@ -13,11 +13,12 @@
 //! A script of one thread never has two batches that wait for the disk. So each round has several writers:
 //!
 //! 1. A random script fills a store on a simulated disk, in one thread.
-//! 2. Writers start one after the other. The next one starts when the one before has appended, so the order of the
-//!    batches is known. A gate holds a writer just before its sync runs, or just after its sync has run and before the
-//!    engine learns of it.
+//! 2. Writers work at the same time. The next one starts when the one before has appended, so the order of the
+//!    batches is known. A gate holds three of four syncs: just before the sync runs, or just after it has run and before
+//!    it returns to the engine.
 //! 3. When every writer is held, has returned, or waits for one that is held, a reader scans the store. The reader's
-//!    view is recorded beside the number of disk operations so far. Then the seed decides: another writer starts, one
+//!    view is recorded beside the number of disk operations so far. If a held writer blocks the reader, the
+//!    controller goes on after 20 ms, and the view arrives later, with the later number. Then the seed decides: another writer starts, one
 //!    is released, or a background job runs. In one round of three it also decides from where on a sync fails, in one of
 //!    the ways of [`durable::SyncFailure`].
 //! 4. At the end the power is cut at each operation since step 2, with a sample of the variants of each. Every image is
@@ -28,13 +29,16 @@
 
 use crate::line::Line;
 use crate::opening::without_panic;
-use crate::random::sub_seed;
 use crate::report::{Failure, Report};
+use crate::rounds::Rounds;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
 
 mod actors;
+mod conductor;
+mod facts;
+mod failing;
 mod gate;
 mod images;
 mod record;
@@ -43,7 +47,7 @@ mod round;
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Everything random follows from it.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Rounds, with all option sets in turn.
     pub rounds: u64,
@@ -88,13 +92,10 @@ pub const SUITE: Suite = Suite {
 /// # Errors
 /// The first broken invariant.
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
-    let mut report = Report::default();
-    for number in (0..options.rounds).filter(|number| options.shard.takes(*number)) {
-        let option_set = number as usize % subject.option_sets();
-        let options = Options { seed: sub_seed(options.seed, number), ..*options };
-        one(subject, option_set, &options, &mut report)?;
-    }
-    Ok(report)
+    let rounds = Rounds { seed: options.seed, count: options.rounds, shard: options.shard };
+    rounds.play(subject, |option_set, seed, report| {
+        one(subject, option_set, &Options { seed, ..*options }, report)
+    })
 }
 
 fn replay(subject: &dyn Subject, line: &Line) -> Replayed {

@@ -10,7 +10,7 @@ const TOY: ToySubject = ToySubject { bug: None };
 
 /// The bug is found by the suite called `suite`.
 fn is_found_by(suite: &str, planted: &Planted) {
-    let suites: Vec<_> = SUITES.into_iter().filter(|known| known.name == suite).collect();
+    let suites: Vec<_> = SUITES.iter().copied().filter(|known| known.name == suite).collect();
     let found = must_find(planted, &suites).unwrap();
     assert!(found.failure.replay.starts_with(suite), "{}", found.failure);
 }

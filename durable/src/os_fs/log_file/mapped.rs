@@ -32,7 +32,7 @@ impl MappedLog {
         Self { space, region, forgotten: AtomicU64::new(0) }
     }
 
-    /// Takes the pages of what was appended up to `end` out of the page table, because they are about to be written.
+    /// Takes the pages of the bytes that were appended up to `end` out of the page table, because they are about to be written.
     fn forget_pages(&self, end: u64) {
         let from = self.forgotten.load(Ordering::Relaxed);
         if end >= from + WORTH_FORGETTING {

@@ -11,7 +11,7 @@
 //!
 //! Every mapped log writes a few zeros ahead ([`PRIMING`]), synced or not: the first touch of a page that is not in the
 //! page cache is a fault that reads it, for each page by itself, and costs several times the append. `write(2)` makes
-//! sixteen pages at once, and what is left of the fault is cheap. The zeros are in the processor's cache when the data
+//! sixteen pages at once, and the rest of the fault is cheap. The zeros are in the processor's cache when the data
 //! takes their place, which is long before anything is written to disk.
 //!
 //! | append to a fresh mapped file | 136 bytes | 1,064 bytes |

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use kv::Durability;
 
+use super::super::lives::MortalStore as _;
 use super::super::program::Program;
-use super::{Options, Store};
+use super::Store;
 use crate::line::Line;
 use crate::random::sub_seed;
 use crate::report::{Failure, Outcome, Report};
@@ -113,14 +114,14 @@ fn one(
     calls: &Calls,
     (option_set, kind, k): (usize, &str, u32),
 ) -> Result<(bool, Report), String> {
-    let options = Options { writers: 1, batches: calls.batches, ..Options::default() };
-    let mut store = Store::new(program, word, calls.seed, &options)?;
-    store.config.background = 0;
+    let store = Store::new(program, word, calls.seed, (1, calls.batches));
+    let mut store = store.map_err(|(what, _)| what)?;
+    store.children = store.children.without_background_threads();
     let inject = format!("inject={kind}:signal=SIGKILL:when={k}");
     let trace = format!("trace={kind}");
     let under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
     let under: Vec<String> = under.map(String::from).into();
-    let mut running = store.start(calls.sessions, option_set, &under)?;
+    let mut running = store.children.start_under(calls.sessions, option_set, &under)?;
     let status = running.wait()?;
     let was_killed = !status.success();
     let told = if was_killed { running.kill()? } else { running.finish()? };

@@ -53,7 +53,7 @@ impl<'r> Judge<'r> {
         if *variant == Variant::All { self.promise.handed_over } else { self.promise.synced }
     }
 
-    /// The disk as the next process finds it. Where the machine did not stop, nothing became durable by itself.
+    /// The disk as the next process finds it. After a process death the page cache is kept and nothing is synced.
     fn image(sweep: &CrashSweep, variant: &Variant) -> SimFs {
         if *variant == Variant::All { sweep.restarted() } else { sweep.image(variant) }
     }
@@ -115,10 +115,14 @@ impl<'r> Judge<'r> {
         variant: &Variant,
     ) -> Result<(), String> {
         let was_open = point == recovered.sim.ops();
-        let lo = if was_open { recovered.j } else { recovered.lo };
-        // The first process was killed, and the second crash is a power cut: it may take everything that was not synced.
-        let lo =
-            if !was_open && *variant != Variant::All { lo.min(self.promise.synced) } else { lo };
+        let lo = if was_open {
+            recovered.j
+        } else if *variant == Variant::All {
+            recovered.lo
+        } else {
+            // The second crash is a power cut, so only synced batches are promised.
+            recovered.lo.min(self.promise.synced)
+        };
         self.theorem(Self::image(sweep, variant), lo, self.is_deep)
     }
 }

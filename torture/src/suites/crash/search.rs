@@ -25,7 +25,7 @@ pub(super) struct Search<'s> {
     pub(super) option_set: usize,
     pub(super) options: Options,
     pub(super) variants_a_point: usize,
-    /// How many states one script may cost; points are skipped to keep the pace.
+    /// The most states of one script; points are skipped so that the states spread over the whole script.
     pub(super) script_states: u64,
     pub(super) report: Report,
 }

@@ -49,9 +49,9 @@ pub(super) struct Victim<'s> {
     next_value: u64,
     /// Errors that the caller has seen.
     seen: usize,
-    /// Failures that the statistics of former handles told of.
+    /// Failures that the statistics of former handles reported.
     counted: u64,
-    /// The process died between the fault and the first call that could have told it.
+    /// The process died between the fault and the first call that could have reported it.
     died_untold: bool,
     /// The handle has said `Poisoned`.
     is_poisoned: bool,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use kv::{Direction, Durability, Entries, Error, KeyRange, Kv, SequenceNumber, WriteBatch};
 
 use super::Options;
+use crate::actors::Actors;
 use crate::random::{Random, sub_seed};
 use crate::subject::Opened;
 
@@ -83,27 +84,20 @@ impl Hub {
     }
 }
 
-/// Lets all threads run to their end.
+/// Lets all threads run to their end. One that fails stops the others.
 pub(super) fn run(hub: &Hub, opened: &Opened, options: &Options) -> Result<Vec<Record>, String> {
-    let guarded = |work: &dyn Fn() -> Result<Record, String>| {
-        let record = crate::opening::without_panic(work);
-        if record.is_err() {
-            hub.is_over.store(true, Ordering::SeqCst);
-        }
-        record
-    };
+    let stop = || hub.is_over.store(true, Ordering::SeqCst);
     thread::scope(|scope| {
-        let mut threads = Vec::new();
+        let mut actors = Actors::new(scope, &stop);
         for number in 0..options.writers {
-            threads.push(scope.spawn(move || guarded(&|| write(hub, number, options.batches))));
+            actors.start(move || write(hub, number, options.batches));
         }
         for number in 0..options.readers {
-            threads.push(scope.spawn(move || guarded(&|| get(hub, number))));
-            threads.push(scope.spawn(move || guarded(&|| scan(hub))));
+            actors.start(move || get(hub, number));
+            actors.start(move || scan(hub));
         }
-        threads.push(scope.spawn(move || guarded(&|| upkeep(hub, opened))));
-        let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        ended.map(|ended| ended.unwrap_or_else(|_| Err("a thread panicked".into()))).collect()
+        actors.start(move || upkeep(hub, opened));
+        actors.join()
     })
 }
 

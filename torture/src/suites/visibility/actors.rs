@@ -2,7 +2,6 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Scope;
 use std::time::Duration;
 
 use durable::{Inject, SimFs};
@@ -10,13 +9,14 @@ use kv::{Durability, Kv, WriteBatch};
 
 use super::gate::Gate;
 use super::record::Answer;
+use crate::actors::Actors;
 use crate::observe::{Observed, Trouble, observe};
 use crate::stepper::Stepper;
 
-/// The longest wait for the helper. It is blocked if a held writer holds a lock that it needs; then it ends later.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// The longest wait for the helper. It is blocked if a held writer owns a lock that it needs; then it answers later.
+const BLOCKED_WAIT: Duration = Duration::from_millis(20);
 
-/// How often a view is read again that changed while it was read.
+/// How often a read is repeated when a batch became visible during it.
 const MOST_LOOKS: usize = 100;
 
 /// A batch for one writer, with its number in the history.
@@ -69,6 +69,17 @@ impl Stage {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The work of the helper. A background job leaves a look only if it fails.
+    fn help(&self, help: Help) -> Option<Look> {
+        match help {
+            Help::Look => Some(self.look()),
+            Help::Job => {
+                let failed = self.stepper.step().err();
+                failed.map(|what| Look { acknowledged: 0, observed: Err(what), ops: 0 })
+            }
+        }
+    }
+
     fn newest_acknowledged(&self) -> usize {
         let answers = self.answers();
         let acknowledged = answers.iter().filter(|answer| answer.sequence.is_ok());
@@ -106,33 +117,31 @@ pub(super) struct Helper {
 }
 
 impl Helper {
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, stage: &'scope Stage) -> Self {
+    /// Starts the helper. It ends with this handle.
+    pub(super) fn start<'scope>(
+        threads: &mut Actors<'scope, '_, ()>,
+        stage: &'scope Stage,
+    ) -> Self {
         let (asked, asks) = channel();
         let (answers, answered) = channel();
-        scope.spawn(move || {
+        threads.start(move || {
             for help in asks {
-                let look = match help {
-                    Help::Look => Some(stage.look()),
-                    Help::Job => {
-                        let ran = stage.stepper.step();
-                        ran.err().map(|what| Look { acknowledged: 0, observed: Err(what), ops: 0 })
-                    }
-                };
-                if answers.send(look).is_err() {
+                if answers.send(stage.help(help)).is_err() {
                     break;
                 }
             }
+            Ok(())
         });
         Self { asked, answered, is_busy: false }
     }
 
-    /// Has the helper do something and waits for it, for [`PATIENCE`] at most. Nothing new is asked of a busy helper.
+    /// Has the helper do something and waits for it, for [`BLOCKED_WAIT`] at most. Nothing new is asked of a busy helper.
     pub(super) fn ask(&mut self, help: Help) -> Result<Option<Look>, String> {
         if !self.is_busy {
             self.asked.send(help).map_err(|_| "the reader has panicked")?;
             self.is_busy = true;
         }
-        self.wait(PATIENCE)
+        self.wait(BLOCKED_WAIT)
     }
 
     /// Waits until the helper is idle.

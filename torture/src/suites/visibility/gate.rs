@@ -9,10 +9,10 @@ use durable::{Call, OpKind};
 
 use crate::random::Random;
 
-/// The longest wait for a writer that is neither held nor done: it is blocked on a lock of a writer that is held.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// The longest wait for a writer that is neither held nor done: it waits for a lock that a held writer owns.
+const BLOCKED_WAIT: Duration = Duration::from_millis(20);
 
-/// A round in which nothing moves for so long hangs.
+/// A round without progress for so long hangs.
 const HANGING: Duration = Duration::from_mins(1);
 
 thread_local! {
@@ -95,7 +95,7 @@ impl Gate {
         }
     }
 
-    /// Three of four syncs hold their writer. Threads that are no writers pass.
+    /// Holds the writer in three of four syncs. Threads that are no writers pass.
     fn hold(&self) {
         let Some(writer) = WRITER.get() else { return };
         let mut phases = self.lock();
@@ -145,7 +145,7 @@ impl Gate {
 
     /// Waits until every writer is idle, held or done, or waits for one that is held.
     ///
-    /// Returns early after [`PATIENCE`] if a writer is held: then the held one blocks another one through a lock.
+    /// Returns early after [`BLOCKED_WAIT`] if a writer is held: then the held one blocks another one through a lock.
     /// `Err`: nothing moves, and nobody is held.
     pub(super) fn wait_until_quiet(&self) -> Result<(), String> {
         let started = Instant::now();
@@ -154,13 +154,13 @@ impl Gate {
             let anybody = |wanted: Phase| phases.contains(&wanted);
             let is_held = anybody(Phase::Held);
             let is_quiet = !anybody(Phase::Writing) && (is_held || !anybody(Phase::Appended));
-            if is_quiet || (is_held && started.elapsed() >= PATIENCE) {
+            if is_quiet || (is_held && started.elapsed() >= BLOCKED_WAIT) {
                 return Ok(());
             }
             if started.elapsed() >= HANGING {
                 return Err(format!("the writers hang: {phases:?}"));
             }
-            let waited = self.changed.wait_timeout(phases, PATIENCE);
+            let waited = self.changed.wait_timeout(phases, BLOCKED_WAIT);
             phases = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -2,23 +2,34 @@
 //!
 //! A batch goes through these steps. The commit section is the part under one lock:
 //!
-//! 1. The writer enters the section, and checks that the keydir has room for the keys of the batch.
-//! 2. It gives the batch the next sequence number and appends it to the active data file.
-//! 3. If the batch is not of class `Sync` and no earlier batch waits for the disk, the writer applies it to the keydir and
-//!    publishes it. It is visible now, and the write returns.
-//! 4. Otherwise the batch joins the [`PublicationQueue`], and the section ends. A batch of any class queues behind an
-//!    earlier one that waits for the disk, because batches become visible in the order of their numbers.
-//! 5. The writer syncs the log up to its batch, alone or with others.
-//! 6. The writer enters the section again and publishes every batch at the head of the queue that is durable. It reads
+//! 1. Before the section, a batch with a put is held back: it waits under back-pressure, and it fails with `StorageFull`
+//!    while the disk reserve is released and there is no space to recreate it. A batch of tombstones passes.
+//! 2. The writer enters the section. It refuses the batch if the store is closed or poisoned, or if the keydir has no room
+//!    for the keys. A batch that may wait in the queue reserves its room until it is applied.
+//! 3. The writer gives the batch the next sequence number and appends it to the active data file. If the batch does not
+//!    fit, the writer first goes on in the next file; that may sync, or seal a file, inside the section. If the disk is
+//!    full, a batch of tombstones releases the disk reserve and tries again.
+//! 4. If the batch need not be durable and no batch waits, the writer applies it to the keydir and publishes it. The write
+//!    returns. Applying raises the [`BatchBarrier`], so a get sees the batch whole or not at all.
+//! 5. Otherwise the batch joins the [`PublicationQueue`], and the section ends. A batch of any class queues behind an
+//!    earlier one that waits for the disk, because batches become visible in the order of their numbers. The queue stores
+//!    the position up to which the log must be durable: the end of the batch for class `Sync`, else the position of the
+//!    batch before it in the queue.
+//! 6. The writer waits until the log is durable up to that position: it syncs the log, alone or with others.
+//! 7. The writer enters the section again and publishes every batch at the head of the queue that is durable. It reads
 //!    their records back from the log. Its own batch may have been published by another writer.
+//!
+//! After each publication, the undo lists of open views are brought back into their budget.
+//!
+//! [`PublicationQueue`]: durable::log::publication::PublicationQueue
 
+mod admit;
 mod apply;
 mod section;
 
 use std::sync::Arc;
 
-use durable::is_disk_full;
-use durable::log::{Span, Writer};
+use durable::log::{Position, Span, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
@@ -32,9 +43,6 @@ use crate::steps::Step;
 use crate::views::View;
 pub(crate) use section::Counts;
 use section::{LoggedBatch, Section};
-
-/// The largest batch, in bytes of log: offsets in one file must stay below 4 GiB.
-const MAX_BATCH_BYTES: u64 = (4 << 30) - 4096;
 
 /// Commits batches.
 #[derive(Debug)]
@@ -85,44 +93,74 @@ impl Committer {
         Ok(self.parts.views.open(section.publication.visible(), now))
     }
 
-    /// Writes one batch, which is canonical and within its limits.
+    /// Writes one batch, which has at most one operation for each key and is within its limits.
     pub(crate) fn commit(
         &self,
         ops: &[RecordWriter<'_>],
         durability: Durability,
     ) -> Result<SequenceNumber> {
-        let batch_len = Writer::batch_len(ops.iter().map(RecordWriter::payload_len));
-        if batch_len > MAX_BATCH_BYTES {
-            let too_large = format!("a batch of {batch_len} bytes; the limit is {MAX_BATCH_BYTES}");
-            return Err(Error::InvalidArgument(too_large));
-        }
         debug_assert!(!ops.is_empty(), "an empty batch writes nothing");
+        let batch_len = Writer::batch_len(ops.iter().map(RecordWriter::payload_len));
         let has_put = ops.iter().any(RecordWriter::is_put);
-        if has_put {
-            self.parts.pressure.throttle(batch_len)?;
-            self.leave_space_for_deletes()?;
-        }
+        self.admit(batch_len, has_put)?;
         let mut section = self.enter_to_write(ops)?;
         self.parts.store.check()?;
         let room = self.check_room(&section, ops, durability)?;
-        let mut append = || self.append(&mut section, ops, batch_len);
-        let (steps, reserve) = (&self.parts.store.steps, self.parts.store.reserve());
-        let is_plain = steps.check(Step::UseReserve, has_put);
-        let span = if is_plain { append() } else { reserve.retry(append) }?;
+        let span = self.append_with_reserve(&mut section, ops, batch_len, has_put)?;
+        let own_end = || (durability == Durability::Sync).then(|| span.end());
+        let before = section.publication.barrier();
+        let steps = &self.parts.store.steps;
+        match (steps.run(Step::QueueUntilDurable, own_end).or(before), room) {
+            (Some(durable_to), Some(room)) => {
+                self.commit_when_durable(section, span, durable_to, room)
+            }
+            // The batch need not be durable, and no batch waits.
+            _ => Ok(self.commit_now(section, ops, &span)),
+        }
+    }
+
+    /// Appends the batch. If it has tombstones only and the disk is full, releases the disk reserve and tries again.
+    #[inline]
+    fn append_with_reserve(
+        &self,
+        section: &mut Section,
+        ops: &[RecordWriter<'_>],
+        batch_len: u64,
+        has_put: bool,
+    ) -> Result<Span> {
+        let mut append = || self.append(section, ops, batch_len);
+        let uses_no_reserve = self.parts.store.steps.check(Step::UseReserve, has_put);
+        if uses_no_reserve { append() } else { self.parts.store.reserve().retry(append) }
+    }
+
+    /// Applies the batch that was just appended, and publishes it.
+    #[inline]
+    fn commit_now(
+        &self,
+        mut section: MutexGuard<'_, Section>,
+        ops: &[RecordWriter<'_>],
+        span: &Span,
+    ) -> SequenceNumber {
         let sequence = section.newest;
-        let syncs = || (durability == Durability::Sync).then(|| span.end());
-        let barrier = section.publication.barrier();
-        let waits_for = steps.run(Step::QueueUntilDurable, syncs).or(barrier);
-        let (Some(durable_to), Some(room)) = (waits_for, room) else {
-            self.apply_batch(sequence, ops, &span, section.file_number());
-            section.publication.publish_now(sequence);
-            self.parts.views.keep_within(self.undo_bytes, ops.len());
-            return Ok(SequenceNumber(sequence));
-        };
-        let file = section.file_number();
+        self.apply_batch(sequence, ops, span, section.file_number());
+        section.publication.publish_now(sequence);
+        self.parts.views.keep_within(self.undo_bytes, ops.len());
+        SequenceNumber(sequence)
+    }
+
+    /// Queues the batch that was just appended, leaves the section, and waits until the log is durable up to `durable_to` and
+    /// the batch is visible.
+    fn commit_when_durable(
+        &self,
+        mut section: MutexGuard<'_, Section>,
+        span: Span,
+        durable_to: Position,
+        room: Reservation,
+    ) -> Result<SequenceNumber> {
+        let (sequence, file) = (section.newest, section.file_number());
         section.publication.push(sequence, durable_to, LoggedBatch { span, file, _room: room });
         drop(section);
-        steps.run(Step::AwaitPublication, || {
+        self.parts.store.steps.run(Step::AwaitPublication, || {
             let synced = self.parts.store.log().sync_to(durable_to);
             self.resolve(sequence, synced)
         })?;
@@ -172,22 +210,8 @@ impl Committer {
         self.parts.files.assert_live_counts(&self.parts.keydir);
     }
 
-    /// Refuses a put while the disk reserve is released and there is no room to make it again: the put would take the space
-    /// that deletes need.
-    fn leave_space_for_deletes(&self) -> Result<()> {
-        let reserve = self.parts.store.reserve();
-        match reserve.ensure() {
-            // Files that a merge has replaced may still wait to be unlinked.
-            Err(error) if is_disk_full(&error) => {
-                self.parts.files.registry().reclaimer().reclaim();
-                reserve.ensure()
-            }
-            ensured => ensured,
-        }
-    }
-
-    /// As [`Committer::enter`]. While other writers keep the section busy, the memory that applying `ops` will touch is
-    /// fetched, so that the section does not wait for it.
+    /// As [`Committer::enter`]. While other writers keep the section busy, prefetches the keydir entries of `ops`, so that
+    /// the section does not wait for memory.
     fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<MutexGuard<'_, Section>> {
         let keys = || ops.iter().take(Keydir::PREFETCHED).map(|op| op.key);
         let section = self.section.lock_spinning(|| self.parts.keydir.prefetch(keys()));
@@ -197,21 +221,6 @@ impl Committer {
     fn enter(&self) -> Result<MutexGuard<'_, Section>> {
         let section = self.section.lock();
         if section.closed { Err(Error::Closed) } else { Ok(section) }
-    }
-
-    /// Makes sure that the keydir has room for the keys of a batch that is about to be written. A batch that will wait for the
-    /// disk takes its room along.
-    fn check_room(
-        &self,
-        section: &Section,
-        ops: &[RecordWriter<'_>],
-        durability: Durability,
-    ) -> Result<Option<Reservation>> {
-        let keys = ops.iter().filter(|op| op.is_put()).map(|op| op.key);
-        if durability == Durability::Sync || section.publication.barrier().is_some() {
-            return self.parts.keydir.reserve(keys).map(Some);
-        }
-        self.parts.keydir.check_room(keys).map(|()| None)
     }
 
     /// Gives the batch the next sequence number and appends it to the log.

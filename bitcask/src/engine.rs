@@ -1,39 +1,34 @@
 //! The engine: composes the components of an open store, and implements the contract of [`kv`] on top of them.
 
+mod statistics;
+
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+#[cfg(doc)]
+use kv::ScanSupport;
 use kv::{
-    Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, ScanSupport, SequenceNumber,
-    Snapshot, Snapshots, Stats, WriteBatch,
+    Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, SequenceNumber, Snapshot,
+    Snapshots, Stats, WriteBatch,
 };
 
 use crate::background::{Background, Performer, Performers, Task, job_failed};
+use crate::capabilities::CAPABILITIES;
 use crate::committer::Committer;
 use crate::components::{Components, Data};
 use crate::file_set::FileSet;
 use crate::merge::Merger;
 use crate::options::Options;
+use crate::reader::Reader;
 use crate::record::RecordWriter;
 use crate::recovery::{self, Recovered};
 use crate::rotation::Rotation;
 use crate::snapshot::BitcaskSnapshot;
-use crate::stats::BitcaskStats;
 use crate::store::Store;
 use crate::verify::{self, Verification};
 
-/// The longest value, in bytes.
-const MAX_VALUE_LEN: usize = 1 << 30;
-
-/// The capabilities of the engine.
-pub(crate) const CAPABILITIES: Capabilities =
-    Capabilities::new(ScanSupport::Sorting, Durability::Sync)
-        .with_expiry()
-        .with_max_value_len(MAX_VALUE_LEN);
-
-/// An open store. See the [crate](crate).
+/// An open store. See the [crate].
 ///
 /// Dropping it without [`Kv::close`] leaves the store as after a `kill -9`: nothing that was acknowledged as `Buffered`
 /// is lost, and the next opening reads the last data file again.
@@ -67,6 +62,27 @@ impl Bitcask {
         Ok(engine)
     }
 
+    /// Opens the store in the directory `path` for reading. The store may have a writer, in this process or another one of
+    /// the same machine, or none. Nothing is written, created, locked or removed. So the last writer may have been killed,
+    /// and the disk may be full or read-only.
+    ///
+    /// The reader shows a prefix of the writes, in whole batches: every write that was acknowledged before the call, and
+    /// perhaps writes that were made during the call. Some of them may not be durable: a power cut may lose a write that the
+    /// reader has shown, even a synced write that its writer still waits for.
+    ///
+    /// The reader copies the log into memory, that is, the data files that the writer has not sealed yet. Those are the
+    /// active file, the prepared one, and the full ones that wait to be sealed: none or one as a rule, and at most 12.
+    /// Sealed files are mapped or held open.
+    ///
+    /// Only the options for reading have an effect.
+    ///
+    /// # Errors
+    /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for a store
+    /// of another engine or a newer format.
+    pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Reader> {
+        Reader::open(path.as_ref(), options)
+    }
+
     fn compose(options: &Options, recovered: Recovered) -> Self {
         let Recovered { dir, manifest, reserve, keydir, files, registry, next_file_id, .. } =
             recovered;
@@ -97,39 +113,6 @@ impl Bitcask {
     pub fn merge(&self) -> Result<()> {
         self.parts.background.check_open()?;
         self.merger.merge_all()
-    }
-
-    /// The engine's numbers.
-    pub fn statistics(&self) -> BitcaskStats {
-        let counts = self.committer.counts();
-        let merges = self.merger.counters();
-        let files = self.parts.files.load_full();
-        let count = |counter: &durable::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        BitcaskStats {
-            batches: counts.batches,
-            puts: counts.puts,
-            deletes: counts.deletes,
-            user_bytes: counts.user_bytes,
-            log_bytes: counts.log_bytes,
-            sync_rounds: self.parts.store.log().syncs(),
-            seal_stalls: self.parts.sealer.stalls(),
-            writes_slowed: self.parts.pressure.slowed(),
-            writes_stalled: self.parts.pressure.stalled(),
-            pressure: self.parts.pressure.level(),
-            hints_failed: self.parts.sealer.hints_failed(),
-            merges: count(&merges.merges),
-            merges_failed: count(&merges.failed),
-            merge_read_bytes: count(&merges.read_bytes),
-            merge_written_bytes: count(&merges.written_bytes),
-            tombstones_dropped: count(&merges.tombstones_dropped),
-            files_unlinked: self.parts.files.registry().reclaimer().reclaimed(),
-            ..BitcaskStats::of_data(
-                &self.parts.keydir,
-                &files,
-                &self.parts.views,
-                self.files_scanned_at_open,
-            )
-        }
     }
 
     /// The number of the newest write that was found when the store was opened, or made since.

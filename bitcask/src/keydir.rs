@@ -46,8 +46,8 @@ pub(crate) use room::{Limits, Reservation};
 use shard::Shard;
 pub(crate) use version::{Location, Version};
 
-/// A power of two. Enough that growing one takes well under a millisecond at millions of keys; few where a scheduler
-/// visits every lock.
+/// A power of two. Enough that growing one takes well under a millisecond at millions of keys; 2 under shuttle, to keep its
+/// state space small.
 const SHARDS: usize = if cfg!(shuttle) { 2 } else { 256 };
 
 const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= 256, "a byte of the hash picks one");
@@ -191,7 +191,8 @@ impl Keydir {
         shard.write().relocate_if(key, hash, version, is_copied)
     }
 
-    /// Forgets every key whose record lies in one of `files`, all of which have expired for everybody.
+    /// Removes each key that still names a record in `files`. Those records have expired for every view: a merge did not
+    /// copy them.
     pub(crate) fn forget_files(&self, files: &[u16]) {
         for shard in &self.shards {
             let is_gone = |_: &[u8], version: Version| files.contains(&version.location.file);

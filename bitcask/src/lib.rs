@@ -4,6 +4,7 @@
 mod back_pressure;
 mod background;
 mod batch_barrier;
+mod capabilities;
 mod committer;
 mod components;
 mod data_file;

@@ -1,33 +1,48 @@
-//! Merging: the live records of some sealed files are copied into new ones, and the old ones go.
+//! Merging: the live records of some sealed files are copied into new ones, and the old ones are removed.
 //!
-//! 1. **Pick** the inputs, by a pure function of the facts that are known of the files (`picker.rs`, `waste.rs`).
-//! 2. **Copy**, in small steps between which other background work runs (`copy.rs`). The inputs are read side by side in the
-//!    order of sequence numbers, so that the numbers in the outputs ascend, too. A record is live when the keydir says that
-//!    it is the newest of its key. A tombstone is copied while it hides a put (`tombstones.rs`). Records keep their sequence
-//!    numbers: nothing about the store changes but where they lie.
-//! 3. **Seal** each output like any other data file: sync it, read it back, write its hint (`output.rs`).
+//! 1. **Pick** the inputs, by a pure function of the facts that are known of the files (`picker.rs`, `waste.rs`). The
+//!    *horizon* is read first: a put that expires up to this time has expired for every view, open now or opened later. A
+//!    file with a write above the newest visible one is never an input, because the keydir does not know that write yet.
+//!    Inputs that hold only expired puts and tombstones, and that no file outside is older than, are removed without
+//!    reading them: steps 2 and 3 are left out.
+//! 2. **Copy**, in small steps between which other background work runs (`copy.rs`). Before the first record is copied, the
+//!    disk must have room for the copies; if it has not, the merge releases the disk reserve. The inputs are read side by
+//!    side in the order of sequence numbers, so that the numbers in the outputs ascend, too. A record is live when the
+//!    keydir says that it is the newest of its key. A tombstone is copied while it hides a put (`tombstones.rs`). A put that
+//!    expired before the horizon is treated as a tombstone with the same number: a tombstone is written in its place, or
+//!    nothing. Records keep their sequence numbers: only their location changes.
+//! 3. **Seal** each output when it is full, like any other data file: sync it, read it back, write its hint (`output.rs`).
+//!    Then step 2 goes on with the next output.
 //! 4. **Sync the log**. A record that the merge has left out as dead was replaced by a newer one, which may not be durable
 //!    yet. Without this sync a power cut after step 5 could lose both.
-//! 5. **Edit the manifest**: one edit adds the outputs and removes the inputs. After a crash before the edit, the inputs
-//!    count and the outputs are orphans. After a crash behind it, the outputs count and the inputs are orphans.
+//! 5. **Edit the manifest**: one edit adds the outputs and removes the inputs. After a crash before the edit, the store
+//!    consists of the inputs; the outputs are orphans. After a crash behind it, the store consists of the outputs; the inputs
+//!    are orphans.
 //! 6. **Relocate** (`install.rs`): the outputs enter the file table, then each key whose newest record is still the copied
-//!    one is pointed at the copy. If a newer write has replaced the key in the meantime, the keydir keeps it, and the copied
-//!    record counts as dead.
+//!    one is pointed at the copy. If a newer write has replaced the record in the meantime, the keydir keeps it, and the
+//!    copied record counts as dead. The live count of the output is raised before the keydir names the copy. Last, keys
+//!    that still name a record in an input are removed: those records had expired and were not copied.
 //! 7. **Retire** the inputs: open views hold them, they leave the file table, and they are unlinked after their last reader.
 //!
-//! No other thread waits for a merge. A writer and a merge meet in one shard of the keydir, for one key at a time. A get whose
-//! file has left the table looks the key up again.
+//! A merge holds no lock that a get takes, except one keydir shard at a time: for one key in step 6, and for one scan of
+//! the shard when expired keys are removed. A get whose file has left the table looks the key up again. Writers wait for
+//! merges only under back-pressure (`back_pressure.rs`). Closing waits for the current step, or for the end of an explicit
+//! merge.
 //!
 //! Before step 2 creates an output, it reserves the id of the output in the manifest. So after a crash recovery knows the
-//! file as an orphan, because the manifest has given the id away and does not name the file.
+//! file as an orphan: its id is reserved but not named.
+//!
+//! `merge/explicit.rs` has the merge that the user asks for.
 //!
 //! A merge can fail in three ways:
-//! - A resource (space, mappings, descriptors) has run out. The merge is given up, and the next file that is sealed starts
-//!   another one.
-//! - An input is damaged. The merge is given up, and no merge takes this input until the store is opened again.
-//! - The disk fails in another way. The store is poisoned.
+//! - A resource (space, mappings, descriptors) has run out. The merge is given up and its outputs are removed. The next
+//!   file that is sealed starts another one.
+//! - An input is damaged. The merge is given up, and no merge selects this file until the store is opened again.
+//! - The disk fails in another way. The store is poisoned. The outputs stay, because the manifest may name them, durably or
+//!   not; the next opening removes those that are orphans.
 
 mod copy;
+mod explicit;
 mod install;
 mod output;
 mod read_ahead;
@@ -38,7 +53,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use durable::is_disk_full;
 use durable::sync::Mutex;
 use durable::sync::atomic::{AtomicBool, AtomicU64};
 use kv::{Error, Result, UnixMillis};
@@ -60,10 +74,7 @@ const MAX_FILES_WORTH: u64 = 4;
 /// A step copies about this share of a data file.
 const STEPS_PER_FILE: u64 = 64;
 
-/// Rounds of an explicit merge. Each round merges the tombstones that the last one kept because of a file outside it.
-const ROUNDS: usize = 8;
-
-const _: () = assert!(MAX_FILES_WORTH > 0 && STEPS_PER_FILE > 0 && ROUNDS > 1);
+const _: () = assert!(MAX_FILES_WORTH > 0 && STEPS_PER_FILE > 0);
 
 /// Merges data files, one merge at a time.
 #[derive(Debug)]
@@ -76,8 +87,8 @@ pub(crate) struct Merger {
     options: Option<MergeOptions>,
     /// The merge that is in progress. Held during each of its steps.
     current: Mutex<Option<Merge>>,
-    /// A job found `current` locked: the thread that held it requests another step.
-    was_missed: AtomicBool,
+    /// A job wants to take a step. The thread that holds `current` looks at this after it has released the lock.
+    step_requested: AtomicBool,
     counters: MergeCounters,
 }
 
@@ -111,7 +122,7 @@ impl Merger {
             data_file_bytes: options.data_file_bytes,
             options: options.merge,
             current,
-            was_missed: AtomicBool::new(false),
+            step_requested: AtomicBool::new(false),
             counters,
         }
     }
@@ -120,15 +131,16 @@ impl Merger {
         &self.counters
     }
 
-    /// One step of the merge that is in progress, or else of the one that is worth most.
+    /// One step of the merge that is in progress, or else of the one with the best benefit.
     pub(crate) fn merge_in_background(&self) {
-        // Set the flag before `try_lock`: a thread that holds the lock looks at the flag after it has released the lock,
-        // so no request is lost.
-        self.was_missed.store(true, Ordering::SeqCst);
+        // Set the flag before `try_lock`. If another thread holds the lock, it finds the flag after it has released the lock
+        // and requests a step in the place of this job, so no request is lost.
+        self.step_requested.store(true, Ordering::SeqCst);
         let Some(mut current) = self.current.try_lock() else { return };
-        self.was_missed.store(false, Ordering::SeqCst);
+        // This job takes the step itself.
+        self.step_requested.store(false, Ordering::SeqCst);
         if current.is_none() {
-            *current = self.begin_worthwhile(self.data_file_bytes * MAX_FILES_WORTH);
+            *current = self.begin_best_merge(self.data_file_bytes * MAX_FILES_WORTH);
         }
         // An error is counted in the statistics; a failure of the disk has already poisoned the store.
         let goes_on = current.is_some() && self.step(&mut current).is_ok();
@@ -137,67 +149,10 @@ impl Merger {
             self.parts.store.refill_reserve();
             self.parts.pressure.merging_stopped();
         }
-        if goes_on || self.was_missed.swap(false, Ordering::SeqCst) {
+        // The merge has more steps, or has ended and another one may be worthwhile; or a job met the lock in the meantime.
+        if goes_on || self.step_requested.swap(false, Ordering::SeqCst) {
             self.parts.background.request(Task::Merge);
         }
-    }
-
-    /// Merges everything that wastes anything, the newest writes included.
-    ///
-    /// # Errors
-    /// The failure of the first merge that fails.
-    pub(crate) fn merge_all(&self) -> Result<()> {
-        self.committer.end_active_file()?;
-        self.parts.sealer.seal_all()?;
-        let merged = self.merge_sealed();
-        self.parts.store.refill_reserve();
-        self.parts.background.request(Task::Merge);
-        merged
-    }
-
-    fn merge_sealed(&self) -> Result<()> {
-        let mut current = self.current.lock();
-        match self.merge_at_once(&mut current) {
-            // There is no room for all live records side by side. Smaller merges need less, and make room.
-            Err(error) if is_disk_full(&error) => match self.merge_in_parts(&mut current) {
-                Ok(true) => self.merge_at_once(&mut current),
-                Ok(false) => Err(error),
-                Err(error) => Err(error),
-            },
-            merged => merged,
-        }
-    }
-
-    /// Merges the files that are worth it, as many at a time as the disk has room for. `false`: there were none.
-    fn merge_in_parts(&self, current: &mut Option<Merge>) -> Result<bool> {
-        let reclaimer = self.parts.files.registry().reclaimer();
-        reclaimer.reclaim();
-        let mut any = false;
-        while let Some(merge) = self.begin_worthwhile(copy::room(&self.parts)?) {
-            debug_assert!(current.is_none(), "one merge at a time");
-            *current = Some(merge);
-            match self.finish_current(current) {
-                Err(error) if any && is_disk_full(&error) => break,
-                finished => finished?,
-            }
-            // The next one needs the space of these inputs.
-            reclaimer.reclaim();
-            any = true;
-        }
-        Ok(any)
-    }
-
-    fn merge_at_once(&self, current: &mut Option<Merge>) -> Result<()> {
-        self.finish_current(current)?;
-        for _ in 0..ROUNDS {
-            let now = self.parts.survey.horizon();
-            let published = self.committer.published();
-            let candidates = self.parts.survey.candidates(published, now);
-            let Some(plan) = picker::pick_all(&candidates) else { break };
-            *current = Some(self.begin(plan, now)?);
-            self.finish_current(current)?;
-        }
-        Ok(())
     }
 
     fn finish_current(&self, current: &mut Option<Merge>) -> Result<()> {
@@ -214,9 +169,8 @@ impl Merger {
         }
     }
 
-    /// The merge that is worth most, and copies about `max_bytes` at most. Measures the pressure on the
-    /// way.
-    fn begin_worthwhile(&self, max_bytes: u64) -> Option<Merge> {
+    /// Begins the merge with the best benefit that copies about `max_bytes` at most. Also updates the back-pressure.
+    fn begin_best_merge(&self, max_bytes: u64) -> Option<Merge> {
         let options = self.options?;
         let data_file_bytes = self.data_file_bytes;
         let policy = Policy {
@@ -269,12 +223,12 @@ impl Merger {
     fn advance(&self, merge: &mut Merge) -> Result<bool> {
         let budget = self.data_file_bytes / STEPS_PER_FILE;
         if let Some(copying) = &mut merge.copying {
-            let finished = copying.step(&self.parts, budget);
+            let step = copying.step(&self.parts, budget);
             let dropped = std::mem::take(&mut copying.tombstones_dropped);
             self.counters.tombstones_dropped.fetch_add(dropped, Ordering::Relaxed);
-            let finished = finished?;
-            let goes_on = finished.is_some() || !copying.is_done();
-            merge.finished.extend(finished);
+            let output = step?;
+            let goes_on = output.is_some() || !copying.is_done();
+            merge.finished.extend(output);
             if goes_on {
                 return Ok(true);
             }
@@ -286,7 +240,7 @@ impl Merger {
         Ok(false)
     }
 
-    /// Counts the failure of a merge of `inputs`, and draws the consequences.
+    /// Counts the failure of a merge of `inputs`. Excludes a damaged input, and poisons the store after a disk failure.
     fn count_failure(&self, inputs: &[u64], error: Error) -> Error {
         match &error {
             // The store is being closed or dropped: no failure.
@@ -307,8 +261,8 @@ impl Merger {
         error
     }
 
-    /// Removes the outputs of a merge that was given up. If the store is poisoned, the manifest may name them, durably or
-    /// not, and they stay.
+    /// Removes the outputs of a merge that was given up, those that its edit could not name included. If the store is
+    /// poisoned, the manifest may name them, durably or not, and they stay.
     fn clean_up(&self, merge: Merge) {
         if self.parts.store.check().is_err() {
             return;

@@ -67,8 +67,8 @@ pub enum ReadMode {
 
 /// When data files are merged in the background, and how far waste may go before writers feel it.
 ///
-/// The waste of a file is the bytes of it that no key needs any more. Merging files that waste `trigger_percent` makes the store write each byte
-/// about 100 / trigger times again; the lower the trigger, the smaller the store and the more is rewritten.
+/// The waste of a file is the bytes of it that no key needs any more. Merging files that waste `trigger_percent` makes the
+/// store write each byte about 100 / trigger times again; the lower the trigger, the smaller the store and the more is rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MergeOptions {

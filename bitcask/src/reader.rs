@@ -14,8 +14,8 @@
 //! 1. A record above *n* is applied: a put replaces the key's record, a tombstone removes the key.
 //! 2. A put up to *n* may only *relocate* its key. If its number is that of the key's record, a merge has copied the
 //!    record, and the key is pointed at the copy. Otherwise the put was dead at *n* already, because the keydir has the
-//!    newest record up to *n*; a tombstone that the keydir no longer has may have deleted its key, so it must not come
-//!    back.
+//!    newest record up to *n*; a tombstone that the keydir no longer has may have deleted its key, so the put is
+//!    ignored.
 //! 3. A tombstone up to *n* changes nothing: it was applied when it was new. It may also be a put that has expired and
 //!    that a merge has turned into a tombstone of the same number; rule 4 removes its key.
 //! 4. Last, each key whose record lies in a file that the manifest no longer names is removed, as of *m*.
@@ -27,31 +27,36 @@
 //!   only records up to *n*. It is the newest record of *k* among those. Rule 1 applies it.
 //! - *w* is above *n*, and a merge has dropped its record. A merge drops a tombstone or an expired put, so *k* must be
 //!   absent. It does so only when no older file outside the merge has a put of *k*, dead or alive. So the file with the
-//!   record that the reader shows was an input of the merge, or had gone before. Rule 4 removes *k*. The files that are
+//!   record that the reader shows was an input of the merge, or was removed earlier. Rule 4 removes *k*. The files that are
 //!   left can have no put of *k*, so no other rule brings it back.
-//! - *w* is not above *n*. Then the reader shows *w* already. A merge may have copied its record. Then the refresh has read
+//! - *w* is at or below *n*. Then the reader shows *w* already. A merge may have copied its record. Then the refresh has read
 //!   the copy, because one edit of the manifest adds the output and removes the input. Rule 2 relocates *k*. If the
 //!   record was an expired put and a merge has dropped it, no read returns it any more, and rule 4 removes *k*.
 //!
-//! If *m* is *n*, rule 4 waits for a later refresh. It could only remove expired puts, and a view at *n* may have a time
-//! at which they had not expired. The reader keeps their files open until then.
+//! If *m* = *n*, rule 4 is skipped until a later refresh. Only expired puts are affected; a view at *n* may still see them.
+//! The reader keeps their files open until then.
 //!
-//! A data file keeps its number in the keydir when its writer seals it, so the keys in it keep their locations. So of a
-//! file of the log, the refresh loads only the records above *n*.
+//! A data file keeps its number in the keydir when its writer seals it, so the keys in it keep their locations. Therefore
+//! the refresh loads only the records above *n* of a file of the log.
 //!
 //! **When a refresh loads the whole store.** The rules require that every write that the reader shows is still in the
 //! store. A power cut may lose writes that were not synced, and the next opening gives their numbers to other writes. Each
-//! opening of the store has its own epoch. So if a refresh finds another epoch, fewer edits, or a smaller *m* than *n*, it
-//! loads the whole store. It may then show an earlier state than before, as the writer does after the power cut.
+//! opening of the store has its own epoch. So if a refresh finds another epoch, a lower edit number, or *m* < *n*, it loads
+//! the whole store. It may then show an earlier state than before, as the writer does after the power cut. A keydir
+//! without room for the new keys also causes a whole load.
 //!
 //! # Readers of the same handle
 //!
 //! The state that a handle shows is one pointer ([`ReaderState`]). While a refresh changes the keydir, a view at *n* is
-//! open. So the undo lists keep the versions that a get at *n* needs. A get looks its key up as of *n*, as a snapshot does. Then the refresh exchanges the pointer and closes the view.
+//! open. So the undo lists keep the versions that a get at *n* needs. A get looks its key up as of *n*, as a snapshot
+//! does. Then the refresh exchanges the pointer and closes the view.
 //!
 //! A get loads the pointer, looks the key up, and loads the pointer again. If the pointer has changed, the undo lists may
-//! have lost the version, so the get starts over. A scan does the same around the registration of its view. No call waits
-//! for a refresh.
+//! have lost the version, so the get starts over. It also starts over if reading the record fails and the pointer has
+//! changed, because the file may have left the table. A scan does the same around the registration of its view. No call
+//! waits for a refresh.
+//!
+//! A refresh ends by bringing the undo lists back into their budget. So snapshots of a reader, too, may be closed by force.
 
 mod keydir_update;
 mod loaded_state;
@@ -73,7 +78,7 @@ use kv::{
     Snapshots, Stats, UnixMillis, WriteBatch,
 };
 
-use crate::engine::{Bitcask, CAPABILITIES};
+use crate::capabilities::CAPABILITIES;
 use crate::options::Options;
 use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
@@ -83,7 +88,7 @@ use loaded_state::{Extent, LoadedState};
 use progress::Progress;
 use reader_state::ReaderState;
 
-/// A store that is open for reading only: [`Bitcask::open_read_only`].
+/// A store that is open for reading only: [`Bitcask::open_read_only`](crate::Bitcask::open_read_only).
 ///
 /// Between two calls of [`Reader::refresh`] all reads see one state of the store. Writes are refused as `ReadOnly`.
 pub struct Reader {
@@ -95,41 +100,6 @@ pub struct Reader {
     closed: AtomicBool,
     /// The latest time that was read, by this reader or by a writer before its last edit, in milliseconds.
     latest: AtomicU64,
-}
-
-impl Bitcask {
-    /// Opens the store in the directory `path` for reading. The store may have a writer, in this process or another one of
-    /// the same machine, or none. Nothing is written, created, locked or removed. So the last writer may have been killed,
-    /// and the disk may be full or read-only.
-    ///
-    /// The reader shows a prefix of the writes, in whole batches: every write that was acknowledged before the call, and
-    /// perhaps writes that were made during the call. Some of them may not be durable: a power cut may lose a write that the
-    /// reader has shown, even a synced write that its writer still waits for.
-    ///
-    /// The reader copies the log into memory, that is, the data files that the writer has not sealed yet: one or two as a
-    /// rule, and at most seven. Sealed files are mapped or held open.
-    ///
-    /// Only the options for reading have an effect.
-    ///
-    /// # Errors
-    /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for a store
-    /// of another engine or a newer format.
-    pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Reader> {
-        let fs = Arc::new(ReadOnlyFs::new(Arc::clone(&options.env.fs)));
-        let dir = StoreDir::open(fs, path.as_ref(), OpenMode::Read)?;
-        check_is_store(&dir)?;
-        let (loaded, _) = LoadedState::load(&dir, &options, None)?;
-        let latest = AtomicU64::new(loaded.state.latest_time);
-        let (state, progress) = ReaderState::new(loaded, &options, dir.path())?;
-        Ok(Reader {
-            options,
-            dir,
-            state: Published::new(Arc::new(state)),
-            progress: Mutex::new(progress),
-            closed: AtomicBool::new(false),
-            latest,
-        })
-    }
 }
 
 /// Checks that `dir` has a store.
@@ -146,6 +116,27 @@ fn check_is_store(dir: &StoreDir) -> Result<()> {
 }
 
 impl Reader {
+    /// Opens the store in the directory `path`: see [`Bitcask::open_read_only`](crate::Bitcask::open_read_only).
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
+        let fs = Arc::new(ReadOnlyFs::new(Arc::clone(&options.env.fs)));
+        let dir = StoreDir::open(fs, path, OpenMode::Read)?;
+        check_is_store(&dir)?;
+        let (loaded, _) = LoadedState::load(&dir, &options, None)?;
+        let latest = AtomicU64::new(loaded.state.latest_time);
+        let (state, progress) = ReaderState::new(loaded, &options, dir.path())?;
+        Ok(Self {
+            options,
+            dir,
+            state: Published::new(Arc::new(state)),
+            progress: Mutex::new(progress),
+            closed: AtomicBool::new(false),
+            latest,
+        })
+    }
+
     /// Moves to the present state of the store, and returns its newest write. Until the refresh is done, reads see the
     /// state before. A refresh that fails changes nothing.
     ///
@@ -153,13 +144,13 @@ impl Reader {
     /// manifest only. If another writer has opened the store, it loads the whole store, as opening does.
     ///
     /// # Errors
-    /// As [`Bitcask::open_read_only`]; `Closed`.
+    /// As [`Bitcask::open_read_only`](crate::Bitcask::open_read_only); `Closed`.
     pub fn refresh(&self) -> Result<SequenceNumber> {
         self.check_open()?;
         let mut progress = self.progress.lock();
         let state = self.state.load_full();
-        // An error means that a writer is changing the files; the steps below tell that from damage.
-        if progress.is_current(&self.dir).unwrap_or(false) {
+        // An error means that a writer is changing the files. `LoadedState::load` distinguishes this from damage.
+        if progress.is_unchanged(&self.dir).unwrap_or(false) {
             return Ok(SequenceNumber(state.newest));
         }
         let (loaded, extent) = LoadedState::load(&self.dir, &self.options, Some(&progress))?;
@@ -206,7 +197,7 @@ impl Reader {
     }
 
     /// Whether reads still see `state`.
-    fn is_current(&self, state: &Arc<ReaderState>) -> bool {
+    fn still_shows(&self, state: &Arc<ReaderState>) -> bool {
         Arc::ptr_eq(&self.state.load(), state)
     }
 
@@ -216,8 +207,8 @@ impl Reader {
         loop {
             let state = self.state.load_full();
             let view = state.views.open(state.newest, || self.now());
-            // If a refresh has exchanged the state, versions may have gone before the view was there.
-            if self.is_current(&state) {
+            // If a refresh has exchanged the state, versions may have been released before the view was opened.
+            if self.still_shows(&state) {
                 let (keydir, files) = (Arc::clone(&state.keydir), Arc::clone(&state.files));
                 return Ok(BitcaskSnapshot { view, keydir, files });
             }
@@ -244,7 +235,7 @@ impl Kv for Reader {
             let state = self.state.load();
             let version = state.keydir.get_at(key, state.newest);
             // If a refresh has exchanged the state, the version may be that of a later write.
-            if !self.is_current(&state) {
+            if !self.still_shows(&state) {
                 continue;
             }
             let Some(version) = version else { return Ok(false) };
@@ -254,7 +245,7 @@ impl Kv for Reader {
                 None => Err(Error::corruption(self.dir.path(), 0, "a data file is gone")),
             };
             // If a refresh has exchanged the state, it may have taken the file out of the table.
-            if read.is_ok() || self.is_current(&state) {
+            if read.is_ok() || self.still_shows(&state) {
                 return read;
             }
         }

@@ -1,22 +1,25 @@
 //! Opening a store, also after a crash.
 //!
-//! 1. Lock the directory. A new store gets its manifest.
-//! 2. Read the manifest, and list the directory: each data file that the manifest names must be there, and no other file
-//!    may prove that the manifest has lost an edit (`recovery/inventory.rs`).
-//! 3. Load the keys of the sealed files, from the hint files that count, else from the data. Several threads take the
-//!    files in any order, because the highest sequence number of a key wins (`recovery/load.rs`).
-//! 4. Read the tail of the log, the unsealed files, and decide which of them count (`recovery/tail.rs`). Up to here
-//!    nothing has changed, so a damaged store stays as it was.
+//! 1. Lock the directory. A new store gets its directory, `LOCK` and manifest here.
+//! 2. Read the manifest, and list the directory. Each data file that the manifest names must be there. No data file with an
+//!    id that the manifest has not given away may prove that the manifest has lost an edit (`recovery/inventory.rs`).
+//! 3. Load the keys of the sealed files, from the valid hint files, else from the data. Several threads take the files in
+//!    any order, because the highest sequence number of a key wins (`recovery/load.rs`). Of a sealed file with a valid hint
+//!    only the length is checked: damage in it shows when a record is read, or in `verify`.
+//! 4. Read the tail of the log, the unsealed files, and decide which of them are kept (`recovery/tail.rs`). The header of
+//!    each must know no later edit than the manifest has. Sequence numbers go on after the highest one in the files that
+//!    are kept and in the manifest, so the numbers of batches that are cut are given out again. Steps 2 to 4 change
+//!    nothing, so a damaged store stays as it was.
 //! 5. Open the manifest for writing. This makes a new generation and a new epoch durable. It makes the last edit durable,
 //!    too, which a killed process may have left in the page cache.
-//! 6. Remove orphans. Not before step 5: if a power cut takes back the edit that made a file an orphan, the file counts.
-//! 7. Discard the unsealed files that do not count, newest first; cut, rewrite, sync and seal the others
-//!    (`recovery/repair.rs`).
-//! 8. Write anew each hint file that did not count.
+//! 6. Remove orphans. This must come after step 5. Until then a power cut can undo the edit that made the file an orphan.
+//! 7. Discard the unsealed files that are not kept, newest first. Then cut, rewrite, sync and seal the others, oldest
+//!    first (`recovery/repair.rs`).
+//! 8. Write each hint file anew that was not valid. If the disk has no space for it, the data file goes on without one.
 //! 9. Open the data files, and finish the keydir: drop the tombstones, count the live records of each file.
 //!
-//! If the disk is full in one of the steps from 5 on, the opening starts over, and step 5 releases the disk reserve
-//! (`durable::DiskReserve`) first.
+//! If the disk is full in a step, the opening starts over once. Before step 5 it releases the disk reserve
+//! (`durable::DiskReserve`).
 //!
 //! So every record is durable before this handle serves it, and a second crash finds at least as much. Nothing is ever
 //! appended to an old file.
@@ -32,7 +35,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use durable::log::StoreId;
-use durable::manifest::Manifest;
+use durable::log::chain::ChainTail;
+use durable::manifest::{LoadedManifest, Manifest};
 use durable::reclaim::FileReclaimer;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::{DiskReserve, is_disk_full};
@@ -46,6 +50,7 @@ use crate::state::State;
 use crate::steps::Step;
 use finish::finish;
 use inventory::Inventory;
+use load::ScannedFiles;
 use repair::Repair;
 
 /// All that an open store starts from.
@@ -80,16 +85,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 /// the same error if there is none.
 fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<Recovered> {
     // 1. Lock the directory. A new store gets its manifest.
-    let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
-    let (fs, clock) = (&options.env.fs, &*options.env.clock);
-    let dir = if options.steps.check(Step::AwaitLeftover, false) {
-        StoreDir::open(Arc::clone(fs), path, mode)?
-    } else {
-        StoreDir::open_after_leftovers(fs, path, mode, clock)?
-    };
-    if options.create && !Manifest::<State>::exists(&dir)? {
-        drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
-    }
+    let dir = lock_dir(path, options)?;
 
     // 2. Read the manifest, and check the directory against it.
     let loaded = Manifest::<State>::read(&dir)?;
@@ -97,46 +93,31 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     inventory.check_present(&dir, loaded.state())?;
     inventory.check_orphans(&dir, &loaded)?;
 
-    // 3. Load the keys of the sealed files.
-    let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64(), options.keydir));
-    let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
-    let registry = FileRegistry::new(reclaimer);
-    let handles = register_files(&registry, loaded.state())?;
-    let scanned = load::load(&dir, &loaded, &handles, &keydir, options)?;
-
-    // 4. Read the tail of the log.
-    let tail = tail::read(&dir, &loaded, &handles, &keydir, 0, options)?;
-    let highest = || tail.newest.max(loaded.state().newest);
+    // 3. and 4. Load the keys of the sealed files, and read the tail of the log.
+    let keys = LoadedKeys::load(&dir, &loaded, options)?;
+    let highest = || keys.tail.newest.max(loaded.state().newest);
     let newest = options.steps.run(Step::ResumeNumbering, highest);
 
     // 5. Open the manifest for writing.
-    let reserve = DiskReserve::open(&dir, loaded.store_id(), options.reserve())?;
-    if let Some(full) = found_full
-        && !reserve.release()?
-    {
-        return Err(full);
-    }
-    let manifest = loaded.open()?;
+    let (manifest, reserve) = open_manifest(&dir, loaded, options, found_full)?;
 
     // 6. Remove orphans.
     let state = manifest.state();
     let remove = || inventory.remove_orphans(&dir, manifest.store_id(), &state);
     options.steps.run(Step::RemoveOrphans, remove);
 
-    // 7. Repair the tail of the log.
+    // 7. and 8. Repair the tail of the log, and write hint files anew.
     let repair = Repair { dir: &dir, manifest: &manifest };
-    repair.repair_tail(&tail, options)?;
-
-    // 8. Write hint files anew.
-    scanned.iter().try_for_each(|&id| repair.renew_hint(id))?;
+    repair.repair_tail(&keys.tail, options)?;
+    keys.scanned.iter().try_for_each(|&id| repair.renew_hint(id))?;
 
     // 9. Open the data files, and finish the keydir.
-    let files = repair.open_files(&handles, options)?;
+    let files = repair.open_files(&keys.handles, options)?;
     assert_eq!(files.iter().count(), manifest.state().files.len(), "each named file is open");
-    finish(&keydir, &files, &*options.env.executor, dir.path())?;
-    let live: u64 = files.iter().map(|file| file.handle.live.records()).sum();
-    debug_assert_eq!(live, keydir.len(), "each key has one live record");
-    let (next_file_id, files_scanned) = (manifest.state().next_file_id, scanned.len() as u64);
+    keys.finish(&dir, &files, options)?;
+    let next_file_id = manifest.state().next_file_id;
+    let LoadedKeys { keydir, registry, scanned, .. } = keys;
+    let files_scanned = scanned.len() as u64;
     Ok(Recovered {
         dir,
         manifest,
@@ -148,6 +129,67 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
         next_file_id,
         files_scanned,
     })
+}
+
+/// Step 1: locks the directory, and makes the manifest of a new store.
+fn lock_dir(path: &Path, options: &Options) -> Result<StoreDir> {
+    let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
+    let (fs, clock) = (&options.env.fs, &*options.env.clock);
+    let dir = if options.steps.check(Step::AwaitLeftover, false) {
+        StoreDir::open(Arc::clone(fs), path, mode)?
+    } else {
+        StoreDir::open_after_leftovers(fs, path, mode, clock)?
+    };
+    if options.create && !Manifest::<State>::exists(&dir)? {
+        drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
+    }
+    Ok(dir)
+}
+
+/// Step 5: opens the manifest for writing. Releases the disk reserve before if the disk was found full.
+fn open_manifest(
+    dir: &StoreDir,
+    loaded: LoadedManifest<State>,
+    options: &Options,
+    found_full: Option<Error>,
+) -> Result<(Manifest<State>, DiskReserve)> {
+    let reserve = DiskReserve::open(dir, loaded.store_id(), options.reserve())?;
+    if let Some(full) = found_full
+        && !reserve.release()?
+    {
+        return Err(full);
+    }
+    Ok((loaded.open()?, reserve))
+}
+
+/// The keys of the store, tombstones included, and the tail of its log.
+struct LoadedKeys {
+    keydir: Arc<Keydir>,
+    registry: Arc<FileRegistry>,
+    handles: FileHandles,
+    scanned: ScannedFiles,
+    tail: ChainTail,
+}
+
+impl LoadedKeys {
+    /// Steps 3 and 4.
+    fn load(dir: &StoreDir, manifest: &LoadedManifest<State>, options: &Options) -> Result<Self> {
+        let keydir = Arc::new(Keydir::new(options.env.entropy.next_u64(), options.keydir));
+        let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
+        let registry = FileRegistry::new(reclaimer);
+        let handles = register_files(&registry, manifest.state())?;
+        let scanned = load::load(dir, manifest, &handles, &keydir, options)?;
+        let tail = tail::read(dir, manifest, &handles, &keydir, 0, options)?;
+        Ok(Self { keydir, registry, handles, scanned, tail })
+    }
+
+    /// Step 9, when `files` are open: each file that the manifest names.
+    fn finish(&self, dir: &StoreDir, files: &FileTable, options: &Options) -> Result<()> {
+        finish(&self.keydir, files, &*options.env.executor, dir.path())?;
+        let live: u64 = files.iter().map(|file| file.handle.live.records()).sum();
+        debug_assert_eq!(live, self.keydir.len(), "each key has one live record");
+        Ok(())
+    }
 }
 
 /// The handles of the data files that the manifest names, by id. The number of a file that is then discarded is free

@@ -30,7 +30,8 @@ use crate::state::Edit;
 use crate::steps::Step;
 use crate::store::Store;
 
-/// With this many full files in the queue, a writer that fills another one seals the oldest itself.
+/// With this many full files in the queue, a writer that fills another one seals the oldest itself. The documentation of
+/// [`Bitcask::open_read_only`](crate::Bitcask::open_read_only) states the number.
 const MAX_UNSEALED: usize = 12;
 
 /// Seals the files in a queue, oldest first.

@@ -1,15 +1,16 @@
 //! The views that are open, and the files that each holds.
 //!
-//! A view is opened inside the commit section, so its sequence number is exactly that of the newest published write: no
-//! write is half inside it. It fixes the time, too, so that a value that is visible in it stays visible. While it is open
+//! A view is opened inside the commit section, so its sequence number is exactly that of the newest published write: a
+//! view contains each batch whole or not at all. It fixes the time, too, so that a value that is visible in it stays visible. While it is open
 //! - the keydir keeps each version that the view sees and a write replaces, in undo lists (`keydir/undo.rs`);
 //! - the view holds the data files that merges take out of the file table: versions in undo lists may lie in them;
 //! - merges do not count a value as expired that has not expired for the view.
 //!
-//! Undo lists have a budget. When they outgrow it, the oldest view is given up: it holds nothing from then on, and answers
-//! `SnapshotTooOld`.
+//! Undo lists have a budget. When they outgrow it, the oldest view is closed by force: it leaves the list at once,
+//! holds nothing from then on, and its reads return `SnapshotTooOld`. Its owner finds it missing when it drops the view.
 //!
-//! The list of views is locked for a look at a few entries. Undo lists are released outside of this lock.
+//! The lock of the list of views is held only briefly. Undo lists are released after it. The thread that closes a view
+//! releases them all; over the budget, the writers release them in small steps.
 
 use std::sync::Arc;
 
@@ -46,8 +47,8 @@ impl Views {
     /// Opens a view at `sequence`, the newest published write, and the time `now`. Called inside the commit
     /// section.
     ///
-    /// The time is read under the lock that [`Views::horizon`] takes: no horizon lies after the time of a view that is
-    /// opened later.
+    /// The time is read under the lock that [`Views::horizon`] takes. A horizon is never later than the time of a view that
+    /// is opened afterwards.
     pub(crate) fn open(self: &Arc<Self>, sequence: u64, now: impl FnOnce() -> UnixMillis) -> View {
         let mut open = self.open.lock();
         let files = Mutex::ranked(Lock::ViewFiles.rank(), Vec::new());
@@ -96,7 +97,7 @@ impl Views {
     /// A step releases more than a batch of so many records adds.
     const RECORDS_PER_STEP: usize = 8;
 
-    /// As [`Views::keep_within`], but at once. For a thread that no writer waits for.
+    /// As [`Views::keep_within`], but at once. Call it only outside of the commit section.
     pub(crate) fn shrink_to(&self, budget: u64) {
         self.keydir.release_all();
         while self.keydir.undo_bytes() > budget && self.count() > 0 {

@@ -12,7 +12,7 @@ use crate::steps::Step;
 type Entry<'k> = (&'k [u8], Option<Location>);
 
 impl Committer {
-    /// Publishes every waiting batch whose turn has come, after the sync for batch `sequence` has ended.
+    /// Publishes every durable batch that has no waiting predecessor, after the sync for batch `sequence` has ended.
     ///
     /// # Errors
     /// Batch `sequence` is not visible, and never will be in this handle. The store is poisoned.
@@ -21,7 +21,7 @@ impl Committer {
         let visible = section.publication.visible();
         let synced = synced.map(|()| self.parts.store.log().durable());
         let resolved = section.publication.resolve(sequence, synced, &mut |sequence, batch| {
-            // Poisoned at once: this call may be about an earlier batch, which is visible, and succeed.
+            // Poison at once: the batch that fails may not be the caller's, and then this call succeeds.
             let applied = self.apply_from_log(sequence, batch);
             applied.map_err(|error| self.parts.store.poison(error))
         });

@@ -1,11 +1,12 @@
 //! The hash index of a shard: open addressing with linear probing over cells of 4 bytes.
 //!
 //! A cell holds the place of an entry in its low 25 bits and a fingerprint of the hash in its high 7 bits. An empty cell has
-//! all bits set, which no entry has: the largest place is free. An empty cell is not zero, because the system lends new
-//! memory of zeros as one shared page: a probe would map that page, and an insertion replace it, at twice the cost.
+//! all bits set, which no entry has: the largest place is free. An empty cell is not zero: a read of untouched zero memory
+//! maps the kernel's shared zero page, and the first write must copy it. A look-up compares the 7 bits first and then the
+//! key.
 //!
 //! The length is any number, not only powers of two, so that the index can grow by a third at a time. Removal shifts later
-//! cells back: there are no grave cells to skip.
+//! cells back: there are no deleted-cell markers to skip.
 //!
 //! A look-up of a missing key probes until an empty cell: `(1 + 1 / (1 - load)^2) / 2` cells on average (Knuth, The Art of
 //! Computer Programming, volume 3, section 6.4). That is 13 cells at the largest load, 4/5, and 8 at 3/4, the
@@ -21,7 +22,7 @@ const SMALL: usize = 4096;
 
 const PLACE_BITS: u32 = 25;
 
-/// An index that is loaded grows to at most so many times the cells that it needs.
+/// While loading, an index grows to at most this factor above the cells needed.
 const LONGEST_STEP: usize = 64;
 
 /// Places of entries, by the hash of their keys.
@@ -43,10 +44,10 @@ fn place(cell: u32) -> Place {
 }
 
 impl Index {
-    /// The entry for which `is_it` holds, among those whose fingerprint matches.
+    /// The entry for which `matches` holds, among those whose fingerprint matches.
     #[inline]
-    pub(super) fn find(&self, hash: u64, is_it: impl FnMut(Place) -> bool) -> Option<Place> {
-        self.cell_of(hash, is_it).map(|cell| place(self.cells[cell]))
+    pub(super) fn find(&self, hash: u64, matches: impl FnMut(Place) -> bool) -> Option<Place> {
+        self.cell_of(hash, matches).map(|cell| place(self.cells[cell]))
     }
 
     /// Reads the cell where a look-up begins, or none where there are none.
@@ -73,14 +74,15 @@ impl Index {
 
     /// How many cells there are to be when it is full: a third more, so that a large keydir has few empty cells; a small one
     /// doubles, because it grows often.
-    pub(super) fn longer(&self) -> usize {
+    pub(super) fn grown_len(&self) -> usize {
         let more = if self.cells.len() < SMALL { self.cells.len() } else { self.cells.len() / 3 };
         (self.cells.len() + more).max(FEWEST_CELLS)
     }
 
-    /// How many cells there are to be to take `more` entries, of which some may be there already, while a store is loaded that
-    /// has `expected` or fewer. Half of the cells for all of them suffice where most are overwritten; if not, one more step
-    /// follows. A manifest may claim any number, so a step is bounded by the entries that have come.
+    /// How many cells there are to be to take `more` entries while a store is loaded that has `expected` entries or fewer.
+    /// Some of the entries may be there already. The first step is half of the cells for all: it suffices where most entries
+    /// are overwritten. The next step is the cells for all. A manifest may claim any number, so a step is at most
+    /// [`LONGEST_STEP`] times the cells needed now.
     pub(super) fn cells_to_load(&self, more: usize, expected: usize) -> usize {
         let (needed, all) = (Self::cells_for(self.filled + more), expected.saturating_mul(4) / 3);
         let step = if self.cells.len() < all / 2 { all / 2 } else { all };
@@ -110,7 +112,7 @@ impl Index {
         assert!(self.filled < self.cells.len(), "the caller grows a full index first");
         let mut at = self.home(hash);
         while self.cells[at] != EMPTY {
-            at = self.after(at);
+            at = self.next_cell(at);
         }
         let cell = fingerprint(hash) | entry.0;
         debug_assert!(place(cell) == entry && cell != EMPTY, "a cell reads back as it was stored");
@@ -118,23 +120,23 @@ impl Index {
         self.filled += 1;
     }
 
-    /// Removes the entry for which `is_it` holds and returns it.
+    /// Removes the entry for which `matches` holds and returns it.
     pub(super) fn remove(
         &mut self,
         hash: u64,
-        is_it: impl FnMut(Place) -> bool,
+        matches: impl FnMut(Place) -> bool,
         hash_of: impl Fn(Place) -> u64,
     ) -> Option<Place> {
-        let mut hole = self.cell_of(hash, is_it)?;
+        let mut hole = self.cell_of(hash, matches)?;
         let removed = place(self.cells[hole]);
-        let mut cell = self.after(hole);
+        let mut cell = self.next_cell(hole);
         while self.cells[cell] != EMPTY {
             let home = self.home(hash_of(place(self.cells[cell])));
             if self.distance(home, cell) >= self.distance(hole, cell) {
                 self.cells[hole] = self.cells[cell];
                 hole = cell;
             }
-            cell = self.after(cell);
+            cell = self.next_cell(cell);
         }
         self.cells[hole] = EMPTY;
         assert!(self.filled > 0, "an entry was found, so there was one");
@@ -151,7 +153,7 @@ impl Index {
     }
 
     #[inline]
-    fn cell_of(&self, hash: u64, mut is_it: impl FnMut(Place) -> bool) -> Option<usize> {
+    fn cell_of(&self, hash: u64, mut matches: impl FnMut(Place) -> bool) -> Option<usize> {
         if self.cells.is_empty() {
             return None;
         }
@@ -164,15 +166,15 @@ impl Index {
             if cell == EMPTY {
                 return None;
             }
-            if cell >> PLACE_BITS == wanted >> PLACE_BITS && is_it(place(cell)) {
+            if cell >> PLACE_BITS == wanted >> PLACE_BITS && matches(place(cell)) {
                 return Some(at);
             }
-            at = self.after(at);
+            at = self.next_cell(at);
         }
     }
 
-    /// Where an entry with `hash` would like to be. Uses bits 24 to 55: the shard has those above, the fingerprint
-    /// those below.
+    /// The first cell of the probe for `hash`. Uses bits 24 to 55. The bits above choose the shard, and those below are the
+    /// fingerprint.
     #[inline]
     fn home(&self, hash: u64) -> usize {
         let bits = (hash >> 24) & 0xffff_ffff;
@@ -196,7 +198,7 @@ impl Index {
     }
 
     #[inline]
-    fn after(&self, at: usize) -> usize {
+    fn next_cell(&self, at: usize) -> usize {
         if at + 1 == self.cells.len() { 0 } else { at + 1 }
     }
 
@@ -232,7 +234,7 @@ mod tests {
                 assert_eq!(index.find(hash, |found| found == entry), None);
                 if index.is_full() {
                     index.rebuild(
-                        index.longer(),
+                        index.grown_len(),
                         model.iter().map(|&entry| (crowded(Place(entry)), Place(entry))),
                     );
                 }

@@ -1,4 +1,4 @@
-//! Loading many records. A loader sorts them by shard first, and then enters the records of one shard after the other. So a
+//! Loading many records. A loader sorts them by shard first, and then inserts the records shard by shard. So a
 //! shard is locked once for many records, and stays in the processor's cache meanwhile.
 //!
 //! A record waits as the fields of an entry, see `keydir/entry.rs`, with the length of its key, `u16`, and the key.
@@ -12,8 +12,7 @@ use super::entry::{DELETED, FIELDS, fields, version_of};
 use super::version::{Location, Version};
 use super::{Keydir, SHARDS, Shard};
 
-/// How many bytes wait before they are entered: thousands of records for each shard, and less memory than the keydir of
-/// a store that is large enough to notice. Twice as many gain nothing.
+/// Bytes buffered before they are inserted: thousands of records for each shard. 64 MiB was not faster.
 const WAITING_BYTES: usize = if cfg!(any(test, shuttle)) { 16 << 10 } else { 32 << 20 };
 
 /// Bytes of a waiting record before its key.
@@ -28,13 +27,13 @@ pub(crate) struct Loader<'k> {
     /// A shard will have about so many keys if none is overwritten.
     expected: usize,
     /// One for each shard.
-    waiting: Vec<WaitingRecords>,
+    waiting: Vec<ShardBuffer>,
     bytes: usize,
 }
 
 /// The records that wait for one shard.
 #[derive(Clone, Default)]
-struct WaitingRecords {
+struct ShardBuffer {
     count: usize,
     bytes: Vec<u8>,
 }
@@ -45,7 +44,7 @@ impl<'k> Loader<'k> {
         let first_shard = number.wrapping_mul(SHARDS / 8 + 1) % SHARDS;
         debug_assert!(first_shard < SHARDS, "there is such a shard");
         let expected = usize::try_from(records).unwrap_or(usize::MAX) / SHARDS;
-        let waiting = vec![WaitingRecords::default(); SHARDS];
+        let waiting = vec![ShardBuffer::default(); SHARDS];
         Self { keydir, first_shard, expected, waiting, bytes: 0 }
     }
 
@@ -63,23 +62,23 @@ impl<'k> Loader<'k> {
         waiting.bytes.extend_from_slice(key);
         self.bytes += FIXED + key.len();
         if self.bytes >= WAITING_BYTES {
-            self.enter();
+            self.flush();
         }
     }
 
     /// Enters the records that wait.
     pub(crate) fn finish(mut self) {
-        self.enter();
+        self.flush();
     }
 
-    fn enter(&mut self) {
+    fn flush(&mut self) {
         let (keydir, mut entered) = (self.keydir, 0);
         for number in (self.first_shard..SHARDS).chain(0..self.first_shard) {
             let waiting = &mut self.waiting[number];
             let mut shard = keydir.shards[number].write();
             shard.make_room_to_load(waiting.count, self.expected, |key| keydir.hash(key));
-            let mut records = Waiting { rest: &waiting.bytes };
-            while keydir.load_some(&mut shard, &mut records) {}
+            let mut records = RecordIter { rest: &waiting.bytes };
+            while keydir.insert_group(&mut shard, &mut records) {}
             drop(shard);
             entered += waiting.bytes.len();
             waiting.bytes.clear();
@@ -99,7 +98,7 @@ impl fmt::Debug for Loader<'_> {
 
 impl Keydir {
     /// Takes a record found while opening: the highest sequence number of a key wins, in any order of calls. A tombstone
-    /// has no location. Ends with [`Keydir::finish_loading_shard`].
+    /// has no location. It stays as an entry until the end of loading, because an older put may be loaded after it. Ends with [`Keydir::finish_loading_shard`].
     pub(crate) fn load(&self, key: &[u8], sequence: u64, location: Option<Location>) {
         let (shard, hash) = self.place(key);
         let version = Version { location: location.unwrap_or(DELETED), sequence };
@@ -108,7 +107,7 @@ impl Keydir {
     }
 
     /// Enters the next [`Keydir::PREFETCHED`] of `records` into the shard that they belong to. `false`: there are no more.
-    fn load_some(&self, shard: &mut Shard, records: &mut Waiting<'_>) -> bool {
+    fn insert_group(&self, shard: &mut Shard, records: &mut RecordIter<'_>) -> bool {
         let some: [_; Self::PREFETCHED] = std::array::from_fn(|_| {
             records.next().map(|(key, version)| (key, version, self.hash(key)))
         });
@@ -172,12 +171,12 @@ impl Keydir {
 /// Is called with each loaded record.
 type VisitLoaded<'v> = dyn FnMut(&[u8], u64, Option<Location>) + 'v;
 
-/// The records in the bytes of [`WaitingRecords`].
-struct Waiting<'w> {
+/// The records in the bytes of [`ShardBuffer`].
+struct RecordIter<'w> {
     rest: &'w [u8],
 }
 
-impl<'w> Iterator for Waiting<'w> {
+impl<'w> Iterator for RecordIter<'w> {
     type Item = (&'w [u8], Version);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -6,8 +6,8 @@
 //!
 //! A shard alone is too small for huge pages: rounding each of 256 shards up to 2 MiB would double the memory of 10 million
 //! keys. So the shards share **slabs** of [`SLAB_PAGES`] pages that are backed by huge pages, and take single pages from
-//! them. A slab is allocated when the last one is used up, and only its pages that were taken use memory, rounded up to a huge
-//! page. The first [`SMALL_PAGES`] pages of a keydir come one by one, so that a small store does not pay for any of this.
+//! them. A new slab is allocated when the last one is used up. Only pages that were taken use memory, in whole huge
+//! pages. The first [`SMALL_PAGES`] pages of a keydir come one by one, so that a small store does not pay for any of this.
 //!
 //! Pages that a shard gives back serve all shards. Their memory returns to the system with the keydir.
 
@@ -29,7 +29,7 @@ const SMALL_PAGES: usize = 8 << 10;
 /// Where the pages come from. Its lock is taken last.
 pub(super) struct PagePool {
     slab_pages: usize,
-    small_pages: usize,
+    single_pages: usize,
     pages: Mutex<Pages>,
 }
 
@@ -46,14 +46,14 @@ struct Pages {
     /// The rest of the newest slab.
     slab: BytesMut,
     /// Pages that were allocated one by one.
-    small: usize,
+    single: usize,
 }
 
 impl PagePool {
-    fn new(small_pages: usize, slab_pages: usize) -> Self {
+    fn new(single_pages: usize, slab_pages: usize) -> Self {
         assert!(slab_pages > 0, "a slab has pages");
         let pages = Mutex::ranked(Lock::Pages.rank(), Pages::default());
-        Self { slab_pages, small_pages, pages }
+        Self { slab_pages, single_pages, pages }
     }
 
     /// A page of zeros.
@@ -64,8 +64,8 @@ impl PagePool {
             page.fill(0);
             return page;
         }
-        if pages.small < self.small_pages {
-            pages.small += 1;
+        if pages.single < self.single_pages {
+            pages.single += 1;
             drop(pages);
             return BytesMut::zeroed(PAGE);
         }

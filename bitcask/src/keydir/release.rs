@@ -17,7 +17,7 @@ const STEP_VERSIONS: usize = if cfg!(shuttle) { 1 } else { 16 };
 const STEP_SHARDS: usize = if cfg!(shuttle) { 1 } else { 32 };
 
 impl Keydir {
-    /// Opens a view at `sequence`, the newest write that has entered. From now on the versions that it sees are kept.
+    /// Opens a view at `sequence`, the newest published write. From now on the versions that it sees are kept.
     pub(crate) fn open_view(&self, sequence: u64) {
         self.views.open(sequence);
     }
@@ -33,7 +33,7 @@ impl Keydir {
         self.undo_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether something of a closed view is still to be released.
+    /// Whether versions of a closed view are still to be released.
     pub(crate) fn has_closed_views(&self) -> bool {
         self.views.has_closed()
     }

@@ -2,10 +2,15 @@
 //!
 //! A shard has room for [`Limits::for_writes`] pages (`keydir/arena.rs`). A put needs room for its key whether the keydir has
 //! the key already or not: a merge may forget an expired key at any time. A batch is checked in the commit section. If it
-//! enters the keydir at once, nothing comes between. If it must wait for the disk first, it **reserves** its pages until it
-//! has entered.
+//! enters the keydir at once, no other batch runs between check and put. If it must wait for the disk first, it
+//! **reserves** its pages until it is applied.
 //!
-//! Pages between `for_writes` and `addressable` are left to loading, which remembers tombstones besides keys.
+//! The check has a fast path: an upper bound of the pages in the fullest shard shows that every shard has room. If the bound
+//! is too high for that, each shard of the batch is looked at, and the bound is computed anew. Pages are counted by
+//! [`pages_for`], which is up to twice the need.
+//!
+//! Writes may take three quarters of the addressable pages. The rest is left to loading, which remembers tombstones besides
+//! keys.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,9 +25,9 @@ use super::{Keydir, SHARDS};
 /// How many pages of 4 KiB each shard may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Before a write is refused.
+    /// Pages that writes may take.
     pub(crate) for_writes: usize,
-    /// At all.
+    /// Pages that can be addressed.
     pub(crate) addressable: usize,
 }
 
@@ -37,8 +42,9 @@ pub(super) struct Room {
     pub(super) limits: Limits,
     /// Pages that waiting batches have reserved in each shard.
     reserved: Box<[AtomicUsize]>,
-    /// No shard has taken and reserved more pages than this.
-    fullest: AtomicU64,
+    /// No shard has taken and reserved more pages than this. Recomputed only when a shard is short of room, so it may be too
+    /// high.
+    fullest_bound: AtomicU64,
 }
 
 impl Room {
@@ -46,22 +52,23 @@ impl Room {
         assert!(limits.for_writes <= limits.addressable, "{limits:?}");
         assert!(limits.addressable <= ADDRESSABLE_PAGES, "{limits:?}");
         let reserved = (0..SHARDS).map(|_| AtomicUsize::new(0)).collect();
-        Self { limits, reserved, fullest: AtomicU64::new(0) }
+        Self { limits, reserved, fullest_bound: AtomicU64::new(0) }
     }
 
     /// A shard has taken `pages`.
     #[inline]
     pub(super) fn note(&self, shard: usize, pages: usize) {
         let pages = pages + self.reserved[shard].load(Ordering::Relaxed);
-        if pages as u64 > self.fullest.load(Ordering::Relaxed) {
-            self.fullest.fetch_max(pages as u64, Ordering::Relaxed);
+        if pages as u64 > self.fullest_bound.load(Ordering::Relaxed) {
+            self.fullest_bound.fetch_max(pages as u64, Ordering::Relaxed);
         }
     }
 
-    /// Whether any shard has room for entries of `bytes`, whichever they go to.
+    /// Whether each shard has room for entries of `bytes` in all, even if all of them go to that shard. `false` proves
+    /// nothing: `fullest_bound` is an upper bound.
     #[inline]
-    fn has_room_anywhere(&self, bytes: usize) -> bool {
-        let pages = self.fullest.load(Ordering::Relaxed) + pages_for(bytes) as u64;
+    fn every_shard_has_room(&self, bytes: usize) -> bool {
+        let pages = self.fullest_bound.load(Ordering::Relaxed) + pages_for(bytes) as u64;
         pages <= self.limits.for_writes as u64
     }
 }
@@ -85,7 +92,7 @@ impl Keydir {
         keys: impl Iterator<Item = &'k [u8]> + Clone,
     ) -> Result<()> {
         let bytes = keys.clone().map(|key| stored_len(key.len())).sum();
-        if bytes == 0 || self.room.has_room_anywhere(bytes) {
+        if bytes == 0 || self.room.every_shard_has_room(bytes) {
             return Ok(());
         }
         self.pages_needed(keys).map(drop)
@@ -138,7 +145,7 @@ impl Keydir {
         }
         let taken = shard.arena.pages();
         drop(shard);
-        self.look_for_the_fullest();
+        self.recompute_fullest();
         if fits(taken) {
             return Ok(());
         }
@@ -146,13 +153,13 @@ impl Keydir {
         Err(Error::InvalidArgument(what.into()))
     }
 
-    /// Finds out anew how full the fullest shard is. No key is put meanwhile: the caller is in the commit section.
-    fn look_for_the_fullest(&self) {
+    /// Computes anew how full the fullest shard is. No key is put meanwhile: the caller is in the commit section.
+    fn recompute_fullest(&self) {
         let taken = |(shard, reserved): (&durable::sync::RwLock<super::Shard>, &AtomicUsize)| {
             shard.read().arena.pages() + reserved.load(Ordering::Relaxed)
         };
         let fullest = self.shards.iter().zip(&self.room.reserved).map(taken).max();
-        self.room.fullest.store(fullest.unwrap_or(0) as u64, Ordering::Relaxed);
+        self.room.fullest_bound.store(fullest.unwrap_or(0) as u64, Ordering::Relaxed);
     }
 
     /// Whether all keys of `other`, which has the same seed, would fit in here, too.

@@ -249,7 +249,7 @@ impl Shard {
     ) -> bool {
         debug_assert!(self.find(key, hash).is_none(), "a key is added once");
         if self.index.is_full() {
-            self.resize_index(self.index.longer(), hash_of);
+            self.resize_index(self.index.grown_len(), hash_of);
         }
         let Some(place) = self.arena.push(key, version) else { return false };
         self.index.insert(hash, place);
@@ -258,8 +258,8 @@ impl Shard {
 
     fn take_out(&mut self, key: &[u8], hash: u64, hash_of: &impl Fn(&[u8]) -> u64) {
         let arena = &self.arena;
-        let is_it = |place| arena.key(place) == key;
-        let removed = self.index.remove(hash, is_it, |place| hash_of(arena.key(place)));
+        let matches = |place| arena.key(place) == key;
+        let removed = self.index.remove(hash, matches, |place| hash_of(arena.key(place)));
         self.arena.free(removed.expect("the caller has found the key"));
     }
 

@@ -1,17 +1,18 @@
 //! The undo lists of a shard: versions that a write has replaced and an open view still sees.
 //!
 //! 1. A write replaces or removes a version while views are open. If the newest open view sees the version, the shard keeps
-//!    it, and that view becomes its **holder**. Reading the newest view and keeping the version happen under the lock of the
+//!    it, and that view becomes its **holder**. If the newest view does not see the version, no older view does, because
+//!    the version is newer than all of them. Reading the newest view and keeping the version happen under the lock of the
 //!    shard.
 //! 2. A version that was made by write `s` and replaced by write `u` is seen by the views from `s` to `u - 1`. A view that is
-//!    opened later starts at `u` or above, so the set of views that see a kept version only shrinks. (A reader may open a view
-//!    too late; it notices and closes that view unread.)
+//!    opened later starts at `u` or above, so the set of views that see a kept version only shrinks. Exception:
+//!    `Reader::freeze` may open a view after a later write. It detects this and closes the view without reading.
 //! 3. A read for a view takes the newest version if the view sees it, or else the kept version that the view sees. There is
 //!    at most one: the spans of the versions of a key do not overlap.
 //! 4. When a view is closed, it is first taken from the list of open views. Then each shard is visited, and each version
 //!    whose holder is that view goes to the newest open view that sees it, or is dropped. Other versions are not looked at.
-//! 5. Visiting reads the list of open views under the lock of the shard. A view that is found in it is closed later. So its
-//!    own visit to this shard comes later, too, and finds the versions that it was given.
+//! 5. Visiting reads the list of open views under the lock of the shard. A view in the list is still open, so it is closed,
+//!    and releases its versions in this shard, after this visit.
 //! 6. If a view at the same sequence number was opened in the meantime, it sees the same versions, and they stay.
 
 use std::collections::{BTreeMap, HashMap};
@@ -107,28 +108,28 @@ impl UndoLists {
         let released = held.split_off(held.len().saturating_sub(limit));
         let count = released.len();
         for key in released {
-            self.hand_on(&key, view, open);
+            self.transfer(&key, view, open);
         }
         if !held.is_empty() {
             self.held.insert(view, held);
         }
         if self.kept.is_empty() {
-            // The maps keep their memory otherwise.
+            // The maps keep tnext_holder memory otherwise.
             *self = Self { bytes: self.bytes, ..Self::default() };
             assert_eq!(self.bytes, 0, "no version is left");
         }
         count
     }
 
-    fn hand_on(&mut self, key: &Arc<[u8]>, view: u64, open: &[u64]) {
+    fn transfer(&mut self, key: &Arc<[u8]>, view: u64, open: &[u64]) {
         let versions = self.kept.get_mut(key).expect("a held key has kept versions");
         let at = versions.iter().position(|kept| kept.holder == view);
         let at = at.expect("a view holds what it is listed to hold");
-        let heir = open.iter().rev().find(|&&other| versions[at].is_seen_by(other));
-        if let Some(&heir) = heir {
-            assert_ne!(heir, view, "a closed view inherits nothing");
-            versions[at].holder = heir;
-            self.held.entry(heir).or_default().push(Arc::clone(key));
+        let next_holder = open.iter().rev().find(|&&other| versions[at].is_seen_by(other));
+        if let Some(&next_holder) = next_holder {
+            assert_ne!(next_holder, view, "a closed view inherits nothing");
+            versions[at].holder = next_holder;
+            self.held.entry(next_holder).or_default().push(Arc::clone(key));
             return;
         }
         versions.swap_remove(at);

@@ -44,10 +44,10 @@ pub(super) struct Copying {
     output: Option<Output>,
     /// How large an output is unless a batch needs a larger one, in bytes.
     usual_bytes: u64,
-    /// Whether the disk was found to have room for the copies.
-    has_space: bool,
+    /// Whether the disk was asked for room for the copies.
+    space_is_checked: bool,
     /// Whether a record has expired that the keydir names.
-    pub(super) has_expired: bool,
+    pub(super) has_expired_records: bool,
     /// Tombstones and expired puts that were dropped.
     pub(super) tombstones_dropped: u64,
 }
@@ -90,8 +90,8 @@ impl Copying {
             horizon,
             output: None,
             usual_bytes,
-            has_space: false,
-            has_expired: false,
+            space_is_checked: false,
+            has_expired_records: false,
             tombstones_dropped: 0,
         })
     }
@@ -123,7 +123,7 @@ impl Copying {
             let ahead = ReadAhead::read(input.reader, bytes.bytes(), file.path(), limit)?;
             parts.keydir.prefetch(ahead.keys(file.path()).take(Keydir::PREFETCHED));
             for (batch, after) in ahead.batches() {
-                if let Some(finished) = self.copy_batch(parts, &file, batch)? {
+                if let Some(finished) = self.copy_batch_or_finish_output(parts, &file, batch)? {
                     // The batch did not fit. The reader stands before it still, and reads it again for the next output.
                     return Ok(Some(finished));
                 }
@@ -137,10 +137,10 @@ impl Copying {
         self.finish_output(parts)
     }
 
-    /// Checks that the disk has room for the copies before any is made. Releases the disk reserve if that is enough: the
-    /// merge gives back more than it takes.
+    /// Checks that the disk has room for the copies before any is made. Releases the disk reserve if that is enough: a
+    /// merge frees more space than it uses.
     fn check_space(&mut self, parts: &Components) -> Result<()> {
-        if std::mem::replace(&mut self.has_space, true) {
+        if std::mem::replace(&mut self.space_is_checked, true) {
             return Ok(());
         }
         let live: u64 = self.inputs.iter().map(|input| input.file.handle.live.bytes()).sum();
@@ -162,25 +162,30 @@ impl Copying {
         self.inputs.iter().map(left).sum()
     }
 
-    /// The input whose next batch has the lowest number, and the number up to which that is so.
+    /// The input whose next batch has the lowest number, and the lowest next number of the other inputs: batches of the input
+    /// up to that number come first.
     fn next_input(&self) -> Option<(usize, u64)> {
-        let next = |input: &Input| input.reader.peek_sequence(input.bytes.bytes());
-        let mut lowest = None;
-        let mut limit = u64::MAX;
+        let mut lowest: Option<(usize, u64)> = None;
+        let mut second_lowest = u64::MAX;
         for (at, input) in self.inputs.iter().enumerate() {
-            let Some(sequence) = next(input) else { continue };
+            // An input that was read to its end has no next batch.
+            let Some(next) = input.reader.peek_sequence(input.bytes.bytes()) else { continue };
             match lowest {
-                Some((_, low)) if low <= sequence => limit = limit.min(sequence),
-                Some((_, low)) => (lowest, limit) = (Some((at, sequence)), low),
-                None => lowest = Some((at, sequence)),
+                Some((_, low)) if low <= next => second_lowest = second_lowest.min(next),
+                before => {
+                    // The lowest so far, if there is one, is lower than every other.
+                    second_lowest = before.map_or(second_lowest, |(_, low)| low);
+                    lowest = Some((at, next));
+                }
             }
         }
-        debug_assert!(lowest.is_none_or(|(_, low)| low <= limit), "the lowest is in its limit");
-        lowest.map(|(at, _)| (at, limit))
+        let (at, low) = lowest?;
+        debug_assert!(low <= second_lowest, "the lowest comes first");
+        Some((at, second_lowest))
     }
 
     /// Copies the live frames of a batch of `file`. If the output has no room for them, finishes the output instead.
-    fn copy_batch(
+    fn copy_batch_or_finish_output(
         &mut self,
         parts: &Components,
         file: &DataFile,
@@ -199,7 +204,7 @@ impl Copying {
             if self.output.as_ref().is_some_and(|output| !output.has_room(len)) {
                 return self.finish_output(parts);
             }
-            let output = self.output(parts, len)?;
+            let output = self.output_with_room(parts, len)?;
             output.append(parts, first.sequence, live.frames.into_iter())?;
             live.blocked.into_iter().for_each(|(blocker, bytes)| output.block(blocker, bytes));
         }
@@ -208,7 +213,7 @@ impl Copying {
     }
 
     /// The output, with room for a batch of `batch_len` bytes if it is begun here.
-    fn output(&mut self, parts: &Components, batch_len: u64) -> Result<&mut Output> {
+    fn output_with_room(&mut self, parts: &Components, batch_len: u64) -> Result<&mut Output> {
         let usual = self.usual_bytes.min(Writer::capacity_for(self.bytes_left()));
         let capacity = usual.max(Writer::capacity_for(batch_len));
         assert!(capacity > batch_len, "an output has a header besides the batch");
@@ -235,34 +240,47 @@ impl Copying {
     ) {
         let (key, sequence) = (record.key(), frame.sequence);
         let newest = parts.keydir.get(key).map(|version| version.sequence);
-        let (is_newest, has_expired, guard_step) = match record {
-            Record::Put { expires_at, .. } => (
-                newest == Some(sequence),
-                expires_at.is_some_and(|end| end <= self.horizon),
-                Step::GuardExpiredPut,
-            ),
-            // Any put of the key in the keydir is newer, and hides whatever the tombstone hides.
-            Record::Delete { .. } => (newest.is_none(), false, Step::GuardTombstone),
-        };
-        let is_tombstone = has_expired || matches!(record, Record::Delete { .. });
-        if !is_newest {
-            // A newer record of the key is in the keydir: this one is dead.
-            live.dropped += u64::from(is_tombstone);
-        } else if !is_tombstone {
-            // The newest record of its key is a put: it is copied as it is.
-            live.frames.push(Frame { kind: frame.kind, payload: [frame.payload, &[], &[]] });
-        } else {
-            // The key is absent. The tombstone stays while an older put may be outside the merge.
-            self.has_expired |= has_expired;
-            let blocker = || self.guard.blocker(key, sequence);
-            match parts.store.steps.run(guard_step, blocker) {
-                Some(blocker) => {
-                    let len = Writer::batch_len(std::iter::once(key.len()));
-                    live.blocked.push((blocker, len));
-                    live.frames.push(RecordWriter::tombstone(key));
-                }
-                None => live.dropped += 1,
+        let has_expired =
+            |expires_at: Option<UnixMillis>| expires_at.is_some_and(|time| time <= self.horizon);
+        match record {
+            // A newer record has replaced the put: it is dead. An expired one counts as a tombstone.
+            Record::Put { expires_at, .. } if newest != Some(sequence) => {
+                live.dropped += u64::from(has_expired(expires_at));
             }
+            // The newest record of its key has expired for every view: it is a tombstone now.
+            Record::Put { expires_at, .. } if has_expired(expires_at) => {
+                self.has_expired_records = true;
+                self.keep_or_drop(parts, Step::GuardExpiredPut, key, sequence, live);
+            }
+            // The newest record of its key: it is copied as it is.
+            Record::Put { .. } => {
+                live.frames.push(Frame { kind: frame.kind, payload: [frame.payload, &[], &[]] });
+            }
+            // Any put of the key in the keydir is newer, and hides the same older puts.
+            Record::Delete { .. } if newest.is_some() => live.dropped += 1,
+            // The key is absent.
+            Record::Delete { .. } => {
+                self.keep_or_drop(parts, Step::GuardTombstone, key, sequence, live);
+            }
+        }
+    }
+
+    /// Adds a tombstone of `key` by write `sequence` to `live` if an older put may be outside the merge; else drops it.
+    fn keep_or_drop<'f>(
+        &self,
+        parts: &Components,
+        guard: Step,
+        key: &'f [u8],
+        sequence: u64,
+        live: &mut LiveFrames<'f>,
+    ) {
+        match parts.store.steps.run(guard, || self.guard.blocker(key, sequence)) {
+            Some(blocker) => {
+                let len = Writer::batch_len(std::iter::once(key.len()));
+                live.blocked.push((blocker, len));
+                live.frames.push(RecordWriter::tombstone(key));
+            }
+            None => live.dropped += 1,
         }
     }
 }

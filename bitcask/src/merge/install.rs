@@ -17,16 +17,14 @@ use crate::state::{self, Edit};
 use crate::steps::Step;
 
 impl Merger {
+    /// Steps 4 to 7. If the edit fails, `merge` has its outputs still.
     pub(super) fn install(&self, merge: &mut Merge) -> Result<()> {
         let (parts, steps) = (&self.parts, &self.parts.store.steps);
         steps.run(Step::SyncLogBeforeEdit, || self.committer.sync())?;
-        let table = parts.files.load_full();
-        let inputs: Vec<Arc<DataFile>> =
-            merge.inputs.iter().filter_map(|&id| table.with_id(id)).map(Arc::clone).collect();
-        assert_eq!(inputs.len(), merge.inputs.len(), "only merges take files out of the table");
-        drop(table);
+        let inputs = open_inputs(parts, &merge.inputs);
         let mut outputs = std::mem::take(&mut merge.finished);
-        let has_expired = merge.copying.as_ref().is_none_or(|copying| copying.has_expired);
+        let has_expired_records =
+            merge.copying.as_ref().is_none_or(|copying| copying.has_expired_records);
         let read: u64 = inputs.iter().map(|file| file.len()).sum();
         let written: u64 = outputs.iter().map(|output| output.file.len()).sum();
 
@@ -41,7 +39,7 @@ impl Merger {
             }),
             (Step::Relocate, || {
                 relocate(parts, &outputs)?;
-                if has_expired {
+                if has_expired_records {
                     let numbers: Vec<u16> = inputs.iter().map(|file| file.handle.number).collect();
                     parts.keydir.forget_files(&numbers);
                 }
@@ -49,20 +47,35 @@ impl Merger {
                 Ok(())
             }),
         );
-        // The disk was full: nobody names the outputs, and the merge that is given up removes them.
+        // Without an edit nothing names the outputs. They go back to the merge, which removes them when it is given up.
         if installed.is_err() && !is_named.get() {
             merge.finished = outputs;
         }
         installed?;
 
+        self.count_merge(merge, read, written);
+        Ok(())
+    }
+
+    /// Counts a merge that has read and written so many bytes, and updates the back-pressure.
+    fn count_merge(&self, merge: &Merge, read: u64, written: u64) {
+        let parts = &self.parts;
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
         self.counters.read_bytes.fetch_add(read, Ordering::Relaxed);
         self.counters.written_bytes.fetch_add(written, Ordering::Relaxed);
         let elapsed = parts.store.env.clock.elapsed().saturating_sub(merge.started);
         parts.pressure.drained(read.saturating_sub(written), elapsed);
         parts.survey.measure_pressure(self.committer.published());
-        Ok(())
     }
+}
+
+/// The data files with `ids`.
+fn open_inputs(parts: &Components, ids: &[u64]) -> Vec<Arc<DataFile>> {
+    let table = parts.files.load_full();
+    let inputs: Vec<Arc<DataFile>> =
+        ids.iter().filter_map(|&id| table.with_id(id)).map(Arc::clone).collect();
+    assert_eq!(inputs.len(), ids.len(), "only merges take files out of the table");
+    inputs
 }
 
 /// One edit of the manifest: `outputs` in, `inputs` out.
@@ -116,7 +129,7 @@ fn relocate_chunk(parts: &Components, file: &DataFile, copied: &[(&[u8], Version
     debug_assert!(copied.iter().all(|(_, version)| version.location.file == file.handle.number));
     parts.keydir.prefetch(copied.iter().map(|(key, _)| *key));
     for &(key, version) in copied {
-        // Counted before the keydir names the copy: a write that replaces it right after subtracts it again.
+        // A later write may replace the copy at once and subtract it, so it is counted first.
         file.handle.live.add(version.location);
         let is_copied = |newest: u64| {
             parts.store.steps.check(Step::CompareSequence, newest == version.sequence)

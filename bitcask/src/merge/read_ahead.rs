@@ -1,4 +1,4 @@
-//! Batches of one input that are read before they are copied, so that their look-ups in the keydir wait for memory together.
+//! Batches of one input that are read before they are copied, so that the cache misses of their keydir look-ups overlap.
 
 use std::path::Path;
 

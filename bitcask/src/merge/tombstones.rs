@@ -1,12 +1,13 @@
 //! When a tombstone may be dropped.
 //!
-//! A tombstone hides older puts of its key. A merge may drop it when no such put is left outside the merge, **live or
-//! dead**: a dead put is just the one that would come back. Only files that hold some older write can have one. The guard
-//! asks the filter in their hint; a file without a hint that counts may have any key. The filter never denies a key that
-//! the file has. A tombstone that is kept names the file that it is kept for, so that it is looked at again when that file
-//! has gone: no tombstone stays for ever.
+//! A tombstone hides older puts of its key. A merge may drop it when no such put is left outside the merge. An old put would
+//! become visible again, **dead or alive**. Only files that hold some older write can have one. The guard checks the filter
+//! in each file's hint; a file without a valid hint may have any key. The filter never denies a key that the file has.
 //!
-//! An expired put is a tombstone with the same number.
+//! For each output the manifest records how many bytes of tombstones were kept, and for which file. When that file has gone,
+//! they count as waste, so a later merge looks at them again.
+//!
+//! Merging treats an expired put as a tombstone with the put's number.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub(super) struct TombstoneGuard {
 struct OutsideFile {
     id: u64,
     sealed: Sealed,
-    /// Opened when it is first asked. `None` inside: the file has no hint that counts.
+    /// Opened when it is first asked. `None` inside: the file has no valid hint.
     hint: OnceCell<Option<Arc<dyn Mapped>>>,
 }
 
@@ -57,7 +58,7 @@ impl TombstoneGuard {
 
 impl OutsideFile {
     fn may_have_put(&self, store: &Store, key: &[u8]) -> bool {
-        // No hint that counts: only the data could tell.
+        // No valid hint: only the data could tell.
         let Some(bytes) = self.hint.get_or_init(|| self.open_hint(store).ok().flatten()) else {
             return true;
         };

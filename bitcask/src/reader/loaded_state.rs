@@ -3,10 +3,10 @@
 //! One attempt has five steps:
 //! 1. List the directory, then read the manifest. A data file gets records only after a manifest names it. So if a listed
 //!    file has records and this manifest does not name it, the manifest is damaged.
-//! 2. Open every file at once, the sealed files with their hints. From then on no merge can take a file away.
-//! 3. Copy the unsealed files into memory, the newest first. If the copy of a file has a record, the copy of the file before
-//!    it then has its end mark. The copies are needed because the writer cuts a file when it seals it, and recovery
-//!    rewrites it.
+//! 2. Open every file at once, the sealed files with their hints. From then on an unlink has no effect on them.
+//! 3. Copy the unsealed files into memory, the newest first. Reason: if the copy of a file has a record, the file before it
+//!    was ended earlier, so its later copy contains the end mark. The copies are needed because the writer cuts a file
+//!    when it seals it, and recovery rewrites it.
 //! 4. Load the keys and read the log by the rules of recovery, from the open files and the copies.
 //! 5. Read the manifest again: the store must be in the same opening as in step 1.
 //!
@@ -18,9 +18,9 @@
 //! - it appends a record behind the one that the reader is copying: the copy has the first record in part, and a later
 //!   record that proves the first one whole.
 //!
-//! So after such a failure the reader tries again. A second failure of the same kind under the same manifest is damage. A
-//! writer unlinks a file only after an edit of the manifest, so the manifest would be another one. And it writes the proof
-//! of a record after the record, so the second copy would have the record whole.
+//! So after such a failure the reader tries again, 16 times in all. If the next attempt fails with the same error under the
+//! same manifest, the store is damaged. A writer unlinks a file only after an edit of the manifest, so the second attempt
+//! reads another manifest. And it writes the proof of a record after the record, so the second copy has the record whole.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ use crate::recovery::inventory::Inventory;
 use crate::recovery::{load, tail};
 use crate::state::State;
 
-/// How often a reader tries. A writer disturbs it for a moment at a time.
+/// How often a reader tries.
 const ATTEMPTS: usize = 16;
 
 /// A moment of the store, or the difference from an earlier moment to a later one: see [`Extent`].
@@ -63,7 +63,7 @@ pub(super) struct LoadedState {
     pub(super) log_ends: LogEnds,
     /// The newest write of the store.
     pub(super) newest: u64,
-    /// How many sealed files were read whole, because their hints do not count.
+    /// How many sealed files were read whole, because their hints are not valid.
     pub(super) scanned: u64,
 }
 
@@ -88,11 +88,13 @@ impl LoadedState {
         progress: Option<&Progress>,
     ) -> Result<(Self, Extent)> {
         let mut last: Option<(Stamp, String)> = None;
-        for attempt in 1.. {
+        let mut attempts_left = ATTEMPTS;
+        loop {
+            attempts_left -= 1;
             let inventory = Inventory::list(dir)?;
             let manifest = Manifest::<State>::read(dir)?;
             let stamp = manifest.stamp();
-            let progress = progress.filter(|progress| progress.is_before(&manifest));
+            let progress = progress.filter(|progress| progress.can_continue_to(&manifest));
             let extent = if progress.is_some() { Extent::Newer } else { Extent::Whole };
             let error = match Self::attempt(dir, options, progress, &inventory, manifest) {
                 Ok(loaded) => return Ok((loaded, extent)),
@@ -100,12 +102,11 @@ impl LoadedState {
             };
             let failure = (stamp, error.to_string());
             let is_repeated = last.as_ref() == Some(&failure);
-            if attempt == ATTEMPTS || is_repeated || !may_be_a_writer(&error) {
+            if attempts_left == 0 || is_repeated || !may_be_a_writer(&error) {
                 return Err(error);
             }
             last = Some(failure);
         }
-        unreachable!("the last attempt returns")
     }
 
     /// Steps 2 to 5 of the [module](self).
@@ -116,15 +117,7 @@ impl LoadedState {
         inventory: &Inventory,
         manifest: LoadedManifest<State>,
     ) -> Result<Self> {
-        let registry = progress.map_or_else(
-            || {
-                let executor = Arc::clone(&options.env.executor);
-                FileRegistry::new(FileReclaimer::new(dir.clone(), executor))
-            },
-            |progress| Arc::clone(&progress.registry),
-        );
-        // Two keydirs with one seed have the same keys in the same shard, so that room can be compared by shard.
-        let seed = progress.map_or_else(|| options.env.entropy.next_u64(), |before| before.seed);
+        let (registry, seed) = registry_and_seed(dir, options, progress);
         let handles = handles_to_read(&registry, progress, manifest.state())?;
 
         // 2. and 3. Open the sealed files, copy the others.
@@ -153,6 +146,21 @@ impl LoadedState {
             state: manifest.into_state(),
         })
     }
+}
+
+/// The registry of the files, and the seed of the keydir to load: those of `progress`, or new ones.
+fn registry_and_seed(
+    dir: &StoreDir,
+    options: &Options,
+    progress: Option<&Progress>,
+) -> (Arc<FileRegistry>, u64) {
+    if let Some(before) = progress {
+        // Two keydirs with one seed have the same keys in the same shard, so that room can be compared by shard.
+        return (Arc::clone(&before.registry), before.seed);
+    }
+    let executor = Arc::clone(&options.env.executor);
+    let registry = FileRegistry::new(FileReclaimer::new(dir.clone(), executor));
+    (registry, options.env.entropy.next_u64())
 }
 
 /// Whether the work of a writer can cause this error.

@@ -18,8 +18,8 @@ use crate::recovery::inventory::{Inventory, MISSING};
 use crate::sealed_file::map_sealed;
 use crate::state::State;
 
-/// The directory `dir` as recovery may read it: each file in `handles`, and each file that `manifest` does not know yet,
-/// keeps the content that it has now.
+/// Opens or copies each file in `handles`, and each file that `manifest` does not know yet. Returns a directory in which
+/// these files keep their present content.
 ///
 /// # Errors
 /// `Corruption` when a file that the manifest names is missing or has another length; `Io`.
@@ -47,15 +47,7 @@ pub(super) fn pin(
             }
         }
     }
-    for &id in handles.keys() {
-        let path = dir.file(&HINT.name(id));
-        // A hint that cannot be read does not count: recovery reads the data file instead.
-        if manifest.state().files[&id].is_some_and(|sealed| sealed.hint.is_some())
-            && let Ok(bytes) = dir.fs().open(&path).and_then(|file| read_whole(&*file))
-        {
-            fs.hold_bytes(path, bytes);
-        }
-    }
+    pin_hints(dir, manifest, handles, &mut fs);
     // Files that the manifest has not named yet. If one has records, the manifest is damaged.
     for &id in inventory.data.range(manifest.state().next_file_id..) {
         log.push(dir.fs().open(&dir.file(&DATA.name(id)))?);
@@ -65,6 +57,23 @@ pub(super) fn pin(
         fs.hold_bytes(file.path().into(), Arc::new(copy_whole(&**file)?));
     }
     StoreDir::open(Arc::new(fs), dir.path(), OpenMode::Read)
+}
+
+/// Reads the hint files of `handles` into `fs`. Leaves out a hint that cannot be read: the data file is read instead.
+fn pin_hints(
+    dir: &StoreDir,
+    manifest: &LoadedManifest<State>,
+    handles: &FileHandles,
+    fs: &mut ReadOnlyFs,
+) {
+    for &id in handles.keys() {
+        let path = dir.file(&HINT.name(id));
+        if manifest.state().files[&id].is_some_and(|sealed| sealed.hint.is_some())
+            && let Ok(bytes) = dir.fs().open(&path).and_then(|file| read_whole(&*file))
+        {
+            fs.hold_bytes(path, bytes);
+        }
+    }
 }
 
 /// Opens a data file that the manifest names.

@@ -58,7 +58,7 @@ impl LogEnds {
     }
 }
 
-/// Where the frames of a log file start. Without a header no frame is there, so any offset behind its place does.
+/// Where the frames of a log file start. Without a header no frame is there, so any offset at or above 64 is correct.
 fn first_frame(file: &dyn durable::File) -> Result<u64> {
     let mut header = [0; SEGMENT_HEADER_LEN as usize];
     if file.len()? >= SEGMENT_HEADER_LEN {
@@ -87,7 +87,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Whether `manifest` is a later state of the store that was read, in the same opening.
-    pub(super) fn is_before(&self, manifest: &LoadedManifest<State>) -> bool {
+    pub(super) fn can_continue_to(&self, manifest: &LoadedManifest<State>) -> bool {
         let stamp = manifest.stamp();
         self.store == manifest.store_id()
             && self.stamp.open_epoch == stamp.open_epoch
@@ -95,7 +95,7 @@ impl Progress {
     }
 
     /// Whether nothing was written since: the manifest is the same, and the log has no new frame.
-    pub(super) fn is_current(&self, dir: &StoreDir) -> Result<bool> {
+    pub(super) fn is_unchanged(&self, dir: &StoreDir) -> Result<bool> {
         let manifest = Manifest::<State>::read(dir)?;
         let is_same = self.store == manifest.store_id() && self.stamp == manifest.stamp();
         Ok(is_same && !self.log_ends.have_moved(dir)?)

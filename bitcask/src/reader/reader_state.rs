@@ -27,7 +27,7 @@ pub(super) struct ReaderState {
     pub(super) keydir: Arc<Keydir>,
     pub(super) views: Arc<Views>,
     pub(super) files: Arc<Published<FileTable>>,
-    /// How many sealed files were read whole, because their hints do not count.
+    /// How many sealed files were read whole, because their hints are not valid.
     pub(super) scanned: u64,
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn finish(
     debug_assert!(files.iter().all(|file| file.handle.live.records() == 0), "counted once");
     let (next, shards, keydir) = (AtomicUsize::new(0), keydir.shard_count(), Arc::clone(keydir));
     let work = move || {
-        // Each thread counts for itself: a shared count would move between the caches of the processors.
+        // A shared counter is slow: every thread would write its cache line. So each thread counts for itself.
         let mut counts = vec![LiveCount::default(); numbers];
         let shard = || next.fetch_add(1, Ordering::Relaxed);
         for shard in std::iter::repeat_with(shard).take_while(|&shard| shard < shards) {

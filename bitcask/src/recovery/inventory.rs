@@ -1,16 +1,21 @@
 //! The files in the directory, checked against the manifest.
 //!
 //! A data file that the manifest does not name is an *orphan* if its content says that the store made it: it has the
-//! header of a segment of this store with that id, or a header that a crash kept from being written. A merge took it out
-//! of the manifest, or a crash came before the edit that would have named it. Recovery removes orphans.
+//! header of a segment of this store with that id, or no header, because of a crash. A merge took it out of the manifest,
+//! or a crash came before the edit that would have named it. Recovery removes orphans.
 //!
-//! Any other file with such a name is foreign and stays. It blocks nothing: ids come from the manifest, and a writer that
-//! finds a name taken goes on to the next id.
+//! Any other file with such a name is foreign and stays. It does not prevent writes: ids come from the manifest, and a
+//! writer that finds a name taken goes on to the next id.
 //!
-//! An orphan can prove that the manifest is damaged:
-//! - The manifest has never given its id away, and it has records. A data file is named before it gets records.
-//! - Its header knows a later edit of the manifest than the last one that is there. Edits are durable before a header
+//! Only orphans with ids that the manifest has not given away are checked before. Such an orphan can prove that the
+//! manifest has lost edits:
+//! - It has records. A data file gets records only after an edit has given its id away.
+//! - Its header contains a later edit number than the last edit that is there. Edits are durable before a header
 //!   says so.
+//!
+//! An orphan with a smaller id is expected: it was an input of a merge, or an output that no edit has named. Its records
+//! prove nothing, because an output has them before it is named. Its header is not compared: lost edits show in the
+//! headers of the log, and in `CURRENT` after a clean close.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -59,7 +64,7 @@ impl Inventory {
         }
     }
 
-    /// Checks that no orphan proves the manifest damaged.
+    /// Checks that no orphan with an id that the manifest has not given away proves the manifest damaged.
     ///
     /// # Errors
     /// `Corruption` of the orphan that has records, or of the manifest; `Io`.
@@ -68,7 +73,7 @@ impl Inventory {
         dir: &StoreDir,
         manifest: &LoadedManifest<State>,
     ) -> Result<()> {
-        // An orphan with a smaller id was named once, so the manifest knows more than its header.
+        // An orphan with a smaller id proves nothing by its records: see the module.
         for &id in self.data.range(manifest.state().next_file_id..) {
             let path = dir.file(&DATA.name(id));
             let bytes = read_whole(&*dir.fs().open(&path)?)?;
@@ -84,9 +89,8 @@ impl Inventory {
         Ok(())
     }
 
-    /// Removes orphans, and hint files that `state` does not name. Only when the manifest is open for writing: until then
-    /// its last edit, which may have made them orphans, need not be durable. A failure costs disk space until the next
-    /// opening.
+    /// Removes orphans, and hint files that `state` does not name. The manifest must be open for writing. Until then its last
+    /// edit, which may have made the files orphans, need not be durable. A failure costs disk space until the next opening.
     pub(super) fn remove_orphans(&self, dir: &StoreDir, store: StoreId, state: &State) {
         let has_hint = |id| {
             state.files.get(&id).is_some_and(|sealed| sealed.is_some_and(|s| s.hint.is_some()))

@@ -1,4 +1,4 @@
-//! Loading the keys of the sealed files: each file from its hint if the hint counts, else from its data.
+//! Loading the keys of the sealed files: each file from its hint if the hint is valid, else from its data.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use crate::sealed_file::{check_hint, check_len, describe, map_sealed};
 use crate::state::{Hint, Sealed, State};
 use crate::steps::Step;
 
-/// Files whose keys were not loaded from their hints, because the hints do not count. Ascending.
+/// Files whose keys were not loaded from their hints, because the hints are not valid. Ascending.
 pub(crate) type ScannedFiles = Vec<u64>;
 
 /// Loads the keys of every sealed file of `manifest` that is in `handles` into `keydir`, in this thread and in those of the
@@ -90,7 +90,7 @@ struct Loading {
     next: AtomicUsize,
     /// How many threads have begun.
     loaders: AtomicUsize,
-    /// Some thread has met an error, so the others stop.
+    /// A thread has met an error, so the others stop.
     has_failed: AtomicBool,
 }
 
@@ -127,7 +127,7 @@ impl Loading {
         self.files.get(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Loads one file. `false`: its hint did not count.
+    /// Loads one file. `false`: its hint was not valid.
     fn load_file(&self, file: &LoadTask, loader: &mut Loader<'_>) -> Result<bool> {
         check_len(&*self.dir.fs().open(&self.dir.file(&DATA.name(file.id)))?, &file.sealed)?;
         if let Some(hint) = file.sealed.hint
@@ -146,7 +146,7 @@ impl Loading {
         Ok(false)
     }
 
-    /// Loads the hint of a file. Any error means that the hint does not count. The keys that were loaded before the error
+    /// Loads the hint of a file. Any error means that the hint is not valid. The keys that were loaded before the error
     /// came from bytes with the right checksum, and loading a record twice changes nothing.
     fn load_hint(&self, file: &LoadTask, hint: Hint, loader: &mut Loader<'_>) -> Result<()> {
         let path = self.dir.file(&HINT.name(file.id));

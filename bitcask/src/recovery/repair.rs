@@ -26,7 +26,7 @@ pub(super) struct Repair<'r> {
 }
 
 impl Repair<'_> {
-    /// Discards the unsealed files that do not count, and seals the others.
+    /// Discards the unsealed files that are not kept, and seals the others.
     ///
     /// # Errors
     /// `Io`. The next opening goes on with the repair.
@@ -37,7 +37,7 @@ impl Repair<'_> {
         options.steps.in_order((Step::DiscardTail, discard), (Step::SealTail, seal))
     }
 
-    /// Writes the hint file of a sealed file anew, because the hint did not count.
+    /// Writes the hint file of a sealed file anew, because the hint was not valid.
     ///
     /// # Errors
     /// `Io`; `Corruption` of the data file.
@@ -108,7 +108,7 @@ impl RepairChain for Repair<'_> {
         let (id, path): (u64, &Path) = (segment.id(), file.path());
         let (sealed, hint) = describe(bytes.bytes(), segment.header, path, &mut |_, _| ())?;
         assert_eq!(file.len_bytes(), sealed.len, "all of the file is durable and read back");
-        debug_assert!(sealed.len >= segment.len, "an end mark may be added");
+        assert_eq!(sealed.len, segment.len, "a kept segment is exactly the part that was kept");
         let hint = write_hint(self.fs(), self.dir.path(), id, &hint)?;
         self.manifest.append(&Edit::seal(&file, hint, sealed))
     }

@@ -40,10 +40,12 @@ pub(crate) fn read(
         let path = dir.file(&DATA.name(id));
         let bytes = read_whole(&*dir.fs().open(&path)?)?;
         let number = handle.number;
-        let mut load = Load { path: &path, number, keydir, above, options, first_expiry: None };
+        let mut load =
+            FileLoader { path: &path, number, keydir, above, options, first_expiry: None };
         let identity = chain.read(bytes.bytes(), id, &path, &mut |batch| load.batch(batch))?;
         handle.first_expiry.learn(load.first_expiry);
         manifest.check_seen(identity.stamp())?;
+        // Only a planted mistake takes this branch: each file is a log of its own, so a torn one does not end the log.
         if options.steps.check(Step::EndLogAtTear, false) {
             let file = std::mem::replace(&mut chain, ChainReader::new(manifest.store_id()));
             append(&mut tail, file.finish());
@@ -62,7 +64,7 @@ fn append(tail: &mut ChainTail, rest: ChainTail) {
 }
 
 /// Loads the records of one file.
-struct Load<'l> {
+struct FileLoader<'l> {
     path: &'l Path,
     /// The number of the file in the keydir.
     number: u16,
@@ -73,7 +75,7 @@ struct Load<'l> {
     first_expiry: Option<UnixMillis>,
 }
 
-impl Load<'_> {
+impl FileLoader<'_> {
     fn batch(&mut self, batch: &[FrameView<'_>]) -> Result<()> {
         for frame in batch {
             debug_assert_eq!(frame.sequence, batch[0].sequence, "a batch has one number");
@@ -81,7 +83,7 @@ impl Load<'_> {
             if let Record::Put { expires_at: Some(time), .. } = record {
                 self.first_expiry = Some(self.first_expiry.map_or(time, |first| first.min(time)));
             }
-            // A reader that refreshes has the older records already.
+            // A refresh loads only records above `above`.
             if frame.sequence > self.above {
                 self.load(frame, &record);
             }

@@ -163,9 +163,9 @@ fn a_full_disk_poisons_nothing_and_loses_nothing() {
     engine.put(&key(keys), &[7; 500], Durability::Sync).unwrap();
 }
 
-/// The data files on the disk, and those that the store knows, after a merge whose call `call` found no space. `None`: the
-/// merge makes fewer calls.
-fn data_files_after_a_refused_merge(call: usize) -> Option<(usize, usize)> {
+/// How many data files are on the disk, how many hint files without a data file, and how many data files the store knows,
+/// after a merge whose call `call` found no space. `None`: the merge makes fewer calls.
+fn files_after_a_refused_merge(call: usize) -> Option<(usize, usize, usize)> {
     let world = World::new();
     let inject = Inject::over_sim(world.disk.clone(), Plan::none());
     let mut options = world.options();
@@ -184,16 +184,22 @@ fn data_files_after_a_refused_merge(call: usize) -> Option<(usize, usize)> {
     // A sync or a change of names that fails leaves the disk unknown, and poisons.
     let is_poisoned = engine.sync().is_err();
     let known = engine.statistics().data_files as usize;
-    Some(if is_poisoned { (known, known) } else { (world.data_files().len(), known) })
+    let files = world.disk.files();
+    let is_hint = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "hint");
+    let has_no_data = |hint: &&PathBuf| !files.contains(&hint.with_extension("data"));
+    let stray_hints = files.iter().filter(is_hint).filter(has_no_data).count();
+    let on_disk = (world.data_files().len(), stray_hints, known);
+    Some(if is_poisoned { (known, 0, known) } else { on_disk })
 }
 
 /// Among the calls is the edit that names the outputs of the merge.
 #[test]
 fn a_merge_without_space_removes_its_outputs_at_once() {
-    let refusals: Vec<_> = (0..).map_while(data_files_after_a_refused_merge).collect();
+    let refusals: Vec<_> = (0..).map_while(files_after_a_refused_merge).collect();
     assert!(refusals.len() > 100, "a merge makes {} calls", refusals.len());
-    for (call, (on_disk, known)) in refusals.into_iter().enumerate() {
+    for (call, (on_disk, stray_hints, known)) in refusals.into_iter().enumerate() {
         assert!(on_disk <= known + 1, "one may be prepared: {on_disk}, {known} after call {call}");
+        assert_eq!(stray_hints, 0, "hint files without a data file after call {call}");
     }
 }
 

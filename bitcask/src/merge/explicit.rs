@@ -1,0 +1,80 @@
+//! The merge that the user asks for.
+//!
+//! It ends the active file and seals every file. Then it merges all files that waste anything, in up to [`ROUNDS`] rounds.
+//! If the disk has no room for all live records side by side, it first merges as many files at a time as there is room for.
+//! It holds the lock of the merge in progress all the time, so background merging waits.
+
+use durable::is_disk_full;
+use kv::Result;
+
+use super::{Merge, Merger, copy};
+use crate::background::Task;
+use crate::picker;
+
+/// Rounds of an explicit merge. Each round merges the tombstones that the last one kept because of a file outside the
+/// merge.
+const ROUNDS: usize = 8;
+
+const _: () = assert!(ROUNDS > 1);
+
+impl Merger {
+    /// Merges everything that wastes anything, the newest writes included.
+    ///
+    /// # Errors
+    /// The failure of the first merge that fails.
+    pub(crate) fn merge_all(&self) -> Result<()> {
+        self.committer.end_active_file()?;
+        self.parts.sealer.seal_all()?;
+        let merged = self.merge_sealed();
+        self.parts.store.refill_reserve();
+        self.parts.background.request(Task::Merge);
+        merged
+    }
+
+    /// Merges all files at once, or in parts if the disk has no room for that.
+    fn merge_sealed(&self) -> Result<()> {
+        let mut current = self.current.lock();
+        match self.merge_all_files(&mut current) {
+            // There is no room for all live records side by side. Smaller merges need less, and make room.
+            Err(error) if is_disk_full(&error) => match self.merge_in_parts(&mut current) {
+                Ok(true) => self.merge_all_files(&mut current),
+                Ok(false) => Err(error),
+                Err(error) => Err(error),
+            },
+            merged => merged,
+        }
+    }
+
+    /// Merges the files that are worth it, as many at a time as the disk has room for. `false`: there were none.
+    fn merge_in_parts(&self, current: &mut Option<Merge>) -> Result<bool> {
+        let reclaimer = self.parts.files.registry().reclaimer();
+        reclaimer.reclaim();
+        let mut has_merged = false;
+        while let Some(merge) = self.begin_best_merge(copy::room(&self.parts)?) {
+            debug_assert!(current.is_none(), "one merge at a time");
+            *current = Some(merge);
+            match self.finish_current(current) {
+                Err(error) if has_merged && is_disk_full(&error) => break,
+                finished => finished?,
+            }
+            // The next one needs the space of these inputs.
+            reclaimer.reclaim();
+            has_merged = true;
+        }
+        Ok(has_merged)
+    }
+
+    /// Finishes the merge in progress, and then merges everything that wastes anything, in several rounds.
+    fn merge_all_files(&self, current: &mut Option<Merge>) -> Result<()> {
+        self.finish_current(current)?;
+        for _ in 0..ROUNDS {
+            let now = self.parts.survey.horizon();
+            let published = self.committer.published();
+            let candidates = self.parts.survey.candidates(published, now);
+            let Some(plan) = picker::pick_all(&candidates) else { break };
+            *current = Some(self.begin(plan, now)?);
+            self.finish_current(current)?;
+        }
+        Ok(())
+    }
+}

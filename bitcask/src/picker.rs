@@ -5,15 +5,22 @@
 //! the newest record of the file. The formula is that of Rosenblum and Ousterhout (The Design and
 //! Implementation of a Log-Structured File System, 1992, section 3.6). Many small files are joined, so that openings and
 //! crashes do not leave ever more of them. Files in which every put has expired are dropped without being read.
+//!
+//! A tombstone stays while another file, its blocker, may hold an older put of the key. A filter can be wrong about that, and
+//! the output of a merge of the blocker alone has the same filter. So the gain of merging a blocker counts only if files that
+//! it blocks fit into the same merge, and the merge takes them: the pair is resolved. Merging comes to rest on an idle store.
+
+use std::collections::BTreeMap;
+
+use crate::state::Blocked;
 
 /// The facts about a sealed data file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) id: u64,
     pub(crate) len: u64,
-    /// Bytes that merging it would free, or would let others free: dead and expired records, and tombstones.
-    /// Tombstones that the merge would have to keep do not count; tombstones elsewhere that are kept because of this file
-    /// do.
+    /// Bytes that merging it alone would free: dead and expired records, and tombstones. Tombstones that the merge would
+    /// have to keep do not count.
     pub(crate) waste: u64,
     /// Writes to the store since the newest in the file.
     pub(crate) age: u64,
@@ -22,15 +29,30 @@ pub(crate) struct Candidate {
     pub(crate) newest: u64,
     /// Every record in it is a put that has expired, or a tombstone.
     pub(crate) expired: bool,
+    /// No merge may take it: it is damaged, or the keydir does not know its newest records. It still holds older puts.
+    pub(crate) is_excluded: bool,
+}
+
+/// The sealed data files, and which of them keep tombstones in others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SealedFiles {
+    pub(crate) files: Vec<Candidate>,
+    pub(crate) blocked: Vec<Blocked>,
 }
 
 impl Candidate {
     fn wastes(&self, percent: u64) -> bool {
-        self.waste > 0 && self.waste * 100 >= self.len * percent
+        let (waste, len) = (u128::from(self.waste), u128::from(self.len));
+        self.waste > 0 && waste * 100 >= len * u128::from(percent)
     }
 
     fn live(&self) -> u64 {
         self.len.saturating_sub(self.waste)
+    }
+
+    /// The bytes that a merge copies for it.
+    fn cost(&self) -> u64 {
+        self.live().max(1)
     }
 
     fn score(&self) -> f64 {
@@ -66,44 +88,95 @@ pub(crate) enum Plan {
 }
 
 /// The merge that is worth most now.
-pub(crate) fn pick(files: &[Candidate], policy: &Policy) -> Option<Plan> {
-    let expired = expired_prefix(files);
+pub(crate) fn pick(sealed: &SealedFiles, policy: &Policy) -> Option<Plan> {
+    let expired = expired_prefix(&sealed.files);
     if !expired.is_empty() {
         return Some(Plan::Drop(expired));
     }
+    let files = sealed.with_gain(policy.max_bytes);
     if files.iter().any(|file| file.wastes(policy.trigger_percent)) {
         // A file that causes a merge is in it.
         let include_percent = policy.include_percent.min(policy.trigger_percent);
-        let included = files.iter().filter(|file| file.wastes(include_percent));
-        let inputs = best(included.copied().collect(), policy.max_bytes);
+        let included = files.into_iter().filter(|file| file.wastes(include_percent));
+        let inputs = sealed.best(included.collect(), policy.max_bytes);
         assert!(!inputs.is_empty(), "the file that causes the merge is worth it");
         return Some(Plan::Rewrite(inputs));
     }
-    let small = files.iter().filter(|file| file.len < policy.small_bytes);
-    let small: Vec<Candidate> = small.copied().collect();
+    let small = files.into_iter().filter(|file| file.len < policy.small_bytes);
+    let small: Vec<Candidate> = small.collect();
     // One file alone would be joined with itself, again and again.
-    (small.len() >= policy.small_files.max(2)).then(|| Plan::Rewrite(best(small, policy.max_bytes)))
+    let are_many = small.len() >= policy.small_files.max(2);
+    are_many.then(|| Plan::Rewrite(sealed.best(small, policy.max_bytes)))
 }
 
-/// Everything that wastes anything.
-pub(crate) fn pick_all(files: &[Candidate]) -> Option<Plan> {
-    let wasteful = files.iter().filter(|file| file.waste > 0 || file.expired);
+/// Everything that wastes anything, and each blocker with the files that it blocks.
+pub(crate) fn pick_all(sealed: &SealedFiles) -> Option<Plan> {
+    let files = sealed.files.iter().filter(|file| !file.is_excluded);
+    let is_paired = |id: u64| sealed.pairs().any(|pair| pair.file == id || pair.blocker == id);
+    let wasteful = files.filter(|file| file.waste > 0 || file.expired || is_paired(file.id));
     let wasteful: Vec<u64> = wasteful.map(|file| file.id).collect();
     (!wasteful.is_empty()).then_some(Plan::Rewrite(wasteful))
 }
 
-/// The best of `files`, at least one.
-fn best(mut files: Vec<Candidate>, max_bytes: u64) -> Vec<u64> {
-    files.sort_by(|a, b| b.score().total_cmp(&a.score()).then(a.id.cmp(&b.id)));
-    let mut copied = 0;
-    let fits = |file: &&Candidate| {
-        let first = copied == 0;
-        copied += file.live().max(1);
-        first || copied <= max_bytes
-    };
-    let best: Vec<u64> = files.iter().take_while(fits).map(|file| file.id).collect();
-    debug_assert_eq!(best.is_empty(), files.is_empty(), "one file is always taken");
-    best
+impl SealedFiles {
+    /// The file `id`, if a merge may take it.
+    fn get(&self, id: u64) -> Option<&Candidate> {
+        self.files.iter().find(|file| file.id == id && !file.is_excluded)
+    }
+
+    /// The blocked tombstones of which a merge may take both files.
+    fn pairs(&self) -> impl Iterator<Item = &Blocked> {
+        self.blocked
+            .iter()
+            .filter(|pair| self.get(pair.file).is_some() && self.get(pair.blocker).is_some())
+    }
+
+    /// The files that a merge may take. The waste of a blocker includes the tombstones that go if the file with them is
+    /// in the same merge, of at most `max_bytes`.
+    fn with_gain(&self, max_bytes: u64) -> Vec<Candidate> {
+        let mut gain = BTreeMap::<u64, u64>::new();
+        for pair in &self.blocked {
+            let (Some(file), Some(blocker)) = (self.get(pair.file), self.get(pair.blocker)) else {
+                continue;
+            };
+            if file.cost().saturating_add(blocker.cost()) <= max_bytes {
+                let sum = gain.entry(pair.blocker).or_default();
+                *sum = sum.saturating_add(pair.bytes);
+            }
+        }
+        let files = self.files.iter().filter(|file| !file.is_excluded);
+        let with_gain = |file: &Candidate| {
+            let gain = gain.get(&file.id).copied().unwrap_or(0);
+            Candidate { waste: file.waste.saturating_add(gain), ..*file }
+        };
+        files.map(with_gain).collect()
+    }
+
+    /// The best of `files`, at least one, each with the files that it blocks as far as they fit.
+    fn best(&self, mut files: Vec<Candidate>, max_bytes: u64) -> Vec<u64> {
+        files.sort_by(|a, b| b.score().total_cmp(&a.score()).then(a.id.cmp(&b.id)));
+        let (mut inputs, mut copied) = (Vec::new(), 0_u64);
+        for id in files.iter().map(|file| file.id) {
+            let Some(cost) = self.get(id).map(Candidate::cost) else { continue };
+            if inputs.contains(&id) {
+                continue;
+            }
+            if !inputs.is_empty() && copied.saturating_add(cost) > max_bytes {
+                break;
+            }
+            inputs.push(id);
+            copied = copied.saturating_add(cost);
+            for pair in self.pairs().filter(|pair| pair.blocker == id) {
+                let cost = self.get(pair.file).map_or(u64::MAX, Candidate::cost);
+                if !inputs.contains(&pair.file) && copied.saturating_add(cost) <= max_bytes {
+                    inputs.push(pair.file);
+                    copied += cost;
+                }
+            }
+        }
+        debug_assert_eq!(inputs.is_empty(), files.is_empty(), "one file is always taken");
+        inputs
+    }
 }
 
 /// The most files in which everything has expired, and that all other files are newer than: an older put of one of their
@@ -111,7 +184,7 @@ fn best(mut files: Vec<Candidate>, max_bytes: u64) -> Vec<u64> {
 fn expired_prefix(files: &[Candidate]) -> Vec<u64> {
     let mut by_age: Vec<&Candidate> = files.iter().collect();
     by_age.sort_by_key(|file| (file.oldest, file.id));
-    let expired = by_age.iter().take_while(|file| file.expired).count();
+    let expired = by_age.iter().take_while(|file| file.expired && !file.is_excluded).count();
     let mut prefix = 0;
     let mut newest = 0;
     for (at, file) in by_age[..expired].iter().enumerate() {

@@ -59,7 +59,8 @@ pub(crate) struct State {
 pub(crate) struct Blocked {
     /// The data file that has the tombstones.
     pub(crate) file: u64,
-    /// The data file that may have the puts. When it goes, the tombstones may go, too.
+    /// The data file that may have the puts. A merge of both files drops the tombstones. A merge of this one alone passes the
+    /// entry on to its output, which may have the puts, too.
     pub(crate) blocker: u64,
     /// How many bytes the tombstones take.
     pub(crate) bytes: u64,
@@ -72,13 +73,7 @@ impl State {
     /// The bytes of tombstones in `file` that its last merge had to keep, and would have to keep again.
     pub(crate) fn blocked_bytes(&self, file: u64) -> u64 {
         let blocked = self.blocked.iter().filter(|blocked| blocked.file == file);
-        blocked.map(|blocked| blocked.bytes).sum()
-    }
-
-    /// The bytes of tombstones elsewhere that `file` keeps from going.
-    pub(crate) fn blocking_bytes(&self, file: u64) -> u64 {
-        let blocking = self.blocked.iter().filter(|blocked| blocked.blocker == file);
-        blocking.map(|blocked| blocked.bytes).sum()
+        blocked.map(|blocked| blocked.bytes).fold(0, u64::saturating_add)
     }
 
     /// Whether a sealed file has puts that expire. If none has, the time means nothing to the store.
@@ -111,7 +106,7 @@ impl State {
         let removed = self.files.remove(&id);
         removed.ok_or_else(|| format!("data file {id} is removed and not there"))?;
         self.blocked.retain(|blocked| blocked.file != id && blocked.blocker != id);
-        debug_assert_eq!(self.blocked_bytes(id) + self.blocking_bytes(id), 0, "nothing names it");
+        debug_assert_eq!(self.blocked_bytes(id), 0, "no entry names it");
         Ok(())
     }
 

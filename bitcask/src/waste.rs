@@ -11,7 +11,7 @@ use crate::back_pressure::{BackPressure, Load};
 use crate::data_file::DataFile;
 use crate::file_set::FileSet;
 use crate::lock_order::Lock;
-use crate::picker::Candidate;
+use crate::picker::{Candidate, SealedFiles};
 use crate::state::Sealed;
 use crate::steps::Step;
 use crate::store::Store;
@@ -62,9 +62,9 @@ impl WasteSurvey {
         self.pressure.measure(load(&self.candidates(published, self.horizon())));
     }
 
-    /// The sealed files as the picker sees them. Left out are damaged files, and files with a write after `published`: the
+    /// The sealed files as the picker sees them. Excluded are damaged files, and files with a write after `published`: the
     /// keydir does not know the newest records of those.
-    pub(crate) fn candidates(&self, published: u64, now: UnixMillis) -> Vec<Candidate> {
+    pub(crate) fn candidates(&self, published: u64, now: UnixMillis) -> SealedFiles {
         let (state, table) = (self.store.state(), self.files.load_full());
         let damaged = self.damaged.lock().clone();
         let files: BTreeMap<u64, &Arc<DataFile>> =
@@ -72,27 +72,27 @@ impl WasteSurvey {
         let candidate = |(&id, sealed): (&u64, &Option<Sealed>)| {
             let (sealed, file) = ((*sealed)?, files.get(&id)?);
             let is_known = self.store.steps.check(Step::CheckPublished, sealed.newest <= published);
-            if damaged.contains(&id) || !is_known {
-                return None;
-            }
             let live = file.handle.live.bytes();
-            let blocked = (state.blocked_bytes(id), state.blocking_bytes(id));
+            let facts = describe(id, &sealed, live, state.blocked_bytes(id), published, now);
+            if damaged.contains(&id) || !is_known {
+                // A file that stays: its older puts count, and nothing that it wastes.
+                return Some(Candidate { is_excluded: true, waste: 0, ..facts });
+            }
             let is_expired = sealed.is_expired_in_part(now)
                 && self.store.steps.check(Step::CheckLastExpiry, sealed.is_expired(now));
-            let expired = is_expired;
-            Some(Candidate { expired, ..describe(id, &sealed, live, blocked, published, now) })
+            Some(Candidate { expired: is_expired, ..facts })
         };
-        state.files.iter().filter_map(candidate).collect()
+        let files = state.files.iter().filter_map(candidate).collect();
+        SealedFiles { files, blocked: state.blocked.clone() }
     }
 }
 
-/// A sealed file of which `live` bytes are live. `blocked` are the bytes of tombstones in it that must stay, and of
-/// tombstones elsewhere that must stay because of it.
+/// A sealed file of which `live` bytes are live. `blocked` are the bytes of tombstones in it that must stay.
 fn describe(
     id: u64,
     sealed: &Sealed,
     live: u64,
-    (blocked, blocking): (u64, u64),
+    blocked: u64,
     published: u64,
     now: UnixMillis,
 ) -> Candidate {
@@ -106,16 +106,18 @@ fn describe(
     Candidate {
         id,
         len,
-        waste: dead.saturating_sub(blocked) + blocking,
+        waste: dead.saturating_sub(blocked),
         age: published.saturating_sub(sealed.newest),
         oldest: sealed.oldest,
         newest: sealed.newest,
         expired: false,
+        is_excluded: false,
     }
 }
 
-/// The sum over `files`.
-pub(crate) fn load(files: &[Candidate]) -> Load {
+/// The sum over the files that a merge may take.
+pub(crate) fn load(sealed: &SealedFiles) -> Load {
+    let files: Vec<&Candidate> = sealed.files.iter().filter(|file| !file.is_excluded).collect();
     Load {
         files: files.len() as u64,
         bytes: files.iter().map(|file| file.len).sum(),

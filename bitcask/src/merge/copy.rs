@@ -14,6 +14,7 @@ use crate::components::Components;
 use crate::data_file::DataFile;
 use crate::keydir::Keydir;
 use crate::record::{Record, RecordWriter};
+use crate::sealed_file::check_len;
 use crate::steps::Step;
 
 /// Free space that a merge leaves besides the bytes that it copies and a quarter for the hints.
@@ -71,7 +72,7 @@ impl Copying {
     /// Opens the inputs. Nothing is copied yet.
     ///
     /// # Errors
-    /// `Io`, when an input cannot be opened.
+    /// `Corruption`, when an input has another length than the manifest says. `Io`, when it cannot be opened.
     pub(super) fn begin(
         parts: &Components,
         ids: &[u64],
@@ -155,7 +156,9 @@ impl Copying {
     }
 
     fn bytes_left(&self) -> u64 {
-        let left = |input: &Input| input.bytes.bytes().len() as u64 - input.reader.offset();
+        let left = |input: &Input| {
+            (input.bytes.bytes().len() as u64).saturating_sub(input.reader.offset())
+        };
         self.inputs.iter().map(left).sum()
     }
 
@@ -284,7 +287,11 @@ impl Copying {
 
 impl Input {
     fn open(parts: &Components, file: &Arc<DataFile>) -> Result<Self> {
-        let bytes = read_whole(&*parts.store.fs().open(file.path())?)?;
+        let input = parts.store.fs().open(file.path())?;
+        if let Some(sealed) = parts.store.state().files.get(&file.id).copied().flatten() {
+            check_len(&*input, &sealed)?;
+        }
+        let bytes = read_whole(&*input)?;
         let reader = BatchReader::new(file.header());
         Ok(Self { file: Arc::clone(file), bytes, reader })
     }

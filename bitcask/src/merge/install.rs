@@ -92,6 +92,7 @@ fn edit_of(parts: &Components, outputs: &mut [FinishedOutput], inputs: &[u64]) -
         };
         parts.store.steps.run(Step::NameOutput, add);
     }
+    edit.pass_on(&parts.store.state().blocked);
     Edit::merge(edit)
 }
 

@@ -1,5 +1,9 @@
 use super::*;
 
+fn pick(files: &[Candidate], policy: &Policy) -> Option<Plan> {
+    super::pick(&SealedFiles { files: files.to_vec(), blocked: Vec::new() }, policy)
+}
+
 const POLICY: Policy = Policy {
     trigger_percent: 60,
     include_percent: 40,
@@ -18,6 +22,7 @@ fn file(id: u64, waste: u64) -> Candidate {
         oldest,
         newest,
         expired: false,
+        is_excluded: false,
     }
 }
 
@@ -59,6 +64,79 @@ fn an_expired_file_is_dropped_when_nothing_older_stays() {
     // A merge has put numbers 5 to 25 into file 9.
     let wide = Candidate { oldest: 5, newest: 25, ..file(9, 0) };
     assert_eq!(pick(&[expired(1), wide], &POLICY), Some(Plan::Rewrite(vec![1])));
+}
+
+#[test]
+fn an_expired_file_stays_while_an_excluded_one_holds_older_puts() {
+    let expired = Candidate { expired: true, waste: 1_000, ..file(2, 0) };
+    let excluded = Candidate { is_excluded: true, ..file(1, 0) };
+    assert_eq!(pick(&[excluded, expired], &POLICY), Some(Plan::Rewrite(vec![2])));
+    assert_eq!(pick(&[excluded], &POLICY), None);
+}
+
+#[test]
+fn a_blocker_is_merged_with_the_file_that_it_blocks_or_not_at_all() {
+    let (blocker, tombstones) = (Candidate { len: 100, ..file(1, 0) }, file(2, 0));
+    let blocked = vec![Blocked { file: 2, blocker: 1, bytes: 90 }];
+    let both = SealedFiles { files: vec![blocker, tombstones], blocked };
+    assert_eq!(super::pick(&both, &POLICY), Some(Plan::Rewrite(vec![1, 2])));
+    assert_eq!(pick_all(&both), Some(Plan::Rewrite(vec![1, 2])));
+    let narrow = Policy { max_bytes: 1_099, ..POLICY };
+    assert_eq!(super::pick(&both, &narrow), None);
+    let excluded = Candidate { is_excluded: true, ..tombstones };
+    let alone = SealedFiles { files: vec![blocker, excluded], ..both };
+    assert_eq!(super::pick(&alone, &POLICY), None);
+    assert_eq!(pick_all(&alone), None);
+}
+
+/// Merges only as the picker says, until it says nothing. A tombstone of which blocker and file are in the merge goes,
+/// unless the filter of another file is wrong about it, too.
+#[test]
+fn without_writes_blocked_tombstones_come_to_rest() {
+    let mut state = 11_u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % below
+    };
+    for _ in 0..500 {
+        let policy = Policy { max_bytes: 500 + random(3_000), ..POLICY };
+        let count = 2 + random(20);
+        let mut files: Vec<Candidate> =
+            (0..count).map(|id| Candidate { len: 10 + random(1_500), ..file(id, 0) }).collect();
+        let mut blocked = Vec::new();
+        for file in &files {
+            let blocker = random(count);
+            if blocker != file.id {
+                blocked.push(Blocked { file: file.id, blocker, bytes: random(file.len) });
+            }
+        }
+        let mut next = 100;
+        for round in 0.. {
+            let sealed = SealedFiles { files: files.clone(), blocked: blocked.clone() };
+            let Some(plan) = super::pick(&sealed, &policy) else { break };
+            assert!(round < 200, "{sealed:?}");
+            let taken = ids(Some(plan));
+            let is_in = |id: u64| taken.contains(&id);
+            let gone = blocked.iter().filter(|one| is_in(one.file) && is_in(one.blocker));
+            let gone: u64 = gone.map(|one| one.bytes).sum();
+            let (inputs, rest): (Vec<Candidate>, Vec<Candidate>) =
+                files.iter().copied().partition(|file| is_in(file.id));
+            let copied: u64 = inputs.iter().map(Candidate::live).sum();
+            assert!(inputs.len() == 1 || copied <= policy.max_bytes);
+            files = rest;
+            next += 1;
+            blocked.retain(|one| !(is_in(one.file) && is_in(one.blocker)));
+            for one in &mut blocked {
+                one.file = if is_in(one.file) { next } else { one.file };
+                one.blocker = if is_in(one.blocker) { next } else { one.blocker };
+            }
+            // Filters of one in ten files are wrong.
+            if let Some(outside) = files.first() {
+                blocked.push(Blocked { file: next, blocker: outside.id, bytes: gone / 10 });
+            }
+            files.push(Candidate { len: copied.max(1), ..file(next, 0) });
+        }
+    }
 }
 
 /// A store as the picker sees it, of which each merge leaves what is live. With an included share above the trigger, and

@@ -116,6 +116,18 @@ impl Merge {
         assert!(blocked.iter().all(|blocked| blocked.file != blocked.blocker), "two files");
         self.blocked.extend_from_slice(blocked);
     }
+
+    /// Tombstones outside the merge that an input blocked are blocked by the first output from now on: its filter may be
+    /// wrong about the same keys. `blocked` are the entries of the state before the merge.
+    pub(crate) fn pass_on(&mut self, blocked: &[Blocked]) {
+        let Some(&(output, _)) = self.outputs.first() else { return };
+        let is_input = |id: u64| self.inputs.contains(&id);
+        let outside = blocked.iter().filter(|one| is_input(one.blocker) && !is_input(one.file));
+        let passed_on: Vec<Blocked> =
+            outside.map(|&one| Blocked { blocker: output, ..one }).collect();
+        debug_assert!(passed_on.iter().all(|one| one.file != output), "an output is new");
+        self.blocked.extend(passed_on);
+    }
 }
 
 /// The id of the data file that `file` is the proof of.

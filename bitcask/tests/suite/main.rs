@@ -11,6 +11,7 @@ mod full_disk;
 mod large_values;
 mod limits;
 mod lock;
+mod merge_rest;
 mod merges;
 mod opening;
 mod places;

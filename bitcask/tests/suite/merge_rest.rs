@@ -1,0 +1,177 @@
+//! Merging comes to rest, and leaves alone the inputs that are not as the manifest says.
+
+use std::time::Duration;
+
+use bitcask::{Bitcask, MergeOptions, ReadMode};
+use kv::{Durability, Kv, UnixMillis, WriteBatch};
+
+use crate::world::{FIRST_RECORD, STORE, World, fill, key};
+
+fn expiring(engine: &dyn Kv, number: u32, expires_at: u64) {
+    let mut batch = WriteBatch::new();
+    batch.put_expiring(&key(number), &[2; 100], UnixMillis(expires_at));
+    engine.write(&batch, Durability::Buffered).unwrap();
+}
+
+fn path_of(world: &World, id: u64) -> std::path::PathBuf {
+    let name = format!("{id:06}.data");
+    world.disk.files().into_iter().find(|path| path.ends_with(&name)).unwrap()
+}
+
+/// An expired put hides older puts of its key. A damaged file stays and still holds such puts.
+#[test]
+fn an_expired_file_is_not_dropped_while_a_damaged_one_holds_older_puts() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    // Data file 0: puts that never expire.
+    fill(&engine, 0..13, 1);
+    engine.merge().unwrap();
+    // Another: puts of the same keys that expire. Each hides the put before for good.
+    (0..13).for_each(|number| expiring(&engine, number, 10_000));
+    fill(&engine, 100..140, 3);
+    engine.close().unwrap();
+    drop(engine);
+    // The record of key 12 in the first file rots. That of key 0 is whole.
+    let victim = path_of(&world, 0);
+    let mut bytes = world.disk.contents(&victim).unwrap();
+    bytes[FIRST_RECORD + 12 * 136 + 60] ^= 1;
+    world.disk.set_contents(&victim, bytes);
+
+    // The merge of the first file fails, and the file is left alone.
+    let engine =
+        Bitcask::open(STORE, world.options().merge(Some(MergeOptions::default()))).unwrap();
+    world.executor.run_all();
+    assert!(engine.statistics().merges_failed > 0, "{:?}", engine.statistics());
+    assert_eq!(engine.get(&key(0)).unwrap().as_deref(), Some(&[2; 100][..]));
+
+    world.clock.advance(Duration::from_secs(100));
+    assert_eq!(engine.get(&key(0)).unwrap(), None, "it has expired");
+    // Full files look for something to merge.
+    fill(&engine, 200..240, 4);
+    world.executor.run_all();
+    assert_eq!(engine.get(&key(0)).unwrap(), None);
+    engine.close().unwrap();
+    drop(engine);
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    assert_eq!(
+        engine.get(&key(0)).unwrap().map(|v| v[0]),
+        None,
+        "an expired put hides older ones for good"
+    );
+}
+
+/// An input that was cut between two batches reads like a whole one: only its length shows the damage.
+#[test]
+fn an_input_that_is_shorter_than_the_manifest_says_fails_the_merge() {
+    let world = World::new();
+    let engine =
+        Bitcask::open(STORE, world.options().merge(None).read(ReadMode::Positional)).unwrap();
+    fill(&engine, 0..40, 1);
+    // Half of the keys of the first file are overwritten.
+    fill(&engine, 0..3, 2);
+    world.executor.run_all();
+    let victim = path_of(&world, 0);
+    let mut bytes = world.disk.contents(&victim).unwrap();
+    bytes.truncate(FIRST_RECORD + 7 * 136);
+    world.disk.set_contents(&victim, bytes);
+    let merged = engine.merge();
+    assert!(merged.as_ref().is_err_and(kv::Error::is_corruption), "{merged:?}");
+    assert!(world.data_files().contains(&0), "what is damaged is not thrown away");
+}
+
+/// The same for an input that is shorter than a header.
+#[test]
+fn an_input_without_a_header_fails_the_merge() {
+    let world = World::new();
+    let engine =
+        Bitcask::open(STORE, world.options().merge(None).read(ReadMode::Positional)).unwrap();
+    fill(&engine, 0..40, 1);
+    fill(&engine, 0..3, 2);
+    world.executor.run_all();
+    let victim = path_of(&world, 0);
+    world.disk.set_contents(&victim, vec![0; 10]);
+    let merged = engine.merge();
+    assert!(merged.as_ref().is_err_and(kv::Error::is_corruption), "{merged:?}");
+    assert!(world.data_files().contains(&0), "what is damaged is not thrown away");
+}
+
+/// The bits that key `number` sets in a filter of one block.
+fn bits(number: u32) -> Vec<usize> {
+    let product = (u64::from(durable::crc32(&key(number))) + 1).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let spread = product ^ (product >> 32);
+    (0..7).map(|probe| (spread >> (9 * probe)) as usize % 512).collect()
+}
+
+/// A tombstone is kept for a small file whose filter is wrong about its key. The output of a merge of that file alone has the
+/// same filter, so such a merge would be followed by another one, for ever.
+#[test]
+fn merging_comes_to_rest_when_a_filter_is_wrong_about_deleted_keys() {
+    let world = World::new();
+    let options = || world.options().data_file_bytes(64 << 10);
+    let engine = Bitcask::open(STORE, options()).unwrap();
+    // 51 keys: a filter of one block.
+    for number in 0..51 {
+        engine.put(&key(number), b"", Durability::Buffered).unwrap();
+    }
+    engine.close().unwrap();
+    drop(engine);
+    let set: std::collections::BTreeSet<usize> = (0..51).flat_map(bits).collect();
+    let is_taken_for_there = |number: &u32| bits(*number).iter().all(|bit| set.contains(bit));
+    let keys: Vec<u32> = (1_000..).filter(is_taken_for_there).take(100).collect();
+    let engine = Bitcask::open(STORE, options()).unwrap();
+    for &number in &keys {
+        engine.put(&key(number), b"", Durability::Buffered).unwrap();
+    }
+    for &number in &keys {
+        engine.delete(&key(number), Durability::Buffered).unwrap();
+    }
+    engine.close().unwrap();
+    drop(engine);
+    let engine = Bitcask::open(STORE, options()).unwrap();
+    let jobs = (0..20_000).take_while(|_| world.executor.step()).count();
+    assert!(jobs < 20_000, "{:?}", engine.statistics());
+}
+
+/// The same with keys that nobody has chosen: an old small file, and many keys that come and go.
+#[test]
+fn merging_comes_to_rest_after_many_keys_have_come_and_gone() {
+    let mut endless = Vec::new();
+    for (few, many, sessions) in
+        [(51, 20_000, 1), (51, 20_000, 2), (40, 40_000, 2), (51, 60_000, 2), (100, 60_000, 2)]
+    {
+        let world = World::new();
+        let options = || world.options().data_file_bytes(1 << 20);
+        let engine = Bitcask::open(STORE, options()).unwrap();
+        for number in 0..few {
+            engine.put(&key(number), b"", Durability::Buffered).unwrap();
+        }
+        engine.close().unwrap();
+        drop(engine);
+        let mut engine = Bitcask::open(STORE, options()).unwrap();
+        let rest = |engine: &Bitcask| {
+            let jobs = (0..5_000).take_while(|_| world.executor.step()).count();
+            (jobs == 5_000).then(|| engine.statistics().merges)
+        };
+        for number in 1_000..1_000 + many {
+            engine.put(&key(number), b"", Durability::Buffered).unwrap();
+        }
+        if sessions > 1 {
+            engine.close().unwrap();
+            drop(engine);
+            engine = Bitcask::open(STORE, options()).unwrap();
+        }
+        for number in 1_000..1_000 + many {
+            engine.delete(&key(number), Durability::Buffered).unwrap();
+        }
+        engine.close().unwrap();
+        drop(engine);
+        let engine = Bitcask::open(STORE, options()).unwrap();
+        if let Some(merges) = rest(&engine) {
+            endless.push((few, many, sessions, merges, engine.statistics().keys));
+        }
+    }
+    assert!(
+        endless.is_empty(),
+        "few keys, many keys, sessions, merges so far, keys left: {endless:?}"
+    );
+}

@@ -41,9 +41,9 @@ pub struct Options {
 
 /// How sealed data files are read.
 ///
-/// Thousands of gets a second of random keys by two threads, from 2 million values of 1 KiB (2.1 GB), in a memory cgroup that
-/// the data fits into, half of it, or a quarter of it; fjall 3.1 beside it. "Plain" is a mapping without access advice: each
-/// miss reads 128 KiB ahead and evicts as much.
+/// The table has thousands of gets a second. Two threads get random keys of 2 million values of 1 KiB (2.1 GB), with memory
+/// for all, half or a quarter of the data, and fjall 3.1 does the same. A plain mapping asks for no access advice: each miss
+/// reads 128 KiB ahead and evicts as much.
 ///
 /// | memory | plain mapping | `Mapped` | `Positional` | fjall |
 /// |---|---|---|---|---|

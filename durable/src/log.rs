@@ -27,8 +27,8 @@
 //! | 4 | witnessed | CRC-32 of bytes 0 to 59 of the header | written for logs |
 //!
 //! In the plain layout ([`SegmentLayout::Plain`]) the first frame is at 64. In the witnessed layout
-//! ([`SegmentLayout::Witnessed`]) the slots of a witness follow the header at 512, 1024 and 1536, 16 bytes each, with zeros
-//! between them (`witness` has their table), and the first frame is at 2048.
+//! ([`SegmentLayout::Witnessed`]) the first frame is at 2048. Before it lie the slots of a witness at 512, 1024 and 1536, 16
+//! bytes each, with zeros between them. `witness` has their table.
 //!
 //! Frames follow, each on a multiple of 8 bytes, padded with zeros:
 //!

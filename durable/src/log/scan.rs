@@ -45,8 +45,8 @@ pub enum Tail {
 /// Reads segment `id` of `store` from `bytes` and calls `visit` with each whole batch, in order.
 ///
 /// # Errors
-/// `Corruption` for a header of another segment, for a witness without a readable slot, for a bad frame that was durable
-/// once, and for batches whose frames have valid sums but break the rules of a batch. Errors of `visit` end the scan.
+/// `Corruption` for a header of another segment, a witness without a readable slot, and a bad frame that was durable once.
+/// Also for frames with valid sums that break the rules of a batch. Errors of `visit` end the scan.
 pub fn scan_segment(
     bytes: &[u8],
     store: StoreId,

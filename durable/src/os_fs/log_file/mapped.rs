@@ -1,9 +1,9 @@
 //! Logs that are written and read through a mapping.
 //!
-//! Before the kernel writes a page to the disk, it write-protects the page in every mapping, and interrupts each processor
-//! that runs a thread of the process to make it forget the old right. For one page after another, that took half of the
-//! processor time of filling a store, and stopped the appender each time. A log takes all pages that are about to be
-//! written out of its page table first ([`Region::forget_pages`]), with one interrupt for all of them.
+//! Before the kernel writes a page to the disk, it write-protects the page in every mapping. For that it interrupts each
+//! processor that runs a thread of the process. Page by page that took half of the processor time of filling a store, and
+//! stopped the appender each time. So a log first takes all pages that are about to be written out of its page table, with
+//! one interrupt for all of them ([`Region::forget_pages`]).
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -47,11 +47,12 @@ pub struct Options {
 ///
 /// | memory | plain mapping | `Mapped` | `Positional` | fjall |
 /// |---|---|---|---|---|
-/// | fits, all in the page cache | 411 | 511 | 321 | 13 |
+/// | all, in the page cache | | 1,675 | 787 | 166 |
 /// | half of the data | 0.3 | 25.5 | 28.5 | 15.5 |
 /// | a quarter of the data | 0.2 | 22.1 | 22.1 | 17.6 |
 ///
-/// (14 s a cell, one run, a busy machine. A store whose data is not in the page cache warms up one page a get.)
+/// (The first row: 1.5 s, mean of two runs, a quiet machine. The others: 14 s, one run, a busy machine. A store whose data
+/// is not in the page cache warms up by one page a get.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ReadMode {
     /// In place, through a memory mapping: the fastest, and no memory of its own. If the disk fails to deliver a page,

@@ -10,7 +10,7 @@
 //! the output of a merge of the blocker alone has the same filter. So the gain of merging a blocker counts only if files that
 //! it blocks fit into the same merge, and the merge takes them: the pair is resolved. Merging comes to rest on an idle store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::state::Blocked;
 
@@ -36,6 +36,7 @@ pub(crate) struct Candidate {
 /// The sealed data files, and which of them keep tombstones in others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SealedFiles {
+    /// In the order of their ids.
     pub(crate) files: Vec<Candidate>,
     pub(crate) blocked: Vec<Blocked>,
 }
@@ -112,8 +113,10 @@ pub(crate) fn pick(sealed: &SealedFiles, policy: &Policy) -> Option<Plan> {
 /// Everything that wastes anything, and each blocker with the files that it blocks.
 pub(crate) fn pick_all(sealed: &SealedFiles) -> Option<Plan> {
     let files = sealed.files.iter().filter(|file| !file.is_excluded);
-    let is_paired = |id: u64| sealed.pairs().any(|pair| pair.file == id || pair.blocker == id);
-    let wasteful = files.filter(|file| file.waste > 0 || file.expired || is_paired(file.id));
+    let paired: BTreeSet<u64> = sealed.pairs().flat_map(|pair| [pair.file, pair.blocker]).collect();
+    let is_wasteful =
+        |file: &&Candidate| file.waste > 0 || file.expired || paired.contains(&file.id);
+    let wasteful = files.filter(is_wasteful);
     let wasteful: Vec<u64> = wasteful.map(|file| file.id).collect();
     (!wasteful.is_empty()).then_some(Plan::Rewrite(wasteful))
 }
@@ -121,7 +124,9 @@ pub(crate) fn pick_all(sealed: &SealedFiles) -> Option<Plan> {
 impl SealedFiles {
     /// The file `id`, if a merge may take it.
     fn get(&self, id: u64) -> Option<&Candidate> {
-        self.files.iter().find(|file| file.id == id && !file.is_excluded)
+        debug_assert!(self.files.is_sorted_by_key(|file| file.id), "files are found by their ids");
+        let at = self.files.binary_search_by_key(&id, |file| file.id).ok()?;
+        Some(&self.files[at]).filter(|file| !file.is_excluded)
     }
 
     /// The blocked tombstones of which a merge may take both files.

@@ -1,7 +1,9 @@
 use super::*;
 
 fn pick(files: &[Candidate], policy: &Policy) -> Option<Plan> {
-    super::pick(&SealedFiles { files: files.to_vec(), blocked: Vec::new() }, policy)
+    let mut files = files.to_vec();
+    files.sort_by_key(|file| file.id);
+    super::pick(&SealedFiles { files, blocked: Vec::new() }, policy)
 }
 
 const POLICY: Policy = Policy {

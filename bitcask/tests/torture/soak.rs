@@ -30,7 +30,7 @@ macro_rules! soak_tests {
         const NAMES: &[&str] = &[$($name),+];
         $(
             #[test]
-            #[ignore = "soak"]
+            #[ignore = "soak: takes minutes to hours; results/soaks.md has the command"]
             fn $test() {
                 soak($name);
             }

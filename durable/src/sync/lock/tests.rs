@@ -74,6 +74,35 @@ fn trying_a_lock_is_not_checked_but_recorded() {
 }
 
 #[test]
+fn a_thread_that_finds_a_mutex_busy_makes_its_call_once_and_then_gets_the_mutex() {
+    let (mutex, calls) = (Mutex::ranked(FIRST, 1), std::cell::Cell::new(0));
+    let count = || calls.set(calls.get() + 1);
+    *mutex.lock_spinning(count) += 1;
+    assert_eq!(calls.get(), 0, "the mutex was free");
+    std::thread::scope(|scope| {
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let mutex = &mutex;
+        let (busy, is_busy) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let mut held = mutex.lock();
+            locked.send(()).expect("the other thread waits");
+            is_busy.recv().expect("the other thread finds the mutex busy");
+            *held += 10;
+        });
+        is_locked.recv().expect("the mutex is locked");
+        let seen = *mutex.lock_spinning(|| {
+            count();
+            busy.send(()).expect("the other thread holds the mutex");
+        });
+        assert_eq!((seen, calls.get()), (12, 1));
+    });
+    let second = Mutex::ranked(SECOND, 0);
+    let held = second.lock();
+    expect_refused(|| drop(mutex.lock_spinning(|| ())), &["the first lock"]);
+    drop(held);
+}
+
+#[test]
 fn locks_without_a_rank_take_no_part_in_the_order() {
     let (ranked, unranked) = (Mutex::ranked(FIRST, 1), Mutex::new(2));
     let held = unranked.lock();

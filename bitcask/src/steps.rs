@@ -10,7 +10,7 @@ pub(crate) mod hook;
 use kv::Result;
 
 #[cfg(feature = "planted")]
-use hook::{Action, Hook, Outcome, planted_failure};
+use hook::{Action, Hook, Outcome};
 
 /// One step of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,11 +150,12 @@ impl Steps {
 
     /// Runs a step, as the hook decides.
     pub(crate) fn run<T: Outcome>(&self, step: Step, act: impl FnOnce() -> T) -> T {
-        match self.action(step) {
-            Action::Skip => T::skipped(),
-            Action::Fail => T::failed(planted_failure()),
-            Action::IgnoreFailure => act().ignoring_failure(),
-            Action::Run | Action::Repeat | Action::Swap => act(),
+        let action = self.action(step);
+        match (action, action.failure()) {
+            (_, Some(failure)) => T::failed(failure),
+            (Action::Skip, _) => T::skipped(),
+            (Action::IgnoreFailure, _) => act().ignoring_failure(),
+            _ => act(),
         }
     }
 

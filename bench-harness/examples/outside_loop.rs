@@ -7,6 +7,8 @@
 //!
 //! Both work on a million keys of 16 bytes with values of 100 bytes, one thread, class `buffered`, in wall time.
 
+#![expect(clippy::print_stdout, reason = "this program prints its results")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -21,8 +23,11 @@ const TIME: Duration = Duration::from_secs(2);
 const WARM_UP: Duration = Duration::from_millis(200);
 const ROUNDS: usize = 3;
 
+/// Runs a phase and returns its operations a second.
+type Phase = fn() -> Result<f64>;
+
 fn main() -> Result<()> {
-    let phases: [(&str, fn() -> Result<f64>); 4] = [
+    let phases: [(&str, Phase); 4] = [
         ("fillrandom", fill_random),
         ("readrandom", read_random),
         ("overwrite", overwrite),
@@ -156,6 +161,6 @@ struct Random(u64);
 impl Random {
     fn below(&mut self, bound: u32) -> u32 {
         self.0 = self.0.wrapping_add(1);
-        ((mix(self.0) >> 32) * u64::from(bound) >> 32) as u32
+        (((mix(self.0) >> 32) * u64::from(bound)) >> 32) as u32
     }
 }

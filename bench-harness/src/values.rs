@@ -25,6 +25,8 @@ const POOL_BYTES: usize = 1 << 20;
 const SLOT_ALIGNMENT: usize = 8;
 /// Half of every unit of this many bytes is random and the other half repeats it.
 const POOL_UNIT_BYTES: usize = 64;
+/// The size of the slots where values have many sizes.
+const NO_SLOTS: usize = usize::MAX;
 /// The weight of the first word of a digest, and the difference between the weights of neighbours.
 const FIRST_WEIGHT: u64 = 0x9e37_79b9_7f4a_7c15;
 const WEIGHT_STEP: u64 = 0xd1b5_4a32_d192_ed02;
@@ -43,11 +45,12 @@ pub(crate) enum Values {
 pub(crate) struct ValueWriter {
     texts: Option<Arc<[Box<[u8]>]>>,
     pool: Vec<u8>,
-    /// The size of the values in the slots; other sizes are digested when they are written.
+    /// The size of the values in the slots, or [`NO_SLOTS`].
     slot_bytes: usize,
     stride: usize,
     /// The digest of each slot's payload.
     digests: Vec<u64>,
+    /// The next slot; without slots the next byte.
     next: usize,
 }
 
@@ -107,11 +110,14 @@ impl ValueWriter {
             let start = slot * self.stride;
             return sealed(&mut self.pool[start..start + size], id, version, self.digests[slot]);
         }
+        // Values of other sizes are stamped across the slots, so from now on each is digested when it is written.
+        if self.slot_bytes != NO_SLOTS {
+            (self.slot_bytes, self.next) = (NO_SLOTS, 0);
+        }
         let size = size.max(HEADER_BYTES);
         if size > self.pool.len() {
             self.pool = pool(size, self.pool.len() as u32);
         }
-        // The digests of the slots are of no use where sizes differ.
         let start = if self.next + size > self.pool.len() { 0 } else { self.next };
         self.next = start + size;
         let value = &mut self.pool[start..start + size];
@@ -213,6 +219,17 @@ mod tests {
         let mut writer = Values::Pooled.writer(0, 16, 4000);
         for version in 1..2000 {
             let value = writer.stamp(5, version, 4000);
+            assert_eq!(ValueHeader::read(value), Some(ValueHeader { id: 5, version }));
+        }
+    }
+
+    #[test]
+    fn values_of_many_sizes_are_right_and_so_is_one_of_the_usual_size_among_them() {
+        let mut writer = Values::Pooled.writer(0, 1, 100);
+        for version in 1..50_000 {
+            let size = [100, 12, 100, 5000, 101][version as usize % 5];
+            let value = writer.stamp(5, version, size);
+            assert_eq!(value.len(), size as usize);
             assert_eq!(ValueHeader::read(value), Some(ValueHeader { id: 5, version }));
         }
     }

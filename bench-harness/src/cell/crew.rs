@@ -178,7 +178,9 @@ impl<'c> Crew<'c> {
             && self.clients[..self.main].iter().any(|client| client.walk.taken < client.max_steps);
         let background = recorders.split_off(self.main).pop();
         let mut main = recorders.swap_remove(0);
-        recorders.iter().for_each(|other| main.add(other));
+        for other in &recorders {
+            main.add(other);
+        }
         let paused = begun.elapsed().saturating_sub(wall);
         Ok(CrewTimes { main, background, wall, paused, cpu, series, cut_short })
     }

@@ -185,7 +185,7 @@ impl Cell<'_> {
         let found = opened.get(&key)?;
         let time = started.elapsed();
         if let Some(id) = probe.filter(|_| self.judge.is_strict) {
-            let header = found.as_deref().map(|value| ValueHeader::read(value));
+            let header = found.as_deref().map(ValueHeader::read);
             let version = match header {
                 None => NOT_FOUND,
                 Some(Some(header)) if header.id == id => header.version,

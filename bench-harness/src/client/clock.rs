@@ -133,10 +133,9 @@ impl Arrivals {
             else {
                 return now.saturating_duration_since(self.next);
             };
-            if left > SPIN {
-                std::thread::sleep(left - SPIN);
-            } else {
-                std::hint::spin_loop();
+            match left.checked_sub(SPIN) {
+                Some(long) => std::thread::sleep(long),
+                None => std::hint::spin_loop(),
             }
         }
     }

@@ -96,14 +96,14 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
     for sample in &of.window.samples {
         // A batch that is written at the end of the window stands behind its last operation.
         let next = (sample.at + 1).min(of.window.ops);
-        let end = sample.end_ns as i64;
+        let end = sample.end_ns.cast_signed();
         if next > done {
             add(start, end, next - done);
         }
         (start, done) = (end, next.max(done));
     }
     if of.window.ops > done {
-        let end = of.window.since_begin(of.window.ended) as i64;
+        let end = of.window.since_begin(of.window.ended).cast_signed();
         add(start, end, of.window.ops - done);
     }
 }

@@ -146,9 +146,10 @@ fn mistakes_of_dropping_tombstones_and_of_expiry_are_found() {
 }
 
 #[test]
-fn a_witness_that_is_not_written_is_found() {
+fn a_witness_that_is_not_written_or_not_checked_is_found() {
     let unwritten = skipping("witness-not-written", "group commit", OpKind::Write, ".data");
-    each_is_found([("damage", unwritten)]);
+    let unchecked = left_out("witness-not-checked", "recovery", Step::CheckClaims);
+    each_is_found([("damage", unwritten), ("damage", unchecked)]);
 }
 
 /// The data files on the disk after a merge that nobody reads beside, and those that the store knows of.

@@ -124,7 +124,13 @@ impl Steps {
 
     /// The bytes of segment `id` of `store`, whose claims the step checks.
     #[inline]
-    pub(crate) fn claims(&self, _: Step, bytes: Arc<dyn Mapped>, _: StoreId, _: u64) -> Arc<dyn Mapped> {
+    pub(crate) fn claims(
+        &self,
+        _: Step,
+        bytes: Arc<dyn Mapped>,
+        _: StoreId,
+        _: u64,
+    ) -> Arc<dyn Mapped> {
         bytes
     }
 

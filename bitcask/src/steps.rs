@@ -5,8 +5,14 @@
 //! step itself.
 
 #[cfg(feature = "planted")]
+mod claims;
+#[cfg(feature = "planted")]
 pub(crate) mod hook;
 
+use std::sync::Arc;
+
+use durable::Mapped;
+use durable::log::StoreId;
 use kv::Result;
 
 #[cfg(feature = "planted")]
@@ -50,6 +56,8 @@ pub enum Step {
     LoadHintedTombstone,
     /// Recovery: a tombstone in the log hides older puts of its key.
     LoadLoggedTombstone,
+    /// Recovery: the tail of the log is held against the claims of its witnesses.
+    CheckClaims,
     /// Recovery: the log ends at a torn file, and later files are discarded.
     EndLogAtTear,
     /// Recovery: files that the manifest does not name are removed.
@@ -114,6 +122,18 @@ impl Steps {
         passes
     }
 
+    /// The bytes of segment `id` of `store`, whose claims the step checks.
+    #[inline]
+    pub(crate) fn claims(
+        &self,
+        _: Step,
+        bytes: Arc<dyn Mapped>,
+        _: StoreId,
+        _: u64,
+    ) -> Arc<dyn Mapped> {
+        bytes
+    }
+
     /// The value of a step that comes before its turn. `None`: it waits for its turn.
     #[inline]
     pub(crate) fn too_early<T>(&self, _: Step, _: impl FnOnce() -> T) -> Option<T> {
@@ -172,6 +192,17 @@ impl Steps {
     /// A check, which passes if the hook skips it.
     pub(crate) fn check(&self, step: Step, passes: bool) -> bool {
         passes || self.action(step) == Action::Skip
+    }
+
+    /// The bytes of segment `id` of `store`, with the claims that it began with if the hook skips the check of claims.
+    pub(crate) fn claims(
+        &self,
+        step: Step,
+        bytes: Arc<dyn Mapped>,
+        store: StoreId,
+        id: u64,
+    ) -> Arc<dyn Mapped> {
+        if self.action(step) == Action::Skip { claims::forget(bytes, store, id) } else { bytes }
     }
 
     /// The value of a step that comes before its turn, because the hook swaps it with what is in front of it. The hook is

@@ -35,7 +35,9 @@ impl<'scope, 'env, T: Send + 'scope> Actors<'scope, 'env, T> {
     /// # Errors
     /// The failure of the first thread, in that order, that failed.
     pub(crate) fn join(self) -> Result<Vec<T>, String> {
+        let started = self.threads.len();
         let ended: Vec<_> = self.threads.into_iter().map(ScopedJoinHandle::join).collect();
+        assert_eq!(ended.len(), started, "each thread has a result");
         let results = ended.into_iter().map(|ended| ended.expect("panics are caught"));
         results.collect()
     }

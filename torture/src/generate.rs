@@ -2,8 +2,10 @@
 
 use kv::{Capabilities, Durability};
 
+use crate::opening::capabilities;
 use crate::random::Random;
 use crate::script::{Change, Script, Step};
+use crate::subject::Subject;
 use crate::universe::KEYS;
 
 /// Value lengths around the edges that formats have: nothing, one byte, a varint's steps, sectors, pages, and the data
@@ -28,6 +30,37 @@ pub(crate) struct ScriptConfig {
     pub(crate) capabilities: Capabilities,
 }
 
+/// The scripts of a suite that changes a store and lets something go wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changes {
+    /// Steps in a script.
+    pub(crate) steps: usize,
+    /// One in this many steps makes something durable.
+    pub(crate) one_sync_in: usize,
+    /// Whether the store is opened again, if its content survives that.
+    pub(crate) reopens: bool,
+    /// Engines that promise less than this are left out.
+    pub(crate) least: Durability,
+}
+
+impl Changes {
+    /// The script that follows from `seed`. `None`: the engine of `subject` promises less than [`Changes::least`], or
+    /// does not open, which the first history will report.
+    pub(crate) fn script(
+        self,
+        subject: &dyn Subject,
+        option_set: usize,
+        seed: u64,
+    ) -> Option<Script> {
+        let Self { steps, one_sync_in, reopens, least } = self;
+        assert!(option_set < subject.option_sets(), "there are no options {option_set}");
+        let capabilities = capabilities(subject, option_set)?;
+        let persistent = reopens && capabilities.durability > Durability::None;
+        let config = ScriptConfig { steps, reads: false, persistent, one_sync_in, capabilities };
+        (capabilities.durability >= least).then(|| script(seed, &config))
+    }
+}
+
 /// The script that follows from `seed`.
 pub(crate) fn script(seed: u64, config: &ScriptConfig) -> Script {
     let random = Random::new(seed);
@@ -37,7 +70,9 @@ pub(crate) fn script(seed: u64, config: &ScriptConfig) -> Script {
         keys.swap_remove(random.below(keys.len()));
     }
     let generator = Generator { random, keys, config: *config };
-    Script((0..config.steps).map(|_| generator.step()).collect())
+    let script = Script((0..config.steps).map(|_| generator.step()).collect());
+    assert_eq!(script.0.len(), config.steps, "a script is as long as was asked for");
+    script
 }
 
 struct Generator {

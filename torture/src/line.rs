@@ -20,11 +20,15 @@ impl Line {
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.fields.push((name.into(), value.to_string()));
+        let value = value.to_string();
+        assert!(!value.contains(char::is_whitespace), "{name}={value} is one word of a line");
+        assert!(!name.contains(['=', ' ']), "{name:?} is a name in a line");
+        self.fields.push((name.into(), value));
         self
     }
 
     pub(crate) fn with_script(mut self, script: &Script) -> Self {
+        debug_assert_eq!(&script.to_string().parse(), &Ok(script.clone()), "a script reads back");
         self.script = Some(script.clone());
         self
     }

@@ -6,7 +6,7 @@
 use durable::SimFs;
 use kv::UnixMillis;
 
-use crate::run::Run;
+use crate::run::EngineRun;
 
 /// The promise after each step of a run.
 #[derive(Clone, Debug, Default)]
@@ -35,14 +35,18 @@ pub(crate) struct Promise {
 
 impl Marks {
     /// Records the promise at the end of a step, or of the opening.
-    pub(crate) fn note(&mut self, run: &Run<'_>, sim: &SimFs) {
+    pub(crate) fn note(&mut self, run: &EngineRun<'_>, sim: &SimFs) {
         let promise = Promise {
             synced: run.history.synced,
             handed_over: run.history.handed_over,
             issued: run.history.issued(),
             now: run.now(),
         };
-        self.0.push(Mark { ops: sim.ops(), promise });
+        assert!(promise.synced <= promise.issued, "only batches that were begun are promised");
+        assert!(promise.handed_over <= promise.issued, "only batches that were begun are promised");
+        let ops = sim.ops();
+        assert!(self.0.last().is_none_or(|last| last.ops <= ops), "operations are only added");
+        self.0.push(Mark { ops, promise });
     }
 
     /// How many operations there were when `steps` steps had ended.
@@ -57,6 +61,7 @@ impl Marks {
             return opening;
         };
         let begun = self.0[ended.min(self.0.len() - 1)].promise.issued;
+        assert!(last.synced <= begun, "the next step takes no promise back");
         Promise { issued: begun, ..last }
     }
 }

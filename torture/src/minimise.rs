@@ -28,6 +28,7 @@ pub(crate) fn minimise(
         }
         chunk /= 2;
     }
+    assert!(best.0.len() <= script.0.len(), "steps are only dropped");
     (best, best_what)
 }
 

@@ -1,8 +1,8 @@
-//! The oracle: the expected content after each batch, the main theorem, and its second invariant.
+//! The oracle: the expected content after each batch, the crash invariant, and its second invariant.
 //!
 //! `Model[0]` is empty, and `Model[j]` is the content after batch `j`.
 //!
-//! **The main theorem.** After a crash and a reopening there is one `j` with `lo <= j <= hi` such that all reads equal
+//! **The crash invariant.** After a crash and a reopening there is one `j` with `lo <= j <= hi` such that all reads equal
 //! `Model[j]`: whole batches, in order, no hole. `hi` is the last batch that was begun. `lo` is the last batch that was
 //! promised to survive: synced for a power cut, handed over for a killed process, all of them for a clean close.
 //!
@@ -54,6 +54,10 @@ impl Model {
             };
             self.entries.insert(key, Entry { value, expires_at });
         }
+        debug_assert!(
+            batch.ops().all(|op| self.entries.contains_key(op.key()) != is_delete(&op)),
+            "each key is as its operation left it"
+        );
     }
 
     /// The value of `key` at the time `now`.
@@ -88,6 +92,10 @@ impl Model {
     }
 }
 
+fn is_delete(op: &Op<'_>) -> bool {
+    matches!(op, Op::Delete { .. })
+}
+
 /// The models of one run, and how far its promises reach.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
@@ -118,6 +126,7 @@ impl History {
 
     /// The number of the last batch that was begun.
     pub(crate) fn issued(&self) -> usize {
+        assert!(!self.states.is_empty(), "the empty store is always a state");
         self.states.len() - 1
     }
 
@@ -126,13 +135,17 @@ impl History {
         &self.states[self.issued()].model
     }
 
+    /// The content after batch `j`.
     pub(crate) fn model(&self, j: usize) -> &Model {
+        assert!(j <= self.issued(), "batch {j} was begun");
         &self.states[j].model
     }
 
     /// Forgets all batches after `j`, because a crash came before them.
     pub(crate) fn truncate(&mut self, j: usize) {
+        assert!(j <= self.issued(), "a crash leaves batches that were begun");
         self.states.truncate(j + 1);
+        debug_assert_eq!(self.issued(), j, "batch {j} is the last one now");
     }
 
     /// The batch after number `j`.
@@ -142,6 +155,8 @@ impl History {
 
     /// Begins a batch of the class that the engine gives it, and returns its number.
     pub(crate) fn issue(&mut self, batch: &WriteBatch, durability: Durability) -> usize {
+        assert!(self.synced <= self.issued(), "only batches that were begun are promised");
+        assert!(self.handed_over <= self.issued(), "only batches that were begun are promised");
         let mut model = self.newest().clone();
         model.apply(batch);
         let (model, batch) = (Arc::new(model), Arc::new(batch.clone()));
@@ -151,6 +166,7 @@ impl History {
 
     /// Batch `j` got a sequence number. `Err`: the numbers do not grow with the batches.
     pub(crate) fn acknowledge(&mut self, j: usize, sequence: SequenceNumber) -> Result<(), String> {
+        assert!(0 < j && j <= self.issued(), "batch {j} was begun");
         let known = |state: &State| state.sequence;
         let before = self.states[..j].iter().rev().find_map(known).unwrap_or_default();
         if sequence <= before {
@@ -166,27 +182,34 @@ impl History {
 
     /// A reader of the writing handle has seen `Model[v]`: the newest batch of class `Sync` up to there is durable.
     pub(crate) fn see(&mut self, v: usize) {
+        let before = self.synced;
         self.synced = self.synced.max(self.durable_if_seen(v));
+        debug_assert!(before <= self.synced && self.synced <= self.issued(), "promises only grow");
     }
 
     /// The least batch that a power cut leaves once a reader has seen `Model[v]`.
     pub(crate) fn durable_if_seen(&self, v: usize) -> usize {
+        assert!(v <= self.issued(), "only batches that were begun are seen");
         let is_sync = |state: &State| state.durability == Durability::Sync;
-        self.states[..=v].iter().rposition(is_sync).unwrap_or(0)
+        let durable = self.states[..=v].iter().rposition(is_sync).unwrap_or(0);
+        debug_assert!(durable <= v, "nothing that was not seen is durable for it");
+        durable
     }
 
     /// The store was opened again and holds `Model[j]`: it goes on from there, and recovery made it durable.
     ///
     /// Earlier indexes stay valid: crash points before the reopening use them.
     pub(crate) fn resume_from(&mut self, j: usize) {
+        assert!(j <= self.issued(), "a store holds batches that were begun");
         if j != self.issued() {
             self.states.push(self.states[j].clone());
         }
+        debug_assert_eq!(self.newest(), self.model(j), "the store goes on from batch {j}");
         self.synced = self.issued();
         self.handed_over = self.issued();
     }
 
-    /// The main theorem: the `j` between `lo` and `hi` whose model is `observed`, and whose number is `recovered` if
+    /// The crash invariant: the `j` between `lo` and `hi` whose model is `observed`, and whose number is `recovered` if
     /// the engine reports one. If several match, returns the least, because no more is proved.
     pub(crate) fn find(
         &self,
@@ -195,6 +218,7 @@ impl History {
         (lo, hi): (usize, usize),
         now: UnixMillis,
     ) -> Result<usize, String> {
+        assert!(hi <= self.issued(), "batch {hi} was begun");
         let equal = |j: &usize| self.states[*j].model.equals(observed, now);
         let numbered = |j: &usize| match (recovered, self.states[*j].sequence) {
             (Some(recovered), Some(sequence)) => recovered == sequence,

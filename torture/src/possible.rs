@@ -7,9 +7,9 @@ use crate::oracle::Model;
 
 /// The batches since a moment at which everything was known.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Possible {
+pub(crate) struct PossibleContents {
     base: Model,
-    batches: Vec<(WriteBatch, Fate)>,
+    batches: Vec<(WriteBatch, WriteOutcome)>,
     /// The content that this handle shows: the base and the acknowledged batches.
     visible: Model,
     /// The number of batches that survive a power cut.
@@ -20,15 +20,17 @@ pub(crate) struct Possible {
 
 /// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum WriteOutcome {
     Acknowledged,
     /// Its write returned an error: there, or not there.
     Indeterminate,
 }
 
-impl Possible {
-    pub(crate) fn issue(&mut self, batch: WriteBatch, fate: Fate) {
-        if fate == Fate::Acknowledged {
+impl PossibleContents {
+    pub(crate) fn issue(&mut self, batch: WriteBatch, fate: WriteOutcome) {
+        assert!(self.synced <= self.len(), "only batches that were begun are promised");
+        assert!(self.handed_over <= self.len(), "only batches that were begun are promised");
+        if fate == WriteOutcome::Acknowledged {
             self.visible.apply(&batch);
         }
         self.batches.push((batch, fate));
@@ -39,7 +41,7 @@ impl Possible {
     }
 
     pub(crate) fn indeterminate(&self) -> usize {
-        self.batches.iter().filter(|(_, fate)| *fate == Fate::Indeterminate).count()
+        self.batches.iter().filter(|(_, fate)| *fate == WriteOutcome::Indeterminate).count()
     }
 
     pub(crate) fn visible(&self) -> &Model {
@@ -58,6 +60,7 @@ impl Possible {
         lo: usize,
         now: UnixMillis,
     ) -> Result<Model, String> {
+        assert!(lo <= self.len(), "{lo} of {} batches are promised", self.len());
         let mut models = vec![self.base.clone()];
         let equal = |models: &[Model]| models.iter().find(|m| m.equals(observed, now)).cloned();
         let mut found = if lo == 0 { equal(&models) } else { None };
@@ -66,7 +69,7 @@ impl Possible {
             for model in &mut with {
                 model.apply(batch);
             }
-            if *fate == Fate::Indeterminate {
+            if *fate == WriteOutcome::Indeterminate {
                 with.extend(models);
             }
             models = with;
@@ -74,6 +77,7 @@ impl Possible {
                 found = equal(&models);
             }
         }
+        debug_assert_eq!(models.len(), 1 << self.indeterminate(), "each doubles the models");
         found.ok_or_else(|| {
             let difference = self.visible.difference(observed, now).unwrap_or_default();
             let count = self.batches.len();
@@ -104,10 +108,10 @@ mod tests {
 
     #[test]
     fn a_store_holds_the_promised_batches_and_any_choice_of_indeterminate_ones() {
-        let mut possible = Possible::default();
-        possible.issue(put(1), Fate::Acknowledged);
-        possible.issue(put(2), Fate::Indeterminate);
-        possible.issue(put(3), Fate::Acknowledged);
+        let mut possible = PossibleContents::default();
+        possible.issue(put(1), WriteOutcome::Acknowledged);
+        possible.issue(put(2), WriteOutcome::Indeterminate);
+        possible.issue(put(3), WriteOutcome::Acknowledged);
         for found in [&[1, 3][..], &[1, 2, 3], &[1], &[1, 2]] {
             possible.find(&holds(found), 1, NOW).unwrap();
         }

@@ -7,7 +7,7 @@
 //! 2. Before each write, and after each acknowledgement, the child appends a line to a journal. The journal is a file
 //!    beside the store, on a file system of its own, so it survives the child and a power cut.
 //! 3. At the start of each session the child writes the whole content that its opening found to the journal.
-//! 4. The parent reads the journal and judges each opening by the main theorem. The store holds all batches up to some
+//! 4. The parent reads the journal and judges each opening by the crash invariant. The store holds all batches up to some
 //!    sequence number, whole, and nothing else. That number is not below the last write that was promised to survive.
 //! 5. A child that dies while it opens the store tells nothing. The next child's opening is judged in its place.
 //!

@@ -18,7 +18,9 @@ impl Random {
 
     /// A number less than `end`. The bias of the remainder does not matter for tests.
     pub(crate) fn below(&self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
+        let number = (self.next() % end.max(1) as u64) as usize;
+        debug_assert!(number < end.max(1), "{number} is not below {end}");
+        number
     }
 
     pub(crate) fn one_in(&self, n: usize) -> bool {
@@ -27,6 +29,7 @@ impl Random {
 
     /// One of `choices`, which are not none.
     pub(crate) fn pick<'c, T>(&self, choices: &'c [T]) -> &'c T {
+        assert!(!choices.is_empty(), "there is a choice");
         &choices[self.below(choices.len())]
     }
 }

@@ -27,6 +27,7 @@ impl Rounds {
         let mut report = Report::default();
         for number in (0..self.count).filter(|number| self.shard.takes(*number)) {
             let option_set = (number % option_sets as u64) as usize;
+            assert!(number < self.count && option_set < option_sets, "a round of this suite");
             play(option_set, sub_seed(self.seed, number), &mut report)?;
         }
         Ok(report)

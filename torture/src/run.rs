@@ -19,7 +19,7 @@ use crate::world::World;
 mod ends;
 
 /// A running script.
-pub(crate) struct Run<'s> {
+pub(crate) struct EngineRun<'s> {
     subject: &'s dyn Subject,
     option_set: usize,
     world: World,
@@ -42,7 +42,7 @@ struct Held {
     now: UnixMillis,
 }
 
-impl<'s> Run<'s> {
+impl<'s> EngineRun<'s> {
     /// Opens the engine of `subject` in `world`, where there is no store yet. `keys` are the keys that are looked for.
     pub(crate) fn start(
         subject: &'s dyn Subject,
@@ -62,6 +62,7 @@ impl<'s> Run<'s> {
         history: History,
         (lo, hi): (usize, usize),
     ) -> Result<Self, String> {
+        assert!(lo <= hi && hi <= history.issued(), "batches {lo} to {hi} were begun");
         let opened = open(subject, option_set, &world)?;
         let next_value = history.issued() as u64 * 8;
         let random = Random::new(next_value);
@@ -80,6 +81,7 @@ impl<'s> Run<'s> {
             lost,
         };
         let j = run.compare_all((lo, hi))?;
+        assert!(lo <= j && j <= hi, "batch {j} is between the bounds");
         run.lost = if j < hi { run.history.batch_after(j) } else { None };
         run.history.resume_from(j);
         Ok(run)
@@ -167,6 +169,7 @@ impl<'s> Run<'s> {
 
     fn write(&mut self, batch: &WriteBatch, durability: Durability) -> Result<(), String> {
         let j = self.history.issue(batch, self.effective(durability));
+        assert_eq!(j, self.history.issued(), "a batch that was begun is the newest");
         let sequence = self.write_patiently(batch, durability).map_err(failed("write"))?;
         self.history.acknowledge(j, sequence)?;
         self.promise(durability);
@@ -203,6 +206,7 @@ impl<'s> Run<'s> {
         if durability >= Durability::Sync {
             self.history.synced = issued;
         }
+        debug_assert!(self.history.synced <= issued, "only batches that were begun are promised");
     }
 
     fn check_get(&self, key: &[u8]) -> Result<(), String> {
@@ -229,6 +233,7 @@ impl<'s> Run<'s> {
 
     fn check_held(&mut self) -> Result<(), String> {
         for held in std::mem::take(&mut self.held) {
+            assert!(held.j <= self.history.issued(), "a view shows a batch that was begun");
             let model = self.history.model(held.j);
             walk::check_frozen(held.views, held.snapshot, model, held.now, &self.keys)
                 .map_err(|what| format!("a view taken after batch {}: {what}", held.j))?;

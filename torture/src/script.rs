@@ -61,6 +61,7 @@ impl Script {
         let mut keys: Vec<u8> = self.0.iter().flat_map(Step::keys).collect();
         keys.sort_unstable();
         keys.dedup();
+        debug_assert!(keys.is_sorted_by(|a, b| a < b), "each key is there once");
         keys
     }
 }
@@ -105,7 +106,9 @@ pub(crate) fn batch_of(changes: &[Change], first_value: u64, now: UnixMillis) ->
 /// The range from the lesser of two keys up to the greater one.
 pub(crate) fn range_between(from: u8, to: u8) -> KeyRange {
     let (from, to) = (universe::key(from), universe::key(to));
-    KeyRange::new(&from.min(to)[..]..&from.max(to)[..])
+    let (low, high) = (from.min(to), from.max(to));
+    assert!(low <= high, "a range has an order");
+    KeyRange::new(&low[..]..&high[..])
 }
 
 impl fmt::Display for Script {

@@ -31,6 +31,7 @@ impl Default for Shard {
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_assert!(self.index < self.count, "part {} of {}", self.index, self.count);
         write!(f, "{}/{}", self.index + 1, self.count)
     }
 }
@@ -46,6 +47,7 @@ impl FromStr for Shard {
         if number == 0 || number > count {
             return Err(unknown());
         }
+        debug_assert!(0 < number && number <= count, "part {number} of {count}");
         Ok(Self { index: number - 1, count })
     }
 }

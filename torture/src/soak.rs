@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use durable::Env;
 
-use crate::report::{Failure, Report};
+use crate::pace::Pace;
+use crate::report::{Failure, Outcome, Report};
 use crate::shard::Shard;
 use crate::subject::{Opened, Subject, same_properties_as};
 use crate::suite::Soak;
@@ -20,9 +21,6 @@ use crate::suites::SUITES;
 
 /// The environment variable that names the part to run.
 pub const SHARD: &str = "SOAK_SHARD";
-
-/// The time between two lines of progress.
-const PROGRESS: Duration = Duration::from_secs(30);
 
 /// All soaks of the registry.
 pub fn soaks() -> impl Iterator<Item = &'static Soak> {
@@ -53,7 +51,8 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, shard, report, seconds } = self;
-        write!(f, "soak {name} part {shard}: {report}, {seconds:.1} s, nothing found")
+        let passed = Outcome::Passed(*report);
+        write!(f, "soak {name} part {shard}: {passed}, {seconds:.1} s")
     }
 }
 
@@ -72,6 +71,7 @@ pub fn run(
         let what = format!("no soak is called {name}; there are {}", names.join(", "));
         Failure { what, replay: String::new(), report: Report::default() }
     })?;
+    debug_assert_eq!(soaks().filter(|soak| soak.name == name).count(), 1, "a soak has its name");
     progress(&format!("soak {name} part {shard}: {}", known.budget));
     let watched = Watched::new(subject, progress, name);
     let started = Instant::now();
@@ -80,7 +80,7 @@ pub fn run(
 }
 
 /// Runs a long suite of real processes and returns its summary line, with the wall time.
-pub fn timed<T: fmt::Display>(name: &str, shard: Shard, work: impl FnOnce() -> T) -> String {
+pub fn timed(name: &str, shard: Shard, work: impl FnOnce() -> Outcome) -> String {
     let started = Instant::now();
     let outcome = work();
     format!("soak {name} part {shard}: {outcome}, {:.1} s", started.elapsed().as_secs_f64())
@@ -93,22 +93,19 @@ struct Watched<'s> {
     name: &'s str,
     opened: AtomicU64,
     started: Instant,
-    /// When the last line of progress was printed.
-    told: Mutex<Instant>,
+    pace: Mutex<Pace>,
 }
 
 impl<'s> Watched<'s> {
     fn new(subject: &'s dyn Subject, progress: &'s (dyn Fn(&str) + Sync), name: &'s str) -> Self {
         let started = Instant::now();
-        let (opened, told) = (AtomicU64::new(0), Mutex::new(started));
-        Self { subject, progress, name, opened, started, told }
+        let (opened, pace) = (AtomicU64::new(0), Mutex::new(Pace::new()));
+        Self { subject, progress, name, opened, started, pace }
     }
 
     fn count(&self) {
         let opened = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.elapsed() >= PROGRESS {
-            *told = Instant::now();
+        if self.pace.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
             let seconds = self.started.elapsed().as_secs();
             (self.progress)(&format!("{}: {opened} openings in {seconds} s", self.name));
         }

@@ -90,6 +90,8 @@ impl Stepper {
         let due: Vec<usize> =
             (0..queue.jobs.len()).filter(|&at| queue.jobs[at].due <= now).collect();
         let at = *due.get(place % due.len().max(1))?;
+        assert!(at < queue.jobs.len(), "a job that is due is in the queue");
+        debug_assert!(queue.jobs[at].due <= now, "no job runs before its time");
         queue.jobs.remove(at).map(|queued| queued.job)
     }
 

@@ -24,9 +24,9 @@ pub trait Subject: Send + Sync {
     /// The errors of the engine's own opening; the suites judge them.
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened>;
 
-    /// As [`Subject::open`], with disk space reserved for a full disk: opening, deleting and the upkeep
-    /// ([`Opened::with_maintain`]) then work on a disk that is full, and for as long as the reserve lasts. The reserve should
-    /// be tiny as well, some times the size of a file. `None`: the engine reserves nothing.
+    /// As [`Subject::open`], with disk space reserved. While the reserve lasts, opening, deleting and the upkeep
+    /// ([`Opened::with_maintain`]) must then work on a full disk. The reserve should be tiny as well: a few files. `None`: the
+    /// engine reserves nothing.
     fn open_reserving(&self, env: &Env, dir: &Path, option_set: usize) -> Option<Result<Opened>> {
         let _ = (env, dir, option_set);
         None

@@ -9,7 +9,7 @@ use crate::subject::Subject;
 pub(crate) type Replayed = Result<Result<Report, Failure>, String>;
 
 /// Runs a suite with the effort that every change is worth.
-pub type Run = fn(&dyn Subject) -> Result<Report, Failure>;
+pub type RunFn = fn(&dyn Subject) -> Result<Report, Failure>;
 
 /// One suite of the registry [`SUITES`](crate::suites::SUITES).
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub struct Suite {
     /// The first word of the suite's replay lines.
     pub name: &'static str,
     /// Runs the short form.
-    pub run: Run,
+    pub run: RunFn,
     /// The long forms of the suite. Empty if the short form is all there is.
     pub soaks: &'static [Soak],
     /// Whether a replay line repeats a failure. `false` for suites with real threads.
@@ -28,7 +28,7 @@ pub struct Suite {
 impl Suite {
     /// The same suite with another run, for example a shorter one.
     #[must_use]
-    pub fn with_run(self, run: Run) -> Self {
+    pub fn with_run(self, run: RunFn) -> Self {
         Self { run, ..self }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn key(index: u8) -> &'static Bytes {
 }
 
 fn make(index: usize) -> Vec<u8> {
+    assert!(index < KEYS, "the table has no key {index}");
     match index {
         0 => b"a".to_vec(),
         1 => b"b".to_vec(),
@@ -50,6 +51,7 @@ pub(crate) fn value(ordinal: u64, len: usize) -> Vec<u8> {
     for (at, byte) in bytes.iter_mut().enumerate().skip(stamp.len()) {
         *byte = byte.wrapping_add((at / stamp.len()) as u8);
     }
+    debug_assert_eq!(bytes.len(), len, "a value is as long as was asked for");
     bytes
 }
 

@@ -32,7 +32,9 @@ impl ModelCursor {
     /// A fresh cursor over the entries of `model` in `range`.
     pub(crate) fn new(model: &Model, now: UnixMillis, range: &KeyRange) -> Self {
         let inside = model.visible(now).filter(|(key, _)| range.contains(key));
-        let entries = inside.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let entries: Vec<(Bytes, Bytes)> =
+            inside.map(|(key, value)| (key.clone(), value.clone())).collect();
+        debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "a model is in the order of keys");
         Self { entries, place: Place::Fresh }
     }
 
@@ -52,6 +54,7 @@ impl ModelCursor {
             (Move::Prev, Place::At(at)) => last_before(at),
             (Move::Prev, Place::BeforeFirst) => Place::BeforeFirst,
         };
+        assert!(self.place != Place::Fresh, "a move leaves the fresh place for good");
         match self.place {
             Place::At(at) => Some(&self.entries[at]),
             _ => None,
@@ -101,6 +104,7 @@ fn random_range(random: &Random, keys: &[u8]) -> KeyRange {
     let key = || universe::key(any_key(random, keys));
     let (a, b) = (key(), key());
     let (low, high) = (&a.min(b)[..], &a.max(b)[..]);
+    assert!(low <= high, "a range has an order");
     match random.below(7) {
         0 => KeyRange::new(low..),
         1 => KeyRange::new(..high),
@@ -177,6 +181,7 @@ pub(crate) fn check_frozen(
 ) -> Result<(), String> {
     let expected: Vec<(Bytes, Bytes)> =
         model.visible(now).map(|(key, value)| (key.clone(), value.clone())).collect();
+    assert_eq!(views.len(), 2, "one view each way");
     for (view, direction) in views.into_iter().zip([Direction::Forward, Direction::Backward]) {
         check_entries(Entries::new(view, direction).collect(), expected.clone(), direction)?;
     }

@@ -39,6 +39,7 @@ pub(crate) fn read(
         }
         let path = dir.file(&DATA.name(id));
         let bytes = read_whole(&*dir.fs().open(&path)?)?;
+        let bytes = options.steps.claims(Step::CheckClaims, bytes, manifest.store_id(), id);
         let number = handle.number;
         let mut load =
             FileLoader { path: &path, number, keydir, above, options, first_expiry: None };

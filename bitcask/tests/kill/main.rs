@@ -3,42 +3,26 @@
 //! ```text
 //! cargo test --release -p bitcask --test kill -- --ignored
 //! ```
-//! is a thousand kills, each call of a life, and two hundred power cuts.
+//! is a thousand kills, one at every fourth call of a process, and two hundred power cuts.
 #![cfg(not(shuttle))]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::io::Write as _;
 
-use bitcask::planted::{Action, Step};
-use durable::OpKind;
-use torture::planted::Planted;
 use torture::soak::{shard_of_environment, timed};
 use torture::{Outcome, Program, Report, Subject, kill, power};
 
+#[path = "../torture/mistakes.rs"]
+mod mistakes;
 #[path = "../torture/subject.rs"]
 mod subject;
 
+use mistakes::{MISTAKES, Mistake, RealSuite};
 use subject::BitcaskSubject;
 
 const PROGRAM: Program = Program { test: "child", subject: subject_called };
 
 const SOUND: &str = "bitcask";
-
-/// Mistakes that killing a process must find.
-const FOUND_BY_KILL: [(&str, &str, Step); 2] = [
-    ("forgotten-record", "append", Step::LogRecords),
-    ("numbers-start-over", "recovery", Step::ResumeNumbering),
-];
-
-/// Mistakes that power cuts must find.
-const FOUND_BY_POWER: [(&str, &str, Step); 1] =
-    [("early-acknowledgement", "group commit", Step::QueueUntilDurable)];
-
-/// Calls left out that power cuts must find.
-const SKIPPED: [(&str, &str, OpKind, &str); 2] = [
-    ("data-not-synced", "group commit, sealing, recovery", OpKind::SyncFile, ".data"),
-    ("manifest-not-synced", "beginning a file, sealing", OpKind::SyncFile, "MANIFEST"),
-];
 
 /// Far more than it takes to find a mistake, so that luck decides nothing.
 const MANY_KILLS: kill::Options = kill::Options { lives: 200, ..kill::Options::DEFAULT };
@@ -46,19 +30,20 @@ const MANY_CUTS: power::Options =
     power::Options { cuts: 100, cuts_of_a_disk: 20, ..power::Options::DEFAULT };
 
 fn subject_called(word: &str) -> Box<dyn Subject> {
-    for (name, protocol, step) in FOUND_BY_KILL.into_iter().chain(FOUND_BY_POWER) {
-        if name == word {
-            let subject = BitcaskSubject { mistake: Some((step, Action::Skip)) };
-            return Box::new(Planted::built(name, protocol, subject));
-        }
+    match MISTAKES.iter().find(|mistake| mistake.name == word) {
+        Some(mistake) => Box::new(mistake.plant()),
+        None => Box::new(BitcaskSubject::default()),
     }
-    for (name, step, kind, path) in SKIPPED {
-        if name == word {
-            let subject = BitcaskSubject::default();
-            return Box::new(Planted::skipping(name, step, subject, kind, path));
-        }
-    }
-    Box::new(BitcaskSubject::default())
+}
+
+/// The mistakes that this suite must find.
+fn mistakes_for(suite: RealSuite) -> impl Iterator<Item = &'static Mistake> {
+    MISTAKES.iter().filter(move |mistake| mistake.found_for_real_by == Some(suite))
+}
+
+fn describe(mistake: &Mistake) -> String {
+    let Mistake { name, protocol, found_by, .. } = mistake;
+    format!("{name} ({protocol}), which {found_by} finds,")
 }
 
 /// Not captured, so that nobody takes what was skipped for what has passed.
@@ -68,10 +53,6 @@ fn notice(suite: &str, outcome: &Outcome) {
 
 fn say(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
-}
-
-fn say_progress(report: &Report) {
-    say(&report.to_string());
 }
 
 fn killed(options: &kill::Options) -> Report {
@@ -110,19 +91,19 @@ fn a_power_cut_leaves_what_was_synced_and_a_prefix_of_the_rest() {
 
 #[test]
 fn mistakes_are_found_by_kills() {
-    for (name, step, _) in FOUND_BY_KILL {
-        let found = kill::run(&PROGRAM, name, &MANY_KILLS);
-        assert!(found.is_err(), "{name} ({step}) was not found");
+    for mistake in mistakes_for(RealSuite::Kill) {
+        let found = kill::run(&PROGRAM, mistake.name, &MANY_KILLS);
+        assert!(found.is_err(), "{} was not found", describe(mistake));
     }
 }
 
 #[test]
 fn mistakes_are_found_by_power_cuts() {
-    let mistakes = FOUND_BY_POWER.map(|(name, step, _)| (name, step));
-    let skipped = SKIPPED.map(|(name, step, ..)| (name, step));
-    for (name, step) in mistakes.into_iter().chain(skipped) {
-        match power::run(&PROGRAM, name, &MANY_CUTS) {
-            Ok(Outcome::Passed(report)) => panic!("{name} ({step}) was not found in {report}"),
+    for mistake in mistakes_for(RealSuite::Power) {
+        match power::run(&PROGRAM, mistake.name, &MANY_CUTS) {
+            Ok(Outcome::Passed(report)) => {
+                panic!("{} was not found in {report}", describe(mistake))
+            }
             Ok(skipped) => notice("power cuts", &skipped),
             Err(_) => {}
         }
@@ -133,15 +114,15 @@ fn mistakes_are_found_by_power_cuts() {
 #[ignore = "soak: a thousand kills"]
 fn soak_kills() {
     let shard = shard_of_environment().unwrap();
-    let options = kill::Options { shard, progress: say_progress, ..kill::Options::soak() };
-    say(&timed("kills", shard, || killed(&options)));
+    let options = kill::Options { shard, progress: say, ..kill::Options::soak() };
+    say(&timed("kills", shard, || Outcome::Passed(killed(&options))));
 }
 
 #[test]
-#[ignore = "soak: killed at each call of a process"]
+#[ignore = "soak: killed at every fourth call of a process"]
 fn soak_kills_at_calls() {
     let shard = shard_of_environment().unwrap();
-    let calls = kill::Calls { shard, progress: say_progress, ..kill::Calls::soak() };
+    let calls = kill::Calls { shard, progress: say, ..kill::Calls::soak() };
     say(&timed("kills-at-calls", shard, || killed_at(&calls)));
 }
 
@@ -149,6 +130,6 @@ fn soak_kills_at_calls() {
 #[ignore = "soak: two hundred power cuts"]
 fn soak_power_cuts() {
     let shard = shard_of_environment().unwrap();
-    let options = power::Options { shard, progress: say_progress, ..power::Options::soak() };
+    let options = power::Options { shard, progress: say, ..power::Options::soak() };
     say(&timed("power-cuts", shard, || cut_off(&options)));
 }

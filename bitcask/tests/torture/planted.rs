@@ -1,13 +1,7 @@
-//! One mistake for each step of append, group commit, publication, beginning, sealing, hinting, recovery, merging, dropping
-//! tombstones, expiry and unlinking, written down before the suites were run against them. Each must be found.
-//!
-//! A mistake is data: a step and what happens to it, or a file system call that is left out. Files that are merged before
-//! their last write is published, and keys that are relocated without a look under real concurrency, are found in
-//! `tests/schedules`.
-//!
-//! Not here, because it is none: a hint file that is not synced. What a crash leaves of it fails its checksum, and the
-//! data file is read instead.
+//! Each mistake of [`MISTAKES`] is found by the suite that is named beside it, and mistakes that need a story of their own
+//! are found by that story.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,35 +9,19 @@ use std::time::Duration;
 
 use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
-use durable::{Env, ManualClock, ManualExecutor, OpKind, SeededEntropy, SimFs};
+use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
 use kv::{Durability, Kv, Snapshots, UnixMillis, WriteBatch};
-use torture::planted::{Planted, must_find};
+use torture::planted::must_find;
 use torture::{Suite, crash};
 
-use crate::subject::BitcaskSubject;
+use crate::mistakes::{MISTAKES, RealSuite};
 
-fn built(name: &'static str, step: &'static str, mistake: (Step, Action)) -> Planted {
-    Planted::built(name, step, BitcaskSubject { mistake: Some(mistake) })
-}
-
-fn left_out(name: &'static str, protocol: &'static str, step: Step) -> Planted {
-    built(name, protocol, (step, Action::Skip))
-}
-
-fn swapped(name: &'static str, protocol: &'static str, step: Step) -> Planted {
-    built(name, protocol, (step, Action::Swap))
-}
-
-fn skipping(name: &'static str, step: &'static str, kind: OpKind, path: &'static str) -> Planted {
-    Planted::skipping(name, step, BitcaskSubject::default(), kind, path)
-}
-
-/// Each mistake is found by the suite that is named beside it: the one that finds it after the fewest states. Of several
-/// names one suite finds it.
-fn each_is_found(bugs: impl IntoIterator<Item = (&'static str, Planted)>) {
-    for (suites, bug) in bugs {
-        let suites: Vec<Suite> = suites.split('+').map(suite_called).collect();
-        must_find(&bug, &suites).unwrap_or_else(|missed| panic!("{missed}"));
+/// The mistakes of a protocol are found, each by its suite.
+fn are_found(protocol: &str) {
+    let mistakes = MISTAKES.iter().filter(|mistake| mistake.protocol == protocol);
+    for mistake in mistakes {
+        let suites: Vec<Suite> = mistake.found_by.split('+').map(suite_called).collect();
+        must_find(&mistake.plant(), &suites).unwrap_or_else(|missed| panic!("{missed}"));
     }
 }
 
@@ -58,97 +36,44 @@ fn suite_called(name: &str) -> Suite {
     *torture::suite_called(name).unwrap_or_else(|| panic!("no suite is called {name}"))
 }
 
-#[test]
-fn mistakes_of_append_are_found() {
-    each_is_found([
-        ("histories", left_out("forgotten-record", "append", Step::LogRecords)),
-        ("full-disk", left_out("reserve-unused", "append", Step::UseReserve)),
-    ]);
+/// Defines a test for the mistakes of each protocol.
+macro_rules! protocols {
+    ($($test:ident = $protocol:literal,)+) => {
+        const PROTOCOLS: &[&str] = &[$($protocol),+];
+        $(
+            #[test]
+            fn $test() {
+                are_found($protocol);
+            }
+        )+
+    };
+}
+
+protocols! {
+    mistakes_of_append_are_found = "append",
+    mistakes_of_group_commit_are_found = "group commit",
+    mistakes_of_publication_are_found = "publication",
+    mistakes_of_beginning_a_file_are_found = "beginning a file",
+    mistakes_of_sealing_are_found = "sealing",
+    mistakes_of_hinting_are_found = "hinting",
+    mistakes_of_recovery_are_found = "recovery",
+    mistakes_on_a_full_disk_are_found = "full disk",
+    mistakes_of_merging_are_found = "merging",
+    mistakes_of_dropping_tombstones_are_found = "tombstones",
+    mistakes_of_expiry_are_found = "expiry",
 }
 
 #[test]
-fn mistakes_of_group_commit_are_found() {
-    let ignored = (Step::AwaitPublication, Action::IgnoreFailure);
-    each_is_found([
-        ("visibility", left_out("visible-early", "group commit", Step::QueueUntilDurable)),
-        ("visibility", built("failed-sync-acknowledged", "group commit", ignored)),
-        ("crash", skipping("data-not-synced", "group commit", OpKind::SyncFile, ".data")),
-    ]);
-}
-
-#[test]
-fn mistakes_of_publication_are_found() {
-    each_is_found([
-        (
-            "conformance",
-            built("put-applied-twice", "publication", (Step::ApplyPut, Action::Repeat)),
-        ),
-        ("conformance", left_out("batch-not-read-back", "publication", Step::ReadBatchBack)),
-        ("histories", left_out("forgotten-tombstone", "publication", Step::ApplyTombstone)),
-    ]);
-}
-
-#[test]
-fn mistakes_of_sealing_and_hinting_are_found() {
-    let manifest = "beginning a file, sealing";
-    each_is_found([
-        ("histories", left_out("file-not-named", "beginning a file", Step::NameFile)),
-        ("damage", left_out("sealed-file-not-named", "sealing", Step::NameSealedFile)),
-        ("histories", skipping("wrong-length", "sealing", OpKind::Finish, ".data")),
-        ("histories", left_out("hinted-tombstone-lost", "hinting", Step::LoadHintedTombstone)),
-        ("damage", left_out("any-hint-believed", "hinting", Step::CheckHint)),
-        ("crash", skipping("names-not-synced", "beginning a file", OpKind::SyncDir, "store")),
-        ("crash", skipping("manifest-not-synced", manifest, OpKind::SyncFile, "MANIFEST")),
-    ]);
-}
-
-#[test]
-fn mistakes_of_recovery_are_found() {
-    each_is_found([
-        ("crash", left_out("file-behind-torn-one-kept", "recovery", Step::EndLogAtTear)),
-        ("crash-scripts", swapped("sealed-before-discarding", "recovery", Step::DiscardTail)),
-        ("histories", left_out("tombstone-not-loaded", "recovery", Step::LoadLoggedTombstone)),
-        ("conformance", left_out("numbers-start-over", "recovery", Step::ResumeNumbering)),
-        ("conformance", left_out("leftover-not-awaited", "opening", Step::AwaitLeftover)),
-    ]);
-}
-
-#[test]
-fn mistakes_on_a_full_disk_are_found() {
-    each_is_found([
-        ("full-disk", left_out("full-disk-poisons", "edit", Step::SpareOnFullDisk)),
-        ("full-disk", left_out("orphans-kept", "recovery", Step::RemoveOrphans)),
-    ]);
-}
-
-#[test]
-fn mistakes_of_merging_are_found() {
-    each_is_found([
-        ("crash-scripts", left_out("log-not-synced", "merging, 4", Step::SyncLogBeforeEdit)),
-        ("histories", left_out("output-not-named", "merging, 5", Step::NameOutput)),
-        (
-            "faults+simulation+damage",
-            swapped("retired-before-the-edit", "merging, 7", Step::EditManifest),
-        ),
-        ("histories", left_out("views-lose-files", "merging, 7", Step::HoldInputs)),
-        ("histories", left_out("relocated-blindly", "merging, 6", Step::CompareSequence)),
-    ]);
-}
-
-#[test]
-fn mistakes_of_dropping_tombstones_and_of_expiry_are_found() {
-    each_is_found([
-        ("simulation", left_out("tombstone-dropped", "tombstones", Step::GuardTombstone)),
-        ("simulation", left_out("expired-put-dropped", "expiry", Step::GuardExpiredPut)),
-        ("histories", left_out("expired-inside-views", "expiry", Step::LimitHorizonToViews)),
-        ("simulation", left_out("dropped-with-the-first", "expiry", Step::CheckLastExpiry)),
-    ]);
-}
-
-#[test]
-fn a_witness_that_is_not_written_is_found() {
-    let unwritten = skipping("witness-not-written", "group commit", OpKind::Write, ".data");
-    each_is_found([("damage", unwritten)]);
+fn each_mistake_has_a_name_of_its_own_and_a_test() {
+    let names: BTreeSet<&str> = MISTAKES.iter().map(|mistake| mistake.name).collect();
+    assert_eq!(names.len(), MISTAKES.len());
+    for mistake in MISTAKES {
+        assert!(PROTOCOLS.contains(&mistake.protocol), "{mistake:?} has no test");
+    }
+    for suite in [RealSuite::Kill, RealSuite::Power] {
+        assert!(MISTAKES.iter().any(|mistake| mistake.found_for_real_by == Some(suite)));
+    }
+    assert!(PROTOCOLS.iter().all(|name| MISTAKES.iter().any(|known| known.protocol == *name)));
 }
 
 /// The data files on the disk after a merge that nobody reads beside, and those that the store knows of.

@@ -55,48 +55,112 @@ pub(super) fn run(
     let is_orphan = watch_parent();
     let stepper =
         (config.background == 0).then(|| Arc::new(Stepper::new(Arc::new(SystemClock::new()))));
-    let session = |number| Session { life: config.number, number };
+    let life = Life { subject, config, journal, stepper };
     if config.sessions == 0 {
-        let opened = open(subject, config, session(0), journal, stepper.as_ref())?;
-        opened.check_invariant()?;
-        opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
-        return journal.tell(&Event::Closed);
+        return life.look();
     }
-    for session in (0..config.sessions).map(session) {
-        let opened = open(subject, config, session, journal, stepper.as_ref())?;
+    for number in 0..config.sessions {
+        life.session(Session { life: config.number, number }, &is_orphan)?;
+        if is_orphan.load(Ordering::SeqCst) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The sessions of one process.
+struct Life<'l> {
+    subject: &'l dyn Subject,
+    config: &'l ProcessConfig,
+    journal: &'l Journal,
+    /// Runs background work between writes, if the engine has no threads.
+    stepper: Option<Arc<Stepper>>,
+}
+
+impl Life<'_> {
+    /// Opens the store, checks it, and closes it.
+    fn look(&self) -> Result<(), String> {
+        let opened = self.open(Session { life: self.config.number, number: 0 })?;
+        opened.check_invariant()?;
+        self.close(&opened)
+    }
+
+    /// Opens the store, lets the writers work, and closes or drops the store.
+    fn session(&self, session: Session, is_orphan: &AtomicBool) -> Result<(), String> {
+        let Self { config, journal, .. } = *self;
+        let opened = self.open(session)?;
         let random = Random::new(session_seed(config, session));
         if random.one_in(SESSIONS_A_CHECK) {
             opened.check_invariant()?;
         }
         let able = opened.engine().capabilities().durability;
-        let is_over = AtomicBool::new(false);
+        let (stepper, is_over) = (self.stepper.as_deref(), AtomicBool::new(false));
+        let upkeep = Random::new(!session_seed(config, session));
         let work = Work {
             config,
             session,
             journal,
             opened: &opened,
             able,
-            stepper: stepper.as_deref(),
-            upkeep: Random::new(!session_seed(config, session)),
+            stepper,
+            upkeep,
             is_over: &is_over,
         };
-        work.run(&is_orphan)?;
+        work.run(is_orphan)?;
         if is_orphan.load(Ordering::SeqCst) {
             return Ok(());
         }
         if random.one_in(2) {
-            opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
-            journal.tell(&Event::Closed)?;
-        } else {
-            drop(opened);
-            // Queued jobs die with the handle.
-            if let Some(stepper) = &stepper {
-                stepper.forget();
-            }
-            journal.tell(&Event::Dropped)?;
+            return self.close(&opened);
+        }
+        drop(opened);
+        // Queued jobs die with the handle.
+        if let Some(stepper) = &self.stepper {
+            stepper.forget();
+        }
+        journal.tell(&Event::Dropped)
+    }
+
+    fn close(&self, opened: &Opened) -> Result<(), String> {
+        opened.engine().close().map_err(|error| format!("close failed: {error}"))?;
+        self.journal.tell(&Event::Closed)
+    }
+
+    /// Opens the store and tells all that is found in it.
+    fn open(&self, session: Session) -> Result<Opened, String> {
+        let Self { subject, config, journal, .. } = *self;
+        journal.tell(&Event::Open { session })?;
+        let mut env = Env::os(config.background);
+        if let Some(stepper) = &self.stepper {
+            env.executor = Arc::clone(stepper) as Arc<_>;
+        }
+        let opened =
+            subject.open(&env, &config.store, config.option_set).map_err(failed("open"))?;
+        let mut events = found(&opened, config)?;
+        events.push(Event::All { recovered: opened.recovered().map(|newest| newest.0) });
+        journal.tell_all(&events)?;
+        Ok(opened)
+    }
+}
+
+/// The entries of the store. Each key is looked up as well.
+fn found(opened: &Opened, config: &ProcessConfig) -> Result<Vec<Event>, String> {
+    let observed = observe(opened.engine(), &[])?;
+    let mut events = Vec::new();
+    for (key, value) in &observed.entries {
+        let WriteId { session, writer, count } = WriteId::of_value(value)?;
+        let key = key.escape_ascii().to_string().replace(' ', "\\x20");
+        events.push(Event::Found { key, session, writer, count, len: value.len() });
+    }
+    for key in Place::all(config.writers).map(Place::key) {
+        let scanned = observed.entries.iter().any(|(found, _)| found == key.as_bytes());
+        let got = opened.engine().get(key.as_bytes()).map_err(|e| format!("get failed: {e}"))?;
+        if got.is_some() != scanned {
+            return Err(format!("a scan and a get disagree on whether there is {key}"));
         }
     }
-    Ok(())
+    assert_eq!(events.len(), observed.entries.len(), "each entry is told once");
+    Ok(events)
 }
 
 fn session_seed(config: &ProcessConfig, session: Session) -> u64 {
@@ -113,39 +177,6 @@ fn watch_parent() -> Arc<AtomicBool> {
         told.store(true, Ordering::SeqCst);
     });
     is_orphan
-}
-
-/// Opens the store and tells all that is found in it.
-fn open(
-    subject: &dyn Subject,
-    config: &ProcessConfig,
-    session: Session,
-    journal: &Journal,
-    stepper: Option<&Arc<Stepper>>,
-) -> Result<Opened, String> {
-    journal.tell(&Event::Open { session })?;
-    let mut env = Env::os(config.background);
-    if let Some(stepper) = stepper {
-        env.executor = Arc::clone(stepper) as Arc<_>;
-    }
-    let opened = subject.open(&env, &config.store, config.option_set).map_err(failed("open"))?;
-    let observed = observe(opened.engine(), &[])?;
-    let mut events = Vec::new();
-    for (key, value) in &observed.entries {
-        let WriteId { session, writer, count } = WriteId::of_value(value)?;
-        let key = key.escape_ascii().to_string().replace(' ', "\\x20");
-        events.push(Event::Found { key, session, writer, count, len: value.len() });
-    }
-    for key in Place::all(config.writers).map(Place::key) {
-        let scanned = observed.entries.iter().any(|(found, _)| found == key.as_bytes());
-        let got = opened.engine().get(key.as_bytes()).map_err(|e| format!("get failed: {e}"))?;
-        if got.is_some() != scanned {
-            return Err(format!("a scan and a get disagree on whether there is {key}"));
-        }
-    }
-    events.push(Event::All { recovered: opened.recovered().map(|newest| newest.0) });
-    journal.tell_all(&events)?;
-    Ok(opened)
 }
 
 impl Work<'_> {

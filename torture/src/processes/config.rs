@@ -17,7 +17,7 @@ pub(super) const BACKGROUND: usize = 2;
 pub(super) const UNTIL_KILLED: u16 = u16::MAX;
 
 /// The work of one child process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProcessConfig {
     /// The directory of the store.
     pub(super) store: PathBuf,
@@ -42,7 +42,12 @@ impl ProcessConfig {
         let line = Line::new("process", word).with("seed", self.seed).with("number", self.number);
         let line = line.with("options", self.option_set).with("writers", self.writers);
         let line = line.with("batches", self.batches).with("background", self.background);
-        line.with("sessions", self.sessions)
+        let line = line.with("sessions", self.sessions);
+        debug_assert!(
+            Self::parse(&line, self.store.clone()).is_ok_and(|back| back == *self),
+            "the child reads the configuration that its parent wrote"
+        );
+        line
     }
 
     pub(super) fn parse(line: &Line, store: PathBuf) -> Result<Self, String> {

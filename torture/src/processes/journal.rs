@@ -141,6 +141,13 @@ impl Journal {
     /// Several events at once, of which a killed child may have told the first ones only.
     pub(super) fn tell_all(&self, events: &[Event]) -> Result<(), String> {
         let mut lines: Vec<String> = events.iter().map(ToString::to_string).collect();
+        debug_assert!(lines.iter().all(|line| !line.contains('\n')), "an event is one line");
+        debug_assert!(
+            lines
+                .iter()
+                .all(|line| line.parse::<Event>().is_ok_and(|back| back.to_string() == *line)),
+            "an event reads back"
+        );
         lines.push(String::new());
         let lines = lines.join("\n");
         (&self.0).write_all(lines.as_bytes()).map_err(|error| format!("no journal: {error}"))
@@ -169,6 +176,7 @@ impl Tail {
         read.map_err(|error| format!("the journal cannot be read: {error}"))?;
         let end = self.rest.rfind('\n').map_or(0, |end| end + 1);
         let whole: String = self.rest.drain(..end).collect();
+        assert!(!self.rest.contains('\n'), "only the beginning of a line is left");
         whole.lines().map(str::parse).collect()
     }
 }

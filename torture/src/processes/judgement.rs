@@ -98,11 +98,13 @@ impl Judge {
         judged.map_err(|what| format!("{} opened the store, and {what}", self.session))?;
         self.report.states += 1;
         self.ledger = self.ledger.followed_by(found);
+        assert!(self.finding.entries.is_empty(), "the next opening reports from the beginning");
         self.syncing = 0;
         Ok(())
     }
 
     fn promise(&mut self, class: Durability, number: u64) {
+        assert!(number <= self.ledger.newest(), "only numbers that were given out are promised");
         if self.is_heard_in_time {
             self.ledger.promise(class, number);
         }

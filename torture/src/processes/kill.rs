@@ -43,7 +43,7 @@ pub struct Options {
     /// The part of the stores to work on.
     pub shard: Shard,
     /// Called after each store with everything visited so far.
-    pub progress: fn(&Report),
+    pub progress: fn(&str),
 }
 
 impl Default for Options {

@@ -86,7 +86,12 @@ impl DurabilityLedger {
 
     pub(super) fn begin(&mut self, id: WriteId, task: Task, survives: Durability) {
         let begun = Begun { id, task, survives, floor: self.newest(), sequence: None };
-        self.begun[usize::from(id.writer)].push(begun);
+        let of_writer = &mut self.begun[usize::from(id.writer)];
+        assert!(
+            of_writer.last().is_none_or(|last| last.id.count + 1 == id.count),
+            "a writer counts its batches"
+        );
+        of_writer.push(begun);
     }
 
     /// Returns the class that the write has. `Err`: the write cannot have got this number.
@@ -113,6 +118,7 @@ impl DurabilityLedger {
         if class >= Durability::Sync {
             self.synced = self.synced.max(number);
         }
+        assert!(self.synced <= self.buffered, "a sync hands over as well");
     }
 
     /// Records a crash that writes of this class survive. Writes of lesser classes may be lost.
@@ -122,10 +128,12 @@ impl DurabilityLedger {
 
     /// The greatest number that was acknowledged so far.
     pub(super) fn newest(&self) -> u64 {
-        self.acknowledged.keys().next_back().copied().unwrap_or(self.floor)
+        let newest = self.acknowledged.keys().next_back().copied().unwrap_or(self.floor);
+        debug_assert!(newest >= self.floor, "numbers go on after those of the opening");
+        newest
     }
 
-    /// The main theorem for the content `found`.
+    /// The crash invariant for the content `found`.
     pub(super) fn judge(&self, found: &Found) -> Result<(), String> {
         let present = self.present(found)?;
         let end = self.judge_numbers(&present, found.recovered)?;
@@ -159,6 +167,7 @@ impl DurabilityLedger {
         let own = [Place::Mark(writer), Place::Lone(writer)];
         let found = own.map(|place| found.entries.get(&place.key()).copied());
         let mut left = own.map(|place| self.base.entries.get(&place.key()).copied());
+        assert!(usize::from(writer) < self.begun.len(), "there is no writer {writer}");
         if left == found {
             return Ok(0);
         }
@@ -184,6 +193,8 @@ impl DurabilityLedger {
         };
         let absent = self.acknowledged.iter().find(|(_, id)| !is_there(present, **id));
         let newest = self.newest_present(present);
+        assert_eq!(present.len(), self.begun.len(), "a count for each writer");
+        assert!(newest <= self.newest(), "a number that is there was acknowledged");
         if let Some((sequence, id)) = absent {
             let lost = format!("write {id}, number {sequence}, is lost");
             if *sequence <= promised {

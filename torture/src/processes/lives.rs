@@ -30,7 +30,7 @@ pub(super) struct Lives {
     pub(super) of_a_store: u16,
     pub(super) shard: Shard,
     /// Called after each store with everything visited so far.
-    pub(super) progress: fn(&Report),
+    pub(super) progress: fn(&str),
 }
 
 impl Lives {
@@ -57,7 +57,8 @@ impl Lives {
                 report += before;
                 Failure { what, replay: line.with(self.unit, first).to_string(), report }
             })?;
-            (self.progress)(&report);
+            let (suite, last) = (self.suite, first + lives - 1);
+            (self.progress)(&format!("{suite}, up to {} {last}: {report}", self.unit));
         }
         Ok(report)
     }
@@ -81,6 +82,7 @@ pub(super) trait MortalStore: Sized {
     fn live(mut self, lives: u32, keeps_files: bool) -> Result<Report, Failed> {
         let lived = (0..lives).try_for_each(|_| self.end_a_child()).and_then(|()| self.look());
         let report = self.report();
+        assert!(lived.is_err() || report.states > 0, "the last opening is judged");
         match lived {
             Ok(()) => Ok(report),
             Err(what) if keeps_files => {
@@ -157,6 +159,7 @@ impl<'p> Children<'p> {
         assert!(option_sets > 0, "a subject has options");
         self.config.number += 1;
         self.config.option_set = option_set % option_sets;
+        assert!(self.config.number < u16::MAX, "the children of a store are counted");
         self.config.sessions = sessions;
         let journal = self.journals.join(format!("journal-{}", self.config.number));
         Running::start(self.program, self.word, &self.config, &journal, under)
@@ -168,7 +171,7 @@ mod tests {
     use super::*;
 
     fn lives(total: u32, of_a_store: u16, shard: Shard) -> Lives {
-        let progress = |_: &Report| ();
+        let progress = |_: &str| ();
         Lives { suite: "kill", unit: "life", seed: 1, total, of_a_store, shard, progress }
     }
 

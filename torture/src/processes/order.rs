@@ -1,8 +1,9 @@
 //! Finds sequence numbers for writes that were never acknowledged.
 //!
-//! Each write has a least and a greatest possible number. An acknowledged write has exactly one. If a pair shows write `b`
-//! although `a` is there too, `a` came before `b`, so the least number of `b` is greater than that of `a`, and so on along each
-//! chain. A solution exists if no least number is pushed past its greatest. A cycle pushes without end.
+//! Each write has a least and a greatest possible number. An acknowledged write has exactly one. A pair that shows write
+//! `b` although `a` is there too proves that `a` came before `b`. So the least number of `b` is greater than that of `a`,
+//! and so on along each chain. A solution exists if no least number is pushed past its greatest. A cycle pushes without
+//! end.
 
 use std::collections::BTreeMap;
 
@@ -35,11 +36,17 @@ impl<'n> Order<'n> {
     pub(super) fn add(&mut self, id: WriteId, floor: u64, sequence: Option<u64>) {
         let unknown = Bounds { least: self.free_from(floor + 1), end: self.end };
         let known = |sequence| Bounds { least: sequence, end: sequence + 1 };
-        self.writes.insert(id, sequence.map_or(unknown, known));
+        assert!(
+            sequence.is_none_or(|sequence| self.taken.get(&sequence) == Some(&id)),
+            "its number"
+        );
+        let before = self.writes.insert(id, sequence.map_or(unknown, known));
+        assert!(before.is_none(), "a write is added once");
     }
 
     /// `first` came before `then`.
     pub(super) fn before(&mut self, first: WriteId, then: WriteId) {
+        assert!(first != then, "no write comes before itself");
         self.befores.push((first, then));
     }
 
@@ -87,6 +94,7 @@ impl<'n> Order<'n> {
         while self.taken.contains_key(&free) {
             free += 1;
         }
+        debug_assert!(free >= from, "a search goes up");
         free
     }
 }

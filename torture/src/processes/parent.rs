@@ -8,8 +8,9 @@ use super::config::{CONFIG, JOURNAL, ProcessConfig, STORE};
 use super::journal::{Event, Tail};
 use super::program::Program;
 use crate::random::Random;
+use crate::watchdog::Watchdog;
 
-/// A child that tells nothing that is waited for in this time hangs.
+/// A child that tells nothing in this time hangs. The time of a stopped machine does not count.
 const HANGING: Duration = Duration::from_mins(2);
 
 /// How often the parent looks into the journal.
@@ -71,10 +72,12 @@ impl Running {
 
     /// Waits until `moment` has come. `Err`: the child has ended, or hangs.
     pub(super) fn wait_until(&mut self, moment: Moment) -> Result<(), String> {
-        let started = Instant::now();
+        let mut watchdog = Watchdog::new(HANGING);
         let mut begun = None;
         loop {
-            self.read()?;
+            if self.read()? {
+                watchdog.note_progress();
+            }
             if begun.is_none() && !self.events.is_empty() {
                 begun = Some(Instant::now());
             }
@@ -89,8 +92,8 @@ impl Running {
                 self.read()?;
                 return Err(self.epitaph(status));
             }
-            if started.elapsed() > HANGING {
-                return Err(format!("the child hangs; its last words: {:?}", self.events.last()));
+            if watchdog.is_over() {
+                return Err(self.hanging());
             }
             std::thread::sleep(PAUSE);
         }
@@ -98,15 +101,17 @@ impl Running {
 
     /// Waits until the child has ended, however it did.
     pub(super) fn wait(&mut self) -> Result<ExitStatus, String> {
-        let started = Instant::now();
+        let mut watchdog = Watchdog::new(HANGING);
         loop {
             if let Some(status) = self.status()? {
                 self.read()?;
                 return Ok(status);
             }
-            if started.elapsed() > HANGING {
-                self.read()?;
-                return Err(format!("the child hangs; its last words: {:?}", self.events.last()));
+            if self.read()? {
+                watchdog.note_progress();
+            }
+            if watchdog.is_over() {
+                return Err(self.hanging());
             }
             std::thread::sleep(PAUSE);
         }
@@ -138,13 +143,21 @@ impl Running {
         self.events.iter().filter(|event| matches!(event, Event::Done { .. })).count()
     }
 
-    fn read(&mut self) -> Result<(), String> {
-        self.events.extend(self.tail.read()?);
-        Ok(())
+    /// Reads the events since the last call. Whether there are any.
+    fn read(&mut self) -> Result<bool, String> {
+        let events = self.tail.read()?;
+        let has_told = !events.is_empty();
+        self.events.extend(events);
+        Ok(has_told)
     }
 
     fn status(&mut self) -> Result<Option<ExitStatus>, String> {
         self.child.try_wait().map_err(|error| format!("the child cannot be waited for: {error}"))
+    }
+
+    /// The message for a child that does nothing any more.
+    fn hanging(&self) -> String {
+        format!("the child hangs; its last event: {:?}", self.events.last())
     }
 
     /// The message for a child that ended too early.

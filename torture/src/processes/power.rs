@@ -51,7 +51,7 @@ pub struct Options {
     /// The part of the disks to work on.
     pub shard: Shard,
     /// Called after each disk with everything visited so far.
-    pub progress: fn(&Report),
+    pub progress: fn(&str),
 }
 
 impl Default for Options {
@@ -128,6 +128,7 @@ impl<'p> Store<'p> {
 
     fn observe(&mut self, told: &[Event]) -> Result<(), String> {
         keep_content(&mut self.judges, |judge| judge.observe(told))?;
+        assert!(!self.judges.is_empty(), "somebody judges the store");
         // Judges that have observed an opening agree from then on.
         if told.iter().any(Event::ends_an_opening) {
             self.judges.truncate(1);
@@ -159,6 +160,7 @@ impl MortalStore for Store<'_> {
         switch.cut()?;
         let told = running.kill()?;
         self.disk.restart()?;
+        assert!(before <= told.len(), "a journal only grows");
         let (before, during) = told.split_at(before);
         self.observe(before)?;
         // On a disk without power each call may fail, so these failures are not judged. A panic is.
@@ -198,6 +200,7 @@ fn keep_content(
     if content.is_empty() {
         return refused;
     }
+    assert!(content.len() <= judges.len(), "judges are only dropped");
     *judges = content;
     Ok(())
 }

@@ -63,6 +63,7 @@ pub(super) struct WriteId {
 
 impl WriteId {
     fn to_ordinal(self) -> u64 {
+        assert!(self.count <= 0xff_ffff, "a session has fewer batches than fit into 24 bits");
         let Session { life, number } = self.session;
         let session = u64::from(life) << 48 | u64::from(number) << 32;
         session | u64::from(self.writer) << 24 | u64::from(self.count)
@@ -83,6 +84,7 @@ impl WriteId {
     }
 
     pub(super) fn value(self, len: usize) -> Vec<u8> {
+        debug_assert_eq!(Self::from_ordinal(self.to_ordinal()), self, "a value names its write");
         universe::value(self.to_ordinal(), len)
     }
 }
@@ -111,6 +113,7 @@ impl Place {
 
     /// The places of a pair.
     pub(super) fn of_pair(pair: u8) -> impl Iterator<Item = Self> {
+        assert!(pair < PAIRS, "there is no pair {pair}");
         [Self::Head(pair)].into_iter().chain((0..BODIES).map(move |body| Self::Body(pair, body)))
     }
 
@@ -158,7 +161,15 @@ impl Task {
                 changes
             }
         };
-        Self { changes, durability }
+        let task = Self { changes, durability };
+        debug_assert!(
+            task.changes
+                .iter()
+                .enumerate()
+                .all(|(at, (place, _))| task.changes[..at].iter().all(|(other, _)| other != place)),
+            "a batch changes each place once"
+        );
+        task
     }
 
     pub(super) fn batch(&self, id: WriteId) -> WriteBatch {
@@ -170,6 +181,7 @@ impl Task {
                 None => batch.delete(key.as_bytes()),
             };
         }
+        assert_eq!(batch.ops().count(), self.changes.len(), "one operation for each place");
         batch
     }
 

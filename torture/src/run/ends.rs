@@ -2,19 +2,20 @@
 
 use kv::{Durability, Op, WriteBatch};
 
-use super::Run;
+use super::EngineRun;
 use crate::observe::observe;
 use crate::opening::{failed, open};
 use crate::script::Script;
 use crate::universe;
 
-impl Run<'_> {
+impl EngineRun<'_> {
     pub(super) fn reopen(&mut self, clean: bool) -> Result<(), String> {
         if self.engine().capabilities().durability == Durability::None {
             return Ok(());
         }
         let issued = self.history.issued();
         let lo = if clean { issued } else { self.history.handed_over };
+        assert!(lo <= issued, "only batches that were begun are promised");
         if clean {
             self.close()?;
             self.check_held()?;
@@ -55,10 +56,10 @@ impl Run<'_> {
     }
 
     /// The engine can write again.
-    pub(crate) fn smoke(&mut self) -> Result<(), String> {
+    pub(crate) fn check_writable(&mut self) -> Result<(), String> {
         let key = universe::KEYS as u8 - 1;
         let text = format!("p{key}.9/s p{key}.30/b sync get.{key}");
-        let script: Script = text.parse().expect("the smoke script is well-formed");
+        let script: Script = text.parse().expect("the script is well-formed");
         self.steps(&script).map_err(|what| format!("afterwards, {what}"))
     }
 
@@ -80,13 +81,14 @@ impl Run<'_> {
                 Op::Delete { key } => again.delete(key),
             };
         }
+        debug_assert_eq!(again.ops().count(), lost.ops().count(), "the same operations again");
         let retried = self.write(&again, Durability::Buffered);
         let killed = retried.and_then(|()| self.reopen(false));
         killed.map_err(|what| format!("after a retry of the lost batch, {what}"))
     }
 
     /// The subject's own upkeep, a clean close and an opening. None of them changes the content.
-    pub(crate) fn smoke_deeply(&mut self) -> Result<(), String> {
+    pub(crate) fn check_reopening(&mut self) -> Result<(), String> {
         let script: Script = "maintain drain reopen".parse().expect("the script is well-formed");
         self.steps(&script).map_err(|what| format!("afterwards, {what}"))
     }

@@ -1,10 +1,10 @@
 //! Crashes at every operation of a run, and every image that each may leave on the disk.
 //!
 //! The invariants:
-//! - The main theorem (module `oracle`). After a power cut and an opening, all reads equal `Model[j]` for one `j` between the
+//! - The crash invariant (module `oracle`). After a power cut and an opening, all reads equal `Model[j]` for one `j` between the
 //!   last synced and the last begun batch. If only the process died, `j` is not before the last batch that was handed over.
 //! - Opening succeeds, and the engine writes again. If the crash took the batches behind `j`, the first of them is written
-//!   once more with other values, the process dies, and the main theorem is checked again.
+//!   once more with other values, the process dies, and the crash invariant is checked again.
 //! - Recovery is monotone: content that a handle has served survives a later power cut. This is checked after each death of
 //!   the process.
 //! - Recovery is idempotent: a crash at any operation of recovery obeys the same invariants.
@@ -12,16 +12,18 @@
 //! The first two openings of a store are crashed everywhere: the process dies at each operation of the first one, and then
 //! the power is cut at each operation of the second one, with every variant.
 //!
-//! The workloads are all sequences of a small alphabet of calls up to a length, and random scripts. Of a sequence only the
-//! crash points of its last call are visited, because the shorter sequence visits the others. Sequences run with the first
-//! option set, scripts with all of them in turn. Second crashes are sampled ([`Options::second_one_in`]).
+//! The workloads are all sequences of a small alphabet of calls up to a length, a sample of longer ones, and random scripts.
+//! Of a sequence only the crash points of its last call are visited, because the shorter sequence visits the others.
+//! Sequences run with the first option set, scripts with all of them in turn. Second crashes are sampled
+//! ([`Options::second_one_in`]).
 
 use durable::{MetadataModel, Variant};
+use kv::Durability;
 
-use crate::generate::{self, ScriptConfig};
+use crate::generate::Changes;
 use crate::line::Line;
 use crate::minimise::minimise;
-use crate::opening::{capabilities, without_panic};
+use crate::opening::without_panic;
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
 use crate::script::Script;
@@ -32,10 +34,12 @@ use crate::suite::{Replayed, Soak, Suite};
 mod image;
 mod record;
 mod search;
+mod sequences;
 
 use image::Judge;
 use record::Recording;
 use search::{Search, Site};
+use sequences::Sequence;
 
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
@@ -44,16 +48,18 @@ pub struct Options {
     pub seed: u64,
     /// Sequences of up to so many calls are all run.
     pub exhaustive_len: usize,
-    /// At most so many states are visited in each sequence of [`Options::exhaustive_len`] calls.
-    pub sequence_states: u64,
+    /// So many sequences of one call more are run as well, a sample that follows from the seed.
+    pub longer_sequences: u64,
+    /// So many states are visited in each sequence of that sample, at crash points spread over its last call.
+    pub longer_sequence_states: u64,
     /// Random scripts, with all option sets in turn.
     pub scripts: u64,
     /// So many states are visited in a random script, at crash points spread over all of it.
     pub script_states: u64,
     /// Steps in a random script.
     pub steps: usize,
-    /// Of the variants at each point of a sequence of [`Options::exhaustive_len`] calls, and of a random script, so many
-    /// are visited: the plainest two, and a sample of the others. Shorter sequences are visited in full.
+    /// Of the variants at each point of a sequence of [`Options::exhaustive_len`] calls or more, and of a random script, so
+    /// many are visited: the plainest two, and a sample of the others. Shorter sequences are visited in full.
     pub variants_a_point: usize,
     /// Random variants at each point, beside the systematic ones.
     pub random_variants: usize,
@@ -62,7 +68,7 @@ pub struct Options {
     /// Of the variants at each point of such a recovery, so many are visited.
     pub second_variants_a_point: usize,
     /// One in this many states is also maintained, closed and opened again.
-    pub deep_one_in: u64,
+    pub reopen_one_in: u64,
     /// Whether a random script that fails is made shorter, which may cost more than the search.
     pub shortens: bool,
     /// The part of the work to do.
@@ -75,7 +81,8 @@ impl Default for Options {
         Self {
             seed: 1,
             exhaustive_len: 3,
-            sequence_states: u64::MAX,
+            longer_sequences: 0,
+            longer_sequence_states: 60,
             scripts: 4,
             script_states: 4_000,
             steps: 200,
@@ -83,7 +90,7 @@ impl Default for Options {
             random_variants: 2,
             second_one_in: 50,
             second_variants_a_point: 3,
-            deep_one_in: 16,
+            reopen_one_in: 16,
             shortens: true,
             shard: Shard::ALL,
         }
@@ -91,18 +98,18 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Longer sequences; runs for an hour or more.
+    /// Longer sequences.
     pub fn soak() -> Self {
         Self {
-            exhaustive_len: 5,
-            sequence_states: 60,
+            exhaustive_len: 4,
+            longer_sequences: 4_000,
             scripts: 50,
             script_states: 20_000,
             ..Self::default()
         }
     }
 
-    /// Every second crash of short sequences; runs for an hour or more.
+    /// Every second crash of short sequences.
     pub fn soak_of_second_crashes() -> Self {
         Self {
             exhaustive_len: 2,
@@ -111,7 +118,7 @@ impl Options {
             variants_a_point: usize::MAX,
             second_one_in: 1,
             second_variants_a_point: 6,
-            deep_one_in: 4,
+            reopen_one_in: 4,
             ..Self::default()
         }
     }
@@ -124,7 +131,7 @@ pub const SUITE: Suite = Suite {
     soaks: &[
         Soak {
             name: "crash-sequences",
-            budget: "all 37,449 sequences of up to 5 calls, at most about 60 states for each of 5 calls: about 5 million states",
+            budget: "all 4,680 sequences of up to 4 calls, and 4,000 of the 32,768 sequences of 5 calls: about 2.3 million states",
             run: |subject, shard| exhaustive(subject, &Options { shard, ..Options::soak() }),
         },
         Soak {
@@ -134,7 +141,7 @@ pub const SUITE: Suite = Suite {
         },
         Soak {
             name: "crash-second",
-            budget: "all sequences of up to 2 calls and 4 random scripts, with a second crash at each call of each recovery: about 300,000 states",
+            budget: "all sequences of up to 2 calls and 4 random scripts, with a second crash at each call of each recovery: about 1 million states",
             run: |subject, shard| {
                 run(subject, &Options { shard, ..Options::soak_of_second_crashes() })
             },
@@ -143,18 +150,6 @@ pub const SUITE: Suite = Suite {
     is_repeatable: true,
     replay,
 };
-
-/// The calls that sequences are made of. The values are so large that three of them fill a file.
-const ALPHABET: [&str; 8] = [
-    "p0.900/b",
-    "p1.900/b",
-    "d0/b",
-    "p0.20+p1.20/b",
-    "sync",
-    "p0.900/s",
-    "maintain drain",
-    "reopen",
-];
 
 /// Crashes all sequences of calls, then random scripts.
 ///
@@ -171,44 +166,29 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
     Ok(report)
 }
 
-/// Crashes all sequences of up to [`Options::exhaustive_len`] calls.
+/// Crashes all sequences of up to [`Options::exhaustive_len`] calls, and the sample of longer ones.
 ///
 /// # Errors
 /// The first broken invariant.
 pub fn exhaustive(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let mut search = Search::new(subject, 0, options);
-    let calls = ALPHABET.map(calls_of);
-    let mut sequences = vec![Script::default()];
-    search.variants_a_point = usize::MAX;
-    let mut number = 0;
-    if options.shard.takes(number) {
+    if options.shard.takes(0) {
+        search.variants_a_point = usize::MAX;
         search.script(&Script::default(), 0)?;
         search.openings()?;
     }
-    for len in 1..=options.exhaustive_len {
-        if len == options.exhaustive_len {
-            search.variants_a_point = options.variants_a_point;
-            search.script_states = options.sequence_states;
-        }
-        let mut longer = Vec::new();
-        for sequence in &sequences {
-            for call in &calls {
-                let mut script = sequence.clone();
-                script.0.extend(call.0.iter().cloned());
-                number += 1;
-                if options.shard.takes(number) {
-                    search.script(&script, sequence.0.len())?;
-                }
-                longer.push(script);
-            }
-        }
-        sequences = longer;
+    let (longest, seed) = (options.exhaustive_len, sub_seed(options.seed, 0));
+    let sample = Sequence::sample(seed, longest + 1, options.longer_sequences);
+    let sequences = Sequence::all(longest).chain(sample).zip(1..);
+    for (sequence, _) in sequences.filter(|(_, number)| options.shard.takes(*number)) {
+        let is_short = sequence.len() < longest;
+        search.variants_a_point = if is_short { usize::MAX } else { options.variants_a_point };
+        let is_sampled = sequence.len() > longest;
+        search.script_states = if is_sampled { options.longer_sequence_states } else { u64::MAX };
+        let (script, before_last) = sequence.script();
+        search.script(&script, before_last)?;
     }
     Ok(search.report)
-}
-
-fn calls_of(letter: &str) -> Script {
-    letter.parse().expect("the alphabet is well-formed")
 }
 
 /// Crashes [`Options::scripts`] random scripts.
@@ -219,13 +199,14 @@ pub fn random(subject: &dyn Subject, options: &Options) -> Result<Report, Failur
     let mut report = Report::default();
     for number in (0..options.scripts).filter(|number| options.shard.takes(*number)) {
         let option_set = number as usize % subject.option_sets();
-        let able = capabilities(subject, option_set);
-        let able = able.filter(|able| able.durability > kv::Durability::None);
-        let Some(capabilities) = able else { continue };
-        let steps = options.steps;
-        let config =
-            ScriptConfig { steps, reads: false, persistent: true, one_sync_in: 8, capabilities };
-        let script = generate::script(sub_seed(options.seed, number), &config);
+        let changes = Changes {
+            steps: options.steps,
+            one_sync_in: 8,
+            reopens: true,
+            least: Durability::Buffered,
+        };
+        let seed = sub_seed(options.seed, number);
+        let Some(script) = changes.script(subject, option_set, seed) else { continue };
         let mut search = Search::new(subject, option_set, options);
         search.script_states = options.script_states;
         search.report = report;
@@ -263,7 +244,7 @@ fn shorten(search: &Search<'_>, script: &Script, failure: Failure) -> Failure {
 fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
     let script = line.script()?;
     let option_set = line.get("options")?;
-    let options = Options { deep_one_in: 1, second_one_in: u64::MAX, ..Options::default() };
+    let options = Options { reopen_one_in: 1, second_one_in: u64::MAX, ..Options::default() };
     let mut search = Search::new(subject, option_set, &options);
     let recording = without_panic(|| Recording::make(subject, option_set, script));
     let recording = match recording {
@@ -279,7 +260,7 @@ fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
         return Ok(search.state(&recording, &sweep, &site).map(|()| search.report));
     };
     let second_variant: Variant = line.get("second_variant")?;
-    let judge = Judge::new(subject, option_set, &recording, point).deep(true);
+    let judge = Judge::new(subject, option_set, &recording, point).with_reopening(true);
     let judged = without_panic(|| {
         let recovered = judge.recover(&sweep, &site.variant)?;
         let mut second = recovered.sim.sweep();

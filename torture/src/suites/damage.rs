@@ -7,9 +7,9 @@
 //! For each option set three stores are damaged: one that was closed, one whose process died, and one whose power was cut.
 //! In the latter two, the last write is synced.
 //!
-//! These two have an exception, for the files that [`Subject::tails`] names. Damage to the last synced group of a log
-//! looks like a write that a crash cut short, and a log without its end looks like a shorter log. Such a store may hold the
-//! content after an earlier batch, whole:
+//! In these two the files that [`Subject::tails`] names are an exception. Damage to the last synced group of a log looks
+//! like a write that a crash cut short. A log without its end looks like a shorter log. Such a store may hold the content
+//! after an earlier batch:
 //!
 //! | the damage | a file without a witness | with a witness ([`Subject::has_witness`]) |
 //! |---|---|---|
@@ -27,10 +27,13 @@ use crate::suite::{Replayed, Soak, Suite};
 
 mod corruption;
 mod fixture;
+mod judge;
 mod reading;
+mod stop;
 
 use corruption::Corruption;
-use fixture::{Fixture, Stop};
+use fixture::Fixture;
+use stop::Stop;
 
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +80,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "damage",
-        budget: "every bit of every byte and every cut, about 500,000 states",
+        budget: "every bit of every byte and every cut, about 1.1 million states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,

@@ -19,10 +19,11 @@
 //! The final state is judged in three ways: closed and opened again, killed and opened, and opened after a power cut.
 
 use durable::{Fault, Inject, OpKind, Plan, SimFs, SyncFailure};
+use kv::Durability;
 
-use crate::generate::{self, ScriptConfig};
+use crate::generate::Changes;
 use crate::line::Line;
-use crate::opening::{capabilities, without_panic};
+use crate::opening::without_panic;
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
 use crate::script::Script;
@@ -30,9 +31,9 @@ use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
 
-mod victim;
+mod fault_run;
 
-use victim::Victim;
+use fault_run::FaultRun;
 
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,7 @@ impl Default for Options {
 impl Options {
     /// The long form.
     pub fn soak() -> Self {
-        Self { scripts: 400, steps: 60, space_step_bytes: 32, ..Self::default() }
+        Self { scripts: 40, steps: 60, space_step_bytes: 32, ..Self::default() }
     }
 }
 
@@ -69,7 +70,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "faults",
-        budget: "400 scripts of 60 steps with every fault at every call, about 14 million states",
+        budget: "40 scripts of 60 steps with every fault at every call, about 1.4 million states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,
@@ -93,16 +94,14 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
     let mut report = Report::default();
     for number in (0..options.scripts).filter(|number| options.shard.takes(*number)) {
         let option_set = number as usize % subject.option_sets();
-        let Some(capabilities) = capabilities(subject, option_set) else { continue };
-        let persistent = capabilities.durability > kv::Durability::None;
-        let config = ScriptConfig {
+        let changes = Changes {
             steps: options.steps,
-            reads: false,
-            persistent,
             one_sync_in: 4,
-            capabilities,
+            reopens: true,
+            least: Durability::None,
         };
-        let script = generate::script(sub_seed(options.seed, number), &config);
+        let seed = sub_seed(options.seed, number);
+        let Some(script) = changes.script(subject, option_set, seed) else { continue };
         let mut search = Search { subject, option_set, script, report };
         search.faults()?;
         search.full_disks(options.space_step_bytes)?;
@@ -150,15 +149,15 @@ impl Search<'_> {
 
     /// The kinds of all calls of an undisturbed run.
     fn calls(&self) -> Result<Vec<OpKind>, String> {
-        let victim =
-            Victim::start(self.subject, self.option_set, &self.script, &FaultPlan::none())?;
-        victim.run(&self.script).map(|run| run.calls)
+        let fault_run =
+            FaultRun::start(self.subject, self.option_set, &self.script, &FaultPlan::none())?;
+        fault_run.run(&self.script).map(|run| run.calls)
     }
 
     /// One run. `false`: nothing went wrong in it.
     fn one(&mut self, plan: &FaultPlan) -> Result<bool, Failure> {
         let lived = without_panic(|| {
-            Victim::start(self.subject, self.option_set, &self.script, plan)?.run(&self.script)
+            FaultRun::start(self.subject, self.option_set, &self.script, plan)?.run(&self.script)
         });
         let run = lived.map_err(|what| self.failure(plan, what))?;
         self.report.states += 3;

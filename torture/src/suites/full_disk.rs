@@ -5,7 +5,7 @@
 //!   reads answer as before, and a sync succeeds.
 //! - A subject that reserves space ([`Subject::open_reserving`]) deletes, syncs and maintains itself on the full disk.
 //! - After the disk has space again, the same handle writes, maintains itself and closes.
-//! - A crash on the full disk leaves a store that obeys the main theorem (module `oracle`). With reserved space it opens
+//! - A crash on the full disk leaves a store that obeys the crash invariant (module `oracle`). With reserved space it opens
 //!   and deletes on the full disk. Without it, it opens as soon as the disk has space.
 //! - After the next opening, no orphan is left of a file that was begun without space ([`Opened::with_orphans`]).
 //!
@@ -13,9 +13,11 @@
 //!
 //! The crash points of a run begin with the refusal: the end of each call since then, and some others.
 
-use crate::generate::{self, ScriptConfig};
+use kv::Durability;
+
+use crate::generate::Changes;
 use crate::line::Line;
-use crate::opening::{capabilities, without_panic};
+use crate::opening::without_panic;
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
 use crate::script::Script;
@@ -25,6 +27,7 @@ use crate::suite::{Replayed, Soak, Suite};
 
 mod crashes;
 mod tenant;
+mod work;
 
 use tenant::{Setup, Tenant};
 
@@ -69,7 +72,7 @@ impl Options {
     /// The long form.
     pub fn soak() -> Self {
         Self {
-            scripts: 200,
+            scripts: 20,
             space_step_bytes: 64,
             crash_points: 16,
             variants_a_point: 6,
@@ -84,7 +87,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "full-disk",
-        budget: "200 scripts of 40 steps with every 64th amount of free space, about 10 million states",
+        budget: "20 scripts of 40 steps with every 64th amount of free space, about 1 million states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,
@@ -99,20 +102,15 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
     let mut report = Report::default();
     for number in (0..options.scripts).filter(|number| options.shard.takes(*number)) {
         for option_set in 0..subject.option_sets() {
-            let Some(capabilities) = capabilities(subject, option_set) else { continue };
-            if capabilities.durability < kv::Durability::Sync {
-                continue;
-            }
-            let steps = options.steps;
-            let config = ScriptConfig {
-                steps,
-                reads: false,
-                // A script that goes on after an opening has no single moment of refusal.
-                persistent: false,
+            let changes = Changes {
+                steps: options.steps,
                 one_sync_in: 6,
-                capabilities,
+                // A script that goes on after an opening has no single moment of refusal.
+                reopens: false,
+                least: Durability::Sync,
             };
-            let script = generate::script(sub_seed(options.seed, number), &config);
+            let seed = sub_seed(options.seed, number);
+            let Some(script) = changes.script(subject, option_set, seed) else { continue };
             for reserves in [false, true] {
                 let setup = Setup { option_set, reserves };
                 every_space(subject, setup, &script, options, &mut report)?;

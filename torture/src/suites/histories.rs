@@ -13,7 +13,7 @@ use crate::minimise::minimise;
 use crate::opening::{capabilities, without_panic};
 use crate::random::sub_seed;
 use crate::report::{Failure, Report};
-use crate::run::Run;
+use crate::run::EngineRun;
 use crate::script::Script;
 use crate::shard::Shard;
 use crate::subject::Subject;
@@ -45,7 +45,7 @@ impl Default for Options {
 impl Options {
     /// The long form.
     pub fn soak() -> Self {
-        Self { simulated: 200_000, real: 2_000, steps: 400, ..Self::default() }
+        Self { simulated: 20_000, real: 400, steps: 400, ..Self::default() }
     }
 }
 
@@ -55,7 +55,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "histories",
-        budget: "200,000 histories on the simulated disk and 2,000 on the real one, for each option set",
+        budget: "20,000 histories on the simulated disk and 400 on the real one, for each option set",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,
@@ -148,7 +148,7 @@ fn history(
     script: &Script,
 ) -> Result<(), String> {
     without_panic(|| {
-        let mut run = Run::start(subject, option_set, disk.world(1)?, script.keys())?;
+        let mut run = EngineRun::start(subject, option_set, disk.world(1)?, script.keys())?;
         run.steps(script)?;
         run.compare_newest()?;
         run.close()

@@ -4,7 +4,7 @@
 //!
 //! 1. If no entry can expire, the clock jumps to any time in one round of four. The engine must not order data by the clock.
 //! 2. The store is opened on the disk that the last crash left.
-//! 3. The content is checked by the main theorem. `lo` is the promise at the last crash, `hi` the last batch that had been
+//! 3. The content is checked by the crash invariant. `lo` is the promise at the last crash, `hi` the last batch that had been
 //!    begun before it.
 //! 4. A random script runs. Its steps write, read, run single background jobs, close and reopen.
 //! 5. The content is compared with the newest model.
@@ -27,7 +27,7 @@ use crate::opening::{capabilities, without_panic};
 use crate::oracle::History;
 use crate::random::{Random, sub_seed};
 use crate::report::{Failure, Report};
-use crate::run::Run;
+use crate::run::EngineRun;
 use crate::shard::Shard;
 use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
@@ -59,7 +59,7 @@ impl Default for Options {
 impl Options {
     /// The long form.
     pub fn soak() -> Self {
-        Self { lives: 50_000, rounds: 100, steps: 60, ..Self::default() }
+        Self { lives: 1_000, rounds: 100, steps: 60, ..Self::default() }
     }
 }
 
@@ -69,7 +69,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "simulation",
-        budget: "50,000 lives of 100 rounds of 60 steps, 5 million states",
+        budget: "1,000 lives of 100 rounds of 60 steps, 100,000 states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,
@@ -95,7 +95,7 @@ pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, F
     let able: Vec<Capabilities> = able.flatten().collect();
     for number in (0..options.lives).filter(|number| options.shard.takes(*number)) {
         for subject in subjects {
-            let life = LifeConfig {
+            let config = LifeConfig {
                 option_set: number as usize % subject.option_sets(),
                 seed: sub_seed(options.seed, number),
                 rounds: options.rounds,
@@ -103,7 +103,7 @@ pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, F
                 expiry: able.iter().all(|able| able.expiry),
                 range_delete: able.iter().all(|able| able.range_delete),
             };
-            live(*subject, &life, &mut report)?;
+            run_life(*subject, &config, &mut report)?;
         }
     }
     Ok(report)
@@ -120,32 +120,37 @@ struct LifeConfig {
     range_delete: bool,
 }
 
-fn live(subject: &dyn Subject, life: &LifeConfig, report: &mut Report) -> Result<(), Failure> {
+fn run_life(
+    subject: &dyn Subject,
+    config: &LifeConfig,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let mut round = 0;
     let lived = without_panic(|| {
-        let Some(able) = capabilities(subject, life.option_set) else {
+        let Some(able) = capabilities(subject, config.option_set) else {
             return Err("the engine does not open".into());
         };
-        let mut store = Store::new(subject, life, able);
-        while round < life.rounds {
+        let mut life = Life::new(subject, config, able);
+        while round < config.rounds {
             report.states += 1;
-            report.steps += life.steps as u64;
-            store.round(round)?;
+            report.steps += config.steps as u64;
+            life.round(round)?;
             round += 1;
         }
         Ok(())
     });
     lived.map_err(|what| {
-        let line = Line::new("simulation", subject.name()).with("options", life.option_set);
-        let line = line.with("seed", life.seed).with("rounds", round + 1).with("steps", life.steps);
-        let line = line.with("expiry", life.expiry).with("range_delete", life.range_delete);
+        let line = Line::new("simulation", subject.name()).with("options", config.option_set);
+        let line =
+            line.with("seed", config.seed).with("rounds", round + 1).with("steps", config.steps);
+        let line = line.with("expiry", config.expiry).with("range_delete", config.range_delete);
         let what = format!("in round {round}: {what}");
         Failure { what, replay: line.to_string(), report: *report }
     })
 }
 
 fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
-    let life = LifeConfig {
+    let config = LifeConfig {
         option_set: line.get("options")?,
         seed: line.get("seed")?,
         rounds: line.get("rounds")?,
@@ -154,13 +159,13 @@ fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
         range_delete: line.get("range_delete")?,
     };
     let mut report = Report::default();
-    Ok(live(subject, &life, &mut report).map(|()| report))
+    Ok(run_life(subject, &config, &mut report).map(|()| report))
 }
 
 /// A store between two rounds.
-struct Store<'s> {
+struct Life<'s> {
     subject: &'s dyn Subject,
-    life: LifeConfig,
+    config: LifeConfig,
     able: Capabilities,
     random: Random,
     sim: SimFs,
@@ -170,15 +175,15 @@ struct Store<'s> {
     was_power_cut: bool,
 }
 
-impl<'s> Store<'s> {
-    fn new(subject: &'s dyn Subject, life: &LifeConfig, able: Capabilities) -> Self {
+impl<'s> Life<'s> {
+    fn new(subject: &'s dyn Subject, config: &LifeConfig, able: Capabilities) -> Self {
         let mut able = able;
-        (able.expiry, able.range_delete) = (life.expiry, life.range_delete);
+        (able.expiry, able.range_delete) = (config.expiry, config.range_delete);
         Self {
             subject,
-            life: *life,
+            config: *config,
             able,
-            random: Random::new(life.seed),
+            random: Random::new(config.seed),
             sim: SimFs::new(),
             history: History::new(),
             promise: Promise { synced: 0, handed_over: 0, issued: 0, now: BEGINNING },
@@ -191,17 +196,18 @@ impl<'s> Store<'s> {
             self.promise.now = UnixMillis(self.random.next() % (2 * BEGINNING.0));
         }
         let Promise { issued, now, .. } = self.promise;
-        let seed = sub_seed(self.life.seed, round);
+        let seed = sub_seed(self.config.seed, round);
         let persistent = self.able.durability > Durability::None;
-        let (steps, capabilities) = (self.life.steps, self.able);
+        let (steps, capabilities) = (self.config.steps, self.able);
         let config = ScriptConfig { steps, reads: true, persistent, one_sync_in: 6, capabilities };
         let script = generate::script(seed, &config);
         let world = World::at(Arc::new(self.sim.clone()), seed, now);
         let lo = self.least_batch();
+        assert!(lo <= issued && issued <= self.history.issued(), "the history ends at the crash");
         let keys = (0..KEYS as u8).collect();
         let history = self.history.clone();
-        let (subject, option_set) = (self.subject, self.life.option_set);
-        let mut run = Run::resume(subject, option_set, world, keys, history, (lo, issued))?;
+        let (subject, option_set) = (self.subject, self.config.option_set);
+        let mut run = EngineRun::resume(subject, option_set, world, keys, history, (lo, issued))?;
         let mut marks = Marks::default();
         marks.note(&run, &self.sim);
         for (at, step) in script.0.iter().enumerate() {
@@ -214,7 +220,8 @@ impl<'s> Store<'s> {
         if persistent {
             self.crash(history, &marks);
         } else {
-            *self = Self { random: Random::new(seed), ..Self::new(subject, &self.life, self.able) };
+            *self =
+                Self { random: Random::new(seed), ..Self::new(subject, &self.config, self.able) };
         }
         Ok(())
     }
@@ -226,6 +233,7 @@ impl<'s> Store<'s> {
     /// The process or the machine dies, at some operation of the round.
     fn crash(&mut self, history: History, marks: &Marks) {
         let point = self.random.below(self.sim.ops() + 1);
+        assert!(point <= self.sim.ops(), "the crash comes in this round");
         // During the opening only the promise that the crash before it had to keep holds.
         let opening = Promise { handed_over: self.least_batch(), ..self.promise };
         let promise = marks.promise_at(point, opening);
@@ -236,6 +244,7 @@ impl<'s> Store<'s> {
         self.sim = if self.was_power_cut { sweep.image(&variant) } else { sweep.restarted() };
         // Before the opening had ended, the history was still the one of the round before.
         self.history = if point < marks.ops_after(0) { self.history.clone() } else { history };
+        assert!(promise.synced <= promise.issued, "only batches that were begun are promised");
         self.history.truncate(promise.issued);
         self.promise = promise;
     }

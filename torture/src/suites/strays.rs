@@ -9,8 +9,8 @@
 //!   orphan. The target of a symbolic link is never written, truncated or removed.
 //! - Once the entry is gone, the store opens and holds every acknowledged write.
 //!
-//! The names come from the engine itself: every name that it used while the store was made, and the same names with
-//! other numbers, up to numbers that do not fit into 48 or 64 bits. Links and pipes need the real disk.
+//! The names come from the engine itself. They are the names that it used while the store was made, and the same names
+//! with other numbers. Some of these numbers do not fit into 48 or 64 bits. Links and pipes need the real disk.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,6 +24,7 @@ use crate::suite::{Replayed, Soak, Suite};
 
 mod judge;
 mod names;
+mod place;
 
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]

@@ -17,10 +17,10 @@
 //!    batches is known. A gate holds three of four syncs: just before the sync runs, or just after it has run and before
 //!    it returns to the engine.
 //! 3. When every writer is held, has returned, or waits for one that is held, a reader scans the store. The reader's
-//!    view is recorded beside the number of disk operations so far. If a held writer blocks the reader, the
-//!    controller goes on after 20 ms, and the view arrives later, with the later number. Then the seed decides: another writer starts, one
-//!    is released, or a background job runs. In one round of three it also decides from where on a sync fails, in one of
-//!    the ways of [`durable::SyncFailure`].
+//!    view is recorded beside the number of disk operations so far. If a held writer blocks the reader, the scheduler goes
+//!    on after 20 ms. Then the view arrives later, with the later number. The seed decides the next step: another writer
+//!    starts, one is released, or a background job runs. In one round of three it also decides from where on a sync fails, in
+//!    one of the ways of [`durable::SyncFailure`].
 //! 4. At the end the power is cut at each operation since step 2, with a sample of the variants of each. Every image is
 //!    opened and judged by the acknowledgements and views up to that operation.
 //!
@@ -36,13 +36,13 @@ use crate::subject::Subject;
 use crate::suite::{Replayed, Soak, Suite};
 
 mod actors;
-mod conductor;
 mod facts;
 mod failing;
 mod gate;
 mod images;
 mod record;
 mod round;
+mod scheduler;
 
 /// The amount of work.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ impl Default for Options {
 impl Options {
     /// The long form.
     pub fn soak() -> Self {
-        Self { rounds: 20_000, steps: 30, writers: 6, variants_a_point: 8, ..Self::default() }
+        Self { rounds: 4_000, steps: 30, writers: 6, variants_a_point: 8, ..Self::default() }
     }
 }
 
@@ -80,7 +80,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "visibility",
-        budget: "20,000 rounds of 6 writers, about 2 million states",
+        budget: "4,000 rounds of 6 writers, about 700,000 states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,
@@ -94,7 +94,7 @@ pub const SUITE: Suite = Suite {
 pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> {
     let rounds = Rounds { seed: options.seed, count: options.rounds, shard: options.shard };
     rounds.play(subject, |option_set, seed, report| {
-        one(subject, option_set, &Options { seed, ..*options }, report)
+        run_case(subject, option_set, &Options { seed, ..*options }, report)
     })
 }
 
@@ -108,10 +108,10 @@ fn replay(subject: &dyn Subject, line: &Line) -> Replayed {
         shard: Shard::ALL,
     };
     let mut report = Report::default();
-    Ok(one(subject, line.get("options")?, &options, &mut report).map(|()| report))
+    Ok(run_case(subject, line.get("options")?, &options, &mut report).map(|()| report))
 }
 
-fn one(
+fn run_case(
     subject: &dyn Subject,
     option_set: usize,
     options: &Options,
@@ -119,7 +119,7 @@ fn one(
 ) -> Result<(), Failure> {
     report.steps += (options.steps + options.writers) as u64;
     let judged = without_panic(|| {
-        let Some(round) = round::play(subject, option_set, options)? else { return Ok(0) };
+        let Some(round) = round::run_round(subject, option_set, options)? else { return Ok(0) };
         images::judge(subject, option_set, &round, options)
     });
     match judged {

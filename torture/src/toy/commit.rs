@@ -76,6 +76,7 @@ impl State {
                 appended.map_err(|error| self.refuse(error, &frame))?;
             }
         }
+        assert!(sequence > self.newest, "numbers ascend");
         self.newest = sequence;
         Ok(sequence)
     }
@@ -110,6 +111,9 @@ impl State {
             self.show(batch, memory)?;
             return Ok(Some(durable_to));
         }
+        assert!(durable_to <= self.log.end(), "a batch that waits is in the log");
+        let last = self.waiting.back();
+        assert!(last.is_none_or(|last| last.durable_to <= durable_to), "the queue is in order");
         self.waiting.push_back(Waiting { batch: batch.clone(), durable_to });
         Ok(Some(durable_to))
     }

@@ -62,6 +62,8 @@ pub(super) fn frame(log: &Log, sequence: SequenceNumber, ops: &[Op<'_>]) -> Vec<
     frame.extend(body);
     let sum = log.id().sum(log.end(), &frame[4..]);
     frame[..4].copy_from_slice(&sum.to_le_bytes());
+    assert!(log.durable() <= log.end(), "a log is durable up to its end at most");
+    debug_assert_eq!(u64_at(&frame, 8), sequence.0, "a frame reads back");
     frame
 }
 
@@ -83,6 +85,7 @@ pub(super) fn parse(id: LogId, log: &[u8], offset: usize, checks: bool) -> Optio
     if checks && id.sum(offset as u64, rest) != u32_at(header, 0) {
         return None;
     }
+    assert!(end <= log.len(), "a frame ends inside of its log");
     let batch = parse_ops(&log[offset + HEADER..end])?;
     let (sequence, durable) = (SequenceNumber(u64_at(header, 8)), u64_at(header, 16));
     Some(Frame { sequence, durable, batch, end })
@@ -106,7 +109,7 @@ fn parse_ops(mut body: &[u8]) -> Option<WriteBatch> {
 }
 
 /// The content of `CURRENT`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Current {
     pub(super) id: LogId,
     /// Length and checksum of the log, if the store was closed.
@@ -124,6 +127,7 @@ impl Current {
         bytes.extend(sum.to_le_bytes());
         let sum = crc32(&bytes[4..]);
         bytes[..4].copy_from_slice(&sum.to_le_bytes());
+        debug_assert_eq!(Self::parse(&bytes).as_ref(), Some(self), "CURRENT reads back");
         bytes
     }
 

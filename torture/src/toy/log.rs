@@ -84,6 +84,7 @@ impl Log {
     }
 
     pub(super) fn advance(&mut self, frame: &[u8]) {
+        assert!(!frame.is_empty(), "a frame has a header");
         self.sum = seeded_crc32(self.sum, frame);
         self.end += frame.len() as u64;
     }
@@ -91,6 +92,7 @@ impl Log {
     /// A planted bug: writes the frames that were held back.
     pub(super) fn write_held_back(&mut self) -> Result<()> {
         let held_back = std::mem::take(&mut self.held_back);
+        assert!(held_back.len() as u64 <= self.end, "the log counts the frames that wait");
         let at = self.end - held_back.len() as u64;
         if held_back.is_empty() { Ok(()) } else { self.file.write_at(at, &held_back) }
     }

@@ -50,40 +50,57 @@ pub(super) fn open(env: &Env, dir: &Path, bug: Option<Bug>) -> Result<Opened> {
     }
     let Some(current) = current(fs, dir, &listed)? else {
         let id = LogId { store: env.entropy.next_u64(), number: 1 };
-        let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
-        let log = begin_log(fs, dir, id, &memory, newest)?;
-        log.write_current(fs, false)?;
-        return Ok(Opened { memory, log, newest, held });
+        return begin_empty(fs, dir, id, held);
     };
+    check_strays(fs, dir, &listed, bug)?;
+    let unknown = listed.iter().filter_map(|entry| log::number_of(&entry.name)).max();
+    let unknown = unknown.filter(|latest| (current.id.number + 1..1 << 40).contains(latest));
+    if let (Some(Bug::StartsOverAtUnknownLog), Some(latest)) = (bug, unknown) {
+        return begin_empty(fs, dir, LogId { number: latest + 1, ..current.id }, held);
+    }
+    recover(fs, dir, &listed, &current, held, bug)
+}
+
+/// An empty store with the log `id`.
+fn begin_empty(fs: &dyn Fs, dir: &Path, id: LogId, held: StoreDir) -> Result<Opened> {
+    let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
+    let log = begin_log(fs, dir, id, &memory, newest)?;
+    log.write_current(fs, false)?;
+    Ok(Opened { memory, log, newest, held })
+}
+
+/// Entries that the store does not know are no concern of it, unless a bug makes them one.
+fn check_strays(fs: &dyn Fs, dir: &Path, listed: &[Entry], bug: Option<Bug>) -> Result<()> {
     let latest = listed.iter().filter_map(|entry| log::number_of(&entry.name)).max();
     if bug == Some(Bug::LargeNumbersRefused) && latest > Some(1 << 40) {
         return Err(Error::InvalidArgument("a number is too large".into()));
     }
-    if bug == Some(Bug::StartsOverAtUnknownLog)
-        && latest > Some(current.id.number)
-        && latest < Some(1 << 40)
-    {
-        let id = LogId { number: latest.unwrap_or_default().saturating_add(1), ..current.id };
-        let (memory, newest) = (MemoryEngine::new(), SequenceNumber::ZERO);
-        let log = begin_log(fs, dir, id, &memory, newest)?;
-        log.write_current(fs, false)?;
-        return Ok(Opened { memory, log, newest, held });
+    if bug != Some(Bug::ForeignFilesRemoved) {
+        return Ok(());
     }
-    if bug == Some(Bug::ForeignFilesRemoved) {
-        let is_known =
-            |name: &str| log::number_of(name).is_some() || ["CURRENT", "LOCK"].contains(&name);
-        for entry in listed.iter().filter(|entry| entry.kind == EntryKind::File) {
-            if !is_known(&entry.name) {
-                fs.remove(&dir.join(&entry.name))?;
-            }
-        }
-    }
+    let is_known =
+        |name: &str| log::number_of(name).is_some() || ["CURRENT", "LOCK"].contains(&name);
+    let files = listed.iter().filter(|entry| entry.kind == EntryKind::File);
+    let mut foreign = files.filter(|entry| !is_known(&entry.name));
+    foreign.try_for_each(|entry| fs.remove(&dir.join(&entry.name)))
+}
+
+/// Reads the log that `current` names, and begins the next one.
+fn recover(
+    fs: &dyn Fs,
+    dir: &Path,
+    listed: &[Entry],
+    current: &Current,
+    held: StoreDir,
+    bug: Option<Bug>,
+) -> Result<Opened> {
     let path = log::path(dir, current.id.number);
     if !listed.iter().any(|entry| log::number_of(&entry.name) == Some(current.id.number)) {
         return Err(Error::corruption(path, 0, "the log that CURRENT names is missing"));
     }
     let bytes = contents(fs, &path)?;
-    let Read { memory, newest, end } = read(&path, &current, &bytes, bug)?;
+    let Read { memory, newest, end } = read(&path, current, &bytes, bug)?;
+    assert!(end <= bytes.len(), "a frame ends inside of its log");
     let newest = if bug == Some(Bug::NumbersRestart) { SequenceNumber::ZERO } else { newest };
     let continues = bug == Some(Bug::TornTailKept) && end < bytes.len();
     if continues || bug == Some(Bug::ServesWhatIsNotDurable) {

@@ -10,6 +10,7 @@ use super::super::lives::MortalStore as _;
 use super::super::program::Program;
 use super::Store;
 use crate::line::Line;
+use crate::pace::Pace;
 use crate::random::sub_seed;
 use crate::report::{Failure, Outcome, Report};
 use crate::shard::Shard;
@@ -38,8 +39,8 @@ pub struct Calls {
     pub stride: u32,
     /// The part of the points to visit.
     pub shard: Shard,
-    /// Called after each kind of call with everything visited so far.
-    pub progress: fn(&Report),
+    /// Called every 30 seconds, and after each kind of call, with a line of text that says how far the run has come.
+    pub progress: fn(&str),
 }
 
 impl Default for Calls {
@@ -50,9 +51,9 @@ impl Default for Calls {
 }
 
 impl Calls {
-    /// Every call of a child that does more work.
+    /// Every fourth call of a child that does more work.
     pub fn soak() -> Self {
-        Self { batches: 30, sessions: 3, stride: 1, ..Self::default() }
+        Self { batches: 30, sessions: 3, stride: 4, ..Self::default() }
     }
 }
 
@@ -67,7 +68,7 @@ pub fn at_calls(program: &Program, word: &str, calls: &Calls) -> Result<Outcome,
     if let Some(missing) = missing() {
         return Ok(Outcome::Skipped(missing));
     }
-    let mut report = Report::default();
+    let (mut report, mut pace) = (Report::default(), Pace::new());
     let option_sets = (program.subject)(word).option_sets();
     let sets = (0..option_sets).flat_map(|set| KINDS.map(|kind| (set, kind)));
     for ((option_set, kind), number) in sets.zip(0..) {
@@ -75,6 +76,7 @@ pub fn at_calls(program: &Program, word: &str, calls: &Calls) -> Result<Outcome,
         // Strides begin at different places for different kinds and seeds.
         let first = 1 + (sub_seed(calls.seed, number) % u64::from(stride)) as u32;
         let ks = (first..).step_by(stride as usize);
+        debug_assert!(1 <= first && first <= stride, "calls are counted from 1");
         for k in ks.filter(|k| calls.shard.takes(u64::from(k / stride))) {
             let life = one(program, word, calls, (option_set, kind, k)).map_err(|what| {
                 let line = Line::new("kill", word).with("options", option_set);
@@ -83,11 +85,14 @@ pub fn at_calls(program: &Program, word: &str, calls: &Calls) -> Result<Outcome,
             });
             let (was_killed, judged) = life?;
             report += judged;
+            if !was_killed || pace.is_due() {
+                let place = format!("options {option_set}, {kind}, call {k}");
+                (calls.progress)(&format!("kill at calls, {place}: {report}"));
+            }
             if !was_killed {
                 break;
             }
         }
-        (calls.progress)(&report);
     }
     Ok(Outcome::Passed(report))
 }

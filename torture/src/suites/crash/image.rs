@@ -10,7 +10,7 @@ use crate::marks::Promise;
 use crate::observe::observe;
 use crate::opening::open;
 use crate::random::sub_seed;
-use crate::run::Run;
+use crate::run::EngineRun;
 use crate::subject::Subject;
 use crate::world::World;
 
@@ -21,7 +21,7 @@ pub(super) struct Judge<'r> {
     recording: &'r Recording,
     promise: Promise,
     seed: u64,
-    is_deep: bool,
+    reopens: bool,
 }
 
 /// A store that was opened after a crash, and then crashed again.
@@ -41,12 +41,12 @@ impl<'r> Judge<'r> {
     ) -> Self {
         let promise = recording.promise_at(point);
         let seed = sub_seed(2, point as u64);
-        Self { subject, option_set, recording, promise, seed, is_deep: false }
+        Self { subject, option_set, recording, promise, seed, reopens: false }
     }
 
     /// Whether to maintain, close and open the store as well.
-    pub(super) fn deep(self, is_deep: bool) -> Self {
-        Self { is_deep, ..self }
+    pub(super) fn with_reopening(self, reopens: bool) -> Self {
+        Self { reopens, ..self }
     }
 
     fn lo(&self, variant: &Variant) -> usize {
@@ -58,24 +58,25 @@ impl<'r> Judge<'r> {
         if *variant == Variant::All { sweep.restarted() } else { sweep.image(variant) }
     }
 
-    /// The main theorem for the first crash.
+    /// The crash invariant for the first crash.
     pub(super) fn first(&self, sweep: &CrashSweep, variant: &Variant) -> Result<(), String> {
         if *variant == Variant::All {
             let recovered = self.recover(sweep, variant)?;
             self.stays(&recovered)?;
         }
-        self.theorem(Self::image(sweep, variant), self.lo(variant), self.is_deep)
+        self.check_image(Self::image(sweep, variant), self.lo(variant), self.reopens)
     }
 
-    fn theorem(&self, image: SimFs, lo: usize, is_deep: bool) -> Result<(), String> {
+    fn check_image(&self, image: SimFs, lo: usize, reopens: bool) -> Result<(), String> {
         let Promise { issued, now, .. } = self.promise;
+        assert!(lo <= issued, "only batches that were begun are promised");
         let world = World::at(Arc::new(image), self.seed, now);
         let (keys, history) = (self.recording.keys.clone(), self.recording.history.clone());
         let mut run =
-            Run::resume(self.subject, self.option_set, world, keys, history, (lo, issued))?;
+            EngineRun::resume(self.subject, self.option_set, world, keys, history, (lo, issued))?;
         run.retry_what_was_lost()?;
-        run.smoke()?;
-        if is_deep { run.smoke_deeply() } else { Ok(()) }
+        run.check_writable()?;
+        if reopens { run.check_reopening() } else { Ok(()) }
     }
 
     /// Opens the image of the first crash, and lets the process die again at once.
@@ -92,6 +93,7 @@ impl<'r> Judge<'r> {
         let between = (lo, self.promise.issued);
         let history = &self.recording.history;
         let j = history.find(&observed, opened.recovered(), between, self.promise.now)?;
+        assert!(lo <= j && j <= self.promise.issued, "batch {j} is between the bounds");
         Ok(Recovered { sim, j, lo })
     }
 
@@ -100,13 +102,13 @@ impl<'r> Judge<'r> {
         let mut sweep = recovered.sim.sweep();
         while sweep.next_point().is_some() {}
         NOTHING_SURVIVES.iter().try_for_each(|variant| {
-            self.theorem(sweep.image(variant), recovered.j, false).map_err(|what| {
+            self.check_image(sweep.image(variant), recovered.j, false).map_err(|what| {
                 format!("batch {} was served, and after a power cut: {what}", recovered.j)
             })
         })
     }
 
-    /// The main theorem for a crash at operation `point` of the recovery. If opening had returned, its content must stay.
+    /// The crash invariant for a crash at operation `point` of the recovery. If opening had returned, its content must stay.
     pub(super) fn second(
         &self,
         recovered: &Recovered,
@@ -114,6 +116,7 @@ impl<'r> Judge<'r> {
         point: usize,
         variant: &Variant,
     ) -> Result<(), String> {
+        assert!(point <= recovered.sim.ops(), "the crash comes before the end of the recovery");
         let was_open = point == recovered.sim.ops();
         let lo = if was_open {
             recovered.j
@@ -123,6 +126,6 @@ impl<'r> Judge<'r> {
             // The second crash is a power cut, so only synced batches are promised.
             recovered.lo.min(self.promise.synced)
         };
-        self.theorem(Self::image(sweep, variant), lo, self.is_deep)
+        self.check_image(Self::image(sweep, variant), lo, self.reopens)
     }
 }

@@ -6,7 +6,7 @@ use durable::SimFs;
 
 use crate::marks::{Marks, Promise};
 use crate::oracle::History;
-use crate::run::Run;
+use crate::run::EngineRun;
 use crate::script::Script;
 use crate::subject::Subject;
 use crate::world::{BEGINNING, World};
@@ -29,7 +29,7 @@ impl Recording {
         let sim = SimFs::new();
         let world = World::on(Arc::new(sim.clone()), 1);
         let keys = script.keys();
-        let mut run = Run::start(subject, option_set, world, keys.clone())?;
+        let mut run = EngineRun::start(subject, option_set, world, keys.clone())?;
         let mut marks = Marks::default();
         marks.note(&run, &sim);
         for (at, step) in script.0.iter().enumerate() {
@@ -37,6 +37,7 @@ impl Recording {
             marks.note(&run, &sim);
         }
         let history = run.history.clone();
+        assert_eq!(marks.ops_after(script.0.len()), sim.ops(), "the last mark is the end");
         drop(run);
         Ok(Self { script: script.clone(), sim, history, keys, marks })
     }

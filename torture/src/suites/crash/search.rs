@@ -25,7 +25,7 @@ pub(super) struct Search<'s> {
     pub(super) option_set: usize,
     pub(super) options: Options,
     pub(super) variants_a_point: usize,
-    /// The most states of one script; points are skipped so that the states spread over the whole script.
+    /// About the most states of one script: points are skipped, so that the states spread over all that are to be visited.
     pub(super) script_states: u64,
     pub(super) report: Report,
 }
@@ -45,10 +45,14 @@ impl<'s> Search<'s> {
         let recording = recording.map_err(|what| self.failure(script, None, what))?;
         let first = recording.first_point_of(from);
         let (before, points) = (self.report.states, recording.sim.ops() + 1);
+        assert!(first <= points, "a step begins before the run ends");
         let mut sweep = recording.sim.sweep();
         while let Some(point) = sweep.next_point() {
-            let pace = self.script_states as f64 * (point + 1) as f64 / points as f64;
-            if point < first || (self.report.states - before) as f64 > pace {
+            if point < first {
+                continue;
+            }
+            let share = (point + 1 - first) as f64 / (points - first).max(1) as f64;
+            if (self.report.states - before) as f64 > self.script_states as f64 * share {
                 continue;
             }
             let mut variants = sweep.all_variants(self.options.random_variants);
@@ -68,6 +72,7 @@ impl<'s> Search<'s> {
         while variants.len() > most.max(PLAINEST) {
             variants.swap_remove(PLAINEST + random.below(variants.len() - PLAINEST));
         }
+        assert!(variants.len() <= most.max(PLAINEST), "a sample of {most}");
     }
 
     /// One state, and the states of a second crash for some.
@@ -81,7 +86,7 @@ impl<'s> Search<'s> {
         let number = self.report.states;
         let is_due = |one_in: u64| number.is_multiple_of(one_in.max(1));
         let judge = Judge::new(self.subject, self.option_set, recording, site.point)
-            .deep(is_due(self.options.deep_one_in));
+            .with_reopening(is_due(self.options.reopen_one_in));
         let judged = without_panic(|| judge.first(sweep, &site.variant));
         judged.map_err(|what| {
             let place = place(recording, sweep, site);

@@ -47,7 +47,7 @@ pub(super) enum Corruption {
 impl Corruption {
     /// Does it to `sim`, which is a copy of the store of `fixture`.
     pub(super) fn apply(&self, fixture: &Fixture<'_>, sim: &SimFs) {
-        let path = |file: usize| &fixture.files()[file];
+        let path = |file: usize| fixture.path(file);
         let bytes = |file: usize| sim.contents(path(file)).unwrap_or_default();
         let change = |file: usize, change: &dyn Fn(&mut Vec<u8>)| {
             let mut changed = bytes(file);
@@ -70,18 +70,11 @@ impl Corruption {
                 sim.set_contents(path(with), one);
             }
             Self::Copy { file, over } => sim.set_contents(path(over), bytes(file)),
-            Self::Sectors { file, first, second } => change(file, &|bytes| {
-                for at in 0..SECTOR {
-                    bytes.swap(first * SECTOR + at, second * SECTOR + at);
-                }
-            }),
-            Self::Zero { file, page } => change(file, &|bytes| {
-                let end = bytes.len().min((page + 1) * PAGE);
-                bytes[page * PAGE..end].fill(0);
-            }),
-            Self::Junk { file, len } => change(file, &|bytes| {
-                bytes.extend((0..len).map(|at| (at as u8).wrapping_mul(37) ^ 0x5a));
-            }),
+            Self::Sectors { file, first, second } => {
+                change(file, &|bytes| swap_sectors(bytes, first, second));
+            }
+            Self::Zero { file, page } => change(file, &|bytes| zero_page(bytes, page)),
+            Self::Junk { file, len } => change(file, &|bytes| add_junk(bytes, len)),
             Self::Foreign => fixture.foreign().for_each(|path| {
                 sim.set_contents(&path, b"not yours".to_vec());
             }),
@@ -113,6 +106,22 @@ impl Corruption {
     }
 }
 
+fn swap_sectors(bytes: &mut [u8], first: usize, second: usize) {
+    assert!(first != second, "two sectors change places");
+    for at in 0..SECTOR {
+        bytes.swap(first * SECTOR + at, second * SECTOR + at);
+    }
+}
+
+fn zero_page(bytes: &mut [u8], page: usize) {
+    let end = bytes.len().min((page + 1) * PAGE);
+    bytes[page * PAGE..end].fill(0);
+}
+
+fn add_junk(bytes: &mut Vec<u8>, len: usize) {
+    bytes.extend((0..len).map(|at| (at as u8).wrapping_mul(37) ^ 0x5a));
+}
+
 /// The part of a file that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
@@ -131,12 +140,17 @@ pub(super) fn all(fixture: &Fixture<'_>, options: &Options, random: &Random) -> 
     for file in fixture.damaged_files() {
         bytes(file, fixture.len(file), options, random, &mut corruptions);
     }
+    debug_assert!(
+        corruptions.iter().all(|damage| damage.to_string().parse() == Ok(*damage)),
+        "a damage reads back"
+    );
     corruptions
 }
 
 /// Damage to whole parts of `file`, to all of it, and between it and other files.
 fn coarse(fixture: &Fixture<'_>, file: usize, cuts: usize, corruptions: &mut Vec<Corruption>) {
     let len = fixture.len(file);
+    assert!(file < fixture.count(), "the store has no file {file}");
     corruptions.push(Corruption::Delete { file });
     let step = (len / cuts.max(1)).max(1);
     corruptions.extend((0..len).step_by(step).map(|len| Corruption::Cut { file, len }));
@@ -150,7 +164,7 @@ fn coarse(fixture: &Fixture<'_>, file: usize, cuts: usize, corruptions: &mut Vec
     corruptions.extend([1, 100, PAGE].map(|len| Corruption::Junk { file, len }));
     let generations = fixture.older(file).len();
     corruptions.extend((0..generations).map(|generation| Corruption::Older { file, generation }));
-    for other in (0..fixture.files().len()).filter(|other| fixture.are_alike(file, *other)) {
+    for other in (0..fixture.count()).filter(|other| fixture.are_alike(file, *other)) {
         corruptions.push(Corruption::Copy { file, over: other });
         if file < other {
             corruptions.push(Corruption::Swap { file, with: other });

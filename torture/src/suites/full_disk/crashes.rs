@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use durable::{CrashSweep, Variant, is_disk_full};
-use kv::{Durability, Op, WriteBatch};
+use durable::{CrashSweep, SimFs, Variant, is_disk_full};
+use kv::{Durability, Op, UnixMillis, WriteBatch};
 
 use super::Options;
-use super::tenant::{Mark, Tenant, WORK_KEY, check_orphans, used_bytes, work};
+use super::tenant::{Mark, Tenant, used_bytes};
+use super::work::{WORK_KEY, check_orphans, work};
 use crate::observe::{describe, observe};
 use crate::opening::failed;
+use crate::oracle::Model;
 use crate::random::{Random, sub_seed};
 use crate::subject::Opened;
 use crate::universe;
@@ -58,7 +60,6 @@ struct Image<'t> {
 
 impl Image<'_> {
     fn judge(&self, sweep: &CrashSweep) -> Result<(), String> {
-        let Tenant { setup, subject, keys, .. } = self.tenant;
         let died = *self.variant == Variant::All;
         let sim = if died { sweep.restarted() } else { sweep.image(self.variant) };
         // A part of the writes may be lost, and a file that was removed may be back.
@@ -68,17 +69,8 @@ impl Image<'_> {
         let now = self.tenant.world.now();
         let seed = sub_seed(3, self.point as u64);
         let mut world = World::at(Arc::new(sim.clone()), seed, now);
-        let open = |world: &World| setup.open(*subject, world).ok_or("it reserved space");
-        let opened = match open(&world)? {
-            Ok(opened) => opened,
-            Err(error) if is_disk_full(&error) && !setup.reserves => {
-                sim.set_free_space(None);
-                world.next_life();
-                open(&world)?.map_err(failed("open with space"))?
-            }
-            Err(error) => return Err(format!("open answered a full disk with: {error}")),
-        };
-        let observed = observe(opened.engine(), keys)?;
+        let opened = self.open_on_full_disk(&sim, &mut world)?;
+        let observed = observe(opened.engine(), &self.tenant.keys)?;
         let lo = if died { kept.possible.handed_over } else { kept.possible.synced };
         assert!(lo <= begun.possible.len(), "a promise is about batches that were begun");
         let model = begun.possible.find(&observed, lo, now)?;
@@ -88,9 +80,36 @@ impl Image<'_> {
         opened.engine().close().map_err(failed("close"))?;
         drop(opened);
         world.next_life();
-        let opened = open(&world)?.map_err(failed("open again"))?;
+        let opened = self.open(&world)?.map_err(failed("open again"))?;
         check_orphans(&opened, &world)?;
-        let untouched = keys.iter().skip(1).filter(|key| **key != WORK_KEY);
+        self.check_untouched(&opened, &model, now)
+    }
+
+    fn open(&self, world: &World) -> Result<kv::Result<Opened>, String> {
+        let Tenant { setup, subject, .. } = self.tenant;
+        setup.open(*subject, world).ok_or_else(|| "it reserved space".into())
+    }
+
+    /// Opens the store. If it has no reserved space, the disk may get space first.
+    fn open_on_full_disk(&self, sim: &SimFs, world: &mut World) -> Result<Opened, String> {
+        match self.open(world)? {
+            Err(error) if is_disk_full(&error) && !self.tenant.setup.reserves => {
+                sim.set_free_space(None);
+                world.next_life();
+                self.open(world)?.map_err(failed("open with space"))
+            }
+            opened => opened.map_err(|error| format!("open answered a full disk with: {error}")),
+        }
+    }
+
+    /// Every key that was not written since the crash is as `model` has it.
+    fn check_untouched(
+        &self,
+        opened: &Opened,
+        model: &Model,
+        now: UnixMillis,
+    ) -> Result<(), String> {
+        let untouched = self.tenant.keys.iter().skip(1).filter(|key| **key != WORK_KEY);
         for key in untouched.map(|&key| universe::key(key)) {
             let found = opened.engine().get(key).map_err(failed("get"))?;
             if found.as_ref() != model.get(key, now) {

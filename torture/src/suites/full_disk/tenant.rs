@@ -7,9 +7,10 @@ use std::time::Duration;
 use durable::{Fs, SimFs, is_disk_full};
 use kv::{Durability, Error, Kv, Op, WriteBatch};
 
-use crate::observe::{describe, observe};
+use super::work::{WORK_KEY, check_orphans, work, work_batch};
+use crate::observe::observe;
 use crate::opening::failed;
-use crate::possible::{Fate, Possible};
+use crate::possible::{PossibleContents, WriteOutcome};
 use crate::script::{Script, Step, batch_of};
 use crate::subject::{Opened, Subject};
 use crate::universe;
@@ -44,7 +45,7 @@ pub(super) struct Mark {
     pub(super) ops: usize,
     /// The bytes that all files together may have, if they are limited.
     pub(super) disk_bytes: Option<u64>,
-    pub(super) possible: Possible,
+    pub(super) possible: PossibleContents,
 }
 
 /// A store on a limited disk.
@@ -59,7 +60,7 @@ pub(super) struct Tenant<'s> {
     pub(super) marks: Vec<Mark>,
     pub(super) world: World,
     opened: Option<Opened>,
-    possible: Possible,
+    possible: PossibleContents,
     next_value: u64,
 }
 
@@ -82,7 +83,7 @@ impl<'s> Tenant<'s> {
         let mut keys = script.keys();
         keys.push(WORK_KEY);
         keys.dedup();
-        let possible = Possible::default();
+        let possible = PossibleContents::default();
         Ok(Some(Self {
             subject,
             setup,
@@ -138,7 +139,7 @@ impl<'s> Tenant<'s> {
         }
         match answer {
             Ok(_) => {
-                self.possible.issue(batch, Fate::Acknowledged);
+                self.possible.issue(batch, WriteOutcome::Acknowledged);
                 self.promise(durability);
                 Ok(false)
             }
@@ -147,7 +148,7 @@ impl<'s> Tenant<'s> {
                 if self.setup.reserves && batch.ops().all(|op| matches!(op, Op::Delete { .. })) {
                     return Err(format!("the reserved space did not serve a delete: {error}"));
                 }
-                self.possible.issue(batch, Fate::Indeterminate);
+                self.possible.issue(batch, WriteOutcome::Indeterminate);
                 Ok(true)
             }
             Err(error) => Err(format!("a write answered a full disk with: {error}")),
@@ -234,7 +235,7 @@ impl<'s> Tenant<'s> {
 
     /// Records the writes of [`work`].
     fn note_work(&mut self) {
-        self.possible.issue(work_batch(), Fate::Acknowledged);
+        self.possible.issue(work_batch(), WriteOutcome::Acknowledged);
         self.promise(Durability::Sync);
     }
 
@@ -259,36 +260,6 @@ impl<'s> Tenant<'s> {
     fn engine(&self) -> &dyn Kv {
         self.opened().engine()
     }
-}
-
-/// The key that [`work`] writes.
-pub(super) const WORK_KEY: u8 = universe::KEYS as u8 - 1;
-
-fn work_batch() -> WriteBatch {
-    let mut batch = WriteBatch::new();
-    batch.put(universe::key(WORK_KEY), &[7; 100]);
-    batch
-}
-
-/// What an engine must do on a disk with space: write, maintain itself, and read the write.
-pub(super) fn work(opened: &Opened, world: &World) -> Result<(), String> {
-    let engine = opened.engine();
-    world.drain()?;
-    engine.write(&work_batch(), Durability::Sync).map_err(failed("a write"))?;
-    opened.maintain().map_err(failed("maintain"))?;
-    world.drain()?;
-    let found = engine.get(universe::key(WORK_KEY)).map_err(failed("get"))?;
-    if found.as_deref() == Some(&[7; 100][..]) {
-        return Ok(());
-    }
-    Err(format!("a put is {} afterwards", found.map_or("lost".into(), |found| describe(&found))))
-}
-
-/// No file is left that the store does not know.
-pub(super) fn check_orphans(opened: &Opened, world: &World) -> Result<(), String> {
-    world.drain()?;
-    let orphans = opened.orphans().map_err(failed("a listing"))?;
-    orphans.first().map_or(Ok(()), |path| Err(format!("{} is left as an orphan", path.display())))
 }
 
 /// The bytes of all files.

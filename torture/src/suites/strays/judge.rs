@@ -1,23 +1,22 @@
 //! Uses a store with one stray entry, and checks the entry and the store.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use durable::{EntryKind, SimFs};
 use kv::{Durability, Error};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::names::Store;
+use super::place::Place;
 use super::{Kind, Stray};
 use crate::observe::observe;
 use crate::subject::{Opened, Subject};
+use crate::watchdog::receive;
 use crate::world::{BEGINNING, World};
 
-/// A call on a pipe that takes longer hangs.
+/// A call on a pipe that takes longer hangs. The time of a stopped machine does not count.
 const HANGING: Duration = Duration::from_secs(20);
 
 /// Puts that are tried beside the stray entry; enough to begin and seal files.
@@ -34,75 +33,6 @@ pub(super) fn judge(
     let place = Place::make(store, stray)?;
     let case = Case { subject, option_set, store, stray, place };
     if stray.kind == Kind::Pipe { case.judge_pipe() } else { case.judge() }
-}
-
-/// The directory of a store with a stray entry.
-struct Place {
-    world: World,
-    path: PathBuf,
-    /// The simulated disk, unless the store is on the real one.
-    sim: Option<SimFs>,
-    /// The target of a link, outside of the store.
-    target: Option<PathBuf>,
-}
-
-impl Place {
-    fn make(store: &Store, stray: &Stray) -> Result<Self, String> {
-        if stray.kind.is_real() {
-            return Self::real(store, stray)
-                .map_err(|error| format!("no store with a stray: {error}"));
-        }
-        let sim = SimFs::new();
-        let world = World::at(Arc::new(sim.clone()), 5, BEGINNING);
-        for (path, bytes) in &store.files {
-            sim.set_contents(&world.dir.join(path), bytes.clone());
-        }
-        let path = world.dir.join(&stray.name);
-        match stray.kind {
-            Kind::Dir => world.env.fs.create_dir(&path).map_err(|error| error.to_string())?,
-            kind => sim.set_contents(&path, kind.bytes().to_vec()),
-        }
-        Ok(Self { world, path, sim: Some(sim), target: None })
-    }
-
-    fn real(store: &Store, stray: &Stray) -> std::io::Result<Self> {
-        let world = World::real(5).map_err(std::io::Error::other)?;
-        for (path, bytes) in &store.files {
-            let path = world.dir.join(path);
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::write(path, bytes)?;
-        }
-        let path = world.dir.join(&stray.name);
-        if stray.kind == Kind::Pipe {
-            // A system call and no program: a forked process would hold the lock files of other tests for a moment.
-            mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
-            return Ok(Self { world, path, sim: None, target: None });
-        }
-        let target = world.dir.with_extension("outside");
-        fs::write(&target, b"not yours")?;
-        std::os::unix::fs::symlink(&target, &path)?;
-        Ok(Self { world, path, sim: None, target: Some(target) })
-    }
-
-    /// All names in the directory.
-    fn names(&self) -> Result<BTreeSet<String>, String> {
-        let listed = self.world.env.fs.list(&self.world.dir);
-        let listed = listed.map_err(|error| format!("list failed: {error}"))?;
-        Ok(listed.into_iter().map(|entry| entry.name).collect())
-    }
-
-    fn kind(&self) -> Result<Option<EntryKind>, String> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let listed = self.world.env.fs.list(&self.world.dir).map_err(|error| error.to_string())?;
-        Ok(listed.into_iter().find(|entry| entry.name == name).map(|entry| entry.kind))
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, String> {
-        let file = self.world.env.fs.open(&self.path).map_err(|error| error.to_string())?;
-        let mut bytes = vec![0; file.len().map_err(|error| error.to_string())? as usize];
-        file.read_at(0, &mut bytes).map_err(|error| error.to_string())?;
-        Ok(bytes)
-    }
 }
 
 struct Case<'s> {
@@ -144,7 +74,7 @@ impl Case<'_> {
                 done.send(()).unwrap_or_default();
                 judged
             });
-            let waited = is_done.recv_timeout(HANGING);
+            let waited = receive(&is_done, HANGING);
             if waited == Err(RecvTimeoutError::Timeout) {
                 // A writer at the other end lets the engine go on.
                 let freed = fs::File::options().read(true).write(true).open(&path);

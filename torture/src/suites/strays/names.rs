@@ -8,7 +8,7 @@ use durable::{Inject, Plan, SimFs};
 
 use super::{KINDS, Kind, Stray};
 use crate::observe::Observed;
-use crate::run::Run;
+use crate::run::EngineRun;
 use crate::script::Script;
 use crate::subject::Subject;
 use crate::world::{SIM_DIR, World};
@@ -50,7 +50,7 @@ impl Store {
         let script: Script = SCRIPT.parse()?;
         let keys = script.keys();
         let mut run =
-            Run::start(subject, option_set, World::on(Arc::new(inject), 1), keys.clone())?;
+            EngineRun::start(subject, option_set, World::on(Arc::new(inject), 1), keys.clone())?;
         run.steps(&script)?;
         let content = crate::observe::observe(run.engine(), &keys)?;
         if is_clean {
@@ -86,6 +86,7 @@ impl Store {
 
     /// All stray entries; links and pipes for one in `one_real_in` names only.
     pub(super) fn strays(&self, one_real_in: usize) -> Vec<Stray> {
+        assert!(!self.used.is_empty(), "the engine has files");
         let mut strays = Vec::new();
         for (at, name) in self.names().into_iter().enumerate() {
             for (kind, _) in KINDS {

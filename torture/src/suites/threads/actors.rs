@@ -102,6 +102,7 @@ pub(super) fn run(hub: &Hub, opened: &Opened, options: &Options) -> Result<Vec<R
 }
 
 pub(super) fn key(pair: usize, half: usize) -> [u8; 2] {
+    assert!(pair < PAIRS && half < 2, "there is no key {half} of pair {pair}");
     [b'a' + pair as u8, b'0' + half as u8]
 }
 
@@ -119,6 +120,7 @@ fn write(hub: &Hub, number: usize, batches: usize) -> Result<Record, String> {
         let id = ((number + 1) << 32 | count) as WriteId;
         let (pair, is_put) = (random.below(PAIRS), !random.one_in(8));
         let mut batch = WriteBatch::new();
+        debug_assert_eq!(id >> 32, number as u64 + 1, "a write names its writer");
         let value = [&id.to_le_bytes()[..], &vec![id as u8; random.below(200)]].concat();
         for key in [key(pair, 0), key(pair, 1)] {
             if is_put {

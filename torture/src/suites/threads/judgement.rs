@@ -54,6 +54,7 @@ impl Writes {
             numbers.insert(write.id, write.sequence);
             by_pair[write.pair].insert(write.sequence, *write);
         }
+        assert_eq!(numbers.len(), given.len(), "each write has one number");
         Ok(Self { by_pair, numbers })
     }
 
@@ -89,6 +90,7 @@ impl Writes {
     }
 
     fn judge_scan(&self, scan: &Scan) -> Result<(), String> {
+        assert_eq!(scan.len(), 2 * PAIRS, "a place for each key");
         let mut newest = SequenceNumber::ZERO;
         for pair in 0..PAIRS {
             if scan[2 * pair] != scan[2 * pair + 1] {

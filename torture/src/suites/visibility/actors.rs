@@ -1,4 +1,4 @@
-//! The threads of a round: writers, and a helper that reads or runs a background job.
+//! The threads of a round: writers, and a reader, which also runs background jobs.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +12,9 @@ use super::record::Answer;
 use crate::actors::Actors;
 use crate::observe::{Observed, Trouble, observe};
 use crate::stepper::Stepper;
+use crate::watchdog::receive;
 
-/// The longest wait for the helper. It is blocked if a held writer owns a lock that it needs; then it answers later.
+/// The longest wait for the reader. It is blocked if a held writer owns a lock that it needs; then it answers later.
 const BLOCKED_WAIT: Duration = Duration::from_millis(20);
 
 /// How often a read is repeated when a batch became visible during it.
@@ -38,7 +39,7 @@ pub(super) struct Look {
 }
 
 /// The state that all threads of a round share.
-pub(super) struct Stage {
+pub(super) struct Shared {
     pub(super) engine: Arc<dyn Kv>,
     pub(super) sim: SimFs,
     /// Fails a sync, if the round wants it.
@@ -50,13 +51,15 @@ pub(super) struct Stage {
     pub(super) answers: Mutex<Vec<Answer>>,
 }
 
-impl Stage {
+impl Shared {
     /// Writes a batch as a writer that the gate may hold.
     pub(super) fn write(&self, writer: usize, task: &Task) {
         self.gate.as_writer(writer, || {
             let sequence = self.engine.write(&task.batch, task.durability);
             let answer = Answer { j: task.j, ops: self.sim.ops(), sequence };
-            self.answers().push(answer);
+            let mut answers = self.answers();
+            assert!(answers.iter().all(|other| other.j != task.j), "a task is answered once");
+            answers.push(answer);
         });
     }
 
@@ -69,14 +72,11 @@ impl Stage {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The work of the helper. A background job leaves a look only if it fails.
-    fn help(&self, help: Help) -> Option<Look> {
-        match help {
-            Help::Look => Some(self.look()),
-            Help::Job => {
-                let failed = self.stepper.step().err();
-                failed.map(|what| Look { acknowledged: 0, observed: Err(what), ops: 0 })
-            }
+    /// The work of the reader.
+    fn answer(&self, request: Request) -> Reply {
+        match request {
+            Request::Look => Reply::Looked(self.look()),
+            Request::Job => Reply::JobEnded(self.stepper.step().map(drop)),
         }
     }
 
@@ -102,31 +102,39 @@ impl Stage {
     }
 }
 
-/// The work of the helper.
+/// The work of the reader.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Help {
+pub(super) enum Request {
     Look,
     Job,
 }
 
-/// A thread that reads and runs jobs for the controller. The controller itself must never block in the engine.
-pub(super) struct Helper {
-    asked: Sender<Help>,
-    answered: Receiver<Option<Look>>,
+/// The reader's answer to a request.
+#[derive(Debug)]
+enum Reply {
+    Looked(Look),
+    /// `Err`: the background job has panicked.
+    JobEnded(Result<(), String>),
+}
+
+/// A thread that reads and runs jobs for the scheduler. The scheduler itself must never block in the engine.
+pub(super) struct ReaderThread {
+    asked: Sender<Request>,
+    answered: Receiver<Reply>,
     is_busy: bool,
 }
 
-impl Helper {
-    /// Starts the helper. It ends with this handle.
+impl ReaderThread {
+    /// Starts the reader. It ends with this handle.
     pub(super) fn start<'scope>(
         threads: &mut Actors<'scope, '_, ()>,
-        stage: &'scope Stage,
+        shared: &'scope Shared,
     ) -> Self {
-        let (asked, asks) = channel();
+        let (asked, requests) = channel();
         let (answers, answered) = channel();
         threads.start(move || {
-            for help in asks {
-                if answers.send(stage.help(help)).is_err() {
+            for request in requests {
+                if answers.send(shared.answer(request)).is_err() {
                     break;
                 }
             }
@@ -135,16 +143,16 @@ impl Helper {
         Self { asked, answered, is_busy: false }
     }
 
-    /// Has the helper do something and waits for it, for [`BLOCKED_WAIT`] at most. Nothing new is asked of a busy helper.
-    pub(super) fn ask(&mut self, help: Help) -> Result<Option<Look>, String> {
+    /// Has the reader do something and waits for it, for [`BLOCKED_WAIT`] at most. Nothing new is asked of a busy reader.
+    pub(super) fn ask(&mut self, request: Request) -> Result<Option<Look>, String> {
         if !self.is_busy {
-            self.asked.send(help).map_err(|_| "the reader has panicked")?;
+            self.asked.send(request).map_err(|_| "the reader has panicked")?;
             self.is_busy = true;
         }
         self.wait(BLOCKED_WAIT)
     }
 
-    /// Waits until the helper is idle.
+    /// Waits until the reader is idle.
     pub(super) fn finish(&mut self) -> Result<Option<Look>, String> {
         const HANGING: Duration = Duration::from_mins(1);
         let look = if self.is_busy { self.wait(HANGING)? } else { None };
@@ -152,10 +160,13 @@ impl Helper {
     }
 
     fn wait(&mut self, patience: Duration) -> Result<Option<Look>, String> {
-        match self.answered.recv_timeout(patience) {
-            Ok(look) => {
+        match receive(&self.answered, patience) {
+            Ok(reply) => {
                 self.is_busy = false;
-                Ok(look)
+                match reply {
+                    Reply::Looked(look) => Ok(Some(look)),
+                    Reply::JobEnded(ended) => ended.map(|()| None),
+                }
             }
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err("the reader has panicked".into()),

@@ -2,14 +2,14 @@
 
 use kv::{Error, UnixMillis};
 
-use super::actors::{Look, Stage, Task};
+use super::actors::{Look, Shared, Task};
 use super::record::Fact;
 use crate::oracle::History;
 
 /// Judges the answers and the looks, and returns the facts that crashes are judged by. `has_reverted`: a failed sync has
 /// taken bytes out of the page cache.
 pub(super) fn facts(
-    stage: &Stage,
+    shared: &Shared,
     tasks: &[Task],
     (looks, has_reverted): (Vec<Look>, bool),
     history: &mut History,
@@ -18,11 +18,11 @@ pub(super) fn facts(
     let mut facts = Vec::new();
     // Batches from here on are not visible: a sync that they needed has failed.
     let mut first_failed = history.issued() + 1;
-    for answer in stage.answers().iter() {
+    for answer in shared.answers().iter() {
         let j = answer.j;
         let sequence = match &answer.sequence {
             Ok(sequence) => *sequence,
-            Err(Error::Io { .. } | Error::Poisoned { .. }) if stage.has_failed() => {
+            Err(Error::Io { .. } | Error::Poisoned { .. }) if shared.has_failed() => {
                 first_failed = first_failed.min(j);
                 continue;
             }
@@ -43,6 +43,7 @@ pub(super) fn facts(
     }
     // Everything from before the writers is visible.
     let base = tasks.first().map_or(history.issued(), |first| first.j - 1);
+    assert!(base < first_failed, "what was there before the writers has not failed");
     let shows = Shows { base, newest: first_failed - 1, may_fail: has_reverted };
     facts.extend(seen(looks, shows, history, now)?);
     Ok(facts)

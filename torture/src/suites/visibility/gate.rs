@@ -1,4 +1,4 @@
-//! The gate: holds a writer before or after one of its syncs until the controller releases it.
+//! The gate: holds a writer before or after one of its syncs until the scheduler releases it.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use durable::{Call, OpKind};
 
 use crate::random::Random;
+use crate::watchdog::Watchdog;
 
 /// The longest wait for a writer that is neither held nor done: it waits for a lock that a held writer owns.
 const BLOCKED_WAIT: Duration = Duration::from_millis(20);
 
-/// A round without progress for so long hangs.
+/// A round without progress for so long hangs. The time of a stopped machine does not count.
 const HANGING: Duration = Duration::from_mins(1);
 
 thread_local! {
@@ -35,7 +36,7 @@ pub(super) enum Phase {
     Done,
 }
 
-/// Where the writers are. Hooks of the file system move them; the controller waits and releases.
+/// Where the writers are. Hooks of the file system move them; the scheduler waits and releases.
 #[derive(Debug)]
 pub(super) struct Gate {
     writers: Mutex<Vec<Phase>>,
@@ -102,6 +103,7 @@ impl Gate {
         if self.random.one_in(4) || self.is_open.load(Ordering::SeqCst) {
             return;
         }
+        assert!(phases[writer] != Phase::Done, "a writer syncs before its call returns");
         phases[writer] = Phase::Held;
         self.changed.notify_all();
         while phases[writer] == Phase::Held {
@@ -111,6 +113,7 @@ impl Gate {
 
     /// Runs `write` as writer number `writer`.
     pub(super) fn as_writer<T>(&self, writer: usize, write: impl FnOnce() -> T) -> T {
+        assert_eq!(WRITER.get(), None, "a thread is one writer at a time");
         WRITER.set(Some(writer));
         let _ended = Ended { gate: self, writer };
         write()
@@ -148,7 +151,7 @@ impl Gate {
     /// Returns early after [`BLOCKED_WAIT`] if a writer is held: then the held one blocks another one through a lock.
     /// `Err`: nothing moves, and nobody is held.
     pub(super) fn wait_until_quiet(&self) -> Result<(), String> {
-        let started = Instant::now();
+        let (started, mut watchdog) = (Instant::now(), Watchdog::new(HANGING));
         let mut phases = self.lock();
         loop {
             let anybody = |wanted: Phase| phases.contains(&wanted);
@@ -157,7 +160,7 @@ impl Gate {
             if is_quiet || (is_held && started.elapsed() >= BLOCKED_WAIT) {
                 return Ok(());
             }
-            if started.elapsed() >= HANGING {
+            if watchdog.is_over() {
                 return Err(format!("the writers hang: {phases:?}"));
             }
             let waited = self.changed.wait_timeout(phases, BLOCKED_WAIT);

@@ -7,7 +7,7 @@ use durable::Variant;
 use super::Options;
 use super::record::Round;
 use crate::random::{Random, sub_seed};
-use crate::run::Run;
+use crate::run::EngineRun;
 use crate::subject::Subject;
 use crate::world::World;
 
@@ -31,6 +31,7 @@ pub(super) fn judge(
             variants.swap_remove(2 + random.below(variants.len() - 2));
         }
         let (synced, handed_over) = round.least(point);
+        assert!(synced <= handed_over, "a power cut leaves no more than the death of the process");
         for variant in variants {
             states += 1;
             let died = variant == Variant::All;
@@ -39,9 +40,9 @@ pub(super) fn judge(
             let world = World::at(Arc::new(image), sub_seed(2, point as u64), round.now);
             let (keys, history) = (round.keys.clone(), round.history.clone());
             let between = (lo, round.history.issued());
-            let resumed = Run::resume(subject, option_set, world, keys, history, between);
-            let smoked = resumed.and_then(|mut run| run.smoke());
-            smoked.map_err(|what| {
+            let resumed = EngineRun::resume(subject, option_set, world, keys, history, between);
+            let checked = resumed.and_then(|mut run| run.check_writable());
+            checked.map_err(|what| {
                 let place =
                     format!("before operation {point} that left {}", sweep.explain(&variant));
                 format!("after a crash {place}: {what}")

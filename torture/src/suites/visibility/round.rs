@@ -1,4 +1,4 @@
-//! A round: prepares the store and the batches, has the conductor run the writers, and collects the facts.
+//! A round: prepares the store and the batches, has the scheduler run the writers, and collects the facts.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,23 +6,23 @@ use durable::{Inject, Plan, SimFs, SyncFailure};
 use kv::{Capabilities, Durability, UnixMillis};
 
 use super::Options;
-use super::actors::{Stage, Task};
-use super::conductor::conduct;
+use super::actors::{Shared, Task};
 use super::facts::facts;
 use super::failing::Failing;
 use super::gate::Gate;
 use super::record::Round;
+use super::scheduler::schedule_writers;
 use crate::generate::{self, ScriptConfig};
 use crate::opening::capabilities;
 use crate::oracle::History;
 use crate::random::{Random, sub_seed};
-use crate::run::Run;
+use crate::run::EngineRun;
 use crate::script::{Change, Script, Step, batch_of};
 use crate::subject::Subject;
 use crate::world::World;
 
-/// Plays a round. `None`: the engine does not support class `Sync`.
-pub(super) fn play(
+/// Runs a round. `None`: the engine does not support class `Sync`.
+pub(super) fn run_round(
     subject: &dyn Subject,
     option_set: usize,
     options: &Options,
@@ -36,7 +36,7 @@ pub(super) fn play(
     let steps = script(options, able, options.steps, 0);
     let writes = script(options, able, 8 * options.writers, 2);
     let keys = [steps.keys(), writes.keys()].concat();
-    let mut run = Run::start(subject, option_set, world, keys.clone())?;
+    let mut run = EngineRun::start(subject, option_set, world, keys.clone())?;
     run.steps(&steps)?;
     run.step(&Step::Drain)?;
     let now = run.now();
@@ -50,12 +50,13 @@ pub(super) fn play(
         sim.set_sync_failure(mode);
     }
     let (engine, stepper, answers) = (run.share(), run.stepper(), Mutex::default());
-    let stage =
-        Stage { engine, sim: sim.clone(), inject, gate, stepper, keys: keys.clone(), answers };
-    let looks = conduct(&stage, &tasks, failing, &Random::new(sub_seed(options.seed, 3)))?;
-    let has_reverted = stage.has_failed() && failing.mode == Some(SyncFailure::Reverts);
-    stage.inject.lift();
-    let facts = facts(&stage, &tasks, (looks, has_reverted), &mut history, now)?;
+    let shared =
+        Shared { engine, sim: sim.clone(), inject, gate, stepper, keys: keys.clone(), answers };
+    let looks =
+        schedule_writers(&shared, &tasks, failing, &Random::new(sub_seed(options.seed, 3)))?;
+    let has_reverted = shared.has_failed() && failing.mode == Some(SyncFailure::Reverts);
+    shared.inject.lift();
+    let facts = facts(&shared, &tasks, (looks, has_reverted), &mut history, now)?;
     Ok(Some(Round { sim, history, keys, now, from, has_reverted, facts }))
 }
 
@@ -112,5 +113,7 @@ fn tasks(
         let j = history.issue(&batch, durability);
         tasks.push(Task { j, batch, durability });
     }
+    assert!(tasks.len() <= count, "one batch for each writer");
+    assert!(tasks.is_sorted_by_key(|task| task.j), "batches are begun in their order");
     tasks
 }

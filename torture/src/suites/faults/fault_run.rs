@@ -8,7 +8,7 @@ use kv::{Durability, Error, Kv, WriteBatch};
 
 use super::FaultPlan;
 use crate::observe::{Trouble, describe, observe};
-use crate::possible::{Fate, Possible};
+use crate::possible::{PossibleContents, WriteOutcome};
 use crate::script::{Script, Step, batch_of};
 use crate::subject::{Opened, Subject};
 use crate::universe;
@@ -35,7 +35,7 @@ struct Calls {
 }
 
 /// An engine under a plan.
-pub(super) struct Victim<'s> {
+pub(super) struct FaultRun<'s> {
     subject: &'s dyn Subject,
     option_set: usize,
     plan: FaultPlan,
@@ -44,7 +44,7 @@ pub(super) struct Victim<'s> {
     calls: Arc<Mutex<Calls>>,
     world: World,
     opened: Option<Opened>,
-    possible: Possible,
+    possible: PossibleContents,
     keys: Vec<u8>,
     next_value: u64,
     /// Errors that the caller has seen.
@@ -52,14 +52,14 @@ pub(super) struct Victim<'s> {
     /// Failures that the statistics of former handles reported.
     counted: u64,
     /// The process died between the fault and the first call that could have reported it.
-    died_untold: bool,
+    died_unreported: bool,
     /// The handle has said `Poisoned`.
     is_poisoned: bool,
     /// A caller of this handle was told of a failed sync or append. Retrying either proves nothing.
     log_has_failed: bool,
 }
 
-impl<'s> Victim<'s> {
+impl<'s> FaultRun<'s> {
     pub(super) fn start(
         subject: &'s dyn Subject,
         option_set: usize,
@@ -75,8 +75,8 @@ impl<'s> Victim<'s> {
             calls.paths.push(call.path.to_path_buf());
         }));
         let world = World::on(Arc::new(inject.clone()), 1);
-        let (plan, keys, possible) = (plan.clone(), script.keys(), Possible::default());
-        let mut victim = Self {
+        let (plan, keys, possible) = (plan.clone(), script.keys(), PossibleContents::default());
+        let mut fault_run = Self {
             subject,
             option_set,
             plan,
@@ -90,17 +90,17 @@ impl<'s> Victim<'s> {
             next_value: 0,
             seen: 0,
             counted: 0,
-            died_untold: false,
+            died_unreported: false,
             is_poisoned: false,
             log_has_failed: false,
         };
-        victim.open(0)?;
-        Ok(victim)
+        fault_run.open(0)?;
+        Ok(fault_run)
     }
 
     /// The whole script, then all three ways to end. An `Err` says which call failed.
     pub(super) fn run(mut self, script: &Script) -> Result<RunSummary, String> {
-        self.run_through(script).map_err(|what| match self.hit() {
+        self.run_through(script).map_err(|what| match self.first_fault() {
             Some((kind, path)) => format!("{what}; what had failed is {kind} {}", path.display()),
             None => what,
         })?;
@@ -116,7 +116,7 @@ impl<'s> Victim<'s> {
                 break;
             }
         }
-        self.lift();
+        self.clear_fault();
         self.check_reads("after the fault has gone")?;
         self.end_in_power_cut()?;
         self.end_in_kill()?;
@@ -128,7 +128,7 @@ impl<'s> Victim<'s> {
         self.opened.as_ref().expect("the engine is open between two steps").engine()
     }
 
-    fn lift(&self) {
+    fn clear_fault(&self) {
         self.inject.lift();
         self.sim.set_free_space(None);
     }
@@ -172,7 +172,7 @@ impl<'s> Victim<'s> {
         match answer {
             Ok(_) if must_fail => Err("a write succeeded after the log had failed".into()),
             Ok(_) => {
-                self.possible.issue(batch, Fate::Acknowledged);
+                self.possible.issue(batch, WriteOutcome::Acknowledged);
                 self.promise(durability);
                 Ok(())
             }
@@ -180,7 +180,7 @@ impl<'s> Victim<'s> {
             Err(error) => {
                 // `Poisoned` refuses, so that nothing can be there; but the first time, this may be the write that failed.
                 if !self.is_poisoned {
-                    self.possible.issue(batch, Fate::Indeterminate);
+                    self.possible.issue(batch, WriteOutcome::Indeterminate);
                 }
                 self.note_log_failure(&error, injected);
                 self.note("write", &error)
@@ -207,7 +207,7 @@ impl<'s> Victim<'s> {
 
     /// A call has failed with `error`, before which `injected` faults had happened.
     fn note_log_failure(&mut self, error: &Error, injected: usize) {
-        let is_log_failure = match self.hit() {
+        let is_log_failure = match self.first_fault() {
             Some((OpKind::SyncFile, _)) => true,
             // An append that finds no space leaves nothing behind.
             Some((OpKind::Append, _)) => !error.is_out_of_resources(),
@@ -242,14 +242,16 @@ impl<'s> Victim<'s> {
         if durability >= Durability::Sync {
             self.possible.synced = self.possible.len();
         }
+        assert!(self.possible.synced <= self.possible.handed_over, "a sync hands over as well");
     }
 
     /// The call that went wrong first.
-    fn hit(&self) -> Option<(OpKind, PathBuf)> {
+    fn first_fault(&self) -> Option<(OpKind, PathBuf)> {
         if self.inject.injected() == 0 {
             return None;
         }
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(calls.kinds.len(), calls.paths.len(), "each call has a path");
         let at = self.plan.fault.at;
         Some((*calls.kinds.get(at)?, calls.paths.get(at)?.clone()))
     }
@@ -257,7 +259,7 @@ impl<'s> Victim<'s> {
     /// After this kind of failed sync even the page cache has lost all data that was not synced before.
     fn has_reverted(&self) -> bool {
         self.plan.sync_failure == SyncFailure::Reverts
-            && matches!(self.hit(), Some((OpKind::SyncFile, _)))
+            && matches!(self.first_fault(), Some((OpKind::SyncFile, _)))
     }
 
     fn survives_kill(&self) -> usize {

@@ -1,53 +1,53 @@
-//! The conductor of a round: it decides which writer starts or goes on, and has a reader look in between.
+//! The scheduler of a round: it decides which writer starts or goes on, and has a reader look in between.
 
 use std::thread;
 
-use super::actors::{Help, Helper, Look, Stage, Task};
+use super::actors::{Look, ReaderThread, Request, Shared, Task};
 use super::failing::Failing;
 use super::gate::Phase;
 use crate::actors::Actors;
 use crate::random::Random;
 
-/// The threads of a round. Their results are in the answers of the stage and in the looks of the helper.
+/// The threads of a round. Their results are in the shared answers and in the looks of the reader.
 type Threads<'scope, 'env> = Actors<'scope, 'env, ()>;
 
 /// Starts and releases writers in an order that follows from `random`, and looks in between.
-pub(super) fn conduct(
-    stage: &Stage,
+pub(super) fn schedule_writers(
+    shared: &Shared,
     tasks: &[Task],
     failing: Failing,
     random: &Random,
 ) -> Result<Vec<Look>, String> {
-    let stop = || stage.gate.open();
+    let stop = || shared.gate.open();
     thread::scope(|scope| {
         let mut threads = Actors::new(scope, &stop);
-        let helper = Helper::start(&mut threads, stage);
+        let reader = ReaderThread::start(&mut threads, shared);
         let is_armed = failing.mode.is_none();
-        let mut conductor = Conductor {
-            stage,
+        let mut scheduler = Scheduler {
+            shared,
             tasks,
             failing,
             random,
-            helper,
+            reader,
             looks: Vec::new(),
             started: 0,
             is_armed,
         };
-        let conducted = conductor.steps(&mut threads);
-        stage.gate.open();
-        let looks = conducted.and_then(|()| conductor.finish());
-        // The failure of a thread explains the failure of the conductor.
+        let scheduled = scheduler.steps(&mut threads);
+        shared.gate.open();
+        let looks = scheduled.and_then(|()| scheduler.finish());
+        // The failure of a thread explains the failure of the scheduler.
         threads.join()?;
         looks
     })
 }
 
-struct Conductor<'c> {
-    stage: &'c Stage,
+struct Scheduler<'c> {
+    shared: &'c Shared,
     tasks: &'c [Task],
     failing: Failing,
     random: &'c Random,
-    helper: Helper,
+    reader: ReaderThread,
     /// The looks so far.
     looks: Vec<Look>,
     /// Writers that were started: the first ones of `tasks`.
@@ -65,16 +65,16 @@ enum Choice {
     Release(usize),
 }
 
-impl<'c> Conductor<'c> {
+impl<'c> Scheduler<'c> {
     /// Decides until every writer has returned.
     fn steps<'scope>(&mut self, threads: &mut Threads<'scope, '_>) -> Result<(), String>
     where
         'c: 'scope,
     {
         loop {
-            self.stage.gate.wait_until_quiet()?;
-            self.ask(Help::Look)?;
-            let phases = self.stage.gate.phases();
+            self.shared.gate.wait_until_quiet()?;
+            self.ask(Request::Look)?;
+            let phases = self.shared.gate.phases();
             let choices = self.choices(&phases);
             if choices.is_empty() {
                 let is_busy = |phase: &Phase| matches!(phase, Phase::Writing | Phase::Appended);
@@ -85,14 +85,14 @@ impl<'c> Conductor<'c> {
                 return Ok(());
             }
             if self.random.one_in(4) {
-                self.ask(Help::Job)?;
+                self.ask(Request::Job)?;
             }
             if !self.is_armed && self.random.one_in(3) {
                 self.is_armed = true;
-                self.stage.inject.arm(self.failing.plan(self.stage.inject.calls()));
+                self.shared.inject.arm(self.failing.plan(self.shared.inject.calls()));
             }
             match *self.random.pick(&choices) {
-                Choice::Release(writer) => self.stage.gate.release(writer),
+                Choice::Release(writer) => self.shared.gate.release(writer),
                 Choice::Start => self.start(threads),
             }
         }
@@ -115,23 +115,23 @@ impl<'c> Conductor<'c> {
     where
         'c: 'scope,
     {
-        let (stage, writer, task) = (self.stage, self.started, &self.tasks[self.started]);
-        stage.gate.set(writer, Phase::Writing);
+        let (shared, writer, task) = (self.shared, self.started, &self.tasks[self.started]);
+        shared.gate.set(writer, Phase::Writing);
         threads.start(move || {
-            stage.write(writer, task);
+            shared.write(writer, task);
             Ok(())
         });
         self.started += 1;
     }
 
-    fn ask(&mut self, help: Help) -> Result<(), String> {
-        self.looks.extend(self.helper.ask(help)?);
+    fn ask(&mut self, request: Request) -> Result<(), String> {
+        self.looks.extend(self.reader.ask(request)?);
         Ok(())
     }
 
-    /// Waits for the helper and ends it.
+    /// Waits for the reader and ends it.
     fn finish(mut self) -> Result<Vec<Look>, String> {
-        self.looks.extend(self.helper.finish()?);
+        self.looks.extend(self.reader.finish()?);
         Ok(self.looks)
     }
 }

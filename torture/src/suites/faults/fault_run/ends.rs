@@ -5,15 +5,15 @@ use std::sync::Arc;
 use durable::{Fault, MetadataModel, SimFs, Variant};
 use kv::{Durability, Error, Kv};
 
-use super::Victim;
+use super::FaultRun;
 use crate::observe::{Trouble, observe};
 use crate::universe;
 use crate::world::World;
 
-impl Victim<'_> {
+impl FaultRun<'_> {
     pub(super) fn reopen(&mut self, clean: bool) -> Result<(), String> {
         let is_clean = clean && self.close()?;
-        self.died_untold |= !clean && self.seen == 0 && self.inject.injected() > 0;
+        self.died_unreported |= !clean && self.seen == 0 && self.inject.injected() > 0;
         let lo = if is_clean { self.possible.len() } else { self.survives_kill() };
         self.counted += self.opened.take().map_or(0, |opened| opened.background_failures());
         self.world.next_life();
@@ -44,7 +44,7 @@ impl Victim<'_> {
         if let Err(Trouble::Failed(error)) = &opened {
             let error = error.clone();
             self.note("open", &error)?;
-            self.lift();
+            self.clear_fault();
             drop(opened);
             self.world.next_life();
             opened = open(self);
@@ -52,6 +52,7 @@ impl Victim<'_> {
         let (opened, observed) = opened?;
         // Opening syncs as well, and the page cache may have lost data that had survived the process.
         let lo = if self.has_reverted() { lo.min(self.possible.synced) } else { lo };
+        assert!(lo <= self.possible.len(), "only batches that were begun are promised");
         let model = self.possible.find(&observed, lo, self.world.now())?;
         self.opened = Some(opened);
         self.possible.resume_from(model);
@@ -76,19 +77,19 @@ impl Victim<'_> {
         let opened = crate::opening::open(self.subject, self.option_set, &world)?;
         let observed = observe(opened.engine(), &self.keys)?;
         self.possible.find(&observed, lo, self.world.now())?;
-        smoke(opened.engine())
+        check_writable(opened.engine())
     }
 
     pub(super) fn end_in_close(&mut self) -> Result<(), String> {
         self.reopen(true).map_err(|what| format!("closed and opened again, {what}"))?;
-        smoke(self.engine())
+        check_writable(self.engine())
     }
 
     /// No error is swallowed that was injected into a call that changes something.
     pub(super) fn check_surfaced(&self) -> Result<(), String> {
-        let Some((kind, path)) = self.hit() else { return Ok(()) };
-        let is_told = self.seen > 0 || self.counted > 0 || self.died_untold;
-        if is_told || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
+        let Some((kind, path)) = self.first_fault() else { return Ok(()) };
+        let is_reported = self.seen > 0 || self.counted > 0 || self.died_unreported;
+        if is_reported || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
             return Ok(());
         }
         let was_full =
@@ -101,7 +102,7 @@ impl Victim<'_> {
 }
 
 /// An engine that was opened can write.
-fn smoke(engine: &dyn Kv) -> Result<(), String> {
+fn check_writable(engine: &dyn Kv) -> Result<(), String> {
     let key = universe::key(universe::KEYS as u8 - 1);
     let failed = |error: Error| format!("afterwards, a write failed: {error}");
     engine.put(key, b"smoke", Durability::Sync).map_err(failed)?;

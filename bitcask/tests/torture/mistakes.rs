@@ -1,0 +1,125 @@
+//! The mistakes that are planted in a Bitcask, one for each step of each protocol, written down before the suites were run
+//! against them. Each must be found.
+//!
+//! A mistake is data: a step and what happens to it, or a file system call that is left out. Files that are merged before
+//! their last write is published, and keys that are relocated without a look under real concurrency, are found in
+//! `tests/schedules`.
+//!
+//! Not here, because it is none: a hint file that is not synced. What a crash leaves of it fails its checksum, and the
+//! data file is read instead.
+
+use bitcask::planted::{Action, Step};
+use durable::OpKind;
+use torture::planted::Planted;
+
+use super::subject::BitcaskSubject;
+
+/// One mistake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mistake {
+    pub(crate) name: &'static str,
+    /// The protocol of which a step is wrong.
+    pub(crate) protocol: &'static str,
+    wrong: Wrong,
+    /// The suite that finds it after the fewest states. Of several suites, joined by `+`, one finds it.
+    pub(crate) found_by: &'static str,
+    /// The suite with real processes that finds it too, if one does.
+    pub(crate) found_for_real_by: Option<RealSuite>,
+}
+
+/// A suite with real processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RealSuite {
+    Kill,
+    Power,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    Step(Step, Action),
+    /// Calls of a kind that are left out, on paths that contain a text.
+    Calls(OpKind, &'static str),
+}
+
+impl Mistake {
+    const fn new(
+        found_by: &'static str,
+        protocol: &'static str,
+        name: &'static str,
+        wrong: Wrong,
+    ) -> Self {
+        Self { name, protocol, wrong, found_by, found_for_real_by: None }
+    }
+
+    const fn also_found_by(self, suite: RealSuite) -> Self {
+        Self { found_for_real_by: Some(suite), ..self }
+    }
+
+    /// An engine that makes it.
+    pub(crate) fn plant(&self) -> Planted {
+        let (name, protocol) = (self.name, self.protocol);
+        match self.wrong {
+            Wrong::Step(step, action) => {
+                let subject = BitcaskSubject { mistake: Some((step, action)) };
+                Planted::built(name, protocol, subject)
+            }
+            Wrong::Calls(kind, path) => {
+                Planted::skipping(name, protocol, BitcaskSubject::default(), kind, path)
+            }
+        }
+    }
+}
+
+const fn skip(step: Step) -> Wrong {
+    Wrong::Step(step, Action::Skip)
+}
+
+const fn swap(step: Step) -> Wrong {
+    Wrong::Step(step, Action::Swap)
+}
+
+const IGNORED_FAILURE: Wrong = Wrong::Step(Step::AwaitPublication, Action::IgnoreFailure);
+const APPLIED_TWICE: Wrong = Wrong::Step(Step::ApplyPut, Action::Repeat);
+const UNSYNCED_DATA: Wrong = Wrong::Calls(OpKind::SyncFile, ".data");
+const UNSYNCED_NAMES: Wrong = Wrong::Calls(OpKind::SyncDir, "store");
+const UNSYNCED_MANIFEST: Wrong = Wrong::Calls(OpKind::SyncFile, "MANIFEST");
+const UNWRITTEN_CLAIMS: Wrong = Wrong::Calls(OpKind::Write, ".data");
+const UNFINISHED: Wrong = Wrong::Calls(OpKind::Finish, ".data");
+
+/// All mistakes, by protocol.
+#[rustfmt::skip]
+pub(crate) const MISTAKES: &[Mistake] = &[
+    Mistake::new("histories", "append", "forgotten-record", skip(Step::LogRecords)).also_found_by(RealSuite::Kill),
+    Mistake::new("full-disk", "append", "reserve-unused", skip(Step::UseReserve)),
+    Mistake::new("visibility", "group commit", "visible-early", skip(Step::QueueUntilDurable)).also_found_by(RealSuite::Power),
+    Mistake::new("visibility", "group commit", "failed-sync-acknowledged", IGNORED_FAILURE),
+    Mistake::new("crash", "group commit", "data-not-synced", UNSYNCED_DATA).also_found_by(RealSuite::Power),
+    Mistake::new("damage", "group commit", "witness-not-written", UNWRITTEN_CLAIMS),
+    Mistake::new("conformance", "publication", "put-applied-twice", APPLIED_TWICE),
+    Mistake::new("conformance", "publication", "batch-not-read-back", skip(Step::ReadBatchBack)),
+    Mistake::new("histories", "publication", "forgotten-tombstone", skip(Step::ApplyTombstone)),
+    Mistake::new("histories", "beginning a file", "file-not-named", skip(Step::NameFile)),
+    Mistake::new("crash", "beginning a file", "names-not-synced", UNSYNCED_NAMES),
+    Mistake::new("crash", "beginning a file", "manifest-not-synced", UNSYNCED_MANIFEST).also_found_by(RealSuite::Power),
+    Mistake::new("damage", "sealing", "sealed-file-not-named", skip(Step::NameSealedFile)),
+    Mistake::new("histories", "sealing", "wrong-length", UNFINISHED),
+    Mistake::new("histories", "hinting", "hinted-tombstone-lost", skip(Step::LoadHintedTombstone)),
+    Mistake::new("damage", "hinting", "any-hint-believed", skip(Step::CheckHint)),
+    Mistake::new("damage", "recovery", "witness-not-checked", skip(Step::CheckClaims)),
+    Mistake::new("crash", "recovery", "file-behind-torn-one-kept", skip(Step::EndLogAtTear)),
+    Mistake::new("crash-scripts", "recovery", "sealed-before-discarding", swap(Step::DiscardTail)),
+    Mistake::new("histories", "recovery", "tombstone-not-loaded", skip(Step::LoadLoggedTombstone)),
+    Mistake::new("conformance", "recovery", "numbers-start-over", skip(Step::ResumeNumbering)).also_found_by(RealSuite::Kill),
+    Mistake::new("conformance", "recovery", "leftover-not-awaited", skip(Step::AwaitLeftover)),
+    Mistake::new("full-disk", "full disk", "full-disk-poisons", skip(Step::SpareOnFullDisk)),
+    Mistake::new("full-disk", "full disk", "orphans-kept", skip(Step::RemoveOrphans)),
+    Mistake::new("crash-scripts", "merging", "log-not-synced", skip(Step::SyncLogBeforeEdit)),
+    Mistake::new("histories", "merging", "output-not-named", skip(Step::NameOutput)),
+    Mistake::new("histories", "merging", "relocated-blindly", skip(Step::CompareSequence)),
+    Mistake::new("faults+simulation+damage", "merging", "retired-before-the-edit", swap(Step::EditManifest)),
+    Mistake::new("histories", "merging", "views-lose-files", skip(Step::HoldInputs)),
+    Mistake::new("simulation", "tombstones", "tombstone-dropped", skip(Step::GuardTombstone)),
+    Mistake::new("simulation", "expiry", "expired-put-dropped", skip(Step::GuardExpiredPut)),
+    Mistake::new("histories", "expiry", "expired-inside-views", skip(Step::LimitHorizonToViews)),
+    Mistake::new("simulation", "expiry", "dropped-with-the-first", skip(Step::CheckLastExpiry)),
+];

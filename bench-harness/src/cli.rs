@@ -116,12 +116,24 @@ pub(crate) struct RunArgs {
     /// The operations of phases that mix them, on each thread; the time still holds.
     #[arg(long, value_parser = parse_count)]
     pub(crate) ops: Option<u64>,
+    /// Operations a second of phases that mix them, all threads together, at random moments; latencies then count from
+    /// the moment at which an operation was meant to begin [default: as many as possible].
+    #[arg(long, value_parser = parse_rate, value_name = "OPS")]
+    pub(crate) rate: Option<u64>,
     /// The durability of writes: none, buffered, sync.
     #[arg(long, default_value = "buffered", value_parser = durability::parse, value_name = "CLASS")]
     pub(crate) durability: Durability,
     /// The time for everything; phases that do not fit are cut short and marked.
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub(crate) budget: Option<Duration>,
+}
+
+/// Reads a rate: a count that is not 0.
+fn parse_rate(text: &str) -> Result<u64, String> {
+    match parse_count(text)? {
+        0 => Err("a rate is at least one operation a second".into()),
+        rate => Ok(rate),
+    }
 }
 
 #[derive(Args, Clone, Debug)]

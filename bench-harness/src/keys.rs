@@ -1,12 +1,19 @@
 //! Keys: every key of a run has a number, its *id*, and the bytes follow from the id alone.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::fnv_1a;
 use crate::random::mix;
+
+/// Digits of the largest 64-bit number.
+const LONGEST_DECIMAL: usize = 20;
+/// The numbers from 00 to 99: the loop that is measured writes a key for each operation.
+const DIGIT_PAIRS: &[u8; 200] = b"\
+    00010203040506070809101112131415161718192021222324252627282930313233343536373839\
+    40414243444546474849505152535455565758596061626364656667686970717273747576777879\
+    8081828384858687888990919293949596979899";
 
 /// How an id becomes a key. The three shapes stress different parts of an engine: scattered bytes, a common prefix
 /// before scattered digits, and a long common prefix in key order.
@@ -54,15 +61,23 @@ impl std::str::FromStr for KeyShape {
     }
 }
 
-fn write_decimal(number: u64, width: usize, key: &mut Vec<u8>) {
-    struct Ascii<'k>(&'k mut Vec<u8>);
-    impl std::fmt::Write for Ascii<'_> {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            self.0.extend_from_slice(text.as_bytes());
-            Ok(())
-        }
+/// Appends `number` in decimal, padded with zeros to `width`.
+fn write_decimal(mut number: u64, width: usize, key: &mut Vec<u8>) {
+    let mut digits = [b'0'; LONGEST_DECIMAL];
+    let mut at = LONGEST_DECIMAL;
+    while number >= 100 {
+        let pair = (number % 100) as usize * 2;
+        number /= 100;
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&DIGIT_PAIRS[pair..pair + 2]);
     }
-    write!(Ascii(key), "{number:0width$}").unwrap_or_default();
+    at -= 1;
+    digits[at] = b'0' + (number % 10) as u8;
+    if number >= 10 {
+        at -= 1;
+        digits[at] = b'0' + (number / 10) as u8;
+    }
+    key.extend_from_slice(&digits[at.min(LONGEST_DECIMAL - width)..]);
 }
 
 /// All keys that a cell can ever use.
@@ -139,6 +154,17 @@ mod tests {
             for id in 0..50_000 {
                 shape.write_key(id, &mut key);
                 assert!(keys.insert(key.clone()), "{shape:?} {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn decimals_are_those_of_the_standard_library() {
+        for number in [0, 9, 10, 99, 100, 101, 12_345, 1_000_000, u64::MAX / 7, u64::MAX] {
+            for width in [0, 1, 16, 20] {
+                let mut key = Vec::new();
+                write_decimal(number, width, &mut key);
+                assert_eq!(key, format!("{number:0width$}").as_bytes());
             }
         }
     }

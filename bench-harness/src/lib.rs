@@ -2,8 +2,8 @@
 //!
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
-//! engine (`operation`); one loop drives them all and judges every answer (`operation_loop`, `model`, `dataset`). Rows go
-//! to `summary.csv` as they come (`run_folder`), and the tables are made from them (`statistics`, `report`).
+//! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
+//! clock stands still (`judge`, `model`). Rows go to `summary.csv` as they come (`run_folder`), and the tables are made from them (`statistics`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
@@ -13,6 +13,7 @@
 
 mod cell;
 mod cli;
+mod client;
 mod dataset;
 mod distribution;
 mod durability;
@@ -20,11 +21,11 @@ mod engines;
 mod environment;
 mod failure;
 mod input;
+mod judge;
 mod keys;
 mod list;
 mod model;
 mod operation;
-mod operation_loop;
 mod output;
 mod pattern;
 mod plan;
@@ -36,7 +37,6 @@ mod report;
 mod row;
 mod run_folder;
 mod runner;
-mod scan_check;
 mod statistics;
 mod suggest;
 mod supervisor;

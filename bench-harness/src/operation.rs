@@ -38,6 +38,11 @@ impl Operation {
         Self::ReadModifyWrite,
     ];
 
+    /// Whether the call returns an answer that is stamped.
+    pub(crate) fn is_read(self) -> bool {
+        matches!(self, Self::Get | Self::GetMiss | Self::Scan | Self::ReadModifyWrite)
+    }
+
     /// The name in workload files and results.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -52,15 +57,45 @@ impl Operation {
     }
 }
 
-/// One operation of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One operation of a stream, in eight bytes: a long stream must not push the engine's data out of the processor's cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {
+    pick: u32,
+    /// The operation in the upper three bits, `extra` in the others.
+    packed: u32,
+}
+
+/// Bits of [`Step::extra`].
+const EXTRA_BITS: u32 = 29;
+const _: () = assert!(size_of::<Step>() == 8);
+
+impl Step {
+    /// A step. `extra` is below 2^29.
+    pub(crate) fn new(operation: Operation, pick: u32, extra: u32) -> Self {
+        assert!(extra < 1 << EXTRA_BITS, "no value and no scan is so long");
+        Self { pick, packed: (operation as u32) << EXTRA_BITS | extra }
+    }
+
     /// The kind of call.
-    pub(crate) operation: Operation,
+    pub(crate) fn operation(self) -> Operation {
+        Operation::ALL[(self.packed >> EXTRA_BITS) as usize]
+    }
+
     /// The id of the key; with `latest` the distance from the newest one.
-    pub(crate) pick: u32,
+    pub(crate) fn pick(self) -> u32 {
+        self.pick
+    }
+
     /// The length of a scan, or the size of a value.
-    pub(crate) extra: u32,
+    pub(crate) fn extra(self) -> u32 {
+        self.packed & ((1 << EXTRA_BITS) - 1)
+    }
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} ({})", self.operation().name(), self.pick(), self.extra())
+    }
 }
 
 /// The parameters that a random stream is drawn with.
@@ -93,7 +128,7 @@ impl StreamPlan {
                 Operation::Scan => self.scan_length.least + random.below(lengths) as u32,
                 _ => self.value_bytes,
             };
-            Step { operation, pick: picker.pick(random) as u32, extra }
+            Step::new(operation, picker.pick(random) as u32, extra)
         };
         (0..self.steps).map(|_| draw_step()).collect()
     }
@@ -121,6 +156,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_step_keeps_its_parts() {
+        for operation in Operation::ALL {
+            let step = Step::new(operation, u32::MAX, (1 << EXTRA_BITS) - 1);
+            assert_eq!(step.operation(), operation);
+            assert_eq!((step.pick(), step.extra()), (u32::MAX, (1 << EXTRA_BITS) - 1));
+        }
+    }
+
+    #[test]
     fn a_stream_keeps_its_mix_and_its_lengths() {
         let plan = StreamPlan {
             mix: Mix { get: 75, scan: 25, ..Mix::default() },
@@ -131,9 +175,9 @@ mod tests {
             steps: 20_000,
         };
         let steps = plan.draw(&mut Random::new(1, &[]));
-        let scans: Vec<_> = steps.iter().filter(|s| s.operation == Operation::Scan).collect();
+        let scans: Vec<_> = steps.iter().filter(|s| s.operation() == Operation::Scan).collect();
         assert!((4_700..5_300).contains(&scans.len()), "{}", scans.len());
-        assert!(scans.iter().all(|step| (3..=5).contains(&step.extra)));
+        assert!(scans.iter().all(|step| (3..=5).contains(&step.extra())));
         assert_eq!(steps, plan.draw(&mut Random::new(1, &[])));
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     /// The promise to ask for.
     #[serde(serialize_with = "as_text")]
     pub(crate) durability: Durability,
+    /// Operations a second that mixes shall make; as many as possible without.
+    pub(crate) rate: Option<f64>,
     /// The memory budget of each engine.
     pub(crate) memory_budget_bytes: u64,
     /// The time for everything.
@@ -117,7 +119,8 @@ impl Plan {
                 .map_err(|text| Failure::usage(format!("workload {name}: {text}")))?;
         }
         let plan = Self::new(known, &args.common, "run", workloads)?;
-        Ok(Self { durability: args.durability, budget: args.budget, ..plan })
+        let rate = args.rate.map(|rate| rate as f64);
+        Ok(Self { durability: args.durability, budget: args.budget, rate, ..plan })
     }
 
     fn new(
@@ -151,6 +154,7 @@ impl Plan {
             blocks: common.reps,
             seed: common.seed.unwrap_or(since_1970.as_micros() as u64 % 10_000_000),
             durability: Durability::Buffered,
+            rate: None,
             memory_budget_bytes: common.mem,
             budget: None,
             stream_steps: STREAM_STEPS,

@@ -1,4 +1,4 @@
-//! The measurements of one thread: a latency histogram for each operation, and sums.
+//! The measurements of a phase: for each operation a histogram of the calls that were timed, and sums over all calls.
 //!
 //! `all` counts each operation of the workload once; the parts of a read-modify-write have lines of their own.
 
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::client::{Sample, Window};
 use crate::operation::Operation;
 
 /// The longest latency that is told apart, in nanoseconds; longer ones count as this.
@@ -14,11 +15,21 @@ const LONGEST_NS: u64 = 60_000_000_000;
 const DIGITS: u8 = 3;
 /// The parts of a read-modify-write, after the operations themselves.
 const PARTS: [&str; 2] = ["rmw-get", "rmw-put"];
+/// The line of the first part.
+pub(crate) const RMW_GET: usize = Operation::ALL.len();
+/// The line of the second part.
+pub(crate) const RMW_PUT: usize = RMW_GET + 1;
+/// A stretch of untimed calls as long as this holds a call worth noting.
+const LONG_STRETCH_NS: u64 = 10_000_000;
+/// A call that begins this much later than intended counts as late.
+const LATE_NS: u64 = 1_000_000;
 
 /// Measurements of one or more threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     lines: Vec<Line>,
+    /// Stretches of untimed calls that took [`LONG_STRETCH_NS`] or longer.
+    long_stretches: Vec<u64>,
 }
 
 /// The measurements of one operation.
@@ -28,10 +39,16 @@ pub(crate) struct Line {
     pub(crate) name: &'static str,
     /// How many operations there were; a sweep counts its entries.
     pub(crate) ops: u64,
-    /// Nanoseconds of each call; empty where calls were not timed one by one.
+    /// Calls of the engine: fewer than operations where these go in batches.
+    pub(crate) calls: u64,
+    /// Nanoseconds of each timed call, from its intended start; empty where calls were not timed one by one.
     pub(crate) latency: Histogram<u64>,
-    /// Time inside the engine.
-    pub(crate) busy: Duration,
+    /// The same from the actual start, where there is a schedule.
+    pub(crate) service: Option<Histogram<u64>>,
+    /// Time inside the timed calls.
+    pub(crate) timed: Duration,
+    /// Timed calls that began late.
+    pub(crate) late: u64,
     /// Reads that found nothing, rightly.
     pub(crate) not_found: u64,
     /// Writes that were told to try again.
@@ -44,78 +61,62 @@ pub(crate) struct Line {
     pub(crate) entries: u64,
     /// Answers that were compared with the model: values, entries of scans, and rightly empty ones.
     pub(crate) verified: u64,
+    /// Longest stretches of untimed calls; in the sum alone.
+    pub(crate) long_stretches: Vec<u64>,
 }
 
-/// The outcome of one call: the operations, bytes and entries that it moved.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OpSample {
-    /// Operations that the call carried: 1, or those of a batch.
-    pub(crate) ops: u64,
-    /// Whether a key was read.
-    pub(crate) is_read: bool,
-    /// Whether a read found nothing.
-    pub(crate) not_found: bool,
-    /// How often a write was told to try again.
-    pub(crate) retries: u64,
-    /// Bytes of keys and values written.
-    pub(crate) bytes_written: u64,
-    /// Bytes of keys and values read.
-    pub(crate) bytes_read: u64,
-    /// Entries that a scan read.
-    pub(crate) entries: u64,
-}
-
-impl Default for OpSample {
-    fn default() -> Self {
-        Self {
-            ops: 1,
-            is_read: false,
-            not_found: false,
-            retries: 0,
-            bytes_written: 0,
-            bytes_read: 0,
-            entries: 0,
-        }
-    }
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
+        .expect("the bounds and digits are constants that the histogram accepts")
 }
 
 impl Line {
     /// A line without any call.
     pub(crate) fn new(name: &'static str) -> Self {
-        let latency = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
-            .expect("the bounds and digits are constants that the histogram accepts");
         Self {
             name,
             ops: 0,
-            latency,
-            busy: Duration::ZERO,
+            calls: 0,
+            latency: histogram(),
+            service: None,
+            timed: Duration::ZERO,
+            late: 0,
             not_found: 0,
             retries: 0,
             bytes_written: 0,
             bytes_read: 0,
             entries: 0,
             verified: 0,
+            long_stretches: Vec::new(),
         }
     }
 
-    fn record(&mut self, time: Duration, sample: OpSample) {
-        debug_assert!(sample.ops > 0 && !(sample.not_found && sample.entries > 0));
-        self.ops += sample.ops;
-        self.latency.saturating_record((time.as_nanos() as u64).max(1));
-        self.busy += time;
-        self.not_found += u64::from(sample.not_found);
-        self.retries += sample.retries;
-        self.bytes_written += sample.bytes_written;
-        self.bytes_read += sample.bytes_read;
-        self.entries += sample.entries;
-        self.verified += sample.entries + u64::from(sample.is_read);
+    fn time(&mut self, took_ns: u64, late_ns: u64, has_schedule: bool) {
+        self.latency.saturating_record((took_ns + late_ns).max(1));
+        self.timed += Duration::from_nanos(took_ns);
+        if has_schedule {
+            self.service.get_or_insert_with(histogram).saturating_record(took_ns.max(1));
+            self.late += u64::from(late_ns > LATE_NS);
+        }
+    }
+
+    /// Time inside all calls, from the mean of the timed ones; `None` where none was timed.
+    pub(crate) fn in_calls(&self) -> Option<Duration> {
+        let timed = self.latency.len();
+        (timed > 0).then(|| self.timed.mul_f64(self.calls as f64 / timed as f64))
     }
 
     /// Adds the measurements of another thread or another operation.
     pub(crate) fn add(&mut self, other: &Self) {
         self.ops += other.ops;
+        self.calls += other.calls;
         self.latency.add(&other.latency).expect("all histograms have the same bounds");
-        self.busy += other.busy;
+        if let Some(service) = &other.service {
+            let own = self.service.get_or_insert_with(histogram);
+            own.add(service).expect("all histograms have the same bounds");
+        }
+        self.timed += other.timed;
+        self.late += other.late;
         self.not_found += other.not_found;
         self.retries += other.retries;
         self.bytes_written += other.bytes_written;
@@ -129,20 +130,42 @@ impl Recorder {
     /// An empty recorder. Memory is touched only where something is recorded.
     pub(crate) fn new() -> Self {
         let names = Operation::ALL.map(Operation::name).into_iter().chain(PARTS);
-        Self { lines: names.map(Line::new).collect() }
+        Self { lines: names.map(Line::new).collect(), long_stretches: Vec::new() }
     }
 
-    /// Counts one call.
-    pub(crate) fn record(&mut self, operation: Operation, time: Duration, sample: OpSample) {
-        self.lines[operation as usize].record(time, sample);
+    /// The line of an operation, for the judge to count in.
+    pub(crate) fn line(&mut self, operation: Operation) -> &mut Line {
+        &mut self.lines[operation as usize]
     }
 
-    /// Counts the two parts of a read-modify-write.
-    pub(crate) fn record_parts(&mut self, get: Duration, put: Duration) {
-        let parts = &mut self.lines[Operation::ALL.len()..];
-        debug_assert_eq!(parts.len(), PARTS.len());
-        parts[0].record(get, OpSample::default());
-        parts[1].record(put, OpSample::default());
+    /// Takes the times and sums of a window; the operations are counted by the judge.
+    pub(crate) fn take(&mut self, window: &Window, has_schedule: bool) {
+        for (line, sums) in self.lines.iter_mut().zip(&window.sums) {
+            line.calls += sums.calls;
+            line.retries += sums.retries;
+            line.bytes_read += sums.bytes_read;
+            line.bytes_written += sums.bytes_written;
+        }
+        let mut last: Option<&Sample> = None;
+        for sample in &window.samples {
+            let took = sample.end_ns - sample.start_ns;
+            let at = sample.line as usize;
+            self.lines[at].time(took, sample.late_ns, has_schedule);
+            match last {
+                Some(get) if at == RMW_PUT => {
+                    debug_assert!(get.line as usize == RMW_GET && get.at == sample.at);
+                    let whole = took + get.end_ns - get.start_ns;
+                    let line = self.line(Operation::ReadModifyWrite);
+                    line.time(whole, sample.late_ns, has_schedule);
+                }
+                Some(last) if sample.at > last.at + 1 && !has_schedule => {
+                    let stretch = sample.start_ns - last.end_ns;
+                    self.long_stretches.extend((stretch >= LONG_STRETCH_NS).then_some(stretch));
+                }
+                _ => {}
+            }
+            last = Some(sample);
+        }
     }
 
     /// Adds the measurements of another thread.
@@ -152,17 +175,24 @@ impl Recorder {
             assert_eq!(line.name, other.name);
             line.add(other);
         }
+        self.long_stretches.extend(&other.long_stretches);
     }
 
-    /// The operations that took place, without their sum.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().filter(|line| line.ops > 0)
+    /// The operations that took place, without their sum. Parts that were timed count with their operation.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line> {
+        let rmw = &self.lines[Operation::ReadModifyWrite as usize];
+        let parts = self.lines.iter().enumerate().map(move |(at, line)| match at {
+            RMW_GET | RMW_PUT => Line { ops: rmw.ops, calls: rmw.calls, ..line.clone() },
+            _ => line.clone(),
+        });
+        parts.filter(|line| line.ops > 0)
     }
 
     /// The sum of all operations, without the parts.
     pub(crate) fn total(&self) -> Line {
         let mut total = Line::new("all");
         self.lines[..Operation::ALL.len()].iter().for_each(|line| total.add(line));
+        total.long_stretches.clone_from(&self.long_stretches);
         total
     }
 }
@@ -170,31 +200,76 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Room, Walk};
+
+    fn window(samples: &[(u32, usize, u64, u64)]) -> Window {
+        let room = Room { ops: 100, samples: samples.len(), ..Room::default() };
+        let mut window = Window::new(room);
+        window.restart(Walk::default(), 100);
+        window.samples.extend(samples.iter().map(|&(at, line, start_ns, end_ns)| Sample {
+            at,
+            line: line as u32,
+            start_ns,
+            end_ns,
+            late_ns: 0,
+        }));
+        window
+    }
 
     #[test]
     fn the_sum_counts_a_read_modify_write_once() {
+        let mut window = window(&[
+            (0, RMW_GET, 0, 10),
+            (0, RMW_PUT, 15, 35),
+            (1, Operation::Get as usize, 40, 45),
+        ]);
+        window.sums[Operation::ReadModifyWrite as usize].calls = 1;
+        window.sums[Operation::Get as usize].calls = 1;
         let mut recorder = Recorder::new();
-        let time = Duration::from_nanos;
-        recorder.record(Operation::ReadModifyWrite, time(30), OpSample::default());
-        recorder.record_parts(time(10), time(20));
-        recorder.record(Operation::Get, time(5), OpSample::default());
-        assert_eq!(recorder.total().ops, 2);
-        assert_eq!(recorder.total().busy, time(35));
+        recorder.take(&window, false);
+        recorder.line(Operation::ReadModifyWrite).ops += 1;
+        recorder.line(Operation::Get).ops += 1;
+        let total = recorder.total();
+        assert_eq!((total.ops, total.latency.len()), (2, 2));
+        assert_eq!(total.in_calls(), Some(Duration::from_nanos(35)));
         assert_eq!(recorder.lines().count(), 4);
     }
 
     #[test]
-    fn a_latency_beyond_the_longest_still_counts() {
+    fn the_time_in_calls_counts_the_calls_that_were_not_timed() {
+        let put = Operation::Put as usize;
+        let mut window = window(&[(0, put, 0, 100), (17, put, 1000, 1200)]);
+        window.sums[put].calls = 34;
         let mut recorder = Recorder::new();
-        recorder.record(Operation::Put, Duration::from_secs(100), OpSample::default());
-        assert_eq!(recorder.total().ops, 1);
+        recorder.take(&window, false);
+        assert_eq!(recorder.total().in_calls(), Some(Duration::from_nanos(34 * 150)));
     }
 
     #[test]
-    fn a_batch_is_one_call_and_as_many_operations_as_it_carries() {
+    fn a_stall_between_two_timed_calls_is_noted() {
+        let put = Operation::Put as usize;
+        let window = window(&[(0, put, 0, 100), (17, put, 20_000_100, 20_000_200)]);
         let mut recorder = Recorder::new();
-        let batch = OpSample { ops: 100, ..OpSample::default() };
-        recorder.record(Operation::Put, Duration::from_nanos(50), batch);
-        assert_eq!((recorder.total().ops, recorder.total().latency.len()), (100, 1));
+        recorder.take(&window, false);
+        assert_eq!(recorder.total().long_stretches, [20_000_000]);
+    }
+
+    #[test]
+    fn a_latency_beyond_the_longest_still_counts() {
+        let window = window(&[(0, Operation::Put as usize, 0, 100_000_000_000)]);
+        let mut recorder = Recorder::new();
+        recorder.take(&window, false);
+        assert_eq!(recorder.total().latency.len(), 1);
+    }
+
+    #[test]
+    fn with_a_schedule_a_latency_counts_from_the_intended_start() {
+        let mut window = window(&[(0, Operation::Put as usize, 0, 100)]);
+        window.samples[0].late_ns = 2_000_000;
+        let mut recorder = Recorder::new();
+        recorder.take(&window, true);
+        let total = recorder.total();
+        assert!(total.latency.max() >= 2_000_000 && total.late == 1);
+        assert!(total.service.unwrap().max() < 200);
     }
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Grows when a column changes its meaning, not when one is added.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 macro_rules! row {
     ($($(#[$attribute:meta])* $name:ident: $type:ty = $about:literal,)*) => {
@@ -42,24 +42,30 @@ row! {
     errors: u64 = "calls that failed; a run with one has no summary, so this is 0",
     not_found: u64 = "reads that rightly found nothing",
     retries: u64 = "writes that the engine asked to try again",
-    duration_s: f64 = "time inside the engine, per thread",
-    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s",
+    duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in version 1, time inside the engine per thread",
+    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
     settled_throughput_ops_s: Option<f64> = "the same with the time of a final sync added",
+    call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls",
+    timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
+    loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing",
+    paused_s: Option<f64> = "time that the clock stood still because a full window of answers was judged",
+    warm_up_s: Option<f64> = "time of the same operations before the clock was started; only in phases that time alone ends",
     entries: u64 = "entries that scans read",
     user_bytes_written: u64 = "bytes of keys and values put",
     user_bytes_read: u64 = "bytes of keys and values returned",
-    lat_mean_ns: Option<f64> = "mean latency; the call alone, reads with one copy of the value; in batches, the whole batch",
+    lat_mean_ns: Option<f64> = "mean latency of the timed calls; the call alone, reads with every byte of the value folded; in batches, the whole batch; with a target rate, from the intended start",
     lat_p50_ns: Option<u64> = "median latency; a percentile p is given from 10 / (1 - p) samples on",
     lat_p90_ns: Option<u64> = "90th percentile",
     lat_p99_ns: Option<u64> = "99th percentile",
     lat_p999_ns: Option<u64> = "99.9th percentile",
     lat_p9999_ns: Option<u64> = "99.99th percentile",
-    lat_max_ns: Option<u64> = "longest call",
+    lat_max_ns: Option<u64> = "longest timed call; in the sum also the longest stretch of untimed calls, if it took 10 ms or more",
     service_p99_ns: Option<u64> = "99th percentile from the actual start of a call; only with a target rate",
     achieved_rate: Option<f64> = "operations a second reached; only with a target rate",
     late_ops: Option<u64> = "calls that began more than 1 ms late; only with a target rate",
-    cpu_user_s: Option<f64> = "CPU time of the process in user mode; includes making and checking data; steps of 10 ms",
-    cpu_sys_s: Option<f64> = "CPU time of the process in the kernel",
+    cpu_user_s: Option<f64> = "CPU time of the process in user mode during duration_s; steps of 10 ms",
+    cpu_sys_s: Option<f64> = "CPU time of the process in the kernel, the same way",
+    cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without loop_ns; not with a target rate",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM); pages of mapped files count",
     rss_base_bytes: Option<u64> = "resident memory before the engine was opened: what belongs to the harness",
     io_write_bytes: Option<u64> = "bytes of pages dirtied minus those dropped again, after a final sync",
@@ -73,12 +79,12 @@ row! {
     write_amp: Option<f64> = "io_write_bytes / user_bytes_written; only where the phase wrote",
     read_amp: Option<f64> = "io_rchar / user_bytes_read; blind to mappings; only where the phase read",
     space_amp: Option<f64> = "disk_alloc_bytes / live_bytes; only for engines that keep anything",
-    stall_ms: Option<f64> = "sum of the calls longer than 10 ms and than 100 medians",
-    stalls: Option<u64> = "number of such calls",
+    stall_ms: Option<f64> = "sum of the timed calls, and of the stretches of untimed ones, longer than 10 ms and than 100 medians",
+    stalls: Option<u64> = "number of such calls and stretches",
     open_ms: Option<f64> = "time to open the store after a clean close, until the first key was read",
     verified: u64 = "answers and entries that were compared with what was written",
     verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
-    steady: Option<bool> = "whether the engine had reached a steady state; not judged yet",
+    steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
     cut_short: bool = "whether the time limit of the run ended the phase early",
 }
 

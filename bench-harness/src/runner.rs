@@ -126,6 +126,7 @@ fn job(
         workload: workload.clone(),
         seed: plan.seed,
         durability: plan.durability.to_string(),
+        rate: plan.rate,
         memory_budget_bytes: plan.memory_budget_bytes,
         directory: std::path::PathBuf::new(),
         limit: None,

@@ -4,6 +4,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 use std::{fs, io};
 
 /// Clock ticks a second in `/proc/self/stat`: 100 in the interface of every Linux that there is.
@@ -22,10 +23,56 @@ pub(crate) struct Counters {
     pub(crate) read_bytes: Option<u64>,
     /// Bytes of pages dirtied, minus those that were dropped before they were written.
     pub(crate) write_bytes: Option<u64>,
-    /// CPU time in user mode, in seconds.
-    pub(crate) cpu_user_s: Option<f64>,
-    /// CPU time in the kernel, in seconds.
-    pub(crate) cpu_sys_s: Option<f64>,
+}
+
+/// CPU time of this process since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CpuTime {
+    /// All of it, to the nanosecond.
+    pub(crate) total: Duration,
+    /// In user mode, in seconds, in steps of 10 ms.
+    pub(crate) user_s: f64,
+    /// In the kernel, in the same steps.
+    pub(crate) sys_s: f64,
+}
+
+impl CpuTime {
+    /// The time as it is now.
+    pub(crate) fn now() -> Self {
+        let total = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The second field is the program's name in brackets and may itself hold spaces.
+        let times = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
+        let mut times =
+            times.into_iter().flatten().skip(11).map_while(|part| part.parse::<f64>().ok());
+        let mut seconds = || times.next().unwrap_or_default() / TICKS_PER_SECOND;
+        Self {
+            total: Duration::try_from(total).unwrap_or_default(),
+            user_s: seconds(),
+            sys_s: seconds(),
+        }
+    }
+
+    /// How much was added since `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            total: self.total.saturating_sub(earlier.total),
+            user_s: (self.user_s - earlier.user_s).max(0.0),
+            sys_s: (self.sys_s - earlier.sys_s).max(0.0),
+        }
+    }
+}
+
+impl std::ops::Add for CpuTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            user_s: self.user_s + other.user_s,
+            sys_s: self.sys_s + other.sys_s,
+        }
+    }
 }
 
 impl Counters {
@@ -34,32 +81,22 @@ impl Counters {
         let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
         let io_field = |name| field(&io, name);
         let written = io_field("write_bytes").zip(io_field("cancelled_write_bytes"));
-        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The second field is the program's name in brackets and may itself hold spaces.
-        let times = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
-        let mut times =
-            times.into_iter().flatten().skip(11).map_while(|part| part.parse::<f64>().ok());
         Self {
             rchar: io_field("rchar"),
             wchar: io_field("wchar"),
             read_bytes: io_field("read_bytes"),
             write_bytes: written.map(|(written, dropped)| written.saturating_sub(dropped)),
-            cpu_user_s: times.next().map(|ticks| ticks / TICKS_PER_SECOND),
-            cpu_sys_s: times.next().map(|ticks| ticks / TICKS_PER_SECOND),
         }
     }
 
     /// How much was added since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let bytes = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
-        let seconds = |now: Option<f64>, then: Option<f64>| Some((now? - then?).max(0.0));
         Self {
             rchar: bytes(self.rchar, earlier.rchar),
             wchar: bytes(self.wchar, earlier.wchar),
             read_bytes: bytes(self.read_bytes, earlier.read_bytes),
             write_bytes: bytes(self.write_bytes, earlier.write_bytes),
-            cpu_user_s: seconds(self.cpu_user_s, earlier.cpu_user_s),
-            cpu_sys_s: seconds(self.cpu_sys_s, earlier.cpu_sys_s),
         }
     }
 }

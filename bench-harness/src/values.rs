@@ -3,9 +3,12 @@
 //! | offset | width | field |
 //! |---|---|---|
 //! | 0 | 4 | id of the key, little-endian |
-//! | 4 | 4 | version: counts the writes to the key, from 1 |
-//! | 8 | 4 | CRC-32 of the eight bytes before and of the payload |
+//! | 4 | 4 | version: which operation of its writer wrote it |
+//! | 8 | 4 | seal: a hash of the eight bytes before and of the payload |
 //! | 12 | | payload: a slice of a pool that compresses to about a half, or the text of a real record |
+//!
+//! A value is stamped where it lies in the pool: the loop writes twelve bytes and copies none. A reader folds every byte
+//! of an answer into a digest, eight bytes at a step: the weights are odd, so each step keeps every bit of its input.
 
 use std::sync::Arc;
 
@@ -14,25 +17,44 @@ use crate::random::{Random, mix};
 /// Bytes before the payload: the smallest value of a run.
 pub(crate) const HEADER_BYTES: usize = 12;
 
-/// Larger than the largest value of any workload, so that every payload is one slice.
-const POOL_BYTES: usize = 4 << 20;
-
+/// The pools of all threads together, unless one value for each of them takes more.
+const POOLS_BYTES: usize = 16 << 20;
+/// The pool of one thread: it fits a processor's second cache.
+const POOL_BYTES: usize = 1 << 20;
+/// Slots begin at multiples of this many bytes.
+const SLOT_ALIGNMENT: usize = 8;
 /// Half of every unit of this many bytes is random and the other half repeats it.
 const POOL_UNIT_BYTES: usize = 64;
+/// The size of the slots where values have many sizes.
+const NO_SLOTS: usize = usize::MAX;
+/// The weight of the first word of a digest, and the difference between the weights of neighbours.
+const FIRST_WEIGHT: u64 = 0x9e37_79b9_7f4a_7c15;
+const WEIGHT_STEP: u64 = 0xd1b5_4a32_d192_ed02;
 
-/// Makes and checks values.
+/// Where the payloads of a workload come from.
 #[derive(Clone, Debug)]
-pub(crate) struct Values {
-    payload: Payload,
-}
-
-#[derive(Clone, Debug)]
-enum Payload {
-    Pool(Vec<u8>),
+pub(crate) enum Values {
+    /// Made up: slices of a pool, half of which compresses away.
+    Pooled,
+    /// The texts of real records: the one of the key's id.
     Records(Arc<[Box<[u8]>]>),
 }
 
-/// The header of a value whose checksum is right.
+/// The values that one thread writes.
+#[derive(Debug)]
+pub(crate) struct ValueWriter {
+    texts: Option<Arc<[Box<[u8]>]>>,
+    pool: Vec<u8>,
+    /// The size of the values in the slots, or [`NO_SLOTS`].
+    slot_bytes: usize,
+    stride: usize,
+    /// The digest of each slot's payload.
+    digests: Vec<u64>,
+    /// The next slot; without slots the next byte.
+    next: usize,
+}
+
+/// The header of a value whose seal is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueHeader {
     /// The key it belongs to.
@@ -42,69 +64,116 @@ pub(crate) struct ValueHeader {
 }
 
 impl Values {
-    /// Values of any size up to 4 MiB, half of which compresses away.
-    pub(crate) fn pooled() -> Self {
-        let mut random = Random::new(0, &[]);
-        let mut pool = Vec::with_capacity(POOL_BYTES);
-        while pool.len() < POOL_BYTES {
-            let start = pool.len();
-            for _ in 0..POOL_UNIT_BYTES / 16 {
-                pool.extend_from_slice(&random.bits().to_le_bytes());
-            }
-            pool.extend_from_within(start..);
-        }
-        assert_eq!(pool.len(), POOL_BYTES);
-        Self { payload: Payload::Pool(pool) }
-    }
-
-    /// Values that carry the texts of real records: the one of the key's id.
-    pub(crate) fn records(texts: Arc<[Box<[u8]>]>) -> Self {
-        Self { payload: Payload::Records(texts) }
-    }
-
-    /// Writes version `version` of the value of `id` into `value`, replacing its content. `size` counts the header;
-    /// the text of a record has its own size.
-    pub(crate) fn write_value(&self, id: u32, version: u32, size: usize, value: &mut Vec<u8>) {
-        let payload = match &self.payload {
-            Payload::Records(texts) => &texts[id as usize][..],
-            Payload::Pool(pool) => {
-                let size = size.clamp(HEADER_BYTES, POOL_BYTES) - HEADER_BYTES;
-                let places = (pool.len() - size + 1) as u64;
-                let at = (mix(u64::from(id) << 32 | u64::from(version)) % places) as usize;
-                &pool[at..at + size]
-            }
+    /// The writer of one of `threads` threads for values of `size` bytes with their header.
+    pub(crate) fn writer(&self, thread: u32, threads: usize, size: usize) -> ValueWriter {
+        let texts = match self {
+            Self::Pooled => None,
+            Self::Records(texts) => Some(Arc::clone(texts)),
         };
-        value.clear();
-        value.extend_from_slice(&id.to_le_bytes());
-        value.extend_from_slice(&version.to_le_bytes());
-        let sum = checksum(value, payload);
-        value.extend_from_slice(&sum.to_le_bytes());
-        value.extend_from_slice(payload);
-        debug_assert_eq!(ValueHeader::read(value), Ok(ValueHeader { id, version }));
+        let size = size.max(HEADER_BYTES);
+        let stride = size.next_multiple_of(SLOT_ALIGNMENT);
+        let pool = pool((POOLS_BYTES / threads.max(1)).min(POOL_BYTES).max(stride), thread);
+        let payload =
+            |slot: usize| digest(&pool[slot * stride + HEADER_BYTES..slot * stride + size]);
+        let digests = (0..pool.len() / stride).map(payload).collect();
+        ValueWriter { texts, pool, slot_bytes: size, stride, digests, next: 0 }
     }
+}
+
+fn pool(bytes: usize, thread: u32) -> Vec<u8> {
+    let mut random = Random::new(0, &[u64::from(thread)]);
+    let mut pool = Vec::with_capacity(bytes + POOL_UNIT_BYTES);
+    while pool.len() < bytes {
+        let start = pool.len();
+        for _ in 0..POOL_UNIT_BYTES / 16 {
+            pool.extend_from_slice(&random.bits().to_le_bytes());
+        }
+        pool.extend_from_within(start..);
+    }
+    pool
+}
+
+impl ValueWriter {
+    /// Version `version` of the value of `id`. `size` counts the header; the text of a record has its own size.
+    pub(crate) fn stamp(&mut self, id: u32, version: u32, size: u32) -> &[u8] {
+        let size = size as usize;
+        if let Some(texts) = &self.texts {
+            let text = &texts[id as usize];
+            self.pool.clear();
+            self.pool.extend_from_slice(&[0; HEADER_BYTES]);
+            self.pool.extend_from_slice(text);
+            return sealed(&mut self.pool, id, version, digest(text));
+        }
+        if size == self.slot_bytes {
+            let slot = self.next;
+            self.next = if slot + 1 == self.digests.len() { 0 } else { slot + 1 };
+            let start = slot * self.stride;
+            return sealed(&mut self.pool[start..start + size], id, version, self.digests[slot]);
+        }
+        // Values of other sizes are stamped across the slots, so from now on each is digested when it is written.
+        if self.slot_bytes != NO_SLOTS {
+            (self.slot_bytes, self.next) = (NO_SLOTS, 0);
+        }
+        let size = size.max(HEADER_BYTES);
+        if size > self.pool.len() {
+            self.pool = pool(size, self.pool.len() as u32);
+        }
+        let start = if self.next + size > self.pool.len() { 0 } else { self.next };
+        self.next = start + size;
+        let value = &mut self.pool[start..start + size];
+        let payload = digest(&value[HEADER_BYTES..]);
+        sealed(value, id, version, payload)
+    }
+}
+
+/// Writes the header of `value`, whose payload has the digest `payload`.
+fn sealed(value: &mut [u8], id: u32, version: u32, payload: u64) -> &[u8] {
+    value[..4].copy_from_slice(&id.to_le_bytes());
+    value[4..8].copy_from_slice(&version.to_le_bytes());
+    value[8..12].copy_from_slice(&seal(id, version, payload).to_le_bytes());
+    debug_assert_eq!(ValueHeader::read(value), Some(ValueHeader { id, version }));
+    value
+}
+
+fn seal(id: u32, version: u32, payload: u64) -> u32 {
+    let identity = u64::from(id) << 32 | u64::from(version);
+    (mix(payload ^ identity.wrapping_mul(FIRST_WEIGHT)) >> 32) as u32
 }
 
 impl ValueHeader {
-    /// Reads the header of a value and checks every byte of it. `Err` names the check that failed.
-    pub(crate) fn read(value: &[u8]) -> Result<Self, String> {
-        let Some((header, payload)) = value.split_first_chunk::<HEADER_BYTES>() else {
-            return Err(format!("a value of {} bytes was never written", value.len()));
-        };
+    /// Reads the header of a value and checks every byte of it.
+    #[inline]
+    pub(crate) fn read(value: &[u8]) -> Option<Self> {
+        let (header, payload) = value.split_first_chunk::<HEADER_BYTES>()?;
         let field =
             |at| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let found = checksum(&header[..8], payload);
-        if field(8) != found {
-            return Err(format!("checksum {:08x} where {found:08x} was expected", field(8)));
+        let (id, version) = (field(0), field(4));
+        (field(8) == seal(id, version, digest(payload))).then_some(Self { id, version })
+    }
+
+    /// Why [`ValueHeader::read`] refuses `value`, for a message.
+    pub(crate) fn complaint(value: &[u8]) -> String {
+        if value.len() < HEADER_BYTES {
+            format!("value of {} bytes, which was never written", value.len())
+        } else {
+            format!("value of {} bytes with a wrong checksum", value.len())
         }
-        Ok(Self { id: field(0), version: field(4) })
     }
 }
 
-fn checksum(identity: &[u8], payload: &[u8]) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(identity);
-    sum.update(payload);
-    sum.finalize()
+/// A hash of `bytes` to which every bit and the length count.
+#[inline]
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut sum = mix(bytes.len() as u64);
+    let mut weight = FIRST_WEIGHT;
+    for word in words {
+        sum = sum.wrapping_add(u64::from_le_bytes(*word).wrapping_mul(weight));
+        weight = weight.wrapping_add(WEIGHT_STEP);
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    sum.wrapping_add(u64::from_le_bytes(last).wrapping_mul(weight))
 }
 
 #[cfg(test)]
@@ -113,21 +182,63 @@ mod tests {
 
     #[test]
     fn a_value_proves_its_key_and_version_and_any_flipped_bit_is_found() {
-        let mut value = Vec::new();
-        Values::pooled().write_value(7, 3, 100, &mut value);
-        assert_eq!(value.len(), 100);
-        assert_eq!(ValueHeader::read(&value), Ok(ValueHeader { id: 7, version: 3 }));
-        for bit in 0..value.len() * 8 {
-            value[bit / 8] ^= 1 << (bit % 8);
-            assert!(ValueHeader::read(&value).is_err(), "bit {bit}");
-            value[bit / 8] ^= 1 << (bit % 8);
+        for size in [12, 13, 100, 1000] {
+            let mut writer = Values::Pooled.writer(0, 1, 100);
+            let mut value = writer.stamp(7, 3, size).to_vec();
+            assert_eq!(value.len(), size as usize);
+            assert_eq!(ValueHeader::read(&value), Some(ValueHeader { id: 7, version: 3 }));
+            for bit in 0..value.len() * 8 {
+                value[bit / 8] ^= 1 << (bit % 8);
+                assert!(ValueHeader::read(&value).is_none(), "size {size}, bit {bit}");
+                value[bit / 8] ^= 1 << (bit % 8);
+            }
         }
     }
 
     #[test]
     fn a_cut_value_is_found_at_every_length() {
-        let mut value = Vec::new();
-        Values::pooled().write_value(1, 1, 40, &mut value);
-        assert!((0..value.len()).all(|len| ValueHeader::read(&value[..len]).is_err()));
+        let mut writer = Values::Pooled.writer(0, 1, 40);
+        let value = writer.stamp(1, 1, 40).to_vec();
+        assert!((0..value.len()).all(|len| ValueHeader::read(&value[..len]).is_none()));
+    }
+
+    #[test]
+    fn a_value_torn_between_two_versions_is_found_at_every_byte() {
+        let mut writer = Values::Pooled.writer(0, 1, 100);
+        let old = writer.stamp(1, 1, 100).to_vec();
+        let new = writer.stamp(1, 2, 100).to_vec();
+        for cut in 1..100 {
+            let torn = [&new[..cut], &old[cut..]].concat();
+            let is_whole = torn == old || torn == new;
+            assert!(is_whole || ValueHeader::read(&torn).is_none(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn slots_are_used_again_and_stay_right() {
+        let mut writer = Values::Pooled.writer(0, 16, 4000);
+        for version in 1..2000 {
+            let value = writer.stamp(5, version, 4000);
+            assert_eq!(ValueHeader::read(value), Some(ValueHeader { id: 5, version }));
+        }
+    }
+
+    #[test]
+    fn values_of_many_sizes_are_right_and_so_is_one_of_the_usual_size_among_them() {
+        let mut writer = Values::Pooled.writer(0, 1, 100);
+        for version in 1..50_000 {
+            let size = [100, 12, 100, 5000, 101][version as usize % 5];
+            let value = writer.stamp(5, version, size);
+            assert_eq!(value.len(), size as usize);
+            assert_eq!(ValueHeader::read(value), Some(ValueHeader { id: 5, version }));
+        }
+    }
+
+    #[test]
+    fn the_pools_of_all_threads_take_16_mib() {
+        for threads in [1, 8, 16, 100, 256] {
+            let one = Values::Pooled.writer(0, threads, 100).pool.len();
+            assert!(one * threads <= POOLS_BYTES + threads * POOL_UNIT_BYTES, "{threads}");
+        }
     }
 }

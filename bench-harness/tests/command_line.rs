@@ -78,8 +78,8 @@ fn a_run_prints_tables_and_writes_its_folder() {
     let column = |name| headers.iter().position(|header| header == name).unwrap();
     let rows: Vec<_> = rows.records().map(Result::unwrap).collect();
     let all = rows.iter().filter(|row| &row[column("op")] == "all");
-    // Four engines, two blocks, five phases.
-    assert_eq!(all.count(), 4 * 2 * 5);
+    // Five engines, two blocks, five phases.
+    assert_eq!(all.count(), 5 * 2 * 5);
     assert!(rows.iter().all(|row| &row[column("verify_errors")] == "0"));
 }
 
@@ -92,7 +92,9 @@ fn the_same_seed_gives_every_engine_the_same_operations() {
     let headers = rows.headers().unwrap().clone();
     let column = |name| headers.iter().position(|header| header == name).unwrap();
     let mut counts = std::collections::BTreeMap::new();
-    for row in rows.records().map(Result::unwrap) {
+    // The engine that does nothing returns as many entries as a scan wants.
+    let judged = |row: &csv::StringRecord| &row[column("engine")] != "bound:null";
+    for row in rows.records().map(Result::unwrap).filter(judged) {
         let key = ["workload", "block", "phase", "op"].map(|name| row[column(name)].to_string());
         let count =
             ["ops", "entries", "user_bytes_written"].map(|name| row[column(name)].to_string());
@@ -221,4 +223,40 @@ fn a_dry_run_writes_nothing() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("git-history") && text.contains("about"), "{text}");
     assert!(!folder.path().join("results").exists());
+}
+
+#[test]
+fn the_engine_that_does_nothing_is_in_every_table_and_never_ranked() {
+    let folder = folder();
+    let arguments = ["run", "-e", "memory", "-w", "ycsb-c", "-n", "100", "-d", "50ms", "-r", "1"];
+    let output = kvbench(&arguments, folder.path());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains(", loop "), "{printed}");
+    let line = printed.lines().find(|line| line.contains("bound:null ")).unwrap();
+    assert!(line.trim_start().starts_with("-  bound:null"), "{line}");
+    assert!(!line.contains('%'), "it is no share of a bound: {line}");
+}
+
+#[test]
+fn a_schedule_is_kept_and_its_columns_are_filled() {
+    let folder = folder();
+    let arguments = [
+        "run", "-e", "memory", "-w", "ycsb-a", "-n", "100", "-d", "300ms", "-r", "1", "--rate",
+        "5k", "--format", "csv",
+    ];
+    let output = kvbench(&arguments, folder.path());
+    let mut rows = csv::Reader::from_reader(&output.stdout[..]);
+    let headers = rows.headers().unwrap().clone();
+    let column = |name| headers.iter().position(|header| header == name).unwrap();
+    let mut found = 0;
+    for row in rows.records().map(Result::unwrap).filter(|row| &row[column("phase")] == "run") {
+        assert_eq!(&row[column("target_rate")], "5000.0");
+        for name in ["achieved_rate", "late_ops"] {
+            assert_ne!(&row[column(name)], "", "{name}");
+        }
+        let reached: f64 = row[column("achieved_rate")].parse().unwrap();
+        assert!(reached < 10_000.0, "{reached}");
+        found += 1;
+    }
+    assert!(found > 3);
 }

@@ -18,9 +18,10 @@ use kv::{
 };
 
 /// The ways to lie, and a word of the complaint that each must lead to.
-const LIES: [(&str, &str); 8] = [
+const LIES: [(&str, &str); 9] = [
     ("flip", "checksum"),
     ("cut", "checksum"),
+    ("tear", "checksum"),
     ("swap", "has the value of key number"),
     ("lose-get", "found nothing where version"),
     ("lose-put", " where "),
@@ -99,7 +100,8 @@ impl Kv for Liar {
             return Ok(false);
         }
         let swapped = if self.is_lying("swap") { Some(self.some_other(key)?) } else { None };
-        let (flip, cut) = (self.is_lying("flip"), self.is_lying("cut"));
+        let (flip, cut, tear) =
+            (self.is_lying("flip"), self.is_lying("cut"), self.is_lying("tear"));
         self.honest.get_with(key, &mut |value| {
             let mut value = swapped.clone().unwrap_or_else(|| value.to_vec());
             if flip {
@@ -107,6 +109,9 @@ impl Kv for Liar {
             }
             if cut {
                 value.pop();
+            }
+            if tear {
+                value[50..].rotate_left(8);
             }
             found(&value);
         })

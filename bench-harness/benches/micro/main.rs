@@ -14,6 +14,8 @@ use bench_harness::{EngineConfig, KeyShape, Registration, own_engines};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 use kv::{Durability, KeyRange, Kv, WriteBatch};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 /// Entries that the read groups find in each engine.
@@ -37,7 +39,7 @@ fn main() {
     let started = SystemTime::now();
     let mut criterion = Criterion::default().configure_from_args();
     let engines: Vec<_> = own_engines().iter().map(load).collect();
-    bench_get(&mut criterion, "micro-get-hit", &engines, &keys(0..RECORDS));
+    bench_get(&mut criterion, "micro-get-hit", &engines, &shuffled(keys(0..RECORDS)));
     bench_get(&mut criterion, "micro-get-miss", &engines, &keys(RECORDS..2 * RECORDS));
     bench_scan(&mut criterion, &engines);
     drop(engines);
@@ -84,7 +86,7 @@ fn bench_get(criterion: &mut Criterion, name: &str, engines: &[Loaded], keys: &[
 fn bench_scan(criterion: &mut Criterion, engines: &[Loaded]) {
     let mut group = group(criterion, "micro-scan-100");
     group.throughput(Throughput::Elements(SCAN_LENGTH as u64));
-    let keys = keys(0..RECORDS);
+    let keys = shuffled(keys(0..RECORDS));
     for loaded in engines {
         group.bench_function(BenchmarkId::new(loaded.name, RECORDS), |bencher| {
             let mut keys = keys.iter().cycle();
@@ -159,4 +161,13 @@ fn keys(ids: std::ops::Range<u32>) -> Vec<Vec<u8>> {
         key
     };
     ids.map(key).collect()
+}
+
+/// The keys far from the order in which they were put: an engine that keeps that order on disk must not read ahead.
+fn shuffled(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    for at in (1..keys.len()).rev() {
+        keys.swap(at, (random.next_u64() % (at as u64 + 1)) as usize);
+    }
+    keys
 }

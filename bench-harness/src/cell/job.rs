@@ -27,6 +27,9 @@ pub(crate) struct Job {
     pub(crate) seed: u64,
     /// The promise to ask for, unless the workload has its own: by its name.
     pub(crate) durability: String,
+    /// Operations a second that mixes shall make, on a schedule; as many as possible without.
+    #[serde(default)]
+    pub(crate) rate: Option<f64>,
     /// The memory budget of the engine.
     pub(crate) memory_budget_bytes: u64,
     /// The fresh directory.

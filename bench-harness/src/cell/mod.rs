@@ -3,12 +3,14 @@
 //! All data is made before the engine is opened. Then the phases run in order. At the end, the whole content of the engine
 //! is compared with the model.
 
+mod crew;
 mod final_check;
 mod job;
 mod measured;
-mod phase_runner;
 mod prepare;
 mod run;
+mod series;
+mod sweep;
 
 pub(crate) use job::Job;
 pub(crate) use run::run;

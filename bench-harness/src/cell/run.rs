@@ -5,19 +5,49 @@ use std::time::{Duration, Instant};
 use kv::{Durability, Kv};
 
 use super::Job;
+use super::crew::{Crew, Ground, WARM_UP};
 use super::final_check::check_everything;
 use super::measured::{CellKey, Measured, Outside};
-use super::phase_runner::PhaseRunner;
-use super::prepare::{Prepared, PreparedPhase, Work, prepare};
+use super::prepare::{Clients, Prepared, PreparedPhase, Work, prepare, value_bytes};
+use super::sweep::sweep;
+use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
-use crate::engines::{EngineConfig, Registration};
+use crate::engines::{EngineConfig, NULL, Registration};
 use crate::failure::{Failure, Outcome};
+use crate::judge::Judge;
 use crate::recorder::Line;
 use crate::row::Row;
 use crate::system::{self, Counters, DiskUse};
+use crate::values::ValueHeader;
 
 /// Of the time that is left, the most that a phase may take when others follow.
 const LARGEST_SHARE: f64 = 0.6;
+
+/// A cell between two phases.
+struct Cell<'c> {
+    key: CellKey<'c>,
+    registration: &'c Registration,
+    config: EngineConfig,
+    dataset: &'c Dataset,
+    judge: Judge<'c>,
+    desks: Vec<Desk>,
+    rss_base_bytes: Option<u64>,
+    /// Bytes that phases have written, loads included.
+    written_bytes: u64,
+}
+
+/// The counters at the begin of a phase.
+struct Before {
+    counters: Counters,
+    fsyncs: Option<u64>,
+}
+
+impl Before {
+    fn now(engine: &dyn Kv) -> Self {
+        system::forget_memory_peak();
+        Self { counters: Counters::now(), fsyncs: fsyncs(engine) }
+    }
+}
 
 /// Runs `job` on the engine of `registration` and hands over the rows of each phase.
 pub(crate) fn run(
@@ -26,90 +56,150 @@ pub(crate) fn run(
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<()> {
     let begun = Instant::now();
-    let Prepared { dataset, phases } = prepare(job)?;
+    let Prepared { dataset, model, room, threads, phases } = prepare(job)?;
+    let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
+    let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
     let durability = registration.effective_durability(job.durability());
     let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
     let rss_base_bytes = system::memory_bytes();
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = durability.min(engine.capabilities().durability);
-    let cell = CellKey { job, engine_version: registration.version, durability };
+    let mut cell = Cell {
+        key: CellKey { job, engine_version: registration.version, durability },
+        registration,
+        config,
+        dataset: &dataset,
+        judge: Judge { dataset: &dataset, model, is_strict: registration.name != NULL },
+        desks,
+        rss_base_bytes,
+        written_bytes: 0,
+    };
     for (at, phase) in phases.iter().enumerate() {
         let cap = job.limit.map(|limit| {
             let left = limit.saturating_sub(begun.elapsed());
             if at + 1 < phases.len() { left.mul_f64(LARGEST_SHARE) } else { left }
         });
-        let before = Counters::now();
-        let fsyncs_before = fsyncs(engine.as_ref());
-        system::forget_memory_peak();
-        let measured = match &phase.work {
+        let (next, rows) = cell.run_phase(engine, phase, cap)?;
+        engine = next;
+        rows.into_iter().try_for_each(&mut *emit)?;
+    }
+    if cell.judge.is_strict {
+        check_everything(engine.as_ref(), &dataset, &cell.judge.model)?;
+    }
+    engine.close()?;
+    Ok(())
+}
+
+impl Cell<'_> {
+    fn run_phase(
+        &mut self,
+        engine: Box<dyn Kv>,
+        phase: &PreparedPhase,
+        cap: Option<Duration>,
+    ) -> Outcome<(Box<dyn Kv>, Vec<Row>)> {
+        let durability = self.key.durability;
+        let (engine, before, measured) = match &phase.work {
             Work::Rest(time) => {
                 std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
-                continue;
+                return Ok((engine, Vec::new()));
             }
-            Work::Reopen if durability == Durability::None => continue,
+            Work::Reopen if durability == Durability::None => return Ok((engine, Vec::new())),
             Work::Reopen => {
-                let (opened, measured) =
-                    reopen(engine, || (registration.open)(&job.directory, config), &dataset)?;
-                engine = opened;
-                measured
+                let before = Before::now(engine.as_ref());
+                let (engine, measured) = self.reopen(engine)?;
+                (engine, before, measured)
             }
-            _ => run_phase(
-                PhaseRunner { engine: engine.as_ref(), dataset: &dataset, durability, cap },
-                phase,
-            )?,
+            Work::Sweep(direction) => {
+                let ground = self.ground(engine.as_ref());
+                let before = Before::now(engine.as_ref());
+                let measured = sweep(ground, *direction, &mut self.desks[0], &self.judge)?;
+                (engine, before, measured)
+            }
+            Work::Clients(clients) => {
+                let ground = self.ground(engine.as_ref());
+                let (before, measured) = self.run_clients(ground, phase, clients, cap)?;
+                (engine, before, measured)
+            }
         };
         let settling = Instant::now();
         engine.sync()?;
         let outside = Outside {
             settle: settling.elapsed(),
-            counters: Counters::now().since(&before),
+            counters: Counters::now().since(&before.counters),
             rss_peak_bytes: system::memory_peak_bytes(),
-            rss_base_bytes,
+            rss_base_bytes: self.rss_base_bytes,
             fsyncs: fsyncs(engine.as_ref())
-                .zip(fsyncs_before)
+                .zip(before.fsyncs)
                 .map(|(now, then)| now.saturating_sub(then)),
-            disk: DiskUse::of(cell.directory()),
-            live: dataset.live(),
+            disk: DiskUse::of(self.key.directory()),
+            live: self.judge.model.live(&self.dataset.keys),
         };
-        measured.rows(&cell, &phase.name, &outside).into_iter().try_for_each(&mut *emit)?;
+        Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
     }
-    check_everything(engine.as_ref(), &dataset)?;
-    engine.close()?;
-    Ok(())
-}
 
-fn run_phase(runner: PhaseRunner<'_>, phase: &PreparedPhase) -> Outcome<Measured> {
-    match &phase.work {
-        Work::Clients(clients) => runner.clients(phase, clients),
-        Work::Sweep(direction) => runner.sweep(*direction),
-        Work::Rest(_) | Work::Reopen => Err(Failure::engine("this is not run by a thread")),
+    fn ground<'g>(&self, engine: &'g dyn Kv) -> Ground<'g>
+    where
+        Self: 'g,
+    {
+        Ground { engine, dataset: self.dataset, durability: self.key.durability }
     }
-}
 
-/// Closes the engine cleanly, opens it again and reads one key.
-fn reopen(
-    engine: Box<dyn Kv>,
-    open: impl FnOnce() -> kv::Result<Box<dyn Kv>>,
-    dataset: &Dataset,
-) -> Outcome<(Box<dyn Kv>, Measured)> {
-    engine.close()?;
-    drop(engine);
-    let probe = dataset.model.present_ids().next();
-    let mut key = Vec::new();
-    if let Some(id) = probe {
-        dataset.keys.write_key(id, &mut key);
+    /// Runs the streams of a phase, each on its own thread.
+    fn run_clients(
+        &mut self,
+        ground: Ground<'_>,
+        phase: &PreparedPhase,
+        clients: &Clients,
+        cap: Option<Duration>,
+    ) -> Outcome<(Before, Measured)> {
+        let deadline = cap.map(|cap| Instant::now() + cap);
+        let (desks, judge) = (&mut self.desks[..], &mut self.judge);
+        let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
+        let loop_ns = crew.loop_ns(&mut desks[0], value_bytes(self.key.job))?;
+        let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
+        let warm_up = warm_up.map(|time| time.mul_f64(WARM_UP));
+        if let Some(time) = warm_up {
+            crew.warm_up(time, desks, judge)?;
+        }
+        let before = Before::now(ground.engine);
+        let times = crew.measure(phase.duration, desks, judge)?;
+        let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
+        measured.loop_ns = Some(loop_ns);
+        measured.warm_up = warm_up;
+        self.written_bytes += measured.total.bytes_written;
+        measured.written_bytes = self.written_bytes;
+        Ok((before, measured))
     }
-    let started = Instant::now();
-    let opened = open()?;
-    let found = opened.get(&key)?;
-    let time: Duration = started.elapsed();
-    if let Some(id) = probe {
-        let state = dataset.model.acked(id);
-        dataset.check_get(id, (state, state), found.as_deref())?;
+
+    /// Closes the engine cleanly, opens it again and reads one key.
+    fn reopen(&self, engine: Box<dyn Kv>) -> Outcome<(Box<dyn Kv>, Measured)> {
+        engine.close()?;
+        drop(engine);
+        let probe = self.judge.model.present_ids().next();
+        let mut key = Vec::new();
+        if let Some(id) = probe {
+            self.dataset.keys.write_key(id, &mut key);
+        }
+        let started = Instant::now();
+        let opened = (self.registration.open)(&self.key.job.directory, self.config)?;
+        let found = opened.get(&key)?;
+        let time = started.elapsed();
+        if let Some(id) = probe.filter(|_| self.judge.is_strict) {
+            let header = found.as_deref().map(ValueHeader::read);
+            let version = match header {
+                None => NOT_FOUND,
+                Some(Some(header)) if header.id == id => header.version,
+                Some(_) => {
+                    let key = self.dataset.show_key(id);
+                    return Err(Failure::wrong_data(format!("{key} has a wrong value")));
+                }
+            };
+            self.judge.check_now(id, version)?;
+        }
+        let mut measured = Measured::from_line(Line { ops: 1, ..Line::new("all") }, time);
+        measured.open = Some(time);
+        Ok((opened, measured))
     }
-    let mut measured = Measured::from_line(Line { ops: 1, busy: time, ..Line::new("all") });
-    measured.open = Some(time);
-    Ok((opened, measured))
 }
 
 /// The number of syncs that the engine counts, if it does.

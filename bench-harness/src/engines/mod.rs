@@ -3,6 +3,7 @@
 mod bitcask;
 mod bound_btree;
 mod bound_log_hash;
+mod bound_null;
 mod memory;
 #[cfg(feature = "peers")]
 mod peers;
@@ -14,6 +15,8 @@ use kv::{Durability, Kv};
 
 use crate::failure::{Failure, Outcome};
 use crate::{pattern, suggest};
+
+pub(crate) use bound_null::{Idle, NULL};
 
 /// The limits and promises that an adapter opens its engine with.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +75,7 @@ pub fn own() -> Vec<Registration> {
         memory::REGISTRATION,
         bound_log_hash::REGISTRATION,
         bound_btree::REGISTRATION,
+        bound_null::REGISTRATION,
     ]
 }
 
@@ -106,7 +110,7 @@ mod tests {
     fn yardsticks_are_added_to_any_choice_of_engines() {
         let names: Vec<_> =
             select(&own(), &["memory".into()]).unwrap().iter().map(|e| e.name).collect();
-        assert_eq!(names, ["memory", "bound:log+hash", "bound:btree"]);
+        assert_eq!(names, ["memory", "bound:log+hash", "bound:btree", "bound:null"]);
     }
 
     #[test]
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_engine_keeps_what_its_registration_promises() {
-        for engine in registered() {
+        for engine in registered().into_iter().filter(|engine| engine.name != NULL) {
             let classes = [Durability::None, Durability::Buffered, Durability::Sync];
             for durability in classes.map(|asked| engine.effective_durability(asked)) {
                 keeps_what_it_promises(engine, durability);

@@ -5,7 +5,7 @@
 //! above share its place.
 
 use super::Outline;
-use crate::engines::is_bound;
+use crate::engines::{NULL, is_bound};
 use crate::row::Row;
 use crate::statistics::{Estimate, median, paired_ratio};
 
@@ -27,6 +27,8 @@ pub(crate) struct Comparison {
     pub(crate) setting: String,
     /// The class that was asked for.
     pub(crate) durability: String,
+    /// What the loop takes for an operation, in nanoseconds, where the engine that does nothing was run.
+    pub(crate) loop_ns: Option<f64>,
     /// Whether the phase only fills the store for another.
     pub(crate) is_preparation: bool,
     /// Whether the table compares the time to open.
@@ -60,6 +62,8 @@ pub(crate) struct Line {
     pub(crate) p99_ns: Option<f64>,
     /// 99.9th percentile.
     pub(crate) p999_ns: Option<f64>,
+    /// CPU time of all threads for an operation, without the loop's.
+    pub(crate) cpu_ns: Option<f64>,
     /// Write amplification.
     pub(crate) write_amp: Option<f64>,
     /// Space amplification.
@@ -120,9 +124,13 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let is_measure = |series: &Series<'_>| {
         asked != SYNC || series.rows.iter().all(|row| row.durability == *asked)
     };
-    let bounds = series.iter().filter(|series| is_bound(series.engine) && is_measure(series));
+    let bounds = series.iter().filter(|series| is_yardstick(series.engine) && is_measure(series));
     let bound = bounds.filter_map(Series::middle).fold(0.0, f64::max);
-    let own_bound = |series: &Series<'_>| if is_measure(series) { bound } else { 0.0 };
+    let own_bound = |series: &Series<'_>| {
+        if is_measure(series) && series.engine != NULL { bound } else { 0.0 }
+    };
+    let null = series.iter().find(|series| series.engine == NULL);
+    let loop_ns = null.and_then(Series::middle).map(|speed| 1e9 * f64::from(first.threads) / speed);
     let lines =
         series.iter().filter_map(|series| series.line(baseline, own_bound(series))).collect();
     Some(Comparison {
@@ -132,6 +140,7 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         threads: first.threads,
         setting: setting(rows),
         durability: asked.clone(),
+        loop_ns: loop_ns.filter(|_| !is_opening),
         is_preparation: false,
         is_opening,
         baseline: baseline.engine.to_string(),
@@ -189,6 +198,7 @@ impl<'r> Series<'r> {
             p50_ns: middle(&|row| row.lat_p50_ns.map(|ns| ns as f64)),
             p99_ns: middle(&|row| row.lat_p99_ns.map(|ns| ns as f64)),
             p999_ns: middle(&|row| row.lat_p999_ns.map(|ns| ns as f64)),
+            cpu_ns: middle(&|row| row.cpu_ns_per_op),
             write_amp: middle(&|row| row.write_amp),
             space_amp: middle(&|row| row.space_amp),
             memory_bytes: middle(&|row| {
@@ -230,6 +240,11 @@ fn overlap(left: Estimate, right: Estimate) -> bool {
         (Some(left), Some(right)) => left.0 <= right.1 && right.0 <= left.1,
         _ => false,
     }
+}
+
+/// Whether results are shown as shares of this engine's: the one that does nothing bounds nothing.
+fn is_yardstick(engine: &str) -> bool {
+    is_bound(engine) && engine != NULL
 }
 
 fn class_rank(class: &str) -> usize {

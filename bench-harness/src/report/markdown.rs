@@ -6,9 +6,10 @@ use crate::plan::SetUp;
 
 /// How to read the tables; printed once.
 pub(crate) const LEGEND: &str = "\
-ops/s: calls divided by the time inside the engine, median of the blocks; of bound: share of the fastest yardstick;
-~: the blocks do not show a difference from the baseline; equal places: nor from the engine above; WA, SA: bytes
-written and kept per user byte; memory: peak without the harness's own; *: cut short by the time limit.";
+ops/s: operations divided by wall time, median of the blocks; loop: time that the harness takes for an operation, a part
+of that; of bound: share of the fastest yardstick; CPU: time of all threads for an operation, without the loop; p50 to
+p99.9: of the timed calls; ~: the blocks do not show a difference from the baseline; equal places: nor from the engine
+above; WA, SA: bytes written and kept per user byte; memory: peak without the harness's own; *: cut short by the time limit.";
 
 /// The whole report.
 pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {

@@ -63,7 +63,8 @@ fn rule(table: &Comparison, width: usize) -> String {
 /// The subject of a table, in one line.
 pub(super) fn title(table: &Comparison) -> String {
     let Comparison { workload, phase, about, setting, durability, .. } = table;
-    format!("{workload} / {phase}: {about} ({durability}, {setting})")
+    let loop_ns = table.loop_ns.map_or(String::new(), |ns| format!(", loop {}", show_ns(ns)));
+    format!("{workload} / {phase}: {about} ({durability}, {setting}{loop_ns})")
 }
 
 /// The columns that have something to say.
@@ -110,6 +111,7 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
         column("of bound", table, |line| {
             optional(line.share_of_bound, |share| format!("{:.0}%", share * 100.0))
         }),
+        column("CPU", table, |line| optional(line.cpu_ns, show_ns)),
         column("p50", table, |line| optional(line.p50_ns, show_ns)),
         column("p99", table, |line| optional(line.p99_ns, show_ns)),
         column("p99.9", table, |line| optional(line.p999_ns, show_ns)),

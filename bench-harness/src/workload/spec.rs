@@ -47,7 +47,7 @@ pub(crate) struct Quick {
     pub(crate) value_divisor: Option<Count>,
     /// For every phase that mixes.
     pub(crate) duration: Option<Span>,
-    /// For every phase that mixes or replays.
+    /// For every phase that replays, or that mixes until a number of operations is reached.
     pub(crate) ops: Option<Count>,
 }
 
@@ -193,7 +193,8 @@ impl Workload {
         for phase in &mut self.phase {
             match phase.kind() {
                 Ok(PhaseKind::Mix(_)) => {
-                    phase.ops = quick.ops.or(phase.ops);
+                    // A phase that time alone ends is not cut to fewer operations: it would be over in no time.
+                    phase.ops = phase.ops.map(|ops| quick.ops.unwrap_or(ops));
                     phase.duration = quick.duration.or(phase.duration);
                 }
                 Ok(PhaseKind::Replay) => phase.ops = quick.ops.or(phase.ops),

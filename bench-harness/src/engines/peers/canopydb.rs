@@ -11,10 +11,10 @@ use kv::{
     Stats, WriteBatch,
 };
 
+use super::copied::Copied;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{Division, EngineConfig, Registration};
-use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:canopydb",

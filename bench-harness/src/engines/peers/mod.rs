@@ -11,6 +11,7 @@
 //! The adapters leave out range deletion and expiry, whether the engine has them or not: no workload uses them.
 
 mod canopydb;
+mod copied;
 mod fjall;
 mod lmdb;
 mod redb;

@@ -13,10 +13,10 @@ use redb::{
     Builder, Database, Range, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError,
 };
 
+use super::copied::Copied;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
-use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:redb",

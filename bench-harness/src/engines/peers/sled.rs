@@ -16,10 +16,10 @@ use kv::{
 };
 use sled::{Batch, Config, Db, Iter, Tree};
 
+use super::copied::Copied;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
-use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:sled",

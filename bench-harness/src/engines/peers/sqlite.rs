@@ -15,10 +15,10 @@ use kv::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, params, params_from_iter};
 
+use super::copied::Copied;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
-use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:sqlite",

@@ -13,10 +13,10 @@ use kv::{
 use surrealkv::{LSMIterator, Mode, ReadOptions, Transaction, Tree, TreeBuilder};
 use tokio::runtime::Runtime;
 
+use super::copied::Copied;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{Division, EngineConfig, Registration};
-use crate::dataset::Copied;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:surrealkv",

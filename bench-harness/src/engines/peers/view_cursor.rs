@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use kv::{Cursor, CursorPosition, Direction, Error, KeyRange, Result, StepFrom, no_key_between};
 
-use crate::dataset::Copied;
+use super::copied::Copied;
 
 /// Entries of the first stretch where asking again costs a search; each further stretch is four times as long.
 const FIRST_STRETCH: usize = 32;

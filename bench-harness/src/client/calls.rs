@@ -1,0 +1,212 @@
+//! The calls of the engine, one function for each operation.
+
+use std::ops::Bound;
+use std::time::Duration;
+
+use kv::KeyRange;
+
+use super::window::{EntryStamp, NOT_FOUND, WRONG};
+use super::{Client, Desk, Planned, Window};
+use crate::dataset::Dataset;
+use crate::failure::{Failure, Outcome};
+use crate::operation::Operation;
+use crate::recorder::{RMW_GET, RMW_PUT};
+use crate::values::{ValueHeader, digest};
+
+/// How often a stalled write is tried again, with a pause of a millisecond.
+const STALL_RETRIES: u64 = 10_000;
+
+impl Client<'_> {
+    pub(super) fn get(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut desk.key);
+        let is_timed = self.watch.begin_operation();
+        self.call_get(planned, desk, is_timed, Operation::Get as usize)
+    }
+
+    pub(super) fn get_miss(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
+        self.dataset.keys.write_missing_key(planned.id, &mut desk.key);
+        let is_timed = self.watch.begin_operation();
+        self.call_get(planned, desk, is_timed, Operation::GetMiss as usize)
+    }
+
+    /// Reads the key on the desk and stamps the answer.
+    fn call_get(
+        &mut self,
+        planned: Planned,
+        desk: &mut Desk,
+        is_timed: bool,
+        line: usize,
+    ) -> Outcome<()> {
+        let (engine, dataset, key) = (self.engine, self.dataset, &desk.key);
+        self.watch.call(is_timed, line, &mut desk.window, |window| {
+            let (mut stamp, mut bytes) = (NOT_FOUND, 0);
+            let found = engine.get_with(key, &mut |value| {
+                bytes = key.len() + value.len();
+                stamp = match ValueHeader::read(value) {
+                    Some(header) if header.id == planned.id && header.version != NOT_FOUND => {
+                        header.version
+                    }
+                    _ => complain_of_value(dataset, planned.id, value, window),
+                };
+            })?;
+            if found != (stamp != NOT_FOUND) {
+                stamp = complain(window, || "a get says one thing and does another".into());
+            }
+            let sums = &mut window.sums[planned.operation as usize];
+            sums.calls += 1;
+            sums.bytes_read += bytes as u64;
+            debug_assert!(window.answers.len() < window.answers.capacity());
+            window.answers.push(stamp);
+            Ok(())
+        })
+    }
+
+    /// Puts or deletes.
+    pub(super) fn write(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
+        self.fill(planned, desk);
+        if self.batch > 1 {
+            desk.pending += 1;
+            return if desk.pending >= self.batch {
+                self.write_pending(desk, planned.operation)
+            } else {
+                Ok(())
+            };
+        }
+        let is_timed = self.watch.begin_operation();
+        self.call_write(planned.operation, desk, is_timed, planned.operation as usize)?;
+        desk.batch.clear();
+        Ok(())
+    }
+
+    /// Adds the write to the batch on the desk.
+    fn fill(&self, planned: Planned, desk: &mut Desk) {
+        self.dataset.keys.write_key(planned.id, &mut desk.key);
+        let written = if planned.operation == Operation::Delete {
+            desk.batch.delete(&desk.key);
+            desk.key.len()
+        } else {
+            let value = desk.values.stamp(planned.id, planned.version, planned.extra);
+            desk.batch.put(&desk.key, value);
+            desk.key.len() + value.len()
+        };
+        desk.window.sums[planned.operation as usize].bytes_written += written as u64;
+    }
+
+    /// Writes the batch that was put together, if there is one. Its time counts for `operation`.
+    pub(super) fn write_pending(&mut self, desk: &mut Desk, operation: Operation) -> Outcome<()> {
+        if desk.pending == 0 {
+            return Ok(());
+        }
+        let is_timed = self.watch.begin_operation();
+        self.call_write(operation, desk, is_timed, operation as usize)?;
+        desk.batch.clear();
+        desk.pending = 0;
+        Ok(())
+    }
+
+    /// Writes the batch on the desk; a stalled engine is asked again.
+    fn call_write(
+        &mut self,
+        operation: Operation,
+        desk: &mut Desk,
+        is_timed: bool,
+        line: usize,
+    ) -> Outcome<()> {
+        let (engine, durability, batch) = (self.engine, self.durability, &desk.batch);
+        self.watch.call(is_timed, line, &mut desk.window, |window| {
+            let sums = &mut window.sums[operation as usize];
+            sums.calls += 1;
+            let mut retries = 0;
+            while let Err(error) = engine.write(batch, durability) {
+                if !matches!(error, kv::Error::Stalled { .. }) || retries == STALL_RETRIES {
+                    return Err(Failure::from(error));
+                }
+                retries += 1;
+                sums.retries += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads a key and writes it back. It counts as one call; its two parts are timed one by one.
+    pub(super) fn read_modify_write(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut desk.key);
+        let is_timed = self.watch.begin_operation();
+        self.call_get(planned, desk, is_timed, RMW_GET)?;
+        self.fill(planned, desk);
+        self.call_write(planned.operation, desk, is_timed, RMW_PUT)?;
+        desk.batch.clear();
+        desk.window.sums[planned.operation as usize].calls -= 1;
+        Ok(())
+    }
+
+    pub(super) fn scan(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut desk.key);
+        let range = scan_range(&desk.key, self.prefix_bytes);
+        let is_timed = self.watch.begin_operation();
+        let (engine, dataset) = (self.engine, self.dataset);
+        let line = Operation::Scan as usize;
+        self.watch.call(is_timed, line, &mut desk.window, |window| {
+            let (mut entries, mut bytes) = (0, 0);
+            let mut cursor = engine.scan(range)?;
+            while entries < planned.extra && cursor.next()? {
+                let (key, value) = cursor.entry()?;
+                bytes += key.len() + value.len();
+                stamp_entry(dataset, key, value, window);
+                entries += 1;
+            }
+            // Letting go of the frozen view is part of the work.
+            drop(cursor);
+            let sums = &mut window.sums[line];
+            sums.calls += 1;
+            sums.bytes_read += bytes as u64;
+            window.answers.push(entries);
+            Ok(())
+        })
+    }
+}
+
+/// The range of a scan from `key` on.
+pub(crate) fn scan_range(key: &[u8], prefix_bytes: Option<usize>) -> KeyRange {
+    match prefix_bytes {
+        Some(bytes) => KeyRange::prefix(&key[..bytes.min(key.len())]),
+        None => KeyRange::new((Bound::Included(key), Bound::Unbounded)),
+    }
+}
+
+/// Stamps an entry of a scan. The judge makes the key again from the id and compares digests.
+#[inline]
+pub(crate) fn stamp_entry(dataset: &Dataset, key: &[u8], value: &[u8], window: &mut Window) {
+    let (id, version) = match ValueHeader::read(value) {
+        Some(header) if header.id < dataset.capacity => (header.id, header.version),
+        _ => (complain_of_entry(key, value, window), 0),
+    };
+    debug_assert!(window.entries.len() < window.entries.capacity());
+    window.entries.push(EntryStamp { id, version, key_digest: digest(key) });
+}
+
+#[cold]
+fn complain_of_value(dataset: &Dataset, id: u32, value: &[u8], window: &mut Window) -> u32 {
+    complain(window, || {
+        let key = dataset.show_key(id);
+        match ValueHeader::read(value) {
+            Some(header) => format!("{key} has the value of key number {}", header.id),
+            None => format!("{key} has a {}", ValueHeader::complaint(value)),
+        }
+    })
+}
+
+#[cold]
+fn complain_of_entry(key: &[u8], value: &[u8], window: &mut Window) -> u32 {
+    complain(window, || {
+        let what = ValueHeader::complaint(value);
+        format!("a scan found key \"{}\" with a {what}", key.escape_ascii())
+    })
+}
+
+/// Keeps the first complaint and returns the stamp of a wrong answer.
+fn complain(window: &mut Window, text: impl FnOnce() -> String) -> u32 {
+    window.complaint.get_or_insert_with(text);
+    WRONG
+}

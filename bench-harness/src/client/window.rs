@@ -1,0 +1,151 @@
+//! The memory that one thread writes its measurements and the stamps of all answers to.
+//!
+//! It is allocated and touched before the engine is opened, and never grows while the clock runs. When it is full, the
+//! window ends: the clock stops, the judge reads the window, and the next one begins.
+
+use std::time::Instant;
+
+use super::Walk;
+use crate::operation::Operation;
+
+/// The stamp of a get that found nothing. Versions begin at 1.
+pub(crate) const NOT_FOUND: u32 = 0;
+/// The stamp of an answer that cannot be right; [`Window::complaint`] says why.
+pub(crate) const WRONG: u32 = u32::MAX;
+
+/// How many kinds of operation there are.
+const KINDS: usize = Operation::ALL.len();
+
+/// A call whose time was taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sample {
+    /// The operation's place in the window.
+    pub(crate) at: u32,
+    /// The operation, as an index of the recorder's lines.
+    pub(crate) line: u32,
+    /// When the call began, in nanoseconds since the window's.
+    pub(crate) start_ns: u64,
+    /// When it ended.
+    pub(crate) end_ns: u64,
+    /// How much later than intended it began; 0 without a schedule.
+    pub(crate) late_ns: u64,
+}
+
+/// The stamp of an entry that a scan read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EntryStamp {
+    /// The key that the value belongs to, by its stamp.
+    pub(crate) id: u32,
+    /// Its version.
+    pub(crate) version: u32,
+    /// The digest of the key's bytes.
+    pub(crate) key_digest: u64,
+}
+
+/// Sums of one kind of operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sums {
+    /// Calls of the engine.
+    pub(crate) calls: u64,
+    /// Writes that the engine asked to try again.
+    pub(crate) retries: u64,
+    /// Bytes of keys and values read.
+    pub(crate) bytes_read: u64,
+    /// Bytes of keys and values written.
+    pub(crate) bytes_written: u64,
+}
+
+/// Room for a stretch of operations.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// Where the thread stood when the window began.
+    pub(crate) begin: Walk,
+    /// Operations in it.
+    pub(crate) ops: u32,
+    /// One stamp for each get (a version) and each scan (how many entries), in order.
+    pub(crate) answers: Vec<u32>,
+    /// The entries of the scans, in order.
+    pub(crate) entries: Vec<EntryStamp>,
+    /// The calls whose time was taken, in order.
+    pub(crate) samples: Vec<Sample>,
+    /// Sums by operation.
+    pub(crate) sums: [Sums; KINDS],
+    /// The first answer that cannot be right, whatever was written.
+    pub(crate) complaint: Option<String>,
+    /// When the window began.
+    pub(crate) begun: Instant,
+    /// When the thread ended its part.
+    pub(crate) ended: Instant,
+    /// The most operations.
+    pub(crate) room: u32,
+}
+
+/// How much room a window has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    /// Operations.
+    pub(crate) ops: u32,
+    /// Stamps of gets and scans.
+    pub(crate) answers: usize,
+    /// Calls whose time is taken.
+    pub(crate) samples: usize,
+    /// Entries of scans.
+    pub(crate) entries: usize,
+}
+
+impl Room {
+    /// Room for both.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            ops: self.ops.max(other.ops),
+            answers: self.answers.max(other.answers),
+            samples: self.samples.max(other.samples),
+            entries: self.entries.max(other.entries),
+        }
+    }
+}
+
+impl Window {
+    /// An empty window with all of its memory touched.
+    pub(crate) fn new(room: Room) -> Self {
+        let now = Instant::now();
+        Self {
+            begin: Walk::default(),
+            ops: 0,
+            answers: touched(room.answers, WRONG),
+            entries: touched(room.entries, EntryStamp { id: WRONG, ..EntryStamp::default() }),
+            samples: touched(room.samples, Sample { at: u32::MAX, ..Sample::default() }),
+            sums: [Sums::default(); KINDS],
+            complaint: None,
+            begun: now,
+            ended: now,
+            room: room.ops,
+        }
+    }
+
+    /// Empties the window for the next stretch, with at most `room` operations.
+    pub(crate) fn restart(&mut self, begin: Walk, room: u32) {
+        self.begin = begin;
+        self.ops = 0;
+        self.answers.clear();
+        self.entries.clear();
+        self.samples.clear();
+        self.sums = [Sums::default(); KINDS];
+        self.complaint = None;
+        self.room = room;
+        self.begun = Instant::now();
+        self.ended = self.begun;
+    }
+
+    /// Nanoseconds from the window's begin to `moment`.
+    pub(crate) fn since_begin(&self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.begun).as_nanos() as u64
+    }
+}
+
+/// An empty vector whose memory is resident.
+fn touched<T: Clone>(len: usize, filler: T) -> Vec<T> {
+    let mut memory = vec![filler; len];
+    memory.clear();
+    memory
+}

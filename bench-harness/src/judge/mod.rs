@@ -1,0 +1,72 @@
+//! The judge: compares the stamps of a window with the answers that were right.
+//!
+//! The clock stands still meanwhile. Each thread's operations are taken again in their order (`replay`): its writes
+//! change the model, and an answer about a key that nobody else writes is known exactly. Where several threads run, an
+//! answer about a key of another thread must lie between the versions that were acknowledged before its call and those
+//! that were begun before its end (`timeline`).
+
+mod replay;
+mod scan_check;
+mod timeline;
+
+use crate::client::Window;
+use crate::dataset::Dataset;
+use crate::failure::{Failure, Outcome};
+use crate::model::Model;
+use crate::operation::Step;
+use crate::recorder::Recorder;
+
+pub(crate) use scan_check::check_key;
+
+/// Judges the windows of one cell.
+#[derive(Debug)]
+pub(crate) struct Judge<'c> {
+    /// Keys and their order.
+    pub(crate) dataset: &'c Dataset,
+    /// The right answers.
+    pub(crate) model: Model,
+    /// Whether answers count; those of an engine that does nothing do not.
+    pub(crate) is_strict: bool,
+}
+
+/// What one thread did in a window.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'w> {
+    /// Its steps.
+    pub(crate) steps: &'w [Step],
+    /// Its stamps.
+    pub(crate) window: &'w Window,
+    /// Scans stay within the keys that share this many bytes.
+    pub(crate) prefix_bytes: Option<usize>,
+}
+
+impl Judge<'_> {
+    /// Judges the parts of all threads and counts their operations, each in its own recorder.
+    pub(crate) fn judge(&mut self, parts: &[Part<'_>], recorders: &mut [Recorder]) -> Outcome<()> {
+        assert_eq!(parts.len(), recorders.len());
+        let complaint = parts.iter().find_map(|part| part.window.complaint.as_ref());
+        if let Some(text) = complaint.filter(|_| self.is_strict) {
+            return Err(Failure::wrong_data(text.clone()));
+        }
+        let writers = parts.iter().filter(|part| writes(part)).count();
+        let before = (writers > 0 && parts.len() > 1).then(|| self.model.states().to_vec());
+        for (part, recorder) in parts.iter().zip(recorders) {
+            let others_write = writers > usize::from(writes(part));
+            replay::replay(self, part, others_write, recorder)?;
+        }
+        match before {
+            Some(before) if self.is_strict => timeline::check(self.dataset, parts, before),
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges the answer of a get that was made between two phases: the version that it found.
+    pub(crate) fn check_now(&self, id: u32, version: u32) -> Outcome<()> {
+        let state = self.model.state(id);
+        replay::check_version(self.dataset, id, version, (state, state))
+    }
+}
+
+fn writes(part: &Part<'_>) -> bool {
+    part.window.sums.iter().any(|sums| sums.bytes_written > 0)
+}

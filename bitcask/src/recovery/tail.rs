@@ -88,7 +88,7 @@ fn check_whole(dir: &StoreDir, tail: &ChainTail, id: u64, len: u64) -> Result<()
 fn append(tail: &mut ChainTail, rest: ChainTail) {
     tail.kept.extend(rest.kept);
     tail.discarded.extend(rest.discarded);
-    tail.newest = tail.newest.max(rest.newest);
+    tail.newest_sequence = tail.newest_sequence.max(rest.newest_sequence);
 }
 
 /// Loads the records of one file.

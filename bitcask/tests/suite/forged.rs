@@ -29,9 +29,10 @@ fn header(world: &World, id: u64) -> SegmentHeader {
 /// A data file of that identity with one put in each batch: its number and its key. The value is that of `fill` in round 1.
 fn file_of(identity: SegmentIdentity, puts: &[(u64, u32)], is_ended: bool) -> Vec<u8> {
     let (disk, path) = (SimFs::new(), Path::new("forged"));
-    let file = Segment::create_file(&disk, path, 8192, SegmentLayout::Witnessed).unwrap();
+    let layout = SegmentLayout::Witnessed;
+    let file = Segment::create_file(&disk, path, 8192, layout, identity).unwrap();
     let mut writer = Writer::new(Arc::new(GroupSync::new()));
-    let segment = writer.begin(Segment::begin(&disk, file, identity).unwrap());
+    let segment = writer.begin(Segment::begin(&disk, file).unwrap());
     for &(sequence, number) in puts {
         let frame = Frame { kind: 1, payload: [&[4, 0], &key(number), &[1; 100]] };
         writer.append(sequence, std::iter::once(frame)).unwrap();

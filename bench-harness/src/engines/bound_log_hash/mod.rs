@@ -2,9 +2,10 @@
 //! a get is one search in a hash table and one look into a mapping, concurrent syncs form groups, and an opening after a
 //! clean close reads an image of the table.
 //!
-//! It leaves out the costs of a real engine: no checksum, no merge, no frame, space is never given back, a batch that a
-//! crash cuts is kept as far as it reaches. It appends through [`durable::LogFile`], which is the system's mapping and
-//! nothing more, because the workspace has its `unsafe` there alone.
+//! It leaves out the costs of a real engine: no checksum, no merge, no frame; space is never given back. A batch that a
+//! crash cuts is kept as far as it reaches, and a batch beyond 16 MiB is refused. It appends through
+//! [`durable::LogFile`], which is the system's mapping and nothing more, because the workspace has its `unsafe` there
+//! alone.
 //!
 //! | field of a record | width | |
 //! |---|---|---|
@@ -24,7 +25,7 @@ use kv::{
 };
 use parking_lot::RwLock;
 
-use self::segments::{SEGMENT_BYTES, Segments};
+use self::segments::Segments;
 use self::table::{SLOT_BYTES, Slot, Table};
 use super::Registration;
 use super::sorted_cursor::SortedCursor;
@@ -271,7 +272,7 @@ impl Kv for BoundLogHash {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(ScanSupport::Sorting, Durability::Sync)
-            .with_max_value_len(SEGMENT_BYTES as usize / 2)
+            .with_max_value_len(REMOVED as usize - 2)
     }
 
     fn stats(&self) -> Stats {

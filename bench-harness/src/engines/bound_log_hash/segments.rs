@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::table::Slot;
 
 /// Bytes of a segment, and so of the largest batch.
-pub(super) const SEGMENT_BYTES: u64 = 16 << 20;
+const SEGMENT_BYTES: u64 = 16 << 20;
 /// More segments than any run of the harness fills.
 const MOST_SEGMENTS: usize = 1 << 14;
 

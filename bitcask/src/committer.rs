@@ -109,7 +109,7 @@ impl Committer {
         let room = self.check_room(&section, ops, durability)?;
         let span = self.append_with_reserve(&mut section, ops, batch_len, has_put)?;
         let own_end = || (durability == Durability::Sync).then(|| span.end());
-        let before = section.publication.barrier();
+        let before = section.publication.position_to_wait_for();
         let steps = &self.parts.store.steps;
         match (steps.run(Step::QueueUntilDurable, own_end).or(before), room) {
             (Some(durable_to), Some(room)) => {
@@ -239,8 +239,10 @@ impl Committer {
             self.rotate(section, batch_len)?;
         }
         let sequence = section.newest + 1;
-        let logged = self.parts.store.steps.each(Step::LogRecords, ops);
-        let span = section.writer.append(sequence, logged.iter().map(RecordWriter::frame))?;
+        let store = &self.parts.store;
+        let logged = store.steps.each(Step::LogRecords, ops);
+        let frames = logged.iter().map(RecordWriter::frame);
+        let span = store.allocating(|| section.writer.append(sequence, frames))?;
         debug_assert!(logged.len() < ops.len() || span.len == batch_len, "all of it was appended");
         debug_assert!(sequence > section.publication.visible(), "it is not visible yet");
         section.newest = sequence;

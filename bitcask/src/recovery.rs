@@ -95,7 +95,7 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
 
     // 3. and 4. Load the keys of the sealed files, and read the tail of the log.
     let keys = LoadedKeys::load(&dir, &loaded, options)?;
-    let highest = || keys.tail.newest.max(loaded.state().newest);
+    let highest = || keys.tail.newest_sequence.max(loaded.state().newest);
     let newest = options.steps.run(Step::ResumeNumbering, highest);
 
     // 5. Open the manifest for writing.

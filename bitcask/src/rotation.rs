@@ -150,7 +150,9 @@ impl Rotation {
             Naming::Now => SegmentLayout::Witnessed,
             Naming::Later => SegmentLayout::Plain,
         };
-        let file = match Segment::create_file(fs, &path, capacity, layout) {
+        let identity = self.store.identity(id);
+        let create = || Segment::create_file(fs, &path, capacity, layout, identity);
+        let file = match self.store.allocating(create) {
             Err(error) if error.io_kind() == Some(ErrorKind::AlreadyExists) => return Ok(None),
             // Without space or file handles: the file may exist, and the manifest does not name it.
             Err(error) => {
@@ -159,7 +161,7 @@ impl Rotation {
             }
             Ok(file) => file,
         };
-        match Segment::begin(fs, file, self.store.identity(id)) {
+        match Segment::begin(fs, file) {
             // The directory could not be opened, and the file was removed again.
             Err(error) if error.is_out_of_file_handles() => Err(error),
             begun => begun.map(Some).map_err(|error| self.store.poison(error)),

@@ -138,8 +138,8 @@ impl Sealer {
         assert_eq!(facts.len, segment.end(), "all of the file was read back");
         // Reading took a while: the directory may have been replaced.
         store.check_in_place()?;
-        let hint = write_hint(store.fs(), store.path(), segment.id(), &hint_bytes);
-        let hint = hint.map_err(|error| store.poison(error))?;
+        let write = || write_hint(store.fs(), store.path(), segment.id(), &hint_bytes);
+        let hint = store.allocating(write).map_err(|error| store.poison(error))?;
         self.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
         Ok(SealedFile::new(facts, hint_bytes, published, hint))
     }

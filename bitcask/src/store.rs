@@ -91,6 +91,17 @@ impl Store {
         self.reserve.ensure()
     }
 
+    /// Runs `allocate`, which may use up disk space. While the disk reserve is released, it does not run as long as an edit of
+    /// the manifest needs the last of the space. Must not edit the manifest.
+    #[inline]
+    pub(crate) fn allocating<T>(&self, allocate: impl FnOnce() -> T) -> T {
+        if self.reserve.is_released() {
+            self.last_reserve.outside_loans(allocate)
+        } else {
+            allocate()
+        }
+    }
+
     /// Makes the disk reserve if it is missing and there is room again. If not, the next put reports it.
     pub(crate) fn refill_reserve(&self) {
         if self.check().is_ok() {

@@ -25,11 +25,11 @@ impl Log {
     fn begin(fs: &dyn Fs, dir: &Path, layout: SegmentLayout) -> kv::Result<Self> {
         let path = dir.join(format!("{layout:?}"));
         fs.remove(&path).ok();
-        let file = Segment::create_file(fs, &path, 64 << 20, layout)?;
         let identity = SegmentIdentity { store: StoreId([7; 16]), id: 0, epoch: 1, edit_number: 0 };
+        let file = Segment::create_file(fs, &path, 64 << 20, layout, identity)?;
         let sync = Arc::new(GroupSync::new());
         let mut writer = Writer::new(Arc::clone(&sync));
-        writer.begin(Segment::begin(fs, file, identity)?);
+        writer.begin(Segment::begin(fs, file)?);
         Ok(Self { writer, sync, took: Vec::new() })
     }
 

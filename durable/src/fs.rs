@@ -128,16 +128,26 @@ pub trait LogFile: Debug + Send + Sync {
     /// units of 4 KiB pages torn at any byte, until [`LogFile::sync`].
     ///
     /// # Errors
-    /// `Io`: any part of the bytes may have been written.
+    /// `Io`: any part of the bytes may have been written. On file systems where reserved space can still fail, with
+    /// `StorageFull`: then [`LogFile::cut`] removes that part.
     ///
     /// # Panics
     /// When the bytes do not fit into the space that was reserved.
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
-    /// Calls `read` with `len` bytes from `offset`, all of which must have been appended.
+    /// Removes the part of its bytes that a failed append has left from `end` on, and the space behind it. `end` is the end
+    /// of the log before that append. The log goes on from there; its space is to be reserved again. Durable after
+    /// [`LogFile::sync`].
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`: the bytes may still be there.
+    fn cut(&self, end: u64) -> Result<()>;
+
+    /// Calls `read` with `len` bytes from `offset`.
+    ///
+    /// # Errors
+    /// `Corruption` at `offset` when not all of them were appended. `Io`, with `OutOfMemory` when a backend that copies
+    /// has no memory for them.
     fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()>;
 
     /// Makes everything appended before the call durable.

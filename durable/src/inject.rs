@@ -158,7 +158,7 @@ impl Core {
         let result = match verdict {
             Verdict::Fail(errno) => Err(error(errno, &call)),
             Verdict::FailAfter(errno) => act().and_then(|_done| Err(error(errno, &call))),
-            Verdict::Run | Verdict::Skip | Verdict::FailAfterBytes(_) => act(),
+            Verdict::Run | Verdict::Skip | Verdict::FailAfterBytes(..) => act(),
         };
         self.returned(&call, result)
     }
@@ -187,7 +187,7 @@ impl Core {
                 act()?;
                 Err(error(errno, call))
             }
-            Verdict::Run | Verdict::FailAfterBytes(_) => act(),
+            Verdict::Run | Verdict::FailAfterBytes(..) => act(),
         }
     }
 

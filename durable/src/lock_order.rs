@@ -3,6 +3,9 @@
 
 use crate::sync::Rank;
 
+/// The space of a [`DiskReserve`](crate::DiskReserve) is lent, or somebody allocates who must not take that space.
+pub(crate) const DISK_LOAN: Rank = Rank::new(Rank::DURABLE + 50, "disk loan");
+
 /// A [`DiskReserve`](crate::DiskReserve) is made or removed.
 pub(crate) const DISK_RESERVE: Rank = Rank::new(Rank::DURABLE + 100, "disk reserve");
 

@@ -59,12 +59,12 @@
 //! durable, and a cut there would lose it silently. Two kinds of evidence tell the cases apart:
 //!
 //! - **Later frames.** Each frame says how far the log was durable when it was written. Its *undurable distance* is
-//!   (own offset - durable offset) / 8, or [`UNLINKED`] as long as an earlier segment was not wholly durable. If a frame
-//!   behind the bad one, or in a later segment, was written when the log was durable beyond the bad one, the bad frame is
-//!   damage.
+//!   (own offset - durable offset) / 8, or [`DISTANCE_UNKNOWN`] as long as an earlier segment was not wholly durable. If a frame
+//!   behind the bad one, or in a later segment, was written when the log was durable beyond the whole batches before the bad
+//!   one, the bad frame is damage.
 //! - **The witness.** A witnessed segment has three slots in front of its frames. Each round of syncs leaves a claim
-//!   there of how far the segment was durable, and whether all earlier segments were. If a claim reaches past the bad
-//!   frame, or a claim of a later segment includes the segment of the bad frame, the bad frame is damage.
+//!   there of how far the segment was durable, and whether all earlier segments were. If a claim reaches past the whole
+//!   batches, or a claim of a later segment includes the segment of the bad frame, the bad frame is damage.
 //!
 //! Without such evidence the tail is torn. A segment that has a successor ends with an end mark. So a segment without an
 //! end mark is torn, and its successors are discarded with it: [`chain`] has the rule for several segments.
@@ -98,18 +98,20 @@ mod later_frames;
 pub mod publication;
 mod scan;
 mod segment;
+mod segment_file;
 mod witness;
 mod writer;
 
 pub use batch_reader::BatchReader;
 pub use format::{SEGMENT_HEADER_LEN, SegmentFormat, SegmentLayout};
 pub use frame::{
-    FRAME_ALIGN, FRAME_HEADER_LEN, Frame, FrameView, KIND_END, Salt, UNLINKED, frame_len,
+    DISTANCE_UNKNOWN, FRAME_ALIGN, FRAME_HEADER_LEN, Frame, FrameView, KIND_END, Salt, frame_len,
 };
 pub use group_sync::GroupSync;
 pub use header::{SegmentHeader, SegmentIdentity};
 pub use scan::{SegmentScan, Tail, scan_segment};
-pub use segment::{Position, Segment, SegmentFile};
+pub use segment::{Position, Segment};
+pub use segment_file::SegmentFile;
 
 pub use crate::identity::StoreId;
 pub use writer::{Span, Writer};

@@ -28,7 +28,8 @@ use file::OsFile;
 pub use log_file::LogBackend;
 pub(crate) use mapping::advise_huge_pages;
 
-/// The file system of the operating system. Clones share the few directory handles that it keeps.
+/// The file system of the operating system. Clones share the directory handles that it keeps: that of each lock that is
+/// held, and a few more.
 #[derive(Clone, Debug, Default)]
 pub struct OsFs {
     /// How log files are written.
@@ -161,7 +162,7 @@ impl Fs for OsFs {
             LockMode::Shared => file.try_lock_shared(),
         };
         match tried {
-            Ok(()) => Ok(Box::new(OsLock::of(file, path)?)),
+            Ok(()) => Ok(Box::new(OsLock::of(file, path, &self.dirs)?)),
             Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
             Err(fs::TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
         }
@@ -211,6 +212,8 @@ fn is_out_of_reach(error: &Error) -> bool {
 struct OsLock {
     /// Holds the lock. As long as it is open, no other file gets its inode.
     _file: fs::File,
+    /// Keeps the handle of the directory in use: a store syncs its directory, also when descriptors have run out.
+    _dir: Arc<fs::File>,
     path: PathBuf,
     identity: FileIdentity,
 }
@@ -225,9 +228,12 @@ fn identity(metadata: &fs::Metadata) -> FileIdentity {
 impl OsLock {
     /// The lock that `file` holds. Fails if `path` names another file by now: somebody removed the lock file between
     /// opening and locking it, and another process may have locked a new one.
-    fn of(file: fs::File, path: &Path) -> Result<Self> {
-        let metadata = file.metadata().map_err(|e| Error::io("lock", path, e))?;
-        let lock = Self { identity: identity(&metadata), _file: file, path: path.into() };
+    fn of(file: fs::File, path: &Path, dirs: &DirHandles) -> Result<Self> {
+        let fail = |e| Error::io("lock", path, e);
+        let identity = identity(&file.metadata().map_err(fail)?);
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = dirs.get(dir.unwrap_or_else(|| Path::new("."))).map_err(fail)?;
+        let lock = Self { identity, _file: file, _dir: dir, path: path.into() };
         lock.check().map(|()| lock)
     }
 }

@@ -15,39 +15,32 @@
 //! `RESERVE-LAST` holds space that no data file, hint or output may take:
 //!
 //! 1. An opening, an edit or a close that finds the disk full although `RESERVE` is gone removes `RESERVE-LAST`
-//!    ([`DiskReserve::lend`]), and tries again. It writes a generation of the manifest, an edit or `CURRENT`.
+//!    ([`DiskReserve::lend`]), and tries again. Meanwhile nobody else may allocate. It writes a generation of the manifest, an edit or `CURRENT`.
 //! 2. A new generation replaces an old one of about the same size, so nearly all of the space is free again.
 //! 3. The file is made again at once, as long as the free space allows ([`DiskReserve::restore`]). If it is shorter than it
 //!    should be, puts are refused, and it gets its full length when the disk has room for twice of it.
 //! 4. A crash between the removal and step 3 leaves the space free, and the next opening goes on in it.
 //!
+//!
 //! A crash between any two steps leaves the file or none. A half-written one has a temporary name, and the next opening
 //! removes it. An entry with a temporary name that is not a regular file belongs to another program; it stays, and the next
-//! temporary name is used. The file begins with a header that names its store. A file of the name `RESERVE` without this
-//! header belongs to another program, too; it stays, and the store goes on without a reserve.
-//!
-//! | offset | bytes | content |
-//! |---|---|---|
-//! | 0 | 8 | `KVRSRV01` |
-//! | 8 | 16 | id of the store |
-//! | 24 | 8 | length of the file in bytes, `u64` |
-//! | 32 | 4 | CRC-32 of all before |
-//! | 36 | | filler that does not compress, so that a file system that compresses allocates it as well |
+//! temporary name is used. The file begins with a header that names its store (`reserve/file.rs` has the table). A file of the
+//! name `RESERVE` without this header belongs to another program, too; it stays, and the store goes on without a reserve.
+
+mod file;
+mod loan;
 
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use kv::{Error, Result};
 
-use crate::checksum::crc32;
-use crate::fs::{Entry, EntryKind, Fs};
 use crate::identity::StoreId;
 use crate::lock_order;
-use crate::publish::{create_temporary, publish, temporary_paths};
 use crate::store_dir::StoreDir;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64};
+use crate::sync::{Mutex, RwLock};
+use file::{FoundFile, LEAST_BYTES, ReserveFile};
 
 const FILE_NAME: &str = "RESERVE";
 
@@ -57,23 +50,10 @@ const LAST_FILE_NAME: &str = "RESERVE-LAST";
 /// How much of the free space [`DiskReserve::restore`] leaves alone after each refusal: one part in so many.
 const RESTORE_PARTS: u64 = 8;
 
-const MAGIC: &[u8; 8] = b"KVRSRV01";
-
-const HEADER_LEN: usize = 36;
-
-/// The smallest reserve: one block of most file systems. A smaller one would free nothing.
-const LEAST_BYTES: u64 = 4 << 10;
-
-/// The file is written in pieces of this size.
-const PIECE_BYTES: usize = 64 << 10;
-
 /// The disk reserve of a store that is open for writing.
 #[derive(Debug)]
 pub struct DiskReserve {
-    dir: StoreDir,
-    store: StoreId,
-    /// The name of the file.
-    name: &'static str,
+    file: ReserveFile,
     /// The length that the file should have. 0: the store has no reserve.
     bytes: u64,
     /// The file is not there in its full length, and should be.
@@ -82,6 +62,8 @@ pub struct DiskReserve {
     held: AtomicU64,
     /// How often the file was removed to give its space.
     releases: AtomicU64,
+    /// Held, exclusively, while the space is lent; and shared by operations that must not take that space.
+    lending: RwLock<()>,
     /// Held while the file is made or removed.
     changing: Mutex<Access>,
 }
@@ -115,37 +97,34 @@ impl DiskReserve {
     }
 
     fn open_named(name: &'static str, dir: &StoreDir, store: StoreId, bytes: u64) -> Result<Self> {
-        let bytes = if bytes < LEAST_BYTES { 0 } else { bytes };
         let mut reserve = Self {
-            dir: dir.clone(),
-            store,
-            name,
-            bytes,
+            file: ReserveFile::new(dir.clone(), store, name),
+            bytes: if bytes < LEAST_BYTES { 0 } else { bytes },
             released: false.into(),
             held: 0.into(),
             releases: 0.into(),
+            lending: RwLock::ranked(lock_order::DISK_LOAN, ()),
             changing: Mutex::ranked(lock_order::DISK_RESERVE, Access::Writing),
         };
         let entries = dir.list()?;
-        for unfinished in temporary_paths(name.as_ref()) {
-            if entries.iter().any(|entry| unfinished.as_os_str() == entry.name.as_str()) {
-                reserve.remove_if_present(&dir.path().join(&unfinished))?;
-            }
-        }
-        match reserve.find(&entries)? {
-            FoundFile::Nothing => {}
-            FoundFile::Reserve { len } if len == bytes => {
-                reserve.held.store(len, Ordering::Release);
-                return Ok(reserve);
-            }
-            FoundFile::Reserve { len } if len < bytes && name == LAST_FILE_NAME => {
-                reserve.held.store(len, Ordering::Release);
-            }
+        reserve.file.remove_unfinished(&entries)?;
+        let held = match reserve.file.find_among(&entries)? {
+            FoundFile::Nothing => 0,
+            FoundFile::Reserve { len } if len == reserve.bytes => len,
+            // There was no space for all of it.
+            FoundFile::Reserve { len } if len < reserve.bytes && name == LAST_FILE_NAME => len,
             // The options have changed.
-            FoundFile::Reserve { .. } => reserve.remove_if_present(&reserve.path())?,
-            FoundFile::Foreign => reserve.bytes = 0,
-        }
-        reserve.released.store(reserve.bytes > 0, Ordering::Release);
+            FoundFile::Reserve { .. } => {
+                reserve.file.remove()?;
+                0
+            }
+            // The store goes on without a reserve.
+            FoundFile::Foreign => {
+                reserve.bytes = 0;
+                0
+            }
+        };
+        reserve.set_held(held);
         Ok(reserve)
     }
 
@@ -176,40 +155,40 @@ impl DiskReserve {
         if !self.is_released() {
             return Ok(());
         }
-        if self.check_access(*access)? == FoundFile::Foreign {
+        if self.find(*access)? == FoundFile::Foreign {
             return Ok(());
         }
-        let (held, needed) = (self.held.load(Ordering::Acquire), self.bytes.saturating_mul(2));
-        let room = self.dir.fs().free_space(self.dir.path())?.saturating_add(held);
+        let (held, needed) = (self.held(), self.bytes.saturating_mul(2));
+        let room = self.file.free_space()?.saturating_add(held);
         if room < needed {
             let what = format!(
                 "a disk reserve of {} bytes needs {needed} free bytes, and {room} are free",
                 self.bytes
             );
             let source = io::Error::new(ErrorKind::StorageFull, what);
-            return Err(Error::io("reserve", self.path(), source));
+            return Err(Error::io("reserve", self.file.path(), source));
         }
-        self.remove_if_present(&self.path())?;
-        self.held.store(0, Ordering::Release);
-        self.make_or_remove(self.bytes)
+        self.file.remove()?;
+        self.set_held(0);
+        self.make(self.bytes)
     }
 
     /// Makes the file again if it is not there, as long as the free space allows. Without space for 4 KiB, or after a
     /// failure, it stays released.
     pub fn restore(&self) {
         let access = self.changing.lock();
-        let is_there = self.held.load(Ordering::Acquire) > 0;
+        let is_there = self.held() > 0;
         if is_there || !self.is_released() {
             return;
         }
-        if !self.check_access(*access).is_ok_and(|found| found != FoundFile::Foreign) {
+        if !self.find(*access).is_ok_and(|found| found != FoundFile::Foreign) {
             return;
         }
-        let free = self.dir.fs().free_space(self.dir.path()).unwrap_or(0);
+        let free = self.file.free_space().unwrap_or(0);
         let mut len = free.min(self.bytes);
         // The file system needs some of the free space for itself.
         while len >= LEAST_BYTES {
-            match self.make_or_remove(len) {
+            match self.make(len) {
                 Err(error) if is_disk_full(&error) => {
                     len = len.saturating_sub((len / RESTORE_PARTS).max(LEAST_BYTES));
                 }
@@ -229,16 +208,15 @@ impl DiskReserve {
     /// `Io`; `Closed`.
     pub fn release(&self) -> Result<bool> {
         let access = self.changing.lock();
-        if self.held.load(Ordering::Acquire) == 0 {
+        if self.held() == 0 {
             return Ok(false);
         }
-        if self.check_access(*access)? == FoundFile::Foreign {
+        if self.find(*access)? == FoundFile::Foreign {
             return Ok(false);
         }
         // Somebody may have removed it by hand. Then its space may be there as well.
-        self.remove_if_present(&self.path())?;
-        self.held.store(0, Ordering::Release);
-        self.released.store(true, Ordering::Release);
+        self.file.remove()?;
+        self.set_held(0);
         self.releases.fetch_add(1, Ordering::AcqRel);
         Ok(true)
     }
@@ -260,27 +238,25 @@ impl DiskReserve {
         }
     }
 
-    /// As [`DiskReserve::retry`], and makes the file again right after the operation.
-    ///
-    /// # Errors
-    /// As [`DiskReserve::retry`].
-    pub fn lend<T>(&self, operation: impl FnMut() -> Result<T>) -> Result<T> {
-        let releases = self.releases.load(Ordering::Acquire);
-        let result = self.retry(operation);
-        if self.releases.load(Ordering::Acquire) != releases {
-            self.restore();
-        }
-        result
+    /// How many bytes the file has.
+    fn held(&self) -> u64 {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Records that the file has `len` bytes. 0: it is not there.
+    fn set_held(&self, len: u64) {
+        assert!(len <= self.bytes, "a reserve is no longer than it should be");
+        self.held.store(len, Ordering::Release);
+        self.released.store(len < self.bytes, Ordering::Release);
     }
 
     /// Checks that the store may change the file, and finds out what has its name. If that is not the store's, the store
     /// goes on without a reserve.
-    fn check_access(&self, access: Access) -> Result<FoundFile> {
+    fn find(&self, access: Access) -> Result<FoundFile> {
         if access == Access::Closed {
             return Err(Error::Closed);
         }
-        self.dir.check_in_place()?;
-        let found = self.find(&self.dir.list()?)?;
+        let found = self.file.find()?;
         if found == FoundFile::Foreign {
             self.held.store(0, Ordering::Release);
             self.released.store(false, Ordering::Release);
@@ -288,77 +264,12 @@ impl DiskReserve {
         Ok(found)
     }
 
-    fn make_or_remove(&self, len: u64) -> Result<()> {
+    fn make(&self, len: u64) -> Result<()> {
         debug_assert!((LEAST_BYTES..=self.bytes).contains(&len), "a reserve has a useful length");
-        let path = self.path();
-        if let Err(error) = self.make(&path, len) {
-            // What was written takes the space that deletes need. It has its own name if only the last sync failed.
-            temporary_paths(&path).for_each(|unfinished| drop(self.remove_if_present(&unfinished)));
-            drop(self.remove_if_present(&path));
-            return Err(error);
-        }
-        self.held.store(len, Ordering::Release);
-        self.released.store(len < self.bytes, Ordering::Release);
+        self.file.make_or_remove(len)?;
+        self.set_held(len);
         Ok(())
     }
-
-    fn path(&self) -> PathBuf {
-        self.dir.file(self.name)
-    }
-
-    fn find(&self, entries: &[Entry]) -> Result<FoundFile> {
-        let Some(entry) = entries.iter().find(|entry| entry.name == self.name) else {
-            return Ok(FoundFile::Nothing);
-        };
-        if entry.kind != EntryKind::File {
-            return Ok(FoundFile::Foreign);
-        }
-        let file = self.dir.fs().open(&self.path())?;
-        let len = file.len()?;
-        let mut found = [0; HEADER_LEN];
-        if len < LEAST_BYTES {
-            return Ok(FoundFile::Foreign);
-        }
-        file.read_at(0, &mut found)?;
-        let is_ours = found == header(self.store, len);
-        Ok(if is_ours { FoundFile::Reserve { len } } else { FoundFile::Foreign })
-    }
-
-    /// Writes the file under a temporary name, and gives it its own once it is durable.
-    fn make(&self, path: &Path, bytes: u64) -> Result<()> {
-        let fs: &dyn Fs = &**self.dir.fs();
-        let file = create_temporary(fs, path)?;
-        let mut piece = filler();
-        piece[..HEADER_LEN].copy_from_slice(&header(self.store, bytes));
-        let mut offset = 0;
-        while offset < bytes {
-            let len = (bytes - offset).min(PIECE_BYTES as u64);
-            file.write_at(offset, &piece[..len as usize])?;
-            offset += len;
-        }
-        assert_eq!(offset, bytes, "all of the reserve is written");
-        publish(fs, &*file, path).map(drop)
-    }
-
-    fn remove_if_present(&self, path: &Path) -> Result<()> {
-        match self.dir.fs().remove(path) {
-            // Nothing has the name, or something that is not a file of the store.
-            Err(error) if is_nothing_of_ours(error.io_kind()) => Ok(()),
-            removed => removed,
-        }
-    }
-}
-
-/// The entry that has the name of the reserve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FoundFile {
-    Nothing,
-    /// A reserve of this store.
-    Reserve {
-        len: u64,
-    },
-    /// A file of another program or store, or no file at all.
-    Foreign,
 }
 
 /// Whether `error` says that the disk, or the quota of the user, is full. Memory or file handles that have run out do not
@@ -366,32 +277,6 @@ enum FoundFile {
 pub fn is_disk_full(error: &Error) -> bool {
     let kind = error.io_kind();
     matches!(kind, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
-}
-
-fn is_nothing_of_ours(kind: Option<ErrorKind>) -> bool {
-    matches!(kind, Some(ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory))
-}
-
-fn header(store: StoreId, len: u64) -> [u8; HEADER_LEN] {
-    let mut header = [0; HEADER_LEN];
-    header[..8].copy_from_slice(MAGIC);
-    header[8..24].copy_from_slice(&store.0);
-    header[24..32].copy_from_slice(&len.to_le_bytes());
-    let sum = crc32(&header[..32]);
-    header[32..].copy_from_slice(&sum.to_le_bytes());
-    header
-}
-
-/// Bytes without a pattern: the states of a 64-bit linear congruential generator, their low bits left out.
-fn filler() -> Vec<u8> {
-    let mut state = 1_u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 32) as u32
-    };
-    let filler: Vec<u8> = (0..PIECE_BYTES / 4).flat_map(|_| next().to_le_bytes()).collect();
-    assert_eq!(filler.len(), PIECE_BYTES);
-    filler
 }
 
 #[cfg(all(test, not(shuttle)))]

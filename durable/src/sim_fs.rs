@@ -35,9 +35,9 @@
 //! **Failed syncs.** Which bytes are on the disk, and which bytes later reads show, is one of [`SyncFailure`]. In three of
 //! the four cases the next sync succeeds without having written anything (Rebello et al., ATC 2020).
 //!
-//! **Space.** [`SimFs::set_free_space`] limits it. Creating a file, allocating and growing fail with `StorageFull`.
-//! Removing the last name of a file gives its space back, while handles are open as well; a real file system waits for
-//! them.
+//! **Space.** [`SimFs::set_free_space`] limits it. Creating a file, allocating and growing fail with `StorageFull`. A
+//! write that finds too little space leaves the part of its bytes that fits, as POSIX says, and then fails. Removing
+//! the last name of a file gives its space back, while handles are open as well; a real file system waits for them.
 //!
 //! **Limits.** Reads never fail by themselves and never return other bytes than those in the page cache; damage is done
 //! with [`SimFs::set_contents`], failing calls come from [`Inject`](crate::Inject). Locks belong to one `SimFs` and its
@@ -51,6 +51,7 @@ use crate::sync::{Mutex, MutexGuard};
 
 mod calls;
 mod disk;
+mod fixture;
 mod handle;
 mod image;
 mod inode;

@@ -13,8 +13,8 @@
 use std::path::Path;
 
 use durable::log::{
-    FRAME_HEADER_LEN, FrameView, KIND_END, SEGMENT_HEADER_LEN, SegmentFormat, SegmentScan, Tail,
-    UNLINKED, frame_len, scan_segment,
+    DISTANCE_UNKNOWN, FRAME_HEADER_LEN, FrameView, KIND_END, SEGMENT_HEADER_LEN, SegmentFormat,
+    SegmentScan, Tail, frame_len, scan_segment,
 };
 
 use super::input::{Input, flip};
@@ -116,7 +116,7 @@ fn forged(format: SegmentFormat, mut input: Input<'_>) -> Vec<u8> {
             0x80.. => sequence.wrapping_sub(u64::from(step - 0x80)),
             step => sequence.wrapping_add(u64::from(step)),
         };
-        let undurable = if distance == 0xff { UNLINKED } else { u32::from(distance) };
+        let undurable = if distance == 0xff { DISTANCE_UNKNOWN } else { u32::from(distance) };
         let kind = KINDS[usize::from(kind_and_flags >> 2) % KINDS.len()];
         let flags = kind_and_flags & (FIRST | LAST);
         let fields = Fields { kind, flags, sequence, undurable };
@@ -136,8 +136,6 @@ pub(super) struct Written {
     pub(super) segment: Encoder,
     /// Where each batch ends.
     pub(super) ends: Vec<usize>,
-    /// Where each frame ends.
-    pub(super) frame_ends: Vec<usize>,
     /// Where the end mark ends, if there is one.
     pub(super) marked: Option<usize>,
 }
@@ -145,7 +143,7 @@ pub(super) struct Written {
 /// Batches of 1 to 4 frames, a byte for each batch and each frame. The byte 0 as a batch is the end mark.
 pub(super) fn written(format: SegmentFormat, mut input: Input<'_>) -> Written {
     let mut segment = Encoder::new(format);
-    let (mut ends, mut frame_ends, mut marked) = (Vec::new(), Vec::new(), None);
+    let (mut ends, mut marked) = (Vec::new(), None);
     while let Some(batch) = input.byte() {
         let sequence = ends.len() as u64 + 1;
         let fields = Fields { kind: 1, flags: 0, sequence, undurable: 0 };
@@ -160,17 +158,16 @@ pub(super) fn written(format: SegmentFormat, mut input: Input<'_>) -> Written {
             let first = if number == 0 { FIRST } else { 0 };
             let last = if number == frames { LAST } else { 0 };
             segment.frame(Fields { flags: first | last, ..fields }, &vec![batch; len]);
-            frame_ends.push(segment.bytes.len());
         }
         ends.push(segment.bytes.len());
     }
-    Written { segment, ends, frame_ends, marked }
+    Written { segment, ends, marked }
 }
 
 fn check_cut(format: SegmentFormat, mut input: Input<'_>) {
     let cut = input.number().unwrap_or_default();
     let zeros = input.number().unwrap_or_default() % 512;
-    let Written { segment, ends, marked, .. } = written(format, input);
+    let Written { segment, ends, marked } = written(format, input);
     let whole = segment.bytes;
     let mut bytes = whole.clone();
     bytes.truncate(FRAME_HEADER_LEN.max(SEGMENT_HEADER_LEN as usize).max(cut));

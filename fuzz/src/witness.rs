@@ -1,7 +1,7 @@
 //! Scanning a segment with a witness that was written right and cut.
 //!
-//! The invariant: if no slot is readable, or a readable claim reaches behind the last whole frame and the segment has no end
-//! mark, the scan returns `Corruption`. Otherwise it gives the batches before the cut, and it knows the earlier segments
+//! The invariant: if no slot is readable, or a readable claim reaches behind the last whole batch or the end mark, the scan
+//! returns `Corruption`. Otherwise it gives the batches before the cut, and it knows the earlier segments
 //! as durable if the farthest claim says so.
 //!
 //! An input has three claims of 3 bytes each: how many units of 8 bytes behind the first frame's start are durable, 2 bytes;
@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
     });
     let cut = input.number().unwrap_or_default();
     let zeros = input.number().unwrap_or_default() % 512;
-    let Written { mut segment, ends, frame_ends, marked } = written(SegmentFormat::V4, input);
+    let Written { mut segment, ends, marked } = written(SegmentFormat::V4, input);
     for (at, claim) in claims.iter().enumerate() {
         segment.claim(at, claim.durable as u64, claim.is_prior_durable);
         if claim.flip != 0 {
@@ -46,25 +46,22 @@ pub fn run(data: &[u8]) {
 
     // Zeros behind the cut may be just the padding that was cut away.
     let same = whole.iter().zip(&bytes).take_while(|(a, b)| a == b).count();
-    let bad = frame_ends.into_iter().filter(|end| *end <= same).max().unwrap_or(FIRST_FRAME);
     let is_ended = marked.is_some_and(|end| end <= same);
     let readable = claims.iter().filter(|claim| claim.flip == 0);
     let farthest = readable.max_by_key(|claim| (claim.durable, claim.is_prior_durable));
-    let is_sound = farthest.is_some_and(|claim| is_ended || claim.durable <= bad);
-    let kept = ends.iter().filter(|end| **end <= same);
-    let kept_end = kept.clone().max().copied().unwrap_or(FIRST_FRAME);
-    // A writer claims whole batches. With a claim inside the batch that is cut, the whole batches alone are no sound segment.
-    if is_ended || farthest.is_none_or(|claim| claim.durable <= kept_end || claim.durable > bad) {
-        check(&bytes);
-    }
+    let kept = ends.iter().chain(&marked).filter(|end| **end <= same);
+    let kept_end = kept.max().copied().unwrap_or(FIRST_FRAME);
+    let is_sound = farthest.is_some_and(|claim| claim.durable <= kept_end);
+    check(&bytes);
     match scan(&bytes) {
         Ok((found, batches)) => {
             assert!(is_sound, "damage is taken for a torn tail");
-            assert_eq!(batches.len(), kept.count(), "the batches before the cut, and no other");
+            let kept = ends.iter().filter(|end| **end <= same).count();
+            assert_eq!(batches.len(), kept, "the batches before the cut, and no other");
             assert_eq!(found.tail == Tail::Ended, is_ended, "an end mark counts if it is whole");
             assert_eq!(found.header.format.first_frame(), FIRST_FRAME as u64);
             let is_proven = farthest.is_some_and(|claim| claim.is_prior_durable);
-            assert!(found.proves_prior_durable || !is_proven, "the claim counts");
+            assert!(found.proves_earlier_segments_durable || !is_proven, "the claim counts");
         }
         Err(error) => {
             assert!(error.is_corruption(), "a scan fails with {error}");

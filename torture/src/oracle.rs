@@ -6,95 +6,19 @@
 //! `Model[j]`: whole batches, in order, no hole. `hi` is the last batch that was begun. `lo` is the last batch that was
 //! promised to survive: synced for a power cut, handed over for a killed process, all of them for a clean close.
 //!
-//! **Visible implies durable.** A reader of the writing handle that sees `Model[v]` has seen each batch up to `v`. If a
-//! batch `s <= v` has the class `Sync`, then `s` and everything before it survives a power cut from that moment on,
-//! also before its writer returns. [`History::see`] raises `lo` accordingly.
+//! **Visible implies durable.** A reader of the writing handle that sees `Model[v]` has seen each batch up to `v`. Let
+//! `s <= v` be a batch of the class `Sync`. From that moment on, `s` and everything before it survives a power cut, also
+//! before the writer of `s` returns. [`History::see`] raises `lo` accordingly.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kv::{Bytes, Durability, Op, SequenceNumber, UnixMillis, WriteBatch};
+use kv::{Durability, SequenceNumber, UnixMillis, WriteBatch};
 
-use crate::observe::{Observed, describe};
+use crate::observe::Observed;
 
-/// Every entry that an engine should hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Model {
-    entries: BTreeMap<Bytes, Entry>,
-}
+mod model;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    value: Bytes,
-    expires_at: Option<UnixMillis>,
-}
-
-impl Entry {
-    fn is_visible(&self, now: UnixMillis) -> bool {
-        self.expires_at.is_none_or(|end| now < end)
-    }
-}
-
-impl Model {
-    /// Applies `batch`, as an engine should.
-    pub(crate) fn apply(&mut self, batch: &WriteBatch) {
-        for range in batch.delete_ranges() {
-            self.entries.retain(|key, _| !range.contains(key));
-        }
-        for op in batch.ops() {
-            let (key, value) =
-                (Bytes::copy_from_slice(op.key()), Bytes::copy_from_slice(op.value()));
-            let expires_at = match op {
-                Op::Put { .. } => None,
-                Op::PutExpiring { expires_at, .. } => Some(expires_at),
-                Op::Delete { .. } => {
-                    self.entries.remove(&key);
-                    continue;
-                }
-            };
-            self.entries.insert(key, Entry { value, expires_at });
-        }
-        debug_assert!(
-            batch.ops().all(|op| self.entries.contains_key(op.key()) != is_delete(&op)),
-            "each key is as its operation left it"
-        );
-    }
-
-    /// The value of `key` at the time `now`.
-    pub(crate) fn get(&self, key: &[u8], now: UnixMillis) -> Option<&Bytes> {
-        self.entries.get(key).filter(|entry| entry.is_visible(now)).map(|entry| &entry.value)
-    }
-
-    /// The entries at the time `now`, in order.
-    pub(crate) fn visible(&self, now: UnixMillis) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        let entries = self.entries.iter().filter(move |(_, entry)| entry.is_visible(now));
-        entries.map(|(key, entry)| (key, &entry.value))
-    }
-
-    /// Whether `observed` is exactly this.
-    pub(crate) fn equals(&self, observed: &Observed, now: UnixMillis) -> bool {
-        self.visible(now).eq(observed.entries.iter().map(|(key, value)| (key, value)))
-    }
-
-    /// Where `observed` first differs from this.
-    pub(crate) fn difference(&self, observed: &Observed, now: UnixMillis) -> Option<String> {
-        let found: BTreeMap<_, _> = observed.entries.iter().cloned().collect();
-        let missing = self.visible(now).find(|(key, value)| found.get(*key) != Some(*value));
-        if let Some((key, value)) = missing {
-            let instead = found.get(key).map_or("nothing".into(), |found| describe(found));
-            let key = describe(key);
-            return Some(format!("key {key} has {instead} instead of {}", describe(value)));
-        }
-        let extra = found.iter().find(|(key, _)| self.get(key, now).is_none());
-        extra
-            .map(|(key, value)| format!("key {} has {}", describe(key), describe(value)))
-            .map(|what| format!("{what} instead of nothing"))
-    }
-}
-
-fn is_delete(op: &Op<'_>) -> bool {
-    matches!(op, Op::Delete { .. })
-}
+pub(crate) use model::Model;
 
 /// The models of one run, and how far its promises reach.
 #[derive(Clone, Debug)]

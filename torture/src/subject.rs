@@ -41,8 +41,8 @@ pub trait Subject: Send + Sync {
     ///
     /// If nothing was written after the last group of a log, damage to that group looks like a write that a crash cut
     /// short. In a store that was not closed, the damage suite accepts the loss of that group for these files. If the
-    /// damage reaches to the end of the file, it accepts the loss of any number of groups, and of everything that is newer
-    /// if the file is an older version of itself. In a store that was closed it accepts no loss.
+    /// damage reaches to the end of the file, it accepts the loss of any number of groups. If the file is an older version of
+    /// itself, it accepts the loss of everything that is newer. In a store that was closed it accepts no loss.
     fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
         let _ = files;
         Vec::new()

@@ -43,8 +43,8 @@ fn make(index: usize) -> Vec<u8> {
     }
 }
 
-/// The value of `len` bytes with number `ordinal`. No two writes of a run put the same eight bytes, so an
-/// old value can never be taken for a newer one of the same length.
+/// The value of `len` bytes with number `ordinal`. No two writes of a run put the same eight bytes. So an old value is
+/// never taken for a newer one of the same length.
 pub(crate) fn value(ordinal: u64, len: usize) -> Vec<u8> {
     let stamp = (ordinal + 1).to_le_bytes();
     let mut bytes: Vec<u8> = stamp.iter().copied().cycle().take(len).collect();

@@ -52,7 +52,7 @@ impl Committer {
         durability: Durability,
     ) -> Result<Option<Reservation>> {
         let keys = ops.iter().filter(|op| op.is_put()).map(|op| op.key);
-        if durability == Durability::Sync || section.publication.barrier().is_some() {
+        if durability == Durability::Sync || section.publication.position_to_wait_for().is_some() {
             return self.parts.keydir.reserve(keys).map(Some);
         }
         self.parts.keydir.check_room(keys).map(|()| None)

@@ -20,7 +20,7 @@ impl Committer {
         let mut section = self.section.lock();
         let visible = section.publication.visible();
         let synced = synced.map(|()| self.parts.store.log().durable());
-        let resolved = section.publication.resolve(sequence, synced, &mut |sequence, batch| {
+        let resolved = section.publication.sync_ended(sequence, synced, &mut |sequence, batch| {
             // Poison at once: the batch that fails may not be the caller's, and then this call succeeds.
             let applied = self.apply_from_log(sequence, batch);
             applied.map_err(|error| self.parts.store.poison(error))

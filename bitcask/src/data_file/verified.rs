@@ -89,11 +89,11 @@ mod tests {
     /// A segment with a record for each of `payload_lens`: its bytes, and where each record lies.
     fn segment(payload_lens: &[usize]) -> (Vec<u8>, Vec<(u64, usize)>) {
         let fs = SimFs::new();
-        let file = Segment::create_file(&fs, Path::new("segment"), CAPACITY, SegmentLayout::Plain)
+        let (path, layout) = (Path::new("segment"), SegmentLayout::Plain);
+        let file = Segment::create_file(&fs, path, CAPACITY, layout, IDENTITY)
             .expect("the simulated disk works");
         let mut writer = Writer::new(Arc::new(GroupSync::new()));
-        let segment =
-            writer.begin(Segment::begin(&fs, file, IDENTITY).expect("the simulated disk works"));
+        let segment = writer.begin(Segment::begin(&fs, file).expect("the simulated disk works"));
         let mut places = Vec::new();
         for &payload_len in payload_lens {
             let payload = vec![5; payload_len];

@@ -62,7 +62,7 @@ impl Output {
         debug_assert!(frames.len() > 0, "a batch that is copied has frames");
         debug_assert!(sequence > self.newest, "outputs ascend in the order of sequence numbers");
         self.newest = sequence;
-        let appended = self.writer.append(sequence, frames);
+        let appended = parts.store.allocating(|| self.writer.append(sequence, frames));
         appended.map(drop).map_err(|error| self.poison_unless_unchanged(parts, error))
     }
 

@@ -141,7 +141,7 @@ impl LoadedState {
             handles,
             keydir,
             log_ends: LogEnds::new(&tail, manifest.state()),
-            newest: tail.newest.max(manifest.state().newest),
+            newest: tail.newest_sequence.max(manifest.state().newest),
             scanned: scanned.len() as u64,
             state: manifest.into_state(),
         })

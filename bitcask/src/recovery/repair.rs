@@ -33,8 +33,8 @@ impl Repair<'_> {
     /// `Io`. The next opening goes on with the repair.
     pub(super) fn repair_tail(self, tail: &ChainTail, options: &Options) -> Result<()> {
         let (mut discarding, mut sealing) = (self, self);
-        let discard = || tail.discard_dropped(&mut discarding);
-        let seal = || tail.seal_kept(self.fs(), &mut sealing);
+        let discard = || tail.discard_segments(&mut discarding);
+        let seal = || tail.seal_segments(self.fs(), &mut sealing);
         options.steps.in_order((Step::DiscardTail, discard), (Step::SealTail, seal))
     }
 

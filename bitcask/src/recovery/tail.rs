@@ -61,7 +61,7 @@ pub(crate) fn read(
 fn append(tail: &mut ChainTail, rest: ChainTail) {
     tail.kept.extend(rest.kept);
     tail.discarded.extend(rest.discarded);
-    tail.newest = tail.newest.max(rest.newest);
+    tail.newest_sequence = tail.newest_sequence.max(rest.newest_sequence);
 }
 
 /// Loads the records of one file.

@@ -19,7 +19,8 @@ fn begun(bytes: &[u8], store: StoreId, id: u64) -> Result<Vec<u8>> {
     let path = Path::new("/segment");
     let header = SegmentHeader::decode(bytes, store, id, path)?;
     let (disk, layout) = (SimFs::new(), header.format.layout());
-    Segment::begin(&disk, Segment::create_file(&disk, path, 0, layout)?, header.identity)?;
+    let file = Segment::create_file(&disk, path, 0, layout, header.identity)?;
+    Segment::begin(&disk, file)?;
     let mut begun = copy_whole(&*disk.open(path)?)?;
     begun.truncate(layout.first_frame() as usize);
     assert_eq!(SegmentHeader::decode(&begun, store, id, path)?, header, "the newest format");

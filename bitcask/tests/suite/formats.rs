@@ -1,41 +1,18 @@
 //! Stores of older formats open, go on and merge.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bitcask::{Bitcask, Options};
-use durable::{Fs as _, SimFs};
+use durable::SimFs;
 use kv::{Durability, Kv};
 
 use crate::world::{STORE, World, entries, fill, key};
 
-/// The world with the store that a fixture describes: the line `= name length` begins a file, and each line below has an
-/// offset and the bytes there. The rest of the file is zero.
-fn world(fixture: &str) -> World {
-    let disk = SimFs::new();
-    disk.create_dir(Path::new(STORE)).unwrap();
-    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
-    for line in fixture.lines() {
-        if let Some((name, len)) = line.strip_prefix("= ").and_then(|file| file.split_once(' ')) {
-            files.push((Path::new(STORE).join(name), vec![0; len.parse().unwrap()]));
-            continue;
-        }
-        let (offset, digits) = line.split_once(": ").unwrap();
-        let (offset, bytes): (usize, _) =
-            (offset.parse().unwrap(), &mut files.last_mut().unwrap().1);
-        for at in (0..digits.len()).step_by(2) {
-            bytes[offset + at / 2] = u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-        }
-    }
-    for (path, bytes) in files {
-        disk.set_contents(&path, bytes);
-    }
-    World::on(disk.duplicate())
-}
-
 /// A store of state format 3 as an older build left it when it died: data file 5 is the output of a merge, in segment
 /// format 1; 3, 4 and 6 were sealed from the log, in segment format 2; 7 and 8 are not sealed.
 fn format_3() -> World {
-    world(include_str!("../golden/store-3.hex"))
+    let fixture = include_str!("../golden/store-3.hex");
+    World::on(SimFs::from_fixture(Path::new(STORE), fixture).unwrap())
 }
 
 /// What was written: round 1 to 5 of the keys, 100 bytes each. Keys 0 and 1 were deleted.

@@ -163,6 +163,34 @@ fn a_full_disk_poisons_nothing_and_loses_nothing() {
     engine.put(&key(keys), &[7; 500], Durability::Sync).unwrap();
 }
 
+/// On a copy-on-write file system, the write to space that the log owns may find the disk full.
+#[test]
+fn an_append_that_finds_no_space_refuses_its_batch_and_the_next_one_succeeds() {
+    for fault in [Fault::NoSpace, Fault::Fills] {
+        let world = World::new();
+        let inject = Inject::over_sim(world.disk.clone(), Plan::none());
+        let mut options = world.options();
+        options.env.fs = Arc::new(inject.clone());
+        let engine = Bitcask::open(STORE, options).unwrap();
+        engine.put(&key(1), b"one", Durability::Sync).unwrap();
+        for durability in [Durability::Buffered, Durability::Sync] {
+            // The space is reserved, and then the batch is written.
+            inject.arm(Plan::once(inject.calls() + 1, fault.clone()));
+            let refused = engine.put(&key(2), b"refused", durability).unwrap_err();
+            assert!(is_full(&refused) && refused.to_string().contains(".data"), "{refused}");
+            assert_eq!(engine.get(&key(2)).unwrap(), None);
+            engine.sync().expect("a full disk poisons nothing");
+            engine.put(&key(3), b"three", durability).unwrap();
+        }
+        engine.close().unwrap();
+        drop(engine);
+        world.executor.run_all();
+        let engine = world.open().unwrap();
+        let found = [1, 2, 3].map(|number| engine.get(&key(number)).unwrap());
+        assert_eq!(found.map(|value| value.is_some()), [true, false, true], "{fault:?}");
+    }
+}
+
 /// How many data files are on the disk, how many hint files without a data file, and how many data files the store knows,
 /// after a merge whose call `call` found no space. `None`: the merge makes fewer calls.
 fn files_after_a_refused_merge(call: usize) -> Option<(usize, usize, usize)> {

@@ -118,8 +118,8 @@ fn an_unsealed_file_of_a_later_opening_than_the_manifest_is_refused() {
     let scratch = SimFs::new();
     scratch.create_dir(Path::new(STORE)).unwrap();
     let identity = SegmentIdentity { store, id: 0, epoch: 99, edit_number: 0 };
-    let file = Segment::create_file(&scratch, &path, 256, SegmentLayout::Plain).unwrap();
-    drop(Segment::begin(&scratch, file, identity).unwrap());
+    let file = Segment::create_file(&scratch, &path, 256, SegmentLayout::Plain, identity).unwrap();
+    drop(Segment::begin(&scratch, file).unwrap());
     world.disk.set_contents(&path, scratch.contents(&path).unwrap());
     let refused = world.open().unwrap_err();
     assert!(refused.to_string().contains("written in opening 99"), "{refused}");
@@ -141,9 +141,10 @@ fn a_write_with_a_number_that_no_store_reaches_is_refused() {
     for (sequence, is_refused) in [((1 << 48) - 1, false), (1 << 48, true)] {
         let scratch = SimFs::new();
         scratch.create_dir(Path::new(STORE)).unwrap();
-        let file = Segment::create_file(&scratch, &path, 256, SegmentLayout::Plain).unwrap();
+        let file =
+            Segment::create_file(&scratch, &path, 256, SegmentLayout::Plain, identity).unwrap();
         let mut writer = Writer::new(Arc::new(GroupSync::new()));
-        writer.begin(Segment::begin(&scratch, file, identity).unwrap());
+        writer.begin(Segment::begin(&scratch, file).unwrap());
         let frame = Frame { kind: 2, payload: [b"key", &[], &[]] };
         writer.append(sequence, std::iter::once(frame)).unwrap();
         let copy = World::on(world.disk.duplicate());

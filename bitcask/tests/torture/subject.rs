@@ -118,6 +118,8 @@ impl Subject for BitcaskSubject {
     fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_manifest = name.starts_with("MANIFEST") || name.starts_with("CURRENT");
-        is_manifest && matches!(op, OpKind::Create | OpKind::Write | OpKind::Rename)
+        // The header of the file that is prepared: the writer that needs the file begins it again.
+        let is_header = name.ends_with(".data") && op == OpKind::Append;
+        is_header || (is_manifest && matches!(op, OpKind::Create | OpKind::Write | OpKind::Rename))
     }
 }

@@ -49,12 +49,14 @@ pub enum OpKind {
     Reserve,
     /// `LogFile::append`
     Append,
+    /// `LogFile::cut`
+    Cut,
     /// `LogFile::finish`
     Finish,
 }
 
 /// Each kind with its name in plans, and its name in the errors of the real file system.
-const KINDS: [(OpKind, &str, &str); 21] = [
+const KINDS: [(OpKind, &str, &str); 22] = [
     (OpKind::CreateDir, "create-dir", "create directory"),
     (OpKind::List, "list", "list"),
     (OpKind::Open, "open", "open"),
@@ -75,6 +77,7 @@ const KINDS: [(OpKind, &str, &str); 21] = [
     (OpKind::Map, "map", "map"),
     (OpKind::Reserve, "reserve", "allocate"),
     (OpKind::Append, "append", "append"),
+    (OpKind::Cut, "cut", "set length"),
     (OpKind::Finish, "finish", "set length"),
 ];
 
@@ -110,13 +113,15 @@ impl OpKind {
     }
 
     pub(super) fn may_need_space(self) -> bool {
-        self == Self::Lock || (self.is_mutating() && !matches!(self, Self::Remove | Self::Finish))
+        let gives_space = matches!(self, Self::Remove | Self::Cut | Self::Finish);
+        self == Self::Lock || (self.is_mutating() && !gives_space)
     }
 
     pub(super) fn opens_a_file(self) -> bool {
         matches!(
             self,
-            Self::List
+            Self::CreateDir
+                | Self::List
                 | Self::Open
                 | Self::OpenWritable
                 | Self::Create

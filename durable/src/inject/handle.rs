@@ -73,6 +73,10 @@ impl LogFile for InjectLog {
         self.core.writing(OpKind::Append, self.path(), bytes, append, skip)
     }
 
+    fn cut(&self, end: u64) -> Result<()> {
+        self.core.doing(OpKind::Cut, self.path(), None, || self.inner.cut(end))
+    }
+
     fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {
         self.core.returning(OpKind::Read, self.path(), || self.inner.read(offset, len, read))
     }
@@ -102,8 +106,9 @@ impl Core {
             Verdict::Skip => skip(),
             Verdict::Fail(errno) => failed(errno),
             Verdict::FailAfter(errno) => write(bytes).and_then(|()| failed(errno)),
-            Verdict::FailAfterBytes(len) => {
-                write(&bytes[..len]).and_then(|()| failed(rustix::io::Errno::IO))
+            Verdict::FailAfterBytes(len, errno) => {
+                assert!(len <= bytes.len(), "a part of the bytes is written");
+                write(&bytes[..len]).and_then(|()| failed(errno))
             }
         };
         self.returned(&call, result)

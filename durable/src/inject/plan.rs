@@ -32,10 +32,12 @@ pub enum Fault {
     Late,
     /// `ENOSPC`. Calls that may need space, syncs among them. `no-space`
     NoSpace,
+    /// `ENOSPC` after half of the bytes: the disk fills up in the middle. Writes and appends. `fills`
+    Fills,
     /// `EDQUOT`. As `NoSpace`. `quota`
     Quota,
-    /// `EMFILE`. Open, create, list, lock, and the first sync of each directory, whose handle is kept then.
-    /// `too-many-files`
+    /// `EMFILE`. Open, create, create a directory, list, lock, and the first sync of each directory, whose handle is kept
+    /// then. `too-many-files`
     TooManyFiles,
     /// `ENOMEM`, as when a process has all the mappings that it may have. Maps. `no-memory`
     NoMemory,
@@ -72,7 +74,7 @@ pub(super) enum Verdict {
     /// Runs, and fails.
     FailAfter(Errno),
     /// Writes so many bytes, and fails.
-    FailAfterBytes(usize),
+    FailAfterBytes(usize, Errno),
 }
 
 impl Plan {
@@ -122,8 +124,11 @@ impl Plan {
             Fault::Quota if kind.may_need_space() => Verdict::Fail(Errno::DQUOT),
             Fault::TooManyFiles if kind.opens_a_file() && !is_kept => Verdict::Fail(Errno::MFILE),
             Fault::NoMemory if kind == OpKind::Map => Verdict::Fail(Errno::NOMEM),
-            Fault::Short if writes => Verdict::FailAfterBytes(len / 2),
-            Fault::Torn(landed) if writes && *landed < len => Verdict::FailAfterBytes(*landed),
+            Fault::Fills if writes => Verdict::FailAfterBytes(len / 2, Errno::NOSPC),
+            Fault::Short if writes => Verdict::FailAfterBytes(len / 2, Errno::IO),
+            Fault::Torn(landed) if writes && *landed < len => {
+                Verdict::FailAfterBytes(*landed, Errno::IO)
+            }
             _ => Verdict::Run,
         }
     }
@@ -164,6 +169,7 @@ impl fmt::Display for Fault {
             Self::Eio => f.write_str("eio"),
             Self::Late => f.write_str("late"),
             Self::NoSpace => f.write_str("no-space"),
+            Self::Fills => f.write_str("fills"),
             Self::Quota => f.write_str("quota"),
             Self::TooManyFiles => f.write_str("too-many-files"),
             Self::NoMemory => f.write_str("no-memory"),
@@ -195,6 +201,7 @@ impl FromStr for Fault {
             "eio" => Ok(Self::Eio),
             "late" => Ok(Self::Late),
             "no-space" => Ok(Self::NoSpace),
+            "fills" => Ok(Self::Fills),
             "quota" => Ok(Self::Quota),
             "too-many-files" => Ok(Self::TooManyFiles),
             "no-memory" => Ok(Self::NoMemory),

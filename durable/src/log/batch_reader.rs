@@ -15,12 +15,14 @@ use super::header::SegmentHeader;
 pub struct BatchReader {
     salt: Salt,
     offset: u64,
+    /// The number of the last batch; 0 before the first one.
+    newest_sequence: u64,
 }
 
 impl BatchReader {
     /// Stands before the first batch of the segment with that header.
     pub fn new(header: &SegmentHeader) -> Self {
-        Self { salt: header.salt(), offset: header.format.first_frame() }
+        Self { salt: header.salt(), offset: header.format.first_frame(), newest_sequence: 0 }
     }
 
     /// How far it has come.
@@ -50,21 +52,15 @@ impl BatchReader {
         while self.offset < bytes.len() as u64 {
             let rest = &bytes[self.offset as usize..];
             let frame = FrameView::expect(rest, self.salt, self.offset, path)?;
-            let is_end = frame.kind == KIND_END;
-            let ends_here = is_end && frame.end() == bytes.len() as u64;
-            let continues = frames.last().is_none_or(|last| last.sequence == frame.sequence);
-            // An end mark stands alone, behind the last batch and at the end of the file.
-            let is_misplaced = is_end != ends_here || (is_end && !frames.is_empty());
-            if frame.is_first() != frames.is_empty() || !continues || is_misplaced {
-                let what = "not the next frame of its batch";
-                return Err(Error::corruption(path, self.offset, what));
-            }
-            if is_end {
-                self.offset = frame.end();
+            self.check_order(frames, &frame, bytes.len() as u64, path)?;
+            self.offset = frame.end();
+            // The end of the segment: there is no next batch.
+            if frame.kind == KIND_END {
                 return Ok(());
             }
-            self.offset = frame.end();
+            self.newest_sequence = frame.sequence;
             frames.push(frame);
+            // Otherwise more frames of the batch follow.
             if frame.is_last() {
                 return Ok(());
             }
@@ -73,6 +69,33 @@ impl BatchReader {
             return Ok(());
         }
         Err(Error::corruption(path, self.offset, "the segment ends inside a batch"))
+    }
+
+    /// Refuses a frame that no writer puts behind `batch`, the frames of the batch so far. The segment has `len` bytes.
+    fn check_order(
+        &self,
+        batch: &[FrameView<'_>],
+        frame: &FrameView<'_>,
+        len: u64,
+        path: &Path,
+    ) -> Result<()> {
+        let is_next = if frame.kind == KIND_END {
+            // An end mark stands alone, behind the last batch and at the end of the file.
+            frame.is_first() && batch.is_empty() && frame.end() == len
+        } else {
+            frame.is_first() == batch.is_empty()
+                && batch.last().is_none_or(|last| last.sequence == frame.sequence)
+        };
+        if !is_next {
+            let what = "not the next frame of its batch";
+            return Err(Error::corruption(path, self.offset, what));
+        }
+        // 0 is the number of no batch. The first one is above it.
+        let is_new_batch = frame.kind != KIND_END && frame.is_first();
+        if is_new_batch && frame.sequence <= self.newest_sequence {
+            return Err(Error::corruption(path, self.offset, "numbers do not ascend"));
+        }
+        Ok(())
     }
 }
 
@@ -145,6 +168,17 @@ mod tests {
             let refused = read(&segment(frames));
             assert!(refused.is_err_and(|error| error.is_corruption()), "{frames:?}");
         }
+    }
+
+    #[test]
+    fn a_batch_without_a_number_or_with_one_that_does_not_ascend_is_damage() {
+        for numbers in [[0, 1], [1, 0], [5, 5], [5, 4]] {
+            let batches = numbers.map(|number| (number, 1, true, true));
+            let refused = read(&segment(&batches));
+            assert!(refused.is_err_and(|error| error.is_corruption()), "{numbers:?}");
+        }
+        let frames = [(0, 1, true, false), (0, 1, false, true)];
+        assert!(read(&segment(&frames)).is_err_and(|error| error.is_corruption()));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! 3. Discard every later segment: a later batch must not survive an earlier one. Such a segment is still scanned in full,
 //!    for the evidence in it. If it is damaged itself, reading fails, although it would be discarded.
 //! 4. A frame or the witness of a discarded segment may show that the log was durable beyond its present end
-//!    ([`SegmentScan::proves_prior_durable`]). Then the log is damaged, and reading fails.
+//!    ([`SegmentScan::proves_earlier_segments_durable`]). Then the log is damaged, and reading fails.
 //! 5. Discard segments without a batch. A torn one still ends the log.
 //!
 //! # Repair
@@ -59,7 +59,7 @@ pub struct ChainTail {
     /// The ids of the others, ascending: segments without a batch, and those behind a torn one.
     pub discarded: Vec<u64>,
     /// The newest sequence number in the segments that count; 0 without any.
-    pub newest: u64,
+    pub newest_sequence: u64,
 }
 
 /// Reads the tail of a chain, one segment after the other.
@@ -119,20 +119,20 @@ impl ChainReader {
         assert!(self.last_id < Some(id), "a chain is read in the order of its segments");
         self.last_id = Some(id);
         let is_behind_tear = self.torn_at.is_some();
-        let mut newest = self.tail.newest;
+        let mut newest_sequence = self.tail.newest_sequence;
         let scan = scan_segment(bytes, self.store, id, path, &mut |batch| {
             // A batch behind the end of the log is ignored.
             if is_behind_tear {
                 return Ok(());
             }
-            if batch[0].sequence <= newest {
+            if batch[0].sequence <= newest_sequence {
                 let what = "numbers do not ascend from segment to segment";
                 return Err(Error::corruption(path, batch[0].offset, what));
             }
-            newest = batch[0].sequence;
+            newest_sequence = batch[0].sequence;
             visit(batch)
         })?;
-        self.decide(&scan, newest, path)?;
+        self.decide(&scan, newest_sequence, path)?;
         Ok(scan.header.identity)
     }
 
@@ -146,12 +146,12 @@ impl ChainReader {
     }
 
     /// Applies the rule to one segment.
-    fn decide(&mut self, scan: &SegmentScan, newest: u64, path: &Path) -> Result<()> {
+    fn decide(&mut self, scan: &SegmentScan, newest_sequence: u64, path: &Path) -> Result<()> {
         let SegmentScan { header, len, .. } = *scan;
         debug_assert!(len >= header.format.first_frame(), "a scan begins behind the header");
         if let Some((torn, offset)) = &self.torn_at {
             // Behind the end of the log, and proof that the log was durable past that end: damage.
-            if scan.proves_prior_durable {
+            if scan.proves_earlier_segments_durable {
                 let what = "the log ends here, and a later file was written when this was durable";
                 return Err(Error::corruption(torn, *offset, what));
             }
@@ -162,12 +162,12 @@ impl ChainReader {
         if scan.tail == Tail::Torn {
             self.torn_at = Some((path.into(), len));
         }
-        if newest == self.tail.newest {
+        if newest_sequence == self.tail.newest_sequence {
             // No batch: the segment was begun and never written to, or lost all of its batches.
             self.tail.discarded.push(header.identity.id);
         } else {
             self.tail.kept.push(TailSegment { header, len });
-            self.tail.newest = newest;
+            self.tail.newest_sequence = newest_sequence;
         }
         Ok(())
     }
@@ -179,15 +179,15 @@ impl ChainTail {
     /// # Errors
     /// `Io`, and errors of `owner`. The next opening repairs the rest.
     pub fn repair(&self, fs: &dyn Fs, owner: &mut dyn RepairChain) -> Result<()> {
-        self.discard_dropped(owner)?;
-        self.seal_kept(fs, owner)
+        self.discard_segments(owner)?;
+        self.seal_segments(fs, owner)
     }
 
     /// Step 1 of repair: discards the segments that do not count, the newest first.
     ///
     /// # Errors
     /// Those of `owner`.
-    pub fn discard_dropped(&self, owner: &mut dyn RepairChain) -> Result<()> {
+    pub fn discard_segments(&self, owner: &mut dyn RepairChain) -> Result<()> {
         self.discarded.iter().rev().try_for_each(|&id| owner.discard(id))
     }
 
@@ -195,7 +195,7 @@ impl ChainTail {
     ///
     /// # Errors
     /// `Io`, and errors of `owner`.
-    pub fn seal_kept(&self, fs: &dyn Fs, owner: &mut dyn RepairChain) -> Result<()> {
+    pub fn seal_segments(&self, fs: &dyn Fs, owner: &mut dyn RepairChain) -> Result<()> {
         for segment in &self.kept {
             let path = owner.path(segment.id());
             let file = segment.make_durable(fs, &path)?;

@@ -16,7 +16,7 @@ pub const FRAME_ALIGN: usize = 8;
 pub const KIND_END: u8 = 255;
 
 /// The undurable distance of a frame whose predecessor segment was not wholly durable.
-pub const UNLINKED: u32 = u32::MAX;
+pub const DISTANCE_UNKNOWN: u32 = u32::MAX;
 
 const FLAG_FIRST: u8 = 1;
 const FLAG_LAST: u8 = 2;
@@ -156,7 +156,7 @@ impl FrameHead {
 /// earlier segment was not.
 fn durable_before(offset: u64, undurable: u32) -> Option<u64> {
     let distance = u64::from(undurable) * FRAME_ALIGN as u64;
-    (undurable != UNLINKED).then(|| offset.saturating_sub(distance))
+    (undurable != DISTANCE_UNKNOWN).then(|| offset.saturating_sub(distance))
 }
 
 impl<'s> FrameView<'s> {

@@ -22,9 +22,9 @@
 //! Nobody waits for a timer.
 //!
 //! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. If all earlier
-//! segments are wholly durable, and the guard agrees, it advances the durable position to the end of that segment and no
-//! farther: a leader may have synced a later segment, and its own call of the guard decides about that. It wakes nobody: a waiter sleeps only
-//! while a leader runs, and the end of that round wakes it. The last segment of the chain is the active one. It stays,
+//! segments are wholly durable, and the guard agrees, it advances the durable position to the end of that segment. It goes no
+//! farther: a leader may have synced a later segment, and its own call of the guard decides about that. It wakes nobody: a
+//! waiter sleeps only while a leader runs, and the end of that round wakes it. The last segment of the chain is the active one. It stays,
 //! because more appends follow.
 //!
 //! **The lock check.** After each round of syncs, and before the durable position advances, the leader asks the guard of the
@@ -169,14 +169,14 @@ impl GroupSync {
     /// # Errors
     /// `Io`: the log is poisoned.
     pub fn finish(&self, segment: &Segment) -> Result<PublishedFile> {
-        let is_prior_durable = self.is_durable_before(segment.id());
-        let finished = segment.finish_with(is_prior_durable);
+        let earlier_segments_are_durable = self.is_durable_before(segment.id());
+        let finished = segment.finish_with(earlier_segments_are_durable);
         let published = finished.map_err(|error| self.poison(error))?;
         self.check_guard().map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
         let is_active = state.chain.last().is_none_or(|last| last.id() <= segment.id());
         // No farther: what a leader has synced in the meantime is for its own call of the guard.
-        if is_prior_durable && !is_active {
+        if earlier_segments_are_durable && !is_active {
             state.chain.retain(|other| other.id() > segment.id());
             self.advance(&mut state, Position { segment: segment.id(), offset: segment.end() });
         }

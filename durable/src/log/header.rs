@@ -142,10 +142,11 @@ mod tests {
     /// The file of a segment that was begun, and then synced up to 4096 if it has a witness.
     fn written(layout: SegmentLayout) -> Result<[Vec<u8>; 2]> {
         let (fs, path) = (SimFs::new(), Path::new("segment"));
-        let file = Segment::create_file(&fs, path, 8192, layout)?;
-        let segment = Segment::begin(&fs, file, IDENTITY)?;
+        let file = Segment::create_file(&fs, path, 8192, layout, IDENTITY)?;
+        let segment = Segment::begin(&fs, file)?;
         let begun = fs.contents(path).expect("it was created");
-        segment.append(&vec![1; (4096 - layout.first_frame()) as usize])?;
+        let appended = segment.append(&vec![1; (4096 - layout.first_frame()) as usize]);
+        appended.expect("the simulated disk works");
         segment.sync()?;
         Ok([begun, fs.contents(path).expect("it was created")])
     }

@@ -1,7 +1,7 @@
 //! The search for frames behind a bad frame.
 //!
-//! A crash leaves any part of the bytes that were not durable: behind the first bad frame there may be whole frames. Recovery looks
-//! at every place where a frame may begin, and trusts no length, because the bytes there may be anything.
+//! A crash leaves any part of the bytes that were not durable: behind the first bad frame there may be whole frames.
+//! Recovery looks at every place where a frame may begin, and trusts no length, because the bytes there may be anything.
 //!
 //! # Cost
 //!
@@ -22,17 +22,18 @@ const WORK_FACTOR: u64 = 1 + (18 + 126) / FRAME_ALIGN as u64;
 /// The evidence in the frames behind a bad frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LaterFrames {
-    /// One was written when the log was durable past the bad frame: the bad frame is damage, and no torn tail.
+    /// One was written when the log was durable past the whole batches: the bad frame is damage, and no torn tail.
     pub(super) prove_damage: bool,
     /// One was written when all earlier segments were durable.
-    pub(super) prove_prior_durable: bool,
+    pub(super) prove_earlier_segments_durable: bool,
     /// How many bytes were summed to find out.
     summed: u64,
 }
 
 impl LaterFrames {
-    /// Looks behind the bad frame at `bad` of the segment `bytes`.
-    pub(super) fn search(bytes: &[u8], salt: Salt, bad: u64) -> Self {
+    /// Looks behind the bad frame at `bad` of the segment `bytes`, whose whole batches end at `whole`.
+    pub(super) fn search(bytes: &[u8], salt: Salt, bad: u64, whole: u64) -> Self {
+        assert!(whole <= bad, "whole batches end before the bad frame");
         let mut found = Self::default();
         let start = bytes.len().min(bad as usize + FRAME_ALIGN);
         let rest = &bytes[start..];
@@ -41,12 +42,13 @@ impl LaterFrames {
             let Some(head) = FrameHead::decode(&rest[at..], salt, (start + at) as u64) else {
                 continue;
             };
-            // Sums are costly, so a frame is summed only if its head, if true, adds evidence. For the second question one
-            // proven frame is enough.
-            let proves_damage = head.durable_before().is_some_and(|durable| durable > bad);
-            let proves_prior = head.durable_before().is_some() && !found.prove_prior_durable;
-            if (proves_damage || proves_prior) && head.is_proven(&mut sums, salt, at) {
-                found.prove_prior_durable = true;
+            // Sums are costly, so a frame is summed only if its head, if true, adds evidence. One proven frame is enough to know
+            // that the earlier segments were durable.
+            let proves_damage = head.durable_before().is_some_and(|durable| durable > whole);
+            let adds_evidence =
+                head.durable_before().is_some() && !found.prove_earlier_segments_durable;
+            if (proves_damage || adds_evidence) && head.is_proven(&mut sums, salt, at) {
+                found.prove_earlier_segments_durable = true;
                 found.prove_damage |= proves_damage;
             }
             if found.prove_damage {
@@ -91,8 +93,8 @@ mod tests {
     fn a_tail_crafted_from_heads_costs_linear_work() {
         let mut segment = vec![0; 64 + FRAME_ALIGN];
         segment.extend(crafted(1 << 20, segment.len()));
-        let found = LaterFrames::search(&segment, SALT, 64);
-        assert!(!found.prove_damage && !found.prove_prior_durable);
+        let found = LaterFrames::search(&segment, SALT, 64, 64);
+        assert!(!found.prove_damage && !found.prove_earlier_segments_durable);
         assert!(found.summed > 1 << 20, "the heads were looked into: {found:?}");
         assert!(found.summed <= WORK_FACTOR << 20, "{} bytes summed", found.summed);
     }
@@ -102,7 +104,7 @@ mod tests {
         let mut segment = vec![0; 64 + FRAME_ALIGN];
         segment.extend(crafted(1 << 16, segment.len()));
         // With another salt all checks are wrong, but for one in 65,536 by chance.
-        let found = LaterFrames::search(&segment, Salt(78), 64);
+        let found = LaterFrames::search(&segment, Salt(78), 64, 64);
         assert!(found.summed < 3 << 16, "{found:?}");
     }
 
@@ -114,7 +116,7 @@ mod tests {
         let place =
             Place { salt: SALT, offset, sequence: 9, undurable: 0, first: true, last: true };
         encode(&Frame { kind: 1, payload: [b"", b"", b""] }, place, &mut bytes);
-        assert!(LaterFrames::search(&bytes, SALT, bad).prove_damage);
+        assert!(LaterFrames::search(&bytes, SALT, bad, bad).prove_damage);
     }
 
     #[test]
@@ -128,8 +130,11 @@ mod tests {
                 Place { salt: SALT, offset, sequence: 9, undurable, first: true, last: true };
             let mut bytes = segment.clone();
             encode(&Frame { kind: 1, payload: [b"value", b"", b""] }, place, &mut bytes);
-            let found = LaterFrames::search(&bytes, SALT, bad);
-            assert_eq!((found.prove_damage, found.prove_prior_durable), (prove_damage, true));
+            let found = LaterFrames::search(&bytes, SALT, bad, bad);
+            assert_eq!(
+                (found.prove_damage, found.prove_earlier_segments_durable),
+                (prove_damage, true)
+            );
         }
     }
 }

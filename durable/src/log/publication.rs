@@ -4,9 +4,9 @@
 //! A batch is *written* when it is in the log. If no earlier batch waits, the engine may make it *visible* at once
 //! ([`PublicationQueue::publish_now`]). A batch that must be durable *waits* in the queue, with the log position
 //! that it needs: its end. So does every later batch. One that need not be durable itself needs the position of the batch
-//! before it ([`PublicationQueue::barrier`]).
+//! before it ([`PublicationQueue::position_to_wait_for`]).
 //!
-//! Every thread whose sync has ended calls [`PublicationQueue::resolve`]. It publishes the durable batches at the head of the
+//! Every thread whose sync has ended calls [`PublicationQueue::sync_ended`]. It publishes the durable batches at the head of the
 //! queue, in order, also batches of other threads. If the sync failed, it publishes nothing: batches that are durable all
 //! the same are published by the calls of their own threads.
 //!
@@ -16,7 +16,7 @@
 //! back from the log. The failure is final for this queue:
 //! - the failed batch stays in the queue, and no later batch becomes visible;
 //! - earlier batches are still published when they are durable;
-//! - `resolve` returns an error for the failed batch and for every later one. A write that returned an error never becomes
+//! - `sync_ended` returns an error for the failed batch and for every later one. A write that returned an error never becomes
 //!   visible through this queue.
 //!
 //! The queue has no lock. Its owner calls it inside the commit section.
@@ -62,7 +62,7 @@ impl<T> PublicationQueue<T> {
 
     /// The position that the log must reach before a batch written now may become visible, even if the batch itself need
     /// not be durable. `None`: no batch waits.
-    pub fn barrier(&self) -> Option<Position> {
+    pub fn position_to_wait_for(&self) -> Option<Position> {
         self.waiting.back().map(|last| last.durable_to)
     }
 
@@ -83,12 +83,15 @@ impl<T> PublicationQueue<T> {
     pub fn push(&mut self, sequence: u64, durable_to: Position, batch: T) {
         let last = self.waiting.back().map_or(self.visible, |last| last.sequence);
         assert!(sequence > last, "batches are queued in the order of their numbers");
-        assert!(self.barrier().is_none_or(|barrier| barrier <= durable_to), "the log only grows");
+        assert!(
+            self.position_to_wait_for().is_none_or(|last| last <= durable_to),
+            "the log only grows"
+        );
         self.waiting.push_back(Waiting { sequence, durable_to, batch });
     }
 
-    /// Publishes every waiting batch that is durable and has no waiting predecessor, after the sync for batch `sequence` has ended. `synced` is how
-    /// far the log is durable, or the error of the sync.
+    /// Publishes every waiting batch that is durable and has no waiting predecessor, after the sync for batch `sequence` has
+    /// ended. `synced` is how far the log is durable, or the error of the sync.
     ///
     /// # Errors
     /// Batch `sequence` is not visible and never will be through this queue. The call that detects a failure returns
@@ -96,23 +99,30 @@ impl<T> PublicationQueue<T> {
     ///
     /// # Panics
     /// When `synced` is below the position that batch `sequence` waits for.
-    pub fn resolve(
+    pub fn sync_ended(
         &mut self,
         sequence: u64,
         synced: Result<Position>,
         apply: Apply<'_, T>,
     ) -> Result<()> {
-        let found = match synced {
+        let published = match synced {
             Ok(durable) => self.publish_durable(durable, apply),
             // Another thread has published the batch, so it is durable: a later sync failed.
-            Err(_) if self.visible >= sequence => return Ok(()),
+            Err(_) if self.visible >= sequence => Ok(()),
             Err(error) => self.fail(sequence, error),
         };
-        match (&self.failed, found) {
-            _ if self.visible >= sequence => Ok(()),
-            (_, Err(error)) => Err(error),
-            (Some((_, cause)), Ok(())) => Err(Error::Poisoned { cause: Box::new(cause.clone()) }),
-            (None, Ok(())) => panic!("batch {sequence} is durable, and nothing before it failed"),
+        // Also if this call has failed for a later batch.
+        if self.visible >= sequence {
+            return Ok(());
+        }
+        published?;
+        // An earlier call has failed for this batch or for one before it.
+        match &self.failed {
+            Some((failed, cause)) => {
+                debug_assert!(*failed <= sequence, "no batch waits behind itself");
+                Err(Error::Poisoned { cause: Box::new(cause.clone()) })
+            }
+            None => panic!("batch {sequence} is durable, and nothing before it failed"),
         }
     }
 
@@ -168,15 +178,15 @@ mod tests {
         queue
     }
 
-    /// Resolves `sequence` at `durable`; batches from `broken` on cannot be applied. Appends the others to `applied`.
-    fn resolve(
+    /// The sync for `sequence` has reached `durable`; batches from `broken` on cannot be applied. Appends the others to `applied`.
+    fn sync_ended(
         queue: &mut PublicationQueue<u64>,
         sequence: u64,
         durable: u64,
         broken: u64,
         applied: &mut Vec<u64>,
     ) -> Result<()> {
-        queue.resolve(sequence, Ok(at(durable)), &mut |sequence, batch| {
+        queue.sync_ended(sequence, Ok(at(durable)), &mut |sequence, batch| {
             assert_eq!(sequence, *batch);
             if sequence >= broken {
                 return Err(failure("log"));
@@ -189,12 +199,12 @@ mod tests {
     #[test]
     fn only_the_durable_head_becomes_visible_in_order() {
         let (mut queue, mut applied) = (waiting(4), Vec::new());
-        resolve(&mut queue, 2, 29, u64::MAX, &mut applied).unwrap();
+        sync_ended(&mut queue, 2, 29, u64::MAX, &mut applied).unwrap();
         assert_eq!((queue.visible(), &applied[..]), (2, &[1, 2][..]));
-        resolve(&mut queue, 1, 29, u64::MAX, &mut applied).unwrap();
-        resolve(&mut queue, 4, 40, u64::MAX, &mut applied).unwrap();
+        sync_ended(&mut queue, 1, 29, u64::MAX, &mut applied).unwrap();
+        sync_ended(&mut queue, 4, 40, u64::MAX, &mut applied).unwrap();
         assert_eq!((queue.visible(), &applied[..]), (4, &[1, 2, 3, 4][..]));
-        assert_eq!(queue.barrier(), None);
+        assert_eq!(queue.position_to_wait_for(), None);
         queue.publish_now(5);
         assert_eq!(queue.visible(), 5);
     }
@@ -202,27 +212,31 @@ mod tests {
     #[test]
     fn a_batch_that_cannot_be_applied_stays_and_nothing_later_becomes_visible() {
         let (mut queue, mut applied) = (waiting(3), Vec::new());
-        let found = resolve(&mut queue, 3, 100, 2, &mut applied);
+        let found = sync_ended(&mut queue, 3, 100, 2, &mut applied);
         assert!(matches!(found, Err(Error::Io { .. })), "{found:?}");
         assert_eq!(queue.visible(), 1);
         // The disk has recovered; the queue has not.
         for sequence in 2..=3 {
-            let later = resolve(&mut queue, sequence, 100, u64::MAX, &mut applied);
+            let later = sync_ended(&mut queue, sequence, 100, u64::MAX, &mut applied);
             assert!(matches!(later, Err(Error::Poisoned { .. })), "{later:?}");
         }
         assert_eq!(applied, [1]);
-        assert_eq!(queue.barrier(), Some(at(30)), "later batches go on waiting behind it");
-        resolve(&mut queue, 1, 100, u64::MAX, &mut applied).unwrap();
+        assert_eq!(
+            queue.position_to_wait_for(),
+            Some(at(30)),
+            "later batches go on waiting behind it"
+        );
+        sync_ended(&mut queue, 1, 100, u64::MAX, &mut applied).unwrap();
     }
 
     #[test]
     fn a_write_whose_sync_failed_never_becomes_visible_and_earlier_ones_do() {
         let (mut queue, mut applied) = (waiting(3), Vec::new());
-        let failed = queue.resolve(2, Err(failure("log")), &mut |_, _| unreachable!());
+        let failed = queue.sync_ended(2, Err(failure("log")), &mut |_, _| unreachable!());
         assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
         // A leader that had begun before the failure makes all of the log durable after it.
-        resolve(&mut queue, 1, 100, u64::MAX, &mut applied).unwrap();
-        assert!(resolve(&mut queue, 3, 100, u64::MAX, &mut applied).is_err());
+        sync_ended(&mut queue, 1, 100, u64::MAX, &mut applied).unwrap();
+        assert!(sync_ended(&mut queue, 3, 100, u64::MAX, &mut applied).is_err());
         assert_eq!((queue.visible(), &applied[..]), (1, &[1][..]));
     }
 
@@ -230,24 +244,26 @@ mod tests {
     fn the_oldest_failed_batch_stays_failed_when_a_later_one_fails() {
         let (mut queue, mut applied) = (waiting(3), Vec::new());
         for sequence in [2, 3] {
-            queue.resolve(sequence, Err(failure("log")), &mut |_, _| unreachable!()).unwrap_err();
+            queue
+                .sync_ended(sequence, Err(failure("log")), &mut |_, _| unreachable!())
+                .unwrap_err();
         }
-        resolve(&mut queue, 1, 100, u64::MAX, &mut applied).unwrap();
+        sync_ended(&mut queue, 1, 100, u64::MAX, &mut applied).unwrap();
         assert_eq!((queue.visible(), &applied[..]), (1, &[1][..]));
     }
 
     #[test]
     fn a_batch_that_cannot_be_applied_goes_on_waiting_even_if_it_is_the_only_one() {
         let (mut queue, mut applied) = (waiting(1), Vec::new());
-        resolve(&mut queue, 1, 100, 1, &mut applied).unwrap_err();
-        assert_eq!((queue.visible(), queue.barrier()), (0, Some(at(10))));
+        sync_ended(&mut queue, 1, 100, 1, &mut applied).unwrap_err();
+        assert_eq!((queue.visible(), queue.position_to_wait_for()), (0, Some(at(10))));
     }
 
     #[test]
     fn a_write_that_another_thread_has_published_is_durable_whatever_its_own_sync_says() {
         let (mut queue, mut applied) = (waiting(2), Vec::new());
-        resolve(&mut queue, 2, 20, u64::MAX, &mut applied).unwrap();
-        queue.resolve(1, Err(failure("log")), &mut |_, _| unreachable!()).unwrap();
+        sync_ended(&mut queue, 2, 20, u64::MAX, &mut applied).unwrap();
+        queue.sync_ended(1, Err(failure("log")), &mut |_, _| unreachable!()).unwrap();
     }
 
     #[test]

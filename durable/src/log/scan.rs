@@ -4,17 +4,21 @@
 //! 1. Decode the header. A header of another store or segment is damage.
 //! 2. Read the witness, if the layout has one. A witness without a readable slot is damage.
 //! 3. Read frames up to the end mark or the first bad frame, and visit each whole batch. Valid frames that break the rules
-//!    of a batch are damage. An end mark ends the scan.
-//! 4. Search the bytes behind the bad frame for frames that prove that the log was durable beyond it.
+//!    of a batch are damage.
+//! 4. If there is no end mark, search the bytes behind the bad frame for frames that prove that the log was durable beyond
+//!    the whole batches.
 //! 5. If such a frame, or the witness, proves it, the bad frame is damage. Otherwise the tail is torn: the whole batches
 //!    before it remain, and a batch without its last frame is dropped.
+//!
+//! Evidence is held against the end of the whole batches, and not against the bad frame: the frames of a batch become durable
+//! together, and a scan drops them together.
 
 use std::path::Path;
 
 use kv::{Error, Result};
 
 use super::format::SegmentLayout;
-use super::frame::{FrameView, KIND_END, Salt};
+use super::frame::{FRAME_ALIGN, FrameView, KIND_END, Salt};
 use super::header::SegmentHeader;
 use super::later_frames::LaterFrames;
 use super::witness::Claim;
@@ -30,7 +34,7 @@ pub struct SegmentScan {
     /// How the batches end.
     pub tail: Tail,
     /// A frame was written, or the witness made its claim, when all earlier segments were durable.
-    pub proves_prior_durable: bool,
+    pub proves_earlier_segments_durable: bool,
 }
 
 /// How the batches of a segment end.
@@ -56,49 +60,35 @@ pub fn scan_segment(
 ) -> Result<SegmentScan> {
     // Step 1.
     let header = SegmentHeader::decode(bytes, store, id, path)?;
-    let (salt, first_frame) = (header.salt(), header.format.first_frame());
     // Step 2.
-    let claim = read_claim(bytes, header.format.layout(), salt, path)?;
-    let proves_prior_durable = claim.is_some_and(|claim| claim.is_prior_durable);
-    let mut scan = SegmentScan { header, len: first_frame, tail: Tail::Torn, proves_prior_durable };
+    let claim = read_claim(bytes, header.format.layout(), header.salt(), path)?;
+    let claims_earlier = claim.is_some_and(|claim| claim.earlier_segments_are_durable);
     // Step 3.
-    let mut frames = Frames { bytes, salt, offset: first_frame };
-    let mut batch: Vec<FrameView<'_>> = Vec::new();
-    let mut newest = 0;
-    while let Some(frame) = frames.next() {
-        scan.proves_prior_durable |= frame.durable_before().is_some();
-        check_order(&batch, newest, &frame, path)?;
-        if frame.kind == KIND_END {
-            (scan.len, scan.tail) = (frame.end(), Tail::Ended);
-            return Ok(scan);
-        }
-        newest = frame.sequence;
-        let (end, is_last) = (frame.end(), frame.is_last());
-        batch.push(frame);
-        if is_last {
-            visit(&batch)?;
-            batch.clear();
-            scan.len = end;
-        }
-    }
-    debug_assert!(scan.len <= frames.offset, "whole batches end before the bad frame");
-    // Step 4.
+    let first_frame = header.format.first_frame();
+    let mut frames = Frames { bytes, salt: header.salt(), offset: first_frame };
+    let WholeBatches { len, tail, has_evidence } = frames.read_batches(path, visit)?;
     let bad = frames.offset;
-    let later = LaterFrames::search(bytes, salt, bad);
+    debug_assert!(first_frame <= len && len <= bad, "whole batches end before the bad frame");
+    // Step 4.
+    let later = match tail {
+        Tail::Ended => LaterFrames::default(),
+        Tail::Torn => LaterFrames::search(bytes, header.salt(), bad, len),
+    };
     // Step 5.
-    if later.prove_damage || claim.is_some_and(|claim| claim.durable > bad) {
+    if later.prove_damage || claim.is_some_and(|claim| claim.durable > len) {
         let what = "a frame that was durable fails its checksum";
         return Err(Error::corruption(path, bad, what));
     }
-    scan.proves_prior_durable |= later.prove_prior_durable;
-    Ok(scan)
+    let proves_earlier_segments_durable =
+        claims_earlier || has_evidence || later.prove_earlier_segments_durable;
+    Ok(SegmentScan { header, len, tail, proves_earlier_segments_durable })
 }
 
 /// Refuses a frame with a valid sum that no writer puts behind the frames of `batch`, which are those of the batch so far,
-/// and behind frames up to number `newest`.
+/// and behind batches up to `newest_sequence`.
 fn check_order(
     batch: &[FrameView<'_>],
-    newest: u64,
+    newest_sequence: u64,
     frame: &FrameView<'_>,
     path: &Path,
 ) -> Result<()> {
@@ -108,7 +98,7 @@ fn check_order(
         Some("a batch begins inside another")
     } else if batch.first().is_some_and(|first| first.sequence != frame.sequence) {
         Some("a batch changes its number")
-    } else if frame.is_first() && frame.sequence <= newest {
+    } else if frame.is_first() && frame.sequence <= newest_sequence {
         Some("numbers do not ascend")
     } else {
         None
@@ -141,10 +131,52 @@ struct Frames<'s> {
     offset: u64,
 }
 
+/// The whole batches of a segment.
+struct WholeBatches {
+    /// Where the last one ends, or the end mark.
+    len: u64,
+    tail: Tail,
+    /// A frame was written when all earlier segments were durable.
+    has_evidence: bool,
+}
+
 impl<'s> Frames<'s> {
+    /// Visits the whole batches up to the end mark or the first bad frame.
+    fn read_batches(
+        &mut self,
+        path: &Path,
+        visit: &mut dyn FnMut(&[FrameView<'_>]) -> Result<()>,
+    ) -> Result<WholeBatches> {
+        let mut batches = WholeBatches { len: self.offset, tail: Tail::Torn, has_evidence: false };
+        let mut batch: Vec<FrameView<'_>> = Vec::new();
+        let mut newest_sequence = 0;
+        while let Some(frame) = self.next() {
+            batches.has_evidence |= frame.durable_before().is_some();
+            check_order(&batch, newest_sequence, &frame, path)?;
+            // The end mark: nothing follows.
+            if frame.kind == KIND_END {
+                (batches.len, batches.tail) = (frame.end(), Tail::Ended);
+                break;
+            }
+            newest_sequence = frame.sequence;
+            let (end, is_last) = (frame.end(), frame.is_last());
+            batch.push(frame);
+            // A frame in the middle of its batch: the batch is not whole yet.
+            if !is_last {
+                continue;
+            }
+            visit(&batch)?;
+            batch.clear();
+            batches.len = end;
+        }
+        Ok(batches)
+    }
+
     fn next(&mut self) -> Option<FrameView<'s>> {
+        debug_assert!(self.offset.is_multiple_of(FRAME_ALIGN as u64), "frames are aligned");
         let rest = self.bytes.get(usize::try_from(self.offset).ok()?..)?;
         let frame = FrameView::decode(rest, self.salt, self.offset)?;
+        assert!(frame.end() <= self.bytes.len() as u64, "a frame ends inside of the segment");
         self.offset = frame.end();
         Some(frame)
     }
@@ -153,8 +185,9 @@ impl<'s> Frames<'s> {
 #[cfg(test)]
 mod tests {
     use super::super::format::SegmentFormat;
-    use super::super::frame::{Frame, Place, UNLINKED, encode};
+    use super::super::frame::{DISTANCE_UNKNOWN, Frame, Place, encode};
     use super::super::header::SegmentIdentity;
+    use super::super::witness;
     use super::*;
 
     const HEADER: SegmentHeader = SegmentHeader {
@@ -179,15 +212,15 @@ mod tests {
     fn right_sums_around_batches_that_no_writer_makes_are_damage() {
         let wrong: [[Forged; 2]; 5] = [
             // An end mark inside a batch.
-            [(5, 1, true, false, UNLINKED), (0, KIND_END, true, true, UNLINKED)],
+            [(5, 1, true, false, DISTANCE_UNKNOWN), (0, KIND_END, true, true, DISTANCE_UNKNOWN)],
             // The same number twice.
-            [(5, 1, true, true, UNLINKED), (5, 1, true, true, UNLINKED)],
+            [(5, 1, true, true, DISTANCE_UNKNOWN), (5, 1, true, true, DISTANCE_UNKNOWN)],
             // The batch changes its number.
-            [(5, 1, true, false, UNLINKED), (6, 1, false, true, UNLINKED)],
+            [(5, 1, true, false, DISTANCE_UNKNOWN), (6, 1, false, true, DISTANCE_UNKNOWN)],
             // A batch begins inside another.
-            [(5, 1, true, false, UNLINKED), (5, 1, true, true, UNLINKED)],
+            [(5, 1, true, false, DISTANCE_UNKNOWN), (5, 1, true, true, DISTANCE_UNKNOWN)],
             // The first frame of the second batch is missing.
-            [(5, 1, true, true, UNLINKED), (6, 1, false, true, UNLINKED)],
+            [(5, 1, true, true, DISTANCE_UNKNOWN), (6, 1, false, true, DISTANCE_UNKNOWN)],
         ];
         for frames in wrong {
             let mut bytes = HEADER.encode().to_vec();
@@ -203,15 +236,66 @@ mod tests {
 
     #[test]
     fn a_frame_behind_a_torn_one_still_proves_that_the_earlier_segments_were_durable() {
-        for (distance, is_proof) in [(UNLINKED, false), (8, true)] {
+        for (distance, is_proof) in [(DISTANCE_UNKNOWN, false), (8, true)] {
             let mut bytes = HEADER.encode().to_vec();
-            forge(&mut bytes, (5, 1, true, true, UNLINKED));
+            forge(&mut bytes, (5, 1, true, true, DISTANCE_UNKNOWN));
             bytes[64 + 30] ^= 1;
             // Nothing of this segment was durable.
             forge(&mut bytes, (6, 1, true, true, distance));
             let found = scan(&bytes).expect("a torn tail is no damage");
             assert_eq!((found.len, found.tail), (64, Tail::Torn));
-            assert_eq!(found.proves_prior_durable, is_proof, "distance {distance}");
+            assert_eq!(found.proves_earlier_segments_durable, is_proof, "distance {distance}");
         }
+    }
+
+    /// A witnessed segment of `frames`, whose witness claims that it was durable up to `durable`.
+    fn witnessed(durable: u64, frames: &[Forged]) -> Result<SegmentScan> {
+        let header = SegmentHeader { format: SegmentFormat::V4, ..HEADER };
+        let mut bytes = witness::encode_prefix(&header.encode(), header.salt());
+        witness::claim_in(&mut bytes, header.salt(), durable);
+        for &(sequence, kind, first, last, undurable) in frames {
+            let (salt, offset) = (header.salt(), bytes.len() as u64);
+            let place = Place { salt, offset, sequence, undurable, first, last };
+            encode(&Frame { kind, payload: [b"payload", b"", b""] }, place, &mut bytes);
+        }
+        scan(&bytes)
+    }
+
+    /// No writer claims a part of a batch. The scan drops all of its frames, so a claim on one of them is a claim on bytes that
+    /// would be cut.
+    #[test]
+    fn a_claim_inside_a_batch_without_its_last_frame_is_damage() {
+        let frames = [(5, 1, true, true, 0), (6, 1, true, false, 0), (6, 1, false, false, 0)];
+        let (whole, bad) = (2048 + 32, 2048 + 3 * 32);
+        let found = witnessed(whole, &frames).expect("the claim ends with the whole batches");
+        assert_eq!((found.len, found.tail), (whole, Tail::Torn));
+        for durable in [whole + 8, whole + 32, bad, bad + 8] {
+            let refused = witnessed(durable, &frames);
+            let Err(Error::Corruption { offset, .. }) = refused else {
+                panic!("a claim of {durable} is cut: {refused:?}");
+            };
+            assert_eq!(offset, bad);
+        }
+    }
+
+    #[test]
+    fn a_frame_behind_a_torn_batch_that_says_a_part_of_it_was_durable_proves_damage() {
+        for (durable, is_damage) in [(64, false), (72, true), (96, true), (104, true)] {
+            let mut bytes = HEADER.encode().to_vec();
+            forge(&mut bytes, (5, 1, true, false, DISTANCE_UNKNOWN));
+            forge(&mut bytes, (5, 1, false, true, DISTANCE_UNKNOWN));
+            bytes[96 + 30] ^= 1;
+            let undurable = ((bytes.len() - durable) / 8) as u32;
+            forge(&mut bytes, (6, 1, true, true, undurable));
+            assert_eq!(scan(&bytes).is_err(), is_damage, "durable up to {durable}");
+        }
+    }
+
+    #[test]
+    fn a_claim_behind_the_end_mark_is_damage() {
+        let frames = [(5, 1, true, true, 0), (0, KIND_END, true, true, 0)];
+        let end = 2048 + 2 * 32;
+        assert_eq!(witnessed(end, &frames).expect("the segment is whole").tail, Tail::Ended);
+        assert!(witnessed(end + 8, &frames).is_err_and(|error| error.is_corruption()));
     }
 }

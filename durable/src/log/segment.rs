@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use kv::{Error, Result};
 
 use super::format::{SEGMENT_HEADER_LEN, SegmentLayout};
-use super::frame::{FrameView, Salt};
+use super::frame::{FRAME_ALIGN, FrameView, Salt};
 use super::header::{SegmentHeader, SegmentIdentity};
-use super::witness::{self, Claim, Witness};
-use crate::fs::{File, Fs, LogFile};
+use super::segment_file::SegmentFile;
+use super::witness::{Claim, Witness};
+use crate::fs::{Fs, LogFile};
 use crate::publish::PublishedFile;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
@@ -46,69 +47,53 @@ struct Syncing {
     witness: Option<Witness>,
 }
 
-/// The file of a segment that has no header yet.
+/// How an append failed.
 #[derive(Debug)]
-pub struct SegmentFile {
-    log: Arc<dyn LogFile>,
-    layout: SegmentLayout,
-    capacity: u64,
-    /// A second handle, for the slots of the witness.
-    slots: Option<Arc<dyn File>>,
+pub(super) enum AppendFailure {
+    /// A resource ran out, and none of the bytes is left, on the disk either. The segment takes further batches.
+    Undone(Error),
+    /// The content of the disk is unknown until the store is opened again.
+    Unknown(Error),
 }
 
 impl Segment {
-    /// Creates the file of a segment with room for `capacity` bytes, header included and witness apart.
+    /// Creates the file of segment `identity` with room for `capacity` bytes, header included and witness apart. Writes the
+    /// header and the first claim of the witness. None of it is durable yet.
     ///
     /// # Errors
-    /// `Io`, with `StorageFull` when there is no space: no harm is done, but the file may be there, to be removed at
-    /// the next opening.
+    /// `Io`, with `StorageFull` when there is no space: no harm is done, but the file may be there. Nothing names it, so it
+    /// can be removed now or at the next opening.
     pub fn create_file(
         fs: &dyn Fs,
         path: &Path,
         capacity: u64,
         layout: SegmentLayout,
+        identity: SegmentIdentity,
     ) -> Result<SegmentFile> {
-        let slots_len = layout.first_frame() - SEGMENT_HEADER_LEN;
-        let log = fs.create_log(path, capacity.saturating_add(slots_len))?;
-        log.reserve(layout.first_frame())?;
-        let slots = match layout {
-            SegmentLayout::Plain => None,
-            SegmentLayout::Witnessed => Some(fs.open_writable(path)?),
-        };
-        Ok(SegmentFile { log, layout, capacity, slots })
+        SegmentFile::create(fs, path, capacity, layout, identity)
     }
 
-    /// Begins a segment in a file from [`Segment::create_file`]: writes its header and the first claim of its witness,
-    /// and makes them and its name durable.
+    /// Begins a segment in a file from [`Segment::create_file`]: makes its bytes and its name durable. A disk that has failed
+    /// to write the header is reported here, too.
     ///
     /// # Errors
     /// `Io` for want of a file handle ([`Error::is_out_of_file_handles`]): the file is removed again, and no harm is done.
     /// Any other `Io`: poison the store, as after any failed sync.
-    pub fn begin(fs: &dyn Fs, file: SegmentFile, identity: SegmentIdentity) -> Result<Self> {
-        let SegmentFile { log: file, layout, capacity, slots } = file;
-        let header = SegmentHeader { identity, format: layout.format() };
-        let (salt, bytes) = (header.salt(), header.encode());
-        match layout {
-            SegmentLayout::Plain => file.append(0, &bytes)?,
-            SegmentLayout::Witnessed => file.append(0, &witness::encode_prefix(&bytes, salt))?,
-        }
-        file.sync()?;
-        let named = fs.sync_dir(file.path().parent().unwrap_or_else(|| Path::new(".")));
-        named.inspect_err(|error| {
-            // The directory could not be opened, and nobody knows of the file yet.
-            if error.is_out_of_file_handles() {
-                drop(fs.remove(file.path()));
-            }
-        })?;
-        let witness = slots.map(|slots| Witness::new(slots, salt));
+    pub fn begin(fs: &dyn Fs, file: SegmentFile) -> Result<Self> {
+        file.make_durable(fs)?;
+        let SegmentFile { header, salt, log, capacity, slots, .. } = file;
+        let first_frame = header.format.first_frame();
         Ok(Self {
             header,
             salt,
-            file,
+            file: log,
             capacity,
-            end: AtomicU64::new(layout.first_frame()),
-            durable: AtomicU64::new(layout.first_frame()),
-            syncing: Mutex::new(Syncing { failed: None, witness }),
+            end: AtomicU64::new(first_frame),
+            durable: AtomicU64::new(first_frame),
+            syncing: Mutex::new(Syncing {
+                failed: None,
+                witness: slots.map(|slots| Witness::new(slots, salt)),
+            }),
         })
     }
 
@@ -175,12 +160,29 @@ impl Segment {
         self.file.reserve(self.end() + len)
     }
 
+    /// Appends `bytes`, whole frames, into space that was reserved.
     #[inline]
-    pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn append(&self, bytes: &[u8]) -> std::result::Result<(), AppendFailure> {
         let end = self.end.load(Ordering::Relaxed);
-        self.file.append(end, bytes)?;
+        debug_assert!(end.is_multiple_of(FRAME_ALIGN as u64), "frames are aligned");
+        debug_assert!(bytes.len().is_multiple_of(FRAME_ALIGN), "frames are padded");
+        self.file.append(end, bytes).map_err(|error| self.take_back(end, error))?;
         self.end.store(end + bytes.len() as u64, Ordering::Release);
         Ok(())
+    }
+
+    /// Removes the part of a batch that an append left behind `end` before it failed with `error`, and makes the removal
+    /// durable. Otherwise a crash could bring frames of the batch back, behind those of the next one.
+    #[cold]
+    fn take_back(&self, end: u64, error: Error) -> AppendFailure {
+        if !error.is_out_of_resources() {
+            return AppendFailure::Unknown(error);
+        }
+        let mut syncing = self.syncing.lock();
+        match self.file.cut(end).and_then(|()| self.sync_file(&mut syncing.failed)) {
+            Ok(()) => AppendFailure::Undone(error),
+            Err(_) => AppendFailure::Unknown(error),
+        }
     }
 
     /// Makes the bytes that were appended so far durable, and has the witness claim so. All earlier segments must be
@@ -189,21 +191,28 @@ impl Segment {
         let mut syncing = self.syncing.lock();
         let end = self.end();
         if self.durable() < end {
-            self.sync_once(&mut syncing.failed, end)?;
+            self.sync_up_to(&mut syncing.failed, end)?;
             if let Some(witness) = &mut syncing.witness {
-                witness.record(Claim { durable: end, is_prior_durable: true });
+                witness.record(Claim { durable: end, earlier_segments_are_durable: true });
             }
         }
         Ok(end)
     }
 
-    fn sync_once(&self, failed: &mut Option<Error>, end: u64) -> Result<()> {
+    /// Syncs the bytes up to `end`, which were appended before.
+    fn sync_up_to(&self, failed: &mut Option<Error>, end: u64) -> Result<()> {
+        debug_assert!(end <= self.end(), "only appended bytes become durable");
+        self.sync_file(failed)?;
+        self.durable.fetch_max(end, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Syncs the file, unless a sync has failed before.
+    fn sync_file(&self, failed: &mut Option<Error>) -> Result<()> {
         if let Some(error) = failed {
             return Err(error.clone());
         }
-        self.file.sync().inspect_err(|error| *failed = Some(error.clone()))?;
-        self.durable.fetch_max(end, Ordering::AcqRel);
-        Ok(())
+        self.file.sync().inspect_err(|error| *failed = Some(error.clone()))
     }
 
     /// Proof that the segment has a durable header and a durable name. It may go on growing.
@@ -219,18 +228,18 @@ impl Segment {
         self.finish_with(false)
     }
 
-    /// As [`Segment::finish`], and has the witness claim all of the segment, durably. `is_prior_durable`: all earlier
+    /// As [`Segment::finish`], and has the witness claim all of the segment, durably. `earlier_segments_are_durable`: all earlier
     /// segments are wholly durable.
-    pub(super) fn finish_with(&self, is_prior_durable: bool) -> Result<PublishedFile> {
+    pub(super) fn finish_with(&self, earlier_segments_are_durable: bool) -> Result<PublishedFile> {
         let mut syncing = self.syncing.lock();
         let end = self.end();
         self.file.finish(end)?;
-        self.sync_once(&mut syncing.failed, end)?;
+        self.sync_up_to(&mut syncing.failed, end)?;
         // The bytes of a finished segment are summed as a whole: the slots must not change any more.
         if let Some(mut witness) = syncing.witness.take()
-            && witness.record(Claim { durable: end, is_prior_durable })
+            && witness.record(Claim { durable: end, earlier_segments_are_durable })
         {
-            self.sync_once(&mut syncing.failed, end)?;
+            self.sync_up_to(&mut syncing.failed, end)?;
         }
         debug_assert_eq!(self.durable(), end, "a finished segment is wholly durable");
         Ok(PublishedFile::proven(self.path(), end))
@@ -245,7 +254,8 @@ impl Segment {
             offset >= self.first_frame() || self.syncing.lock().witness.is_none(),
             "the slots of a witness are rewritten, and not read"
         );
-        if offset + len as u64 > self.end() {
+        let end = offset.checked_add(len as u64);
+        if end.is_none_or(|end| end > self.end()) {
             return Err(Error::corruption(self.path(), offset, "a read past the end of the log"));
         }
         self.file.read(offset, len, read)
@@ -270,44 +280,4 @@ impl Segment {
 }
 
 #[cfg(all(test, not(shuttle)))]
-mod tests {
-    use super::*;
-    use crate::identity::StoreId;
-    use crate::{Fault, Inject, Plan, SimFs};
-
-    #[test]
-    fn a_segment_whose_directory_cannot_be_opened_leaves_no_file() {
-        let last_call_to_begin = 4;
-        let inject =
-            Inject::over_sim(SimFs::new(), Plan::once(last_call_to_begin, Fault::TooManyFiles));
-        let path = Path::new("segment");
-        let identity = SegmentIdentity { store: StoreId([9; 16]), id: 3, epoch: 2, edit_number: 1 };
-        let begin = || {
-            let file = Segment::create_file(&inject, path, 4096, SegmentLayout::Plain).unwrap();
-            Segment::begin(&inject, file, identity)
-        };
-        assert!(begin().unwrap_err().is_out_of_file_handles());
-        assert_eq!(inject.injected(), 1, "the sync of the directory failed");
-        begin().expect("the name is free again");
-    }
-
-    /// The operating system reports a failed sync once. A second attempt may succeed without having written anything.
-    #[test]
-    fn a_failed_sync_is_remembered_and_not_tried_again() {
-        let calls_to_begin = 5;
-        let plan = Plan::once(calls_to_begin + 1, Fault::Eio);
-        let inject = Inject::over_sim(SimFs::new(), plan);
-        let path = Path::new("segment");
-        let identity = SegmentIdentity { store: StoreId([9; 16]), id: 3, epoch: 2, edit_number: 1 };
-        let file = Segment::create_file(&inject, path, 4096, SegmentLayout::Plain).unwrap();
-        let segment = Segment::begin(&inject, file, identity).unwrap();
-        assert_eq!(inject.calls(), calls_to_begin, "create, reserve, append and two syncs");
-        segment.append(&[1; 8]).unwrap();
-        let failed = segment.sync().unwrap_err().to_string();
-        assert_eq!(inject.injected(), 1, "the sync failed");
-        let calls = inject.calls();
-        assert_eq!(segment.sync().unwrap_err().to_string(), failed);
-        assert!(segment.durable() < segment.end() && inject.calls() == calls, "no second attempt");
-        assert_eq!(segment.finish().unwrap_err().to_string(), failed);
-    }
-}
+mod tests;

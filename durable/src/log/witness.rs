@@ -62,17 +62,18 @@ pub(super) struct Claim {
     /// The segment was durable up to this offset.
     pub(super) durable: u64,
     /// All earlier segments were wholly durable.
-    pub(super) is_prior_durable: bool,
+    pub(super) earlier_segments_are_durable: bool,
 }
 
 impl Claim {
     /// The claim of a segment that was just begun.
-    pub(super) const BEGUN: Self = Self { durable: FIRST_FRAME, is_prior_durable: false };
+    pub(super) const BEGUN: Self =
+        Self { durable: FIRST_FRAME, earlier_segments_are_durable: false };
 
     fn encode(self, salt: Salt, slot: u64) -> [u8; SLOT_LEN] {
         assert!(self.durable >= FIRST_FRAME, "the header is durable before the first claim");
         let mut bytes = [0; SLOT_LEN];
-        bytes[4] = u8::from(self.is_prior_durable);
+        bytes[4] = u8::from(self.earlier_segments_are_durable);
         bytes[8..].copy_from_slice(&self.durable.to_le_bytes());
         let sum = seeded_crc32(salt.seed(slot), &bytes[4..]);
         bytes[..4].copy_from_slice(&sum.to_le_bytes());
@@ -90,8 +91,8 @@ impl Claim {
         }
         let durable = u64::from_le_bytes(std::array::from_fn(|at| bytes[8 + at]));
         let is_plausible = durable >= FIRST_FRAME && durable.is_multiple_of(FRAME_ALIGN as u64);
-        let is_prior_durable = bytes[4] == 1;
-        (is_plausible && bytes[4] <= 1).then_some(Self { durable, is_prior_durable })
+        let earlier_segments_are_durable = bytes[4] == 1;
+        (is_plausible && bytes[4] <= 1).then_some(Self { durable, earlier_segments_are_durable })
     }
 
     /// The farthest claim in the slots of the segment `bytes`. `None`: no slot is readable, which no crash leaves.
@@ -100,7 +101,7 @@ impl Claim {
             let bytes = bytes.get(slot as usize..)?;
             Self::decode(bytes, salt, slot)
         });
-        claims.max_by_key(|claim| (claim.durable, claim.is_prior_durable))
+        claims.max_by_key(|claim| (claim.durable, claim.earlier_segments_are_durable))
     }
 }
 
@@ -114,6 +115,13 @@ pub(super) fn encode_prefix(header: &[u8], salt: Salt) -> Vec<u8> {
     }
     debug_assert_eq!(Claim::read(&bytes, salt), Some(Claim::BEGUN), "the first claim is there");
     bytes
+}
+
+/// Puts the claim that the segment `bytes` was durable up to `durable` into its first slot.
+#[cfg(test)]
+pub(super) fn claim_in(bytes: &mut [u8], salt: Salt, durable: u64) {
+    let claim = Claim { durable, earlier_segments_are_durable: true };
+    bytes[SLOTS[0] as usize..][..SLOT_LEN].copy_from_slice(&claim.encode(salt, SLOTS[0]));
 }
 
 /// Whether the byte at `offset` of a segment belongs to a slot.
@@ -145,8 +153,9 @@ impl Witness {
     pub(super) fn record(&mut self, claim: Claim) -> bool {
         assert!(claim.durable >= self.newest_claim.durable, "durable bytes stay durable");
         assert!(self.next_slot == 1 || self.next_slot == 2, "two slots take turns");
-        let is_prior_durable = claim.is_prior_durable || self.newest_claim.is_prior_durable;
-        let claim = Claim { is_prior_durable, ..claim };
+        let earlier_segments_are_durable =
+            claim.earlier_segments_are_durable || self.newest_claim.earlier_segments_are_durable;
+        let claim = Claim { earlier_segments_are_durable, ..claim };
         if claim == self.newest_claim {
             return false;
         }
@@ -177,10 +186,10 @@ mod tests {
     fn the_farthest_claim_counts() {
         let mut bytes = segment();
         assert_eq!(Claim::read(&bytes, SALT), Some(Claim::BEGUN));
-        let claim = Claim { durable: FIRST_FRAME, is_prior_durable: true };
+        let claim = Claim { durable: FIRST_FRAME, earlier_segments_are_durable: true };
         put(&mut bytes, SLOTS[1], claim);
         assert_eq!(Claim::read(&bytes, SALT), Some(claim));
-        let farther = Claim { durable: FIRST_FRAME + 80, is_prior_durable: true };
+        let farther = Claim { durable: FIRST_FRAME + 80, earlier_segments_are_durable: true };
         put(&mut bytes, SLOTS[0], farther);
         assert_eq!(Claim::read(&bytes, SALT), Some(farther));
     }
@@ -188,7 +197,7 @@ mod tests {
     #[test]
     fn a_torn_slot_leaves_the_other_one() {
         let mut whole = segment();
-        let claim = Claim { durable: FIRST_FRAME + 8, is_prior_durable: true };
+        let claim = Claim { durable: FIRST_FRAME + 8, earlier_segments_are_durable: true };
         let before = whole.clone();
         put(&mut whole, SLOTS[1], claim);
         for torn in 0..SLOT_LEN {
@@ -209,7 +218,10 @@ mod tests {
         let file = fs.create(path).unwrap();
         file.write_at(0, &segment()).unwrap();
         let mut witness = Witness::new(file, SALT);
-        let claim = |round: u64| Claim { durable: FIRST_FRAME + 8 * round, is_prior_durable: true };
+        let claim = |round: u64| Claim {
+            durable: FIRST_FRAME + 8 * round,
+            earlier_segments_are_durable: true,
+        };
         for round in 1..6 {
             let before = fs.contents(path).unwrap();
             witness.record(claim(round));
@@ -231,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_claim_of_another_segment_or_slot_or_with_a_flipped_bit_is_none() {
-        let claim = Claim { durable: FIRST_FRAME + 800, is_prior_durable: true };
+        let claim = Claim { durable: FIRST_FRAME + 800, earlier_segments_are_durable: true };
         let bytes = claim.encode(SALT, SLOTS[0]);
         assert_eq!(Claim::decode(&bytes, SALT, SLOTS[1]), None);
         assert_eq!(Claim::decode(&bytes, Salt(6), SLOTS[0]), None);
@@ -269,11 +281,14 @@ mod tests {
         let third = |bytes: &[u8]| bytes[SLOTS[2] as usize..][..SLOT_LEN].to_vec();
         let begun = third(&segment());
         for round in 1..3 {
-            witness.record(Claim { durable: FIRST_FRAME + 8 * round, is_prior_durable: true });
+            witness.record(Claim {
+                durable: FIRST_FRAME + 8 * round,
+                earlier_segments_are_durable: true,
+            });
             assert_eq!(third(&fs.contents(path).unwrap()), begun, "round {round}");
         }
         assert_eq!(inject.injected(), 1);
-        let newest = Claim { durable: FIRST_FRAME + 16, is_prior_durable: true };
+        let newest = Claim { durable: FIRST_FRAME + 16, earlier_segments_are_durable: true };
         assert_eq!(Claim::read(&fs.contents(path).unwrap(), SALT), Some(newest));
     }
 }

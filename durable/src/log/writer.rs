@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use kv::Result;
 
-use super::frame::{self, FRAME_ALIGN, Frame, KIND_END, Place, UNLINKED, frame_len};
+use super::frame::{self, DISTANCE_UNKNOWN, FRAME_ALIGN, Frame, KIND_END, Place, frame_len};
 use super::group_sync::GroupSync;
-use super::segment::{Position, Segment};
+use super::segment::{AppendFailure, Position, Segment};
 
 /// Where a batch lies: one after the other, its frames fill `len` bytes from `offset` of `segment`.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Span {
 /// How much memory is kept for the next batch; after a huge one the rest is freed.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// Appends batches to the active segment. Every failure poisons the log.
+/// Appends batches to the active segment. A failure poisons the log, unless it was the lack of a resource.
 #[derive(Debug)]
 pub struct Writer {
     sync: Arc<GroupSync>,
@@ -76,9 +76,9 @@ impl Writer {
     /// Appends a batch, which must not be empty and must fit.
     ///
     /// # Errors
-    /// `Io`, when there is no space: nothing was written. Any other `Io`: the log is poisoned. `Poisoned`: an earlier call poisoned
-    /// it.
-    /// [`GroupSync::check`] tells which it is.
+    /// `Io` with a cause that passes ([`Error::is_out_of_resources`](kv::Error::is_out_of_resources)): nothing was written, and the log takes further
+    /// batches, unless [`GroupSync::check`] says otherwise. Any other `Io`: the log is poisoned. `Poisoned`: an earlier call
+    /// poisoned it.
     ///
     /// # Panics
     /// When there is no room: [`Writer::has_room`] tells; [`Writer::end`] and [`Writer::begin`] make some.
@@ -107,8 +107,10 @@ impl Writer {
             frame::encode(&frame, place, &mut self.buffer);
         }
         segment.reserve(self.buffer.len() as u64)?;
-        let appended = segment.append(&self.buffer);
-        appended.map_err(|error| self.sync.poison(error))?;
+        segment.append(&self.buffer).map_err(|failure| match failure {
+            AppendFailure::Undone(error) => error,
+            AppendFailure::Unknown(error) => self.sync.poison(error),
+        })?;
         let span = Span { segment, offset, len: self.buffer.len() as u64 };
         self.position = span.end();
         self.buffer.clear();
@@ -144,10 +146,10 @@ impl Writer {
     #[inline]
     fn undurable_distance(&self, segment: &Segment, offset: u64) -> u32 {
         if !self.sync.earlier_segments_are_durable(segment.id()) {
-            return UNLINKED;
+            return DISTANCE_UNKNOWN;
         }
         let distance = (offset - segment.durable()) / FRAME_ALIGN as u64;
-        u32::try_from(distance).unwrap_or(UNLINKED)
+        u32::try_from(distance).unwrap_or(DISTANCE_UNKNOWN)
     }
 }
 

@@ -1,8 +1,11 @@
 //! The handles of directories that are synced, which stay open.
 //!
-//! A store syncs its directory after it has created or renamed a file there. If that sync had to open the directory first, a
-//! process without free descriptors could not sync the name, and the store could not tell what a crash would leave. The
-//! first sync of a directory keeps the handle, so later ones need no descriptor.
+//! A store syncs its directory after it has created or renamed a file there. Suppose that sync had to open the directory
+//! first. A process without free descriptors could not sync the name, and nobody could tell what a crash would leave. So the
+//! first sync of a directory keeps the handle, and later ones need no descriptor.
+//!
+//! A lock keeps the handle of its directory in use. So each open store keeps its handle, however many stores one process has
+//! open. Of the handles that nobody uses, the last few stay open.
 
 use std::fs;
 use std::io;
@@ -13,8 +16,8 @@ use parking_lot::Mutex;
 
 use super::{FileIdentity, identity};
 
-/// How many handles are kept. The one that was used longest ago is closed first.
-const MAX_KEPT: usize = 4;
+/// How many handles are kept that nobody uses. The one that was used longest ago is closed first.
+const MAX_IDLE: usize = 4;
 
 /// Open directories, the last used one last.
 #[derive(Debug, Default)]
@@ -47,13 +50,19 @@ impl DirHandles {
             }
         }
         let handle = Arc::new(fs::File::open(dir)?);
-        if kept.len() == MAX_KEPT {
-            kept.remove(0);
-        }
         let identity = identity(&handle.metadata()?);
+        make_room(&mut kept);
         kept.push(Kept { path: dir.into(), handle: Arc::clone(&handle), identity });
-        assert!(kept.len() <= MAX_KEPT, "few handles stay open");
         Ok(handle)
+    }
+}
+
+/// Closes handles that nobody uses, the one that was used longest ago first, until one more may be kept.
+fn make_room(kept: &mut Vec<Kept>) {
+    let is_idle = |kept: &Kept| Arc::strong_count(&kept.handle) == 1;
+    while kept.iter().filter(|kept| is_idle(kept)).count() >= MAX_IDLE {
+        let oldest = kept.iter().position(is_idle).expect("some are idle");
+        kept.remove(oldest);
     }
 }
 
@@ -103,5 +112,24 @@ mod tests {
         let kept = handles.kept.lock();
         let paths: Vec<&PathBuf> = kept.iter().map(|kept| &kept.path).collect();
         assert_eq!(paths, [&path(17), &path(18), &path(19), &path(0)], "the last used ones");
+    }
+
+    #[test]
+    fn a_handle_that_is_in_use_stays_open_however_many_there_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let handles = DirHandles::default();
+        let get = |number: usize| {
+            let path = dir.path().join(number.to_string());
+            fs::create_dir(&path).ok();
+            handles.get(&path).unwrap()
+        };
+        let used: Vec<_> = (0..20).map(get).collect();
+        (20..40).for_each(|number| drop(get(number)));
+        for (number, handle) in used.iter().enumerate() {
+            assert!(Arc::ptr_eq(handle, &get(number)), "{number}");
+        }
+        drop(used);
+        drop(get(40));
+        assert_eq!(handles.kept.lock().len(), MAX_IDLE);
     }
 }

@@ -1,10 +1,13 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
+use super::file::PIECE_BYTES;
 use super::*;
+use crate::fs::Fs;
 use crate::publish::create_afresh;
 use crate::store_dir::OpenMode;
 use crate::{Entry, Fault, Inject, OsFs, Plan, SimFs};
@@ -296,3 +299,5 @@ fn a_reserve_that_somebody_has_removed_counts_as_released() {
     reserve.ensure().unwrap();
     assert_eq!(names(&disk), ["RESERVE"], "and it is made again when there is room");
 }
+
+mod loans;

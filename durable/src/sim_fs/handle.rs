@@ -55,10 +55,14 @@ impl File for SimFile {
             return Ok(());
         }
         let mut state = self.fs.state();
-        let end = offset.saturating_add(bytes.len() as u64);
-        state.check_space("write", &self.file, end)?;
-        let file = self.file.clone();
-        state.record(Op::Write { file, offset, bytes: bytes.into() });
+        let fitting = state.fitting("write", &self.file, offset, bytes.len())?;
+        if fitting > 0 {
+            let file = self.file.clone();
+            state.record(Op::Write { file, offset, bytes: bytes[..fitting].into() });
+        }
+        if fitting < bytes.len() {
+            return Err(self.fail("write", io::ErrorKind::StorageFull));
+        }
         Ok(())
     }
 
@@ -121,9 +125,15 @@ impl LogFile for SimLog {
         &self.file.path
     }
 
-    /// The whole capacity is owned from the beginning.
+    /// The whole capacity is owned from the beginning. A log that was cut allocates the space again.
     fn reserve(&self, end: u64) -> Result<()> {
-        assert!(end <= self.space.lock().capacity, "the bytes fit into the capacity");
+        let space = self.space.lock();
+        assert!(end <= space.capacity, "the bytes fit into the capacity");
+        let mut state = self.fs.state();
+        if end > state.cache(&self.file).len() as u64 {
+            state.check_space("allocate", &self.file, end)?;
+            state.record(Op::Allocate { file: self.file.clone(), capacity: end });
+        }
         Ok(())
     }
 
@@ -136,10 +146,23 @@ impl LogFile for SimLog {
             return Ok(());
         }
         let mut state = self.fs.state();
-        state.check_space("append", &self.file, after)?;
-        let file = self.file.clone();
-        state.record(Op::Append { file, offset, bytes: bytes.into() });
+        let fitting = state.fitting("append", &self.file, offset, bytes.len())?;
+        if fitting > 0 {
+            let file = self.file.clone();
+            state.record(Op::Append { file, offset, bytes: bytes[..fitting].into() });
+        }
+        if fitting < bytes.len() {
+            return Err(Error::io("append", self.path(), io::ErrorKind::StorageFull.into()));
+        }
         space.end = after;
+        Ok(())
+    }
+
+    fn cut(&self, end: u64) -> Result<()> {
+        let mut space = self.space.lock();
+        assert!(end <= space.end, "a log is cut, and never made longer");
+        self.fs.state().record(Op::SetLen { file: self.file.clone(), len: end });
+        space.end = end;
         Ok(())
     }
 

@@ -106,6 +106,23 @@ impl State {
         Ok(())
     }
 
+    /// How many of `len` bytes at `offset` the file can hold, the first ones. Refuses `op` when the file would get larger than
+    /// any simulated file is.
+    pub(super) fn fitting(
+        &self,
+        op: &'static str,
+        file: &Target,
+        offset: u64,
+        len: usize,
+    ) -> Result<usize> {
+        if offset.saturating_add(len as u64) > LARGEST_FILE {
+            return Err(fail(op, &file.path, io::ErrorKind::FileTooLarge));
+        }
+        let longest = (self.cache(file).len() as u64).saturating_add(self.free_space());
+        let fitting = longest.saturating_sub(offset).min(len as u64);
+        Ok(fitting as usize)
+    }
+
     pub(super) fn set_free_space(&mut self, bytes: Option<u64>) {
         self.capacity = bytes.map(|bytes| self.used().saturating_add(bytes));
         debug_assert!(bytes.is_none_or(|bytes| self.free_space() == bytes), "so much is free now");

@@ -107,7 +107,7 @@ fn a_torn_segment_ends_the_log_and_later_ones_are_discarded() {
     log.disk.set_contents(&path(0), bytes);
     let (batches, tail) = recover(&log.disk, &unsealed(&log, usize::MAX)).unwrap();
     assert_eq!(batches, [1]);
-    assert_eq!(tail.newest, 1);
+    assert_eq!(tail.newest_sequence, 1);
     assert_eq!(tail.kept.iter().map(TailSegment::id).collect::<Vec<_>>(), [0]);
     assert_eq!(tail.discarded, (1..=last).collect::<Vec<_>>());
 }
@@ -121,7 +121,7 @@ fn a_segment_without_a_batch_is_discarded() {
     log.disk.set_contents(&path(last), bytes);
     let (batches, tail) = recover(&log.disk, &unsealed(&log, usize::MAX)).unwrap();
     assert_eq!(tail.discarded, [last]);
-    assert_eq!(tail.newest, *batches.last().unwrap());
+    assert_eq!(tail.newest_sequence, *batches.last().unwrap());
     assert_eq!(tail.kept.len() as u64, last);
 }
 
@@ -132,9 +132,10 @@ fn a_segment_whose_numbers_do_not_ascend_from_the_one_before_is_refused() {
     let mut writer = Writer::new(Arc::new(GroupSync::new()));
     let mut chain = ChainReader::new(STORE);
     for (id, number) in [(0, 7), (1, 8), (2, 8)] {
-        let file = Segment::create_file(&disk, &path(id), 512, SegmentLayout::Plain).unwrap();
+        let layout = SegmentLayout::Plain;
+        let file = Segment::create_file(&disk, &path(id), 512, layout, identity(id)).unwrap();
         writer.end().unwrap();
-        writer.begin(Segment::begin(&disk, file, identity(id)).unwrap());
+        writer.begin(Segment::begin(&disk, file).unwrap());
         let frame = Frame { kind: 1, payload: [b"payload", &[], &[]] };
         writer.append(number, std::iter::once(frame)).unwrap();
     }

@@ -84,8 +84,8 @@ fn every_failed_call_poisons_the_log_and_loses_nothing_synced() {
         let mut writer = Writer::new(Arc::clone(&sync));
         let identity =
             SegmentIdentity { store: crate::store::STORE, id: 0, epoch: 1, edit_number: 1 };
-        let file = Segment::create_file(&fs, &crate::store::path(0), 2048, layout);
-        let begun = file.and_then(|file| Segment::begin(&fs, file, identity));
+        let file = Segment::create_file(&fs, &crate::store::path(0), 2048, layout, identity);
+        let begun = file.and_then(|file| Segment::begin(&fs, file));
         let Ok(segment) = begun else { continue };
         writer.begin(segment);
         let mut promised = Vec::new();

@@ -77,8 +77,9 @@ fn a_value_that_is_an_image_of_a_log_is_never_taken_for_frames() {
     let disk = SimFs::new();
     disk.create_dir(Path::new("log")).unwrap();
     let identity = SegmentIdentity { store: StoreId([1; 16]), id: 0, epoch: 1, edit_number: 0 };
-    let file = Segment::create_file(&disk, &path(0), 8192, SegmentLayout::Plain).unwrap();
-    let segment = Segment::begin(&disk, file, identity).unwrap();
+    let layout = SegmentLayout::Plain;
+    let file = Segment::create_file(&disk, &path(0), 8192, layout, identity).unwrap();
+    let segment = Segment::begin(&disk, file).unwrap();
     let mut writer = Writer::new(Arc::new(GroupSync::new()));
     writer.begin(segment);
     let frame = Frame { kind: 1, payload: [&image, &[], &[]] };

@@ -2,33 +2,14 @@
 
 use std::path::Path;
 
+use durable::SimFs;
 use durable::log::{SegmentFormat, SegmentHeader};
-use durable::{Fs as _, SimFs};
 
 use crate::store::{STORE, path, read_tail, recover};
 
-/// The disk that a fixture describes: the line `= name length` begins a file, and each line below has an offset and the
-/// bytes there. The rest of the file is zero.
+/// The disk that a fixture describes.
 fn disk(fixture: &str) -> SimFs {
-    let disk = SimFs::new();
-    disk.create_dir(Path::new("log")).unwrap();
-    let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
-    for line in fixture.lines() {
-        if let Some((id, len)) = line.strip_prefix("= ").and_then(|file| file.split_once(' ')) {
-            files.push((id.parse().unwrap(), vec![0; len.parse().unwrap()]));
-            continue;
-        }
-        let (offset, digits) = line.split_once(": ").unwrap();
-        let (offset, bytes): (usize, _) =
-            (offset.parse().unwrap(), &mut files.last_mut().unwrap().1);
-        for at in (0..digits.len()).step_by(2) {
-            bytes[offset + at / 2] = u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-        }
-    }
-    for (id, bytes) in files {
-        disk.set_contents(&path(id), bytes);
-    }
-    disk
+    SimFs::from_fixture(Path::new("log"), fixture).unwrap()
 }
 
 /// Five batches in two segments. The first segment is ended; of the second, the last batch was not synced.

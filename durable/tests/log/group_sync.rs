@@ -17,9 +17,10 @@ use crate::store::{STORE, path};
 
 /// Segment `id`, begun on a disk with the folder of the log.
 fn begin(disk: &SimFs, id: u64) -> Segment {
-    let file = Segment::create_file(disk, &path(id), 4096, SegmentLayout::Plain).unwrap();
     let identity = SegmentIdentity { store: STORE, id, epoch: 1, edit_number: 1 };
-    Segment::begin(disk, file, identity).unwrap()
+    let layout = SegmentLayout::Plain;
+    let file = Segment::create_file(disk, &path(id), 4096, layout, identity).unwrap();
+    Segment::begin(disk, file).unwrap()
 }
 
 fn disk() -> SimFs {
@@ -203,11 +204,12 @@ fn a_failed_round_gives_its_failure_once_and_poisons_then() {
 #[test]
 fn a_finished_segment_can_be_read_with_its_witness() {
     let disk = disk();
-    let file = Segment::create_file(&disk, &path(1), 512, SegmentLayout::Witnessed).unwrap();
     let identity = SegmentIdentity { store: STORE, id: 1, epoch: 1, edit_number: 1 };
+    let layout = SegmentLayout::Witnessed;
+    let file = Segment::create_file(&disk, &path(1), 512, layout, identity).unwrap();
     let sync = Arc::new(GroupSync::new());
     let mut writer = Writer::new(Arc::clone(&sync));
-    writer.begin(Segment::begin(&disk, file, identity).unwrap());
+    writer.begin(Segment::begin(&disk, file).unwrap());
     append(&mut writer, 1);
     let ended = writer.end().unwrap().unwrap();
     sync.finish(&ended).unwrap();

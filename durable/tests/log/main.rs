@@ -6,6 +6,7 @@ mod chain;
 mod crash;
 mod damage;
 mod formats;
+mod full_disk;
 mod group_sync;
 mod places;
 mod store;

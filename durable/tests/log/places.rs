@@ -31,10 +31,10 @@ fn first_frame(layout: SegmentLayout) -> usize {
 fn segment(identity: SegmentIdentity, layout: SegmentLayout, payloads: &[[u8; 40]]) -> Vec<u8> {
     let (disk, path) = (SimFs::new(), Path::new("log/segment"));
     disk.create_dir(Path::new("log")).unwrap();
-    let file = Segment::create_file(&disk, path, 512, layout).unwrap();
+    let file = Segment::create_file(&disk, path, 512, layout, identity).unwrap();
     let sync = Arc::new(GroupSync::new());
     let mut writer = Writer::new(Arc::clone(&sync));
-    writer.begin(Segment::begin(&disk, file, identity).unwrap());
+    writer.begin(Segment::begin(&disk, file).unwrap());
     for (number, payload) in payloads.iter().enumerate() {
         let frame = Frame { kind: 1, payload: [payload, &[], &[]] };
         writer.append(number as u64 + 1, std::iter::once(frame)).unwrap();

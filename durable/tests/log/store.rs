@@ -49,11 +49,9 @@ impl Log {
         if !self.writer.has_room(needed) {
             let id = self.created.len() as u64;
             let capacity = Writer::capacity_for(needed).max(self.capacity);
-            let next = Segment::begin(
-                &self.disk,
-                Segment::create_file(&self.disk, &path(id), capacity, self.layout)?,
-                identity(id),
-            )?;
+            let (path, layout) = (path(id), self.layout);
+            let file = Segment::create_file(&self.disk, &path, capacity, layout, identity(id))?;
+            let next = Segment::begin(&self.disk, file)?;
             self.created.push(self.disk.ops());
             self.writer.end()?;
             self.writer.begin(next);

@@ -103,8 +103,9 @@ fn a_file_published_in_place_is_durable_from_then_on() {
 fn a_segment_is_a_published_file_of_its_durable_length() {
     let disk = disk();
     let identity = SegmentIdentity { store: ID, id: 1, epoch: 1, edit_number: 0 };
-    let file = Segment::create_file(&disk, Path::new(FILE), 4096, SegmentLayout::Plain).unwrap();
-    let segment = Segment::begin(&disk, file, identity).unwrap();
+    let (path, layout) = (Path::new(FILE), SegmentLayout::Plain);
+    let file = Segment::create_file(&disk, path, 4096, layout, identity).unwrap();
+    let segment = Segment::begin(&disk, file).unwrap();
     let growing = segment.published();
     assert_eq!((growing.path(), growing.len_bytes()), (Path::new(FILE), 64));
     let sealed = segment.finish().unwrap();

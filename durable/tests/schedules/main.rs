@@ -42,9 +42,10 @@ impl Log {
             let identity =
                 SegmentIdentity { store: STORE, id: *segments, epoch: 1, edit_number: 1 };
             let capacity = 64 + 64 * self.batches_per_segment + 24;
-            let file =
-                Segment::create_file(&*self.fs, &path(*segments), capacity, SegmentLayout::Plain)?;
-            let next = Segment::begin(&*self.fs, file, identity)?;
+            let (fs, path) = (&*self.fs, path(*segments));
+            let layout = SegmentLayout::Plain;
+            let file = Segment::create_file(fs, &path, capacity, layout, identity)?;
+            let next = Segment::begin(fs, file)?;
             *segments += 1;
             let ended = writer.end()?;
             writer.begin(next);

@@ -109,6 +109,26 @@ fn a_full_disk_refuses_growth_until_space_comes_back() {
     fs.create_log(Path::new("c"), 1 << 20).unwrap();
 }
 
+/// As POSIX says of `write`: the bytes for which there is space are written, and the next attempt writes none.
+#[test]
+fn a_write_that_finds_too_little_space_leaves_the_part_that_fits() {
+    for (offset, free, left) in [(0, 0, 4), (0, 3, 7), (2, 3, 7), (4, 3, 7), (6, 3, 7), (9, 3, 4)] {
+        let fs = disk_with("a", &[0; 4]);
+        fs.set_free_space(Some(free));
+        let file = fs.open_writable(Path::new("a")).unwrap();
+        let refused = file.write_at(offset, &[1; 20]).unwrap_err();
+        assert_eq!(refused.io_kind(), Some(ErrorKind::StorageFull));
+        let bytes = fs.contents(Path::new("a")).unwrap();
+        let mut expected = vec![0; left];
+        expected[left.min(offset as usize)..].fill(1);
+        assert_eq!(bytes, expected, "at {offset} with {free} bytes free");
+        assert_eq!(
+            fs.crash(fs.ops(), &"none".parse().unwrap()).contents(Path::new("a")).unwrap(),
+            [0; 4]
+        );
+    }
+}
+
 #[test]
 #[should_panic(expected = "fit into the capacity")]
 fn nothing_is_appended_where_the_space_was_given_back() {

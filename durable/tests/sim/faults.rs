@@ -30,6 +30,7 @@ fn call_everything(fs: &dyn Fs) -> Vec<Result<()>> {
         results.push(file.map(Access::Random).map(drop));
     }
     if let Ok(log) = keep(&mut results, fs.create_log(path("log"), 100)) {
+        results.push(log.cut(0));
         results.push(log.append(0, b"12345678"));
         results.push(log.read(0, 8, &mut |_| ()));
         results.push(log.finish(8));
@@ -60,7 +61,7 @@ fn every_call_is_counted_and_can_be_the_one_that_fails() {
     assert!(call_everything(&fs).iter().all(Result::is_ok));
     assert_eq!(fs.injected(), 0);
     let calls = fs.calls();
-    assert_eq!(calls, 22);
+    assert_eq!(calls, 23);
     for at in 0..calls {
         let (fs, _) = over_sim(Plan::once(at, Fault::Eio));
         let results = call_everything(&fs);
@@ -87,12 +88,12 @@ fn failures(fault: &Fault) -> Vec<Error> {
         let (fs, _) = over_sim(Plan::once(at, fault.clone()));
         call_everything(&fs).into_iter().find_map(Result::err)
     };
-    (0..22).filter_map(failure).collect()
+    (0..23).filter_map(failure).collect()
 }
 
 #[test]
 fn a_fault_hits_only_calls_that_can_fail_so() {
-    assert_eq!(failures(&Fault::TooManyFiles).len(), 7);
+    assert_eq!(failures(&Fault::TooManyFiles).len(), 8);
     let full = failures(&Fault::NoSpace);
     assert!(full.iter().all(|error| error.io_kind() == Some(ErrorKind::StorageFull)));
     let over_quota = failures(&Fault::Quota);
@@ -101,12 +102,25 @@ fn a_fault_hits_only_calls_that_can_fail_so() {
     assert_eq!(failures(&Fault::Short).len(), 2);
     assert_eq!(failures(&Fault::Torn(7)).len(), 2);
     assert_eq!(failures(&Fault::Torn(8)).len(), 0);
-    assert_eq!(failures(&Fault::Late).len(), 13);
+    assert_eq!(failures(&Fault::Late).len(), 14);
+    let fills = failures(&Fault::Fills);
+    assert!(fills.iter().all(|error| error.io_kind() == Some(ErrorKind::StorageFull)));
+    assert_eq!(fills.len(), 2);
+}
+
+/// A directory is opened to make the name of the new one in it durable.
+#[test]
+fn a_process_without_file_handles_creates_no_directory() {
+    let (fs, sim) = over_sim(Plan::once(0, Fault::TooManyFiles));
+    assert!(fs.create_dir(path("dir")).unwrap_err().is_out_of_file_handles());
+    assert_eq!(sim.ops(), 0, "nothing was done");
+    fs.create_dir(path("dir")).unwrap();
 }
 
 #[test]
 fn a_short_or_torn_write_lands_in_part_and_a_late_failure_whole() {
-    let faults = [(Fault::Short, 2), (Fault::Torn(3), 3), (Fault::Late, 4), (Fault::Eio, 0)];
+    let short = [(Fault::Fills, 2), (Fault::Short, 2), (Fault::Torn(3), 3)];
+    let faults = short.into_iter().chain([(Fault::Late, 4), (Fault::Eio, 0)]);
     for (fault, landed) in faults {
         let (fs, sim) = over_sim(Plan::once(1, fault.clone()));
         fs.create(path("a")).unwrap().write_at(0, b"1234").unwrap_err();

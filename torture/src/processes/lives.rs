@@ -39,7 +39,10 @@ impl Lives {
         let most = u32::from(self.of_a_store.max(1));
         let firsts = (0..self.total).step_by(most as usize);
         let mine = firsts.filter(move |first| self.shard.takes(u64::from(first / most)));
-        mine.map(move |first| (first, most.min(self.total - first)))
+        mine.map(move |first| {
+            assert!(first < self.total, "each store has a life");
+            (first, most.min(self.total - first))
+        })
     }
 
     /// Calls `live` with the seed of each store and the number of its lives.

@@ -139,6 +139,7 @@ impl Running {
         Ok(&self.events)
     }
 
+    /// How many writes were acknowledged to the child.
     fn acknowledged(&self) -> usize {
         self.events.iter().filter(|event| matches!(event, Event::Done { .. })).count()
     }
@@ -147,6 +148,10 @@ impl Running {
     fn read(&mut self) -> Result<bool, String> {
         let events = self.tail.read()?;
         let has_told = !events.is_empty();
+        assert!(
+            !has_told || self.events.last() != Some(&Event::End),
+            "nothing comes after the end"
+        );
         self.events.extend(events);
         Ok(has_told)
     }

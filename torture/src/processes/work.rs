@@ -2,8 +2,8 @@
 //!
 //! Most batches of a writer put its *mark*, a key of its own, and one to three *pairs*. A pair is a head, which every batch on
 //! the pair puts, and two bodies, which are put or deleted. So a head names the last batch on the pair, even if that batch
-//! deleted a body, and a mark names the last batch of its writer. Now and then a writer puts or deletes its *lone* key alone,
-//! the second key of its own. No two states of mark and lone key are equal.
+//! deleted a body. A mark names the last batch of its writer. Some batches only put or delete the *lone* key, the second key
+//! of the writer's own. No two states of mark and lone key are equal.
 
 use std::fmt;
 use std::num::ParseIntError;

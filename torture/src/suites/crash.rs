@@ -4,7 +4,7 @@
 //! - The crash invariant (module `oracle`). After a power cut and an opening, all reads equal `Model[j]` for one `j` between the
 //!   last synced and the last begun batch. If only the process died, `j` is not before the last batch that was handed over.
 //! - Opening succeeds, and the engine writes again. If the crash took the batches behind `j`, the first of them is written
-//!   once more with other values, the process dies, and the crash invariant is checked again.
+//!   once more with other values. Then the process dies, and the crash invariant is checked again.
 //! - Recovery is monotone: content that a handle has served survives a later power cut. This is checked after each death of
 //!   the process.
 //! - Recovery is idempotent: a crash at any operation of recovery obeys the same invariants.

@@ -1,8 +1,8 @@
 //! Damage to every byte of every file, and the reads of a damaged store.
 //!
-//! The invariant: a damaged store opens and answers every read as if it were whole, or returns `Corruption`, at the opening
-//! or from the reads that touch the damage. It never returns a wrong value, misses a key, ends a scan early without an error,
-//! or panics. A cursor that has failed keeps failing. Foreign files are left alone.
+//! The invariant: a damaged store answers every read as if it were whole, or returns `Corruption`. The error comes at the
+//! opening, or from the reads that touch the damage. The store never returns a wrong value, misses a key, ends a scan early
+//! without an error, or panics. A cursor that has failed keeps failing. Foreign files are left alone.
 //!
 //! For each option set three stores are damaged: one that was closed, one whose process died, and one whose power was cut.
 //! In the latter two, the last write is synced.

@@ -11,8 +11,8 @@
 //! The invariants of a failed call:
 //! - A write that returned an error is indeterminate. It is not visible in this handle. After an opening it is present or absent,
 //!   as a whole. It never makes another batch disappear.
-//! - After a failed sync or a failed append to a log the handle takes no more writes and returns `Poisoned`. Reads answer as
-//!   before. Closing does not panic. The next opening recovers.
+//! - After a failed sync or a failed append to a log the handle takes no more writes and returns `Poisoned`. An append that
+//!   found no space is no such failure. Reads answer as before. Closing does not panic. The next opening recovers.
 //! - No error of a call that changes something is lost. It reaches the caller, the next write, the engine's count of failed
 //!   background work, or at the latest the close.
 //!
@@ -192,23 +192,24 @@ impl FaultPlan {
 /// The faults that can happen to a call.
 fn faults_of(kind: OpKind) -> Vec<Fault> {
     use OpKind::{
-        Append, Create, CreateLog, Finish, List, Lock, Map, Open, OpenWritable, Remove, Write,
+        Append, Create, CreateDir, CreateLog, Cut, Finish, List, Lock, Map, Open, OpenWritable,
+        Remove, Write,
     };
     let mut faults = vec![Fault::Eio];
     if kind.is_mutating() {
         faults.push(Fault::Late);
     }
-    if kind == Lock || (kind.is_mutating() && !matches!(kind, Remove | Finish)) {
+    if kind == Lock || (kind.is_mutating() && !matches!(kind, Remove | Cut | Finish)) {
         faults.extend([Fault::NoSpace, Fault::Quota]);
     }
-    if matches!(kind, List | Open | OpenWritable | Create | CreateLog | Lock) {
+    if matches!(kind, CreateDir | List | Open | OpenWritable | Create | CreateLog | Lock) {
         faults.push(Fault::TooManyFiles);
     }
     if kind == Map {
         faults.push(Fault::NoMemory);
     }
     if matches!(kind, Write | Append) {
-        faults.extend([Fault::Short, Fault::Torn(1)]);
+        faults.extend([Fault::Fills, Fault::Short, Fault::Torn(1)]);
     }
     faults
 }

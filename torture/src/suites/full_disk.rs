@@ -72,8 +72,8 @@ impl Options {
     /// The long form.
     pub fn soak() -> Self {
         Self {
-            scripts: 20,
-            space_step_bytes: 64,
+            scripts: 16,
+            space_step_bytes: 256,
             crash_points: 16,
             variants_a_point: 6,
             ..Self::default()
@@ -87,7 +87,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "full-disk",
-        budget: "20 scripts of 40 steps with every 64th amount of free space, about 1 million states",
+        budget: "16 scripts of 40 steps with every 256th amount of free space, about 800,000 states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,

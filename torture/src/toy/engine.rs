@@ -120,6 +120,7 @@ impl Inner {
         if state.has_waiting() {
             state.sync_all(&self.memory)?;
         }
+        assert!(!state.has_waiting() || state.bug.is_some(), "all batches are visible");
         let next = match recovery::next_log(&self.env, &self.dir, &self.memory, state) {
             // The old log still counts.
             Err(full) if is_disk_full(&full) => return Err(full),

@@ -200,6 +200,7 @@ fn begin_log(
     log.append(&frame)?;
     log.file().sync()?;
     log.note_durable(log.end());
+    assert_eq!(log.durable(), log.end(), "a log begins with a durable frame");
     fs.sync_dir(dir)?;
     Ok(log)
 }

@@ -5,6 +5,7 @@
 //! stopped the appender each time. So a log first takes all pages that are about to be written out of its page table, with
 //! one interrupt for all of them ([`Region::forget_pages`]).
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,11 +50,16 @@ impl LogFile for MappedLog {
 
     fn reserve(&self, end: u64) -> Result<()> {
         self.space.reserve(end)?;
-        if self.space.lacks_zeros(end) {
-            // Without the zeros appends are slower and nothing else.
-            drop(self.region.between_appends(|at| self.space.write_few_zeros(at as u64, end)));
+        if !self.space.lacks_zeros(end) {
+            return Ok(());
         }
-        Ok(())
+        let zeros = |at| self.space.write_few_zeros(at as u64, end);
+        match self.region.between_appends(zeros) {
+            // The space is allocated, and there is none for its bytes. Through the mapping that would end the process.
+            Err(error) if error.is_out_of_resources() => Err(error),
+            // Without the zeros appends are slower and nothing else.
+            _ => Ok(()),
+        }
     }
 
     fn append(&self, offset: u64, bytes: &[u8]) -> Result<()> {
@@ -65,6 +71,17 @@ impl LogFile for MappedLog {
             self.space.start_writeback(end);
         }
         Ok(())
+    }
+
+    /// An append through a mapping cannot fail, and bytes that are published stay as they are.
+    fn cut(&self, end: u64) -> Result<()> {
+        self.region.between_appends(|published| {
+            if published as u64 != end {
+                let source = io::Error::from(io::ErrorKind::Unsupported);
+                return Err(Error::io("cut", self.path(), source));
+            }
+            self.space.cut(end)
+        })
     }
 
     fn read(&self, offset: u64, len: usize, read: &mut dyn FnMut(&[u8])) -> Result<()> {

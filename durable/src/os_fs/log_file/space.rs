@@ -48,6 +48,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kv::{Error, Result};
 use parking_lot::Mutex;
 
+use super::file_system::{FileSystem, is_unsupported, write_zeros, zeros};
 use crate::os_fs::mapping::{self, Region};
 
 /// How far a log at `end` runs ahead of itself: as far as it has come, within reason.
@@ -74,47 +75,15 @@ const SYNCS_TO_BEGIN: u64 = 1;
 /// page in the page cache, which each sync of a small append then writes whole.
 const PAGE: u64 = 4 << 10;
 
-static ZEROS: [u8; ZEROING.1 as usize] = [0; ZEROING.1 as usize];
-
-/// How the bytes between two offsets of a file get space.
-pub(super) type Allocate = fn(&fs::File, u64, u64) -> io::Result<()>;
-
-/// Allocates with the call that the system has for it.
-pub(super) fn allocate(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{FallocateFlags, fallocate};
-
-        Ok(fallocate(file, FallocateFlags::empty(), from, to - from)?)
-    }
-    #[cfg(not(target_os = "linux"))]
-    write_zeros(file, from, to)
-}
-
-/// Whether the file system refuses to allocate because it does not know how to.
-fn is_unsupported(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-
-    let code = error.raw_os_error();
-    code == Some(Errno::OPNOTSUPP.raw_os_error()) || code == Some(Errno::NOSYS.raw_os_error())
-}
-
-/// Gives the bytes between two offsets space by writing zeros there.
-fn write_zeros(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
-    for offset in (from..to).step_by(ZEROS.len()) {
-        let len = (to - offset).min(ZEROS.len() as u64);
-        file.write_all_at(&ZEROS[..len as usize], offset)?;
-    }
-    Ok(())
-}
-
 /// The file of a log and the space it owns.
 #[derive(Debug)]
 pub(super) struct Space {
     pub(super) file: fs::File,
     pub(super) path: PathBuf,
     capacity: u64,
-    allocate: Allocate,
+    file_system: FileSystem,
+    /// Whether zeros ahead make no sync cheaper: each write goes to a new place.
+    is_copy_on_write: bool,
     /// Whether the file system has no call to allocate space, so that zeros are written instead.
     writes_zeros: AtomicBool,
     /// Up to here the file has space.
@@ -130,12 +99,13 @@ pub(super) struct Space {
 }
 
 impl Space {
-    pub(super) fn new(file: fs::File, path: &Path, capacity: u64, allocate: Allocate) -> Self {
+    pub(super) fn new(file: fs::File, path: &Path, capacity: u64, file_system: FileSystem) -> Self {
         Self {
+            is_copy_on_write: (file_system.is_copy_on_write)(&file),
             file,
             path: path.into(),
             capacity,
-            allocate,
+            file_system,
             writes_zeros: AtomicBool::new(false),
             allocated: AtomicU64::new(0),
             allocating: Mutex::new(()),
@@ -150,9 +120,12 @@ impl Space {
         Region::over_file(&self.file, self.capacity as usize)
     }
 
-    /// Whether the file system can allocate space, found out by allocating the first of it. Any other failure is left
-    /// to [`Space::reserve`].
-    pub(super) fn can_allocate(&self) -> bool {
+    /// Whether a write to space that the log owns needs no further space. The log allocates the first of it to find out
+    /// whether the file system can. Any other failure to allocate is left to [`Space::reserve`].
+    pub(super) fn lasts(&self) -> bool {
+        if self.is_copy_on_write {
+            return false;
+        }
         drop(self.reserve(self.capacity.min(ALLOCATION.0)));
         !self.writes_zeros.load(Ordering::Relaxed)
     }
@@ -186,7 +159,7 @@ impl Space {
     /// Gives the bytes between two offsets space, none of which was appended to yet.
     fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
         if !self.writes_zeros.load(Ordering::Relaxed) {
-            match (self.allocate)(&self.file, from, to) {
+            match (self.file_system.allocate)(&self.file, from, to) {
                 Err(error) if is_unsupported(&error) => {
                     self.writes_zeros.store(true, Ordering::Relaxed);
                 }
@@ -211,7 +184,7 @@ impl Space {
     pub(super) fn needs_zeros(&self, end: u64) -> bool {
         let zeroed = self.zeroed.load(Ordering::Relaxed);
         let has_zeros = self.writes_zeros.load(Ordering::Relaxed) || zeroed >= self.capacity;
-        !has_zeros && end + ZEROING.0 / 2 > zeroed
+        !self.is_copy_on_write && !has_zeros && end + ZEROING.0 / 2 > zeroed
     }
 
     /// Writes zeros after `end`, where the log ends now, as far as it owns space or can get some. No append may be
@@ -223,9 +196,13 @@ impl Space {
         if from >= to {
             return Ok(());
         }
-        // Zeros make later syncs cheaper and nothing else, so a full disk is no reason to fail.
+        // Zeros make later syncs cheaper and nothing else, so a full disk is no reason to fail. Space that is allocated may
+        // be refused, too, by a file system that puts each write to a new place.
         drop(self.reserve(to));
-        self.write_zeros_between(from, to, PAGE)
+        match self.write_zeros_between(from, to, PAGE) {
+            Err(error) if error.is_out_of_resources() => Ok(()),
+            written => written,
+        }
     }
 
     /// As [`Space::write_zeros`], but only in space that the log owns, and a little more than up to `needed`.
@@ -240,7 +217,7 @@ impl Space {
         let mut at = from;
         while at < to {
             let next = to.min((at + 1).next_multiple_of(piece));
-            let written = self.file.write_all_at(&ZEROS[..(next - at) as usize], at);
+            let written = self.file.write_all_at(zeros(next - at), at);
             written.map_err(self.fail("write ahead"))?;
             at = next;
             self.zeroed.store(at, Ordering::Relaxed);
@@ -271,7 +248,18 @@ impl Space {
         self.file.sync_data().map_err(self.fail("sync"))
     }
 
+    /// Cuts the file at `end`, with all the space behind it. No append may be running.
+    pub(super) fn cut(&self, end: u64) -> Result<()> {
+        let _one = self.allocating.lock();
+        self.file.set_len(end).map_err(self.fail("set length"))?;
+        self.allocated.store(end, Ordering::Release);
+        self.zeroed.fetch_min(end, Ordering::Relaxed);
+        self.written_back.fetch_min(end, Ordering::Relaxed);
+        Ok(())
+    }
+
     pub(super) fn finish(&self, len: u64) -> Result<()> {
+        assert!(len <= self.capacity, "a finished log is no longer than it may be");
         self.zeroed.store(self.capacity, Ordering::Relaxed);
         self.allocated.store(len, Ordering::Release);
         self.file.set_len(len).map_err(self.fail("set length"))
@@ -279,77 +267,4 @@ impl Space {
 }
 
 #[cfg(all(test, not(shuttle)))]
-mod tests {
-    use super::*;
-
-    /// A space in a new file of `dir`.
-    fn space(dir: &Path, allocate: Allocate) -> Space {
-        let path = dir.join("log");
-        let file = crate::os_fs::create_file(&path).expect("the directory is new");
-        Space::new(file, &path, 16 << 20, allocate)
-    }
-
-    #[test]
-    fn writeback_of_a_synced_log_begins_once_in_four_mebibytes_and_before_the_last_pages() {
-        let dir = tempfile::tempdir().unwrap();
-        let space = space(dir.path(), allocate);
-        space.reserve(16 << 20).unwrap();
-        space.sync().unwrap();
-        assert!(!space.wants_writeback(0, 4 << 20), "nobody waits for the disk");
-        space.sync().unwrap();
-        assert!(!space.wants_writeback(0, (4 << 20) - 1));
-        assert!(space.wants_writeback((4 << 20) - 1, (4 << 20) + 100_000));
-        space.start_writeback((4 << 20) + 100_000);
-        assert_eq!(space.written_back.load(Ordering::Relaxed), (4 << 20) + (64 << 10));
-        assert!(!space.wants_writeback((4 << 20) + 100_000, (8 << 20) - 1));
-        assert!(space.wants_writeback((8 << 20) - 1, 16 << 20));
-    }
-
-    #[test]
-    fn a_disk_without_room_for_a_whole_step_gives_the_bytes_that_are_needed() {
-        fn small_disk(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
-            if to > 100_000 {
-                return Err(rustix::io::Errno::NOSPC.into());
-            }
-            allocate(file, from, to)
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let space = space(dir.path(), small_disk);
-        space.reserve(70_000).unwrap();
-        assert_eq!(space.allocated.load(Ordering::Relaxed), 70_000);
-        let refused = space.reserve(100_001).unwrap_err();
-        assert_eq!(refused.io_kind(), Some(io::ErrorKind::StorageFull));
-        assert!(refused.to_string().contains("log"), "{refused}");
-        space.reserve(100_000).unwrap();
-    }
-
-    #[test]
-    fn space_is_allocated_ahead_as_far_as_the_log_has_come() {
-        let dir = tempfile::tempdir().unwrap();
-        let space = space(dir.path(), allocate);
-        let allocated = || space.allocated.load(Ordering::Relaxed);
-        space.reserve(0).unwrap();
-        assert_eq!(allocated(), 0);
-        space.reserve(100).unwrap();
-        assert_eq!(allocated(), 100 + (64 << 10));
-        space.reserve(100 + (64 << 10)).unwrap();
-        assert_eq!(allocated(), 100 + (64 << 10), "what is owned already needs no call");
-        space.reserve(1 << 20).unwrap();
-        assert_eq!(allocated(), 2 << 20);
-        space.reserve(9 << 20).unwrap();
-        assert_eq!(allocated(), 16 << 20, "never beyond the capacity");
-        assert_eq!(space.file.metadata().unwrap().len(), 16 << 20);
-    }
-
-    /// A sync that has found that it needs zeros may wait for `finish`, and then goes on.
-    #[test]
-    fn zeros_after_the_end_of_a_finished_log_do_not_make_it_longer() {
-        let dir = tempfile::tempdir().unwrap();
-        let space = space(dir.path(), allocate);
-        space.reserve(5_000).unwrap();
-        assert!(space.needs_zeros(5_000));
-        space.finish(5_000).unwrap();
-        space.write_zeros(5_000).unwrap();
-        assert_eq!(space.file.metadata().unwrap().len(), 5_000);
-    }
-}
+mod tests;

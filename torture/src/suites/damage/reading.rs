@@ -99,6 +99,7 @@ fn walk(
                 Ok((key, value)) => {
                     let entry = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
                     walk.entries.push(entry);
+                    debug_assert!(walk.error.is_none(), "a walk ends with its first error");
                 }
                 Err(error) => {
                     // The value is damaged and the key is not: the cursor stays, and gives out no other value.

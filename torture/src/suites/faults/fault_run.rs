@@ -182,7 +182,7 @@ impl<'s> FaultRun<'s> {
                 if !self.is_poisoned {
                     self.possible.issue(batch, WriteOutcome::Indeterminate);
                 }
-                self.note_log_failure(injected);
+                self.note_log_failure(&error, injected);
                 self.note("write", &error)
             }
         }
@@ -199,17 +199,21 @@ impl<'s> FaultRun<'s> {
                 Ok(())
             }
             Err(error) => {
-                self.note_log_failure(injected);
+                self.note_log_failure(&error, injected);
                 self.note("sync", &error)
             }
         }
     }
 
-    /// A call has failed before which `injected` faults had happened.
-    fn note_log_failure(&mut self, injected: usize) {
-        let kind = self.first_fault().map(|(kind, _)| kind);
-        self.log_has_failed |= self.inject.injected() > injected
-            && matches!(kind, Some(OpKind::SyncFile | OpKind::Append));
+    /// A call has failed with `error`, before which `injected` faults had happened.
+    fn note_log_failure(&mut self, error: &Error, injected: usize) {
+        let is_log_failure = match self.first_fault() {
+            Some((OpKind::SyncFile, _)) => true,
+            // An append that finds no space leaves nothing behind.
+            Some((OpKind::Append, _)) => !error.is_out_of_resources(),
+            _ => false,
+        };
+        self.log_has_failed |= self.inject.injected() > injected && is_log_failure;
     }
 
     fn judge_other<T>(&mut self, call: &str, answer: kv::Result<T>) -> Result<(), String> {

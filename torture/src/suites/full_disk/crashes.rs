@@ -137,6 +137,7 @@ impl Image<'_> {
         let marks = &self.tenant.marks;
         let ended = marks.partition_point(|mark| mark.ops <= self.point);
         assert!(ended > 0, "the refusal comes before its crash points");
+        assert!(marks.is_sorted_by_key(|mark| mark.ops), "operations are only added");
         (&marks[ended - 1], &marks[ended.min(marks.len() - 1)])
     }
 }

@@ -236,6 +236,7 @@ impl<'s> Tenant<'s> {
     /// Records the writes of [`work`].
     fn note_work(&mut self) {
         self.possible.issue(work_batch(), WriteOutcome::Acknowledged);
+        debug_assert!(self.keys.contains(&WORK_KEY), "the key of the work is looked for");
         self.promise(Durability::Sync);
     }
 

@@ -63,7 +63,8 @@ impl Store {
             let bytes = sim.contents(&path)?;
             Some((path.strip_prefix(dir).ok()?.to_path_buf(), bytes))
         });
-        let files = files.collect();
+        let files: Vec<(PathBuf, Vec<u8>)> = files.collect();
+        assert!(!files.is_empty(), "the engine has files");
         let used = used.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Self { files, content, keys, used })
     }

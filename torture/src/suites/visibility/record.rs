@@ -50,6 +50,7 @@ impl Round {
             handed_over = synced;
         }
         assert!(synced <= self.history.issued(), "a promise is about batches that were begun");
+        assert!(handed_over <= self.history.issued(), "a promise is about batches that were begun");
         (synced, handed_over.max(synced))
     }
 }

@@ -116,12 +116,14 @@ impl<'c> Scheduler<'c> {
         'c: 'scope,
     {
         let (shared, writer, task) = (self.shared, self.started, &self.tasks[self.started]);
+        debug_assert_eq!(shared.gate.phases()[writer], Phase::Idle, "a writer starts once");
         shared.gate.set(writer, Phase::Writing);
         threads.start(move || {
             shared.write(writer, task);
             Ok(())
         });
         self.started += 1;
+        assert!(self.started <= self.tasks.len(), "each writer has a task");
     }
 
     fn ask(&mut self, request: Request) -> Result<(), String> {

@@ -92,7 +92,8 @@ impl FaultRun<'_> {
         if is_reported || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
             return Ok(());
         }
-        let was_full = matches!(self.plan.fault.fault, Fault::NoSpace | Fault::Quota);
+        let was_full =
+            matches!(self.plan.fault.fault, Fault::NoSpace | Fault::Fills | Fault::Quota);
         if was_full && self.subject.may_wait_for_space(kind, &path) {
             return Ok(());
         }

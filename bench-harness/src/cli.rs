@@ -15,19 +15,19 @@ use crate::{durability, failure::Failure};
 ///
 /// Without a command it runs `quick`: every engine on a small part of every kind of workload, in less than a minute.
 #[derive(Debug, Parser)]
-#[command(name = "kvbench", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+#[command(name = "kvbench", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
-    pub(crate) quick: QuickArgs,
+    pub(crate) common: CommonArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Every engine on small sizes, in less than a minute; the default command.
     #[command(after_help = EXIT_CODES)]
-    Quick(QuickArgs),
+    Quick,
     /// Chosen engines on chosen workloads at full size.
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
@@ -41,57 +41,49 @@ pub(crate) enum Command {
     Worker,
 }
 
-/// Flags of every command that measures.
+/// Flags of every command that measures, before the command or behind it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CommonArgs {
     /// Engines by name or glob, with commas between; yardsticks are always there [default: all].
-    #[arg(short, long, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(global = true, short, long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) engines: Vec<String>,
     /// Blocks: each runs every engine once, in a fresh order.
-    #[arg(short, long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(global = true, short, long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) reps: u32,
     /// The seed of all randomness [default: from the time, printed].
-    #[arg(long)]
+    #[arg(global = true, long)]
     pub(crate) seed: Option<u64>,
     /// The engine that ratios refer to [default: the first ranked one].
-    #[arg(long, value_name = "ENGINE")]
+    #[arg(global = true, long, value_name = "ENGINE")]
     pub(crate) baseline: Option<String>,
     /// The memory that each engine may divide among buffers and caches.
-    #[arg(long, default_value = "64MiB", value_parser = parse_bytes, value_name = "SIZE")]
+    #[arg(global = true, long, default_value = "64MiB", value_parser = parse_bytes, value_name = "SIZE")]
     pub(crate) mem: u64,
     /// The folder that the folder of the run goes into.
-    #[arg(short, long, default_value = "results", value_name = "FOLDER")]
+    #[arg(global = true, short, long, default_value = "results", value_name = "FOLDER")]
     pub(crate) out: PathBuf,
     /// The end of the run folder's name [default: the command].
-    #[arg(long, value_parser = parse_label)]
+    #[arg(global = true, long, value_parser = parse_label)]
     pub(crate) label: Option<String>,
     /// Where the engines keep their files while they run [default: the folder of the run].
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(global = true, long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
     /// How results are printed.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(global = true, long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
     /// No progress.
-    #[arg(short, long)]
+    #[arg(global = true, short, long)]
     pub(crate) quiet: bool,
     /// Prints the plan and its estimated time, and runs nothing.
-    #[arg(long)]
+    #[arg(global = true, long)]
     pub(crate) dry_run: bool,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct QuickArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-    /// The time for everything; phases that do not fit are cut short and marked.
-    #[arg(long, default_value = "55s", value_parser = parse_duration, value_name = "TIME")]
-    pub(crate) budget: Duration,
+    /// The time for everything; phases that do not fit are cut short and marked [default: 55s in `quick`, else none].
+    #[arg(global = true, long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) budget: Option<Duration>,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
     /// Workloads by name, glob or @group, with commas between [default: ycsb-a,ycsb-b,ycsb-c,ycsb-e].
     #[arg(short, long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) workloads: Vec<String>,
@@ -107,9 +99,10 @@ pub(crate) struct RunArgs {
     /// The shape of keys: hashed, user, padded [default: the workload's].
     #[arg(long, value_name = "SHAPE")]
     pub(crate) key: Option<KeyShape>,
-    /// Threads of phases that mix operations [default: the workload's].
-    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) threads: Option<u32>,
+    /// Threads of phases that mix operations; several numbers with commas between run each workload once for each of
+    /// them [default: the workload's].
+    #[arg(short, long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: Vec<u32>,
     /// The time of phases that mix operations and do not say how many.
     #[arg(short, long, default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) duration: Duration,
@@ -123,9 +116,6 @@ pub(crate) struct RunArgs {
     /// The durability of writes: none, buffered, sync.
     #[arg(long, default_value = "buffered", value_parser = durability::parse, value_name = "CLASS")]
     pub(crate) durability: Durability,
-    /// The time for everything; phases that do not fit are cut short and marked.
-    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
-    pub(crate) budget: Option<Duration>,
 }
 
 /// Reads a rate: a count that is not 0.
@@ -221,7 +211,34 @@ mod tests {
         let arguments = ["kvbench", "--seed", "7"].map(Into::into);
         let cli = parse(arguments.into_iter()).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.quick.common.seed, Some(7));
+        assert_eq!(cli.common.seed, Some(7));
+    }
+
+    #[test]
+    fn a_common_flag_stands_before_or_behind_the_command() {
+        for arguments in [["kvbench", "--seed", "7", "run"], ["kvbench", "run", "--seed", "7"]] {
+            let cli = parse(arguments.map(Into::into).into_iter()).unwrap();
+            assert!(matches!(cli.command, Some(Command::Run(_))));
+            assert_eq!((cli.common.seed, cli.common.reps), (Some(7), 3));
+        }
+    }
+
+    #[test]
+    fn several_numbers_of_threads_are_read() {
+        let arguments = ["kvbench", "run", "-t", "1,2,4"].map(Into::into);
+        let Some(Command::Run(run)) = parse(arguments.into_iter()).unwrap().command else {
+            panic!("this is `run`");
+        };
+        assert_eq!(run.threads, [1, 2, 4]);
+    }
+
+    #[test]
+    fn no_time_at_all_is_refused() {
+        for flag in ["-d", "--budget"] {
+            let arguments = ["kvbench", "run", flag, "0s"].map(Into::into);
+            let failure = parse(arguments.into_iter()).unwrap_err().unwrap();
+            assert!(failure.text.contains("no time"), "{}", failure.text);
+        }
     }
 
     #[test]

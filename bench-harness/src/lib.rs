@@ -75,9 +75,9 @@ pub fn main(further: &[Registration]) -> ExitCode {
 }
 
 fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
-    match cli.command.unwrap_or(Command::Quick(cli.quick)) {
-        Command::Quick(args) => runner::run(&Plan::quick(engines, &args)?),
-        Command::Run(args) => runner::run(&Plan::run(engines, &args)?),
+    match cli.command.unwrap_or(Command::Quick) {
+        Command::Quick => runner::run(Plan::quick(engines, &cli.common)?),
+        Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => published::table(&args.folders),
         Command::Worker => worker::work(engines),

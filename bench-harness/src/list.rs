@@ -7,15 +7,17 @@ use crate::distribution;
 use crate::engines::Registration;
 use crate::failure::Outcome;
 use crate::output;
-use crate::workload::Catalog;
+use crate::quantity::show_whole;
+use crate::workload::{Catalog, Phase, PhaseKind, Workload};
 
 /// Prints the lists that were asked for.
 pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
     let catalog = Catalog::built_in()?;
-    let engines: Vec<_> = engines.iter().map(|engine| (engine.name, engine.about)).collect();
+    let line = |(name, about): (&str, &str)| (name.to_string(), about.to_string());
+    let engines: Vec<_> = engines.iter().map(|engine| line((engine.name, engine.about))).collect();
     let workloads: Vec<_> =
-        catalog.all().iter().map(|(name, w)| (name.as_str(), w.about.as_str())).collect();
-    let distributions = distribution::NAMES.to_vec();
+        catalog.all().iter().map(|(name, workload)| (name.clone(), describe(workload))).collect();
+    let distributions: Vec<_> = distribution::NAMES.into_iter().map(line).collect();
     let all = [
         (Listed::Engines, "engines", engines),
         (Listed::Workloads, "workloads", workloads),
@@ -26,7 +28,7 @@ pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
         .filter(|(what, ..)| args.what.is_none_or(|wanted| wanted == *what))
         .collect();
     if args.json {
-        let named = |entries: &[(&str, &str)]| {
+        let named = |entries: &[(String, String)]| {
             entries
                 .iter()
                 .map(|(name, about)| json!({"name": name, "about": about}))
@@ -47,4 +49,30 @@ pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
     }
     output::result(&(lines.join("\n") + "\n"));
     Ok(())
+}
+
+/// A workload in one line: its group, its sizes, and the operations of its phases.
+fn describe(workload: &Workload) -> String {
+    let group = workload.group.as_ref().map_or(String::new(), |group| format!("@{group}: "));
+    let records = workload.records.map(|records| show_whole(records.0 as f64));
+    let input = || workload.input.clone().unwrap_or_default();
+    let records = records.unwrap_or_else(input);
+    let value = workload.value_bytes.map_or(String::new(), |size| format!(" x {} B", size.0));
+    let phases: Vec<_> = workload.phase.iter().map(describe_phase).collect();
+    format!("{group}{} ({records}{value}: {})", workload.about, phases.join(", "))
+}
+
+fn describe_phase(phase: &Phase) -> String {
+    let batch = phase.batch.map_or(String::new(), |batch| format!(" in batches of {batch}"));
+    let threads = phase.threads.filter(|threads| *threads > 1);
+    let threads = threads.map_or(String::new(), |threads| format!(" on {threads} threads"));
+    let work = match phase.kind() {
+        Ok(PhaseKind::Mix(mix)) => mix.to_string(),
+        Ok(PhaseKind::Load(_)) => "load".into(),
+        Ok(PhaseKind::Replay) => "replay".into(),
+        Ok(PhaseKind::Sweep(_)) => "sweep".into(),
+        Ok(PhaseKind::Rest(_)) => "rest".into(),
+        Ok(PhaseKind::Reopen) | Err(_) => "reopen".into(),
+    };
+    format!("{work}{batch}{threads}")
 }

@@ -10,6 +10,13 @@ pub(crate) fn result(text: &str) {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).unwrap_or_default();
 }
 
+/// The width of the terminal that results go to; no limit where they go elsewhere.
+pub(crate) fn width() -> usize {
+    let stdout = std::io::stdout();
+    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
+    size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(usize::MAX)
+}
+
 /// Prints one line about the run, or a complaint.
 pub(crate) fn note(text: &str) {
     let mut stderr = std::io::stderr().lock();

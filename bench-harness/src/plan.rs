@@ -1,12 +1,12 @@
 //! From the command line to a plan: which engines, which workloads at which sizes, how often.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kv::Durability;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{CommonArgs, Format, QuickArgs, RunArgs};
+use crate::cli::{CommonArgs, Format, RunArgs};
 use crate::engines::{self, EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
 use crate::utc;
@@ -18,6 +18,8 @@ const DEFAULT_WORKLOADS: [&str; 4] = ["ycsb-a", "ycsb-b", "ycsb-c", "ycsb-e"];
 const STREAM_STEPS: usize = 1 << 20;
 /// The same in `quick`, where drawing them would take longer than running them.
 const QUICK_STREAM_STEPS: usize = 1 << 16;
+/// The time for all of `quick`, unless another is asked for.
+const QUICK_BUDGET: Duration = Duration::from_secs(55);
 /// The time to load a record, for the estimate of a dry run.
 const RECKONED_LOAD_NS: f64 = 2_000.0;
 /// The time that a cell takes besides its phases, for the same estimate.
@@ -53,9 +55,9 @@ pub(crate) struct Plan {
     /// The folder of the run.
     #[serde(skip)]
     pub(crate) folder: PathBuf,
-    /// Where engines keep their files.
+    /// Where engines keep their files; in the folder of the run without.
     #[serde(skip)]
-    pub(crate) stores: PathBuf,
+    pub(crate) dir: Option<PathBuf>,
     /// How results are printed.
     #[serde(skip)]
     pub(crate) format: Format,
@@ -91,17 +93,22 @@ pub(crate) struct SetUp {
 
 impl Plan {
     /// The plan of `quick`.
-    pub(crate) fn quick(known: &[Registration], args: &QuickArgs) -> Outcome<Self> {
+    pub(crate) fn quick(known: &[Registration], common: &CommonArgs) -> Outcome<Self> {
         let all = Catalog::built_in()?.all().to_vec();
         let small = all.into_iter().filter_map(|(name, mut workload)| {
             workload.shrink_to_quick().then_some((name, workload))
         });
-        let plan = Self::new(known, &args.common, "quick", small.collect())?;
-        Ok(Self { budget: Some(args.budget), stream_steps: QUICK_STREAM_STEPS, ..plan })
+        let plan = Self::new(known, common, "quick", small.collect())?;
+        let budget = plan.budget.or(Some(QUICK_BUDGET));
+        Ok(Self { budget, stream_steps: QUICK_STREAM_STEPS, ..plan })
     }
 
     /// The plan of `run`.
-    pub(crate) fn run(known: &[Registration], args: &RunArgs) -> Outcome<Self> {
+    pub(crate) fn run(
+        known: &[Registration],
+        common: &CommonArgs,
+        args: &RunArgs,
+    ) -> Outcome<Self> {
         let mut catalog = Catalog::built_in()?;
         let mut selectors = args.workloads.clone();
         for file in &args.file {
@@ -113,14 +120,14 @@ impl Plan {
         if selectors.is_empty() {
             selectors = DEFAULT_WORKLOADS.map(Into::into).to_vec();
         }
-        let mut workloads = catalog.select(&selectors)?;
+        let mut workloads = for_threads(catalog.select(&selectors)?, &args.threads);
         for (name, workload) in &mut workloads {
             resize(workload, args)
                 .map_err(|text| Failure::usage(format!("workload {name}: {text}")))?;
         }
-        let plan = Self::new(known, &args.common, "run", workloads)?;
+        let plan = Self::new(known, common, "run", workloads)?;
         let rate = args.rate.map(|rate| rate as f64);
-        Ok(Self { durability: args.durability, budget: args.budget, rate, ..plan })
+        Ok(Self { durability: args.durability, rate, ..plan })
     }
 
     fn new(
@@ -142,11 +149,6 @@ impl Plan {
         let label = common.label.as_deref().unwrap_or(command);
         let run_id = utc::run_name(label);
         let folder = common.out.join(&run_id);
-        let process = std::process::id();
-        let stores = match &common.dir {
-            Some(dir) => dir.join(format!("kvbench-{process}")),
-            None => folder.join("stores"),
-        };
         Ok(Self {
             run_id,
             engines,
@@ -156,15 +158,29 @@ impl Plan {
             durability: Durability::Buffered,
             rate: None,
             memory_budget_bytes: common.mem,
-            budget: None,
+            budget: common.budget,
             stream_steps: STREAM_STEPS,
             baseline: common.baseline.clone(),
             folder,
-            stores,
+            dir: common.dir.clone(),
             format: common.format,
             quiet: common.quiet,
             dry_run: common.dry_run,
         })
+    }
+
+    /// The same plan for the run whose folder is at `path`, under that folder's name.
+    pub(crate) fn in_folder(self, path: &Path) -> Self {
+        let run_id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { run_id, folder: path.to_path_buf(), ..self }
+    }
+
+    /// The folder in which engines keep their files while they run.
+    pub(crate) fn stores(&self) -> PathBuf {
+        match &self.dir {
+            Some(dir) => dir.join(format!("kvbench-{}", std::process::id())),
+            None => self.folder.join("stores"),
+        }
     }
 
     /// How each engine is set up; once more for each class that is asked for, where it makes a difference.
@@ -232,6 +248,24 @@ fn add_set_up(
     }
 }
 
+/// Each workload once for each number of threads, under names that tell them apart where there are several.
+fn for_threads(workloads: Vec<(String, Workload)>, threads: &[u32]) -> Vec<(String, Workload)> {
+    let variants = |(name, workload): (String, Workload)| {
+        if threads.is_empty() {
+            return vec![(name, workload)];
+        }
+        let variant = |count: &u32| {
+            let mut workload = workload.clone();
+            let mixes = workload.phase.iter_mut().filter(|phase| phase.mix.is_some());
+            mixes.for_each(|phase| phase.threads = Some(*count));
+            let name = if threads.len() > 1 { format!("{name}-{count}t") } else { name.clone() };
+            (name, workload)
+        };
+        threads.iter().map(variant).collect()
+    };
+    workloads.into_iter().flat_map(variants).collect()
+}
+
 /// Puts the sizes of the command line in the place of the workload's.
 fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
     workload.records = args.records.map(Count).or(workload.records);
@@ -245,7 +279,6 @@ fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
             if phase.ops.is_none() || args.ops.is_some() {
                 phase.duration = phase.duration.or(Some(Span(args.duration)));
             }
-            phase.threads = args.threads.or(phase.threads);
         }
     }
     workload.check()

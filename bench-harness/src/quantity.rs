@@ -10,14 +10,17 @@ pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("\"{text}\" is no count; write 1000, 100k or 1M"))
 }
 
-/// Reads a size in bytes: digits, with `KiB`, `MiB`, `GiB`, `kB` or `MB`.
+/// Reads a size in bytes: digits, with `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB` or `TB`.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let units = [
+        ("TiB", 1 << 40),
         ("KiB", 1 << 10),
         ("MiB", 1 << 20),
         ("GiB", 1 << 30),
         ("kB", 1_000),
         ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
         ("B", 1),
     ];
     parse_scaled(text, &units)
@@ -33,13 +36,13 @@ fn parse_scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     digits.replace('_', "").parse::<u64>().ok()?.checked_mul(scale)
 }
 
-/// Reads a time: `200ms`, `10s`, `1.5s`, `2m`.
+/// Reads a time: `200ms`, `10s`, `1.5s`, `2m`; not 0.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
     let unit = units.iter().find(|(unit, _)| text.ends_with(unit));
     let seconds = unit.and_then(|(unit, scale)| {
         let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-        Duration::try_from_secs_f64(number * scale).ok()
+        Duration::try_from_secs_f64(number * scale).ok().filter(|time| !time.is_zero())
     });
     seconds.ok_or_else(|| format!("\"{text}\" is no time; write 200ms, 10s or 2m"))
 }
@@ -100,6 +103,9 @@ mod tests {
     fn units_are_read_and_nonsense_is_refused() {
         assert_eq!(parse_count("100k"), Ok(100_000));
         assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_bytes("1TiB"), Ok(1 << 40));
+        assert_eq!(parse_bytes("2GB"), Ok(2_000_000_000));
+        assert!(parse_duration("0s").is_err());
         assert_eq!(parse_duration("200ms"), Ok(Duration::from_millis(200)));
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
         for nonsense in ["", "k", "-1", "1x", "1e400s"] {

@@ -18,15 +18,17 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder with a manifest and an empty summary.
-    pub(crate) fn create(plan: &Plan) -> Outcome<Self> {
+    /// Creates the folder with a manifest and an empty summary. The plan gets the name that the folder has: another run
+    /// that began in the same second has taken the one that was meant.
+    pub(crate) fn create(plan: Plan) -> Outcome<(Self, Plan)> {
         let path = create_afresh(&plan.folder)?;
+        let plan = &plan.in_folder(&path);
         let summary = path.join("summary.csv");
         let file =
             File::create(&summary).map_err(|error| Failure::io("create", &summary, &error))?;
         let manifest = json!({
             "schema_version": crate::row::SCHEMA_VERSION,
-            "command": std::env::args().skip(1).collect::<Vec<_>>(),
+            "command": command_line(),
             "plan": plan,
             "engines": plan.set_ups(),
             "environment": environment::describe(&path),
@@ -35,7 +37,7 @@ impl RunFolder {
         });
         let folder = Self { path, summary: csv::Writer::from_writer(file), manifest };
         folder.write_manifest()?;
-        Ok(folder)
+        Ok((folder, plan.clone()))
     }
 
     /// Where it is.
@@ -77,6 +79,12 @@ impl RunFolder {
         fs::write(&path, text + "\n").map_err(|error| Failure::io("write", &path, &error))
     }
 }
+
+/// The arguments of this process; what is no Unicode in them is shown as replacement characters.
+fn command_line() -> Vec<String> {
+    std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect()
+}
+
 /// Creates the folder, with a number behind its name if a run that began in the same second has it already.
 fn create_afresh(folder: &Path) -> Outcome<PathBuf> {
     let parent = folder.parent().unwrap_or_else(|| Path::new("."));

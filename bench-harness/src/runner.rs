@@ -21,17 +21,20 @@ use crate::workload::Workload;
 const CELL_SLACK: f64 = 1.5;
 /// The least limit of a cell, so that a run out of time still ends its block with numbers.
 const LEAST_LIMIT: Duration = Duration::from_millis(40);
+/// The legend is text, and text has short lines.
+const LEGEND_WIDTH: usize = 120;
 /// Keeps the shuffle of engines apart from every other random stream.
 const SHUFFLE: u64 = 0x73_68_75_66;
 
 /// Runs `plan`, writes its folder and prints its tables.
-pub(crate) fn run(plan: &Plan) -> Outcome<()> {
+pub(crate) fn run(plan: Plan) -> Outcome<()> {
     if plan.dry_run {
-        output::result(&describe(plan));
+        output::result(&describe(&plan));
         return Ok(());
     }
     let interrupt = Interrupt::listen();
-    let mut folder = RunFolder::create(plan)?;
+    let (mut folder, plan) = RunFolder::create(plan)?;
+    let plan = &plan;
     let mut rows = Vec::new();
     let begun = Instant::now();
     let outcome = run_blocks(plan, &interrupt, &mut folder, &mut rows, begun);
@@ -58,9 +61,16 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
         return Err(Failure { kind, text });
     }
     let answers: u64 = rows.iter().filter(|row| row.op == "all").map(|row| row.verified).sum();
-    let right = crate::quantity::show_count(answers as f64);
-    output::note(&format!("{}: {ended}, all {right} answers right", folder.path().display()));
+    output::note(&format!("{}: {ended}, {}", folder.path().display(), verdict(answers)));
     Ok(())
+}
+
+/// What was checked, in words.
+fn verdict(answers: u64) -> String {
+    match answers {
+        0 => "nothing was read while it was measured; the content at the end was right".into(),
+        answers => format!("all {} answers right", crate::quantity::show_whole(answers as f64)),
+    }
 }
 
 fn run_blocks(
@@ -70,7 +80,7 @@ fn run_blocks(
     rows: &mut Vec<Row>,
     begun: Instant,
 ) -> Outcome<()> {
-    let stores = ScratchFolder::create(plan.stores.clone())?;
+    let stores = ScratchFolder::create(plan.stores())?;
     let mut progress = Progress::new(plan.quiet);
     let mut cells_left = plan.cell_count();
     for block in 1..=plan.blocks {
@@ -145,11 +155,13 @@ fn show(
     let broken = |error: String| Failure::usage(format!("cannot show the rows: {error}"));
     match format {
         Format::Table => {
-            let shown =
-                tables.iter().filter(|table| !table.is_preparation).map(report::render_text);
+            let limit = output::width();
+            let shown = tables.iter().filter(|table| !table.is_preparation);
+            let shown = shown.map(|table| report::render_text(table, limit));
+            let legend = report::wrap(LEGEND, limit.min(LEGEND_WIDTH));
             let head =
-                format!("{}, blocks: {}, seed: {}\n{LEGEND}\n", run.run_id, run.blocks, run.seed);
-            let set_ups = report::render_set_ups_text(&run.set_ups);
+                format!("{}, blocks: {}, seed: {}\n{legend}\n", run.run_id, run.blocks, run.seed);
+            let set_ups = report::render_set_ups_text(&run.set_ups, limit);
             let parts = std::iter::once(head).chain(shown).chain([set_ups]);
             Ok(parts.collect::<Vec<_>>().join("\n"))
         }
@@ -188,4 +200,15 @@ fn describe(plan: &Plan) -> String {
         format!("{name}: {records} records; {} ({})", phases.join(", "), workload.about)
     });
     std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_answers_does_not_say_that_they_were_right() {
+        assert!(!verdict(0).contains("answers right"));
+        assert_eq!(verdict(12), "all 12 answers right");
+    }
 }

@@ -153,6 +153,7 @@ fn several_threads_agree_with_the_model_too() {
 fn wrong_usage_is_one_line_and_exit_code_2() {
     assert!(complaint(&["run", "--recrods", "5"], 2).contains("--records"));
     assert!(complaint(&["run", "-e", "memroy"], 2).contains("did you mean \"memory\"?"));
+    assert!(complaint(&["run", "-d", "0s"], 2).contains("no time"));
     assert!(complaint(&["run", "-w", "ycbs-a"], 2).contains("did you mean \"ycsb-a\"?"));
     assert!(complaint(&["run", "-n", "many"], 2).contains("no count"));
     assert!(complaint(&["lst"], 2).contains("'list'"));
@@ -259,4 +260,67 @@ fn a_schedule_is_kept_and_its_columns_are_filled() {
         found += 1;
     }
     assert!(found > 3);
+}
+
+#[test]
+fn two_runs_of_one_second_have_folders_and_stores_of_their_own() {
+    let folder = folder();
+    let arguments = ["run", "-e", "memory", "-w", "ycsb-c", "-n", "100", "--ops", "100", "-r", "1"];
+    let runs: Vec<_> = (0..3)
+        .map(|_| {
+            let mut run = command(&arguments, folder.path());
+            run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let runs = folder.path().join("results").read_dir().unwrap();
+    let names: Vec<_> = runs.map(|run| run.unwrap().path()).collect();
+    assert_eq!(names.len(), 3);
+    for run in names {
+        let name = run.file_name().unwrap().to_str().unwrap();
+        let mut rows = csv::Reader::from_path(run.join("summary.csv")).unwrap();
+        let headers = rows.headers().unwrap().clone();
+        let column = headers.iter().position(|header| header == "run_id").unwrap();
+        assert!(rows.records().all(|row| &row.unwrap()[column] == name));
+        assert!(!run.join("stores").exists());
+    }
+}
+
+#[test]
+fn a_folder_whose_name_is_not_unicode_is_a_folder() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    let odd = std::ffi::OsStr::from_bytes(b"odd-\xff");
+    let arguments = ["run", "-e", "memory", "-w", "ycsb-c", "-n", "100", "--ops", "100", "-r", "1"];
+    let output = command(&arguments, folder.path()).arg("-o").arg(odd).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(folder.path().join(odd).read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn a_sweep_over_threads_has_a_table_for_each_number() {
+    let folder = folder();
+    let arguments = [
+        "--seed", "1", "run", "-e", "memory", "-w", "ycsb-c", "-n", "100", "--ops", "100", "-r",
+        "1", "-t", "1,2",
+    ];
+    let output = kvbench(&arguments, folder.path());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for expected in ["ycsb-c-1t / run", "ycsb-c-2t / run", "1 thread,", "2 threads,"] {
+        assert!(printed.contains(expected), "{expected}\n{printed}");
+    }
+}
+
+#[test]
+fn a_workload_is_listed_with_its_group_its_sizes_and_its_mix() {
+    let folder = folder();
+    let output = kvbench(&["list", "workloads"], folder.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.trim_start().starts_with("ycsb-b ")).unwrap();
+    for expected in ["@ycsb", "1.00M x 1000 B", "95 get 5 put"] {
+        assert!(line.contains(expected), "{expected}: {line}");
+    }
 }

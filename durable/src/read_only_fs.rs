@@ -1,7 +1,7 @@
 //! A file system that changes nothing, and on which some files are held as they were at one moment.
 //!
-//! A reader beside a writer does everything through it, so that no mistake of an engine can write to a store that belongs
-//! to another process. The code that loads a store opens files by path. While it runs for a reader, the path of a held
+//! A reader beside a writer does everything through it. So no mistake of an engine can write to the store of another
+//! process. The code that loads a store opens files by path. While it runs for a reader, the path of a held
 //! file leads to the handle, the mapping or the copy that the reader took when it read the manifest.
 
 use std::collections::BTreeMap;

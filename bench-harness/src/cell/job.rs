@@ -33,6 +33,7 @@ pub(crate) struct Job {
     /// The memory budget of the engine.
     pub(crate) memory_budget_bytes: u64,
     /// The fresh directory.
+    #[serde(with = "os_path")]
     pub(crate) directory: PathBuf,
     /// The time in which the cell should end; phases are cut short to keep it.
     pub(crate) limit: Option<Duration>,
@@ -45,5 +46,22 @@ impl Job {
     pub(crate) fn durability(&self) -> Durability {
         let asked = crate::durability::parse(&self.durability).unwrap_or_default();
         self.workload.durability.unwrap_or(asked)
+    }
+}
+
+/// A path as its bytes: it need not be Unicode.
+mod os_path {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().as_bytes().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(OsString::from_vec(Vec::deserialize(from)?).into())
     }
 }

@@ -92,6 +92,9 @@ pub(crate) fn registered() -> Vec<Registration> {
 pub(crate) fn select(known: &[Registration], selectors: &[String]) -> Outcome<Vec<Registration>> {
     for selector in selectors {
         if !known.iter().any(|engine| pattern::matches(selector, engine.name)) {
+            if let Some(hint) = missing_feature(selector) {
+                return Err(Failure::usage(hint));
+            }
             let names = known.iter().map(|engine| engine.name);
             return Err(Failure::usage(suggest::unknown("engine", selector, names)));
         }
@@ -100,6 +103,24 @@ pub(crate) fn select(known: &[Registration], selectors: &[String]) -> Outcome<Ve
         engine.is_bound() || selectors.iter().any(|s| pattern::matches(s, engine.name))
     };
     Ok(known.iter().filter(is_wanted).copied().collect())
+}
+
+/// The engines of others that a build may have, and the feature that brings each.
+const PEERS: [(&str, &str); 8] = [
+    ("peer:fjall", "peers"),
+    ("peer:rocksdb", "peer-rocksdb"),
+    ("peer:surrealkv", "peers"),
+    ("peer:lmdb", "peers"),
+    ("peer:canopydb", "peers"),
+    ("peer:redb", "peers"),
+    ("peer:sqlite", "peers"),
+    ("peer:sled", "peers"),
+];
+
+/// The hint for an engine that this build was made without.
+fn missing_feature(selector: &str) -> Option<String> {
+    let (_, feature) = PEERS.iter().find(|(name, _)| pattern::matches(selector, name))?;
+    Some(format!("this build has no engine \"{selector}\"; build with --features {feature}"))
 }
 
 #[cfg(test)]
@@ -111,6 +132,22 @@ mod tests {
         let names: Vec<_> =
             select(&own(), &["memory".into()]).unwrap().iter().map(|e| e.name).collect();
         assert_eq!(names, ["memory", "bound:log+hash", "bound:btree", "bound:null"]);
+    }
+
+    #[test]
+    fn an_engine_that_the_build_lacks_gets_a_hint_that_names_the_feature() {
+        for (selector, feature) in
+            [("peer:redb", "peers"), ("peer:*", "peers"), ("peer:rocksdb", "peer-rocksdb")]
+        {
+            let text = select(&own(), &[selector.into()]).unwrap_err().text;
+            assert!(text.ends_with(&format!("--features {feature}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_peer_of_a_build_is_known_to_the_hint() {
+        let peers = registered().into_iter().filter(|engine| is_peer(engine.name));
+        peers.for_each(|engine| assert!(PEERS.iter().any(|(name, _)| *name == engine.name)));
     }
 
     #[test]

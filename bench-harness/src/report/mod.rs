@@ -11,4 +11,4 @@ pub(crate) use comparison::{Comparison, compare};
 pub(crate) use markdown::{LEGEND, render as render_markdown};
 pub(crate) use outline::{FinishedRun, Outline};
 pub(crate) use peers::render as render_peers;
-pub(crate) use text::{render as render_text, render_set_ups as render_set_ups_text};
+pub(crate) use text::{render as render_text, render_set_ups as render_set_ups_text, wrap};

@@ -10,7 +10,7 @@ use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 use crate::statistics::paired_ratio;
 
 const HEAD: &str = "\
-| phase | threads | engine | its result | best peer | ratio | of bound | peers that keep less |
+| workload / phase | threads | engine | its result | best peer | ratio | of bound | peers that keep less |
 | --- | ---: | --- | ---: | --- | --- | ---: | --- |";
 
 /// One table for each run, under a line that names its workload and its machine.
@@ -64,14 +64,14 @@ fn render_phase(table: &Comparison) -> Vec<String> {
     let own = table.lines.iter().filter(is_ranked);
     let own = own.filter(|line| !is_peer(&line.engine) && !is_bound(&line.engine));
     own.map(|line| {
-        let Comparison { phase, threads, .. } = table;
+        let Comparison { workload, phase, threads, .. } = table;
         let speed = show_speed(table, line);
         let peer = best.map_or("-".into(), |best| show_peer(table, best));
         let ratio = best.map_or(String::new(), |best| ratio(line, best));
         let share = line.share_of_bound.map(|share| format!("{:.0}%", share * 100.0));
         let share = share.unwrap_or_default();
         format!(
-            "| {phase} | {threads} | {} | {speed} | {peer} | {ratio} | {share} | {weaker} |",
+            "| {workload} / {phase} | {threads} | {} | {speed} | {peer} | {ratio} | {share} | {weaker} |",
             line.engine
         )
     })
@@ -159,7 +159,7 @@ mod tests {
         let line = table.lines().last().unwrap();
         assert_eq!(
             line,
-            "| put | 1 | own | 302 | safe 100 | **3.00x** [3.00 .. 3.00] | 50% | fast 900 |"
+            "| w / put | 1 | own | 302 | safe 100 | **3.00x** [3.00 .. 3.00] | 50% | fast 900 |"
         );
     }
 

@@ -22,9 +22,9 @@
 //! Nobody waits for a timer.
 //!
 //! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. If all earlier
-//! segments are wholly durable, and the guard agrees, it advances the durable position to the end of that segment and no
-//! farther: a leader may have synced a later segment, and its own call of the guard decides about that. It wakes nobody: a waiter sleeps only
-//! while a leader runs, and the end of that round wakes it. The last segment of the chain is the active one. It stays,
+//! segments are wholly durable, and the guard agrees, it advances the durable position to the end of that segment. It goes no
+//! farther: a leader may have synced a later segment, and its own call of the guard decides about that. It wakes nobody: a
+//! waiter sleeps only while a leader runs, and the end of that round wakes it. The last segment of the chain is the active one. It stays,
 //! because more appends follow.
 //!
 //! **The lock check.** After each round of syncs, and before the durable position advances, the leader asks the guard of the

@@ -87,7 +87,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "full-disk",
-        budget: "16 scripts of 40 steps with every 256th amount of free space, about 500,000 states",
+        budget: "16 scripts of 40 steps with every 256th amount of free space, about 800,000 states",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: true,

@@ -52,7 +52,7 @@ impl Default for Options {
 impl Options {
     /// The long form.
     pub fn soak() -> Self {
-        Self { rounds: 200, writers: 6, readers: 4, batches: 1_000, ..Self::default() }
+        Self { rounds: 80, writers: 6, readers: 4, batches: 1_000, ..Self::default() }
     }
 }
 
@@ -62,7 +62,7 @@ pub const SUITE: Suite = Suite {
     run: |subject| run(subject, &Options::default()),
     soaks: &[Soak {
         name: "threads",
-        budget: "200 rounds of 6 writers with 1,000 batches each, beside 8 readers",
+        budget: "80 rounds of 6 writers with 1,000 batches each, beside 8 readers",
         run: |subject, shard| run(subject, &Options { shard, ..Options::soak() }),
     }],
     is_repeatable: false,

@@ -1,0 +1,224 @@
+//! The log of the yardstick: mapped segments whose space was written ahead, one always in reserve.
+//!
+//! A thread makes the next segment while the current one fills, so that no write waits for space. Concurrent syncs form a
+//! group: one caller syncs for all that wrote before it began.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use durable::{Access, Fs, LogFile, Mapped, OsFs};
+use kv::{Error, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::table::Slot;
+
+/// Bytes of a segment, and so of the largest batch.
+const SEGMENT_BYTES: u64 = 16 << 20;
+/// More segments than any run of the harness fills.
+const MOST_SEGMENTS: usize = 1 << 14;
+
+#[derive(Debug)]
+enum Segment {
+    /// Written by this process.
+    Open(Arc<dyn LogFile>),
+    /// Found when the engine was opened.
+    Sealed(Arc<dyn Mapped>),
+}
+
+/// All segments.
+#[derive(Debug)]
+pub(super) struct Segments {
+    files: Box<[OnceLock<Segment>]>,
+    tail: Mutex<Tail>,
+    syncs: Mutex<Syncs>,
+    synced: Condvar,
+    /// Makes segments; ends when nobody takes them any more.
+    maker: Option<JoinHandle<()>>,
+}
+
+/// The end of the log.
+#[derive(Debug)]
+pub(super) struct Tail {
+    /// The segment that is written, and the end of its records.
+    segment: u32,
+    end: u64,
+    reserve: Option<Receiver<Result<Arc<dyn LogFile>>>>,
+    /// Memory to put a batch together in.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// A place in the log, in the order of the writes.
+type Position = (u32, u64);
+
+#[derive(Debug, Default)]
+struct Syncs {
+    /// Everything before it is durable.
+    done: Position,
+    is_running: bool,
+    /// How often the disk was asked.
+    count: u64,
+}
+
+impl Segments {
+    /// The segments in `directory`, of which the first `sealed` are kept, ready to be appended to.
+    pub(super) fn open(directory: &Path, sealed: u32) -> Result<Self> {
+        let fs = OsFs::default();
+        let files: Box<[_]> = (0..MOST_SEGMENTS).map(|_| OnceLock::new()).collect();
+        for number in 0..sealed {
+            let bytes = fs.open(&path(directory, number))?.map(Access::Random)?;
+            files[number as usize].get_or_init(|| Segment::Sealed(bytes));
+        }
+        let (sender, reserve) = sync_channel(0);
+        let directory = directory.to_path_buf();
+        let maker = std::thread::spawn(move || {
+            // A send fails when the engine is gone.
+            let mut made = (sealed..).map(|number| create(&fs, &directory, number));
+            while made.next().is_some_and(|new| sender.send(new).is_ok()) {}
+        });
+        let tail = Tail { segment: sealed, end: 0, reserve: Some(reserve), buffer: Vec::new() };
+        let segments = Self {
+            files,
+            tail: Mutex::new(tail),
+            syncs: Mutex::new(Syncs { done: (sealed, 0), ..Syncs::default() }),
+            synced: Condvar::new(),
+            maker: Some(maker),
+        };
+        segments.add(&segments.tail.lock())?;
+        Ok(segments)
+    }
+
+    /// Puts the segment in reserve in the place of the tail's.
+    fn add(&self, tail: &Tail) -> Result<()> {
+        let reserve = tail.reserve.as_ref().ok_or(Error::Closed)?;
+        let log = reserve.recv().map_err(|_| Error::Closed)??;
+        let place = self.files.get(tail.segment as usize);
+        let place = place.ok_or(Error::Unsupported("more than 256 GiB in a yardstick"))?;
+        place.get_or_init(|| Segment::Open(log));
+        Ok(())
+    }
+
+    /// The end of the log, for one writer at a time.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock()
+    }
+
+    /// Appends the tail's buffer and returns where it begins.
+    pub(super) fn append(&self, tail: &mut Tail) -> Result<(u32, u64)> {
+        let len = tail.buffer.len() as u64;
+        if len > SEGMENT_BYTES {
+            return Err(Error::Unsupported("batches beyond 16 MiB in a yardstick"));
+        }
+        if tail.end + len > SEGMENT_BYTES {
+            (tail.segment, tail.end) = (tail.segment + 1, 0);
+            self.add(tail)?;
+        }
+        let start = tail.end;
+        self.log(tail.segment)?.append(start, &tail.buffer)?;
+        tail.end += len;
+        Ok((tail.segment, start))
+    }
+
+    fn log(&self, segment: u32) -> Result<&Arc<dyn LogFile>> {
+        match self.files[segment as usize].get() {
+            Some(Segment::Open(log)) => Ok(log),
+            _ => Err(Error::Closed),
+        }
+    }
+
+    /// Calls `read` with the record that `slot` names.
+    pub(super) fn read(&self, slot: &Slot, read: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let (start, len) = (slot.offset as usize, slot.len as usize);
+        match self.files[slot.segment as usize].get() {
+            Some(Segment::Open(log)) => log.read(u64::from(slot.offset), len, read),
+            Some(Segment::Sealed(mapped)) => {
+                read(&mapped.bytes()[start..start + len]);
+                Ok(())
+            }
+            None => Err(Error::Closed),
+        }
+    }
+
+    /// The bytes of a segment that was found, records and what is behind them.
+    pub(super) fn sealed_bytes(&self, segment: u32) -> Option<&[u8]> {
+        match self.files[segment as usize].get()? {
+            Segment::Sealed(mapped) => Some(mapped.bytes()),
+            Segment::Open(_) => None,
+        }
+    }
+
+    /// Makes everything durable that was appended before the call.
+    pub(super) fn sync(&self) -> Result<()> {
+        let wanted = self.position();
+        let mut syncs = self.syncs.lock();
+        while syncs.done < wanted {
+            if syncs.is_running {
+                self.synced.wait(&mut syncs);
+                continue;
+            }
+            syncs.is_running = true;
+            let first = syncs.done.0;
+            drop(syncs);
+            let target = self.position();
+            let result = (first..=target.0).try_for_each(|number| self.log(number)?.sync());
+            syncs = self.syncs.lock();
+            syncs.is_running = false;
+            self.synced.notify_all();
+            result?;
+            syncs.done = target;
+            syncs.count += 1;
+        }
+        Ok(())
+    }
+
+    fn position(&self) -> Position {
+        let tail = self.tail.lock();
+        (tail.segment, tail.end)
+    }
+
+    /// How often the disk was asked to sync.
+    pub(super) fn sync_count(&self) -> u64 {
+        self.syncs.lock().count
+    }
+
+    /// How many segments hold records, and gives back the space behind the last of them.
+    pub(super) fn finish(&self) -> Result<u32> {
+        let tail = self.tail.lock();
+        self.log(tail.segment)?.finish(tail.end)?;
+        Ok(tail.segment + u32::from(tail.end > 0))
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        self.tail.get_mut().reserve = None;
+        // Nothing of this engine may touch the directory once it is gone.
+        if let Some(maker) = self.maker.take() {
+            maker.join().unwrap_or_default();
+        }
+    }
+}
+
+fn create(fs: &OsFs, directory: &Path, number: u32) -> Result<Arc<dyn LogFile>> {
+    let path = path(directory, number);
+    if path.exists() {
+        // A reserve that an earlier opening did not use.
+        fs.remove(&path)?;
+    }
+    let log = fs.create_log(&path, SEGMENT_BYTES)?;
+    log.reserve(SEGMENT_BYTES)?;
+    log.sync()?;
+    fs.sync_dir(directory)?;
+    Ok(log)
+}
+
+fn path(directory: &Path, number: u32) -> PathBuf {
+    directory.join(format!("{number:06}.log"))
+}
+
+/// How many segments there are in `directory`.
+pub(super) fn count(directory: &Path) -> u32 {
+    let is_there = |number: &u32| path(directory, *number).exists();
+    (0..MOST_SEGMENTS as u32).take_while(is_there).count() as u32
+}

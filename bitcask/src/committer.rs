@@ -21,17 +21,19 @@
 //!
 //! After each publication, the undo lists of open views are brought back into their budget.
 //!
+//! A thread that panics inside the section poisons the store ([`EnteredSection`]).
+//!
 //! [`PublicationQueue`]: durable::log::publication::PublicationQueue
 
 mod admit;
 mod apply;
+mod entered;
 mod section;
 
 use std::sync::Arc;
 
-use durable::is_disk_full;
 use durable::log::{Position, Span, Writer};
-use durable::sync::{Mutex, MutexGuard};
+use durable::sync::Mutex;
 use kv::{Durability, Error, Result, SequenceNumber};
 
 use crate::background::Task;
@@ -42,6 +44,7 @@ use crate::lock_order::Lock;
 use crate::record::RecordWriter;
 use crate::steps::Step;
 use crate::views::View;
+use entered::EnteredSection;
 pub(crate) use section::Counts;
 use section::{LoggedBatch, Section};
 
@@ -138,14 +141,16 @@ impl Committer {
     #[inline]
     fn commit_now(
         &self,
-        mut section: MutexGuard<'_, Section>,
+        mut section: EnteredSection<'_>,
         ops: &[RecordWriter<'_>],
         span: &Span,
     ) -> SequenceNumber {
         let sequence = section.newest;
         self.apply_batch(sequence, ops, span, section.file_number());
         section.publication.publish_now(sequence);
-        self.parts.views.keep_within(self.undo_bytes, ops.len());
+        let released = self.parts.views.keep_within(self.undo_bytes, ops.len());
+        drop(section);
+        drop(released);
         SequenceNumber(sequence)
     }
 
@@ -153,7 +158,7 @@ impl Committer {
     /// the batch is visible.
     fn commit_when_durable(
         &self,
-        mut section: MutexGuard<'_, Section>,
+        mut section: EnteredSection<'_>,
         span: Span,
         durable_to: Position,
         room: Reservation,
@@ -178,23 +183,21 @@ impl Committer {
         self.resolve(newest, Ok(()))
     }
 
-    /// Ends the active file, so that everything written so far can be sealed. An active file without records stays.
-    pub(crate) fn end_active_file(&self) -> Result<()> {
+    /// Ends the active file, so that everything written so far can be sealed. The next write begins another one. `false`:
+    /// there is no active file, or it has no records and stays.
+    pub(crate) fn end_active_file(&self) -> Result<bool> {
         let mut section = self.enter()?;
         self.parts.store.check()?;
-        if section.writer.active().is_some_and(|active| !active.is_empty()) {
-            match self.rotate(&mut section, 0) {
-                // The file has ended. The next write begins another one.
-                Err(error) if is_disk_full(&error) && section.writer.active().is_none() => {}
-                rotated => rotated?,
-            }
+        let has_records = section.writer.active().is_some_and(|active| !active.is_empty());
+        if has_records {
+            self.end_file(&mut section)?;
         }
-        Ok(())
+        Ok(has_records)
     }
 
     /// Refuses further batches, ends the log and makes it durable.
     pub(crate) fn close(&self) -> Result<()> {
-        let mut section = self.section.lock();
+        let mut section = self.enter_any();
         section.closed = true;
         let position = section.writer.position();
         let ended = section.writer.end()?;
@@ -217,15 +220,21 @@ impl Committer {
 
     /// As [`Committer::enter`]. While other writers keep the section busy, prefetches the keydir entries of `ops`, so that
     /// the section does not wait for memory.
-    fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<MutexGuard<'_, Section>> {
+    fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<EnteredSection<'_>> {
         let keys = || ops.iter().take(Keydir::PREFETCHED).map(|op| op.key);
         let section = self.section.lock_spinning(|| self.parts.keydir.prefetch(keys()));
+        let section = EnteredSection::new(section, &self.parts.store);
         if section.closed { Err(Error::Closed) } else { Ok(section) }
     }
 
-    fn enter(&self) -> Result<MutexGuard<'_, Section>> {
-        let section = self.section.lock();
+    fn enter(&self) -> Result<EnteredSection<'_>> {
+        let section = self.enter_any();
         if section.closed { Err(Error::Closed) } else { Ok(section) }
+    }
+
+    /// Enters the section, also when the store is closed.
+    fn enter_any(&self) -> EnteredSection<'_> {
+        EnteredSection::new(self.section.lock(), &self.parts.store)
     }
 
     /// Gives the batch the next sequence number and appends it to the log.
@@ -235,10 +244,10 @@ impl Committer {
         ops: &[RecordWriter<'_>],
         batch_len: u64,
     ) -> Result<Span> {
+        let sequence = section.next_sequence()?;
         if !section.writer.has_room(batch_len) {
             self.rotate(section, batch_len)?;
         }
-        let sequence = section.newest + 1;
         let store = &self.parts.store;
         let logged = store.steps.each(Step::LogRecords, ops);
         let frames = logged.iter().map(RecordWriter::frame);
@@ -255,13 +264,21 @@ impl Committer {
         Ok(span)
     }
 
+    /// Ends the active file, if there is one, and queues it to be sealed.
+    fn end_file(&self, section: &mut Section) -> Result<()> {
+        if let Some(ended) = section.writer.end()? {
+            // The section must not keep a file open that a merge removes.
+            section.active = None;
+            self.parts.sealer.push(ended);
+        }
+        Ok(())
+    }
+
     /// Goes on in a new data file with room for a batch of `batch_len` bytes.
     fn rotate(&self, section: &mut Section, batch_len: u64) -> Result<()> {
         let Components { sealer, rotation, files, store, survey, .. } = &self.parts;
         sealer.make_room()?;
-        if let Some(ended) = section.writer.end()? {
-            sealer.push(ended);
-        }
+        self.end_file(section)?;
         let segment = section.writer.begin(rotation.next_file(batch_len)?);
         debug_assert!(section.writer.has_room(batch_len), "the file was begun for the batch");
         section.prepare_at = segment.capacity() / 2;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::back_pressure::BackPressure;
 use crate::background::Background;
+use crate::damaged_files::DamagedFiles;
 use crate::data_file::FileTable;
 use crate::file_handle::FileRegistry;
 use crate::file_set::FileSet;
@@ -24,6 +25,7 @@ pub(crate) struct Components {
     pub(crate) views: Arc<Views>,
     pub(crate) background: Arc<Background>,
     pub(crate) rotation: Arc<Rotation>,
+    pub(crate) damaged: Arc<DamagedFiles>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) survey: Arc<WasteSurvey>,
     pub(crate) pressure: Arc<BackPressure>,
@@ -46,7 +48,8 @@ impl Components {
         let files = Arc::new(files);
         let views = Views::new(Arc::clone(&keydir));
         let rotation = Arc::new(Rotation::new(Arc::clone(&store), bytes, next_file_id));
-        let sealer = Sealer::new(Arc::clone(&store), Arc::clone(&files), Arc::clone(&background));
+        let damaged = Arc::new(DamagedFiles::new());
+        let sealer = Sealer::new(&store, &files, &background, &damaged);
         let pressure = BackPressure::new(Arc::clone(&store), Arc::clone(&background), bytes, merge);
         let pressure = Arc::new(pressure);
         let survey = WasteSurvey::new(
@@ -54,8 +57,20 @@ impl Components {
             Arc::clone(&files),
             Arc::clone(&views),
             Arc::clone(&pressure),
+            Arc::clone(&damaged),
         );
         let (sealer, survey) = (Arc::new(sealer), Arc::new(survey));
-        Self { store, keydir, files, views, background, rotation, sealer, survey, pressure }
+        Self {
+            store,
+            keydir,
+            files,
+            views,
+            background,
+            rotation,
+            damaged,
+            sealer,
+            survey,
+            pressure,
+        }
     }
 }

@@ -48,9 +48,10 @@ impl Bitcask {
     ///
     /// # Errors
     /// `Locked` when the store is open, in this process or another one; `Corruption`, naming file and offset;
-    /// `InvalidArgument` for a store of another engine or a newer format; `Io`, with `NotFound` when there is no store
-    /// and none is to be created.
+    /// `InvalidArgument` for an empty path, and for a store of another engine or a newer format; `Io`, with `NotFound` when
+    /// there is no store and none is to be created.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        check_path(path.as_ref())?;
         let data_file_bytes = options.data_file_bytes;
         let options = options.data_file_bytes(data_file_bytes);
         let recovered = recovery::recover(path.as_ref(), &options)?;
@@ -77,9 +78,10 @@ impl Bitcask {
     /// Only the options for reading have an effect.
     ///
     /// # Errors
-    /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for a store
-    /// of another engine or a newer format.
+    /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for an empty
+    /// path, and for a store of another engine or a newer format.
     pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Reader> {
+        check_path(path.as_ref())?;
         Reader::open(path.as_ref(), options)
     }
 
@@ -108,8 +110,9 @@ impl Bitcask {
     /// waste something. Reads and writes go on meanwhile. Without calling it, merges happen in the background.
     ///
     /// # Errors
-    /// `Io`, with `StorageFull` when there is no space: nothing has changed. `Corruption` of a data file; `Poisoned`;
-    /// `Closed`.
+    /// `Io`, with `StorageFull` when there is no space: nothing has changed. `Corruption` of a data file, naming file and
+    /// offset: reads and writes go on. If the file was not sealed yet, each further merge and the close return this error,
+    /// and the next opening refuses the store; copy the store before it is closed. `Poisoned`; `Closed`.
     pub fn merge(&self) -> Result<()> {
         self.parts.background.check_open()?;
         self.merger.merge_all()
@@ -144,13 +147,26 @@ impl Bitcask {
     fn finish(&self) -> Result<()> {
         self.merger.give_up();
         self.committer.close()?;
-        self.parts.sealer.seal_all()?;
+        let sealed = self.parts.sealer.seal_all();
+        // With a damaged log all else is closed, and the damage is returned.
+        if sealed.as_ref().is_err_and(|error| !error.is_corruption()) {
+            return sealed;
+        }
         self.parts.rotation.close()?;
         if cfg!(debug_assertions) {
             self.committer.assert_live_counts();
         }
-        self.parts.store.close()
+        self.parts.store.close()?;
+        sealed
     }
+}
+
+/// Refuses an empty path, for which file systems report a missing file without a name.
+fn check_path(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::InvalidArgument("the path of the store is empty".into()));
+    }
+    Ok(())
 }
 
 /// Performs a task on a component without keeping it alive.

@@ -1,6 +1,6 @@
 //! The names of a store's files.
 //!
-//! A name belongs to the store if it is that of a regular file, and follows one of these patterns to the letter, with a number
+//! A name belongs to the store if a regular file has it, and if it follows one of these patterns to the letter. Its number is
 //! below [`FILE_ID_LIMIT`]. Everything else in the directory is foreign: it is never opened, renamed or removed. If a
 //! foreign entry has the name of a new data file, the new file gets the next number.
 

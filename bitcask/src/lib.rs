@@ -7,6 +7,7 @@ mod batch_barrier;
 mod capabilities;
 mod committer;
 mod components;
+mod damaged_files;
 mod data_file;
 mod dump;
 mod engine;

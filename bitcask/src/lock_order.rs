@@ -19,7 +19,7 @@ pub(crate) enum Lock {
     NextFileId,
     /// `Sealer::queue`: the full files that are not sealed.
     SealQueue,
-    /// `WasteSurvey::damaged`: files that are left alone.
+    /// `DamagedFiles::found`: the files that were found damaged.
     DamagedFiles,
     /// `FileSet::change`: the file table is replaced.
     FileTable,

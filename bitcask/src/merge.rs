@@ -32,20 +32,24 @@
 //! Before step 2 creates an output, it reserves the id of the output in the manifest. So after a crash recovery knows the
 //! file as an orphan: its id is reserved but not named.
 //!
-//! `merge/explicit.rs` has the merge that the user asks for.
+//! `merge/background.rs` has merging in the background, and `merge/explicit.rs` the merge that the user asks for.
 //!
 //! A merge can fail in three ways:
 //! - A resource (space, mappings, descriptors) has run out. The merge is given up and its outputs are removed. The next
 //!   file that is sealed starts another one.
-//! - An input is damaged. The merge is given up, and no merge selects this file until the store is opened again.
-//! - The disk fails in another way. The store is poisoned. The outputs stay, because the manifest may name them, durably or
+//! - An input is damaged. The merge is given up, and no merge selects this file until the store is opened again. The
+//!   background looks for another merge at once.
+//! - The disk fails in another way, or a step behind the manifest edit fails. The store is poisoned. The outputs stay, because the manifest may name them, durably or
 //!   not; the next opening removes those that are orphans.
 
+mod background;
+mod classifier;
 mod copy;
 mod explicit;
 mod install;
 mod output;
 mod read_ahead;
+mod space;
 mod tombstones;
 
 use std::collections::BTreeSet;
@@ -57,7 +61,6 @@ use durable::sync::Mutex;
 use durable::sync::atomic::{AtomicBool, AtomicU64};
 use kv::{Error, Result, UnixMillis};
 
-use crate::background::Task;
 use crate::committer::Committer;
 use crate::components::Components;
 use crate::files::DATA;
@@ -89,6 +92,8 @@ pub(crate) struct Merger {
     current: Mutex<Option<Merge>>,
     /// A job wants to take a step. The thread that holds `current` looks at this after it has released the lock.
     step_requested: AtomicBool,
+    /// [`Merger::reasons_to_look`] at the last look. Guarded by `current`.
+    looked_at: AtomicU64,
     counters: MergeCounters,
 }
 
@@ -123,36 +128,13 @@ impl Merger {
             options: options.merge,
             current,
             step_requested: AtomicBool::new(false),
+            looked_at: AtomicU64::new(0),
             counters,
         }
     }
 
     pub(crate) fn counters(&self) -> &MergeCounters {
         &self.counters
-    }
-
-    /// One step of the merge that is in progress, or else of the one with the best benefit.
-    pub(crate) fn merge_in_background(&self) {
-        // Set the flag before `try_lock`. If another thread holds the lock, it finds the flag after it has released the lock
-        // and requests a step in the place of this job, so no request is lost.
-        self.step_requested.store(true, Ordering::SeqCst);
-        let Some(mut current) = self.current.try_lock() else { return };
-        // This job takes the step itself.
-        self.step_requested.store(false, Ordering::SeqCst);
-        if current.is_none() {
-            *current = self.begin_best_merge(self.data_file_bytes * MAX_FILES_WORTH);
-        }
-        // An error is counted in the statistics; a failure of the disk has already poisoned the store.
-        let goes_on = current.is_some() && self.step(&mut current).is_ok();
-        drop(current);
-        if !goes_on {
-            self.parts.store.refill_reserve();
-            self.parts.pressure.merging_stopped();
-        }
-        // The merge has more steps, or has ended and another one may be worthwhile; or a job met the lock in the meantime.
-        if goes_on || self.step_requested.swap(false, Ordering::SeqCst) {
-            self.parts.background.request(Task::Merge);
-        }
     }
 
     fn finish_current(&self, current: &mut Option<Merge>) -> Result<()> {
@@ -182,7 +164,7 @@ impl Merger {
         };
         let now = self.parts.survey.horizon();
         let candidates = self.parts.survey.candidates(self.committer.published(), now);
-        self.parts.pressure.measure(waste::load(&candidates));
+        self.parts.pressure.measure(waste::load(&candidates.files));
         let plan = picker::pick(&candidates, &policy)?;
         self.begin(plan, now).ok()
     }
@@ -248,7 +230,7 @@ impl Merger {
             // A damaged input is left alone. Any other damaged file is an output, which is discarded.
             Error::Corruption { path, .. } => {
                 if let Some(&damaged) = inputs.iter().find(|&&id| path.ends_with(DATA.name(id))) {
-                    self.parts.survey.exclude_damaged(damaged);
+                    self.parts.damaged.add_sealed(damaged);
                 }
             }
             // A failure of the disk, and not just a resource that has run out.

@@ -22,8 +22,8 @@ pub struct Options {
     /// [`Options::MAX_RESERVE_BYTES`] mean that. `None`, the default: 1/64 of `data_file_bytes`, at least 1 MiB, or none
     /// for data files of less than 256 KiB.
     ///
-    /// A store with a reserve keeps a quarter of it besides, at least 32 KiB, that only openings, closes and edits of the
-    /// manifest may use. It is enough for so many data files as 1/400 of its bytes: an opening writes about 40 bytes for
+    /// A store with a reserve keeps a quarter of it besides, at least 32 KiB. Only openings, closes and edits of the manifest
+    /// may use that. It is enough for so many data files as 1/400 of its bytes: an opening writes about 40 bytes for
     /// each, and may write them twice. Take a larger reserve for more files.
     pub reserve_bytes: Option<u64>,
     /// How sealed data files are read. Default: mapped.
@@ -41,8 +41,8 @@ pub struct Options {
 
 /// How sealed data files are read.
 ///
-/// The table has thousands of gets a second. Two threads get random keys of 2 million values of 1 KiB (2.1 GB), with memory
-/// for all, half or a quarter of the data, and fjall 3.1 does the same. A plain mapping asks for no access advice: each miss
+/// The table has thousands of gets a second. Two threads get random keys of 2 million values of 1 KiB (2.1 GB). There is memory
+/// for all, half or a quarter of the data. The last column is fjall 3.1. A plain mapping asks for no access advice: each miss
 /// reads 128 KiB ahead and evicts as much.
 ///
 /// | memory | plain mapping | `Mapped` | `Positional` | fjall |
@@ -91,6 +91,32 @@ pub struct MergeOptions {
 impl Default for MergeOptions {
     fn default() -> Self {
         Self { trigger_percent: 60, include_percent: 40, small_files: 8, limit_percent: 80 }
+    }
+}
+
+impl MergeOptions {
+    /// With `trigger_percent`. A lower one makes the store smaller, and merges rewrite more.
+    pub fn trigger_percent(mut self, percent: u8) -> Self {
+        self.trigger_percent = percent;
+        self
+    }
+
+    /// With `include_percent`. A lower one makes merges larger and fewer.
+    pub fn include_percent(mut self, percent: u8) -> Self {
+        self.include_percent = percent;
+        self
+    }
+
+    /// With `small_files`. Lower it if the store is opened and closed often, and files are few.
+    pub fn small_files(mut self, files: usize) -> Self {
+        self.small_files = files;
+        self
+    }
+
+    /// With `limit_percent`. A higher one lets writers go on for longer when merges fall behind, and takes more space.
+    pub fn limit_percent(mut self, percent: u8) -> Self {
+        self.limit_percent = percent;
+        self
     }
 }
 

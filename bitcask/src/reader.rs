@@ -42,7 +42,7 @@
 //! **When a refresh loads the whole store.** The rules require that every write that the reader shows is still in the
 //! store. A power cut may lose writes that were not synced, and the next opening gives their numbers to other writes. Each
 //! opening of the store has its own epoch. So if a refresh finds another epoch, a lower edit number, or *m* < *n*, it loads
-//! the whole store. It may then show an earlier state than before, as the writer does after the power cut. A keydir
+//! the whole store. If that is another store, by its id, the refresh fails, and the reader goes on showing its own. It may then show an earlier state than before, as the writer does after the power cut. A keydir
 //! without room for the new keys also causes a whole load.
 //!
 //! # Readers of the same handle
@@ -69,7 +69,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use durable::ReadOnlyFs;
-use durable::manifest::Manifest;
+use durable::log::StoreId;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use durable::sync::{Mutex, Published};
@@ -82,7 +82,6 @@ use crate::capabilities::CAPABILITIES;
 use crate::options::Options;
 use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
-use crate::state::State;
 use crate::stats::BitcaskStats;
 use loaded_state::{Extent, LoadedState};
 use progress::Progress;
@@ -102,19 +101,6 @@ pub struct Reader {
     latest: AtomicU64,
 }
 
-/// Checks that `dir` has a store.
-fn check_is_store(dir: &StoreDir) -> Result<()> {
-    if Manifest::<State>::exists(dir)? {
-        return Ok(());
-    }
-    if let Some(id) = Inventory::list(dir)?.data.first() {
-        let what = "a data file in a directory without a manifest";
-        return Err(Error::corruption(dir.file(&crate::files::DATA.name(*id)), 0, what));
-    }
-    let nothing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no store in here");
-    Err(Error::io("open", dir.path(), nothing))
-}
-
 impl Reader {
     /// Opens the store in the directory `path`: see [`Bitcask::open_read_only`](crate::Bitcask::open_read_only).
     ///
@@ -123,7 +109,7 @@ impl Reader {
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
         let fs = Arc::new(ReadOnlyFs::new(Arc::clone(&options.env.fs)));
         let dir = StoreDir::open(fs, path, OpenMode::Read)?;
-        check_is_store(&dir)?;
+        Inventory::check_is_store(&dir)?;
         let (loaded, _) = LoadedState::load(&dir, &options, None)?;
         let latest = AtomicU64::new(loaded.state.latest_time);
         let (state, progress) = ReaderState::new(loaded, &options, dir.path())?;
@@ -144,7 +130,8 @@ impl Reader {
     /// manifest only. If another writer has opened the store, it loads the whole store, as opening does.
     ///
     /// # Errors
-    /// As [`Bitcask::open_read_only`](crate::Bitcask::open_read_only); `Closed`.
+    /// As [`Bitcask::open_read_only`](crate::Bitcask::open_read_only); `InvalidArgument` when another store is in the place of
+    /// the one that was opened; `Closed`.
     pub fn refresh(&self) -> Result<SequenceNumber> {
         self.check_open()?;
         let mut progress = self.progress.lock();
@@ -169,10 +156,22 @@ impl Reader {
             // Another writer has opened the store, and the whole store is loaded already.
             Extent::Whole => loaded,
         };
+        self.check_store(whole.store, progress.store)?;
         let (state, whole_progress) = ReaderState::new(whole, &self.options, self.dir.path())?;
         *progress = whole_progress;
         self.state.store(Arc::new(state));
         Ok(self.newest_sequence())
+    }
+
+    /// Refuses a store other than `own`, the one that was opened: the directory was replaced.
+    fn check_store(&self, found: StoreId, own: StoreId) -> Result<()> {
+        if found == own {
+            return Ok(());
+        }
+        let path = self.dir.path().display();
+        let what =
+            format!("{path}: another store is in the place of the one that this reader has opened");
+        Err(Error::InvalidArgument(what))
     }
 
     /// The newest write that reads see.

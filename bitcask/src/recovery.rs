@@ -8,7 +8,7 @@
 //!    only the length is checked: damage in it shows when a record is read, or in `verify`.
 //! 4. Read the tail of the log, the unsealed files, and decide which of them are kept (`recovery/tail.rs`). The header of
 //!    each must know no later edit than the manifest has. Sequence numbers go on after the highest one in the files that
-//!    are kept and in the manifest, so the numbers of batches that are cut are given out again. Steps 2 to 4 change
+//!    are kept and in the manifest. So the numbers of batches that are cut are given out again. Steps 2 to 4 change
 //!    nothing, so a damaged store stays as it was.
 //! 5. Open the manifest for writing. This makes a new generation and a new epoch durable. It makes the last edit durable,
 //!    too, which a killed process may have left in the page cache.
@@ -102,24 +102,9 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
     let is_full = found_full.is_some();
     let (manifest, reserves) = open_manifest(&dir, loaded, options, found_full)?;
 
-    // 6. Remove orphans.
-    let state = manifest.state();
-    let remove = || inventory.remove_orphans(&dir, manifest.store_id(), &state);
-    options.steps.run(Step::RemoveOrphans, remove);
-    // The generation before is gone. Hints, which come next, must not take the space of the next opening.
-    if is_full {
-        reserves.1.restore();
-    }
-
-    // 7. and 8. Repair the tail of the log, and write hint files anew.
+    // 6. to 9. Repair the store.
     let repair = Repair { dir: &dir, manifest: &manifest, last_reserve: &reserves.1 };
-    repair.repair_tail(&keys.tail, options)?;
-    keys.scanned.iter().try_for_each(|&id| repair.renew_hint(id))?;
-
-    // 9. Open the data files, and finish the keydir.
-    let files = repair.open_files(&keys.handles, options)?;
-    assert_eq!(files.iter().count(), manifest.state().files.len(), "each named file is open");
-    keys.finish(&dir, &files, options)?;
+    let files = run_repair(repair, &inventory, &keys, is_full, options)?;
     let next_file_id = manifest.state().next_file_id;
     let LoadedKeys { keydir, registry, scanned, .. } = keys;
     let files_scanned = scanned.len() as u64;
@@ -140,6 +125,10 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
 fn lock_dir(path: &Path, options: &Options) -> Result<StoreDir> {
     let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
     let (fs, clock) = (&options.env.fs, &*options.env.clock);
+    if !options.create {
+        // Before the lock, which would leave a file in a directory without a store.
+        Inventory::check_is_store(&StoreDir::open(Arc::clone(fs), path, OpenMode::Read)?)?;
+    }
     let dir = if options.steps.check(Step::AwaitLeftover, false) {
         StoreDir::open(Arc::clone(fs), path, mode)?
     } else {
@@ -168,6 +157,36 @@ fn open_manifest(
         }
     }
     Ok((loaded.open()?, (reserve, last_reserve)))
+}
+
+/// Steps 6 to 9, from the removal of orphans to a finished keydir. Returns the open data files. `is_full`: an earlier attempt
+/// found the disk full.
+fn run_repair(
+    repair: Repair<'_>,
+    inventory: &Inventory,
+    keys: &LoadedKeys,
+    is_full: bool,
+    options: &Options,
+) -> Result<FileTable> {
+    // 6. Remove orphans.
+    let Repair { dir, manifest, last_reserve } = repair;
+    let state = manifest.state();
+    let remove = || inventory.remove_orphans(dir, manifest.store_id(), &state);
+    options.steps.run(Step::RemoveOrphans, remove);
+    // The generation before is gone. Hints, which come next, must not take the space of the next opening.
+    if is_full {
+        last_reserve.restore();
+    }
+
+    // 7. and 8. Repair the tail of the log, and write hint files anew.
+    repair.repair_tail(&keys.tail, options)?;
+    keys.scanned.iter().try_for_each(|&id| repair.renew_hint(id))?;
+
+    // 9. Open the data files, and finish the keydir.
+    let files = repair.open_files(&keys.handles, options)?;
+    assert_eq!(files.iter().count(), manifest.state().files.len(), "each named file is open");
+    keys.finish(dir, &files, options)?;
+    Ok(files)
 }
 
 /// The keys of the store, tombstones included, and the tail of its log.

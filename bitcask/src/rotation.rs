@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use durable::log::{Segment, SegmentLayout, Writer};
 use durable::sync::Mutex;
-use kv::Result;
+use kv::{Error, Result};
 
+use crate::files::FILE_ID_LIMIT;
 use crate::lock_order::Lock;
 use crate::state::Edit;
 use crate::steps::Step;
@@ -119,6 +120,11 @@ impl Rotation {
         loop {
             self.store.check_in_place()?;
             let id = *next_id;
+            if id >= FILE_ID_LIMIT {
+                let what =
+                    format!("{}: all ids of data files are used up", self.store.path().display());
+                return Err(Error::InvalidArgument(what));
+            }
             *next_id += 1;
             if naming == Naming::Later {
                 self.store.edit(&Edit::reserve(id))?;

@@ -124,9 +124,12 @@ pub(crate) fn check_len(file: &dyn File, sealed: &Sealed) -> Result<()> {
     Ok(())
 }
 
-/// Writes and publishes the hint file of data file `id`. `None`: there is no space or no file handle for it, or its name or
-/// that of the temporary file belongs to something other than a regular file, which stays; the next opening reads the data file
-/// instead.
+/// Writes and publishes the hint file of data file `id`. `None`: the next opening reads the data file instead. There are
+/// three cases:
+/// - there is no space or no file handle for the hint;
+/// - its name or that of the temporary file belongs to something other than a regular file, which stays;
+/// - a file of that name cannot be opened, for want of rights or because the disk fails. It may be something other than a
+///   regular file, so it stays.
 ///
 /// # Errors
 /// `Io` for any other cause, a failed sync among them.
@@ -137,11 +140,8 @@ pub(crate) fn write_hint(
     bytes: &[u8],
 ) -> Result<Option<(PublishedFile, Hint)>> {
     let path = dir.join(HINT.name(id));
-    match is_foreign(fs, &path) {
-        Ok(false) => {}
-        Ok(true) => return Ok(None),
-        Err(error) if error.is_out_of_file_handles() => return Ok(None),
-        Err(error) => return Err(error),
+    if !is_replaceable(fs, &path) {
+        return Ok(None);
     }
     let written = create_afresh(fs, &temporary_path(&path))
         .and_then(|file| file.write_at(0, bytes).map(|()| file));
@@ -167,14 +167,9 @@ pub(crate) fn write_hint(
     Ok(Some((file, hint)))
 }
 
-/// Whether something other than a regular file is called `path`.
-fn is_foreign(fs: &dyn Fs, path: &Path) -> Result<bool> {
-    match fs.open(path) {
-        Ok(_) => Ok(false),
-        Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => Ok(false),
-        Err(error) if is_not_a_file(&error) => Ok(true),
-        Err(error) => Err(error),
-    }
+/// Whether nothing is called `path`, or a regular file is.
+fn is_replaceable(fs: &dyn Fs, path: &Path) -> bool {
+    fs.open(path).map_or_else(|error| error.io_kind() == Some(ErrorKind::NotFound), |_| true)
 }
 
 /// Whether [`Fs::open`] has refused something other than a regular file.

@@ -9,8 +9,11 @@
 //!
 //! A crash before step 4 leaves an unsealed file, which recovery seals. A crash behind it leaves a sealed one.
 //!
-//! If there is no space or no file handle for the hint file, the file is sealed without one, and opening takes longer. Any other failure
-//! of the disk poisons the store.
+//! If there is no space or no file handle for the hint file, the file is sealed without one, and opening takes longer. Any
+//! other failure of the disk poisons the store.
+//!
+//! If step 2 finds damage, the file leaves the queue and stays unsealed (`damaged_files.rs`). Sealing goes on with the next
+//! file.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ use durable::sync::atomic::AtomicU64;
 use kv::{Error, Result};
 
 use crate::background::{Background, Task};
+use crate::damaged_files::DamagedFiles;
 use crate::file_set::FileSet;
 use crate::lock_order::Lock;
 use crate::sealed_file::{SealedFile, describe, write_hint};
@@ -40,22 +44,31 @@ pub(crate) struct Sealer {
     store: Arc<Store>,
     files: Arc<FileSet>,
     background: Arc<Background>,
+    damaged: Arc<DamagedFiles>,
     /// The full files that are not sealed, oldest first.
     queue: Mutex<VecDeque<Arc<Segment>>>,
     /// Held while a file is being sealed: one at a time, in the order of the queue.
     sealing: Mutex<()>,
+    sealed: AtomicU64,
     stalls: AtomicU64,
     hints_failed: AtomicU64,
 }
 
 impl Sealer {
-    pub(crate) fn new(store: Arc<Store>, files: Arc<FileSet>, background: Arc<Background>) -> Self {
+    pub(crate) fn new(
+        store: &Arc<Store>,
+        files: &Arc<FileSet>,
+        background: &Arc<Background>,
+        damaged: &Arc<DamagedFiles>,
+    ) -> Self {
         Self {
-            store,
-            files,
-            background,
+            store: Arc::clone(store),
+            files: Arc::clone(files),
+            background: Arc::clone(background),
+            damaged: Arc::clone(damaged),
             queue: Mutex::ranked(Lock::SealQueue.rank(), VecDeque::new()),
             sealing: Mutex::ranked(Lock::Sealing.rank(), ()),
+            sealed: AtomicU64::new(0),
             stalls: AtomicU64::new(0),
             hints_failed: AtomicU64::new(0),
         }
@@ -86,16 +99,16 @@ impl Sealer {
     /// Seals every file in the queue.
     ///
     /// # Errors
-    /// As [`Sealer::seal_oldest`].
+    /// As [`Sealer::seal_oldest`]; `Corruption`, when a file of the log is damaged: all others are sealed.
     pub(crate) fn seal_all(&self) -> Result<()> {
         while self.seal_oldest()? {}
-        Ok(())
+        self.damaged.check_log()
     }
 
-    /// Seals the oldest full file. `false`: there is none.
+    /// Seals the oldest full file, or takes it out of the queue if it is damaged. `false`: there is none.
     ///
     /// # Errors
-    /// `Io` and `Corruption`, which poison the store; `Poisoned`.
+    /// `Io`, which poisons the store, unless the disk was full; `Poisoned`.
     pub(crate) fn seal_oldest(&self) -> Result<bool> {
         let _one_at_a_time = self.sealing.lock();
         self.store.check_in_place()?;
@@ -103,8 +116,15 @@ impl Sealer {
         let published = self.store.log().finish(&segment)?;
         assert_eq!(published.path(), segment.path(), "the proof is of this file");
         debug_assert_eq!(published.len_bytes(), segment.end(), "the file ends with its records");
-        let described = self.describe_and_hint(&segment, published);
-        let mut sealed = described.map_err(|error| self.store.poison(error))?;
+        let mut sealed = match self.describe_and_hint(&segment, published) {
+            // The file is damaged: it stays as it is.
+            Err(damage) if damage.is_corruption() => {
+                self.damaged.add_log(damage);
+                self.remove_oldest(&segment);
+                return Ok(true);
+            }
+            described => described.map_err(|error| self.store.poison(error))?,
+        };
         assert_eq!(sealed.facts.len, segment.end(), "all of the file was read back");
         let (published, hint) = sealed.take_proofs();
         self.store.steps.run(Step::NameSealedFile, || {
@@ -112,11 +132,18 @@ impl Sealer {
         })?;
         // If the file cannot be opened again, for want of file handles for example, it is read through its segment.
         drop(self.files.reopen_sealed(segment.header(), segment.path()));
-        let sealed = self.queue.lock().pop_front();
-        assert!(sealed.is_some_and(|sealed| sealed.id() == segment.id()), "the queue is in order");
+        self.remove_oldest(&segment);
+        // Before the request: a merge that is in progress meanwhile compares the counts.
+        self.sealed.fetch_add(1, Ordering::SeqCst);
         self.background.request(Task::PopulateFile);
         self.background.request(Task::Merge);
         Ok(true)
+    }
+
+    /// Takes `segment`, which has been dealt with, out of the queue.
+    fn remove_oldest(&self, segment: &Segment) {
+        let oldest = self.queue.lock().pop_front();
+        assert!(oldest.is_some_and(|oldest| oldest.id() == segment.id()), "the queue is in order");
     }
 
     /// Reads a finished segment back, and writes its hint file.
@@ -142,6 +169,11 @@ impl Sealer {
         let hint = store.allocating(write).map_err(|error| store.poison(error))?;
         self.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
         Ok(SealedFile::new(facts, hint_bytes, published, hint))
+    }
+
+    /// How many files were sealed.
+    pub(crate) fn sealed(&self) -> u64 {
+        self.sealed.load(Ordering::SeqCst)
     }
 
     /// How often a writer had to seal a file itself.

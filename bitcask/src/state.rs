@@ -18,6 +18,7 @@
 //! Format 3 had another last field of [`Sealed`]. Format 2 had no times, no edit 6, and not the last field of [`Sealed`]. Format 1 had no expiry and no merging either:
 //! neither `blocked`, nor the two fields of [`Sealed`] before that, nor edits 4 and 5.
 
+mod blocked;
 mod edit;
 mod format;
 mod sealed;
@@ -33,6 +34,7 @@ use serde_json::{Value, json};
 
 use crate::files::{DATA, FILE_ID_LIMIT, HINT, HINT_TEMPORARY};
 use crate::record::SEQUENCE_LIMIT;
+pub(crate) use blocked::{Blocked, BlockedTombstones};
 use edit::Change;
 pub(crate) use edit::{Edit, Merge};
 pub(crate) use sealed::{Hint, Sealed};
@@ -51,31 +53,13 @@ pub(crate) struct State {
     /// The data files; `None` is one that was being written.
     pub(crate) files: BTreeMap<u64, Option<Sealed>>,
     /// Tombstones that the last merge had to keep.
-    pub(crate) blocked: Vec<Blocked>,
-}
-
-/// Tombstones in a file that cannot go, because an older put of their keys may be in another one. Both files are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Blocked {
-    /// The data file that has the tombstones.
-    pub(crate) file: u64,
-    /// The data file that may have the puts. A merge of both files drops the tombstones. A merge of this one alone passes the
-    /// entry on to its output, which may have the puts, too.
-    pub(crate) blocker: u64,
-    /// How many bytes the tombstones take.
-    pub(crate) bytes: u64,
+    pub(crate) blocked: BlockedTombstones,
 }
 
 /// Why an edit contradicts the state.
 type Refusal = String;
 
 impl State {
-    /// The bytes of tombstones in `file` that its last merge had to keep, and would have to keep again.
-    pub(crate) fn blocked_bytes(&self, file: u64) -> u64 {
-        let blocked = self.blocked.iter().filter(|blocked| blocked.file == file);
-        blocked.map(|blocked| blocked.bytes).fold(0, u64::saturating_add)
-    }
-
     /// Whether a sealed file has puts that expire. If none has, the time means nothing to the store.
     pub(crate) fn has_expiring(&self) -> bool {
         self.files.values().flatten().any(|sealed| sealed.expiring.records > 0)
@@ -105,8 +89,7 @@ impl State {
     fn remove(&mut self, id: u64) -> std::result::Result<(), Refusal> {
         let removed = self.files.remove(&id);
         removed.ok_or_else(|| format!("data file {id} is removed and not there"))?;
-        self.blocked.retain(|blocked| blocked.file != id && blocked.blocker != id);
-        debug_assert_eq!(self.blocked_bytes(id), 0, "no entry names it");
+        self.blocked.remove_file(id);
         Ok(())
     }
 
@@ -124,7 +107,7 @@ impl State {
             }
         }
         debug_assert!(merge.inputs.iter().all(|&id| !self.is_there(id)), "inputs are gone");
-        self.blocked.extend(&merge.blocked);
+        merge.blocked.iter().for_each(|&blocked| self.blocked.push(blocked));
         Ok(())
     }
 

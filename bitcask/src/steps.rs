@@ -16,7 +16,7 @@ use durable::log::StoreId;
 use kv::Result;
 
 #[cfg(feature = "planted")]
-use hook::{Action, Hook, Outcome, planted_failure};
+use hook::{Action, Hook, Outcome};
 
 /// One step of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,11 +170,12 @@ impl Steps {
 
     /// Runs a step, as the hook decides.
     pub(crate) fn run<T: Outcome>(&self, step: Step, act: impl FnOnce() -> T) -> T {
-        match self.action(step) {
-            Action::Skip => T::skipped(),
-            Action::Fail => T::failed(planted_failure()),
-            Action::IgnoreFailure => act().ignoring_failure(),
-            Action::Run | Action::Repeat | Action::Swap => act(),
+        let action = self.action(step);
+        match (action, action.failure()) {
+            (_, Some(failure)) => T::failed(failure),
+            (Action::Skip, _) => T::skipped(),
+            (Action::IgnoreFailure, _) => act().ignoring_failure(),
+            _ => act(),
         }
     }
 

@@ -6,11 +6,13 @@
 //! - the view holds the data files that merges take out of the file table: versions in undo lists may lie in them;
 //! - merges do not count a value as expired that has not expired for the view.
 //!
-//! Undo lists have a budget. When they outgrow it, the oldest view is closed by force: it leaves the list at once,
-//! holds nothing from then on, and its reads return `SnapshotTooOld`. Its owner finds it missing when it drops the view.
+//! Undo lists have a budget. When they outgrow it, the oldest view is closed by force: it leaves the list at once, its files
+//! are given back, and its reads return `SnapshotTooOld`. Its owner finds it missing when it drops the view.
 //!
 //! The lock of the list of views is held only briefly. Undo lists are released after it. The thread that closes a view
-//! releases them all; over the budget, the writers release them in small steps.
+//! releases them all; over the budget, the writers release them in small steps. A file is closed, and unmapped, when its last
+//! handle is dropped. So the functions that close a view by force return its files, and the caller drops them outside of
+//! its locks.
 
 use std::sync::Arc;
 
@@ -35,9 +37,12 @@ struct Held {
     sequence: u64,
     now: UnixMillis,
     /// Files that were taken out of the table while the view was open.
-    files: Mutex<Vec<Arc<DataFile>>>,
+    files: Mutex<HeldFiles>,
     given_up: AtomicBool,
 }
+
+/// Files that a view holds, or has held.
+pub(crate) type HeldFiles = Vec<Arc<DataFile>>;
 
 impl Views {
     pub(crate) fn new(keydir: Arc<Keydir>) -> Arc<Self> {
@@ -82,16 +87,19 @@ impl Views {
 
     /// Keeps the undo lists within `budget` bytes, after a batch of `records` has entered. Over the budget, the oldest view is
     /// given up. This batch and the following ones release its versions, in steps in proportion to their own size.
+    ///
+    /// Returns the files that the view has held. The caller drops them outside of the commit section.
     #[inline]
-    pub(crate) fn keep_within(&self, budget: u64, records: usize) {
+    #[must_use = "files are closed outside of the commit section"]
+    pub(crate) fn keep_within(&self, budget: u64, records: usize) -> HeldFiles {
         if self.keydir.undo_bytes() <= budget {
-            return;
+            return HeldFiles::new();
         }
         // The versions of a view that is closed may be enough.
-        if !self.keydir.has_closed_views() {
-            self.give_up_the_oldest();
-        }
+        let has_closed = self.keydir.has_closed_views();
+        let files = if has_closed { HeldFiles::new() } else { self.give_up_the_oldest() };
         self.keydir.release(records.div_ceil(Self::RECORDS_PER_STEP));
+        files
     }
 
     /// A step releases more than a batch of so many records adds.
@@ -101,19 +109,24 @@ impl Views {
     pub(crate) fn shrink_to(&self, budget: u64) {
         self.keydir.release_all();
         while self.keydir.undo_bytes() > budget && self.count() > 0 {
-            self.give_up_the_oldest();
+            drop(self.give_up_the_oldest());
             self.keydir.release_all();
         }
     }
 
-    fn give_up_the_oldest(&self) {
+    /// Closes the oldest view by force. Returns the files that it held.
+    fn give_up_the_oldest(&self) -> HeldFiles {
         let mut open = self.open.lock();
         let oldest = open.iter().enumerate().min_by_key(|(_, held)| held.sequence);
-        let Some((at, _)) = oldest else { return };
+        let Some((at, _)) = oldest else { return HeldFiles::new() };
         let held = open.swap_remove(at);
         assert!(open.iter().all(|other| other.sequence >= held.sequence), "the oldest goes first");
+        // Before its files go: a read that no longer finds its file finds the flag.
         held.given_up.store(true, Ordering::Release);
         self.keydir.close_view(held.sequence);
+        drop(open);
+        // The view has left the list, so no merge adds a file any more.
+        std::mem::take(&mut *held.files.lock())
     }
 
     fn close(&self, held: &Arc<Held>) {

@@ -1,18 +1,17 @@
 //! How much the sealed files waste: the input of the picker, and of back-pressure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use durable::log::SEGMENT_HEADER_LEN;
-use durable::sync::Mutex;
 use kv::UnixMillis;
 
 use crate::back_pressure::{BackPressure, Load};
+use crate::damaged_files::DamagedFiles;
 use crate::data_file::DataFile;
 use crate::file_set::FileSet;
-use crate::lock_order::Lock;
 use crate::picker::{Candidate, SealedFiles};
-use crate::state::Sealed;
+use crate::state::{Sealed, State};
 use crate::steps::Step;
 use crate::store::Store;
 use crate::views::Views;
@@ -27,8 +26,7 @@ pub(crate) struct WasteSurvey {
     files: Arc<FileSet>,
     views: Arc<Views>,
     pressure: Arc<BackPressure>,
-    /// Data files that a merge has found damaged. They are left alone until the store is opened again.
-    damaged: Mutex<BTreeSet<u64>>,
+    damaged: Arc<DamagedFiles>,
 }
 
 impl WasteSurvey {
@@ -37,8 +35,8 @@ impl WasteSurvey {
         files: Arc<FileSet>,
         views: Arc<Views>,
         pressure: Arc<BackPressure>,
+        damaged: Arc<DamagedFiles>,
     ) -> Self {
-        let damaged = Mutex::ranked(Lock::DamagedFiles.rank(), BTreeSet::new());
         Self { store, files, views, pressure, damaged }
     }
 
@@ -49,41 +47,47 @@ impl WasteSurvey {
         limited.unwrap_or_else(|| self.store.now())
     }
 
-    /// Leaves data file `id` out from now on.
-    pub(crate) fn exclude_damaged(&self, id: u64) {
-        self.damaged.lock().insert(id);
-    }
-
     /// Measures anew how much writers must be held back. `published` is the newest visible write.
     pub(crate) fn measure_pressure(&self, published: u64) {
         if self.pressure.is_off() {
             return;
         }
-        self.pressure.measure(load(&self.candidates(published, self.horizon())));
+        self.pressure.measure(load(&self.describe_all(
+            &self.store.state(),
+            published,
+            self.horizon(),
+        )));
     }
 
-    /// The sealed files as the picker sees them. Excluded are damaged files, and files with a write after `published`: the
-    /// keydir does not know the newest records of those.
+    /// The sealed files as the picker sees them.
     pub(crate) fn candidates(&self, published: u64, now: UnixMillis) -> SealedFiles {
-        let (state, table) = (self.store.state(), self.files.load_full());
-        let damaged = self.damaged.lock().clone();
+        let state = self.store.state();
+        let files = self.describe_all(&state, published, now);
+        SealedFiles { files, blocked: state.blocked.entries().to_vec() }
+    }
+
+    /// The facts about each sealed file of `state`. Excluded are damaged files, all files if the log is damaged, and files
+    /// with a write after `published`: the keydir does not know the newest records of those.
+    fn describe_all(&self, state: &State, published: u64, now: UnixMillis) -> Vec<Candidate> {
+        let table = self.files.load_full();
+        let (damaged, is_log_damaged) = (self.damaged.sealed(), self.damaged.check_log().is_err());
         let files: BTreeMap<u64, &Arc<DataFile>> =
             table.iter().map(|file| (file.id, file)).collect();
         let candidate = |(&id, sealed): (&u64, &Option<Sealed>)| {
             let (sealed, file) = ((*sealed)?, files.get(&id)?);
             let is_known = self.store.steps.check(Step::CheckPublished, sealed.newest <= published);
             let live = file.handle.live.bytes();
-            let facts = describe(id, &sealed, live, state.blocked_bytes(id), published, now);
-            if damaged.contains(&id) || !is_known {
+            let facts = describe(id, &sealed, live, state.blocked.bytes_in(id), published, now);
+            if is_log_damaged || damaged.contains(&id) || !is_known {
                 // A file that stays: its older puts count, and nothing that it wastes.
                 return Some(Candidate { is_excluded: true, waste: 0, ..facts });
             }
             let is_expired = sealed.is_expired_in_part(now)
                 && self.store.steps.check(Step::CheckLastExpiry, sealed.is_expired(now));
-            Some(Candidate { expired: is_expired, ..facts })
+            // A file without records holds nothing back.
+            Some(Candidate { expired: is_expired || sealed.records == 0, ..facts })
         };
-        let files = state.files.iter().filter_map(candidate).collect();
-        SealedFiles { files, blocked: state.blocked.clone() }
+        state.files.iter().filter_map(candidate).collect()
     }
 }
 
@@ -116,8 +120,8 @@ fn describe(
 }
 
 /// The sum over the files that a merge may take.
-pub(crate) fn load(sealed: &SealedFiles) -> Load {
-    let files: Vec<&Candidate> = sealed.files.iter().filter(|file| !file.is_excluded).collect();
+pub(crate) fn load(files: &[Candidate]) -> Load {
+    let files: Vec<&Candidate> = files.iter().filter(|file| !file.is_excluded).collect();
     Load {
         files: files.len() as u64,
         bytes: files.iter().map(|file| file.len).sum(),

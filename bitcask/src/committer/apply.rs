@@ -17,7 +17,7 @@ impl Committer {
     /// # Errors
     /// Batch `sequence` is not visible, and never will be in this handle. The store is poisoned.
     pub(super) fn resolve(&self, sequence: u64, synced: Result<()>) -> Result<()> {
-        let mut section = self.section.lock();
+        let mut section = self.enter_any();
         let visible = section.publication.visible();
         let synced = synced.map(|()| self.parts.store.log().durable());
         let resolved = section.publication.sync_ended(sequence, synced, &mut |sequence, batch| {
@@ -28,7 +28,9 @@ impl Committer {
         debug_assert!(section.publication.visible() >= visible, "no batch becomes invisible");
         debug_assert!(section.publication.visible() <= section.newest, "numbers are given first");
         let batches = section.publication.visible() - visible;
-        self.parts.views.keep_within(self.undo_bytes, batches as usize);
+        let released = self.parts.views.keep_within(self.undo_bytes, batches as usize);
+        drop(section);
+        drop(released);
         resolved
     }
 

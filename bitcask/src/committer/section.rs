@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use durable::log::publication::PublicationQueue;
 use durable::log::{GroupSync, Span, Writer};
+use kv::{Error, Result};
 
 use crate::file_handle::FileHandle;
 use crate::keydir::Reservation;
-use crate::record::RecordWriter;
+use crate::record::{RecordWriter, SEQUENCE_LIMIT};
 
 /// The state of the commit section. Guarded by `Committer::section`.
 #[derive(Debug)]
@@ -59,6 +60,16 @@ impl Section {
         }
     }
 
+    /// The number of the next batch.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the store has given all its numbers away.
+    #[inline]
+    pub(super) fn next_sequence(&self) -> Result<u64> {
+        let next = self.newest + 1;
+        if next < SEQUENCE_LIMIT { Ok(next) } else { Err(out_of_numbers()) }
+    }
+
     /// The number of the active file, which was just written to.
     #[inline]
     pub(super) fn file_number(&self) -> u16 {
@@ -73,6 +84,12 @@ impl Section {
             active.first_expiry.note(expires_at);
         }
     }
+}
+
+#[cold]
+fn out_of_numbers() -> Error {
+    let last = SEQUENCE_LIMIT - 1;
+    Error::InvalidArgument(format!("the store has given its last sequence number, {last}, away"))
 }
 
 impl Counts {

@@ -38,7 +38,7 @@ impl VerifiedRecords {
     /// and has passed before.
     ///
     /// # Errors
-    /// `Corruption`: the frame fails its checksum, and the next call checks it again.
+    /// `Corruption`: the frame fails its checksum or has another length than `bytes`, and the next call checks it again.
     pub(super) fn frame<'b>(
         &self,
         bytes: &'b [u8],
@@ -55,7 +55,12 @@ impl VerifiedRecords {
             return FrameView::decode_verified(bytes, offset).ok_or_else(changed);
         }
         let frame = FrameView::expect(bytes, salt, offset, path)?;
-        debug_assert_eq!(frame.len(), bytes.len() as u64, "the keydir stores the frame's length");
+        if frame.len() != bytes.len() as u64 {
+            // The place comes from a hint with the right checksum and a wrong content.
+            let what =
+                format!("a frame of {} bytes where {} were expected", frame.len(), bytes.len());
+            return Err(Error::corruption(path, offset, what));
+        }
         // The file never changes, so the bit carries no other memory with it.
         word.fetch_or(bit, Ordering::Relaxed);
         Ok(frame)
@@ -158,6 +163,19 @@ mod tests {
         bytes[places[0].0 as usize + 5] ^= 1;
         let refused = touch(&verified, &bytes, places[0]).unwrap_err();
         assert!(refused.is_corruption(), "{refused}");
+    }
+
+    /// A hint with the right checksum can name a wrong length.
+    #[test]
+    fn a_place_longer_than_its_frame_is_damage() {
+        let (bytes, places) = segment(&[10_000, 10_000]);
+        let verified = VerifiedRecords::new(bytes.len() as u64);
+        for _ in 0..2 {
+            let refused = touch(&verified, &bytes, (places[0].0, 2 * places[0].1)).unwrap_err();
+            let Error::Corruption { path, offset, .. } = &refused else { panic!("{refused}") };
+            assert_eq!((&**path, *offset), (Path::new("segment"), places[0].0));
+        }
+        touch(&verified, &bytes, places[0]).unwrap();
     }
 
     #[test]

@@ -1,53 +1,35 @@
 //! Copying the live records of the inputs into outputs.
 
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::{fmt, io};
 
 use durable::log::{BatchReader, Frame, FrameView, Writer};
 use durable::{Mapped, read_whole};
 use kv::{Error, Result, UnixMillis};
 
+use super::classifier::{Classifier, LiveFrames};
 use super::output::{FinishedOutput, Output};
 use super::read_ahead::ReadAhead;
+use super::space;
 use super::tombstones::TombstoneGuard;
 use crate::components::Components;
 use crate::data_file::DataFile;
 use crate::keydir::Keydir;
-use crate::record::{Record, RecordWriter};
+use crate::record::Record;
 use crate::sealed_file::check_len;
-use crate::steps::Step;
-
-/// Free space that a merge leaves besides the bytes that it copies and a quarter for the hints.
-const MARGIN: u64 = 16 << 10;
-
-/// How many bytes of records a merge can copy onto the disk, with the space of the disk reserve.
-pub(super) fn room(parts: &Components) -> Result<u64> {
-    let reserve = parts.store.reserve();
-    let reserved = if reserve.is_released() { 0 } else { reserve.bytes() };
-    Ok(copies_in(free_space(parts)? + reserved))
-}
-
-fn free_space(parts: &Components) -> Result<u64> {
-    parts.store.fs().free_space(parts.store.path())
-}
-
-/// How many bytes of records `free` bytes have room for, with their hint files and a margin.
-fn copies_in(free: u64) -> u64 {
-    free.saturating_sub(MARGIN) / 5 * 4
-}
 
 /// The reading side of a merge and the output that it fills.
 pub(super) struct Copying {
     inputs: Vec<Input>,
-    guard: TombstoneGuard,
-    horizon: UnixMillis,
+    classifier: Classifier,
     output: Option<Output>,
     /// How large an output is unless a batch needs a larger one, in bytes.
     usual_bytes: u64,
     /// Whether the disk was asked for room for the copies.
     space_is_checked: bool,
-    /// Whether a record has expired that the keydir names.
-    pub(super) has_expired_records: bool,
+    /// The number of the last batch that was read, live or dead. Numbers ascend over all inputs.
+    newest_sequence: u64,
     /// Tombstones and expired puts that were dropped.
     pub(super) tombstones_dropped: u64,
 }
@@ -56,16 +38,6 @@ struct Input {
     file: Arc<DataFile>,
     bytes: Arc<dyn Mapped>,
     reader: BatchReader,
-}
-
-/// The frames of a batch that are copied.
-#[derive(Default)]
-struct LiveFrames<'f> {
-    frames: Vec<Frame<'f>>,
-    /// The tombstones among them: the file each is kept for, and how many bytes it takes.
-    blocked: Vec<(u64, u64)>,
-    /// Tombstones and expired puts that are not copied.
-    dropped: u64,
 }
 
 impl Copying {
@@ -86,14 +58,18 @@ impl Copying {
         assert_eq!(inputs.len(), ids.len(), "only merges take files out of the table");
         Ok(Self {
             inputs,
-            guard,
-            horizon,
+            classifier: Classifier::new(guard, horizon),
             output: None,
             usual_bytes,
             space_is_checked: false,
-            has_expired_records: false,
+            newest_sequence: 0,
             tombstones_dropped: 0,
         })
+    }
+
+    /// Whether a record has expired that the keydir names.
+    pub(super) fn has_expired_records(&self) -> bool {
+        self.classifier.has_expired_records
     }
 
     /// Whether all inputs were read and the last output was finished.
@@ -123,12 +99,16 @@ impl Copying {
             let ahead = ReadAhead::read(input.reader, bytes.bytes(), file.path(), limit)?;
             parts.keydir.prefetch(ahead.keys(file.path()).take(Keydir::PREFETCHED));
             for (batch, after) in ahead.batches() {
+                self.check_ascends(batch, file.path())?;
                 if let Some(finished) = self.copy_batch_or_finish_output(parts, &file, batch)? {
                     // The batch did not fit. The reader stands before it still, and reads it again for the next output.
                     return Ok(Some(finished));
                 }
                 assert!(after.offset() > self.inputs[at].reader.offset(), "reading goes forward");
                 self.inputs[at].reader = after;
+                // An end mark has no batch.
+                let read = batch.first().map_or(self.newest_sequence, |first| first.sequence);
+                self.newest_sequence = read;
                 if self.bytes_left() <= end {
                     return Ok(None);
                 }
@@ -137,22 +117,25 @@ impl Copying {
         self.finish_output(parts)
     }
 
-    /// Checks that the disk has room for the copies before any is made. Releases the disk reserve if that is enough: a
-    /// merge frees more space than it uses.
+    /// Checks that `batch`, of the file at `path`, has a higher number than all batches before. The inputs are read in the
+    /// order of their next numbers. So otherwise the numbers of the file do not ascend, or another input has the number, too.
+    fn check_ascends(&self, batch: &[FrameView<'_>], path: &Path) -> Result<()> {
+        match batch.first() {
+            Some(first) if first.sequence <= self.newest_sequence => {
+                let what =
+                    format!("batch {} comes after batch {}", first.sequence, self.newest_sequence);
+                Err(Error::corruption(path, first.offset, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the disk has room for the copies before any is made.
     fn check_space(&mut self, parts: &Components) -> Result<()> {
         if std::mem::replace(&mut self.space_is_checked, true) {
             return Ok(());
         }
-        let live: u64 = self.inputs.iter().map(|input| input.file.handle.live.bytes()).sum();
-        let (store, reserve) = (&parts.store, parts.store.reserve());
-        if live <= copies_in(free_space(parts)?) {
-            return Ok(());
-        }
-        if live <= room(parts)? && reserve.release()? && live <= copies_in(free_space(parts)?) {
-            return Ok(());
-        }
-        let source = io::Error::from(io::ErrorKind::StorageFull);
-        Err(Error::io("merge into", store.path(), source))
+        space::check(parts, self.inputs.iter().map(|input| input.file.handle.live.bytes()).sum())
     }
 
     fn bytes_left(&self) -> u64 {
@@ -193,7 +176,7 @@ impl Copying {
     ) -> Result<Option<FinishedOutput>> {
         let mut live = LiveFrames::default();
         for frame in batch {
-            self.classify(parts, frame, Record::decode(frame, file.path())?, &mut live);
+            self.classifier.classify(parts, frame, Record::decode(frame, file.path())?, &mut live);
         }
         debug_assert!(batch.iter().all(|frame| frame.sequence == batch[0].sequence), "one batch");
         debug_assert!(live.frames.len() as u64 + live.dropped <= batch.len() as u64);
@@ -228,60 +211,6 @@ impl Copying {
         let path = output.path().to_path_buf();
         let finished = output.finish(parts);
         finished.map(Some).inspect_err(|_| drop(parts.store.fs().remove(&path)))
-    }
-
-    /// Decides whether a record is copied, and adds it to `live` if so.
-    fn classify<'f>(
-        &mut self,
-        parts: &Components,
-        frame: &FrameView<'f>,
-        record: Record<'f>,
-        live: &mut LiveFrames<'f>,
-    ) {
-        let (key, sequence) = (record.key(), frame.sequence);
-        let newest = parts.keydir.get(key).map(|version| version.sequence);
-        let has_expired =
-            |expires_at: Option<UnixMillis>| expires_at.is_some_and(|time| time <= self.horizon);
-        match record {
-            // A newer record has replaced the put: it is dead. An expired one counts as a tombstone.
-            Record::Put { expires_at, .. } if newest != Some(sequence) => {
-                live.dropped += u64::from(has_expired(expires_at));
-            }
-            // The newest record of its key has expired for every view: it is a tombstone now.
-            Record::Put { expires_at, .. } if has_expired(expires_at) => {
-                self.has_expired_records = true;
-                self.keep_or_drop(parts, Step::GuardExpiredPut, key, sequence, live);
-            }
-            // The newest record of its key: it is copied as it is.
-            Record::Put { .. } => {
-                live.frames.push(Frame { kind: frame.kind, payload: [frame.payload, &[], &[]] });
-            }
-            // Any put of the key in the keydir is newer, and hides the same older puts.
-            Record::Delete { .. } if newest.is_some() => live.dropped += 1,
-            // The key is absent.
-            Record::Delete { .. } => {
-                self.keep_or_drop(parts, Step::GuardTombstone, key, sequence, live);
-            }
-        }
-    }
-
-    /// Adds a tombstone of `key` by write `sequence` to `live` if an older put may be outside the merge; else drops it.
-    fn keep_or_drop<'f>(
-        &self,
-        parts: &Components,
-        guard: Step,
-        key: &'f [u8],
-        sequence: u64,
-        live: &mut LiveFrames<'f>,
-    ) {
-        match parts.store.steps.run(guard, || self.guard.blocker(key, sequence)) {
-            Some(blocker) => {
-                let len = Writer::batch_len(std::iter::once(key.len()));
-                live.blocked.push((blocker, len));
-                live.frames.push(RecordWriter::tombstone(key));
-            }
-            None => live.dropped += 1,
-        }
     }
 }
 

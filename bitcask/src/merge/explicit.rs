@@ -1,13 +1,13 @@
 //! The merge that the user asks for.
 //!
 //! It ends the active file and seals every file. Then it merges all files that waste anything, in up to [`ROUNDS`] rounds.
-//! If the disk has no room for all live records side by side, it first merges as many files at a time as there is room for.
+//! If the disk has no room for all live records at once, it first merges as many files at a time as there is room for.
 //! It holds the lock of the merge in progress all the time, so background merging waits.
 
 use durable::is_disk_full;
 use kv::Result;
 
-use super::{Merge, Merger, copy};
+use super::{Merge, Merger, space};
 use crate::background::Task;
 use crate::picker;
 
@@ -21,13 +21,17 @@ impl Merger {
     /// Merges everything that wastes anything, the newest writes included.
     ///
     /// # Errors
-    /// The failure of the first merge that fails.
+    /// The failure of the first merge that fails; `Corruption`, when a file of the log is damaged.
     pub(crate) fn merge_all(&self) -> Result<()> {
-        self.committer.end_active_file()?;
+        let has_ended = self.committer.end_active_file()?;
         self.parts.sealer.seal_all()?;
         let merged = self.merge_sealed();
         self.parts.store.refill_reserve();
         self.parts.background.request(Task::Merge);
+        if has_ended {
+            // Before the next write needs it, and after the merge, which may need the space.
+            self.parts.background.request(Task::PrepareFile);
+        }
         merged
     }
 
@@ -50,7 +54,7 @@ impl Merger {
         let reclaimer = self.parts.files.registry().reclaimer();
         reclaimer.reclaim();
         let mut has_merged = false;
-        while let Some(merge) = self.begin_best_merge(copy::room(&self.parts)?) {
+        while let Some(merge) = self.begin_best_merge(space::room(&self.parts)?) {
             debug_assert!(current.is_none(), "one merge at a time");
             *current = Some(merge);
             match self.finish_current(current) {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use kv::Result;
 
+use super::copy::Copying;
 use super::output::FinishedOutput;
 use super::{Merge, Merger};
 use crate::background::Task;
@@ -17,41 +18,32 @@ use crate::state::{self, Edit};
 use crate::steps::Step;
 
 impl Merger {
-    /// Steps 4 to 7. If the edit fails, `merge` has its outputs still.
+    /// Steps 4 to 7. If the edit fails, `merge` has its outputs still. A failure behind the edit poisons the store.
     pub(super) fn install(&self, merge: &mut Merge) -> Result<()> {
         let (parts, steps) = (&self.parts, &self.parts.store.steps);
         steps.run(Step::SyncLogBeforeEdit, || self.committer.sync())?;
         let inputs = open_inputs(parts, &merge.inputs);
         let mut outputs = std::mem::take(&mut merge.finished);
-        let has_expired_records =
-            merge.copying.as_ref().is_none_or(|copying| copying.has_expired_records);
+        let has_expired_records = merge.copying.as_ref().is_none_or(Copying::has_expired_records);
         let read: u64 = inputs.iter().map(|file| file.len()).sum();
         let written: u64 = outputs.iter().map(|output| output.file.len()).sum();
 
         let edit = edit_of(parts, &mut outputs, &merge.inputs);
-        let inputs = &inputs;
         let is_named = Cell::new(false);
-        let installed = steps.in_order(
-            (Step::EditManifest, || {
-                parts.store.edit(&edit)?;
-                is_named.set(true);
-                Ok(())
-            }),
-            (Step::Relocate, || {
-                relocate(parts, &outputs)?;
-                if has_expired_records {
-                    let numbers: Vec<u16> = inputs.iter().map(|file| file.handle.number).collect();
-                    parts.keydir.forget_files(&numbers);
-                }
-                retire(parts, inputs);
-                Ok(())
-            }),
-        );
-        // Without an edit nothing names the outputs. They go back to the merge, which removes them when it is given up.
-        if installed.is_err() && !is_named.get() {
-            merge.finished = outputs;
+        let edit = || parts.store.edit(&edit).inspect(|()| is_named.set(true));
+        let relocate = || replace(parts, &inputs, &outputs, has_expired_records);
+        let installed = steps.in_order((Step::EditManifest, edit), (Step::Relocate, relocate));
+        match installed {
+            Ok(()) => {}
+            // The manifest names the outputs, and the keydir names the inputs still. Whatever the error is, no later write
+            // may build on that.
+            Err(error) if is_named.get() => return Err(parts.store.poison(error)),
+            // Nothing names the outputs. They go back to the merge, which removes them when it is given up.
+            Err(error) => {
+                merge.finished = outputs;
+                return Err(error);
+            }
         }
-        installed?;
 
         self.count_merge(merge, read, written);
         Ok(())
@@ -92,8 +84,23 @@ fn edit_of(parts: &Components, outputs: &mut [FinishedOutput], inputs: &[u64]) -
         };
         parts.store.steps.run(Step::NameOutput, add);
     }
-    edit.pass_on(&parts.store.state().blocked);
+    edit.pass_on(parts.store.state().blocked.entries());
     Edit::merge(edit)
+}
+
+/// Steps 6 and 7: `outputs` take the place of `inputs` in memory.
+fn replace(
+    parts: &Components,
+    inputs: &[Arc<DataFile>],
+    outputs: &[FinishedOutput],
+    has_expired_records: bool,
+) -> Result<()> {
+    relocate(parts, outputs)?;
+    if has_expired_records {
+        forget(parts, inputs);
+    }
+    retire(parts, inputs);
+    Ok(())
 }
 
 /// The outputs enter the file table, and the keydir is pointed at the copied records.
@@ -138,6 +145,15 @@ fn relocate_chunk(parts: &Components, file: &DataFile, copied: &[(&[u8], Version
             // A newer write has replaced the record in the meantime: the copy is dead.
             file.handle.live.subtract(version.location);
         }
+    }
+}
+
+/// Removes the keys that still name a record in one of `inputs`: the records have expired and were not copied.
+fn forget(parts: &Components, inputs: &[Arc<DataFile>]) {
+    let named = inputs.iter().filter(|file| file.handle.live.records() > 0);
+    let numbers: Vec<u16> = named.map(|file| file.handle.number).collect();
+    if !numbers.is_empty() {
+        parts.keydir.forget_files(&numbers);
     }
 }
 

@@ -4,8 +4,15 @@
 //! become visible again, **dead or alive**. Only files that hold some older write can have one. The guard checks the filter
 //! in each file's hint; a file without a valid hint may have any key. The filter never denies a key that the file has.
 //!
-//! For each output the manifest records how many bytes of tombstones were kept, and for which file. When that file has gone,
-//! they count as waste, so a later merge looks at them again.
+//! For each output the manifest records how many bytes of tombstones were kept, and for which file, the *blocker*
+//! (`state/blocked.rs`). As long as the blocker is there, these bytes are no waste of the file that has them: another merge
+//! would keep them again. There are three ways on:
+//! - The blocker leaves the store without an output. The entry goes, and the tombstones count as waste.
+//! - A merge takes the blocker alone. Its output may have the same puts, and has much the same filter, so the output is the
+//!   blocker from then on (`state::Merge::pass_on`).
+//! - A merge takes both files. Then no file outside it is in the way, and the tombstones go. The picker takes both when the
+//!   blocker is worth merging and the live bytes of both fit into one merge. For that choice the blocked bytes count as
+//!   waste of the blocker (`picker.rs`). An explicit merge takes both always.
 //!
 //! Merging treats an expired put as a tombstone with the put's number.
 
@@ -41,7 +48,8 @@ impl TombstoneGuard {
         let state = store.state();
         let others = state.files.iter().filter(|(id, _)| !inputs.contains(id));
         let file = |(&id, sealed): (&u64, &Option<Sealed>)| {
-            sealed.map(|sealed| OutsideFile { id, sealed, hint: OnceCell::new() })
+            let sealed = sealed.filter(|sealed| sealed.records > 0)?;
+            Some(OutsideFile { id, sealed, hint: OnceCell::new() })
         };
         Self { store: Arc::clone(store), outside: others.filter_map(file).collect() }
     }

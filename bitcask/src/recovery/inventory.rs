@@ -22,7 +22,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use durable::log::{SegmentHeader, StoreId, scan_segment};
-use durable::manifest::LoadedManifest;
+use durable::manifest::{LoadedManifest, Manifest};
 use durable::reclaim::remove_orphans;
 use durable::store_dir::{NamePattern, StoreDir};
 use durable::{Entry, read_whole};
@@ -51,6 +51,22 @@ impl Inventory {
     pub(crate) fn list(dir: &StoreDir) -> Result<Self> {
         let entries = dir.list()?;
         Ok(Self { data: DATA.numbers(&entries).collect(), entries })
+    }
+
+    /// Checks that `dir` has a store.
+    ///
+    /// # Errors
+    /// `Io`, with `NotFound` when there is none; `Corruption` for a data file in a directory without a manifest.
+    pub(crate) fn check_is_store(dir: &StoreDir) -> Result<()> {
+        if Manifest::<State>::exists(dir)? {
+            return Ok(());
+        }
+        if let Some(&id) = Self::list(dir)?.data.first() {
+            let what = "a data file in a directory without a manifest";
+            return Err(Error::corruption(dir.file(&DATA.name(id)), 0, what));
+        }
+        let nothing = std::io::Error::new(ErrorKind::NotFound, "there is no store in here");
+        Err(Error::io("open", dir.path(), nothing))
     }
 
     /// Checks that each data file that the manifest names is there.

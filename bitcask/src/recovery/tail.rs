@@ -1,21 +1,25 @@
 //! The tail of the log: the data files that the manifest does not know as sealed, read by the rule of
 //! [`durable::log::chain`].
+//!
+//! Files of the log are sealed in the order of their ids. An unsealed file in front of a sealed one was found damaged when it
+//! was read back (`damaged_files.rs`). It had been cut to its end and synced before. So if it does not read whole, it is
+//! damaged, and no torn write.
 
 use std::path::Path;
 
-use durable::log::FrameView;
 use durable::log::chain::{ChainReader, ChainTail, TailSegment};
+use durable::log::{FrameView, SegmentLayout};
 use durable::manifest::LoadedManifest;
 use durable::read_whole;
 use durable::store_dir::StoreDir;
-use kv::{Result, UnixMillis};
+use kv::{Error, Result, UnixMillis};
 
 use super::FileHandles;
 use crate::files::DATA;
 use crate::keydir::{Keydir, Location};
 use crate::options::Options;
 use crate::record::Record;
-use crate::state::State;
+use crate::state::{Sealed, State};
 use crate::steps::Step;
 
 /// Reads the unsealed files that `manifest` names, and loads the keys of their writes above `above` into `keydir`.
@@ -32,6 +36,8 @@ pub(crate) fn read(
 ) -> Result<ChainTail> {
     let mut chain = ChainReader::new(manifest.store_id());
     let mut tail = ChainTail::default();
+    let mut finished = Vec::new();
+    let newest_sealed = newest_sealed_log_file(manifest.state());
     for (&id, handle) in handles {
         // A sealed file is loaded by `load`.
         if manifest.state().files.get(&id).is_none_or(Option::is_some) {
@@ -45,6 +51,9 @@ pub(crate) fn read(
             FileLoader { path: &path, number, keydir, above, options, first_expiry: None };
         let identity = chain.read(bytes.bytes(), id, &path, &mut |batch| load.batch(batch))?;
         handle.first_expiry.learn(load.first_expiry);
+        if newest_sealed.is_some_and(|sealed| id < sealed) {
+            finished.push((id, bytes.bytes().len() as u64));
+        }
         manifest.check_seen(identity.stamp())?;
         // Only a planted mistake takes this branch: each file is a log of its own, so a torn one does not end the log.
         if options.steps.check(Step::EndLogAtTear, false) {
@@ -53,9 +62,27 @@ pub(crate) fn read(
         }
     }
     append(&mut tail, chain.finish());
+    finished.iter().try_for_each(|&(id, len)| check_whole(dir, &tail, id, len))?;
     debug_assert!(tail.kept.is_sorted_by_key(TailSegment::id), "the log has an order");
     debug_assert!(tail.kept.iter().all(|kept| handles.contains_key(&kept.id())));
     Ok(tail)
+}
+
+/// The newest file of the log that is sealed. The outputs of merges, which have no witness, are not part of the log.
+fn newest_sealed_log_file(state: &State) -> Option<u64> {
+    let is_of_log = |sealed: &Sealed| sealed.format.layout() == SegmentLayout::Witnessed;
+    let mut newest_first = state.files.iter().rev();
+    newest_first.find(|(_, sealed)| sealed.as_ref().is_some_and(is_of_log)).map(|(&id, _)| id)
+}
+
+/// Checks that all `len` bytes of data file `id`, which was finished, are whole batches and an end mark.
+fn check_whole(dir: &StoreDir, tail: &ChainTail, id: u64, len: u64) -> Result<()> {
+    let kept = tail.kept.iter().find(|kept| kept.id() == id).map_or(0, |kept| kept.len);
+    if kept == len {
+        return Ok(());
+    }
+    let what = "the log ends here, and a later file of it is sealed";
+    Err(Error::corruption(dir.file(&DATA.name(id)), kept, what))
 }
 
 fn append(tail: &mut ChainTail, rest: ChainTail) {

@@ -34,7 +34,7 @@ pub(super) fn encode_state(state: &State, out: &mut Vec<u8>) {
             sealed.encode(out);
         }
     }
-    encode_blocked(&state.blocked, out);
+    encode_blocked(state.blocked.entries(), out);
     let decoded = |reader: &mut Reader<'_>| decode_state(NEWEST, reader).ok();
     debug_assert_eq!(decoded(&mut reader_of(&out[start..])).as_ref(), Some(state), "reads back");
 }
@@ -60,7 +60,7 @@ pub(super) fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<State
         }
     }
     if format >= WITH_MERGES {
-        state.blocked = decode_blocked(reader)?;
+        state.blocked = decode_blocked(reader)?.into_iter().collect();
     }
     debug_assert!(state.files.keys().all(|&id| id < state.next_file_id), "ids were checked");
     Ok(state)

@@ -160,7 +160,7 @@ impl Sealed {
 
     /// Why the entry contradicts itself, if it does.
     fn contradiction(&self) -> Option<&'static str> {
-        let Expiring { records, earliest, latest, .. } = self.expiring;
+        let Expiring { records, bytes, earliest, latest } = self.expiring;
         match self {
             Self { len, .. } if *len > MAX_LEN => Some("a data file longer than any"),
             Self { newest, .. } if *newest >= SEQUENCE_LIMIT => {
@@ -171,6 +171,9 @@ impl Sealed {
                 Some("more tombstones than records")
             }
             _ if records > self.records - self.tombstones => Some("more expiring puts than puts"),
+            _ if self.tombstone_bytes.saturating_add(bytes) > self.len => {
+                Some("more bytes of tombstones and expiring puts than of the file")
+            }
             _ if earliest > latest => Some("the last put expires before the first"),
             _ => None,
         }

@@ -1,3 +1,6 @@
+mod blocked;
+mod forged;
+
 use std::path::Path;
 
 use durable::Fs as _;
@@ -253,10 +256,10 @@ fn a_merge_survives_its_encoding_and_takes_blocked_tombstones_out_with_their_fil
     let merge = Edit::merge(Merge { outputs, inputs: vec![0], blocked });
     assert_eq!(decode_edit(4, &encode_edit(&merge)), merge);
     state.apply(&merge).unwrap();
-    assert_eq!((state.newest, state.blocked_bytes(300)), (12, 40));
+    assert_eq!((state.newest, state.blocked.bytes_in(300)), (12, 40));
     assert_eq!(state.files.keys().copied().collect::<Vec<_>>(), [299, 300]);
     state.apply(&Edit::remove(299)).unwrap();
-    assert_eq!(state.blocked_bytes(300), 0);
+    assert_eq!(state.blocked.bytes_in(300), 0);
 }
 
 #[test]

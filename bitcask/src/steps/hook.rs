@@ -16,6 +16,10 @@ pub enum Action {
     Skip,
     /// It does not run, and fails with `Io`.
     Fail,
+    /// It does not run, and fails with `Corruption`.
+    FailAsDamaged,
+    /// It does not run, and fails with `StorageFull`.
+    FailWithoutSpace,
     /// It runs, and a failure counts as success.
     IgnoreFailure,
     /// It runs twice, if it is a step that can.
@@ -63,8 +67,17 @@ pub trait Outcome {
     fn ignoring_failure(self) -> Self;
 }
 
-pub(super) fn planted_failure() -> Error {
-    Error::io("run", "planted", std::io::Error::other("a planted failure"))
+impl Action {
+    /// The error of a step that this action fails.
+    pub(super) fn failure(self) -> Option<Error> {
+        let io = |source| Error::io("run", "planted", source);
+        match self {
+            Self::Fail => Some(io(std::io::Error::other("a planted failure"))),
+            Self::FailAsDamaged => Some(Error::corruption("planted", 0, "a planted failure")),
+            Self::FailWithoutSpace => Some(io(std::io::ErrorKind::StorageFull.into())),
+            Self::Run | Self::Skip | Self::IgnoreFailure | Self::Repeat | Self::Swap => None,
+        }
+    }
 }
 
 impl Outcome for () {

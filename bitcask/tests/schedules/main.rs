@@ -3,6 +3,8 @@
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod merge_requests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -13,11 +13,6 @@ fn expiring(engine: &dyn Kv, number: u32, expires_at: u64) {
     engine.write(&batch, Durability::Buffered).unwrap();
 }
 
-fn path_of(world: &World, id: u64) -> std::path::PathBuf {
-    let name = format!("{id:06}.data");
-    world.disk.files().into_iter().find(|path| path.ends_with(&name)).unwrap()
-}
-
 /// An expired put hides older puts of its key. A damaged file stays and still holds such puts.
 #[test]
 fn an_expired_file_is_not_dropped_while_a_damaged_one_holds_older_puts() {
@@ -32,7 +27,7 @@ fn an_expired_file_is_not_dropped_while_a_damaged_one_holds_older_puts() {
     engine.close().unwrap();
     drop(engine);
     // The record of key 12 in the first file rots. That of key 0 is whole.
-    let victim = path_of(&world, 0);
+    let victim = world.data_path(0);
     let mut bytes = world.disk.contents(&victim).unwrap();
     bytes[FIRST_RECORD + 12 * 136 + 60] ^= 1;
     world.disk.set_contents(&victim, bytes);
@@ -60,39 +55,36 @@ fn an_expired_file_is_not_dropped_while_a_damaged_one_holds_older_puts() {
     );
 }
 
-/// An input that was cut between two batches reads like a whole one: only its length shows the damage.
-#[test]
-fn an_input_that_is_shorter_than_the_manifest_says_fails_the_merge() {
+/// A store that is read by position, whose first file has some dead records and the bytes that `damaged` makes of its own.
+/// Its merge must fail.
+fn assert_merge_refuses_first_file(damaged: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     let world = World::new();
     let engine =
         Bitcask::open(STORE, world.options().merge(None).read(ReadMode::Positional)).unwrap();
     fill(&engine, 0..40, 1);
-    // Half of the keys of the first file are overwritten.
     fill(&engine, 0..3, 2);
     world.executor.run_all();
-    let victim = path_of(&world, 0);
-    let mut bytes = world.disk.contents(&victim).unwrap();
-    bytes.truncate(FIRST_RECORD + 7 * 136);
-    world.disk.set_contents(&victim, bytes);
+    let victim = world.data_path(0);
+    let bytes = world.disk.contents(&victim).unwrap();
+    world.disk.set_contents(&victim, damaged(bytes));
     let merged = engine.merge();
     assert!(merged.as_ref().is_err_and(kv::Error::is_corruption), "{merged:?}");
     assert!(world.data_files().contains(&0), "what is damaged is not thrown away");
 }
 
+/// An input that was cut between two batches reads like a whole one: only its length shows the damage.
+#[test]
+fn an_input_that_is_shorter_than_the_manifest_says_fails_the_merge() {
+    assert_merge_refuses_first_file(|mut bytes| {
+        bytes.truncate(FIRST_RECORD + 7 * 136);
+        bytes
+    });
+}
+
 /// The same for an input that is shorter than a header.
 #[test]
 fn an_input_without_a_header_fails_the_merge() {
-    let world = World::new();
-    let engine =
-        Bitcask::open(STORE, world.options().merge(None).read(ReadMode::Positional)).unwrap();
-    fill(&engine, 0..40, 1);
-    fill(&engine, 0..3, 2);
-    world.executor.run_all();
-    let victim = path_of(&world, 0);
-    world.disk.set_contents(&victim, vec![0; 10]);
-    let merged = engine.merge();
-    assert!(merged.as_ref().is_err_and(kv::Error::is_corruption), "{merged:?}");
-    assert!(world.data_files().contains(&0), "what is damaged is not thrown away");
+    assert_merge_refuses_first_file(|_| vec![0; 10]);
 }
 
 /// The bits that key `number` sets in a filter of one block.
@@ -174,4 +166,37 @@ fn merging_comes_to_rest_after_many_keys_have_come_and_gone() {
         endless.is_empty(),
         "few keys, many keys, sessions, merges so far, keys left: {endless:?}"
     );
+}
+
+/// Each session writes, merges and closes.
+#[test]
+fn sessions_that_merge_and_close_do_not_pile_up_empty_files() {
+    for merges_in_background in [false, true] {
+        let world = World::new();
+        let mut counts = Vec::new();
+        for round in 0..12 {
+            let merge = merges_in_background.then(MergeOptions::default);
+            let engine = Bitcask::open(STORE, world.options().merge(merge)).unwrap();
+            fill(&engine, 0..5, round);
+            engine.merge().unwrap();
+            engine.close().unwrap();
+            counts.push(world.data_files().len());
+        }
+        assert_eq!(counts, [1; 12], "one file holds the five keys");
+    }
+}
+
+/// A session that only merges begins no file.
+#[test]
+fn a_merge_of_a_store_that_was_not_written_to_leaves_no_empty_file() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    fill(&engine, 0..5, 1);
+    engine.close().unwrap();
+    drop(engine);
+    let before = world.data_files();
+    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
+    engine.merge().unwrap();
+    engine.close().unwrap();
+    assert_eq!(world.data_files(), before);
 }

@@ -222,8 +222,9 @@ fn a_damaged_input_fails_the_merge_and_is_left_alone() {
 fn a_lower_trigger_trades_writing_for_space() {
     let run = |trigger_percent| {
         let world = World::new();
-        let mut merge = MergeOptions::default();
-        (merge.trigger_percent, merge.include_percent) = (trigger_percent, trigger_percent);
+        let merge = MergeOptions::default()
+            .trigger_percent(trigger_percent)
+            .include_percent(trigger_percent);
         let engine = Bitcask::open(STORE, world.options().merge(Some(merge))).unwrap();
         let mut state = 1_u32;
         for round in 0..4_000_u32 {
@@ -324,9 +325,10 @@ fn a_cursor_of_a_store_that_was_dropped_locks_nobody_out() {
 fn merging_comes_to_rest_whatever_the_options() {
     for (trigger, include, small) in [(20, 40, 8), (0, 0, 0), (60, 40, 1), (255, 0, 2)] {
         let world = World::new();
-        let mut merge = MergeOptions::default();
-        (merge.trigger_percent, merge.include_percent) = (trigger, include);
-        merge.small_files = small;
+        let merge = MergeOptions::default()
+            .trigger_percent(trigger)
+            .include_percent(include)
+            .small_files(small);
         let engine = Bitcask::open(STORE, world.options().merge(Some(merge))).unwrap();
         fill(&engine, 0..100, 1);
         fill(&engine, 20..50, 2);

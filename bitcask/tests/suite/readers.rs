@@ -1,5 +1,6 @@
 //! Readers beside a writer, and without one.
 
+mod another_store;
 mod crashes;
 mod histories;
 mod threads;
@@ -132,9 +133,8 @@ fn what_is_not_a_store_is_named_so() {
 /// while it was live.
 #[test]
 fn an_old_put_in_the_output_of_a_merge_does_not_bring_back_a_deleted_key() {
-    let mut merge = MergeOptions::default();
     // Writers do not wait for merges.
-    merge.limit_percent = u8::MAX;
+    let merge = MergeOptions::default().limit_percent(u8::MAX);
     for steps in (0..300).step_by(5) {
         let world = World::new();
         let engine = Bitcask::open(STORE, world.options().merge(Some(merge))).unwrap();
@@ -455,8 +455,7 @@ fn a_record_that_was_half_there_when_it_was_copied_is_no_damage() {
 fn a_failure_of_any_call_leaves_a_reader_that_works() {
     let run = |plan: Plan| {
         let world = World::new();
-        let mut merge = MergeOptions::default();
-        merge.trigger_percent = 30;
+        let merge = MergeOptions::default().trigger_percent(30);
         let engine = Bitcask::open(STORE, world.options().merge(Some(merge))).unwrap();
         fill(&engine, 0..60, 1);
         world.executor.run_all();

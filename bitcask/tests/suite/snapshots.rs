@@ -90,3 +90,26 @@ fn past_the_budget_the_oldest_snapshot_ends_and_the_others_go_on() {
     assert_eq!(engine.statistics().undo_bytes, 0);
     assert_eq!(entries(&engine).len(), 100, "scans collect at once, and need no budget");
 }
+
+/// A merge takes files out of the table, and the open views hold them. Later, writes outgrow the budget.
+#[test]
+fn a_snapshot_that_was_given_up_holds_no_files() {
+    let world = World::new();
+    let engine = Bitcask::open(STORE, world.options().merge(None).undo_bytes(8_000)).unwrap();
+    fill(&engine, 0..100, 1);
+    let snapshot = engine.snapshot().unwrap();
+    fill(&engine, 0..20, 2);
+    engine.merge().unwrap();
+    world.executor.run_all();
+    let held = world.data_files().len();
+    fill(&engine, 0..100, 3);
+    assert!(matches!(snapshot.get(&key(1)), Err(Error::SnapshotTooOld)));
+    world.executor.run_all();
+    assert!(world.data_files().len() < held + 8, "the files that it held are unlinked");
+    engine.merge().unwrap();
+    world.executor.run_all();
+    let given_up = world.data_files().len();
+    drop(snapshot);
+    world.executor.run_all();
+    assert_eq!(given_up, world.data_files().len(), "{held} files were there while it was open");
+}

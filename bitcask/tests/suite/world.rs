@@ -51,6 +51,12 @@ impl World {
         files.iter().filter(is_data).filter_map(id).collect()
     }
 
+    /// The path of data file `id`, which is there.
+    pub(crate) fn data_path(&self, id: u64) -> PathBuf {
+        let name = format!("{id:06}.data");
+        self.disk.files().into_iter().find(|path| path.ends_with(&name)).unwrap()
+    }
+
     /// Runs so many background jobs, if there are so many.
     pub(crate) fn step(&self, jobs: u64) {
         for _ in 0..jobs {

@@ -3,6 +3,7 @@
 
 mod mistakes;
 mod planted;
+mod recovery_order;
 mod regressions;
 mod soak;
 mod sound;

@@ -1,0 +1,56 @@
+//! Merging in the background, one step in each job.
+//!
+//! A job is a request for a look at the files as they are now. Looks and steps happen under the lock of the merge in
+//! progress. No request is lost:
+//! - A job sets a flag before it tries the lock. If another thread holds the lock, that thread finds the flag after it has
+//!   released the lock, and requests a job in the place of this one.
+//! - A job that has the lock clears the flag, and then takes a step. It requests another job as long as merging makes
+//!   progress. If the step fails, it requests another job if there has been a reason to look since the last look.
+//!
+//! The last rule gives up a merge that would fail again in the same way, for example on a full disk, until the next file is
+//! sealed.
+
+use std::sync::atomic::Ordering;
+
+use super::{MAX_FILES_WORTH, Merge, Merger};
+use crate::background::Task;
+
+impl Merger {
+    /// One step of the merge that is in progress, or else a look for the merge with the best benefit, and its first step.
+    pub(crate) fn merge_in_background(&self) {
+        self.step_requested.store(true, Ordering::SeqCst);
+        let Some(mut current) = self.current.try_lock() else { return };
+        self.step_requested.store(false, Ordering::SeqCst);
+        let goes_on = self.step_or_look(&mut current);
+        drop(current);
+        if !goes_on {
+            self.parts.store.refill_reserve();
+            self.parts.pressure.merging_stopped();
+        }
+        // There is more to do; or a job met the lock in the meantime.
+        if goes_on || self.step_requested.load(Ordering::SeqCst) {
+            self.parts.background.request(Task::Merge);
+        }
+    }
+
+    /// `false`: there is nothing to merge, or the step has failed and another look would find the same.
+    fn step_or_look(&self, current: &mut Option<Merge>) -> bool {
+        if current.is_none() {
+            let parts = &self.parts;
+            if parts.background.is_closed() || parts.store.check().is_err() {
+                return false;
+            }
+            self.looked_at.store(self.reasons_to_look(), Ordering::Relaxed);
+            *current = self.begin_best_merge(self.data_file_bytes * MAX_FILES_WORTH);
+        }
+        // An error is counted in the statistics; a failure of the disk has already poisoned the store.
+        let is_ok = current.is_some() && self.step(current).is_ok();
+        is_ok || self.reasons_to_look() > self.looked_at.load(Ordering::Relaxed)
+    }
+
+    /// How often something has happened after which a look may find another merge: a file was sealed, or a file was found
+    /// damaged and is left out from then on.
+    fn reasons_to_look(&self) -> u64 {
+        self.parts.sealer.sealed() + self.parts.damaged.sealed().len() as u64
+    }
+}

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use kv::{Durability, Kv};
 
-use super::prepare::{Clients, PreparedPhase};
+use super::clients::Clients;
+use super::prepare::PreparedPhase;
 use super::series::Series;
 use crate::client::{Client, Desk, Span, Stopwatch, Walk};
 use crate::dataset::Dataset;
@@ -16,8 +17,6 @@ use crate::model::Model;
 use crate::recorder::Recorder;
 use crate::system::CpuTime;
 
-/// The share of a phase's time that it runs before it is measured, if nothing but time ends it.
-pub(super) const WARM_UP: f64 = 0.1;
 /// Longer than any phase: no limit.
 const NO_LIMIT: Duration = Duration::from_hours(24);
 /// The most time that is spent on measuring the loop by itself.

@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use kv::Durability;
 
 use super::Job;
+use super::clients::Clients;
 use super::crew::CrewTimes;
-use super::prepare::Clients;
 use crate::model::Live;
 use crate::recorder::{Line, Recorder};
 use crate::row::{Row, SCHEMA_VERSION};

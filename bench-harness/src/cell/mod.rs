@@ -3,6 +3,7 @@
 //! All data is made before the engine is opened. Then the phases run in order. At the end, the whole content of the engine
 //! is compared with the model.
 
+mod clients;
 mod crew;
 mod final_check;
 mod job;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use kv::Durability;
-
 use super::Job;
+use super::clients::{Clients, SCANNED_WINDOW};
 use crate::client::{Arrivals, Room};
 use crate::dataset::Dataset;
 use crate::distribution::KeyChoice;
@@ -25,18 +24,13 @@ const DEFAULT_SCAN_LENGTH: LengthRange = LengthRange { least: 100, most: 100 };
 /// The room for inserts where a phase does not say how many there will be: as many as there are records, at least this.
 const LEAST_ROOM_FOR_INSERTS: u64 = 10_000;
 
-/// Calls of which one is timed: two looks at the clock cost as much as a fast call. A prime number, so that nothing
-/// that an engine does at regular distances is always or never timed.
-const STRIDE: u32 = 17;
-/// Operations of all threads in one window. Only engines that make more in a phase are paused for the judge.
-const WINDOW_OPS: u32 = 8 << 20;
-/// The same where every call is timed, because it takes long, and for the entries of scans.
-const TIMED_WINDOW_OPS: u32 = 1 << 20;
-/// The most operations that any engine makes in a second on one thread, and where every call is timed.
-const FASTEST: f64 = 25e6;
-const FASTEST_TIMED: f64 = 2e6;
+/// The share of a phase's time that it runs before it is measured, if nothing but time ends it.
+pub(super) const WARM_UP: f64 = 0.1;
 /// Keeps the schedule of a thread apart from its operations.
 const ARRIVALS: u64 = 1 << 32;
+/// The most operations in a second of a mix that inserts, for the room that new keys need; and of one that scans, too.
+const FASTEST_INSERTS: f64 = 5e6;
+const FASTEST_SCANS: f64 = 5e5;
 /// Times between arrivals that are drawn for a thread; they start over at the end.
 const GAPS: usize = 1 << 16;
 
@@ -78,24 +72,6 @@ pub(super) enum Work {
     Rest(Duration),
     /// Close and open.
     Reopen,
-}
-
-/// The operations of each thread of a phase.
-pub(super) struct Clients {
-    /// One stream a thread.
-    pub(super) steps: Vec<Vec<Step>>,
-    /// The stream of the background thread.
-    pub(super) background: Option<Vec<Step>>,
-    /// Whether picks count back from the newest key.
-    pub(super) latest: bool,
-    /// Scans stay within the keys that share this many bytes.
-    pub(super) prefix_bytes: Option<usize>,
-    /// Calls of which one is timed.
-    pub(super) stride: u32,
-    /// The schedule of each thread, where there is one.
-    pub(super) arrivals: Vec<Arrivals>,
-    /// The most operations of a window of each thread.
-    pub(super) window_ops: u32,
 }
 
 /// The material of the whole workload.
@@ -143,66 +119,11 @@ impl PreparedPhase {
         let clients = match &self.work {
             Work::Clients(clients) => clients,
             Work::Sweep(_) => {
-                return Room { entries: TIMED_WINDOW_OPS as usize, ..Room::default() };
+                return Room { entries: SCANNED_WINDOW, ..Room::default() };
             }
             Work::Rest(_) | Work::Reopen => return Room::default(),
         };
-        let ops = clients.window_ops as usize;
-        let reads = Operation::ALL.into_iter().filter(|operation| operation.is_read());
-        let has_reads = reads.into_iter().any(|operation| clients.has(operation));
-        let longest = |steps: &Vec<Step>| steps.iter().map(|step| step.extra()).max();
-        let longest = clients.all_steps().filter_map(longest).max().unwrap_or_default() as usize;
-        Room {
-            ops: clients.window_ops,
-            answers: if has_reads { ops } else { 0 },
-            // A read-modify-write has two parts, and what is left of a batch is one more call.
-            samples: 2 * ops / (clients.stride as usize).max(self.batch) + 4,
-            entries: if clients.has(Operation::Scan) {
-                ops.saturating_mul(longest).clamp(longest, (TIMED_WINDOW_OPS as usize).max(longest))
-            } else {
-                0
-            },
-        }
-    }
-}
-
-impl Clients {
-    /// Threads, the background included.
-    pub(super) fn threads(&self) -> usize {
-        self.steps.len() + usize::from(self.background.is_some())
-    }
-
-    fn all_steps(&self) -> impl Iterator<Item = &Vec<Step>> {
-        self.steps.iter().chain(&self.background)
-    }
-
-    fn has(&self, operation: Operation) -> bool {
-        self.all_steps().any(|steps| steps.iter().any(|step| step.operation() == operation))
-    }
-
-    /// Decides which calls are timed, and how long a window is.
-    fn time_calls(
-        mut self,
-        job: &Job,
-        batch: usize,
-        max_steps: u32,
-        time: Option<Duration>,
-    ) -> Self {
-        let is_slow =
-            job.durability() == Durability::Sync || self.has(Operation::Scan) || batch > 1;
-        self.stride = if is_slow || !self.arrivals.is_empty() { 1 } else { STRIDE };
-        let (limit, fastest) = if self.stride == 1 && batch == 1 {
-            (TIMED_WINDOW_OPS, FASTEST_TIMED)
-        } else {
-            (WINDOW_OPS, FASTEST)
-        };
-        let threads = self.threads() as u32;
-        let in_time = time.map_or(f64::from(limit), |time| time.as_secs_f64() * fastest);
-        let in_time = floor_to_u64(in_time.min(f64::from(limit))) as u32;
-        // The background goes on for as long as the others take, so its steps are no limit.
-        let steps = if self.background.is_some() { limit } else { max_steps };
-        self.window_ops = (limit / threads).min(in_time).min(steps).max(1_000);
-        self
+        clients.room(self.batch)
     }
 }
 
@@ -234,7 +155,15 @@ fn room_for_inserts(phase: &Phase, material: &Material) -> u64 {
     let Some(mix) = phase.mix.filter(|mix| mix.insert > 0) else { return 0 };
     let by_records = u64::from(material.records).max(LEAST_ROOM_FOR_INSERTS);
     let threads = u64::from(phase.threads.unwrap_or(1));
-    let all = phase.ops.map_or(by_records, |ops| ops.0 * threads);
+    let all = match (phase.ops, phase.duration) {
+        (Some(ops), _) => ops.0 * threads,
+        // Time ends the phase, not the keys, unless an engine is faster than any that keeps what it is given.
+        (None, Some(time)) => {
+            let fastest = if mix.scan > 0 { FASTEST_SCANS } else { FASTEST_INSERTS };
+            floor_to_u64(time.0.as_secs_f64() * (1.0 + WARM_UP) * fastest) * threads
+        }
+        (None, None) => by_records,
+    };
     // With a margin for the chance in the mix.
     all * u64::from(mix.insert) / mix.total() + all / 10 + 100
 }
@@ -355,4 +284,18 @@ fn arrivals(job: &Job, phase: usize, threads: u32, rate: f64) -> Vec<Arrivals> {
 fn random(job: &Job, phase: usize, thread: u64) -> Random {
     let purpose = [u64::from(job.block), hash_name(&job.workload_name), phase as u64, thread];
     Random::new(job.seed, &purpose)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_that_time_ends_has_new_keys_for_five_million_operations_a_second() {
+        let keys = KeySpace::Shaped(crate::keys::KeyShape::User);
+        let material = Material { keys, values: Values::Pooled, records: 1_000, trace: Vec::new() };
+        let text = "name = \"run\"\nmix = { get = 95, insert = 5 }\nduration = \"1s\"";
+        let phase: Phase = toml::from_str(text).unwrap();
+        assert!(room_for_inserts(&phase, &material) >= 250_000);
+    }
 }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use kv::{Durability, Kv};
 
 use super::Job;
-use super::crew::{Crew, Ground, WARM_UP};
+use super::clients::Clients;
+use super::crew::{Crew, Ground};
 use super::final_check::check_everything;
 use super::measured::{CellKey, Measured, Outside};
-use super::prepare::{Clients, Prepared, PreparedPhase, Work, prepare, value_bytes};
+use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_bytes};
 use super::sweep::sweep;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;

@@ -130,7 +130,8 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         if is_measure(series) && series.engine != NULL { bound } else { 0.0 }
     };
     let null = series.iter().find(|series| series.engine == NULL);
-    let loop_ns = null.and_then(Series::middle).map(|speed| 1e9 * f64::from(first.threads) / speed);
+    let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
+    let loop_ns = speed.map(|speed| 1e9 * f64::from(first.threads) / speed);
     let lines =
         series.iter().filter_map(|series| series.line(baseline, own_bound(series))).collect();
     Some(Comparison {

@@ -7,6 +7,14 @@
 //!
 //! The first touch is the first get through one open file. If the kernel drops a page of the mapping and reads it from the
 //! disk again, a get does not notice that the page has changed; `verify`, merges and the next opening do.
+//!
+//! Thousands of random gets a second in 1 GB of values, each byte of the value read by the caller, everything in memory, beside
+//! fjall 3.1 with a block cache of 2 GiB (median of five runs in turn):
+//!
+//! | value | mapped | fjall |
+//! |---|---|---|
+//! | 100 KiB | 160 | 82 (102 when its cache is warm) |
+//! | 1 MiB | 23.8 | 17.9 |
 
 use std::path::Path;
 use std::sync::atomic::Ordering;

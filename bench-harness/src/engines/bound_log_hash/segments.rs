@@ -1,10 +1,11 @@
 //! The log of the yardstick: mapped segments whose space was written ahead, one always in reserve.
 //!
-//! A thread makes the next segment while the current one fills, so that no write waits for space. Concurrent syncs form a
+//! A thread makes the next segment once an eighth of the current one is full, so that no write waits for space. An opening that finds
+//! segments does not wait for a new one; the first write does. Concurrent syncs form a
 //! group: one caller syncs for all that wrote before it began.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -16,6 +17,8 @@ use super::table::Slot;
 
 /// Bytes of a segment, and so of the largest batch.
 const SEGMENT_BYTES: u64 = 16 << 20;
+/// Once this much of a segment is full, the next one is made.
+const RESERVE_AT: u64 = SEGMENT_BYTES / 8;
 /// More segments than any run of the harness fills.
 const MOST_SEGMENTS: usize = 1 << 14;
 
@@ -34,8 +37,6 @@ pub(super) struct Segments {
     tail: Mutex<Tail>,
     syncs: Mutex<Syncs>,
     synced: Condvar,
-    /// Makes segments; ends when nobody takes them any more.
-    maker: Option<JoinHandle<()>>,
 }
 
 /// The end of the log.
@@ -44,9 +45,32 @@ pub(super) struct Tail {
     /// The segment that is written, and the end of its records.
     segment: u32,
     end: u64,
-    reserve: Option<Receiver<Result<Arc<dyn LogFile>>>>,
+    /// The next segment that nobody asked the maker for.
+    asked: u32,
+    /// `None` once the engine is going.
+    maker: Option<Maker>,
     /// Memory to put a batch together in.
     pub(super) buffer: Vec<u8>,
+}
+
+/// The thread that makes segments: it takes numbers and hands over logs.
+#[derive(Debug)]
+struct Maker {
+    requests: Sender<u32>,
+    reserve: Receiver<Result<Arc<dyn LogFile>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Tail {
+    /// Asks the maker for `segment`, once.
+    fn ask(&mut self, segment: u32) -> Result<()> {
+        if segment < self.asked {
+            return Ok(());
+        }
+        self.asked = segment + 1;
+        let maker = self.maker.as_ref().ok_or(Error::Closed)?;
+        maker.requests.send(segment).map_err(|_| Error::Closed)
+    }
 }
 
 /// A place in the log, in the order of the writes.
@@ -70,29 +94,33 @@ impl Segments {
             let bytes = fs.open(&path(directory, number))?.map(Access::Random)?;
             files[number as usize].get_or_init(|| Segment::Sealed(bytes));
         }
-        let (sender, reserve) = sync_channel(0);
+        let (requests, numbers) = channel();
+        let (sender, reserve) = channel();
         let directory = directory.to_path_buf();
         let maker = std::thread::spawn(move || {
-            // A send fails when the engine is gone.
-            let mut made = (sealed..).map(|number| create(&fs, &directory, number));
+            // Requests end, and a send fails, when the engine is gone.
+            let mut made = numbers.iter().map(|number| create(&fs, &directory, number));
             while made.next().is_some_and(|new| sender.send(new).is_ok()) {}
         });
-        let tail = Tail { segment: sealed, end: 0, reserve: Some(reserve), buffer: Vec::new() };
+        let maker = Some(Maker { requests, reserve, thread: maker });
+        let mut tail = Tail { segment: sealed, end: 0, asked: sealed, maker, buffer: Vec::new() };
+        tail.ask(sealed)?;
         let segments = Self {
             files,
             tail: Mutex::new(tail),
             syncs: Mutex::new(Syncs { done: (sealed, 0), ..Syncs::default() }),
             synced: Condvar::new(),
-            maker: Some(maker),
         };
-        segments.add(&segments.tail.lock())?;
+        if sealed == 0 {
+            segments.add(&segments.tail.lock())?;
+        }
         Ok(segments)
     }
 
     /// Puts the segment in reserve in the place of the tail's.
     fn add(&self, tail: &Tail) -> Result<()> {
-        let reserve = tail.reserve.as_ref().ok_or(Error::Closed)?;
-        let log = reserve.recv().map_err(|_| Error::Closed)??;
+        let maker = tail.maker.as_ref().ok_or(Error::Closed)?;
+        let log = maker.reserve.recv().map_err(|_| Error::Closed)??;
         let place = self.files.get(tail.segment as usize);
         let place = place.ok_or(Error::Unsupported("more than 256 GiB in a yardstick"))?;
         place.get_or_init(|| Segment::Open(log));
@@ -111,12 +139,18 @@ impl Segments {
             return Err(Error::Unsupported("batches beyond 16 MiB in a yardstick"));
         }
         if tail.end + len > SEGMENT_BYTES {
+            tail.ask(tail.segment + 1)?;
             (tail.segment, tail.end) = (tail.segment + 1, 0);
+        }
+        if self.files.get(tail.segment as usize).is_none_or(|place| place.get().is_none()) {
             self.add(tail)?;
         }
         let start = tail.end;
         self.log(tail.segment)?.append(start, &tail.buffer)?;
         tail.end += len;
+        if tail.end >= RESERVE_AT {
+            tail.ask(tail.segment + 1)?;
+        }
         Ok((tail.segment, start))
     }
 
@@ -185,17 +219,20 @@ impl Segments {
     /// How many segments hold records, and gives back the space behind the last of them.
     pub(super) fn finish(&self) -> Result<u32> {
         let tail = self.tail.lock();
+        if tail.end == 0 {
+            return Ok(tail.segment);
+        }
         self.log(tail.segment)?.finish(tail.end)?;
-        Ok(tail.segment + u32::from(tail.end > 0))
+        Ok(tail.segment + 1)
     }
 }
 
 impl Drop for Segments {
     fn drop(&mut self) {
-        self.tail.get_mut().reserve = None;
         // Nothing of this engine may touch the directory once it is gone.
-        if let Some(maker) = self.maker.take() {
-            maker.join().unwrap_or_default();
+        if let Some(Maker { requests, reserve, thread }) = self.tail.get_mut().maker.take() {
+            drop((requests, reserve));
+            thread.join().unwrap_or_default();
         }
     }
 }

@@ -29,6 +29,7 @@ mod operation;
 mod output;
 mod pattern;
 mod plan;
+mod probe;
 mod published;
 mod quantity;
 mod random;

@@ -75,6 +75,23 @@ fn opening_after_a_kill_names_the_damage_although_no_later_frame_proves_it() {
     assert_names(&Bitcask::open_read_only(STORE, world.options()).unwrap_err(), 0, 3);
 }
 
+/// The slots of the witness with the newest claims are damaged, too, and every later file is sealed. So nothing in the log
+/// claims that the file was durable to its end.
+#[test]
+fn a_damaged_file_in_front_of_sealed_ones_is_named_although_no_claim_is_left() {
+    let (world, engine) = with_damaged_active_file(None);
+    let path = world.data_path(0);
+    let before = world.disk.contents(&path).unwrap();
+    fill(&engine, 100..250, 1);
+    engine.close().unwrap_err();
+    drop(engine);
+    let mut bytes = world.disk.contents(&path).unwrap();
+    bytes[..FIRST_RECORD].copy_from_slice(&before[..FIRST_RECORD]);
+    world.disk.set_contents(&path, bytes);
+    assert_names(&world.open().unwrap_err(), 0, 3);
+    assert_names(&Bitcask::open_read_only(STORE, world.options()).unwrap_err(), 0, 3);
+}
+
 /// The damaged file may hold older puts of keys that were deleted since, and no filter says which. So nothing is merged, and no
 /// writer waits for merges.
 #[test]

@@ -26,19 +26,21 @@
 //!
 //! A merge holds no lock that a get takes, except one keydir shard at a time: for one key in step 6, and for one scan of
 //! the shard when expired keys are removed. A get whose file has left the table looks the key up again. Writers wait for
-//! merges only under back-pressure (`back_pressure.rs`). Closing waits for the current step, or for the end of an explicit
-//! merge.
+//! merges only under back-pressure (`back_pressure.rs`). Closing waits for the current step, and then gives the merge up,
+//! an explicit one too.
 //!
 //! Before step 2 creates an output, it reserves the id of the output in the manifest. So after a crash recovery knows the
 //! file as an orphan: its id is reserved but not named.
 //!
 //! `merge/background.rs` has merging in the background, and `merge/explicit.rs` the merge that the user asks for.
 //!
-//! A merge can fail in three ways:
+//! A merge can fail in four ways:
 //! - A resource (space, mappings, descriptors) has run out. The merge is given up and its outputs are removed. The next
 //!   file that is sealed starts another one.
 //! - An input is damaged. The merge is given up, and no merge selects this file until the store is opened again. The
 //!   background looks for another merge at once.
+//! - A file of the log is found damaged (`damaged_files.rs`). The merge is given up at its next step, and nothing is merged
+//!   until the store is opened again.
 //! - The disk fails in another way, or a step behind the manifest edit fails. The store is poisoned. The outputs stay, because the manifest may name them, durably or
 //!   not; the next opening removes those that are orphans.
 
@@ -151,9 +153,12 @@ impl Merger {
         }
     }
 
-    /// Begins the merge with the best benefit that copies about `max_bytes` at most. Also updates the back-pressure.
-    fn begin_best_merge(&self, max_bytes: u64) -> Option<Merge> {
-        let options = self.options?;
+    /// Begins the most beneficial merge that copies at most about `max_bytes`. Also updates the back-pressure.
+    ///
+    /// # Errors
+    /// `Corruption`, when an input has another length than the manifest says. `Io`, when it cannot be opened. The failure
+    /// is counted.
+    fn begin_best_merge(&self, options: &MergeOptions, max_bytes: u64) -> Result<Option<Merge>> {
         let data_file_bytes = self.data_file_bytes;
         let policy = Policy {
             trigger_percent: u64::from(options.trigger_percent),
@@ -165,8 +170,7 @@ impl Merger {
         let now = self.parts.survey.horizon();
         let candidates = self.parts.survey.candidates(self.committer.published(), now);
         self.parts.pressure.measure(waste::load(&candidates.files));
-        let plan = picker::pick(&candidates, &policy)?;
-        self.begin(plan, now).ok()
+        picker::pick(&candidates, &policy).map(|plan| self.begin(plan, now)).transpose()
     }
 
     fn begin(&self, plan: Plan, horizon: UnixMillis) -> Result<Merge> {
@@ -185,11 +189,13 @@ impl Merger {
         Ok(Merge { inputs, copying, finished: Vec::new(), started })
     }
 
-    /// One step of the current merge; the last one leaves none.
+    /// Takes one step of the current merge. After the last step, `current` is `None`.
+    ///
+    /// # Errors
+    /// The merge is given up. `Closed`; `Poisoned`; `Corruption`, when a file of the log or an input is damaged; `Io`.
     fn step(&self, current: &mut Option<Merge>) -> Result<()> {
         let Some(mut merge) = current.take() else { return Ok(()) };
-        let may_go_on = self.parts.background.check_open().and_then(|()| self.parts.store.check());
-        match may_go_on.and_then(|()| self.advance(&mut merge)) {
+        match self.check_may_go_on().and_then(|()| self.advance(&mut merge)) {
             Ok(true) => *current = Some(merge),
             Ok(false) => {}
             Err(error) => {
@@ -199,6 +205,14 @@ impl Merger {
             }
         }
         Ok(())
+    }
+
+    /// Checks that the store is open and sound. The damage of a file of the log may have been found since the merge was
+    /// begun: see `damaged_files.rs`.
+    fn check_may_go_on(&self) -> Result<()> {
+        self.parts.background.check_open()?;
+        self.parts.store.check()?;
+        self.parts.damaged.check_log()
     }
 
     /// `false`: the merge is done.

@@ -126,8 +126,8 @@ impl Reader {
     /// Moves to the present state of the store, and returns its newest write. Until the refresh is done, reads see the
     /// state before. A refresh that fails changes nothing.
     ///
-    /// It reads the manifest, the log, and the keys of the sealed files that are new. If nothing was written, it reads the
-    /// manifest only. If another writer has opened the store, it loads the whole store, as opening does.
+    /// It reads the manifest, the log, and the keys of the sealed files that are new. If nothing was written, it reads only
+    /// the manifest and the place of the next frame in each file that a writer may append to. If another writer has opened the store, it loads the whole store, as opening does.
     ///
     /// # Errors
     /// As [`Bitcask::open_read_only`](crate::Bitcask::open_read_only); `InvalidArgument` when another store is in the place of
@@ -141,13 +141,12 @@ impl Reader {
             return Ok(SequenceNumber(state.newest));
         }
         let (loaded, extent) = LoadedState::load(&self.dir, &self.options, Some(&progress))?;
-        self.latest.fetch_max(loaded.state.latest_time, Ordering::AcqRel);
         debug_assert_eq!(progress.newest, state.newest, "one refresh at a time");
         let whole = match extent {
             // The newer files are enough: apply them.
             Extent::Newer if state.can_apply(&loaded) => {
-                let publish = |state| self.state.store(Arc::new(state));
-                state.apply(loaded, &mut progress, publish);
+                let latest_time = loaded.state.latest_time;
+                state.apply(loaded, &mut progress, |state| self.show(state, latest_time));
                 state.views.shrink_to(self.options.undo_bytes);
                 return Ok(self.newest_sequence());
             }
@@ -157,10 +156,17 @@ impl Reader {
             Extent::Whole => loaded,
         };
         self.check_store(whole.store, progress.store)?;
+        let latest_time = whole.state.latest_time;
         let (state, whole_progress) = ReaderState::new(whole, &self.options, self.dir.path())?;
         *progress = whole_progress;
-        self.state.store(Arc::new(state));
+        self.show(state, latest_time);
         Ok(self.newest_sequence())
+    }
+
+    /// Makes `state` visible to reads. The time goes first: a value that has expired in `state` is never read from it.
+    fn show(&self, state: ReaderState, latest_time: u64) {
+        self.latest.fetch_max(latest_time, Ordering::AcqRel);
+        self.state.store(Arc::new(state));
     }
 
     /// Refuses a store other than `own`, the one that was opened: the directory was replaced.

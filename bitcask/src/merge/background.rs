@@ -41,7 +41,10 @@ impl Merger {
                 return false;
             }
             self.looked_at.store(self.reasons_to_look(), Ordering::Relaxed);
-            *current = self.begin_best_merge(self.data_file_bytes * MAX_FILES_WORTH);
+            let Some(options) = self.options else { return false };
+            let max_bytes = self.data_file_bytes * MAX_FILES_WORTH;
+            // A failure is counted; a damaged input is left out of the next look.
+            *current = self.begin_best_merge(&options, max_bytes).ok().flatten();
         }
         // An error is counted in the statistics; a failure of the disk has already poisoned the store.
         let is_ok = current.is_some() && self.step(current).is_ok();

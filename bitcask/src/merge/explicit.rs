@@ -21,7 +21,8 @@ impl Merger {
     /// Merges everything that wastes anything, the newest writes included.
     ///
     /// # Errors
-    /// The failure of the first merge that fails; `Corruption`, when a file of the log is damaged.
+    /// `Io` with `StorageFull`, if not even a merge in parts makes enough room: the merges before it stay done. Else the
+    /// first failure of a merge. `Corruption`, when a file of the log is damaged.
     pub(crate) fn merge_all(&self) -> Result<()> {
         let has_ended = self.committer.end_active_file()?;
         self.parts.sealer.seal_all()?;
@@ -49,13 +50,18 @@ impl Merger {
         }
     }
 
-    /// Merges the files that are worth it, as many at a time as the disk has room for. `false`: there were none.
+    /// Merges the files that pass the thresholds, as many at a time as fit on the disk. `false`: no file did. Without
+    /// background merging the default thresholds hold.
+    ///
+    /// # Errors
+    /// The first failure of a merge, unless a merge before it has made room and this one has not enough.
     fn merge_in_parts(&self, current: &mut Option<Merge>) -> Result<bool> {
         let reclaimer = self.parts.files.registry().reclaimer();
         reclaimer.reclaim();
         let mut has_merged = false;
-        while let Some(merge) = self.begin_best_merge(space::room(&self.parts)?) {
-            debug_assert!(current.is_none(), "one merge at a time");
+        let options = self.options.unwrap_or_default();
+        while let Some(merge) = self.begin_best_merge(&options, space::room(&self.parts)?)? {
+            assert!(current.is_none(), "one merge at a time");
             *current = Some(merge);
             match self.finish_current(current) {
                 Err(error) if has_merged && is_disk_full(&error) => break,

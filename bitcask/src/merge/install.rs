@@ -22,6 +22,8 @@ impl Merger {
     pub(super) fn install(&self, merge: &mut Merge) -> Result<()> {
         let (parts, steps) = (&self.parts, &self.parts.store.steps);
         steps.run(Step::SyncLogBeforeEdit, || self.committer.sync())?;
+        // The sync takes long enough for the sealer to find damage in the log.
+        parts.damaged.check_log()?;
         let inputs = open_inputs(parts, &merge.inputs);
         let mut outputs = std::mem::take(&mut merge.finished);
         let has_expired_records = merge.copying.as_ref().is_none_or(Copying::has_expired_records);

@@ -6,6 +6,7 @@ mod damaged_log;
 mod descriptors;
 mod dropping;
 mod expiry;
+mod explicit_merges;
 mod files;
 mod forged;
 mod formats;

@@ -6,9 +6,10 @@ use crate::cli::{ListArgs, Listed};
 use crate::distribution;
 use crate::engines::Registration;
 use crate::failure::Outcome;
+use crate::operation::Operation;
 use crate::output;
 use crate::quantity::show_whole;
-use crate::workload::{Catalog, Phase, PhaseKind, Workload};
+use crate::workload::{Catalog, Mix, Phase, PhaseKind, Workload};
 
 /// Prints the lists that were asked for.
 pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
@@ -67,7 +68,7 @@ fn describe_phase(phase: &Phase) -> String {
     let threads = phase.threads.filter(|threads| *threads > 1);
     let threads = threads.map_or(String::new(), |threads| format!(" on {threads} threads"));
     let work = match phase.kind() {
-        Ok(PhaseKind::Mix(mix)) => mix.to_string(),
+        Ok(PhaseKind::Mix(mix)) => describe_mix(mix),
         Ok(PhaseKind::Load(_)) => "load".into(),
         Ok(PhaseKind::Replay) => "replay".into(),
         Ok(PhaseKind::Sweep(_)) => "sweep".into(),
@@ -75,4 +76,14 @@ fn describe_phase(phase: &Phase) -> String {
         Ok(PhaseKind::Reopen) | Err(_) => "reopen".into(),
     };
     format!("{work}{batch}{threads}")
+}
+
+/// The operations with their weights: `95 get 5 put`.
+fn describe_mix(mix: Mix) -> String {
+    let Mix { get, get_miss, put, insert, delete, scan, rmw } = mix;
+    let weights = [get, get_miss, put, insert, delete, scan, rmw];
+    let parts = Operation::ALL.iter().zip(weights).filter(|(_, weight)| *weight > 0);
+    let parts: Vec<_> =
+        parts.map(|(operation, weight)| format!("{weight} {}", operation.name())).collect();
+    parts.join(" ")
 }

@@ -57,6 +57,11 @@ impl Operation {
     }
 }
 
+/// The place of the first part of a read-modify-write, behind all operations, where parts are measured apart.
+pub(crate) const RMW_GET: usize = Operation::ALL.len();
+/// The place of the second part.
+pub(crate) const RMW_PUT: usize = RMW_GET + 1;
+
 /// One operation of a stream, in eight bytes: a long stream must not push the engine's data out of the processor's cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::client::{Sample, Window};
-use crate::operation::Operation;
+use crate::operation::{Operation, RMW_GET, RMW_PUT};
 
 /// The longest latency that is told apart, in nanoseconds; longer ones count as this.
 const LONGEST_NS: u64 = 60_000_000_000;
@@ -15,10 +15,6 @@ const LONGEST_NS: u64 = 60_000_000_000;
 const DIGITS: u8 = 3;
 /// The parts of a read-modify-write, after the operations themselves.
 const PARTS: [&str; 2] = ["rmw-get", "rmw-put"];
-/// The line of the first part.
-pub(crate) const RMW_GET: usize = Operation::ALL.len();
-/// The line of the second part.
-pub(crate) const RMW_PUT: usize = RMW_GET + 1;
 /// A stretch of untimed calls as long as this holds a call worth noting.
 const LONG_STRETCH_NS: u64 = 10_000_000;
 /// A call that begins this much later than intended counts as late.

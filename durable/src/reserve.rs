@@ -6,26 +6,28 @@
 //!
 //! 1. **Held.** The file `RESERVE` exists and its blocks are allocated: its bytes were written and synced before it got
 //!    that name.
-//! 2. **Released.** A delete, a merge or an edit of the manifest met a full disk. The file was removed, and the operation
-//!    was tried again. From then on the engine refuses puts ([`DiskReserve::ensure`]), which would otherwise take the space
-//!    that deletes need. A delete that finds this space used up fails with `StorageFull`.
+//! 2. **Released.** A delete, a merge, an edit of the manifest or an opening met a full disk. The file was removed, and the
+//!    operation was tried again. From then on the engine refuses puts ([`DiskReserve::ensure`]), which would otherwise take
+//!    the space that deletes need. A delete that finds this space used up fails with `StorageFull`.
 //! 3. **Held** again, once the disk has room for twice the reserve.
 //!
 //! Deletes can use up this space and never free anything. So that the store can still open and close, a second file
 //! `RESERVE-LAST` holds space that no data file, hint or output may take:
 //!
-//! 1. An opening, an edit or a close that finds the disk full although `RESERVE` is gone removes `RESERVE-LAST`
-//!    ([`DiskReserve::lend`]), and tries again. Meanwhile nobody else may allocate. It writes a generation of the manifest, an edit or `CURRENT`.
+//! 1. An edit or a close that finds the disk full although `RESERVE` is gone removes `RESERVE-LAST` ([`DiskReserve::lend`]),
+//!    and tries again. Meanwhile nobody else may allocate. The operation writes a generation of the manifest, an edit, or
+//!    `CURRENT`. An opening removes both files instead, and starts over: no other thread writes to the store yet.
 //! 2. A new generation replaces an old one of about the same size, so nearly all of the space is free again.
-//! 3. The file is made again at once, as long as the free space allows ([`DiskReserve::restore`]). If it is shorter than it
-//!    should be, puts are refused, and it gets its full length when the disk has room for twice of it.
-//! 4. A crash between the removal and step 3 leaves the space free, and the next opening goes on in it.
+//! 3. The file is created again right after the operation, or by an opening once orphans are removed, as long as the free
+//!    space allows ([`DiskReserve::restore`]). If it is shorter than it should be, puts are refused, and it gets its full
+//!    length when the disk has room for twice that length.
+//! 4. A crash between the removal and step 3 leaves the space free for the next opening.
 //!
-//!
-//! A crash between any two steps leaves the file or none. A half-written one has a temporary name, and the next opening
-//! removes it. An entry with a temporary name that is not a regular file belongs to another program; it stays, and the next
-//! temporary name is used. The file begins with a header that names its store (`reserve/file.rs` has the table). A file of the
-//! name `RESERVE` without this header belongs to another program, too; it stays, and the store goes on without a reserve.
+//! A crash between any two steps leaves a whole file or no file. A half-written one has a temporary name, and the next
+//! opening removes it. An entry with a temporary name that is not a regular file belongs to another program; it stays, and
+//! the next temporary name is used. The file begins with a header that names its store (`reserve/file.rs` has the table). A
+//! file of the name `RESERVE` without this header belongs to another program, too; it stays, and the store goes on without a
+//! reserve.
 
 mod file;
 mod loan;
@@ -44,19 +46,19 @@ use file::{FoundFile, LEAST_BYTES, ReserveFile};
 
 const FILE_NAME: &str = "RESERVE";
 
-/// The part that only openings, edits and closes may use.
+/// The file whose space only openings, edits and closes may use.
 const LAST_FILE_NAME: &str = "RESERVE-LAST";
 
-/// How much of the free space [`DiskReserve::restore`] leaves alone after each refusal: one part in so many.
+/// After each refusal, [`DiskReserve::restore`] asks for one part in this many less, and for at least one block less.
 const RESTORE_PARTS: u64 = 8;
 
 /// The disk reserve of a store that is open for writing.
 #[derive(Debug)]
 pub struct DiskReserve {
     file: ReserveFile,
-    /// The length that the file should have. 0: the store has no reserve.
+    /// The length of the file when it is held in full. 0: the store has no reserve.
     bytes: u64,
-    /// The file is not there in its full length, and should be.
+    /// Whether the file is missing, or shorter than `bytes`.
     released: AtomicBool,
     /// The length that the file has. 0: it is not there.
     held: AtomicU64,
@@ -64,7 +66,7 @@ pub struct DiskReserve {
     releases: AtomicU64,
     /// Held, exclusively, while the space is lent; and shared by operations that must not take that space.
     lending: RwLock<()>,
-    /// Held while the file is made or removed.
+    /// Held while the file is created or removed.
     changing: Mutex<Access>,
 }
 
@@ -72,7 +74,7 @@ pub struct DiskReserve {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
     Writing,
-    /// Another writer may have opened the store.
+    /// This handle no longer owns the directory. Another writer may own it.
     Closed,
 }
 
@@ -128,29 +130,29 @@ impl DiskReserve {
         Ok(reserve)
     }
 
-    /// Whether the file was removed, or never made, and deletes depend on the space that is left.
+    /// Whether the file is missing, or shorter than it should be, so that deletes depend on the space that is left.
     #[inline]
     pub fn is_released(&self) -> bool {
         self.released.load(Ordering::Acquire)
     }
 
-    /// The size of the reserve in bytes; 0 if the store has none.
+    /// The length of the file in bytes when it is held in full; 0 if the store has no reserve.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Makes sure that the reserve is held. Makes it if the disk has room for twice its size, so that what is written next
-    /// does not meet a full disk at once. Costs one atomic load while it is held. If another program has taken the name of
-    /// the file, the store goes on without a reserve.
+    /// Makes sure that the reserve is held in full. Creates it if the disk has room for twice its size, so that what is
+    /// written next does not meet a full disk at once. Costs one atomic load while it is held. If another program has taken
+    /// the name of the file, the store goes on without a reserve.
     ///
     /// # Errors
     /// `Io`, with `StorageFull` while there is no room; `Closed`.
     #[inline]
     pub fn ensure(&self) -> Result<()> {
-        if self.is_released() { self.make_whole() } else { Ok(()) }
+        if self.is_released() { self.create_full() } else { Ok(()) }
     }
 
-    fn make_whole(&self) -> Result<()> {
+    fn create_full(&self) -> Result<()> {
         let access = self.changing.lock();
         if !self.is_released() {
             return Ok(());
@@ -170,10 +172,10 @@ impl DiskReserve {
         }
         self.file.remove()?;
         self.set_held(0);
-        self.make(self.bytes)
+        self.create(self.bytes)
     }
 
-    /// Makes the file again if it is not there, as long as the free space allows. Without space for 4 KiB, or after a
+    /// Creates the file again if it is not there, as long as the free space allows. Without space for 4 KiB, or after a
     /// failure, it stays released.
     pub fn restore(&self) {
         let access = self.changing.lock();
@@ -188,7 +190,7 @@ impl DiskReserve {
         let mut len = free.min(self.bytes);
         // The file system needs some of the free space for itself.
         while len >= LEAST_BYTES {
-            match self.make(len) {
+            match self.create(len) {
                 Err(error) if is_disk_full(&error) => {
                     len = len.saturating_sub((len / RESTORE_PARTS).max(LEAST_BYTES));
                 }
@@ -214,7 +216,7 @@ impl DiskReserve {
         if self.find(*access)? == FoundFile::Foreign {
             return Ok(false);
         }
-        // Somebody may have removed it by hand. Then its space may be there as well.
+        // If a user has removed the file, its space may be free, so the operation is repeated all the same.
         self.file.remove()?;
         self.set_held(0);
         self.releases.fetch_add(1, Ordering::AcqRel);
@@ -225,7 +227,7 @@ impl DiskReserve {
     /// released the reserve meanwhile. It must be safe to run after a failure of that kind.
     ///
     /// # Errors
-    /// The error of the last run. A reserve that cannot be released leaves the first one.
+    /// The error of the last run. If the reserve cannot be released, the error of the first run.
     pub fn retry<T>(&self, mut operation: impl FnMut() -> Result<T>) -> Result<T> {
         let releases = self.releases.load(Ordering::Acquire);
         match operation() {
@@ -264,9 +266,9 @@ impl DiskReserve {
         Ok(found)
     }
 
-    fn make(&self, len: u64) -> Result<()> {
+    fn create(&self, len: u64) -> Result<()> {
         debug_assert!((LEAST_BYTES..=self.bytes).contains(&len), "a reserve has a useful length");
-        self.file.make_or_remove(len)?;
+        self.file.create(len)?;
         self.set_held(len);
         Ok(())
     }

@@ -9,8 +9,7 @@ use super::window::{EntryStamp, NOT_FOUND, WRONG};
 use super::{Client, Desk, Planned, Window};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
-use crate::operation::Operation;
-use crate::recorder::{RMW_GET, RMW_PUT};
+use crate::operation::{Operation, RMW_GET, RMW_PUT};
 use crate::values::{ValueHeader, digest};
 
 /// How often a stalled write is tried again, with a pause of a millisecond.

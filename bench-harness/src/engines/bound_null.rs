@@ -1,7 +1,7 @@
 //! `bound:null`: an engine that does nothing, to measure the loop that drives all engines.
 //!
 //! It takes writes and forgets them. Each get hands out one value of the size last written, each scan as many entries as
-//! were written, so that the loop folds as many bytes as with an engine that works. The answers are wrong and are not
+//! it is asked for. So the loop folds as many bytes as with an engine that works. The answers are wrong and are not
 //! judged, and it is never ranked.
 
 use std::ops::Bound;

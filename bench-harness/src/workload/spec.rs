@@ -140,19 +140,6 @@ impl Mix {
     }
 }
 
-impl std::fmt::Display for Mix {
-    /// The operations with their weights: `95 get 5 put`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { get, get_miss, put, insert, delete, scan, rmw } = *self;
-        let weights = [get, get_miss, put, insert, delete, scan, rmw];
-        let parts = crate::operation::Operation::ALL.iter().zip(weights);
-        let parts = parts.filter(|(_, weight)| *weight > 0);
-        let parts: Vec<_> =
-            parts.map(|(operation, weight)| format!("{weight} {}", operation.name())).collect();
-        f.write_str(&parts.join(" "))
-    }
-}
-
 /// The kind of a phase.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum PhaseKind {

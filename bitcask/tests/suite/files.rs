@@ -162,3 +162,20 @@ fn any_damage_to_any_hint_yields_the_identical_keydir() {
         }
     }
 }
+
+#[test]
+fn a_write_through_a_closed_handle_changes_nothing_on_the_disk() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..5);
+    engine.close().unwrap();
+    let ops = world.disk.ops();
+    for durability in [Durability::Buffered, Durability::Sync] {
+        let put = engine.put(b"a", b"1", durability);
+        assert!(matches!(put, Err(Error::Closed)), "{put:?}");
+        let deleted = engine.delete(b"a", durability);
+        assert!(matches!(deleted, Err(Error::Closed)), "{deleted:?}");
+    }
+    assert!(matches!(engine.sync(), Err(Error::Closed)));
+    assert_eq!(world.disk.ops(), ops);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bitcask::{Bitcask, MergeOptions, ReadMode};
 use kv::{Durability, Kv, UnixMillis, WriteBatch};
 
-use crate::world::{FIRST_RECORD, STORE, World, fill, key};
+use crate::world::{FIRST_RECORD, STORE, World, entries, fill, key};
 
 fn expiring(engine: &dyn Kv, number: u32, expires_at: u64) {
     let mut batch = WriteBatch::new();
@@ -199,4 +199,33 @@ fn a_merge_of_a_store_that_was_not_written_to_leaves_no_empty_file() {
     engine.merge().unwrap();
     engine.close().unwrap();
     assert_eq!(world.data_files(), before);
+}
+
+/// A step of the merge copies several batches. Those of one input must not overtake those of another.
+#[test]
+fn a_step_that_copies_many_batches_keeps_the_order_of_interleaved_inputs() {
+    let world = World::new();
+    let open = || {
+        let options = world.options().data_file_bytes(16 << 10).merge(None);
+        Bitcask::open(STORE, options).unwrap()
+    };
+    let put = |engine: &Bitcask, number: u32, round: u8| {
+        engine.put(&key(number), &[round], Durability::Buffered).unwrap();
+    };
+    // Each session fills a file, with even and with odd keys in turn.
+    for part in 0..8 {
+        let engine = open();
+        (0..400).for_each(|number| put(&engine, part / 2 * 800 + 2 * number + part % 2, 1));
+        engine.close().unwrap();
+    }
+    let engine = open();
+    // Only the files with odd keys waste anything, and then all do.
+    (0..1_600).step_by(50).for_each(|number| put(&engine, 2 * number + 1, 2));
+    engine.merge().unwrap();
+    (0..3_200).step_by(7).for_each(|number| put(&engine, number, 3));
+    let before = entries(&engine);
+    engine.merge().unwrap();
+    assert_eq!(entries(&engine), before);
+    assert_eq!((before.len(), engine.statistics().merges_failed), (3_200, 0));
+    engine.verify().unwrap();
 }

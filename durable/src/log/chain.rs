@@ -1,27 +1,26 @@
-//! The tail of a chain of segments: which of the segments that were not sealed count, and how recovery makes them
-//! durable.
+//! The tail of a chain of segments: which of the unsealed segments are kept, and how recovery makes them durable.
 //!
-//! A manifest names the segments of a log in ascending order of their ids. Those that it does not know as sealed are
-//! the *tail*. A crash can leave any of them torn, because a writer starts the next segment before the last one is
-//! durable.
+//! A manifest names the segments of a log in ascending order of their ids. The segments that the manifest does not name as
+//! sealed are the *tail*. A crash can leave any of them torn, because a writer starts the next segment before the last one
+//! is durable.
 //!
 //! # The rule
 //!
 //! 1. Read the segments of the tail in ascending order of their ids, which is the order they were written in. The numbers
 //!    of batches must ascend from segment to segment too.
 //! 2. The first segment without an end mark ends the log. Its whole batches are kept, and the bytes behind them are not.
-//! 3. Discard every later segment: a later batch must not survive an earlier one. Such a segment is still scanned in full,
-//!    for the evidence in it. If it is damaged itself, reading fails, although it would be discarded.
+//! 3. Discard every later segment: a later batch must not survive an earlier one. A discarded segment is still scanned for
+//!    evidence. If it is damaged, reading fails.
 //! 4. A frame or the witness of a discarded segment may show that the log was durable beyond its present end
 //!    ([`SegmentScan::proves_earlier_segments_durable`]). Then the log is damaged, and reading fails.
-//! 5. Discard segments without a batch. A torn one still ends the log.
+//! 5. Discard segments without a whole batch. A segment without an end mark ends the log even if it is empty.
 //!
 //! # Repair
 //!
-//! The caller looks at everything before it changes anything, so reading ([`ChainReader`]) and repair
-//! ([`ChainTail::repair`]) are separate. Repair runs when the manifest is open in its new epoch:
+//! The caller reads all segments before it changes any, so reading ([`ChainReader`]) and repair ([`ChainTail::repair`]) are
+//! separate. Repair runs when the manifest is open in its new epoch:
 //!
-//! 1. Discard segments, the newest first. So a crash in the middle never leaves a later segment behind an earlier one
+//! 1. Discard segments, the newest first. So a crash never leaves a segment that the rule discards behind an earlier one
 //!    that was cut.
 //! 2. Of each segment that is kept, the oldest first: cut it behind its end mark, or behind its last whole batch if it has
 //!    none. Write its bytes over themselves, sync it, seal it. The torn segment gets no end mark: its entry in the manifest
@@ -42,7 +41,7 @@ use crate::fs::{Fs, Mapped, read_whole};
 use crate::identity::StoreId;
 use crate::publish::{PublishedFile, publish_in_place};
 
-/// A segment of the tail that counts.
+/// A kept segment of the tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TailSegment {
     /// Its identity and its format.
@@ -54,11 +53,11 @@ pub struct TailSegment {
 /// The tail of a chain, by the rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainTail {
-    /// The segments that count, oldest first.
+    /// The kept segments, oldest first.
     pub kept: Vec<TailSegment>,
-    /// The ids of the others, ascending: segments without a batch, and those behind a torn one.
+    /// The ids of the discarded segments, ascending: those without a whole batch, and those behind a torn one.
     pub discarded: Vec<u64>,
-    /// The newest sequence number in the segments that count; 0 without any.
+    /// The newest sequence number in the kept segments; 0 without any.
     pub newest_sequence: u64,
 }
 
@@ -152,7 +151,8 @@ impl ChainReader {
         if let Some((torn, offset)) = &self.torn_at {
             // Behind the end of the log, and proof that the log was durable past that end: damage.
             if scan.proves_earlier_segments_durable {
-                let what = "the log ends here, and a later file was written when this was durable";
+                let what =
+                    "the log ends here, but a later segment proves that it was durable beyond";
                 return Err(Error::corruption(torn, *offset, what));
             }
             // Behind the end of the log, as a crash leaves it.
@@ -183,7 +183,7 @@ impl ChainTail {
         self.seal_segments(fs, owner)
     }
 
-    /// Step 1 of repair: discards the segments that do not count, the newest first.
+    /// Step 1 of repair: discards the segments that are not kept, the newest first.
     ///
     /// # Errors
     /// Those of `owner`.
@@ -191,7 +191,7 @@ impl ChainTail {
         self.discarded.iter().rev().try_for_each(|&id| owner.discard(id))
     }
 
-    /// Step 2 of repair: cuts, rewrites, syncs and seals the segments that count, the oldest first.
+    /// Step 2 of repair: cuts, rewrites, syncs and seals the kept segments, the oldest first.
     ///
     /// # Errors
     /// `Io`, and errors of `owner`.

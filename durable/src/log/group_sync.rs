@@ -1,37 +1,37 @@
 //! Group commit: many writers, one sync.
 //!
-//! A writer appends under the engine's commit section and then waits here until its position is durable. A round goes
-//! through these steps, which the code is marked with:
+//! A writer appends under the engine's commit section and then waits here until its position is durable. The comments in the
+//! code refer to the steps of a round:
 //!
-//! 1. The writer counts itself as waiting. It returns when the durable position has reached its target, or the log has
-//!    failed. Otherwise, if another writer leads, it waits on `done` and looks again; if nobody leads, it becomes the
-//!    leader.
+//! 1. The writer counts itself as waiting. It returns `Ok` when the durable position has reached its target, and an error
+//!    when the log has failed before. Otherwise, if another writer leads, it waits on `done` and looks again; if nobody
+//!    leads, it becomes the leader.
 //! 2. The leader yields a few times ([`MAX_YIELDS`]) until as many writers wait as at the end of the last round. Without
-//!    this, writers that write again at once split into two groups that sync alternately, and each waits for two syncs. It takes
-//!    much less time than a sync, and a single writer never yields.
+//!    this, writers that write again at once form two groups that sync in turns. Each group then waits for two syncs.
+//!    Yielding costs much less than a sync, and a single writer never yields.
 //! 3. The leader copies the chain of segments that may not be wholly durable, and releases the lock. Writers append and
 //!    begin to wait meanwhile.
-//! 4. The leader syncs the segments of the chain, the oldest first, each up to its end at that moment. So when a segment
-//!    has been synced, all earlier ones are wholly durable, and its witness says so. Then the leader calls the guard.
+//! 4. The leader syncs the segments of the chain, the oldest first, each up to its present end. All but the last have ended,
+//!    so the witness may claim that earlier segments are durable. Then the leader calls the guard.
 //! 5. The leader takes the lock again and remembers how many writers wait.
 //! 6. It advances the durable position to the last end, or records the failure, and wakes everybody. Segments before that
-//!    position leave the chain. As soon as all segments before the active one have left, new frames state their distance
-//!    ([`GroupSync::earlier_segments_are_durable`]). Writers that came during the syncs go back to step 1, and one of them
-//!    leads the next round for all of them.
+//!    position leave the chain. As soon as all segments before the active one have left, new frames contain their undurable
+//!    distance ([`GroupSync::earlier_segments_are_durable`]). Writers that came during the syncs go back to step 1, and one
+//!    of them leads the next round for all of them.
 //!
 //! Nobody waits for a timer.
 //!
-//! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. If all earlier
-//! segments are wholly durable, and the guard agrees, it advances the durable position to the end of that segment. It goes no
-//! farther: a leader may have synced a later segment, and its own call of the guard decides about that. It wakes nobody: a
-//! waiter sleeps only while a leader runs, and the end of that round wakes it. The last segment of the chain is the active one. It stays,
-//! because more appends follow.
+//! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. If all earlier segments are
+//! wholly durable, and the guard agrees, it advances the durable position to the end of that segment. It advances no
+//! farther. A running leader may have synced later segments, but its guard has not agreed yet. `finish` wakes nobody: a
+//! waiter sleeps only while a leader runs, and the end of that round wakes it. The last segment of the chain stays there,
+//! because it may still get appends. If it has ended, the next round advances the position to its end.
 //!
 //! **The lock check.** After each round of syncs, and before the durable position advances, the leader asks the guard of the
 //! log ([`GroupSync::guarded`]) whether the store is still the one that was locked. The witness has been written by then:
 //! its claim is about bytes, not about their owner. If the lock file is still in place after the sync, another writer opens
-//! the store only after this round. Its recovery finds everything that the round made durable. A check before the sync does
-//! not prove this, because the round also covers later appends.
+//! the store only after this round. Its recovery finds everything that the round made durable. A check before the sync is
+//! not enough: another writer could take over between the check and the sync.
 //!
 //! A failed sync poisons the log for good: the content of the disk is unknown, and a second attempt may succeed without
 //! having written anything (Rebello et al., ATC 2020). All waiters whose target is not durable get the failure. A writer
@@ -58,9 +58,9 @@ pub struct GroupSync {
     state: Mutex<State>,
     /// Signalled when a leader is done.
     done: Condvar,
-    /// Whether `State::failure` is set, for the append path.
+    /// Whether `State::failure` is set. Appends read it without the lock.
     failed: AtomicBool,
-    /// The id of the first segment in `State::chain`, for the append path.
+    /// The id of the first segment in `State::chain`. Appends read it without the lock.
     oldest_undurable: AtomicU64,
 }
 
@@ -73,7 +73,7 @@ struct State {
     /// How many waited at the end of the last round.
     waiting_last_round: usize,
     failure: Option<Error>,
-    /// The segments that are not known to be wholly durable, oldest first, the active one last.
+    /// The segments at or after the durable position, oldest first. Only the last one gets appends.
     chain: Vec<Arc<Segment>>,
     syncs: u64,
 }
@@ -164,7 +164,7 @@ impl GroupSync {
     }
 
     /// Cuts the spare space of `segment`, which gets no more appends, and makes it wholly durable. If all earlier segments
-    /// are durable, so is the log up to its end, once the guard has agreed.
+    /// are durable and the guard agrees, the durable position advances to its end. Calls of `finish` must not overlap.
     ///
     /// # Errors
     /// `Io`: the log is poisoned.
@@ -174,9 +174,9 @@ impl GroupSync {
         let published = finished.map_err(|error| self.poison(error))?;
         self.check_guard().map_err(|error| self.poison(error))?;
         let mut state = self.state.lock();
-        let is_active = state.chain.last().is_none_or(|last| last.id() <= segment.id());
+        let is_last = state.chain.last().is_none_or(|last| last.id() <= segment.id());
         // No farther: what a leader has synced in the meantime is for its own call of the guard.
-        if earlier_segments_are_durable && !is_active {
+        if earlier_segments_are_durable && !is_last {
             state.chain.retain(|other| other.id() > segment.id());
             self.advance(&mut state, Position { segment: segment.id(), offset: segment.end() });
         }

@@ -2,13 +2,13 @@
 //! visible only when it is.
 //!
 //! A batch is *written* when it is in the log. If no earlier batch waits, the engine may make it *visible* at once
-//! ([`PublicationQueue::publish_now`]). A batch that must be durable *waits* in the queue, with the log position
-//! that it needs: its end. So does every later batch. One that need not be durable itself needs the position of the batch
+//! ([`PublicationQueue::publish_now`]). A batch that must be durable *waits* in the queue until the log is durable up to its
+//! end. Every later batch waits behind it. A later batch that need not be durable itself waits for the position of the batch
 //! before it ([`PublicationQueue::position_to_wait_for`]).
 //!
-//! Every thread whose sync has ended calls [`PublicationQueue::sync_ended`]. It publishes the durable batches at the head of the
-//! queue, in order, also batches of other threads. If the sync failed, it publishes nothing: batches that are durable all
-//! the same are published by the calls of their own threads.
+//! Every thread whose sync has ended calls [`PublicationQueue::sync_ended`]. It publishes the durable batches at the head of
+//! the queue, in order, also batches of other threads. If the sync failed, the call publishes nothing. The thread of each
+//! batch that is durable anyway publishes it.
 //!
 //! # Failures
 //!
@@ -94,8 +94,9 @@ impl<T> PublicationQueue<T> {
     /// ended. `synced` is how far the log is durable, or the error of the sync.
     ///
     /// # Errors
-    /// Batch `sequence` is not visible and never will be through this queue. The call that detects a failure returns
-    /// it, and the owner must poison the store; later callers get `Poisoned`.
+    /// Batch `sequence` is not visible and never will be through this queue. The call that detects a failure returns it, and
+    /// later callers get `Poisoned`. If `apply` fails for a later batch, the call returns `Ok` for its own visible batch; so
+    /// `apply` must poison the store itself.
     ///
     /// # Panics
     /// When `synced` is below the position that batch `sequence` waits for.
@@ -111,7 +112,7 @@ impl<T> PublicationQueue<T> {
             Err(_) if self.visible >= sequence => Ok(()),
             Err(error) => self.fail(sequence, error),
         };
-        // Also if this call has failed for a later batch.
+        // This batch is visible, even if the call failed to apply a later one.
         if self.visible >= sequence {
             return Ok(());
         }
@@ -119,7 +120,10 @@ impl<T> PublicationQueue<T> {
         // An earlier call has failed for this batch or for one before it.
         match &self.failed {
             Some((failed, cause)) => {
-                debug_assert!(*failed <= sequence, "no batch waits behind itself");
+                debug_assert!(
+                    *failed <= sequence,
+                    "a failed batch blocks itself and later ones only"
+                );
                 Err(Error::Poisoned { cause: Box::new(cause.clone()) })
             }
             None => panic!("batch {sequence} is durable, and nothing before it failed"),

@@ -1,17 +1,16 @@
 //! Reading a segment back, and telling a torn tail from damage. The rule for one segment is in the [module above](super),
-//! the rule for several in [`chain`](super::chain). A scan has five steps, which the code is marked with:
+//! the rule for several in [`chain`](super::chain). A scan has five steps, to which the comments in the code refer:
 //!
 //! 1. Decode the header. A header of another store or segment is damage.
 //! 2. Read the witness, if the layout has one. A witness without a readable slot is damage.
 //! 3. Read frames up to the end mark or the first bad frame, and visit each whole batch. Valid frames that break the rules
 //!    of a batch are damage.
-//! 4. If there is no end mark, search the bytes behind the bad frame for frames that prove that the log was durable beyond
-//!    the whole batches.
-//! 5. If such a frame, or the witness, proves it, the bad frame is damage. Otherwise the tail is torn: the whole batches
-//!    before it remain, and a batch without its last frame is dropped.
+//! 4. If there is no end mark, search behind the bad frame for evidence that bytes beyond the whole batches were durable.
+//! 5. If a later frame or the witness is such evidence, the segment is damaged. Otherwise a tail without an end mark is
+//!    torn: the whole batches remain, and a batch without its last frame is dropped.
 //!
-//! Evidence is held against the end of the whole batches, and not against the bad frame: the frames of a batch become durable
-//! together, and a scan drops them together.
+//! Evidence is compared with the end of the whole batches, not with the bad frame, because a scan drops a batch as a whole.
+//! So a claim behind an end mark is damage too, although no frame is bad.
 
 use std::path::Path;
 
@@ -33,7 +32,7 @@ pub struct SegmentScan {
     pub len: u64,
     /// How the batches end.
     pub tail: Tail,
-    /// A frame was written, or the witness made its claim, when all earlier segments were durable.
+    /// Whether a frame or the witness proves that all earlier segments were durable.
     pub proves_earlier_segments_durable: bool,
 }
 
@@ -49,8 +48,8 @@ pub enum Tail {
 /// Reads segment `id` of `store` from `bytes` and calls `visit` with each whole batch, in order.
 ///
 /// # Errors
-/// `Corruption` for a header of another segment, a witness without a readable slot, and a bad frame that was durable once.
-/// Also for frames with valid sums that break the rules of a batch. Errors of `visit` end the scan.
+/// `Corruption` for a header of another segment, a witness without a readable slot, and a segment that was durable past its
+/// whole batches. Also for frames with valid sums that break the rules of a batch. Errors of `visit` end the scan.
 pub fn scan_segment(
     bytes: &[u8],
     store: StoreId,
@@ -66,7 +65,8 @@ pub fn scan_segment(
     // Step 3.
     let first_frame = header.format.first_frame();
     let mut frames = Frames { bytes, salt: header.salt(), offset: first_frame };
-    let WholeBatches { len, tail, has_evidence } = frames.read_batches(path, visit)?;
+    let WholeBatches { len, tail, proves_earlier_segments_durable } =
+        frames.read_batches(path, visit)?;
     let bad = frames.offset;
     debug_assert!(first_frame <= len && len <= bad, "whole batches end before the bad frame");
     // Step 4.
@@ -76,16 +76,16 @@ pub fn scan_segment(
     };
     // Step 5.
     if later.prove_damage || claim.is_some_and(|claim| claim.durable > len) {
-        let what = "a frame that was durable fails its checksum";
+        let what = "the log was durable past its readable end";
         return Err(Error::corruption(path, bad, what));
     }
     let proves_earlier_segments_durable =
-        claims_earlier || has_evidence || later.prove_earlier_segments_durable;
+        proves_earlier_segments_durable || claims_earlier || later.prove_earlier_segments_durable;
     Ok(SegmentScan { header, len, tail, proves_earlier_segments_durable })
 }
 
-/// Refuses a frame with a valid sum that no writer puts behind the frames of `batch`, which are those of the batch so far,
-/// and behind batches up to `newest_sequence`.
+/// Refuses a valid frame that no writer appends here. `batch` has the frames of its batch so far; `newest_sequence` is the
+/// number of the last whole batch.
 fn check_order(
     batch: &[FrameView<'_>],
     newest_sequence: u64,
@@ -95,7 +95,7 @@ fn check_order(
     let broken = if frame.kind == KIND_END {
         (!batch.is_empty()).then_some("an end mark inside a batch")
     } else if frame.is_first() != batch.is_empty() {
-        Some("a batch begins inside another")
+        Some("a first frame inside a batch, or a later frame outside of one")
     } else if batch.first().is_some_and(|first| first.sequence != frame.sequence) {
         Some("a batch changes its number")
     } else if frame.is_first() && frame.sequence <= newest_sequence {
@@ -115,11 +115,11 @@ fn read_claim(
 ) -> Result<Option<Claim>> {
     match layout {
         SegmentLayout::Plain => Ok(None),
-        // A crash can tear two of the three slots; the third one is durable.
+        // A crash can tear at most two of the three slots.
         SegmentLayout::Witnessed => {
-            let no_claim = "the segment has no readable witness";
+            let what = "the segment has no readable witness";
             let claim = Claim::read(bytes, salt);
-            claim.ok_or_else(|| Error::corruption(path, 0, no_claim)).map(Some)
+            claim.ok_or_else(|| Error::corruption(path, 0, what)).map(Some)
         }
     }
 }
@@ -136,8 +136,8 @@ struct WholeBatches {
     /// Where the last one ends, or the end mark.
     len: u64,
     tail: Tail,
-    /// A frame was written when all earlier segments were durable.
-    has_evidence: bool,
+    /// Whether a frame was written when all earlier segments were durable.
+    proves_earlier_segments_durable: bool,
 }
 
 impl<'s> Frames<'s> {
@@ -147,11 +147,15 @@ impl<'s> Frames<'s> {
         path: &Path,
         visit: &mut dyn FnMut(&[FrameView<'_>]) -> Result<()>,
     ) -> Result<WholeBatches> {
-        let mut batches = WholeBatches { len: self.offset, tail: Tail::Torn, has_evidence: false };
+        let mut batches = WholeBatches {
+            len: self.offset,
+            tail: Tail::Torn,
+            proves_earlier_segments_durable: false,
+        };
         let mut batch: Vec<FrameView<'_>> = Vec::new();
         let mut newest_sequence = 0;
         while let Some(frame) = self.next() {
-            batches.has_evidence |= frame.durable_before().is_some();
+            batches.proves_earlier_segments_durable |= frame.durable_before().is_some();
             check_order(&batch, newest_sequence, &frame, path)?;
             // The end mark: nothing follows.
             if frame.kind == KIND_END {

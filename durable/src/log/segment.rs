@@ -154,7 +154,7 @@ impl Segment {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// Owns the space for `len` more bytes, or fails without a change.
+    /// Owns the space for `len` more bytes, or fails and appends nothing.
     #[inline]
     pub(super) fn reserve(&self, len: u64) -> Result<()> {
         self.file.reserve(self.end() + len)
@@ -220,7 +220,7 @@ impl Segment {
         PublishedFile::proven(self.path(), self.durable())
     }
 
-    /// Gives back the space behind the last frame of a segment that gets no more, and makes all of it durable.
+    /// Gives back the space behind the last frame of a segment that gets no more, and makes all of the segment durable.
     ///
     /// # Errors
     /// `Io`: poison the store.

@@ -1,18 +1,18 @@
 //! The witness of a segment: how far the segment was durable, in slots near its start.
 //!
-//! The frames behind a bad frame say whether it was durable once. If the whole end of a segment is overwritten, zeroed or
-//! moved by a byte, no frame is left to say so. The slots remain readable: they lie in front of the frames, in sectors of their
+//! The frames behind a bad frame say whether it was durable once. If the end of a segment is overwritten, zeroed or shifted,
+//! no readable frame is left as evidence. The slots remain readable: they lie in front of the frames, in sectors of their
 //! own, and each round of syncs writes a claim there.
 //!
 //! # Protocol
 //!
 //! 1. The segment begins with a claim in all three slots. They are durable before the first append.
 //! 2. The leader syncs the segment.
-//! 3. Then the leader writes the claim "durable up to here" into one of the last two slots, which take turns, and then into
-//!    the first slot. It does not sync the slots: the sync of the next round does, or the kernel when it writes back dirty
-//!    pages. An unchanged claim is not written again. After a failed write the next claim goes into the same two slots.
-//! 4. When the segment is finished, its end is claimed, and the claim is synced before anybody learns that the end is durable.
-//!    Then the slots do not change any more, because the sealed file is summed with them.
+//! 3. Then the leader writes the claim "durable up to here" into slot 1 or slot 2, in turns, and then into slot 0. It does
+//!    not sync the slots: the sync of the next round does, or the kernel when it writes back dirty pages. An unchanged claim
+//!    is not written again. After a failed write the next claim goes into the same two slots.
+//! 4. When a segment is finished, its end is claimed, and the claim is synced before `finish` returns. Then the slots do not
+//!    change any more, because the sealed file is summed with them. Calls of `finish` must not overlap.
 //!
 //! Durable bytes stay durable, so a claim is still true when it reaches the disk later. The order of the two writes does
 //! not matter: a crash can tear either or both of the slots that were written after the last sync, and the third one is
@@ -20,10 +20,9 @@
 //!
 //! # Bound
 //!
-//! After the death of the process the first slot claims all rounds. After a power cut it claims all rounds but the last,
-//! and perhaps the last one. If damage begins behind the first slot, the first slot stays readable. If damage begins before
-//! it and reaches the end, no slot is readable, which is damage. So only the last round can be lost unnoticed, and only by
-//! a power cut.
+//! After the death of the process slot 0 claims all rounds. After a power cut the readable slots claim at least all rounds
+//! but the last. If damage begins behind slot 0, slot 0 stays readable. Damage that begins before slot 0 and reaches the end
+//! destroys all slots, and is detected. So only the last round can be lost unnoticed, and only by a power cut.
 //!
 //! # Cost
 //!
@@ -56,7 +55,7 @@ pub(super) const FIRST_FRAME: u64 = 4 * SECTOR;
 
 const SLOT_LEN: usize = 16;
 
-/// How far a log was durable at some moment.
+/// How far a segment was durable at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     /// The segment was durable up to this offset.
@@ -85,7 +84,7 @@ impl Claim {
     fn decode(bytes: &[u8], salt: Salt, slot: u64) -> Option<Self> {
         let bytes: &[u8; SLOT_LEN] = bytes.first_chunk()?;
         let sum = u32::from_le_bytes(std::array::from_fn(|at| bytes[at]));
-        // Zeros that were never overwritten fail here, too, or have an implausible offset.
+        // A slot of zeros has a wrong sum, or an offset below the first frame.
         if seeded_crc32(salt.seed(slot), &bytes[4..]) != sum || bytes[5..8] != [0; 3] {
             return None;
         }
@@ -117,7 +116,7 @@ pub(super) fn encode_prefix(header: &[u8], salt: Salt) -> Vec<u8> {
     bytes
 }
 
-/// Puts the claim that the segment `bytes` was durable up to `durable` into its first slot.
+/// Puts the claim that the segment `bytes` was durable up to `durable` into its slot 0.
 #[cfg(test)]
 pub(super) fn claim_in(bytes: &mut [u8], salt: Salt, durable: u64) {
     let claim = Claim { durable, earlier_segments_are_durable: true };
@@ -135,7 +134,7 @@ pub(super) struct Witness {
     file: Arc<dyn File>,
     salt: Salt,
     newest_claim: Claim,
-    /// The index of the slot that is written next, besides the first one: 1 or 2.
+    /// The index of the slot that is written next, besides slot 0: 1 or 2.
     next_slot: usize,
 }
 
@@ -145,11 +144,11 @@ impl Witness {
         Self { file, salt, newest_claim: Claim::BEGUN, next_slot: 1 }
     }
 
-    /// Writes `claim`, which is true, into the slot whose turn it is and into the first slot.
+    /// Writes `claim`, which is true, into the slot whose turn it is and into slot 0.
     ///
-    /// A failure is not reported. The data is durable, and a missing claim only weakens the bound. The next
-    /// claim goes into the same slots, so that the third one stays readable. Returns whether the slots may have changed:
-    /// `false` if the newest claim says as much.
+    /// A failure is not reported. The data is durable, and a missing claim only weakens the bound. The next claim goes into
+    /// the same slots, so that the third one stays readable. Returns `false` if the newest claim already says the same, and
+    /// nothing was written.
     pub(super) fn record(&mut self, claim: Claim) -> bool {
         assert!(claim.durable >= self.newest_claim.durable, "durable bytes stay durable");
         assert!(self.next_slot == 1 || self.next_slot == 2, "two slots take turns");
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_slot_leaves_the_other_one() {
+    fn a_torn_slot_leaves_the_others() {
         let mut whole = segment();
         let claim = Claim { durable: FIRST_FRAME + 8, earlier_segments_are_durable: true };
         let before = whole.clone();

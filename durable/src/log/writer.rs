@@ -30,7 +30,7 @@ impl Span {
 /// How much memory is kept for the next batch; after a huge one the rest is freed.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// Appends batches to the active segment. A failure poisons the log, unless it was the lack of a resource.
+/// Appends batches to the active segment. A failed append poisons the log, unless it was the lack of a resource.
 #[derive(Debug)]
 pub struct Writer {
     sync: Arc<GroupSync>,
@@ -76,9 +76,11 @@ impl Writer {
     /// Appends a batch, which must not be empty and must fit.
     ///
     /// # Errors
-    /// `Io` with a cause that passes ([`Error::is_out_of_resources`](kv::Error::is_out_of_resources)): nothing was written, and the log takes further
-    /// batches, unless [`GroupSync::check`] says otherwise. Any other `Io`: the log is poisoned. `Poisoned`: an earlier call
-    /// poisoned it.
+    /// `Io`: none of the batch is in the log, or the log is poisoned; [`GroupSync::check`] tells. A lack of resources
+    /// ([`Error::is_out_of_resources`](kv::Error::is_out_of_resources)) poisons the log only if the batch cannot be taken
+    /// back. Any other failure to write the batch poisons it. A failure to allocate space, of any cause, does not: nothing
+    /// was written, and a disk that has failed shows it in the next append or sync. `Poisoned`: an earlier call poisoned the
+    /// log.
     ///
     /// # Panics
     /// When there is no room: [`Writer::has_room`] tells; [`Writer::end`] and [`Writer::begin`] make some.

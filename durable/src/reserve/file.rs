@@ -1,4 +1,4 @@
-//! The file of a disk reserve: its header, and how it is made, found and removed.
+//! The file of a disk reserve: its header, and how it is created, found and removed.
 //!
 //! | offset | bytes | content |
 //! |---|---|---|
@@ -111,22 +111,23 @@ impl ReserveFile {
         Ok(())
     }
 
-    /// Makes the file with `len` bytes. After a failure no part of it is left.
+    /// Creates the file with `len` bytes. After a failure no part of it is left.
     ///
     /// # Errors
     /// `Io`.
-    pub(super) fn make_or_remove(&self, len: u64) -> Result<()> {
+    pub(super) fn create(&self, len: u64) -> Result<()> {
         assert!(len >= LEAST_BYTES, "a reserve has a useful length");
         let path = self.path();
-        self.make(&path, len).inspect_err(|_| {
-            // What was written takes the space that deletes need. It has its own name if only the last sync failed.
+        self.write(&path, len).inspect_err(|_| {
+            // Remove what was written: deletes need its space. If only the last sync failed, the file already has its final
+            // name.
             temporary_paths(&path).for_each(|unfinished| drop(self.remove_if_present(&unfinished)));
             drop(self.remove_if_present(&path));
         })
     }
 
     /// Writes the file under a temporary name, and gives it its own once it is durable.
-    fn make(&self, path: &Path, bytes: u64) -> Result<()> {
+    fn write(&self, path: &Path, bytes: u64) -> Result<()> {
         let fs: &dyn Fs = &**self.dir.fs();
         let file = create_temporary(fs, path)?;
         let mut piece = filler();

@@ -1,15 +1,14 @@
 //! Loans: the space of `RESERVE-LAST` is free for one operation, and for nobody else.
 //!
 //! 1. The operation finds the disk full.
-//! 2. The loan begins. It waits until everybody has left [`DiskReserve::outside_loans`], and lets nobody in. Whatever may
-//!    grow a file goes through there: appends to logs, and the creation of files.
-//! 3. The file is removed, the operation runs again, and the file is made again.
+//! 2. The loan begins. It waits until no thread is inside [`DiskReserve::outside_loans`], and keeps others from entering.
+//!    Whatever may grow a file goes through there: appends to logs, and the creation of files.
+//! 3. The file is removed, the operation runs again, and the file is created again.
 //! 4. The loan ends.
 //!
-//! An engine goes through `outside_loans` only while `RESERVE` is released: before, no loan is needed. One case is left: a
-//! thread looks whether `RESERVE` is released, then stops until others have released it and used up its space, and then
-//! allocates in the middle of a loan. The loan fails with `StorageFull`, and poisons nothing. The store opens and closes again
-//! as soon as a user frees space.
+//! An engine goes through `outside_loans` only while `RESERVE` is released. One race remains. A thread sees `RESERVE` held
+//! and pauses. Others release it and use up its space. The thread then allocates during a loan. The loan fails with
+//! `StorageFull`, and poisons nothing. The store opens and closes again as soon as a user frees space.
 
 use std::sync::atomic::Ordering;
 
@@ -19,11 +18,11 @@ use super::{DiskReserve, is_disk_full};
 
 impl DiskReserve {
     /// Runs `operation`. If it finds the disk full, keeps others from allocating, releases the reserve, runs the operation
-    /// again, and makes the file again right after it. The operation must be safe to run after a failure of that kind. It
+    /// again, and creates the file again right after it. The operation must be safe to run after a failure of that kind. It
     /// must not lend this reserve, and not enter [`DiskReserve::outside_loans`].
     ///
     /// # Errors
-    /// The error of the last run. A reserve that cannot be released leaves the first one.
+    /// The error of the last run. If the reserve cannot be released, the error of the first run.
     ///
     /// # Panics
     /// In debug builds when the operation breaks that rule. In release builds it waits for ever.
@@ -34,7 +33,7 @@ impl DiskReserve {
             result => return result,
         };
         let _alone = self.lending.write();
-        // Also after another loan, which has given space as well.
+        // Repeat also if another loan released the file since: its space may be free.
         let is_released = self.release().is_ok_and(|is_released| is_released);
         if !is_released && self.releases.load(Ordering::Acquire) == releases {
             return Err(full);

@@ -178,6 +178,25 @@ fn a_batch_that_fails_for_another_reason_poisons_the_log() {
     }
 }
 
+/// Nothing was written, so nothing is lost, and a disk that has failed shows it in the next append or sync.
+#[test]
+fn a_batch_whose_space_cannot_be_allocated_is_refused_and_poisons_nothing() {
+    for layout in LAYOUTS {
+        let mut run = Run::begin(layout);
+        run.append(1, 2).unwrap();
+        let end = run.writer.position();
+        run.fs.arm(Plan::once(run.fs.calls(), Fault::Eio));
+        let refused = run.append_filled(2, 3, 0xee).unwrap_err();
+        assert!(refused.to_string().contains("allocate log/0"), "{refused}");
+        assert_eq!(run.fs.injected(), 1, "{layout:?}");
+        run.sync.check().expect("the content of the disk is known");
+        assert_eq!(run.writer.position(), end, "nothing was appended");
+        run.append(2, 1).unwrap();
+        run.sync.sync_to(run.writer.position()).unwrap();
+        assert_eq!(recover(&run.disk, 1).unwrap(), [1, 2], "{layout:?}");
+    }
+}
+
 /// A claim of the witness is made by a round of syncs. Taking a batch back syncs, and is none.
 #[test]
 fn after_a_batch_was_taken_back_the_next_round_still_leaves_its_claim() {

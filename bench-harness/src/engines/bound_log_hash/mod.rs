@@ -1,18 +1,14 @@
-//! `bound:log+hash`: the bound for every hash engine on a log. A batch is one copy into mapped space that was written ahead,
-//! a get is one search in a hash table and one look into a mapping, concurrent syncs form groups, and an opening after a
-//! clean close reads an image of the table.
+//! `bound:log+hash`: the bound for every hash engine on a log. A batch is one copy into mapped space that was written
+//! ahead. A get is one search in a hash table and one look into a mapping. Concurrent syncs form groups, and an opening
+//! after a clean close reads an image of the table.
 //!
 //! It leaves out the costs of a real engine: no checksum, no merge, no frame; space is never given back. A batch that a
 //! crash cuts is kept as far as it reaches, and a batch beyond 16 MiB is refused. It appends through
 //! [`durable::LogFile`], which is the system's mapping and nothing more, because the workspace has its `unsafe` there
 //! alone.
-//!
-//! | field of a record | width | |
-//! |---|---|---|
-//! | key length | 2 | little-endian |
-//! | value length | 4 | little-endian, plus one; 0: the end of the log; all ones: the key was removed |
-//! | key, value | | |
 
+mod image;
+mod record;
 mod segments;
 mod table;
 
@@ -25,8 +21,9 @@ use kv::{
 };
 use parking_lot::RwLock;
 
+use self::record::{HEADER_BYTES, Record};
 use self::segments::Segments;
-use self::table::{SLOT_BYTES, Slot, Table};
+use self::table::{SHARDS, Slot, Table};
 use super::Registration;
 use super::sorted_cursor::SortedCursor;
 use crate::random::mix;
@@ -40,11 +37,6 @@ pub(super) const REGISTRATION: Registration = Registration {
     settings: |_| "no cache; 16 bytes for each slot of the table, a quarter of them free".into(),
 };
 
-const HEADER_BYTES: usize = 6;
-const REMOVED: u32 = u32::MAX;
-/// Parts of the table, each behind a lock of its own.
-const SHARDS: usize = 64;
-
 #[derive(Debug)]
 struct BoundLogHash {
     image: PathBuf,
@@ -52,45 +44,10 @@ struct BoundLogHash {
     shards: Box<[RwLock<Table>]>,
 }
 
-/// A record, taken apart.
-struct Record<'r> {
-    key: &'r [u8],
-    /// `None`: the key was removed.
-    value: Option<&'r [u8]>,
-    len: usize,
-}
-
-impl<'r> Record<'r> {
-    /// The record at the start of `bytes`; `None` at the end of the log.
-    fn read(bytes: &'r [u8]) -> Option<Self> {
-        let (&[k0, k1, v0, v1, v2, v3], rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-        let key_len = usize::from(u16::from_le_bytes([k0, k1]));
-        let (key, rest) = rest.split_at_checked(key_len)?;
-        let (value, value_len) = match u32::from_le_bytes([v0, v1, v2, v3]) {
-            0 => return None,
-            REMOVED => (None, 0),
-            len => (Some(rest.get(..len as usize - 1)?), len as usize - 1),
-        };
-        Some(Self { key, value, len: HEADER_BYTES + key_len + value_len })
-    }
-
-    /// Appends the record of `op` to `buffer`.
-    fn write(op: &Op<'_>, buffer: &mut Vec<u8>) {
-        let value_len = match op {
-            Op::Delete { .. } => REMOVED,
-            _ => op.value().len() as u32 + 1,
-        };
-        buffer.extend_from_slice(&(op.key().len() as u16).to_le_bytes());
-        buffer.extend_from_slice(&value_len.to_le_bytes());
-        buffer.extend_from_slice(op.key());
-        buffer.extend_from_slice(op.value());
-    }
-}
-
 impl BoundLogHash {
     fn open(directory: &Path) -> Result<Self> {
         let image = directory.join("image");
-        let loaded = load_image(&image)?;
+        let loaded = image::load(&image)?;
         let (tables, sealed) = match loaded {
             Some((tables, sealed)) => (tables, Some(sealed)),
             None => ((0..SHARDS).map(|_| Table::default()).collect(), None),
@@ -144,45 +101,6 @@ impl BoundLogHash {
         })?;
         Ok(is_match)
     }
-
-    /// Writes the table as it is: the count of segments, then each shard's slots behind their count.
-    fn save_image(&self, segments: u32) -> Result<()> {
-        let mut bytes = u64::from(segments).to_le_bytes().to_vec();
-        for shard in &self.shards {
-            let table = shard.read();
-            bytes.extend_from_slice(&(table.slots().len() as u64).to_le_bytes());
-            bytes.extend(table.slots().iter().flat_map(|slot| slot.to_bytes()));
-        }
-        std::fs::write(&self.image, bytes).map_err(|error| Error::io("write", &self.image, error))
-    }
-}
-
-/// The tables of an image and the segments that they name. The image goes: the next write makes it old.
-fn load_image(path: &Path) -> Result<Option<(Vec<Table>, u32)>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let failed = |op| move |error| Error::io(op, path, error);
-    let bytes = std::fs::read(path).map_err(failed("read"))?;
-    std::fs::remove_file(path).map_err(failed("remove"))?;
-    let mut rest = &bytes[..];
-    let number = |rest: &mut &[u8]| {
-        let (first, others) = rest.split_first_chunk::<8>()?;
-        *rest = others;
-        Some(u64::from_le_bytes(*first))
-    };
-    let Some(segments) = number(&mut rest) else { return Ok(None) };
-    let mut tables = Vec::with_capacity(SHARDS);
-    for _ in 0..SHARDS {
-        let Some(count) = number(&mut rest) else { return Ok(None) };
-        let Some((slots, others)) = rest.split_at_checked(count as usize * SLOT_BYTES) else {
-            return Ok(None);
-        };
-        let (slots, _) = slots.as_chunks::<SLOT_BYTES>();
-        tables.push(Table::from_slots(slots.iter().copied().map(Slot::from_bytes).collect()));
-        rest = others;
-    }
-    Ok(Some((tables, segments as u32)))
 }
 
 /// The shard and the tag of a key. Eight bytes are mixed at a time: nobody attacks a yardstick.
@@ -267,12 +185,12 @@ impl Kv for BoundLogHash {
     fn close(&self) -> Result<()> {
         self.log.sync()?;
         let segments = self.log.finish()?;
-        self.save_image(segments)
+        image::save(&self.image, &self.shards, segments)
     }
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(ScanSupport::Sorting, Durability::Sync)
-            .with_max_value_len(REMOVED as usize - 2)
+            .with_max_value_len(record::LONGEST_VALUE)
     }
 
     fn stats(&self) -> Stats {

@@ -1,6 +1,8 @@
 //! A hash table of places: open addressing, sixteen bytes a slot, no keys. A tag of the hash stands for the key, and the
 //! record that a slot names has the key itself.
 
+/// Parts of the table, each behind a lock of its own.
+pub(super) const SHARDS: usize = 64;
 /// Slots of a new table; a power of two, like every later size.
 const FIRST_SLOTS: usize = 64;
 /// Bytes of a slot in an image.

@@ -1,8 +1,8 @@
 //! The merge that the user asks for.
 //!
 //! It ends the active file and seals every file. Then it merges all files that waste anything, in up to [`ROUNDS`] rounds.
-//! If the disk has no room for all live records at once, it first merges as many files at a time as there is room for.
-//! It holds the lock of the merge in progress all the time, so background merging waits.
+//! If the disk has no room for all live records at once, it first merges the files that pass the thresholds, as many at a
+//! time as fit. It holds the lock of the merge in progress all the time, so background merging waits.
 
 use durable::is_disk_full;
 use kv::Result;
@@ -11,8 +11,7 @@ use super::{Merge, Merger, space};
 use crate::background::Task;
 use crate::picker;
 
-/// Rounds of an explicit merge. Each round merges the tombstones that the last one kept because of a file outside the
-/// merge.
+/// Rounds of an explicit merge. Each round merges the tombstones that the round before kept for a file outside its merge.
 const ROUNDS: usize = 8;
 
 const _: () = assert!(ROUNDS > 1);
@@ -40,7 +39,7 @@ impl Merger {
     fn merge_sealed(&self) -> Result<()> {
         let mut current = self.current.lock();
         match self.merge_all_files(&mut current) {
-            // There is no room for all live records side by side. Smaller merges need less, and make room.
+            // The disk has no room for a copy of all live records. Smaller merges need less, and make room.
             Err(error) if is_disk_full(&error) => match self.merge_in_parts(&mut current) {
                 Ok(true) => self.merge_all_files(&mut current),
                 Ok(false) => Err(error),

@@ -1,16 +1,16 @@
-//! Crashes at every operation of a run, and every image that each may leave on the disk.
+//! Crashes at the operations of a run, and the images that each may leave on the disk. [`Options`] says which are visited.
 //!
 //! The invariants:
 //! - The crash invariant (module `oracle`). After a power cut and an opening, all reads equal `Model[j]` for one `j` between the
 //!   last synced and the last begun batch. If only the process died, `j` is not before the last batch that was handed over.
-//! - Opening succeeds, and the engine writes again. If the crash took the batches behind `j`, the first of them is written
-//!   once more with other values. Then the process dies, and the crash invariant is checked again.
-//! - Recovery is monotone: content that a handle has served survives a later power cut. This is checked after each death of
-//!   the process.
+//! - Opening succeeds, and the engine writes again. If batches after `j` are lost, the suite writes the first of them again
+//!   with other values, and kills the process. Then it checks the crash invariant again.
+//! - Recovery is monotone: content that a handle has served survives a later power cut. This is checked after each first
+//!   crash that is a death of the process, and at the end of each recovery that is crashed again.
 //! - Recovery is idempotent: a crash at any operation of recovery obeys the same invariants.
 //!
-//! The first two openings of a store are crashed everywhere: the process dies at each operation of the first one, and then
-//! the power is cut at each operation of the second one, with every variant.
+//! For a new store, the process dies at each operation of the first opening. After each of these deaths, the second opening
+//! is crashed at each operation, with every systematic variant.
 //!
 //! The workloads are all sequences of a small alphabet of calls up to a length, a sample of longer ones, and random scripts.
 //! Of a sequence only the crash points of its last call are visited, because the shorter sequence visits the others.
@@ -46,26 +46,26 @@ use sequences::Sequence;
 pub struct Options {
     /// The seed of all random choices.
     pub seed: u64,
-    /// Sequences of up to so many calls are all run.
+    /// The suite runs all sequences of up to this many calls.
     pub exhaustive_len: usize,
-    /// So many sequences of one call more are run as well, a sample that follows from the seed.
+    /// And this many sequences that are one call longer, a sample that follows from the seed.
     pub longer_sequences: u64,
-    /// So many states are visited in each sequence of that sample, at crash points spread over its last call.
+    /// At most about this many states of each such sequence are visited, at crash points spread over its last call.
     pub longer_sequence_states: u64,
     /// Random scripts, with all option sets in turn.
     pub scripts: u64,
-    /// So many states are visited in a random script, at crash points spread over all of it.
+    /// At most about this many states of a random script are visited, at crash points spread over all of it.
     pub script_states: u64,
     /// Steps in a random script.
     pub steps: usize,
-    /// Of the variants at each point of a sequence of [`Options::exhaustive_len`] calls or more, and of a random script, so
-    /// many are visited: the plainest two, and a sample of the others. Shorter sequences are visited in full.
+    /// How many variants of a crash point are visited, in random scripts and in sequences of [`Options::exhaustive_len`]
+    /// calls or more. The two plainest are always among them. Shorter sequences are visited in full.
     pub variants_a_point: usize,
     /// Random variants at each point, beside the systematic ones.
     pub random_variants: usize,
     /// One in this many states is crashed again at each operation of its recovery.
     pub second_one_in: u64,
-    /// Of the variants at each point of such a recovery, so many are visited.
+    /// How many variants of each point of such a recovery are visited.
     pub second_variants_a_point: usize,
     /// One in this many states is also maintained, closed and opened again.
     pub reopen_one_in: u64,

@@ -2,16 +2,18 @@
 //!
 //! A life is a number of rounds. Each round has these steps:
 //!
-//! 1. If no entry can expire, the clock jumps to any time in one round of four. The engine must not order data by the clock.
+//! 1. In one round of four, the clock jumps to a random time. This happens only if no entry can expire. The engine must not
+//!    order data by the clock.
 //! 2. The store is opened on the disk that the last crash left.
-//! 3. The content is checked by the crash invariant. `lo` is the promise at the last crash, `hi` the last batch that had been
-//!    begun before it.
+//! 3. The content is checked by the crash invariant. `lo` is the last batch that the last crash had to keep; `hi` is the
+//!    last batch begun before it.
 //! 4. A random script runs. Its steps write, read, run single background jobs, close and reopen.
 //! 5. The content is compared with the newest model.
 //! 6. The seed picks an operation of the round. The power is cut there, and the disk keeps a random part of the data that
 //!    was not durable. Or the process dies there ([`Variant::All`]), and all of that data stays in the page cache.
-//! 7. The history forgets the batches after that operation. The promise of the next round is the promise at it. If the crash
-//!    came before the opening had ended, history and promise of the round before hold again.
+//! 7. The history forgets the batches after that operation. The promise of the next round is the promise at it. If the
+//!    opening had not ended, the history of the round before stays valid, and so does the promise that its crash had to
+//!    keep.
 //!
 //! An engine that keeps nothing begins a new store in each round.
 
@@ -85,7 +87,7 @@ pub fn run(subject: &dyn Subject, options: &Options) -> Result<Report, Failure> 
 }
 
 /// The same lives of all `subjects`: the same scripts, with only the operations that all of them support, and random
-/// crashes.
+/// crashes. Only the first option set of each subject is asked what it supports, so all option sets of a subject must agree.
 ///
 /// # Errors
 /// The first broken invariant.
@@ -109,7 +111,7 @@ pub fn run_all(subjects: &[&dyn Subject], options: &Options) -> Result<Report, F
     Ok(report)
 }
 
-/// Everything that a life follows from.
+/// All parameters of a life. They determine it.
 #[derive(Clone, Copy, Debug)]
 struct LifeConfig {
     option_set: usize,
@@ -202,7 +204,7 @@ impl<'s> Life<'s> {
         let config = ScriptConfig { steps, reads: true, persistent, one_sync_in: 6, capabilities };
         let script = generate::script(seed, &config);
         let world = World::at(Arc::new(self.sim.clone()), seed, now);
-        let lo = self.least_batch();
+        let lo = self.lo();
         assert!(lo <= issued && issued <= self.history.issued(), "the history ends at the crash");
         let keys = (0..KEYS as u8).collect();
         let history = self.history.clone();
@@ -226,7 +228,8 @@ impl<'s> Life<'s> {
         Ok(())
     }
 
-    fn least_batch(&self) -> usize {
+    /// The batch that the last crash had to keep.
+    fn lo(&self) -> usize {
         if self.was_power_cut { self.promise.synced } else { self.promise.handed_over }
     }
 
@@ -234,8 +237,8 @@ impl<'s> Life<'s> {
     fn crash(&mut self, history: History, marks: &Marks) {
         let point = self.random.below(self.sim.ops() + 1);
         assert!(point <= self.sim.ops(), "the crash comes in this round");
-        // During the opening only the promise that the crash before it had to keep holds.
-        let opening = Promise { handed_over: self.least_batch(), ..self.promise };
+        // A crash during the opening must keep only what the crash before it had to keep.
+        let opening = Promise { handed_over: self.lo(), ..self.promise };
         let promise = marks.promise_at(point, opening);
         let mut sweep = self.sim.sweep();
         while sweep.next_point().is_some_and(|at| at < point) {}

@@ -7,25 +7,27 @@
 //! - Batches become visible in order, and an acknowledged batch is visible to every read that begins afterwards.
 //! - A batch that is acknowledged as `Sync` survives each later power cut. One that is acknowledged as `Buffered` survives
 //!   the death of the process.
-//!
 //! - A write whose sync fails is reported, and so is every write behind it. No reader of the handle sees any of them.
 //!
-//! A script of one thread never has two batches that wait for the disk. So each round has several writers:
+//! A single thread never has two batches that wait for the disk, so each round has several writers:
 //!
 //! 1. A random script fills a store on a simulated disk, in one thread.
-//! 2. Writers work at the same time. The next one starts when the one before has appended, so the order of the
-//!    batches is known. A gate holds three of four syncs: just before the sync runs, or just after it has run and before
-//!    it returns to the engine.
-//! 3. When every writer is held, has returned, or waits for one that is held, a reader scans the store. The reader's
-//!    view is recorded beside the number of disk operations so far. If a held writer blocks the reader, the scheduler goes
-//!    on after 20 ms. Then the view arrives later, with the later number. The seed decides the next step: another writer
-//!    starts, one is released, or a background job runs. In one round of three it also decides from where on a sync fails, in
-//!    one of the ways of [`durable::SyncFailure`].
-//! 4. At the end the power is cut at each operation since step 2, with a sample of the variants of each. Every image is
-//!    opened and judged by the acknowledgements and views up to that operation.
+//! 2. Writers work at the same time. The next one starts when the one before has written to some file, is held, or has
+//!    returned. So the order of the batches is known if the engine fixes it before the first write or sync of a call. An
+//!    engine does so if it holds its commit lock there. A gate holds a writer before a sync, and again after it, each with
+//!    probability 3/4.
+//! 3. A reader scans the store when each started writer has written to a file, is held or has returned, and either one is
+//!    held or none runs. The reader's view is recorded beside the number of disk operations so far. If a held writer blocks
+//!    the reader, the scheduler goes on after 20 ms. The view then counts from when it arrives. The seed decides the next
+//!    step: another writer starts, one is released, or a background job runs. In one round of three, one sync fails, or all
+//!    syncs from one on, in one of the ways of [`durable::SyncFailure`].
+//! 4. At the end the power is cut at each operation since step 2, or the process dies there, with a sample of the variants
+//!    of each. Every image is opened and judged by the acknowledgements and views up to that operation.
 //!
-//! The gates make a round repeatable if the engine syncs outside of its locks. If a held writer blocks another one through
-//! a lock, the round waits for 20 ms and releases the held one. The verdict does not depend on that.
+//! The gates make a round repeatable if the engine syncs outside of its locks and at most one writer is held at a time.
+//! Beside a held writer, a writer that was released counts as quiet although it may run, so the look and the next step
+//! depend on its speed. If a held writer blocks another one through a lock, the round waits for 20 ms and releases the held
+//! one. The verdict does not depend on that.
 
 use crate::line::Line;
 use crate::opening::without_panic;

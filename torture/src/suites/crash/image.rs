@@ -27,7 +27,7 @@ pub(super) struct Judge<'r> {
 /// A store that was opened after a crash, and then crashed again.
 pub(super) struct Recovered {
     pub(super) sim: SimFs,
-    /// The batch whose content the handle served.
+    /// The number of the newest batch whose effect the handle served.
     j: usize,
     lo: usize,
 }
@@ -62,7 +62,7 @@ impl<'r> Judge<'r> {
     pub(super) fn first(&self, sweep: &CrashSweep, variant: &Variant) -> Result<(), String> {
         if *variant == Variant::All {
             let recovered = self.recover(sweep, variant)?;
-            self.stays(&recovered)?;
+            self.check_monotone(&recovered)?;
         }
         self.check_image(Self::image(sweep, variant), self.lo(variant), self.reopens)
     }
@@ -98,7 +98,7 @@ impl<'r> Judge<'r> {
     }
 
     /// Monotone recovery: a power cut after the opening takes back nothing that was served.
-    fn stays(&self, recovered: &Recovered) -> Result<(), String> {
+    fn check_monotone(&self, recovered: &Recovered) -> Result<(), String> {
         let mut sweep = recovered.sim.sweep();
         while sweep.next_point().is_some() {}
         NOTHING_SURVIVES.iter().try_for_each(|variant| {
@@ -108,7 +108,8 @@ impl<'r> Judge<'r> {
         })
     }
 
-    /// The crash invariant for a crash at operation `point` of the recovery. If opening had returned, its content must stay.
+    /// The crash invariant for a crash at operation `point` of the recovery. If the crash comes after the opening returned,
+    /// the content that it served must stay.
     pub(super) fn second(
         &self,
         recovered: &Recovered,

@@ -42,7 +42,8 @@ impl Recording {
         Ok(Self { script: script.clone(), sim, history, keys, marks })
     }
 
-    /// The first crash point that no shorter script has: where step `from` begins, and the beginning for step 0.
+    /// The first crash point that no shorter script has: the first one after the start of step `from`, because the point at
+    /// its start is the end of a shorter script. For step 0 it is the beginning.
     pub(super) fn first_point_of(&self, from: usize) -> usize {
         if from == 0 { 0 } else { self.marks.ops_after(from) + 1 }
     }

@@ -25,7 +25,7 @@ pub(super) struct Search<'s> {
     pub(super) option_set: usize,
     pub(super) options: Options,
     pub(super) variants_a_point: usize,
-    /// About the most states of one script: points are skipped, so that the states spread over all that are to be visited.
+    /// At most about this many states of one script are visited. Points are skipped evenly to stay below it.
     pub(super) script_states: u64,
     pub(super) report: Report,
 }

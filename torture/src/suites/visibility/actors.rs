@@ -28,7 +28,7 @@ pub(super) struct Task {
     pub(super) durability: Durability,
 }
 
-/// The content that a reader found, and the time.
+/// The content that a reader found, and between which moments.
 #[derive(Debug)]
 pub(super) struct Look {
     /// The newest batch that was acknowledged when the look began.
@@ -72,7 +72,7 @@ impl Shared {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The work of the reader.
+    /// Does what the scheduler asks of the reader.
     fn answer(&self, request: Request) -> Reply {
         match request {
             Request::Look => Reply::Looked(self.look()),
@@ -102,7 +102,7 @@ impl Shared {
     }
 }
 
-/// The work of the reader.
+/// A request of the scheduler to the reader thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Request {
     Look,

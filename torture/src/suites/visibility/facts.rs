@@ -11,12 +11,13 @@ use crate::oracle::History;
 pub(super) fn facts(
     shared: &Shared,
     tasks: &[Task],
-    (looks, has_reverted): (Vec<Look>, bool),
+    looks: Vec<Look>,
+    has_reverted: bool,
     history: &mut History,
     now: UnixMillis,
 ) -> Result<Vec<(usize, Fact)>, String> {
     let mut facts = Vec::new();
-    // Batches from here on are not visible: a sync that they needed has failed.
+    // The first batch whose write returned an error. Neither it nor a later one may be visible.
     let mut first_failed = history.issued() + 1;
     for answer in shared.answers().iter() {
         let j = answer.j;

@@ -21,14 +21,14 @@ thread_local! {
     static WRITER: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// The place of one writer.
+/// How far a writer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Not started.
     Idle,
-    /// Somewhere in the engine, and nothing was appended yet.
+    /// Somewhere in the engine, and it has written to no file yet.
     Writing,
-    /// Its batch is in the log.
+    /// It has written to some file, or was released from the gate.
     Appended,
     /// At the gate, before or after a sync.
     Held,
@@ -96,7 +96,7 @@ impl Gate {
         }
     }
 
-    /// Holds the writer in three of four syncs. Threads that are no writers pass.
+    /// Holds the writer, with probability 3/4. Threads that are no writers pass.
     fn hold(&self) {
         let Some(writer) = WRITER.get() else { return };
         let mut phases = self.lock();
@@ -146,10 +146,11 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits until every writer is idle, held or done, or waits for one that is held.
+    /// Waits until no writer is in `Writing`, and none is in `Appended` unless another one is held. A writer in `Appended`
+    /// may run on beside a held one: it may wait for the held one, and the gate cannot tell.
     ///
     /// Returns early after [`BLOCKED_WAIT`] if a writer is held: then the held one blocks another one through a lock.
-    /// `Err`: nothing moves, and nobody is held.
+    /// `Err`: nothing changes, and nobody is held.
     pub(super) fn wait_until_quiet(&self) -> Result<(), String> {
         let (started, mut watchdog) = (Instant::now(), Watchdog::new(HANGING));
         let mut phases = self.lock();

@@ -1,4 +1,4 @@
-//! Power cuts at every operation of a round, judged by the acknowledgements and views before it.
+//! Power cuts and deaths of the process at every operation of a round, judged by the acknowledgements and views before it.
 
 use std::sync::Arc;
 
@@ -26,11 +26,11 @@ pub(super) fn judge(
             continue;
         }
         let mut variants = sweep.all_variants(1);
-        // The two plainest ones stay: everything survives, and nothing that was not synced.
+        // Keep the two plainest: all data survives, or only synced data survives.
         while variants.len() > options.variants_a_point.max(2) {
             variants.swap_remove(2 + random.below(variants.len() - 2));
         }
-        let (synced, handed_over) = round.least(point);
+        let (synced, handed_over) = round.lo(point);
         assert!(synced <= handed_over, "a power cut leaves no more than the death of the process");
         for variant in variants {
             states += 1;

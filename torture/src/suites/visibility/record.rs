@@ -10,7 +10,7 @@ use crate::oracle::History;
 pub(super) enum Fact {
     /// The write of batch `j` has returned.
     Acknowledged { j: usize, durability: Durability },
-    /// A reader has seen `Model[v]`.
+    /// A reader has seen `Model[v]`: batch `v` is the newest one whose effect it saw.
     Seen { v: usize },
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Round {
 
 impl Round {
     /// The least batch that a crash at `point` must leave: after a power cut, and after the death of the process.
-    pub(super) fn least(&self, point: usize) -> (usize, usize) {
+    pub(super) fn lo(&self, point: usize) -> (usize, usize) {
         let (mut synced, mut handed_over) = (self.history.synced, self.history.handed_over);
         for (_, fact) in self.facts.iter().filter(|(ops, _)| *ops <= point) {
             match *fact {
@@ -86,9 +86,9 @@ mod tests {
         let (sim, keys, now) = (SimFs::new(), Vec::new(), UnixMillis(1));
         let has_reverted = false;
         let round = Round { sim, history, keys, now, from: 0, has_reverted, facts };
-        let least = |round: &Round| [9, 10, 11, 12].map(|point| round.least(point));
-        assert_eq!(least(&round), [(0, 0), (1, 1), (1, 2), (3, 3)]);
+        let lo = |round: &Round| [9, 10, 11, 12].map(|point| round.lo(point));
+        assert_eq!(lo(&round), [(0, 0), (1, 1), (1, 2), (3, 3)]);
         let reverted = Round { has_reverted: true, ..round };
-        assert_eq!(least(&reverted), [(0, 0), (1, 1), (1, 1), (3, 3)]);
+        assert_eq!(lo(&reverted), [(0, 0), (1, 1), (1, 1), (3, 3)]);
     }
 }

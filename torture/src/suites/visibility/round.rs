@@ -56,7 +56,7 @@ pub(super) fn run_round(
         schedule_writers(&shared, &tasks, failing, &Random::new(sub_seed(options.seed, 3)))?;
     let has_reverted = shared.has_failed() && failing.mode == Some(SyncFailure::Reverts);
     shared.inject.lift();
-    let facts = facts(&shared, &tasks, (looks, has_reverted), &mut history, now)?;
+    let facts = facts(&shared, &tasks, looks, has_reverted, &mut history, now)?;
     Ok(Some(Round { sim, history, keys, now, from, has_reverted, facts }))
 }
 
@@ -80,8 +80,8 @@ fn script(options: &Options, able: Capabilities, steps: usize, part: u64) -> Scr
     generate::script(sub_seed(options.seed, part), &config)
 }
 
-/// In most rounds the values are so short that all batches fit into one file of a subject: then no writer holds a lock
-/// while it is held at the gate. One round in this many keeps the lengths of the script.
+/// In most rounds the values are so short that all batches fit into one file, so the gate never stops a writer that owns a
+/// lock. One round in this many keeps the lengths of the script.
 const LONG_VALUES_ONE_IN: usize = 6;
 const SHORT_BYTES: usize = 24;
 

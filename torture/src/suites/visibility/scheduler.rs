@@ -22,7 +22,7 @@ pub(super) fn schedule_writers(
     thread::scope(|scope| {
         let mut threads = Actors::new(scope, &stop);
         let reader = ReaderThread::start(&mut threads, shared);
-        let is_armed = failing.mode.is_none();
+        let must_arm = failing.mode.is_some();
         let mut scheduler = Scheduler {
             shared,
             tasks,
@@ -31,7 +31,7 @@ pub(super) fn schedule_writers(
             reader,
             looks: Vec::new(),
             started: 0,
-            is_armed,
+            must_arm,
         };
         let scheduled = scheduler.steps(&mut threads);
         shared.gate.open();
@@ -52,11 +52,11 @@ struct Scheduler<'c> {
     looks: Vec<Look>,
     /// Writers that were started: the first ones of `tasks`.
     started: usize,
-    /// Whether the failure of a sync was planned, or none is wanted.
-    is_armed: bool,
+    /// Whether the failure of a sync is still to be planned.
+    must_arm: bool,
 }
 
-/// The next event that a writer can have.
+/// A step that the scheduler can take next.
 #[derive(Clone, Copy, Debug)]
 enum Choice {
     /// The next writer starts.
@@ -87,8 +87,8 @@ impl<'c> Scheduler<'c> {
             if self.random.one_in(4) {
                 self.ask(Request::Job)?;
             }
-            if !self.is_armed && self.random.one_in(3) {
-                self.is_armed = true;
+            if self.must_arm && self.random.one_in(3) {
+                self.must_arm = false;
                 self.shared.inject.arm(self.failing.plan(self.shared.inject.calls()));
             }
             match *self.random.pick(&choices) {
@@ -98,8 +98,7 @@ impl<'c> Scheduler<'c> {
         }
     }
 
-    /// Each held writer can be released. The next writer can start if the one before has appended: then the order of
-    /// their batches is known.
+    /// Each held writer can be released. The next writer can start if no other one is in `Writing`.
     fn choices(&self, phases: &[Phase]) -> Vec<Choice> {
         assert!(phases.len() >= self.tasks.len(), "each task has a writer");
         let held = (0..phases.len()).filter(|at| phases[*at] == Phase::Held);

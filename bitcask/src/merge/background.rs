@@ -20,11 +20,12 @@ impl Merger {
         self.step_requested.store(true, Ordering::SeqCst);
         let Some(mut current) = self.current.try_lock() else { return };
         self.step_requested.store(false, Ordering::SeqCst);
+        let number = self.parts.pressure.begin_merge_step();
         let goes_on = self.step_or_look(&mut current);
         drop(current);
         if !goes_on {
             self.parts.store.refill_reserve();
-            self.parts.pressure.merging_stopped();
+            self.parts.pressure.merging_stopped(number);
         }
         // There is more to do; or a job met the lock in the meantime.
         if goes_on || self.step_requested.load(Ordering::SeqCst) {

@@ -5,6 +5,7 @@
 mod damaged_log;
 mod descriptors;
 mod dropping;
+mod empty_files;
 mod expiry;
 mod explicit_merges;
 mod files;

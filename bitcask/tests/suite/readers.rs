@@ -3,6 +3,7 @@
 mod another_store;
 mod crashes;
 mod histories;
+mod protocol;
 mod threads;
 
 use std::collections::BTreeMap;

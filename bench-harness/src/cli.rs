@@ -47,9 +47,9 @@ pub(crate) struct CommonArgs {
     /// Engines by name or glob, with commas between; yardsticks are always there [default: all].
     #[arg(global = true, short, long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) engines: Vec<String>,
-    /// Blocks: each runs every engine once, in a fresh order.
-    #[arg(global = true, short, long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) reps: u32,
+    /// Blocks: each runs every engine once, in a fresh order [default: 10; 3 in `quick`].
+    #[arg(global = true, short, long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reps: Option<u32>,
     /// The seed of all randomness [default: from the time, printed].
     #[arg(global = true, long)]
     pub(crate) seed: Option<u64>,
@@ -104,7 +104,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Vec<u32>,
     /// The time of phases that mix operations and do not say how many.
-    #[arg(short, long, default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
+    #[arg(short, long, default_value = "3s", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) duration: Duration,
     /// The operations of phases that mix them, on each thread; the time still holds.
     #[arg(long, value_parser = parse_count)]
@@ -219,7 +219,7 @@ mod tests {
         for arguments in [["kvbench", "--seed", "7", "run"], ["kvbench", "run", "--seed", "7"]] {
             let cli = parse(arguments.map(Into::into).into_iter()).unwrap();
             assert!(matches!(cli.command, Some(Command::Run(_))));
-            assert_eq!((cli.common.seed, cli.common.reps), (Some(7), 3));
+            assert_eq!((cli.common.seed, cli.common.reps), (Some(7), None));
         }
     }
 

@@ -3,7 +3,8 @@
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
-//! clock stands still (`judge`, `model`). Rows go to `summary.csv` as they come (`run_folder`), and the tables are made from them (`statistics`, `report`).
+//! clock stands still (`judge`, `model`). Rows go to `summary.csv` as they come (`run_folder`), and the tables are made from them
+//! (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
@@ -27,8 +28,10 @@ mod list;
 mod model;
 mod operation;
 mod output;
+mod paired;
 mod pattern;
 mod plan;
+mod probe;
 mod published;
 mod quantity;
 mod random;
@@ -38,6 +41,7 @@ mod row;
 mod run_folder;
 mod runner;
 mod statistics;
+mod student;
 mod suggest;
 mod supervisor;
 mod system;

@@ -12,6 +12,10 @@ use crate::failure::{Failure, Outcome};
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
 
+/// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
+pub(crate) const RUN_BLOCKS: u32 = 10;
+/// The blocks of `quick`, unless another number is asked for.
+pub(crate) const QUICK_BLOCKS: u32 = 3;
 /// The workloads that `run` runs when none is chosen.
 const DEFAULT_WORKLOADS: [&str; 4] = ["ycsb-a", "ycsb-b", "ycsb-c", "ycsb-e"];
 /// Steps of a random stream: as many distinct operations as a processor cache cannot predict.
@@ -98,7 +102,7 @@ impl Plan {
         let small = all.into_iter().filter_map(|(name, mut workload)| {
             workload.shrink_to_quick().then_some((name, workload))
         });
-        let plan = Self::new(known, common, "quick", small.collect())?;
+        let plan = Self::new(known, common, ("quick", QUICK_BLOCKS), small.collect())?;
         let budget = plan.budget.or(Some(QUICK_BUDGET));
         Ok(Self { budget, stream_steps: QUICK_STREAM_STEPS, ..plan })
     }
@@ -125,7 +129,7 @@ impl Plan {
             resize(workload, args)
                 .map_err(|text| Failure::usage(format!("workload {name}: {text}")))?;
         }
-        let plan = Self::new(known, common, "run", workloads)?;
+        let plan = Self::new(known, common, ("run", RUN_BLOCKS), workloads)?;
         let rate = args.rate.map(|rate| rate as f64);
         Ok(Self { durability: args.durability, rate, ..plan })
     }
@@ -133,7 +137,7 @@ impl Plan {
     fn new(
         known: &[Registration],
         common: &CommonArgs,
-        command: &str,
+        (command, blocks): (&str, u32),
         workloads: Vec<(String, Workload)>,
     ) -> Outcome<Self> {
         let all = ["*".to_string()];
@@ -153,7 +157,7 @@ impl Plan {
             run_id,
             engines,
             workloads,
-            blocks: common.reps,
+            blocks: common.reps.unwrap_or(blocks),
             seed: common.seed.unwrap_or(since_1970.as_micros() as u64 % 10_000_000),
             durability: Durability::Buffered,
             rate: None,

@@ -85,7 +85,39 @@ row! {
     verified: u64 = "answers and entries that were compared with what was written",
     verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
     steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
+    probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases",
+    probe_after_ns: Option<f64> = "the same after the phase; where the two differ by more than 1.5 times, the cell is repeated once, and then the phase is not ranked",
     cut_short: bool = "whether the time limit of the run ended the phase early",
+}
+
+/// The share of the asked rate that must be reached: below it, latencies say how long the phase was and nothing else.
+const LEAST_RATE: f64 = 0.99;
+
+/// The most that the disk's own speed may change during a phase that is ranked.
+const LARGEST_MOVE: f64 = 1.5;
+
+impl Row {
+    /// Whether the disk itself became faster or slower during the phase.
+    pub(crate) fn has_disk_moved(&self) -> bool {
+        let both = self.probe_before_ns.zip(self.probe_after_ns);
+        both.is_some_and(|(before, after)| before.max(after) > LARGEST_MOVE * before.min(after))
+    }
+
+    /// Whether a rate was asked for and not reached. Only the row of the sum has the whole rate.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.target_rate.is_some_and(|target| !is_reached(self.achieved_rate, target))
+    }
+
+    /// The longest stall in nanoseconds, 0 without one; `None` where calls were not timed.
+    pub(crate) fn longest_stall_ns(&self) -> Option<f64> {
+        let has_stalled = self.stalls? > 0;
+        Some(if has_stalled { self.lat_max_ns? as f64 } else { 0.0 })
+    }
+}
+
+/// Whether `achieved` operations a second are the `target`.
+pub(crate) fn is_reached(achieved: Option<f64>, target: f64) -> bool {
+    achieved.is_some_and(|achieved| achieved >= LEAST_RATE * target)
 }
 
 #[cfg(test)]
@@ -114,6 +146,19 @@ mod tests {
             std::fs::write(path, dictionary()).unwrap();
         }
         assert_eq!(std::fs::read_to_string(path).unwrap(), dictionary());
+    }
+
+    #[test]
+    fn the_disk_has_moved_where_its_probes_differ_by_half_in_either_direction() {
+        let row = |before, after| Row {
+            probe_before_ns: before,
+            probe_after_ns: after,
+            ..Row::default()
+        };
+        assert!(row(Some(100.0), Some(151.0)).has_disk_moved());
+        assert!(row(Some(151.0), Some(100.0)).has_disk_moved());
+        assert!(!row(Some(100.0), Some(149.0)).has_disk_moved());
+        assert!(!row(None, None).has_disk_moved());
     }
 
     #[test]

@@ -1,17 +1,13 @@
 //! From blocks to numbers with intervals. The unit of repetition is the block: a fresh process on a fresh directory.
 //!
 //! The middle is the median over blocks; the interval is the 95 % t-interval of the mean of the logarithms, which keeps
-//! its promise from three blocks on where a bootstrap would not. Ratios are paired: both numbers of a pair come from
-//! the same block, so that drift over time cancels out.
+//! its promise from three blocks on where a bootstrap would not. Two series are never compared by these intervals: that
+//! is the part of [`crate::paired`].
 
-/// Student's t at 97.5 % for 1 to 30 degrees of freedom.
-const T_QUANTILES: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-    2.052, 2.048, 2.045, 2.042,
-];
-/// The same beyond the table.
-const T_LIMIT: f64 = 1.96;
+use crate::student;
+
+/// The part of intervals that may miss.
+pub(crate) const LEVEL: f64 = 0.05;
 
 /// A number from several blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,20 +26,6 @@ impl Estimate {
         }
         Some(Self { median: median(values)?, interval: interval(values) })
     }
-
-    /// Whether the interval holds `value`: a difference from it is then not shown. Without an interval nothing is.
-    pub(crate) fn may_be(&self, value: f64) -> bool {
-        self.interval.is_none_or(|(low, high)| low <= value && value <= high)
-    }
-}
-
-/// The ratio of two series of blocks, paired.
-pub(crate) fn paired_ratio(of: &[(u32, f64)], to: &[(u32, f64)]) -> Option<Estimate> {
-    let partner =
-        |block: u32| to.iter().find(|(other, _)| *other == block).map(|(_, value)| *value);
-    let ratios: Vec<_> =
-        of.iter().filter_map(|(block, value)| Some(value / partner(*block)?)).collect();
-    Estimate::of(&ratios)
 }
 
 /// The middle of `values`, or the mean of the two in the middle.
@@ -66,8 +48,7 @@ fn interval(values: &[f64]) -> Option<(f64, f64)> {
     let logs: Vec<_> = values.iter().map(|value| value.ln()).collect();
     let mean = logs.iter().sum::<f64>() / n;
     let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let t = T_QUANTILES.get(values.len() - 2).copied().unwrap_or(T_LIMIT);
-    let half = t * (variance / n).sqrt();
+    let half = student::critical(LEVEL, values.len() as u32 - 1) * (variance / n).sqrt();
     assert!(half >= 0.0 || half.is_nan(), "a variance is not negative");
     Some(((mean - half).exp(), (mean + half).exp()))
 }
@@ -86,19 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn a_drift_that_both_share_leaves_the_ratio_exact() {
-        let of = [(1, 20.0), (2, 40.0), (3, 80.0)];
-        let to = [(3, 40.0), (1, 10.0), (2, 20.0)];
-        let ratio = paired_ratio(&of, &to).unwrap();
-        assert!((ratio.median - 2.0).abs() < 1e-12);
-        assert!(!ratio.may_be(1.0));
-    }
-
-    #[test]
     fn one_block_has_a_number_and_no_interval() {
         let estimate = Estimate::of(&[5.0]).unwrap();
         assert_eq!(estimate, Estimate { median: 5.0, interval: None });
-        assert!(estimate.may_be(1.0));
         assert_eq!(Estimate::of(&[]), None);
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cell::{self, Job};
 use crate::engines::Registration;
 use crate::failure::{Failure, Outcome};
+use crate::probe::DiskProbe;
 use crate::row::Row;
 
 /// One line from a worker.
@@ -36,7 +37,9 @@ pub(crate) fn work(engines: &[Registration]) -> Outcome<()> {
         let registration = registration.ok_or_else(|| {
             Failure::usage(format!("the worker knows no engine \"{}\"", job.engine))
         })?;
-        cell::run(registration, &job, &mut |row| send(&Message::Row(Box::new(row))))
+        // Beside the engine's directory, so that the file is on the same disk and none of the engine's.
+        let mut probe = DiskProbe::new(job.directory.with_extension("probe"));
+        cell::run(registration, &job, &mut probe, &mut |row| send(&Message::Row(Box::new(row))))
     });
     send(&outcome.map_or_else(Message::Failed, |()| Message::Done))
 }

@@ -68,6 +68,10 @@ fn a_run_prints_tables_and_writes_its_folder() {
     {
         assert!(printed.contains(expected), "{expected} is missing in\n{printed}");
     }
+    let (_, summary) = printed.split_once("summary: winners").unwrap();
+    for expected in ["ycsb-a / run", "sync-writes / run", "bitcask alone", "longest stall"] {
+        assert!(summary.contains(expected), "{expected} is missing in\n{summary}");
+    }
     let run = only_run(folder.path());
     let manifest: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(run.join("manifest.json")).unwrap()).unwrap();
@@ -77,6 +81,15 @@ fn a_run_prints_tables_and_writes_its_folder() {
     let headers = rows.headers().unwrap().clone();
     let column = |name| headers.iter().position(|header| header == name).unwrap();
     let rows: Vec<_> = rows.records().map(Result::unwrap).collect();
+    let is_synced = |row: &&csv::StringRecord| {
+        &row[column("durability")] == "sync" && &row[column("op")] == "all"
+    };
+    for row in rows.iter().filter(is_synced) {
+        assert!(!row[column("probe_before_ns")].is_empty(), "{row:?}");
+        assert!(!row[column("probe_after_ns")].is_empty(), "{row:?}");
+    }
+    // Three engines keep the class: `bitcask` and two yardsticks.
+    assert_eq!(rows.iter().filter(is_synced).count(), 3 * 2);
     let all = rows.iter().filter(|row| &row[column("op")] == "all");
     // Five engines, two blocks, five phases.
     assert_eq!(all.count(), 5 * 2 * 5);

@@ -11,7 +11,7 @@ use super::clients::Clients;
 use super::crew::CrewTimes;
 use crate::model::Live;
 use crate::recorder::{Line, Recorder};
-use crate::row::{Row, SCHEMA_VERSION};
+use crate::row::{Row, SCHEMA_VERSION, is_reached};
 use crate::system::{Counters, CpuTime, DiskUse};
 
 /// A stall is longer than this.
@@ -19,8 +19,6 @@ const STALL_NS: u64 = 10_000_000;
 /// A stall is longer than this many medians.
 const STALL_MEDIANS: u64 = 100;
 
-/// The share of the asked rate that must be reached: below it, latencies say how long the phase was and nothing else.
-const LEAST_RATE: f64 = 0.99;
 /// How often a log-structured engine must have written its data before its speed may be called steady.
 const STEADY_OVERWRITES: u64 = 3;
 
@@ -66,6 +64,8 @@ pub(super) struct Outside {
     pub(super) settle: Duration,
     /// Syncs that the engine counted.
     pub(super) fsyncs: Option<u64>,
+    /// The disk's own time for a sync, before the phase and after it.
+    pub(super) probes: (Option<f64>, Option<f64>),
     /// The engine's files.
     pub(super) disk: DiskUse,
     /// The entries that the engine holds by the model.
@@ -165,6 +165,7 @@ impl Measured {
         row.io_wchar = counters.wchar;
         row.io_rchar = counters.rchar;
         row.fsyncs = outside.fsyncs;
+        (row.probe_before_ns, row.probe_after_ns) = outside.probes;
         row.disk_alloc_bytes = Some(outside.disk.allocated_bytes);
         row.disk_apparent_bytes = Some(outside.disk.apparent_bytes);
         row.write_amp = per(counters.write_bytes, self.total.bytes_written);
@@ -197,9 +198,7 @@ impl Measured {
     fn timed_row(&self, common: &Row, op: &str, line: &Line) -> Row {
         let rate = throughput(line, self.wall);
         let all_rate = throughput(&self.total, self.wall);
-        let is_overloaded = self
-            .target_rate
-            .is_some_and(|target| all_rate.is_none_or(|reached| reached < LEAST_RATE * target));
+        let is_overloaded = self.target_rate.is_some_and(|target| !is_reached(all_rate, target));
         let threads = if op.starts_with("background:") { 1 } else { self.threads };
         let timed = !line.latency.is_empty() && !is_overloaded;
         let percentile = |p| quantile(&line.latency, p).filter(|_| timed);

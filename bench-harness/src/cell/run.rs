@@ -16,6 +16,7 @@ use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, NULL, Registration};
 use crate::failure::{Failure, Outcome};
 use crate::judge::Judge;
+use crate::probe::Probe;
 use crate::recorder::Line;
 use crate::row::Row;
 use crate::system::{self, Counters, DiskUse};
@@ -35,6 +36,7 @@ struct Cell<'c> {
     rss_base_bytes: Option<u64>,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
+    probe: &'c mut dyn Probe,
 }
 
 /// The counters at the begin of a phase.
@@ -50,10 +52,11 @@ impl Before {
     }
 }
 
-/// Runs `job` on the engine of `registration` and hands over the rows of each phase.
+/// Runs `job` on the engine of `registration`, with `probe` beside synced phases, and hands over the rows of each phase.
 pub(crate) fn run(
     registration: &Registration,
     job: &Job,
+    probe: &mut dyn Probe,
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<()> {
     let begun = Instant::now();
@@ -74,6 +77,7 @@ pub(crate) fn run(
         desks,
         rss_base_bytes,
         written_bytes: 0,
+        probe,
     };
     for (at, phase) in phases.iter().enumerate() {
         let cap = job.limit.map(|limit| {
@@ -99,6 +103,7 @@ impl Cell<'_> {
         cap: Option<Duration>,
     ) -> Outcome<(Box<dyn Kv>, Vec<Row>)> {
         let durability = self.key.durability;
+        let probe_before = self.probe_disk(&phase.work)?;
         let (engine, before, measured) = match &phase.work {
             Work::Rest(time) => {
                 std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
@@ -122,20 +127,31 @@ impl Cell<'_> {
                 (engine, before, measured)
             }
         };
+        let mut outside = self.outside(engine.as_ref(), &before)?;
+        outside.probes = (probe_before, self.probe_disk(&phase.work)?);
+        Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
+    }
+
+    /// The disk's own time for a sync, where clients wait for syncs.
+    fn probe_disk(&mut self, work: &Work) -> Outcome<Option<f64>> {
+        let is_synced = self.key.durability == Durability::Sync && matches!(work, Work::Clients(_));
+        is_synced.then(|| self.probe.sync_ns()).transpose()
+    }
+
+    /// The measurements of a phase from outside, after a final sync.
+    fn outside(&self, engine: &dyn Kv, before: &Before) -> Outcome<Outside> {
         let settling = Instant::now();
         engine.sync()?;
-        let outside = Outside {
+        Ok(Outside {
             settle: settling.elapsed(),
             counters: Counters::now().since(&before.counters),
             rss_peak_bytes: system::memory_peak_bytes(),
             rss_base_bytes: self.rss_base_bytes,
-            fsyncs: fsyncs(engine.as_ref())
-                .zip(before.fsyncs)
-                .map(|(now, then)| now.saturating_sub(then)),
+            fsyncs: fsyncs(engine).zip(before.fsyncs).map(|(now, then)| now.saturating_sub(then)),
             disk: DiskUse::of(self.key.directory()),
             live: self.judge.model.live(&self.dataset.keys),
-        };
-        Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
+            probes: (None, None),
+        })
     }
 
     fn ground<'g>(&self, engine: &'g dyn Kv) -> Ground<'g>
@@ -207,4 +223,57 @@ impl Cell<'_> {
 fn fsyncs(engine: &dyn Kv) -> Option<u64> {
     let stats = engine.stats();
     stats.get("syncs").or(stats.get("sync_rounds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that becomes slower with each look at it.
+    struct SlowingDisk(f64);
+
+    impl Probe for SlowingDisk {
+        fn sync_ns(&mut self) -> Outcome<f64> {
+            self.0 += 100.0;
+            Ok(self.0)
+        }
+    }
+
+    fn rows(durability: &str) -> Vec<Row> {
+        let folder = tempfile::tempdir().unwrap();
+        let workload = r#"{"about": "", "records": 4, "phase": [
+            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4}]}"#;
+        let job = Job {
+            run_id: "run".into(),
+            block: 1,
+            order: 1,
+            engine: "bitcask".into(),
+            workload_name: "w".into(),
+            workload: serde_json::from_str(workload).unwrap(),
+            seed: 1,
+            durability: durability.into(),
+            rate: None,
+            memory_budget_bytes: 1 << 20,
+            directory: folder.path().into(),
+            limit: None,
+            stream_steps: 16,
+        };
+        let known = crate::engines::own();
+        let engine = known.iter().find(|engine| engine.name == job.engine).unwrap();
+        let mut rows = Vec::new();
+        let emit = &mut |row: Row| {
+            rows.extend((row.op == "all").then_some(row));
+            Ok(())
+        };
+        run(engine, &job, &mut SlowingDisk(0.0), emit).unwrap();
+        rows
+    }
+
+    #[test]
+    fn the_disk_is_probed_before_and_after_each_synced_phase_and_in_no_other() {
+        let probes = |row: Row| row.probe_before_ns.zip(row.probe_after_ns);
+        let synced: Vec<_> = rows("sync").into_iter().map(probes).collect();
+        assert_eq!(synced, [Some((100.0, 200.0)), Some((300.0, 400.0))]);
+        assert!(rows("buffered").into_iter().map(probes).all(|probes| probes.is_none()));
+    }
 }

@@ -1,13 +1,13 @@
 //! One phase of one workload, engine against engine.
 //!
 //! Ranked are the engines that kept the durability class that was asked for. Yardsticks and engines of a weaker class
-//! stand below a rule, with their numbers and without a place. Engines that the intervals cannot tell from the one
-//! above share its place.
+//! stand below a rule, with their numbers and without a place. Places and ratios come from [`super::ranking`] alone.
 
 use super::Outline;
+use super::ranking::{Contestant, Ranking, Verdict};
 use crate::engines::{NULL, is_bound};
 use crate::row::Row;
-use crate::statistics::{Estimate, median, paired_ratio};
+use crate::statistics::{Estimate, median};
 
 /// The class whose yardsticks stand apart.
 const SYNC: &str = "sync";
@@ -37,12 +37,23 @@ pub(crate) struct Comparison {
     pub(crate) baseline: String,
     /// Ranked lines first, best first; then the others.
     pub(crate) lines: Vec<Line>,
+    /// The comparisons of the lines with each other.
+    ranking: Ranking,
 }
 
 /// One engine of a table.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a mark of its own; any of them may be set"
+)]
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// The place; `None` below the rule.
+    /// Where the ranking has it.
+    at: usize,
+    /// Whether it kept the class that was asked for, on a disk that did not move in every block, and is no yardstick; if
+    /// not, it stands below the rule.
+    pub(crate) is_ranked: bool,
+    /// The place; `None` below the rule, and from a single block.
     pub(crate) place: Option<usize>,
     /// The engine's name.
     pub(crate) engine: String,
@@ -51,13 +62,23 @@ pub(crate) struct Line {
     /// Operations or openings a second.
     pub(crate) speed: Estimate,
     /// The same in each block.
-    pub(crate) speeds: Vec<(u32, f64)>,
-    /// Its ratio to the baseline.
-    pub(crate) ratio: Option<Estimate>,
+    speeds: Vec<(u32, f64)>,
+    /// Its ratio to the baseline; `None` for the baseline itself.
+    pub(crate) ratio: Option<Verdict>,
     /// Its share of the fastest yardstick.
     pub(crate) share_of_bound: Option<f64>,
     /// Median latency in nanoseconds.
     pub(crate) p50_ns: Option<f64>,
+    /// Whether less than the asked rate was reached in some block, so that latencies say nothing.
+    pub(crate) is_overloaded: bool,
+    /// Whether the disk itself moved in some block, which then is not compared.
+    pub(crate) has_disk_moved: bool,
+    /// Whether there is a block in which it did not.
+    had_a_still_disk: bool,
+    /// Whether half of the blocks or more were found not to be steady.
+    pub(crate) is_unsteady: bool,
+    /// The longest stall of all blocks; 0 without one.
+    pub(crate) longest_stall_ns: Option<f64>,
     /// 99th percentile.
     pub(crate) p99_ns: Option<f64>,
     /// 99.9th percentile.
@@ -132,8 +153,7 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let null = series.iter().find(|series| series.engine == NULL);
     let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
     let loop_ns = speed.map(|speed| 1e9 * f64::from(first.threads) / speed);
-    let lines =
-        series.iter().filter_map(|series| series.line(baseline, own_bound(series))).collect();
+    let lines = series.iter().filter_map(|series| series.line(own_bound(series))).collect();
     Some(Comparison {
         workload: first.workload.clone(),
         phase: first.phase.clone(),
@@ -146,6 +166,7 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         is_opening,
         baseline: baseline.engine.to_string(),
         lines,
+        ranking: Ranking::new(&[]),
     })
 }
 
@@ -170,7 +191,12 @@ impl<'r> Series<'r> {
             let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
             Some((row.block, opening.or(row.throughput_ops_s)?))
         };
-        let speeds: Vec<_> = rows.iter().filter_map(speed).collect();
+        // Where the disk itself moved in every block, the figures are shown and never ranked.
+        let on_a_still_disk = rows.iter().filter(|row| !row.has_disk_moved());
+        let mut speeds: Vec<_> = on_a_still_disk.filter_map(speed).collect();
+        if speeds.is_empty() {
+            speeds = rows.iter().filter_map(speed).collect();
+        }
         (!speeds.is_empty()).then_some(Self { engine, rows, speeds })
     }
 
@@ -182,19 +208,22 @@ impl<'r> Series<'r> {
         median(&self.values())
     }
 
-    fn line(&self, baseline: &Self, bound: f64) -> Option<Line> {
+    fn line(&self, bound: f64) -> Option<Line> {
         let speed = Estimate::of(&self.values())?;
         let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
             median(&self.rows.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
         };
-        let is_baseline = self.engine == baseline.engine;
+        let judged = self.rows.iter().filter_map(|row| row.steady);
+        let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
         Some(Line {
+            at: 0,
+            is_ranked: false,
             place: None,
             engine: self.engine.to_string(),
             durability: self.rows.first()?.durability.clone(),
             speed,
             speeds: self.speeds.clone(),
-            ratio: if is_baseline { None } else { paired_ratio(&self.speeds, &baseline.speeds) },
+            ratio: None,
             share_of_bound: (bound > 0.0).then(|| speed.median / bound),
             p50_ns: middle(&|row| row.lat_p50_ns.map(|ns| ns as f64)),
             p99_ns: middle(&|row| row.lat_p99_ns.map(|ns| ns as f64)),
@@ -205,42 +234,55 @@ impl<'r> Series<'r> {
             memory_bytes: middle(&|row| {
                 Some(row.rss_peak_bytes?.saturating_sub(row.rss_base_bytes?) as f64)
             }),
+            has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
+            had_a_still_disk: self.rows.iter().any(|row| !row.has_disk_moved()),
+            is_overloaded: self.rows.iter().any(|row| row.is_overloaded()),
+            is_unsteady: unsteady > 0 && 2 * unsteady >= judged.count(),
+            longest_stall_ns: self
+                .rows
+                .iter()
+                .filter_map(|row| row.longest_stall_ns())
+                .reduce(f64::max),
             cut_short: self.rows.iter().any(|row| row.cut_short),
         })
     }
 }
 
-/// Sorts the lines and gives places to those that may have one.
-fn place(table: &mut Comparison) {
-    let asked = table.durability.clone();
-    let is_ranked = |line: &Line| !is_bound(&line.engine) && line.durability == asked;
-    table.lines.sort_by(|left, right| {
-        let by_rank = is_ranked(right).cmp(&is_ranked(left));
-        by_rank.then(right.speed.median.total_cmp(&left.speed.median))
-    });
-    let mut leader: Option<(usize, Estimate)> = None;
-    for at in 0..table.lines.len() {
-        let line = &mut table.lines[at];
-        if !is_ranked(line) {
-            continue;
-        }
-        let place = match leader {
-            Some((place, leading)) if overlap(leading, line.speed) => place,
-            _ => {
-                leader = Some((at + 1, line.speed));
-                at + 1
-            }
-        };
-        line.place = Some(place);
+impl Comparison {
+    /// The speed of `line` in speeds of `other`; `None` where they share no block, or are one.
+    pub(crate) fn verdict(&self, line: &Line, other: &Line) -> Option<Verdict> {
+        self.ranking.verdict(line.at, other.at)
+    }
+
+    /// The lines that are ranked.
+    pub(crate) fn ranked(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.is_ranked)
     }
 }
 
-/// Whether the blocks do not tell the two apart.
-fn overlap(left: Estimate, right: Estimate) -> bool {
-    match (left.interval, right.interval) {
-        (Some(left), Some(right)) => left.0 <= right.1 && right.0 <= left.1,
-        _ => false,
+/// Compares the lines, gives places to those that may have one, and sorts them.
+fn place(table: &mut Comparison) {
+    for line in &mut table.lines {
+        let kept_the_class = line.durability == table.durability;
+        line.is_ranked = !is_bound(&line.engine) && kept_the_class && line.had_a_still_disk;
     }
+    let contestants = table.lines.iter();
+    let contestants =
+        contestants.map(|line| Contestant { is_ranked: line.is_ranked, speeds: &line.speeds });
+    let ranking = Ranking::new(&contestants.collect::<Vec<_>>());
+    let baseline = table.lines.iter().position(|line| line.engine == table.baseline);
+    for (at, line) in table.lines.iter_mut().enumerate() {
+        line.at = at;
+        line.place = ranking.place(at);
+        line.ratio = baseline.and_then(|baseline| ranking.verdict(at, baseline));
+    }
+    table.ranking = ranking;
+    table.lines.sort_by(|left, right| {
+        let by_rank = right.is_ranked.cmp(&left.is_ranked);
+        let by_place = by_rank.then(left.place.cmp(&right.place));
+        by_place.then(right.speed.median.total_cmp(&left.speed.median))
+    });
+    debug_assert!(table.lines.is_sorted_by_key(|line| !line.is_ranked), "the rule parts the lines");
 }
 
 /// Whether results are shown as shares of this engine's: the one that does nothing bounds nothing.
@@ -250,4 +292,64 @@ fn is_yardstick(engine: &str) -> bool {
 
 fn class_rank(class: &str) -> usize {
     crate::durability::NAMES.iter().position(|name| *name == class).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = r#"{
+        "run_id": "run", "engines": ["own", "peer:a"],
+        "workloads": [["w", {"about": "", "records": 10, "phase": [{"name": "put", "mix": {"put": 1}}]}]],
+        "blocks": 3, "seed": 1, "durability": "sync", "memory_budget_bytes": 1048576
+    }"#;
+
+    /// The table of two engines of which one is three times as fast; the disk moves in those blocks of the slower one.
+    fn table(moved: &[u32]) -> Comparison {
+        let row = |engine: &str, block: u32, speed: f64, probe_after: f64| Row {
+            engine: engine.into(),
+            durability: "sync".into(),
+            block,
+            workload: "w".into(),
+            phase: "put".into(),
+            op: "all".into(),
+            threads: 1,
+            throughput_ops_s: Some(speed),
+            probe_before_ns: Some(100.0),
+            probe_after_ns: Some(probe_after),
+            steady: Some(block > 1),
+            ..Row::default()
+        };
+        let rows = (1..=3).flat_map(|block| {
+            let (speed, after) =
+                if moved.contains(&block) { (900.0, 200.0) } else { (100.0, 99.0) };
+            let slow = row("peer:a", block, speed + f64::from(block), after);
+            [row("own", block, 300.0 + f64::from(block), 101.0), slow]
+        });
+        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+    }
+
+    fn places(table: &Comparison) -> Vec<(&str, bool, Option<usize>)> {
+        table.lines.iter().map(|line| (&line.engine[..], line.is_ranked, line.place)).collect()
+    }
+
+    #[test]
+    fn a_block_in_which_the_disk_moved_is_not_compared() {
+        let table = table(&[2]);
+        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+        let slow = &table.lines[1];
+        assert!(slow.has_disk_moved && (101.0..104.0).contains(&slow.speed.median), "{slow:?}");
+    }
+
+    #[test]
+    fn an_engine_whose_disk_moved_in_every_block_is_not_ranked() {
+        let table = table(&[1, 2, 3]);
+        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
+        assert!(table.lines[1].speed.median > 900.0);
+    }
+
+    #[test]
+    fn one_block_of_three_that_was_not_steady_is_no_dagger() {
+        assert!(table(&[]).lines.iter().all(|line| !line.is_unsteady));
+    }
 }

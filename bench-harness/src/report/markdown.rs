@@ -8,8 +8,11 @@ use crate::plan::SetUp;
 pub(crate) const LEGEND: &str = "\
 ops/s: operations divided by wall time, median of the blocks; loop: time that the harness takes for an operation, a part
 of that; of bound: share of the fastest yardstick; CPU: time of all threads for an operation, without the loop; p50 to
-p99.9: of the timed calls; ~: the blocks do not show a difference from the baseline; equal places: nor from the engine
-above; WA, SA: bytes written and kept per user byte; memory: peak without the harness's own; *: cut short by the time limit.";
+p99.9: of the timed calls; #: one more than the engines that the blocks show to be faster, empty from one block; ~: no
+difference from the baseline is shown, Holm's adjustment for all ranked pairs of a phase included; WA, SA: bytes written
+and kept per user byte; memory: peak without the harness's own; *: cut short by the time limit; †: not steady in half of
+the blocks or more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared;
+overloaded: less than 99 % of the asked rate was reached, so latencies say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {
@@ -20,8 +23,11 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> Strin
         run.seed,
         run.memory_budget_bytes >> 20,
     );
+    let summary = super::render_summary(run, tables);
     let tables = tables.iter().map(render_table);
-    let parts = std::iter::once(head).chain(tables).chain([render_set_ups(&run.set_ups)]);
+    let summary = (!summary.is_empty()).then(|| format!("## Summary\n\n```text\n{summary}```\n"));
+    let set_ups = render_set_ups(&run.set_ups);
+    let parts = std::iter::once(head).chain(summary).chain(tables).chain([set_ups]);
     parts.collect::<Vec<_>>().join("\n")
 }
 

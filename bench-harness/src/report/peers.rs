@@ -4,10 +4,10 @@
 //! Ratios are paired within blocks, as everywhere.
 
 use super::comparison::Line;
+use super::ranking::Verdict;
 use super::{Comparison, FinishedRun, compare};
 use crate::engines::{is_bound, is_peer};
 use crate::quantity::{show_bytes, show_count, show_ns, show_number};
-use crate::statistics::paired_ratio;
 
 const HEAD: &str = "\
 | workload / phase | threads | engine | its result | best peer | ratio | of bound | peers that keep less |
@@ -55,7 +55,7 @@ fn title(run: &FinishedRun) -> String {
 }
 
 fn render_phase(table: &Comparison) -> Vec<String> {
-    let is_ranked = |line: &&Line| line.place.is_some();
+    let is_ranked = |line: &&Line| line.is_ranked;
     let peers = || table.lines.iter().filter(|line| is_peer(&line.engine));
     let best = fastest(peers().filter(is_ranked));
     let weaker: Vec<_> =
@@ -67,7 +67,8 @@ fn render_phase(table: &Comparison) -> Vec<String> {
         let Comparison { workload, phase, threads, .. } = table;
         let speed = show_speed(table, line);
         let peer = best.map_or("-".into(), |best| show_peer(table, best));
-        let ratio = best.map_or(String::new(), |best| ratio(line, best));
+        let ratio = best.and_then(|best| table.verdict(line, best));
+        let ratio = ratio.map_or(String::new(), ratio_cell);
         let share = line.share_of_bound.map(|share| format!("{:.0}%", share * 100.0));
         let share = share.unwrap_or_default();
         format!(
@@ -99,16 +100,15 @@ fn show_speed(table: &Comparison, line: &Line) -> String {
 }
 
 /// How much faster; bold where the blocks show that it is, `~` where they show no difference.
-fn ratio(line: &Line, best: &Line) -> String {
-    let Some(ratio) = paired_ratio(&line.speeds, &best.speeds) else { return String::new() };
-    let interval = ratio.interval.map_or(String::new(), |(low, high)| {
+fn ratio_cell(verdict: Verdict) -> String {
+    let interval = verdict.interval.map_or(String::new(), |(low, high)| {
         format!(" [{} .. {}]", show_number(low), show_number(high))
     });
-    let number = format!("{}x", show_number(ratio.median));
-    match (ratio.may_be(1.0), ratio.median > 1.0) {
-        (true, _) => format!("~{number}{interval}"),
-        (false, true) => format!("**{number}**{interval}"),
-        (false, false) => format!("{number}{interval}"),
+    let number = format!("{}x", show_number(verdict.ratio));
+    match (verdict.is_shown, verdict.ratio > 1.0) {
+        (false, _) => format!("~{number}{interval}"),
+        (true, true) => format!("**{number}**{interval}"),
+        (true, false) => format!("{number}{interval}"),
     }
 }
 
@@ -166,6 +166,6 @@ mod tests {
     #[test]
     fn what_the_blocks_do_not_show_is_not_claimed() {
         let run = run(&[("own", "buffered", [300.0, 90.0]), ("peer:safe", "buffered", [100.0; 2])]);
-        assert!(render(&[run]).lines().last().unwrap().contains("| ~1.95x ["));
+        assert!(render(&[run]).lines().last().unwrap().contains("| ~1.64x ["));
     }
 }

@@ -2,9 +2,9 @@
 
 use super::Comparison;
 use super::comparison::Line;
+use super::ranking::Verdict;
 use crate::plan::SetUp;
 use crate::quantity::{show_bytes, show_count, show_ns, show_number};
-use crate::statistics::Estimate;
 
 /// A column: its heading and the cell of each line.
 pub(super) struct Column {
@@ -15,6 +15,13 @@ pub(super) struct Column {
     /// One cell a line.
     pub(super) cells: Vec<String>,
 }
+
+/// The mark of a speed that was not steady.
+const UNSTEADY: &str = "†";
+/// The mark of an engine beside which the disk itself became faster or slower.
+const DISK_MOVED: &str = "!";
+/// The text in the place of latencies of an engine that did not reach the asked rate.
+const OVERLOADED: &str = "overloaded";
 
 /// The columns in the order in which they drop where a terminal is too narrow for all of them; the others stay.
 const DROPPED: [&str; 10] =
@@ -38,7 +45,7 @@ pub(crate) fn render(table: &Comparison, limit: usize) -> String {
         format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     let mut lines = vec![wrap(&title(table), limit), line(&|column| column.heading.clone())];
-    let ranked = table.lines.iter().filter(|line| line.place.is_some()).count();
+    let ranked = table.ranked().count();
     for at in 0..table.lines.len() {
         if at == ranked {
             lines.push(rule(table, total_width(&columns) - 2, limit));
@@ -50,7 +57,12 @@ pub(crate) fn render(table: &Comparison, limit: usize) -> String {
 
 impl Column {
     fn width(&self) -> usize {
-        self.cells.iter().map(String::len).chain([self.heading.len()]).max().unwrap_or(0)
+        self.cells
+            .iter()
+            .map(|cell| cell.chars().count())
+            .chain([self.heading.len()])
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -85,7 +97,7 @@ pub(crate) fn render_set_ups(set_ups: &[SetUp], limit: usize) -> String {
 
 fn rule(table: &Comparison, width: usize, limit: usize) -> String {
     let text = format!(
-        "--- not ranked: yardsticks, and engines that keep less than {} ",
+        "--- not ranked: yardsticks, and engines that keep less than {} or had no still disk ",
         table.durability
     );
     let text: String = text.chars().take(limit.saturating_sub(2)).collect();
@@ -113,7 +125,13 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
         ]
     } else {
         [
-            column("ops/s", table, |line| show_count(line.speed.median)),
+            column("ops/s", table, |line| {
+                format!(
+                    "{}{}",
+                    show_count(line.speed.median),
+                    if line.is_unsteady { UNSTEADY } else { "" }
+                )
+            }),
             column("95% interval", table, |line| {
                 line.speed.interval.map_or(String::new(), |(low, high)| {
                     format!("[{} .. {}]", show_count(low), show_count(high))
@@ -124,14 +142,12 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
     let [speed, interval] = speed;
     let optional = |value: Option<f64>, show: fn(f64) -> String| value.map_or(String::new(), show);
     let columns = vec![
-        Column {
-            is_left: true,
-            ..column("#", table, |line| line.place.map_or("-".into(), |place| place.to_string()))
-        },
+        Column { is_left: true, ..column("#", table, show_place) },
         Column {
             is_left: true,
             ..column("engine", table, |line| {
-                format!("{}{}", line.engine, if line.cut_short { "*" } else { "" })
+                let cut = if line.cut_short { "*" } else { "" };
+                format!("{}{cut}{}", line.engine, if line.has_disk_moved { DISK_MOVED } else { "" })
             })
         },
         speed,
@@ -144,9 +160,9 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
             optional(line.share_of_bound, |share| format!("{:.0}%", share * 100.0))
         }),
         column("CPU", table, |line| optional(line.cpu_ns, show_ns)),
-        column("p50", table, |line| optional(line.p50_ns, show_ns)),
-        column("p99", table, |line| optional(line.p99_ns, show_ns)),
-        column("p99.9", table, |line| optional(line.p999_ns, show_ns)),
+        column("p50", table, |line| latency(line, line.p50_ns)),
+        column("p99", table, |line| latency(line, line.p99_ns)),
+        column("p99.9", table, |line| latency(line, line.p999_ns)),
         column("WA", table, |line| optional(line.write_amp, show_number)),
         column("SA", table, |line| optional(line.space_amp, show_number)),
         column("memory", table, |line| optional(line.memory_bytes, show_bytes)),
@@ -160,16 +176,31 @@ fn column(heading: &str, table: &Comparison, cell: impl Fn(&Line) -> String) -> 
     Column { heading: heading.into(), is_left: false, cells }
 }
 
+/// The place, `-` below the rule; empty for a ranked engine without a place.
+fn show_place(line: &Line) -> String {
+    let without = if line.is_ranked { String::new() } else { "-".into() };
+    line.place.map_or(without, |place| place.to_string())
+}
+
+/// A latency; an engine that did not keep up has none.
+fn latency(line: &Line, ns: Option<f64>) -> String {
+    if line.is_overloaded { OVERLOADED.into() } else { ns.map_or(String::new(), show_ns) }
+}
+
 fn ratio(line: &Line, table: &Comparison) -> String {
     if line.engine == table.baseline {
         return "baseline".into();
     }
-    let Some(Estimate { median, interval }) = line.ratio else { return String::new() };
-    let mark = if line.ratio.is_some_and(|ratio| ratio.may_be(1.0)) { "~" } else { "" };
-    let interval = interval.map_or(String::new(), |(low, high)| {
+    line.ratio.map_or(String::new(), show_verdict)
+}
+
+/// A ratio with its interval, behind `~` where no difference is shown.
+pub(super) fn show_verdict(verdict: Verdict) -> String {
+    let mark = if verdict.is_shown { "" } else { "~" };
+    let interval = verdict.interval.map_or(String::new(), |(low, high)| {
         format!(" [{} .. {}]", show_number(low), show_number(high))
     });
-    format!("{mark}{}x{interval}", show_number(median))
+    format!("{mark}{}x{interval}", show_number(verdict.ratio))
 }
 
 #[cfg(test)]
@@ -215,10 +246,51 @@ mod tests {
         compare(&run.outline, &run.rows).remove(0)
     }
 
+    /// The line of an engine; the title and the headings name engines, too.
+    fn line_of<'t>(text: &'t str, engine: &str) -> &'t str {
+        let is_line = |line: &&str| line.split_whitespace().nth(1) == Some(engine);
+        text.lines().rfind(is_line).unwrap()
+    }
+
+    #[test]
+    fn an_engine_below_the_asked_rate_is_overloaded_and_has_no_percentiles() {
+        let mut table = table();
+        table.lines[0].is_overloaded = true;
+        let text = render(&table, usize::MAX);
+        assert_eq!(line_of(&text, "own").matches(OVERLOADED).count(), 3, "{text}");
+        let other = line_of(&text, "bound:log+hash");
+        assert!(!other.contains(OVERLOADED) && other.contains("1.00ns"), "{text}");
+    }
+
+    #[test]
+    fn a_speed_that_was_not_steady_has_a_dagger_and_columns_stay_aligned() {
+        let mut table = table();
+        table.lines[0].is_unsteady = true;
+        let text = render(&table, usize::MAX);
+        let own = line_of(&text, "own");
+        assert_eq!(text.matches(UNSTEADY).count(), 1, "{text}");
+        assert!(own.contains("k†"), "{own}");
+        let interval = |line: &str| line.chars().position(|character| character == '[');
+        assert_eq!(interval(own), interval(line_of(&text, "bound:log+hash")), "{text}");
+        for mark in [UNSTEADY, OVERLOADED, DISK_MOVED] {
+            assert!(crate::report::LEGEND.contains(&format!("{mark}: ")), "{mark}");
+        }
+    }
+
+    #[test]
+    fn one_block_leaves_the_place_empty_above_the_rule() {
+        let mut table = table();
+        table.lines[0].place = None;
+        assert_eq!(
+            (show_place(&table.lines[0]), show_place(&table.lines[1])),
+            (String::new(), "-".into())
+        );
+    }
+
     #[test]
     fn a_table_fits_a_terminal_of_eighty_columns_and_keeps_what_matters() {
         let text = render(&table(), 80);
-        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         for heading in ["engine", "ops/s", "vs own"] {
             assert!(text.contains(heading), "{heading}\n{text}");
         }

@@ -23,15 +23,15 @@
 //!
 //! **Sealing.** [`GroupSync::finish`] makes one segment wholly durable outside of the rounds. If all earlier segments are
 //! wholly durable, and the guard agrees, it advances the durable position to the end of that segment. It advances no
-//! farther. A running leader may have synced later segments, but its guard has not agreed yet. `finish` wakes nobody: a
+//! farther. A running leader may have synced later segments, but its guard has not agreed yet. `finish` wakes nobody. A
 //! waiter sleeps only while a leader runs, and the end of that round wakes it. The last segment of the chain stays there,
 //! because it may still get appends. If it has ended, the next round advances the position to its end.
 //!
-//! **The lock check.** After each round of syncs, and before the durable position advances, the leader asks the guard of the
-//! log ([`GroupSync::guarded`]) whether the store is still the one that was locked. The witness has been written by then:
-//! its claim is about bytes, not about their owner. If the lock file is still in place after the sync, another writer opens
-//! the store only after this round. Its recovery finds everything that the round made durable. A check before the sync is
-//! not enough: another writer could take over between the check and the sync.
+//! **The lock check.** The leader asks the guard of the log ([`GroupSync::guarded`]) whether the store is still the one that
+//! was locked. It asks after each round of syncs, before the durable position advances. The witness has been written by
+//! then: its claim is about bytes, not about their owner. If the lock file is still in place after the sync, another writer
+//! opens the store only after this round. Its recovery finds everything that the round made durable. A check before the sync
+//! is not enough: another writer could take over between the check and the sync.
 //!
 //! A failed sync poisons the log for good: the content of the disk is unknown, and a second attempt may succeed without
 //! having written anything (Rebello et al., ATC 2020). All waiters whose target is not durable get the failure. A writer

@@ -1,0 +1,174 @@
+//! The paired comparison of two series of blocks: the one test behind every ratio, place and winner.
+//!
+//! Both numbers of a pair come from the same block, so that drift over time cancels out. The logarithms of the ratios are
+//! averaged without the fifth that is largest and the fifth that is smallest, and tested with Yuen's t: a block in
+//! which the machine paused for one engine then neither moves the ratio nor hides a difference. Below
+//! [`TRIMMED_FROM`] blocks nothing is left out, and the test is the t-test of the mean.
+
+use crate::student;
+
+/// The least number of blocks of which the extreme ones are left out.
+const TRIMMED_FROM: usize = 7;
+/// Of the blocks, one in so many is left out at each end.
+const TRIMMED_PART: usize = 5;
+
+/// The ratio of two series of blocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Paired {
+    log_ratio: f64,
+    /// Standard error of the logarithm and its degrees of freedom; none from one block.
+    spread: Option<(f64, u32)>,
+}
+
+impl Paired {
+    /// Compares `of` with `to`, both in pairs of block and positive number; `None` where they share no block.
+    pub(crate) fn of(of: &[(u32, f64)], to: &[(u32, f64)]) -> Option<Self> {
+        let partner =
+            |block: u32| to.iter().find(|(other, _)| *other == block).map(|(_, value)| *value);
+        let pairs = of.iter().filter_map(|(block, value)| Some((*value, partner(*block)?)));
+        let pairs = pairs.filter(|(of, to)| *of > 0.0 && *to > 0.0);
+        Self::of_logs(pairs.map(|(of, to)| of.ln() - to.ln()).collect())
+    }
+
+    /// The trimmed mean of the logarithms of ratios, with its standard error.
+    fn of_logs(mut logs: Vec<f64>) -> Option<Self> {
+        if logs.is_empty() {
+            return None;
+        }
+        logs.sort_by(f64::total_cmp);
+        let cut = if logs.len() < TRIMMED_FROM { 0 } else { logs.len() / TRIMMED_PART };
+        let kept = &logs[cut..logs.len() - cut];
+        let log_ratio = mean(kept);
+        if logs.len() < 2 {
+            return Some(Self { log_ratio, spread: None });
+        }
+        // The variance of a trimmed mean follows from the values with the extreme ones pulled in, not left out.
+        let (least, most) = (kept[0], kept[kept.len() - 1]);
+        let pulled_in: Vec<_> = logs.iter().map(|log| log.clamp(least, most)).collect();
+        let middle = mean(&pulled_in);
+        let squares = pulled_in.iter().map(|log| (log - middle).powi(2)).sum::<f64>();
+        let (count, degrees) = (kept.len() as f64, kept.len() as u32 - 1);
+        let error = (squares / (count * (count - 1.0))).sqrt();
+        debug_assert!(error >= 0.0 || error.is_nan(), "a variance is not negative");
+        Some(Self { log_ratio, spread: Some((error, degrees)) })
+    }
+
+    /// The ratio.
+    pub(crate) fn ratio(self) -> f64 {
+        self.log_ratio.exp()
+    }
+
+    /// The chance of a ratio as far from 1 as this one, if the two are equally fast; `None` from one block.
+    pub(crate) fn p(self) -> Option<f64> {
+        let (error, degrees) = self.spread?;
+        if self.log_ratio == 0.0 {
+            return Some(1.0);
+        }
+        Some(student::two_sided(self.log_ratio / error, degrees))
+    }
+
+    /// The interval of the ratio that excludes 1 where [`Self::p`] is below `level`; `None` from one block.
+    pub(crate) fn interval(self, level: f64) -> Option<(f64, f64)> {
+        let (error, degrees) = self.spread?;
+        let half = student::critical(level, degrees) * error;
+        Some(((self.log_ratio - half).exp(), (self.log_ratio + half).exp()))
+    }
+
+    /// The same with the two series exchanged.
+    pub(crate) fn inverse(self) -> Self {
+        Self { log_ratio: -self.log_ratio, ..self }
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    const LEVEL: f64 = 0.05;
+
+    #[test]
+    fn a_drift_that_both_share_leaves_the_ratio_exact() {
+        let of = [(1, 20.0), (2, 40.0), (3, 80.0)];
+        let to = [(3, 40.0), (1, 10.0), (2, 20.0)];
+        let paired = Paired::of(&of, &to).unwrap();
+        assert!((paired.ratio() - 2.0).abs() < 1e-12);
+        assert!(paired.p().unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn one_block_has_a_ratio_and_shows_nothing() {
+        let paired = Paired::of(&[(1, 3.0)], &[(1, 2.0), (2, 9.0)]).unwrap();
+        assert!((paired.ratio() - 1.5).abs() < 1e-12);
+        assert_eq!((paired.p(), paired.interval(LEVEL)), (None, None));
+        assert_eq!(Paired::of(&[(1, 3.0)], &[(2, 2.0)]), None);
+    }
+
+    #[test]
+    fn a_block_that_paused_neither_moves_the_ratio_nor_hides_the_difference() {
+        let to: Vec<_> = (1..=10).map(|block| (block, 100.0)).collect();
+        let mut of: Vec<_> = (1..=10).map(|block| (block, 110.0 + f64::from(block % 3))).collect();
+        of[4].1 = 1.0;
+        let paired = Paired::of(&of, &to).unwrap();
+        assert!((1.10..1.12).contains(&paired.ratio()), "{paired:?}");
+        assert!(paired.p().unwrap() < 0.001, "{paired:?}");
+    }
+
+    /// The standard normal distribution, from two uniform numbers.
+    fn normal(random: &mut Random) -> f64 {
+        let radius = (-2.0 * (1.0 - random.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * random.unit()).cos()
+    }
+
+    /// The noise of one engine in one block: Student's t with three degrees of freedom, 3 % wide, and a pause in one
+    /// block of twenty.
+    fn noise(random: &mut Random) -> f64 {
+        let squares: f64 = (0..3).map(|_| normal(random).powi(2)).sum();
+        let heavy = 0.03 * normal(random) / (squares / 3.0).sqrt();
+        let pause = if random.unit() < 0.05 { -0.3 * (1.0 - random.unit()).ln() } else { 0.0 };
+        heavy - pause
+    }
+
+    /// Of simulated runs with `blocks` blocks each, the share that calls an engine slower which has `speed` of the
+    /// other's. Both share the drift of each block.
+    fn share_called(blocks: u32, speed: f64) -> f64 {
+        const RUNS: u64 = 2_000;
+        let is_called = |run: u64| {
+            let mut random = Random::new(20, &[run, u64::from(blocks), speed.to_bits()]);
+            let mut drift = 0.0;
+            let (mut of, mut to) = (Vec::new(), Vec::new());
+            for block in 1..=blocks {
+                drift += 0.2 * normal(&mut random);
+                of.push((block, speed * (drift + noise(&mut random)).exp()));
+                to.push((block, (drift + noise(&mut random)).exp()));
+            }
+            let paired = Paired::of(&of, &to).unwrap();
+            paired.p().unwrap() < LEVEL && paired.ratio() < 1.0
+        };
+        (0..RUNS).filter(|run| is_called(*run)).count() as f64 / RUNS as f64
+    }
+
+    #[test]
+    fn equal_engines_are_called_slower_in_at_most_one_run_of_twenty() {
+        for blocks in [2, 3, 5, 7, 10, 15] {
+            let share = share_called(blocks, 1.0);
+            assert!(share <= 0.05, "{blocks} blocks: {share}");
+        }
+    }
+
+    #[test]
+    fn ten_blocks_call_an_engine_that_is_ten_percent_slower_in_at_least_four_runs_of_five() {
+        let share = share_called(crate::plan::RUN_BLOCKS, 0.9);
+        assert!(share >= 0.8, "{share}");
+    }
+
+    #[test]
+    fn the_power_of_three_blocks_is_the_one_that_the_readme_states() {
+        let (tenth, fifth) = (share_called(3, 0.9), share_called(3, 0.8));
+        assert!((0.25..0.45).contains(&tenth) && (0.6..0.85).contains(&fifth), "{tenth} {fifth}");
+    }
+}

@@ -1,0 +1,295 @@
+//! Places and ratios of one phase, from the same paired tests, so that they cannot contradict each other.
+//!
+//! Every pair of ranked engines is tested once. The p-values of a phase are adjusted for their number with Holm's method,
+//! and the interval of a ratio gets the level that its pair had: it excludes 1 exactly where the difference is shown.
+//! The place of an engine is one more than the number of engines that are shown to be faster, directly or through others.
+
+use crate::paired::Paired;
+use crate::statistics::LEVEL;
+
+/// The comparison of an engine with another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    /// How many times faster.
+    pub(crate) ratio: f64,
+    /// The interval of the ratio; none from one block.
+    pub(crate) interval: Option<(f64, f64)>,
+    /// Whether the blocks show that one of the two is faster.
+    pub(crate) is_shown: bool,
+}
+
+/// All comparisons of a phase. Engines go by their place in the list that they came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranking {
+    places: Vec<Option<usize>>,
+    verdicts: Vec<Vec<Option<Verdict>>>,
+}
+
+/// An engine to compare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contestant<'c> {
+    /// Whether it may have a place.
+    pub(crate) is_ranked: bool,
+    /// Block and speed.
+    pub(crate) speeds: &'c [(u32, f64)],
+}
+
+/// A test of two ranked engines.
+struct Pair {
+    left: usize,
+    right: usize,
+    paired: Paired,
+    p: f64,
+}
+
+impl Ranking {
+    /// Compares all engines of a phase.
+    pub(crate) fn new(engines: &[Contestant<'_>]) -> Self {
+        let count = engines.len();
+        let mut verdicts = vec![vec![None; count]; count];
+        for left in 0..count {
+            for right in 0..left {
+                let paired = Paired::of(engines[left].speeds, engines[right].speeds);
+                put(&mut verdicts, (left, right), paired.map(single), paired);
+            }
+        }
+        let pairs = ranked_pairs(engines);
+        let mut faster = Faster::new(count);
+        for (pair, multiplier) in pairs.iter().zip(multipliers(&pairs)) {
+            let is_shown = pair.p * multiplier < LEVEL && faster.accepts(pair);
+            put_ranked(&mut verdicts, pair, LEVEL / multiplier, is_shown);
+        }
+        let has_place = |engine: &Contestant<'_>| engine.is_ranked && engine.speeds.len() > 1;
+        let place = |(at, engine)| has_place(engine).then(|| 1 + faster.count_above(at));
+        Self { places: engines.iter().enumerate().map(place).collect(), verdicts }
+    }
+
+    /// The place of an engine; `None` where it is not ranked, or was measured in one block alone.
+    pub(crate) fn place(&self, engine: usize) -> Option<usize> {
+        self.places[engine]
+    }
+
+    /// The speed of `engine` in speeds of `other`; `None` where they share no block, or are one.
+    pub(crate) fn verdict(&self, engine: usize, other: usize) -> Option<Verdict> {
+        self.verdicts[engine][other]
+    }
+}
+
+impl Verdict {
+    /// The ratio and its interval, at `level`.
+    fn new(paired: Paired, level: f64, is_shown: bool) -> Self {
+        let interval = paired.interval(level);
+        debug_assert!(!is_shown || interval.is_some(), "one block shows nothing");
+        Self { ratio: paired.ratio(), interval, is_shown }
+    }
+}
+
+/// The comparison of a pair that is no part of the ranking: a single test.
+fn single(paired: Paired) -> Verdict {
+    Verdict::new(paired, LEVEL, paired.p().is_some_and(|p| p < LEVEL))
+}
+
+fn put(
+    verdicts: &mut [Vec<Option<Verdict>>],
+    (left, right): (usize, usize),
+    verdict: Option<Verdict>,
+    paired: Option<Paired>,
+) {
+    verdicts[left][right] = verdict;
+    verdicts[right][left] = paired.map(Paired::inverse).map(single);
+}
+
+fn put_ranked(verdicts: &mut [Vec<Option<Verdict>>], pair: &Pair, level: f64, is_shown: bool) {
+    let both =
+        [(pair.left, pair.right, pair.paired), (pair.right, pair.left, pair.paired.inverse())];
+    for (of, to, paired) in both {
+        let mut verdict = Verdict::new(paired, level, is_shown);
+        // A difference that contradicts stronger ones is not shown, so its interval would claim too much.
+        verdict.interval = verdict.interval.filter(|range| excludes_one(*range) == is_shown);
+        verdicts[of][to] = Some(verdict);
+    }
+}
+
+fn excludes_one((low, high): (f64, f64)) -> bool {
+    low > 1.0 || high < 1.0
+}
+
+/// The pairs of ranked engines that share at least two blocks, the surest difference first.
+fn ranked_pairs(engines: &[Contestant<'_>]) -> Vec<Pair> {
+    let ranked: Vec<_> = (0..engines.len()).filter(|at| engines[*at].is_ranked).collect();
+    let mut pairs = Vec::new();
+    for (at, &left) in ranked.iter().enumerate() {
+        for &right in &ranked[..at] {
+            let paired = Paired::of(engines[left].speeds, engines[right].speeds);
+            let tested = paired.and_then(|paired| Some((paired, paired.p()?)));
+            pairs.extend(tested.map(|(paired, p)| Pair { left, right, paired, p }));
+        }
+    }
+    pairs.sort_by(|left, right| left.p.total_cmp(&right.p));
+    pairs
+}
+
+/// Holm's factors: with each p-value times its factor, the chance of one false difference in the phase is at most that
+/// of a single test. The pairs are sorted by p-value.
+fn multipliers(pairs: &[Pair]) -> Vec<f64> {
+    let mut largest: f64 = 0.0;
+    let factor = |(at, pair): (usize, &Pair)| {
+        let step = (pairs.len() - at) as f64;
+        // A surer difference is never shown less than an unsurer one.
+        let factor = if pair.p > 0.0 { step.max(largest / pair.p) } else { step };
+        largest = pair.p * factor;
+        factor
+    };
+    pairs.iter().enumerate().map(factor).collect()
+}
+
+/// Which engine is shown to be faster than which, directly or through others.
+struct Faster {
+    above: Vec<Vec<bool>>,
+}
+
+impl Faster {
+    fn new(count: usize) -> Self {
+        Self { above: vec![vec![false; count]; count] }
+    }
+
+    /// Takes a difference, unless stronger ones say the opposite.
+    fn accepts(&mut self, pair: &Pair) -> bool {
+        let is_left = pair.paired.ratio() > 1.0;
+        let (fast, slow) = if is_left { (pair.left, pair.right) } else { (pair.right, pair.left) };
+        if self.above[fast][slow] {
+            return false;
+        }
+        let count = self.above.len();
+        let faster: Vec<_> = (0..count).filter(|at| *at == fast || self.above[fast][*at]).collect();
+        for below in 0..count {
+            if below == slow || self.above[below][slow] {
+                for &at in &faster {
+                    self.above[below][at] = true;
+                }
+            }
+        }
+        true
+    }
+
+    /// How many engines are shown to be faster than `engine`.
+    fn count_above(&self, engine: usize) -> usize {
+        self.above[engine].iter().filter(|is_above| **is_above).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn ranking(engines: &[Vec<(u32, f64)>]) -> Ranking {
+        let all = engines.iter().map(|speeds| Contestant { is_ranked: true, speeds });
+        Ranking::new(&all.collect::<Vec<_>>())
+    }
+
+    fn blocks(speeds: &[f64]) -> Vec<(u32, f64)> {
+        (1..).zip(speeds.iter().copied()).collect()
+    }
+
+    /// Engines whose speeds lie near each other, some with blocks missing.
+    fn random_engines(random: &mut Random) -> Vec<Vec<(u32, f64)>> {
+        let count = 2 + random.below(6);
+        let last = 1 + random.below(11) as u32;
+        let noise = 0.2 * random.unit();
+        let engine = |_| {
+            let speed = 1.0 + 0.4 * random.unit();
+            let missing = random.below(40) as u32;
+            let speeds = (1..=last).filter(|block| *block != missing);
+            let speeds = speeds.map(|block| (block, speed * (noise * random.unit()).exp()));
+            speeds.collect()
+        };
+        (0..count).map(engine).collect()
+    }
+
+    #[test]
+    fn places_and_ratios_never_contradict_each_other() {
+        let mut shown = 0;
+        for run in 0..3_000 {
+            let engines = random_engines(&mut Random::new(run, &[1]));
+            let ranking = ranking(&engines);
+            for left in 0..engines.len() {
+                for right in 0..engines.len() {
+                    let Some(verdict) = ranking.verdict(left, right) else { continue };
+                    let back = ranking.verdict(right, left).unwrap();
+                    assert_eq!(verdict.is_shown, back.is_shown);
+                    assert!((verdict.ratio * back.ratio - 1.0).abs() < 1e-9);
+                    let excludes = verdict.interval.is_some_and(excludes_one);
+                    assert_eq!(excludes, verdict.is_shown, "run {run}: {verdict:?}");
+                    if verdict.is_shown {
+                        shown += 1;
+                        let places = (ranking.place(left), ranking.place(right));
+                        assert_eq!(
+                            verdict.ratio > 1.0,
+                            places.0 < places.1,
+                            "run {run}: {places:?}"
+                        );
+                    }
+                }
+            }
+            for at in 0..engines.len() {
+                let is_below_another = (0..engines.len()).any(|other| {
+                    ranking.verdict(at, other).is_some_and(|v| v.is_shown && v.ratio < 1.0)
+                });
+                let place = ranking.place(at);
+                assert!(place.is_none_or(|place| (place > 1) == is_below_another), "run {run}");
+            }
+        }
+        assert!(shown > 1_000, "{shown}");
+    }
+
+    #[test]
+    fn one_block_gives_no_places() {
+        let ranking = ranking(&[blocks(&[100.0]), blocks(&[1.0])]);
+        assert_eq!((ranking.place(0), ranking.place(1)), (None, None));
+        let verdict = ranking.verdict(0, 1).unwrap();
+        assert!(!verdict.is_shown && verdict.interval.is_none());
+        assert!((verdict.ratio - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_shared_drift_hides_no_place() {
+        // The intervals of the two speeds overlap; their ratio is the same in each block.
+        let slow = blocks(&[100.0, 200.0, 400.0]);
+        let fast = blocks(&[121.0, 240.0, 482.0]);
+        let ranking = ranking(&[slow, fast]);
+        assert_eq!((ranking.place(0), ranking.place(1)), (Some(2), Some(1)));
+    }
+
+    #[test]
+    fn a_difference_that_one_test_shows_is_not_shown_among_many() {
+        let slow = blocks(&[100.0, 100.0, 100.0, 100.0]);
+        let fast = blocks(&[102.0, 104.0, 106.0, 109.0]);
+        let alone = ranking(&[slow.clone(), fast.clone()]);
+        assert!(alone.verdict(1, 0).unwrap().is_shown);
+        // Engines that nothing tells from each other add comparisons.
+        let noisy = |at: usize| {
+            let mut speeds = [50.0, 200.0, 90.0, 120.0];
+            speeds.rotate_left(at);
+            blocks(&speeds)
+        };
+        let many = ranking(&[slow, fast, noisy(0), noisy(1), noisy(2), noisy(3)]);
+        assert!(!many.verdict(1, 0).unwrap().is_shown);
+        assert!((0..6).all(|at| many.place(at) == Some(1)));
+    }
+
+    #[test]
+    fn differences_in_a_circle_do_not_all_count() {
+        let pair = |left, right, p: f64| Pair {
+            left,
+            right,
+            paired: Paired::of(&[(1, 2.0)], &[(1, 1.0)]).unwrap(),
+            p,
+        };
+        let mut faster = Faster::new(3);
+        assert!(faster.accepts(&pair(0, 1, 0.001)));
+        assert!(faster.accepts(&pair(1, 2, 0.002)));
+        assert!(!faster.accepts(&pair(2, 0, 0.003)));
+        assert_eq!([0, 1, 2].map(|at| faster.count_above(at)), [0, 1, 2]);
+    }
+}

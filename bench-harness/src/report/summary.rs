@@ -1,0 +1,168 @@
+//! The end of a run with several workloads: who won each phase, and what each engine costs.
+
+use super::comparison::Line;
+use super::text::show_verdict;
+use super::{Comparison, Outline};
+use crate::engines::NULL;
+use crate::quantity::{show_bytes, show_ns, show_number};
+use crate::statistics::median;
+
+/// The headings of the costs.
+const COSTS: [&str; 6] = ["engine", "CPU/op", "WA", "SA", "memory", "longest stall"];
+
+/// How to read the costs.
+const COSTS_LEGEND: &str =
+    "CPU/op, WA, SA: median of the phases; memory, longest stall: largest of the phases";
+
+/// The summary of the phases that are not preparation; empty where there is one workload alone.
+pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
+    if run.workloads.len() < 2 {
+        return String::new();
+    }
+    let tables: Vec<_> = tables.iter().filter(|table| !table.is_preparation).collect();
+    let winners = tables
+        .iter()
+        .map(|table| vec![format!("{} / {}", table.workload, table.phase), winner(table)]);
+    let costs = run.engines.iter().filter(|engine| *engine != NULL);
+    let costs = costs.filter_map(|engine| costs_of(engine, &tables));
+    let head = COSTS.map(Into::into).to_vec();
+    let costs: Vec<_> = std::iter::once(head).chain(costs).collect();
+    let winners = align(&winners.collect::<Vec<_>>());
+    format!("summary: winners\n{winners}\nsummary: costs ({COSTS_LEGEND})\n{}", align(&costs))
+}
+
+/// The winner with its ratio to the next, or the reason why there is none.
+fn winner(table: &Comparison) -> String {
+    let ranked: Vec<_> = table.ranked().collect();
+    let Some((&first, others)) = ranked.split_first() else {
+        return format!("no engine keeps {}", table.durability);
+    };
+    if others.is_empty() {
+        let share = first.share_of_bound.map(|share| format!(", {:.0}% of bound", share * 100.0));
+        return format!("{} alone{}", first.engine, share.unwrap_or_default());
+    }
+    if first.place.is_none() {
+        return format!("one block shows no difference; fastest: {}", first.engine);
+    }
+    let is_beaten = |other: &&&Line| {
+        table.verdict(first, other).is_some_and(|verdict| verdict.is_shown && verdict.ratio > 1.0)
+    };
+    let equals: Vec<_> =
+        others.iter().filter(|other| !is_beaten(other)).map(|other| &other.engine[..]).collect();
+    if !equals.is_empty() {
+        return format!("no difference shown: {}, {}", first.engine, equals.join(", "));
+    }
+    let next = others.iter().max_by(|a, b| a.speed.median.total_cmp(&b.speed.median));
+    let ratio = next.and_then(|next| Some((next, table.verdict(first, next)?)));
+    let ratio = ratio.map(|(next, verdict)| format!(" {} {}", show_verdict(verdict), next.engine));
+    format!("{}{}", first.engine, ratio.unwrap_or_default())
+}
+
+/// One line of costs; `None` for an engine that was not measured.
+fn costs_of(engine: &str, tables: &[&Comparison]) -> Option<Vec<String>> {
+    let lines: Vec<_> = tables
+        .iter()
+        .filter_map(|table| table.lines.iter().find(|line| line.engine == engine))
+        .collect();
+    let values = |value: fn(&Line) -> Option<f64>| {
+        lines.iter().filter_map(|line| value(line)).collect::<Vec<_>>()
+    };
+    let middle = |value, show: fn(f64) -> String| median(&values(value)).map_or("-".into(), show);
+    let largest = |value, show: fn(f64) -> String| {
+        values(value).into_iter().reduce(f64::max).map_or("-".into(), show)
+    };
+    let stall = |ns: f64| if ns > 0.0 { show_ns(ns) } else { "none".into() };
+    (!lines.is_empty()).then(|| {
+        vec![
+            engine.to_string(),
+            middle(|line| line.cpu_ns, show_ns),
+            middle(|line| line.write_amp, show_number),
+            middle(|line| line.space_amp, show_number),
+            largest(|line| line.memory_bytes, show_bytes),
+            largest(|line| line.longest_stall_ns, stall),
+        ]
+    })
+}
+
+/// Cells in columns, each as wide as its widest cell.
+fn align(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.len())).max();
+    let widths: Vec<_> = (0..columns).map(|at| width(at).unwrap_or_default()).collect();
+    let show = |line: &Vec<String>| {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end()) + "\n"
+    };
+    lines.iter().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::compare;
+    use crate::row::Row;
+
+    const PLAN: &str = r#"{
+        "run_id": "run", "engines": ["own", "peer:a", "peer:b", "bound:null"],
+        "workloads": [["w", {"about": "", "records": 10, "phase": [{"name": "put", "mix": {"put": 1}}]}],
+                      ["v", {"about": "", "records": 10, "phase": [{"name": "get", "mix": {"get": 1}}]}]],
+        "blocks": 3, "seed": 1, "durability": "buffered", "memory_budget_bytes": 1048576
+    }"#;
+
+    fn summary(speeds: &[(&str, [f64; 3])]) -> String {
+        let row = |engine: &str, (workload, phase): (&str, &str), block: u32, speed: f64| Row {
+            engine: engine.into(),
+            durability: "buffered".into(),
+            block,
+            workload: workload.into(),
+            phase: phase.into(),
+            op: "all".into(),
+            threads: 1,
+            throughput_ops_s: Some(speed),
+            cpu_ns_per_op: Some(if phase == "put" { 300.0 } else { 100.0 }),
+            write_amp: (phase == "put").then_some(1.5),
+            stalls: Some(u64::from(block == 2 && phase == "put")),
+            lat_max_ns: Some(u64::from(block) * 20_000_000),
+            ..Row::default()
+        };
+        let rows = speeds.iter().flat_map(|(engine, speeds)| {
+            (1..).zip(speeds).flat_map(move |(block, speed)| {
+                [("w", "put"), ("v", "get")].map(|phase| row(engine, phase, block, *speed))
+            })
+        });
+        let outline = serde_json::from_str(PLAN).unwrap();
+        render(&outline, &compare(&outline, &rows.collect::<Vec<_>>()))
+    }
+
+    fn line<'s>(summary: &'s str, begin: &str) -> &'s str {
+        summary.lines().find(|line| line.trim_start().starts_with(begin)).unwrap()
+    }
+
+    #[test]
+    fn a_winner_stands_with_its_ratio_to_the_next_and_the_interval() {
+        let summary = summary(&[
+            ("own", [300.0, 303.0, 306.0]),
+            ("peer:a", [100.0, 101.0, 101.0]),
+            ("peer:b", [50.0, 51.0, 51.0]),
+        ]);
+        let line = line(&summary, "w / put");
+        assert!(line.contains("own 3.01x [") && line.ends_with("peer:a"), "{summary}");
+    }
+
+    #[test]
+    fn engines_that_nothing_tells_apart_have_no_winner() {
+        let summary = summary(&[("own", [300.0, 90.0, 200.0]), ("peer:a", [100.0, 270.0, 190.0])]);
+        let line = line(&summary, "v / get");
+        assert!(line.contains("no difference shown: own, peer:a"), "{summary}");
+    }
+
+    #[test]
+    fn each_engine_has_one_line_of_costs_over_all_phases() {
+        let summary = summary(&[("own", [300.0; 3]), ("bound:null", [900.0; 3])]);
+        let line = line(&summary, "own");
+        for expected in ["200ns", "1.50", "40.0ms"] {
+            assert!(line.contains(expected), "{expected}\n{summary}");
+        }
+        assert!(summary.contains("own alone") && !summary.contains(NULL), "{summary}");
+    }
+}

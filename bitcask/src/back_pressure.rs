@@ -8,6 +8,9 @@
 //! There is something to merge, because the limit is above the trigger. If merging stops without success, or the wait has
 //! lasted [`LONGEST_WAIT`](durable::throttle::LONGEST_WAIT), the write returns `Stalled`.
 //!
+//! Merging stops when a step of it finds nothing to merge, or fails. Only a step that has begun after the wait ends it: an
+//! earlier one may not have seen the file for which the writer waits. The writer requests such a step.
+//!
 //! A batch of tombstones is let through: deleting is how a user makes space.
 
 use std::sync::Arc;
@@ -41,8 +44,38 @@ pub(crate) struct BackPressure {
     /// `None`: nothing is merged in the background, so writers wait for nothing.
     merge: Option<MergeOptions>,
     throttle: Throttle,
-    /// How often merging has stopped, because a merge has failed or because there was nothing to merge.
-    merging_stopped: AtomicU64,
+    steps: MergeSteps,
+}
+
+/// Which steps of merging have begun, and which have stopped it. Steps run one at a time.
+#[derive(Debug, Default)]
+struct MergeSteps {
+    begun: AtomicU64,
+    /// The number of the newest step that has stopped merging, because it has failed or found nothing to merge.
+    newest_stop: AtomicU64,
+}
+
+impl MergeSteps {
+    /// Begins a step, and returns its number.
+    fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Step `number` has stopped merging.
+    fn stop(&self, number: u64) {
+        debug_assert!(number > 0 && number <= self.begun(), "the step has begun");
+        self.newest_stop.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// The number of the newest step.
+    fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Whether a step after step `number` has stopped merging.
+    fn have_stopped_since(&self, number: u64) -> bool {
+        self.newest_stop.load(Ordering::Acquire) > number
+    }
 }
 
 /// The pressure in thousandths of the limit. Pure.
@@ -65,8 +98,8 @@ impl BackPressure {
         data_file_bytes: u64,
         merge: Option<MergeOptions>,
     ) -> Self {
-        let (throttle, merging_stopped) = (Throttle::default(), AtomicU64::new(0));
-        Self { store, background, data_file_bytes, merge, throttle, merging_stopped }
+        let (throttle, steps) = (Throttle::default(), MergeSteps::default());
+        Self { store, background, data_file_bytes, merge, throttle, steps }
     }
 
     /// In thousandths of the limit; from 1000 on writers wait.
@@ -102,9 +135,14 @@ impl BackPressure {
         self.throttle.drained(bytes, elapsed);
     }
 
-    /// A merge has failed, or there was nothing to merge.
-    pub(crate) fn merging_stopped(&self) {
-        self.merging_stopped.fetch_add(1, Ordering::Release);
+    /// A step of merging begins: a look for a merge, or a step of the one in progress. Returns its number.
+    pub(crate) fn begin_merge_step(&self) -> u64 {
+        self.steps.begin()
+    }
+
+    /// Step `number` has failed, or there was nothing to merge. Ends the wait of writers that waited before it began.
+    pub(crate) fn merging_stopped(&self, number: u64) {
+        self.steps.stop(number);
     }
 
     /// Lets a write of `bytes` in: at once, after a pause, or after a merge, by the pressure.
@@ -125,11 +163,13 @@ impl BackPressure {
 
     fn wait_for_merges(&self) -> Result<()> {
         let Env { clock, executor, .. } = &self.store.env;
-        let stopped = || self.merging_stopped.load(Ordering::Acquire);
-        let stopped_before = stopped();
+        // Before the request: the step that is requested, or one that was queued already, has a higher number.
+        let begun = self.steps.begun();
         self.background.request(Task::Merge);
         let gives_up = || {
-            self.background.is_closed() || self.store.check().is_err() || stopped() > stopped_before
+            self.background.is_closed()
+                || self.store.check().is_err()
+                || self.steps.have_stopped_since(begun)
         };
         let is_low = self.throttle.wait(&**executor, &**clock, &gives_up);
         self.background.check_open()?;
@@ -157,6 +197,22 @@ mod tests {
         assert_eq!(level(10, 400), 500);
         assert_eq!(level(10, 800), 1_000);
         assert_eq!(level(1, 1_000), 312, "a small store may waste more of itself");
+    }
+
+    /// A look found nothing, then a file was sealed and a writer began to wait, and then the look ended: the write was refused
+    /// although the next look would have found a merge.
+    #[test]
+    fn a_step_that_began_before_a_writer_waits_does_not_end_its_wait() {
+        let steps = MergeSteps::default();
+        let early = steps.begin();
+        let begun = steps.begun();
+        steps.stop(early);
+        assert!(!steps.have_stopped_since(begun), "the step may not have seen the newest file");
+        let requested = steps.begin();
+        assert!(!steps.have_stopped_since(begun), "the step may find a merge");
+        steps.stop(requested);
+        assert!(steps.have_stopped_since(begun));
+        assert!(!steps.have_stopped_since(steps.begun()), "the next writer requests a step anew");
     }
 
     /// Writers over the limit wait for a merge, and such a merge exists: some file is over the trigger.

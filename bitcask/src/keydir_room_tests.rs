@@ -1,4 +1,4 @@
-//! Writes that find the keydir full.
+//! Writes and refreshes that find the keydir full.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use kv::{Durability, Error, KeyRange, Kv, WriteBatch};
 use crate::keydir::Limits;
 use crate::{Bitcask, Options};
 
-fn open(disk: &SimFs) -> Bitcask {
+fn options(disk: &SimFs, limits: Limits) -> Options {
     let clock = Arc::new(ManualClock::new());
     let env = Env {
         fs: Arc::new(disk.clone()),
@@ -18,11 +18,16 @@ fn open(disk: &SimFs) -> Bitcask {
         entropy: Arc::new(SeededEntropy::new(7)),
     };
     let mut options = Options::in_env(env).data_file_bytes(1 << 16);
-    options.keydir = Limits { for_writes: 4, addressable: 64 };
+    options.keydir = limits;
+    options
+}
+
+fn open(disk: &SimFs) -> Bitcask {
+    let options = options(disk, Limits { for_writes: 4, addressable: 64 });
     Bitcask::open("store", options).expect("the store opens")
 }
 
-fn entries(engine: &Bitcask) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn entries(engine: &dyn Kv) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut cursor = engine.scan(KeyRange::all()).expect("the store is open");
     let mut entries = BTreeMap::new();
     while cursor.next().expect("the disk works") {
@@ -89,4 +94,29 @@ fn deletes_go_through_when_the_keydir_is_full_and_puts_after_them() {
     }
     engine.put(&key(number, 2_100), b"value", Durability::Buffered).expect("there is room");
     assert_eq!(entries(&engine).len(), 1);
+}
+
+/// A refresh applies the new keys before it forgets the old ones. Each key takes a page. The shards have room for the keys of
+/// either state, and not for those of both.
+#[test]
+fn a_reader_whose_keydir_has_no_room_for_the_new_keys_loads_the_whole_store() {
+    const KEYS: u32 = 2_048;
+    let disk = SimFs::new();
+    let engine = Bitcask::open("store", options(&disk, Limits::default()).merge(None));
+    let engine = engine.expect("the store opens");
+    let put = |number| {
+        let put = engine.put(&key(number, 2_100), b"value", Durability::Buffered);
+        put.expect("there is room");
+    };
+    (0..KEYS).for_each(put);
+    let limits = Limits { for_writes: 22, addressable: 22 };
+    let reader = Bitcask::open_read_only("store", options(&disk, limits));
+    let reader = reader.expect("the first keys fit");
+    for number in 0..KEYS {
+        engine.delete(&key(number, 2_100), Durability::Buffered).expect("the disk works");
+    }
+    (KEYS..2 * KEYS).for_each(put);
+    engine.merge().expect("the disk works");
+    reader.refresh().expect("the second keys fit");
+    assert_eq!(entries(&reader), entries(&engine));
 }

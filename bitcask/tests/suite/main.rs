@@ -5,7 +5,9 @@
 mod damaged_log;
 mod descriptors;
 mod dropping;
+mod empty_files;
 mod expiry;
+mod explicit_merges;
 mod files;
 mod forged;
 mod formats;

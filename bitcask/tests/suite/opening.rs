@@ -100,6 +100,22 @@ fn a_hint_that_cannot_be_opened_blocks_no_sealing() {
     assert_eq!(entries(&world.open().unwrap()).len(), 51);
 }
 
+/// Its bytes may be damaged by the disk only for now, or be those of somebody else.
+#[test]
+fn a_hint_that_cannot_be_opened_is_not_replaced() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..50, 1);
+    engine.close().unwrap();
+    drop(engine);
+    let hint = Path::new("store/000001.hint");
+    world.disk.set_contents(hint, b"foreign".to_vec());
+    let engine = Bitcask::open(STORE, failing(&world, &[OpKind::Open], "000001.hint")).unwrap();
+    assert_eq!(engine.statistics().files_scanned_at_open, 1);
+    assert_eq!(entries(&engine).len(), 50);
+    assert_eq!(world.disk.contents(hint).unwrap(), b"foreign");
+}
+
 #[test]
 fn a_data_file_that_cannot_be_read_fails_the_opening_with_its_path() {
     // A file that cannot be mapped is read.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::world::{STORE, World, delete, entries, fill, key};
 
 /// How many tombstones the data files hold.
-fn tombstones(world: &World) -> u64 {
+pub(crate) fn tombstones(world: &World) -> u64 {
     let dump = bitcask::dump(STORE, &world.options().env).unwrap();
     let records = dump["data_files"].as_array().unwrap().iter();
     let records = records.flat_map(|file| file["records"].as_array().unwrap());

@@ -6,6 +6,7 @@ mod basics;
 mod crash;
 mod damage;
 mod faults;
+mod file_handles;
 mod forged;
 mod full_disk;
 mod golden;

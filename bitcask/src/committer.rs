@@ -1,22 +1,22 @@
-//! The commit section: the only place where sequence numbers are made and writes become visible.
+//! The commit section: the only place that assigns sequence numbers and makes writes visible.
 //!
 //! A batch goes through these steps. The commit section is the part under one lock:
 //!
 //! 1. Before the section, a batch with a put is held back: it waits under back-pressure, and it fails with `StorageFull`
 //!    while the disk reserve is released and there is no space to recreate it. A batch of tombstones passes.
 //! 2. The writer enters the section. It refuses the batch if the store is closed or poisoned, or if the keydir has no room
-//!    for the keys. A batch that may wait in the queue reserves its room until it is applied.
+//!    for the keys. A batch that will be queued keeps its room reserved until it is applied.
 //! 3. The writer gives the batch the next sequence number and appends it to the active data file. If the batch does not
-//!    fit, the writer first goes on in the next file; that may sync, or seal a file, inside the section. If the disk is
+//!    fit, the writer first begins the next file. This may sync, or seal an older file, inside the section. If the disk is
 //!    full, a batch of tombstones releases the disk reserve and tries again.
 //! 4. If the batch need not be durable and no batch waits, the writer applies it to the keydir and publishes it. The write
 //!    returns. Applying raises the [`BatchBarrier`], so a get sees the batch whole or not at all.
 //! 5. Otherwise the batch joins the [`PublicationQueue`], and the section ends. A batch of any class queues behind an
 //!    earlier one that waits for the disk, because batches become visible in the order of their numbers. The queue stores
-//!    the position up to which the log must be durable: the end of the batch for class `Sync`, else the position of the
-//!    batch before it in the queue.
+//!    the position up to which the log must be durable. For class `Sync` the position is the end of the batch. For other
+//!    classes it is the position of the previous queued batch.
 //! 6. The writer waits until the log is durable up to that position: it syncs the log, alone or with others.
-//! 7. The writer enters the section again and publishes every batch at the head of the queue that is durable. It reads
+//! 7. The writer enters the section again and publishes the durable batches at the head of the queue, in order. It reads
 //!    their records back from the log. Its own batch may have been published by another writer.
 //!
 //! After each publication, the undo lists of open views are brought back into their budget.
@@ -184,7 +184,7 @@ impl Committer {
     }
 
     /// Ends the active file, so that everything written so far can be sealed. The next write begins another one. `false`:
-    /// there is no active file, or it has no records and stays.
+    /// nothing was ended, because there is no active file or it is empty.
     pub(crate) fn end_active_file(&self) -> Result<bool> {
         let mut section = self.enter()?;
         self.parts.store.check()?;
@@ -195,7 +195,8 @@ impl Committer {
         Ok(has_records)
     }
 
-    /// Refuses further batches, ends the log and makes it durable.
+    /// Refuses further batches, ends the log, and makes its batches durable. The end mark is durable when the file is
+    /// sealed.
     pub(crate) fn close(&self) -> Result<()> {
         let mut section = self.enter_any();
         section.closed = true;
@@ -267,7 +268,7 @@ impl Committer {
     /// Ends the active file, if there is one, and queues it to be sealed.
     fn end_file(&self, section: &mut Section) -> Result<()> {
         if let Some(ended) = section.writer.end()? {
-            // The section must not keep a file open that a merge removes.
+            // Drop the handle here. Otherwise the section would keep a file open after a merge removed it.
             section.active = None;
             self.parts.sealer.push(ended);
         }

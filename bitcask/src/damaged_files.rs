@@ -4,8 +4,10 @@
 //!
 //! **A damaged file of the log** is found when it is read back to be sealed. It cannot be sealed, so it stays as it is, and
 //! the next opening refuses the store, naming file and offset. Until then reads and writes go on, and later files are
-//! sealed. But nothing is merged any more: the file may hold older puts of keys that were deleted since. A merge that drops
-//! such a tombstone would bring them back for a user who repairs the file. An explicit merge and the close return the damage.
+//! sealed. But nothing is merged any more, and a merge in progress is given up at its next step. Reason: the damaged file may
+//! hold older puts of keys that were deleted since, or newer puts that hide a tombstone. A merge that drops such a tombstone
+//! would bring the older puts back for a user who repairs or removes the file. An explicit merge and the close return the
+//! damage.
 
 use std::collections::BTreeSet;
 

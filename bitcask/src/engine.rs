@@ -107,12 +107,15 @@ impl Bitcask {
 
     /// Merges everything that wastes anything, the newest writes included, and returns when it is done: no overwritten,
     /// expired or deleted record is left, and no tombstone. Needs as much free space as the live records of the files that
-    /// waste something. Reads and writes go on meanwhile. Without calling it, merges happen in the background.
+    /// waste something. With less, it first merges the files that pass the thresholds of
+    /// [`MergeOptions`](crate::MergeOptions), as many at a time as fit. Reads and writes go on meanwhile. Without calling
+    /// it, merges happen in the background.
     ///
     /// # Errors
-    /// `Io`, with `StorageFull` when there is no space: nothing has changed. `Corruption` of a data file, naming file and
-    /// offset: reads and writes go on. If the file was not sealed yet, each further merge and the close return this error,
-    /// and the next opening refuses the store; copy the store before it is closed. `Poisoned`; `Closed`.
+    /// `Io`, with `StorageFull` when there is no space: merges of some files may be done. `Corruption` of a data file, naming
+    /// file and offset: reads and writes go on. If the file was not sealed yet, each further merge and the close return
+    /// this error, and the next opening refuses the store; copy the store before it is closed. `Poisoned`. `Closed`, also
+    /// when the store is closed meanwhile.
     pub fn merge(&self) -> Result<()> {
         self.parts.background.check_open()?;
         self.merger.merge_all()

@@ -1,22 +1,24 @@
 //! Merging: the live records of some sealed files are copied into new ones, and the old ones are removed.
 //!
-//! 1. **Pick** the inputs, by a pure function of the facts that are known of the files (`picker.rs`, `waste.rs`). The
-//!    *horizon* is read first: a put that expires up to this time has expired for every view, open now or opened later. A
-//!    file with a write above the newest visible one is never an input, because the keydir does not know that write yet.
-//!    Inputs that hold only expired puts and tombstones, and that no file outside is older than, are removed without
-//!    reading them: steps 2 and 3 are left out.
+//! 1. **Pick** the inputs, by a pure function of the facts that are known of the files (`picker.rs`, `waste.rs`). First
+//!    read the *horizon*. A put whose expiry is not after the horizon has expired for every open and every later view. A
+//!    file with a write above the newest visible one is never an input, because the keydir does not know that write yet. If
+//!    the inputs hold only expired puts and tombstones, and no older file is outside the merge, they are removed unread:
+//!    steps 2 and 3 are left out.
 //! 2. **Copy**, in small steps between which other background work runs (`copy.rs`). Before the first record is copied, the
 //!    disk must have room for the copies; if it has not, the merge releases the disk reserve. The inputs are read side by
 //!    side in the order of sequence numbers, so that the numbers in the outputs ascend, too. A record is live when the
-//!    keydir says that it is the newest of its key. A tombstone is copied while it hides a put (`tombstones.rs`). A put that
-//!    expired before the horizon is treated as a tombstone with the same number: a tombstone is written in its place, or
-//!    nothing. Records keep their sequence numbers: only their location changes.
+//!    keydir says that it is the newest of its key. A tombstone is copied while it hides a put (`tombstones.rs`). A put
+//!    that expired before the horizon is treated as a tombstone with the same number: the merge writes a tombstone in its
+//!    place if an older put may be outside; else it writes nothing. Records keep their sequence numbers: only their
+//!    location changes. Step 2 reserves the id of each output in the manifest before it creates the file. After a crash,
+//!    recovery knows such a file as an orphan.
 //! 3. **Seal** each output when it is full, like any other data file: sync it, read it back, write its hint (`output.rs`).
 //!    Then step 2 goes on with the next output.
-//! 4. **Sync the log**. A record that the merge has left out as dead was replaced by a newer one, which may not be durable
-//!    yet. Without this sync a power cut after step 5 could lose both.
+//! 4. **Sync the log**. A newer record replaced each record that the merge dropped. It may not be durable yet. Without this
+//!    sync, a power cut after step 5 could lose both.
 //! 5. **Edit the manifest**: one edit adds the outputs and removes the inputs. After a crash before the edit, the store
-//!    consists of the inputs; the outputs are orphans. After a crash behind it, the store consists of the outputs; the inputs
+//!    consists of the inputs; the outputs are orphans. After a later crash, the store consists of the outputs; the inputs
 //!    are orphans.
 //! 6. **Relocate** (`install.rs`): the outputs enter the file table, then each key whose newest record is still the copied
 //!    one is pointed at the copy. If a newer write has replaced the record in the meantime, the keydir keeps it, and the
@@ -24,23 +26,22 @@
 //!    that still name a record in an input are removed: those records had expired and were not copied.
 //! 7. **Retire** the inputs: open views hold them, they leave the file table, and they are unlinked after their last reader.
 //!
-//! A merge holds no lock that a get takes, except one keydir shard at a time: for one key in step 6, and for one scan of
-//! the shard when expired keys are removed. A get whose file has left the table looks the key up again. Writers wait for
-//! merges only under back-pressure (`back_pressure.rs`). Closing waits for the current step, or for the end of an explicit
-//! merge.
-//!
-//! Before step 2 creates an output, it reserves the id of the output in the manifest. So after a crash recovery knows the
-//! file as an orphan: its id is reserved but not named.
+//! A merge holds no lock that a get takes, except the lock of one keydir shard at a time. Step 6 holds it for one key, or
+//! for one scan of the shard to remove expired keys. A get whose file has left the table looks the key up again. Writers
+//! wait for merges only under back-pressure (`back_pressure.rs`). Closing waits for the current step, and then gives the
+//! merge up, an explicit one too.
 //!
 //! `merge/background.rs` has merging in the background, and `merge/explicit.rs` the merge that the user asks for.
 //!
-//! A merge can fail in three ways:
+//! A merge can fail in four ways:
 //! - A resource (space, mappings, descriptors) has run out. The merge is given up and its outputs are removed. The next
-//!   file that is sealed starts another one.
+//!   sealed file triggers another attempt.
 //! - An input is damaged. The merge is given up, and no merge selects this file until the store is opened again. The
 //!   background looks for another merge at once.
-//! - The disk fails in another way, or a step behind the manifest edit fails. The store is poisoned. The outputs stay, because the manifest may name them, durably or
-//!   not; the next opening removes those that are orphans.
+//! - A file of the log is found damaged (`damaged_files.rs`). The merge is given up at its next step, and nothing is merged
+//!   until the store is opened again.
+//! - The disk fails in another way, or a step after the manifest edit fails. The store is poisoned. The outputs stay,
+//!   because the manifest may name them. The next opening removes those that are orphans.
 
 mod background;
 mod classifier;
@@ -74,7 +75,7 @@ use output::FinishedOutput;
 /// The inputs of one merge are at most as large as so many data files.
 const MAX_FILES_WORTH: u64 = 4;
 
-/// A step copies about this share of a data file.
+/// So many steps copy about one data file.
 const STEPS_PER_FILE: u64 = 64;
 
 const _: () = assert!(MAX_FILES_WORTH > 0 && STEPS_PER_FILE > 0);
@@ -92,8 +93,8 @@ pub(crate) struct Merger {
     current: Mutex<Option<Merge>>,
     /// A job wants to take a step. The thread that holds `current` looks at this after it has released the lock.
     step_requested: AtomicBool,
-    /// [`Merger::reasons_to_look`] at the last look. Guarded by `current`.
-    looked_at: AtomicU64,
+    /// The value of [`Merger::triggers`] at the last look. Guarded by `current`.
+    triggers_at_last_look: AtomicU64,
     counters: MergeCounters,
 }
 
@@ -128,7 +129,7 @@ impl Merger {
             options: options.merge,
             current,
             step_requested: AtomicBool::new(false),
-            looked_at: AtomicU64::new(0),
+            triggers_at_last_look: AtomicU64::new(0),
             counters,
         }
     }
@@ -151,9 +152,12 @@ impl Merger {
         }
     }
 
-    /// Begins the merge with the best benefit that copies about `max_bytes` at most. Also updates the back-pressure.
-    fn begin_best_merge(&self, max_bytes: u64) -> Option<Merge> {
-        let options = self.options?;
+    /// Begins the most beneficial merge that copies at most about `max_bytes`. Also updates the back-pressure.
+    ///
+    /// # Errors
+    /// `Corruption`, when an input has another length than the manifest says. `Io`, when it cannot be opened. The failure
+    /// is counted.
+    fn begin_best_merge(&self, options: &MergeOptions, max_bytes: u64) -> Result<Option<Merge>> {
         let data_file_bytes = self.data_file_bytes;
         let policy = Policy {
             trigger_percent: u64::from(options.trigger_percent),
@@ -165,8 +169,7 @@ impl Merger {
         let now = self.parts.survey.horizon();
         let candidates = self.parts.survey.candidates(self.committer.published(), now);
         self.parts.pressure.measure(waste::load(&candidates.files));
-        let plan = picker::pick(&candidates, &policy)?;
-        self.begin(plan, now).ok()
+        picker::pick(&candidates, &policy).map(|plan| self.begin(plan, now)).transpose()
     }
 
     fn begin(&self, plan: Plan, horizon: UnixMillis) -> Result<Merge> {
@@ -185,11 +188,13 @@ impl Merger {
         Ok(Merge { inputs, copying, finished: Vec::new(), started })
     }
 
-    /// One step of the current merge; the last one leaves none.
+    /// Takes one step of the current merge. After the last step, `current` is `None`.
+    ///
+    /// # Errors
+    /// The merge is given up. `Closed`; `Poisoned`; `Corruption`, when a file of the log or an input is damaged; `Io`.
     fn step(&self, current: &mut Option<Merge>) -> Result<()> {
         let Some(mut merge) = current.take() else { return Ok(()) };
-        let may_go_on = self.parts.background.check_open().and_then(|()| self.parts.store.check());
-        match may_go_on.and_then(|()| self.advance(&mut merge)) {
+        match self.check_may_go_on().and_then(|()| self.advance(&mut merge)) {
             Ok(true) => *current = Some(merge),
             Ok(false) => {}
             Err(error) => {
@@ -199,6 +204,14 @@ impl Merger {
             }
         }
         Ok(())
+    }
+
+    /// Checks that the store is open and sound. The damage of a file of the log may have been found since the merge was
+    /// begun: see `damaged_files.rs`.
+    fn check_may_go_on(&self) -> Result<()> {
+        self.parts.background.check_open()?;
+        self.parts.store.check()?;
+        self.parts.damaged.check_log()
     }
 
     /// `false`: the merge is done.
@@ -243,8 +256,8 @@ impl Merger {
         error
     }
 
-    /// Removes the outputs of a merge that was given up, those that its edit could not name included. If the store is
-    /// poisoned, the manifest may name them, durably or not, and they stay.
+    /// Removes all outputs of an abandoned merge, also those whose edit failed. If the store is poisoned, the manifest may
+    /// name them, durably or not, and they stay.
     fn clean_up(&self, merge: Merge) {
         if self.parts.store.check().is_err() {
             return;

@@ -31,7 +31,8 @@ pub struct Options {
     /// How much memory the undo lists of open snapshots may take, in bytes: about 200 and the key for each key that was
     /// overwritten since. When they take more, the oldest snapshots end with `SnapshotTooOld`. Default: 64 MiB.
     pub undo_bytes: u64,
-    /// When files are merged in the background. `None`: only when [`Bitcask::merge`](crate::Bitcask::merge) is called.
+    /// When files are merged in the background. `None`: only when [`Bitcask::merge`](crate::Bitcask::merge) is called,
+    /// which takes the default thresholds if it lacks room for everything at once.
     pub merge: Option<MergeOptions>,
     /// How many keys the keydir takes. Smaller in tests only.
     pub(crate) keydir: Limits,

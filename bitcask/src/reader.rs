@@ -7,43 +7,43 @@
 //! # A refresh
 //!
 //! Let *n* be the newest write that the reader shows, and *m* the newest write in the store. The refresh reads the
-//! manifest, the log, and the sealed files that are new. It loads them into a second keydir, which then has the newest of
-//! these records for each key, tombstones included. If an error occurs up to here, the reader goes on as before. Then the
-//! refresh applies the second keydir to the first one, by four rules:
+//! manifest, the log, and the sealed files that are new. It loads them into a second keydir, which holds the newest loaded
+//! record of each key, tombstones included. If an error occurs up to here, the reader goes on as before. Then the refresh
+//! applies the second keydir to the first one, by four rules:
 //!
 //! 1. A record above *n* is applied: a put replaces the key's record, a tombstone removes the key.
 //! 2. A put up to *n* may only *relocate* its key. If its number is that of the key's record, a merge has copied the
-//!    record, and the key is pointed at the copy. Otherwise the put was dead at *n* already, because the keydir has the
-//!    newest record up to *n*; a tombstone that the keydir no longer has may have deleted its key, so the put is
-//!    ignored.
-//! 3. A tombstone up to *n* changes nothing: it was applied when it was new. It may also be a put that has expired and
-//!    that a merge has turned into a tombstone of the same number; rule 4 removes its key.
+//!    record, and the key is pointed at the copy. Otherwise the put was already dead at *n*, and is ignored. A newer record
+//!    replaced it, or a tombstone that the keydir has dropped.
+//! 3. A tombstone up to *n* changes nothing: it was applied when it was new. Or it stands for an expired put of the same
+//!    number, and rule 4 removes the key.
 //! 4. Last, each key whose record lies in a file that the manifest no longer names is removed, as of *m*.
 //!
 //! **Why the rules are right.** Let *k* be a key, and *w* the newest write of *k* up to *m*. The result must be that of
 //! *w*.
 //!
-//! - *w* is above *n*, and its record exists. Then the refresh has read it, because the files that it did not read hold
-//!   only records up to *n*. It is the newest record of *k* among those. Rule 1 applies it.
+//! - *w* is above *n*, and its record exists. The files that the refresh skipped hold only records up to *n*. So *w* is the
+//!   newest loaded record of *k*. Rule 1 applies it.
 //! - *w* is above *n*, and a merge has dropped its record. A merge drops a tombstone or an expired put, so *k* must be
-//!   absent. It does so only when no older file outside the merge has a put of *k*, dead or alive. So the file with the
-//!   record that the reader shows was an input of the merge, or was removed earlier. Rule 4 removes *k*. The files that are
-//!   left can have no put of *k*, so no other rule brings it back.
+//!   absent. It does so only when no older file outside the merge has a put of *k*, dead or alive. So the file of the shown
+//!   record was an input of that merge, or was removed before it. Rule 4 removes *k*. The files that are left can have no
+//!   put of *k*, so no other rule brings it back.
 //! - *w* is at or below *n*. Then the reader shows *w* already. A merge may have copied its record. Then the refresh has read
 //!   the copy, because one edit of the manifest adds the output and removes the input. Rule 2 relocates *k*. If the
 //!   record was an expired put and a merge has dropped it, no read returns it any more, and rule 4 removes *k*.
 //!
-//! If *m* = *n*, rule 4 is skipped until a later refresh. Only expired puts are affected; a view at *n* may still see them.
+//! If *m* = *n*, rule 4 is skipped until a later refresh. This delays only expired puts. Views at *n* may still read them.
 //! The reader keeps their files open until then.
 //!
 //! A data file keeps its number in the keydir when its writer seals it, so the keys in it keep their locations. Therefore
-//! the refresh loads only the records above *n* of a file of the log.
+//! the refresh loads from unsealed files only the records above *n*.
 //!
 //! **When a refresh loads the whole store.** The rules require that every write that the reader shows is still in the
 //! store. A power cut may lose writes that were not synced, and the next opening gives their numbers to other writes. Each
 //! opening of the store has its own epoch. So if a refresh finds another epoch, a lower edit number, or *m* < *n*, it loads
-//! the whole store. If that is another store, by its id, the refresh fails, and the reader goes on showing its own. It may then show an earlier state than before, as the writer does after the power cut. A keydir
-//! without room for the new keys also causes a whole load.
+//! the whole store. A keydir without room for the new keys also causes a whole load. If the directory holds another store,
+//! by its id, the refresh fails and the reader keeps its state. Otherwise, after a whole load, the reader may show an
+//! earlier state, as the writer does after the power cut.
 //!
 //! # Readers of the same handle
 //!
@@ -51,12 +51,13 @@
 //! open. So the undo lists keep the versions that a get at *n* needs. A get looks its key up as of *n*, as a snapshot
 //! does. Then the refresh exchanges the pointer and closes the view.
 //!
-//! A get loads the pointer, looks the key up, and loads the pointer again. If the pointer has changed, the undo lists may
-//! have lost the version, so the get starts over. It also starts over if reading the record fails and the pointer has
+//! A get loads the pointer, looks the key up, and loads the pointer again. If the pointer has changed, the version may be
+//! gone from the undo lists, so the get starts over. It also starts over if reading the record fails and the pointer has
 //! changed, because the file may have left the table. A scan does the same around the registration of its view. No call
 //! waits for a refresh.
 //!
-//! A refresh ends by bringing the undo lists back into their budget. So snapshots of a reader, too, may be closed by force.
+//! A refresh ends by bringing the undo lists back into their budget. So a refresh can close snapshots of a reader, which
+//! then return `SnapshotTooOld`.
 
 mod keydir_update;
 mod loaded_state;
@@ -126,8 +127,9 @@ impl Reader {
     /// Moves to the present state of the store, and returns its newest write. Until the refresh is done, reads see the
     /// state before. A refresh that fails changes nothing.
     ///
-    /// It reads the manifest, the log, and the keys of the sealed files that are new. If nothing was written, it reads the
-    /// manifest only. If another writer has opened the store, it loads the whole store, as opening does.
+    /// It reads the manifest, the log, and the keys of the sealed files that are new. If nothing was written, it reads only
+    /// the manifest and the place of the next frame in each file that a writer may append to. If another writer has
+    /// opened the store, it loads the whole store, as opening does.
     ///
     /// # Errors
     /// As [`Bitcask::open_read_only`](crate::Bitcask::open_read_only); `InvalidArgument` when another store is in the place of
@@ -141,13 +143,12 @@ impl Reader {
             return Ok(SequenceNumber(state.newest));
         }
         let (loaded, extent) = LoadedState::load(&self.dir, &self.options, Some(&progress))?;
-        self.latest.fetch_max(loaded.state.latest_time, Ordering::AcqRel);
         debug_assert_eq!(progress.newest, state.newest, "one refresh at a time");
         let whole = match extent {
             // The newer files are enough: apply them.
             Extent::Newer if state.can_apply(&loaded) => {
-                let publish = |state| self.state.store(Arc::new(state));
-                state.apply(loaded, &mut progress, publish);
+                let latest_time = loaded.state.latest_time;
+                state.apply(loaded, &mut progress, |state| self.show(state, latest_time));
                 state.views.shrink_to(self.options.undo_bytes);
                 return Ok(self.newest_sequence());
             }
@@ -157,10 +158,17 @@ impl Reader {
             Extent::Whole => loaded,
         };
         self.check_store(whole.store, progress.store)?;
+        let latest_time = whole.state.latest_time;
         let (state, whole_progress) = ReaderState::new(whole, &self.options, self.dir.path())?;
         *progress = whole_progress;
-        self.state.store(Arc::new(state));
+        self.show(state, latest_time);
         Ok(self.newest_sequence())
+    }
+
+    /// Makes `state` visible to reads. The time goes first: a value that has expired in `state` is never read from it.
+    fn show(&self, state: ReaderState, latest_time: u64) {
+        self.latest.fetch_max(latest_time, Ordering::AcqRel);
+        self.state.store(Arc::new(state));
     }
 
     /// Refuses a store other than `own`, the one that was opened: the directory was replaced.
@@ -169,8 +177,9 @@ impl Reader {
             return Ok(());
         }
         let path = self.dir.path().display();
-        let what =
-            format!("{path}: another store is in the place of the one that this reader has opened");
+        let what = format!(
+            "{path}: the directory now holds another store than the one this reader opened"
+        );
         Err(Error::InvalidArgument(what))
     }
 
@@ -241,7 +250,11 @@ impl Kv for Reader {
             let files = state.files.load();
             let read = match files.get(version.location.file) {
                 Some(file) => file.read_value(version.location, key, &|| self.now(), found),
-                None => Err(Error::corruption(self.dir.path(), 0, "a data file is gone")),
+                None => Err(Error::corruption(
+                    self.dir.path(),
+                    0,
+                    "the file table lacks a data file that the keydir names",
+                )),
             };
             // If a refresh has exchanged the state, it may have taken the file out of the table.
             if read.is_ok() || self.still_shows(&state) {

@@ -1,28 +1,28 @@
 //! Opening a store, also after a crash.
 //!
 //! 1. Lock the directory. A new store gets its directory, `LOCK` and manifest here.
-//! 2. Read the manifest, and list the directory. Each data file that the manifest names must be there. No data file with an
-//!    id that the manifest has not given away may prove that the manifest has lost an edit (`recovery/inventory.rs`).
+//! 2. Read the manifest, and list the directory. Each data file that the manifest names must be there. Check the data files
+//!    with ids that the manifest never reserved. If one proves that an edit is lost, the store is damaged
+//!    (`recovery/inventory.rs`).
 //! 3. Load the keys of the sealed files, from the valid hint files, else from the data. Several threads take the files in
 //!    any order, because the highest sequence number of a key wins (`recovery/load.rs`). Of a sealed file with a valid hint
 //!    only the length is checked: damage in it shows when a record is read, or in `verify`.
-//! 4. Read the tail of the log, the unsealed files, and decide which of them are kept (`recovery/tail.rs`). The header of
-//!    each must know no later edit than the manifest has. Sequence numbers go on after the highest one in the files that
-//!    are kept and in the manifest. So the numbers of batches that are cut are given out again. Steps 2 to 4 change
+//! 4. Read the tail of the log, the unsealed files, and decide which of them are kept (`recovery/tail.rs`). The edit number
+//!    in each header must not exceed that of the manifest. Sequence numbers go on after the highest one in the files that
+//!    are kept and in the manifest. So later batches reuse the numbers of batches that were cut. Steps 2 to 4 change
 //!    nothing, so a damaged store stays as it was.
-//! 5. Open the manifest for writing. This makes a new generation and a new epoch durable. It makes the last edit durable,
-//!    too, which a killed process may have left in the page cache.
-//! 6. Remove orphans. This must come after step 5. Until then a power cut can undo the edit that made the file an orphan.
+//! 5. Open the manifest for writing. This makes durable: a new generation, a new epoch, and the last edit, which a killed
+//!    process may have left in the page cache.
+//! 6. Remove orphans. Before step 5, a power cut can still undo the edit that made a file an orphan.
 //! 7. Discard the unsealed files that are not kept, newest first. Then cut, rewrite, sync and seal the others, oldest
 //!    first (`recovery/repair.rs`).
-//! 8. Write each hint file anew that was not valid. If the disk has no space for it, the data file goes on without one.
+//! 8. Rewrite each hint file that is not valid. If the disk has no space for it, the data file goes on without one.
 //! 9. Open the data files, and finish the keydir: drop the tombstones, count the live records of each file.
 //!
-//! If the disk is full in a step, the opening starts over once. Before step 5 it releases the disk reserve
-//! (`durable::DiskReserve`).
+//! After step 7 every record is durable, so a second crash finds at least as much. Nothing is ever appended to an old file.
 //!
-//! So every record is durable before this handle serves it, and a second crash finds at least as much. Nothing is ever
-//! appended to an old file.
+//! If a step finds the disk full, the opening starts over once. The second attempt releases both reserve files before step
+//! 5 (`durable::DiskReserve`).
 
 pub(crate) mod finish;
 pub(crate) mod inventory;
@@ -65,7 +65,7 @@ pub(crate) struct Recovered {
     pub(crate) newest: u64,
     /// The id of the next data file.
     pub(crate) next_file_id: u64,
-    /// How many sealed files were read whole, because their hints do not count.
+    /// How many sealed files were read whole, because their hints are not valid.
     pub(crate) files_scanned: u64,
 }
 
@@ -81,8 +81,8 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     }
 }
 
-/// Opens the store. `found_full`: an earlier attempt found the disk full, so this one uses the disk reserve, or fails with
-/// the same error if there is none.
+/// Opens the store. `found_full`: the error of an earlier attempt that found the disk full. This attempt releases both
+/// reserve files, or returns that error if there is none.
 fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<Recovered> {
     // 1. Lock the directory. A new store gets its manifest.
     let dir = lock_dir(path, options)?;
@@ -140,7 +140,7 @@ fn lock_dir(path: &Path, options: &Options) -> Result<StoreDir> {
     Ok(dir)
 }
 
-/// Step 5: opens the manifest for writing. Releases the disk reserve before if the disk was found full.
+/// Step 5: opens the manifest for writing. First releases both reserve files if the disk was found full.
 fn open_manifest(
     dir: &StoreDir,
     loaded: LoadedManifest<State>,
@@ -178,7 +178,7 @@ fn run_repair(
         last_reserve.restore();
     }
 
-    // 7. and 8. Repair the tail of the log, and write hint files anew.
+    // 7. and 8. Repair the tail of the log, and rewrite hint files that are not valid.
     repair.repair_tail(&keys.tail, options)?;
     keys.scanned.iter().try_for_each(|&id| repair.renew_hint(id))?;
 

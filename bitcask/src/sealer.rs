@@ -7,7 +7,7 @@
 //! 4. Name both in the manifest, with their lengths and checksums.
 //! 5. From then on read the file through a mapping.
 //!
-//! A crash before step 4 leaves an unsealed file, which recovery seals. A crash behind it leaves a sealed one.
+//! A crash before step 4 leaves an unsealed file, which recovery seals. A crash after it leaves a sealed one.
 //!
 //! If there is no space or no file handle for the hint file, the file is sealed without one, and opening takes longer. Any
 //! other failure of the disk poisons the store.

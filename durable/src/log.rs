@@ -59,9 +59,9 @@
 //! durable, and a cut there would lose it silently. Two kinds of evidence tell the cases apart:
 //!
 //! - **Later frames.** Each frame says how far the log was durable when it was written. Its *undurable distance* is
-//!   (own offset - durable offset) / 8, or [`DISTANCE_UNKNOWN`] as long as an earlier segment was not wholly durable. If a frame
-//!   behind the bad one, or in a later segment, was written when the log was durable beyond the whole batches before the bad
-//!   one, the bad frame is damage.
+//!   (own offset - durable offset) / 8, or [`DISTANCE_UNKNOWN`] as long as an earlier segment was not wholly durable. A frame
+//!   behind the bad one, or in a later segment, may say that the log was durable beyond the whole batches. Then the bad
+//!   frame is damage.
 //! - **The witness.** A witnessed segment has three slots in front of its frames. Each round of syncs leaves a claim
 //!   there of how far the segment was durable, and whether all earlier segments were. If a claim reaches past the whole
 //!   batches, or a claim of a later segment includes the segment of the bad frame, the bad frame is damage.

@@ -56,6 +56,6 @@ pub use processes::{Program, kill, power};
 pub use replay::replay;
 pub use report::{Failure, Outcome, Report};
 pub use shard::Shard;
-pub use subject::{Opened, Subject};
+pub use subject::{FailedCall, Opened, Subject};
 pub use suite::{RunFn, Soak, Suite};
 pub use suites::*;

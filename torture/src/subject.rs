@@ -7,6 +7,19 @@ use std::sync::Arc;
 use durable::{Env, OpKind};
 use kv::{Kv, Result, SequenceNumber, Snapshots};
 
+/// A call to the file system that failed by plan.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedCall<'c> {
+    /// Its kind.
+    pub kind: OpKind,
+    /// The file or directory.
+    pub path: &'c Path,
+    /// Whether it was the first append to a log since the log was created.
+    pub is_first_append: bool,
+    /// Whether background work made it, and not a call to the engine.
+    pub in_background: bool,
+}
+
 /// An engine to be tortured.
 ///
 /// Every engine needs [`Subject::open`]. Each other method states a property of the engine, and has a strict default.
@@ -64,8 +77,8 @@ pub trait Subject: Send + Sync {
     }
 
     /// Whether background work tries again, without telling anybody, when this call finds the disk full.
-    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
-        let _ = (op, path);
+    fn may_wait_for_space(&self, call: &FailedCall<'_>) -> bool {
+        let _ = call;
         false
     }
 }
@@ -89,8 +102,8 @@ macro_rules! same_properties_as {
             self.$subject.may_swallow(op, path)
         }
 
-        fn may_wait_for_space(&self, op: durable::OpKind, path: &std::path::Path) -> bool {
-            self.$subject.may_wait_for_space(op, path)
+        fn may_wait_for_space(&self, call: &$crate::FailedCall<'_>) -> bool {
+            self.$subject.may_wait_for_space(call)
         }
     };
 }

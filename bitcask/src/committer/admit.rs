@@ -12,10 +12,11 @@ use crate::record::RecordWriter;
 const MAX_BATCH_BYTES: u64 = (4 << 30) - 4096;
 
 impl Committer {
-    /// Holds the writer back before it enters the section, if the batch has a put.
+    /// Checks the size of the batch. If it has a put, applies back-pressure and requires the disk reserve.
     ///
     /// # Errors
-    /// `InvalidArgument` for a batch that is too large; `Stalled`; `Io`, with `StorageFull`, while deletes need the space.
+    /// `InvalidArgument` for a batch that is too large; `Stalled`; `Io` with `StorageFull` while the disk reserve cannot be
+    /// recreated.
     #[inline]
     pub(super) fn admit(&self, batch_len: u64, has_put: bool) -> Result<()> {
         if batch_len > MAX_BATCH_BYTES {

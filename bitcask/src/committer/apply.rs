@@ -21,7 +21,7 @@ impl Committer {
         let visible = section.publication.visible();
         let synced = synced.map(|()| self.parts.store.log().durable());
         let resolved = section.publication.sync_ended(sequence, synced, &mut |sequence, batch| {
-            // Poison at once: the batch that fails may not be the caller's, and then this call succeeds.
+            // Poison here: if the failed batch is not the caller's, this call returns `Ok`.
             let applied = self.apply_from_log(sequence, batch);
             applied.map_err(|error| self.parts.store.poison(error))
         });
@@ -93,7 +93,9 @@ impl Committer {
         {
             file.handle.live.add(location);
         }
-        // A file that a merge has just taken out needs no count any more.
+        // If a merge has taken the file out, its count is no longer needed. No other file has its number yet: each new file
+        // enters the table after a step inside the commit section (`rotate`, or step 4 of a merge), and this thread is in
+        // it.
         if let Some(old) = replaced
             && let Some(file) = files.get(old.location.file)
         {

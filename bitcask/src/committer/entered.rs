@@ -17,7 +17,8 @@ use crate::store::Store;
 pub(super) struct EnteredSection<'c> {
     section: MutexGuard<'c, Section>,
     store: &'c Store,
-    /// The thread was unwinding when it entered. A destructor that writes is no failure of the section.
+    /// The thread was already unwinding when it entered, as in a destructor that writes. That panic is not from the
+    /// section.
     was_panicking: bool,
 }
 

@@ -89,7 +89,7 @@ impl Section {
 #[cold]
 fn out_of_numbers() -> Error {
     let last = SEQUENCE_LIMIT - 1;
-    Error::InvalidArgument(format!("the store has given its last sequence number, {last}, away"))
+    Error::InvalidArgument(format!("the last sequence number, {last}, is used up"))
 }
 
 impl Counts {

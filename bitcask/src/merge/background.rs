@@ -2,13 +2,12 @@
 //!
 //! A job is a request for a look at the files as they are now. Looks and steps happen under the lock of the merge in
 //! progress. No request is lost:
-//! - A job sets a flag before it tries the lock. If another thread holds the lock, that thread finds the flag after it has
-//!   released the lock, and requests a job in the place of this one.
+//! - A job sets a flag before it tries the lock. If another thread holds the lock, that thread finds the flag after it
+//!   releases the lock, and requests a new job for this one.
 //! - A job that has the lock clears the flag, and then takes a step. It requests another job as long as merging makes
-//!   progress. If the step fails, it requests another job if there has been a reason to look since the last look.
+//!   progress. If the step fails, it requests another job if a file was sealed or found damaged since the last look.
 //!
-//! The last rule gives up a merge that would fail again in the same way, for example on a full disk, until the next file is
-//! sealed.
+//! So a merge that would fail again, for example on a full disk, is not retried before a file is sealed or found damaged.
 
 use std::sync::atomic::Ordering;
 
@@ -34,24 +33,27 @@ impl Merger {
         }
     }
 
-    /// `false`: there is nothing to merge, or the step has failed and another look would find the same.
+    /// `false`: nothing is left to merge, or the step failed and nothing has changed since the last look.
     fn step_or_look(&self, current: &mut Option<Merge>) -> bool {
         if current.is_none() {
             let parts = &self.parts;
             if parts.background.is_closed() || parts.store.check().is_err() {
                 return false;
             }
-            self.looked_at.store(self.reasons_to_look(), Ordering::Relaxed);
-            *current = self.begin_best_merge(self.data_file_bytes * MAX_FILES_WORTH);
+            self.triggers_at_last_look.store(self.triggers(), Ordering::Relaxed);
+            let Some(options) = self.options else { return false };
+            let max_bytes = self.data_file_bytes * MAX_FILES_WORTH;
+            // A failure is counted; a damaged input is left out of the next look.
+            *current = self.begin_best_merge(&options, max_bytes).ok().flatten();
         }
         // An error is counted in the statistics; a failure of the disk has already poisoned the store.
         let is_ok = current.is_some() && self.step(current).is_ok();
-        is_ok || self.reasons_to_look() > self.looked_at.load(Ordering::Relaxed)
+        is_ok || self.triggers() > self.triggers_at_last_look.load(Ordering::Relaxed)
     }
 
     /// How often something has happened after which a look may find another merge: a file was sealed, or a file was found
     /// damaged and is left out from then on.
-    fn reasons_to_look(&self) -> u64 {
+    fn triggers(&self) -> u64 {
         self.parts.sealer.sealed() + self.parts.damaged.sealed().len() as u64
     }
 }

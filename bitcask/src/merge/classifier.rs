@@ -12,7 +12,7 @@ use crate::steps::Step;
 pub(super) struct Classifier {
     guard: TombstoneGuard,
     horizon: UnixMillis,
-    /// Whether a record has expired that the keydir names.
+    /// Whether a record that the keydir names has expired.
     pub(super) has_expired_records: bool,
 }
 
@@ -20,14 +20,14 @@ pub(super) struct Classifier {
 #[derive(Default)]
 pub(super) struct LiveFrames<'f> {
     pub(super) frames: Vec<Frame<'f>>,
-    /// The tombstones among them: the file each is kept for, and how many bytes it takes.
+    /// For each copied tombstone: the id of its blocker, and its own length in bytes.
     pub(super) blocked: Vec<(u64, u64)>,
     /// Tombstones and expired puts that are not copied.
     pub(super) dropped: u64,
 }
 
 impl Classifier {
-    /// A classifier for which records that expire up to `horizon` have expired.
+    /// A classifier that treats records with an expiry not after `horizon` as expired.
     pub(super) fn new(guard: TombstoneGuard, horizon: UnixMillis) -> Self {
         Self { guard, horizon, has_expired_records: false }
     }
@@ -58,7 +58,7 @@ impl Classifier {
             Record::Put { .. } => {
                 live.frames.push(Frame { kind: frame.kind, payload: [frame.payload, &[], &[]] });
             }
-            // Any put of the key in the keydir is newer, and hides the same older puts.
+            // The keydir has a put of the key. It is newer, and hides the same older puts.
             Record::Delete { .. } if newest.is_some() => live.dropped += 1,
             // The key is absent.
             Record::Delete { .. } => {
@@ -67,7 +67,8 @@ impl Classifier {
         }
     }
 
-    /// Adds a tombstone of `key` by write `sequence` to `live` if an older put may be outside the merge; else drops it.
+    /// Adds a tombstone of `key` by write `sequence` to `live` if a file outside the merge may have an older put of `key`.
+    /// Otherwise drops it.
     fn keep_or_drop<'f>(
         &self,
         parts: &Components,

@@ -67,12 +67,12 @@ impl Copying {
         })
     }
 
-    /// Whether a record has expired that the keydir names.
+    /// Whether a record that the keydir names has expired.
     pub(super) fn has_expired_records(&self) -> bool {
         self.classifier.has_expired_records
     }
 
-    /// Whether all inputs were read and the last output was finished.
+    /// Whether all inputs are read and no output is unfinished.
     pub(super) fn is_done(&self) -> bool {
         self.output.is_none() && self.next_input().is_none()
     }
@@ -118,7 +118,8 @@ impl Copying {
     }
 
     /// Checks that `batch`, of the file at `path`, has a higher number than all batches before. The inputs are read in the
-    /// order of their next numbers. So otherwise the numbers of the file do not ascend, or another input has the number, too.
+    /// order of their next numbers. If it has not, the numbers of the file do not ascend, or two inputs have the same
+    /// number.
     fn check_ascends(&self, batch: &[FrameView<'_>], path: &Path) -> Result<()> {
         match batch.first() {
             Some(first) if first.sequence <= self.newest_sequence => {
@@ -145,8 +146,8 @@ impl Copying {
         self.inputs.iter().map(left).sum()
     }
 
-    /// The input whose next batch has the lowest number, and the lowest next number of the other inputs: batches of the input
-    /// up to that number come first.
+    /// Returns the input with the lowest next number, and the lowest next number of the others. The input is read up to
+    /// that number.
     fn next_input(&self) -> Option<(usize, u64)> {
         let mut lowest: Option<(usize, u64)> = None;
         let mut second_lowest = u64::MAX;
@@ -155,9 +156,9 @@ impl Copying {
             let Some(next) = input.reader.peek_sequence(input.bytes.bytes()) else { continue };
             match lowest {
                 Some((_, low)) if low <= next => second_lowest = second_lowest.min(next),
-                before => {
-                    // The lowest so far, if there is one, is lower than every other.
-                    second_lowest = before.map_or(second_lowest, |(_, low)| low);
+                lowest_so_far => {
+                    // The lowest so far becomes the second lowest.
+                    second_lowest = lowest_so_far.map_or(second_lowest, |(_, low)| low);
                     lowest = Some((at, next));
                 }
             }
@@ -195,7 +196,7 @@ impl Copying {
         Ok(None)
     }
 
-    /// The output, with room for a batch of `batch_len` bytes if it is begun here.
+    /// Returns the open output. If there is none, begins one with room for `batch_len` bytes.
     fn output_with_room(&mut self, parts: &Components, batch_len: u64) -> Result<&mut Output> {
         let usual = self.usual_bytes.min(Writer::capacity_for(self.bytes_left()));
         let capacity = usual.max(Writer::capacity_for(batch_len));

@@ -1,8 +1,8 @@
 //! The merge that the user asks for.
 //!
 //! It ends the active file and seals every file. Then it merges all files that waste anything, in up to [`ROUNDS`] rounds.
-//! If the disk has no room for all live records at once, it first merges as many files at a time as there is room for.
-//! It holds the lock of the merge in progress all the time, so background merging waits.
+//! If the disk has no room for all live records at once, it first merges the files that pass the thresholds, as many at a
+//! time as fit. It holds the lock of the merge in progress all the time, so background merging waits.
 
 use durable::is_disk_full;
 use kv::Result;
@@ -11,8 +11,7 @@ use super::{Merge, Merger, space};
 use crate::background::Task;
 use crate::picker;
 
-/// Rounds of an explicit merge. Each round merges the tombstones that the last one kept because of a file outside the
-/// merge.
+/// Rounds of an explicit merge. Each round merges the tombstones that the round before kept for a file outside its merge.
 const ROUNDS: usize = 8;
 
 const _: () = assert!(ROUNDS > 1);
@@ -21,7 +20,8 @@ impl Merger {
     /// Merges everything that wastes anything, the newest writes included.
     ///
     /// # Errors
-    /// The failure of the first merge that fails; `Corruption`, when a file of the log is damaged.
+    /// `Io` with `StorageFull`, if not even a merge in parts makes enough room: the merges before it stay done. Else the
+    /// first failure of a merge. `Corruption`, when a file of the log is damaged.
     pub(crate) fn merge_all(&self) -> Result<()> {
         let has_ended = self.committer.end_active_file()?;
         self.parts.sealer.seal_all()?;
@@ -39,7 +39,7 @@ impl Merger {
     fn merge_sealed(&self) -> Result<()> {
         let mut current = self.current.lock();
         match self.merge_all_files(&mut current) {
-            // There is no room for all live records side by side. Smaller merges need less, and make room.
+            // The disk has no room for a copy of all live records. Smaller merges need less, and make room.
             Err(error) if is_disk_full(&error) => match self.merge_in_parts(&mut current) {
                 Ok(true) => self.merge_all_files(&mut current),
                 Ok(false) => Err(error),
@@ -49,13 +49,18 @@ impl Merger {
         }
     }
 
-    /// Merges the files that are worth it, as many at a time as the disk has room for. `false`: there were none.
+    /// Merges the files that pass the thresholds, as many at a time as fit on the disk. `false`: no file did. Without
+    /// background merging the default thresholds hold.
+    ///
+    /// # Errors
+    /// The first failure of a merge, unless a merge before it has made room and this one has not enough.
     fn merge_in_parts(&self, current: &mut Option<Merge>) -> Result<bool> {
         let reclaimer = self.parts.files.registry().reclaimer();
         reclaimer.reclaim();
         let mut has_merged = false;
-        while let Some(merge) = self.begin_best_merge(space::room(&self.parts)?) {
-            debug_assert!(current.is_none(), "one merge at a time");
+        let options = self.options.unwrap_or_default();
+        while let Some(merge) = self.begin_best_merge(&options, space::room(&self.parts)?)? {
+            assert!(current.is_none(), "one merge at a time");
             *current = Some(merge);
             match self.finish_current(current) {
                 Err(error) if has_merged && is_disk_full(&error) => break,

@@ -18,10 +18,14 @@ use crate::state::{self, Edit};
 use crate::steps::Step;
 
 impl Merger {
-    /// Steps 4 to 7. If the edit fails, `merge` has its outputs still. A failure behind the edit poisons the store.
+    /// Steps 4 to 7. If the edit fails, `merge` still has its outputs. A failure after the edit poisons the store. Step 4
+    /// enters the commit section: so no file enters the table between the change of the keydir and that of the live counts
+    /// by one write (`committer/apply.rs`).
     pub(super) fn install(&self, merge: &mut Merge) -> Result<()> {
         let (parts, steps) = (&self.parts, &self.parts.store.steps);
         steps.run(Step::SyncLogBeforeEdit, || self.committer.sync())?;
+        // The sync takes long enough for the sealer to find damage in the log.
+        parts.damaged.check_log()?;
         let inputs = open_inputs(parts, &merge.inputs);
         let mut outputs = std::mem::take(&mut merge.finished);
         let has_expired_records = merge.copying.as_ref().is_none_or(Copying::has_expired_records);
@@ -35,8 +39,8 @@ impl Merger {
         let installed = steps.in_order((Step::EditManifest, edit), (Step::Relocate, relocate));
         match installed {
             Ok(()) => {}
-            // The manifest names the outputs, and the keydir names the inputs still. Whatever the error is, no later write
-            // may build on that.
+            // The manifest names the outputs, and the keydir names the inputs still. After any error here, the store must
+            // take no more writes.
             Err(error) if is_named.get() => return Err(parts.store.poison(error)),
             // Nothing names the outputs. They go back to the merge, which removes them when it is given up.
             Err(error) => {
@@ -136,7 +140,7 @@ fn relocate_chunk(parts: &Components, file: &DataFile, copied: &[(&[u8], Version
     debug_assert!(copied.iter().all(|(_, version)| version.location.file == file.handle.number));
     parts.keydir.prefetch(copied.iter().map(|(key, _)| *key));
     for &(key, version) in copied {
-        // A later write may replace the copy at once and subtract it, so it is counted first.
+        // Count the copy first: a concurrent write may replace it and subtract it at once.
         file.handle.live.add(version.location);
         let is_copied = |newest: u64| {
             parts.store.steps.check(Step::CompareSequence, newest == version.sequence)

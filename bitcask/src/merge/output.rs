@@ -18,7 +18,7 @@ pub(super) struct Output {
     /// An output is a log of its own.
     sync: Arc<GroupSync>,
     segment: Arc<Segment>,
-    /// The tombstones in it that had to be kept.
+    /// The bytes of copied tombstones, by blocker.
     blocked: Vec<Blocked>,
     /// The number of the last batch in it.
     newest: u64,
@@ -51,7 +51,7 @@ impl Output {
         self.writer.has_room(batch_len)
     }
 
-    /// Appends the frames that are left of batch `sequence`.
+    /// Appends the live frames of batch `sequence`.
     #[expect(single_use_lifetimes, reason = "an anonymous lifetime is not stable here")]
     pub(super) fn append<'f>(
         &mut self,

@@ -6,7 +6,7 @@ use kv::{Error, Result};
 
 use crate::components::Components;
 
-/// Free space that a merge leaves besides the bytes that it copies and a quarter for the hints.
+/// Free bytes that a merge leaves unused, in addition to its copies and a quarter of them for hints.
 const MARGIN: u64 = 16 << 10;
 
 /// How many bytes of records a merge can copy onto the disk, with the space of the disk reserve.
@@ -16,8 +16,8 @@ pub(super) fn room(parts: &Components) -> Result<u64> {
     Ok(copies_in(free_space(parts)? + reserved))
 }
 
-/// Checks that the disk has room for copies of `live` bytes. Releases the disk reserve if that is enough: a merge frees more
-/// space than it uses.
+/// Checks that the disk has room for copies of `live` bytes. Releases the disk reserve if its space suffices. The merge
+/// frees more space than it uses.
 ///
 /// # Errors
 /// `Io`, with `StorageFull` when there is no room.

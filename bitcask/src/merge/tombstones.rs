@@ -1,18 +1,19 @@
 //! When a tombstone may be dropped.
 //!
-//! A tombstone hides older puts of its key. A merge may drop it when no such put is left outside the merge. An old put would
-//! become visible again, **dead or alive**. Only files that hold some older write can have one. The guard checks the filter
-//! in each file's hint; a file without a valid hint may have any key. The filter never denies a key that the file has.
+//! A tombstone hides older puts of its key. A merge may drop it when no such put is left outside the merge. Such a put
+//! would become visible again, even if it is dead now. Only a file with a write older than the tombstone can have one. The
+//! guard checks the filter in each file's hint; a file without a valid hint may have any key. The filter never denies a key
+//! that the file has.
 //!
 //! For each output the manifest records how many bytes of tombstones were kept, and for which file, the *blocker*
-//! (`state/blocked.rs`). As long as the blocker is there, these bytes are no waste of the file that has them: another merge
-//! would keep them again. There are three ways on:
-//! - The blocker leaves the store without an output. The entry goes, and the tombstones count as waste.
+//! (`state/blocked.rs`). As long as the blocker exists, these bytes do not count as waste, because another merge would copy
+//! them again. An entry changes in three ways:
+//! - A merge removes the blocker and writes no output for it. The entry goes, and the tombstones count as waste.
 //! - A merge takes the blocker alone. Its output may have the same puts, and has much the same filter, so the output is the
 //!   blocker from then on (`state::Merge::pass_on`).
 //! - A merge takes both files. Then no file outside it is in the way, and the tombstones go. The picker takes both when the
-//!   blocker is worth merging and the live bytes of both fit into one merge. For that choice the blocked bytes count as
-//!   waste of the blocker (`picker.rs`). An explicit merge takes both always.
+//!   blocker is worth merging and the live bytes of both fit into one merge. To choose, the picker counts the blocked bytes
+//!   as waste of the blocker (`picker.rs`). An explicit merge takes both always.
 //!
 //! Merging treats an expired put as a tombstone with the put's number.
 
@@ -38,12 +39,12 @@ pub(super) struct TombstoneGuard {
 struct OutsideFile {
     id: u64,
     sealed: Sealed,
-    /// Opened when it is first asked. `None` inside: the file has no valid hint.
+    /// Opened at the first query. `Some(None)`: the file has no valid hint.
     hint: OnceCell<Option<Arc<dyn Mapped>>>,
 }
 
 impl TombstoneGuard {
-    /// A guard that asks all sealed files but `inputs`. A file that is sealed later has newer records only.
+    /// A guard over all sealed files except `inputs`. Files that are sealed later hold newer records only.
     pub(super) fn new(store: &Arc<Store>, inputs: &[u64]) -> Self {
         let state = store.state();
         let others = state.files.iter().filter(|(id, _)| !inputs.contains(id));

@@ -46,7 +46,7 @@ impl KeydirUpdate<'_> {
         }
     }
 
-    /// Rule 4: removes the keys whose record lies in one of `gone`, as of write `sequence`.
+    /// Rule 4: removes the keys whose record lies in a file of `gone`. Views before `sequence` keep them.
     pub(super) fn remove_keys_in(&self, gone: &[Arc<FileHandle>], sequence: u64) {
         assert!(sequence > self.before, "views at the write before keep the keys");
         let with_keys = gone.iter().filter(|handle| handle.live.records() > 0);

@@ -1,12 +1,13 @@
-//! The part of the store that one opening or refresh loads. It is verified before a read can see any of it.
+//! The state that one opening or refresh loads, before reads can see it. The manifest, the log and the hints are verified.
+//! A record of a sealed file with a valid hint is verified when it is read.
 //!
 //! One attempt has five steps:
 //! 1. List the directory, then read the manifest. A data file gets records only after a manifest names it. So if a listed
 //!    file has records and this manifest does not name it, the manifest is damaged.
 //! 2. Open every file at once, the sealed files with their hints. From then on an unlink has no effect on them.
-//! 3. Copy the unsealed files into memory, the newest first. Reason: if the copy of a file has a record, the file before it
-//!    was ended earlier, so its later copy contains the end mark. The copies are needed because the writer cuts a file
-//!    when it seals it, and recovery rewrites it.
+//! 3. Copy the unsealed files into memory, the newest first. Reason: if a copy has a record, the file before it had already
+//!    ended. So the copy of that file, made later, contains its end mark. The copies are needed because the writer cuts a
+//!    file when it seals it, and recovery rewrites it.
 //! 4. Load the keys and read the log by the rules of recovery, from the open files and the copies.
 //! 5. Read the manifest again: the store must be in the same opening as in step 1.
 //!
@@ -15,12 +16,12 @@
 //! Three things that a writer does look like damage to a reader beside it:
 //! - it unlinks a file that the manifest of step 1 names;
 //! - it cuts a file while the reader copies it;
-//! - it appends a record behind the one that the reader is copying: the copy has the first record in part, and a later
-//!   record that proves the first one whole.
+//! - it appends a record after the one that the reader is copying: the copy then holds a part of the first record, and a
+//!   later record that proves the first one durable.
 //!
 //! So after such a failure the reader tries again, 16 times in all. If the next attempt fails with the same error under the
 //! same manifest, the store is damaged. A writer unlinks a file only after an edit of the manifest, so the second attempt
-//! reads another manifest. And it writes the proof of a record after the record, so the second copy has the record whole.
+//! reads another manifest. A writer writes a record before its proof, so the second copy contains the whole record.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ pub(super) struct LoadedState {
     pub(super) registry: Arc<FileRegistry>,
     /// The files that were read.
     pub(super) handles: FileHandles,
-    /// The files among them whose records count.
+    /// The kept files among them, open for reading.
     pub(super) files: Vec<Arc<DataFile>>,
     /// The newest of the loaded records of each key, tombstones included. Of the log only the records that are newer than
     /// the earlier moment are loaded.
@@ -102,7 +103,7 @@ impl LoadedState {
             };
             let failure = (stamp, error.to_string());
             let is_repeated = last.as_ref() == Some(&failure);
-            if attempts_left == 0 || is_repeated || !may_be_a_writer(&error) {
+            if attempts_left == 0 || is_repeated || !may_come_from_a_writer(&error) {
                 return Err(error);
             }
             last = Some(failure);
@@ -164,7 +165,7 @@ fn registry_and_seed(
 }
 
 /// Whether the work of a writer can cause this error.
-fn may_be_a_writer(error: &Error) -> bool {
+fn may_come_from_a_writer(error: &Error) -> bool {
     let kinds = [ErrorKind::NotFound, ErrorKind::UnexpectedEof, ErrorKind::ResourceBusy];
     error.is_corruption() || error.io_kind().is_some_and(|kind| kinds.contains(&kind))
 }

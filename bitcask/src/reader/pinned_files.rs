@@ -22,7 +22,7 @@ use crate::state::State;
 /// these files keep their present content.
 ///
 /// # Errors
-/// `Corruption` when a file that the manifest names is missing or has another length; `Io`.
+/// `Corruption` when a file that the manifest names is missing, or when a file that is mapped has another length; `Io`.
 pub(super) fn pin(
     dir: &StoreDir,
     manifest: &LoadedManifest<State>,
@@ -92,7 +92,7 @@ fn or_missing<T>(opened: Result<T>, dir: &StoreDir, id: u64) -> Result<T> {
 /// The files in `handles` in the form that gets and scans read.
 ///
 /// # Errors
-/// `Corruption` when a copy is shorter than the log in it; `Io`.
+/// `Corruption` when a copy is shorter than the kept part of its file; `Io`.
 pub(super) fn open(
     pinned: &StoreDir,
     manifest: &LoadedManifest<State>,

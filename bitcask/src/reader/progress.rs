@@ -19,11 +19,11 @@ use crate::state::State;
 enum FileEnd {
     /// The file has frames; the next one starts at this offset.
     At(u64),
-    /// The reader has seen no frame: the first one starts behind header and witness.
+    /// The reader has seen no frame: the first one starts after header and witness.
     NoFrames,
 }
 
-/// The ends of the unsealed files in which a writer may go on: the last file with frames, and those after it.
+/// Where a writer may append next: in the last unsealed file with frames, or in one after it.
 #[derive(Debug)]
 pub(super) struct LogEnds(Vec<(u64, FileEnd)>);
 
@@ -58,7 +58,7 @@ impl LogEnds {
     }
 }
 
-/// Where the frames of a log file start. Without a header no frame is there, so any offset at or above 64 is correct.
+/// Where the frames of a log file start. A file without a header has no frames, so 64 serves as well as any later offset.
 fn first_frame(file: &dyn durable::File) -> Result<u64> {
     let mut header = [0; SEGMENT_HEADER_LEN as usize];
     if file.len()? >= SEGMENT_HEADER_LEN {

@@ -81,8 +81,8 @@ impl ReaderState {
     ) {
         debug_assert!(self.can_apply(&newer), "the caller has asked");
         debug_assert_eq!(progress.newest, self.newest, "both are of the last refresh");
-        // From here on undo lists keep every version that this state sees.
-        let before = self.views.open(self.newest, || UnixMillis(0));
+        // From here on, the undo lists keep every version visible at *n*.
+        let view_at_n = self.views.open(self.newest, || UnixMillis(0));
         // The keydir may name only files that are in the table.
         self.change_files(|table| {
             newer.files.iter().for_each(|file| table.insert(Arc::clone(file)));
@@ -105,7 +105,7 @@ impl ReaderState {
             scanned: self.scanned + newer.scanned,
         });
         self.retire_files(&gone, progress);
-        drop(before);
+        drop(view_at_n);
         progress.stamp = newer.stamp;
         progress.newest = newer.newest;
         progress.sealed = sealed_files(&newer.state);
@@ -114,7 +114,8 @@ impl ReaderState {
         debug_assert!(progress.newest >= self.newest, "a refresh goes forward");
     }
 
-    /// Takes the files that are `gone` out of the table. A file with live keys stays until the next refresh: see rule 4.
+    /// Takes the files that are `gone` out of the table. A file that the keydir still names stays until a later refresh
+    /// applies rule 4.
     fn retire_files(&self, gone: &[Arc<FileHandle>], progress: &mut Progress) {
         for handle in gone.iter().filter(|handle| handle.live.records() == 0) {
             // Views that are open may still read versions in it.

@@ -1,21 +1,21 @@
 //! The files in the directory, checked against the manifest.
 //!
-//! A data file that the manifest does not name is an *orphan* if its content says that the store made it: it has the
-//! header of a segment of this store with that id, or no header, because of a crash. A merge took it out of the manifest,
-//! or a crash came before the edit that would have named it. Recovery removes orphans.
+//! A data file that the manifest does not name is an *orphan* if its content says that the store made it: it has the header
+//! of a segment of this store with that id, or it has no whole header, because a crash interrupted its creation. A merge
+//! took it out of the manifest, or a crash came before the edit that would have named it. Recovery removes orphans.
 //!
 //! Any other file with such a name is foreign and stays. It does not prevent writes: ids come from the manifest, and a
 //! writer that finds a name taken goes on to the next id.
 //!
-//! Only orphans with ids that the manifest has not given away are checked before. Such an orphan can prove that the
-//! manifest has lost edits:
-//! - It has records. A data file gets records only after an edit has given its id away.
-//! - Its header contains a later edit number than the last edit that is there. Edits are durable before a header
-//!   says so.
+//! Before anything is changed, recovery checks the orphans whose ids the manifest never reserved. They can prove that edits
+//! were lost:
+//! - It has records. A data file gets records only after an edit has reserved its id.
+//! - Its header contains a later edit number than the last edit that is there. An edit is durable before a header contains
+//!   its number.
 //!
 //! An orphan with a smaller id is expected: it was an input of a merge, or an output that no edit has named. Its records
-//! prove nothing, because an output has them before it is named. Its header is not compared: lost edits show in the
-//! headers of the log, and in `CURRENT` after a clean close.
+//! prove nothing, because an output has them before it is named. Its header is not compared. The headers of the log prove
+//! lost edits, and after a clean close `CURRENT` does.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -34,12 +34,12 @@ use crate::state::State;
 /// The text of the error for a data file that is not there.
 pub(crate) const MISSING: &str = "the manifest names this file, and it is missing";
 
-/// The regular files in the directory whose names the store could have given.
+/// The entries of the directory, and which of them are data files.
 #[derive(Debug)]
 pub(crate) struct Inventory {
     /// The ids of the data files.
     pub(crate) data: BTreeSet<u64>,
-    /// Everything in the directory.
+    /// All entries of the directory.
     entries: Vec<Entry>,
 }
 
@@ -80,7 +80,7 @@ impl Inventory {
         }
     }
 
-    /// Checks that no orphan with an id that the manifest has not given away proves the manifest damaged.
+    /// Checks that no data file with an unreserved id proves that the manifest lost an edit.
     ///
     /// # Errors
     /// `Corruption` of the orphan that has records, or of the manifest; `Io`.
@@ -98,7 +98,7 @@ impl Inventory {
             let Ok(header) = header else { continue };
             manifest.check_seen(header.identity.stamp())?;
             if has_records(bytes.bytes(), manifest.store_id(), id, &path) {
-                let what = "this file has records, and the manifest does not know of it";
+                let what = "this file has records, and the manifest never reserved its id";
                 return Err(Error::corruption(&path, header.format.first_frame(), what));
             }
         }
@@ -134,7 +134,7 @@ fn is_orphan(dir: &StoreDir, store: StoreId, id: u64, path: &Path) -> Result<boo
     Ok(SegmentHeader::may_have_begun(read_whole(&*file)?.bytes(), store, id))
 }
 
-/// Whether a segment with a whole header has records, or had some before they were damaged.
+/// Whether a segment with a whole header has records, readable or damaged.
 fn has_records(bytes: &[u8], store: StoreId, id: u64, path: &Path) -> bool {
     let mut any = false;
     let scan = scan_segment(bytes, store, id, path, &mut |_| {

@@ -146,8 +146,8 @@ impl Loading {
         Ok(false)
     }
 
-    /// Loads the hint of a file. Any error means that the hint is not valid. The keys that were loaded before the error
-    /// came from bytes with the right checksum, and loading a record twice changes nothing.
+    /// Loads the hint of a file. Any error means that the hint is not valid. Keys loaded before the error are right: the
+    /// checksum of the hint was checked first. Loading them again changes nothing.
     fn load_hint(&self, file: &LoadTask, hint: Hint, loader: &mut Loader<'_>) -> Result<()> {
         let path = self.dir.file(&HINT.name(file.id));
         let bytes = read_whole(&*self.dir.fs().open(&path)?)?;

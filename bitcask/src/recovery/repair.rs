@@ -27,7 +27,7 @@ pub(super) struct Repair<'r> {
 }
 
 impl Repair<'_> {
-    /// Discards the unsealed files that are not kept, and seals the others.
+    /// Removes the unsealed files that are not kept from the manifest, then unlinks them. Seals the others.
     ///
     /// # Errors
     /// `Io`. The next opening goes on with the repair.
@@ -38,7 +38,7 @@ impl Repair<'_> {
         options.steps.in_order((Step::DiscardTail, discard), (Step::SealTail, seal))
     }
 
-    /// Writes the hint file of a sealed file anew, because the hint was not valid.
+    /// Rewrites the hint file of a sealed file, because the hint was not valid.
     ///
     /// # Errors
     /// `Io`; `Corruption` of the data file.
@@ -50,7 +50,7 @@ impl Repair<'_> {
         let header = sealed.header(self.manifest.store_id(), id);
         let bytes = read_whole(&*file)?;
         let (described, hint) = describe(bytes.bytes(), header, &path, &mut |_, _| ())?;
-        // Without space for a hint, or with something foreign under its name, the file goes on without one.
+        // Without space for a hint, or if another program's entry has its name, the file has no hint.
         let Some(hint) = write_hint(self.fs(), self.dir.path(), id, &hint)? else {
             return Ok(());
         };

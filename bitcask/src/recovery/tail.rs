@@ -1,9 +1,9 @@
 //! The tail of the log: the data files that the manifest does not know as sealed, read by the rule of
 //! [`durable::log::chain`].
 //!
-//! Files of the log are sealed in the order of their ids. An unsealed file in front of a sealed one was found damaged when it
-//! was read back (`damaged_files.rs`). It had been cut to its end and synced before. So if it does not read whole, it is
-//! damaged, and no torn write.
+//! Files of the log are sealed in the order of their ids. An unsealed file in front of a sealed one was found damaged when
+//! it was read back (`damaged_files.rs`). The sealer had cut and synced it. If it does not read whole now, it is damaged,
+//! and not torn.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(crate) fn read(
 ) -> Result<ChainTail> {
     let mut chain = ChainReader::new(manifest.store_id());
     let mut tail = ChainTail::default();
-    let mut finished = Vec::new();
+    let mut synced_before = Vec::new();
     let newest_sealed = newest_sealed_log_file(manifest.state());
     for (&id, handle) in handles {
         // A sealed file is loaded by `load`.
@@ -52,17 +52,18 @@ pub(crate) fn read(
         let identity = chain.read(bytes.bytes(), id, &path, &mut |batch| load.batch(batch))?;
         handle.first_expiry.learn(load.first_expiry);
         if newest_sealed.is_some_and(|sealed| id < sealed) {
-            finished.push((id, bytes.bytes().len() as u64));
+            synced_before.push((id, bytes.bytes().len() as u64));
         }
         manifest.check_seen(identity.stamp())?;
-        // Only a planted mistake takes this branch: each file is a log of its own, so a torn one does not end the log.
+        // Only a planted mistake takes this branch. It treats each file as its own log, so a torn file does not end the
+        // chain.
         if options.steps.check(Step::EndLogAtTear, false) {
             let file = std::mem::replace(&mut chain, ChainReader::new(manifest.store_id()));
             append(&mut tail, file.finish());
         }
     }
     append(&mut tail, chain.finish());
-    finished.iter().try_for_each(|&(id, len)| check_whole(dir, &tail, id, len))?;
+    synced_before.iter().try_for_each(|&(id, len)| check_whole(dir, &tail, id, len))?;
     debug_assert!(tail.kept.is_sorted_by_key(TailSegment::id), "the log has an order");
     debug_assert!(tail.kept.iter().all(|kept| handles.contains_key(&kept.id())));
     Ok(tail)
@@ -75,13 +76,14 @@ fn newest_sealed_log_file(state: &State) -> Option<u64> {
     newest_first.find(|(_, sealed)| sealed.as_ref().is_some_and(is_of_log)).map(|(&id, _)| id)
 }
 
-/// Checks that all `len` bytes of data file `id`, which was finished, are whole batches and an end mark.
+/// Checks that all `len` bytes of data file `id`, which was synced before a later file was sealed, are whole batches and an
+/// end mark.
 fn check_whole(dir: &StoreDir, tail: &ChainTail, id: u64, len: u64) -> Result<()> {
     let kept = tail.kept.iter().find(|kept| kept.id() == id).map_or(0, |kept| kept.len);
     if kept == len {
         return Ok(());
     }
-    let what = "the log ends here, and a later file of it is sealed";
+    let what = "the log cannot end here, because a later file is sealed";
     Err(Error::corruption(dir.file(&DATA.name(id)), kept, what))
 }
 

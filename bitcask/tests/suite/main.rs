@@ -7,6 +7,7 @@ mod descriptors;
 mod dropping;
 mod empty_files;
 mod expiry;
+mod explicit_merges;
 mod files;
 mod forged;
 mod formats;

@@ -161,41 +161,6 @@ fn inputs_whose_numbers_interleave_are_merged_in_order() {
     assert_eq!(entries(&world.open().unwrap()), before);
 }
 
-/// A merge looks at the free space before it begins its first output.
-#[test]
-fn a_merge_without_room_for_all_copies_writes_nothing() {
-    let world = World::new();
-    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
-    (0..10).for_each(|round| fill(&engine, 0..50, round));
-    world.executor.run_all();
-    // Enough for the first output, and not for all.
-    world.disk.set_free_space(Some(8_000));
-    let merge = || assert!(engine.merge().unwrap_err().is_out_of_resources());
-    // Ends the active file.
-    merge();
-    let ops = world.disk.ops();
-    merge();
-    assert_eq!(world.disk.ops(), ops);
-}
-
-#[test]
-fn without_space_a_merge_changes_nothing_and_is_tried_again() {
-    let world = World::new();
-    let engine = Bitcask::open(STORE, world.options().merge(None)).unwrap();
-    (0..10).for_each(|round| fill(&engine, 0..50, round));
-    let before = entries(&engine);
-    world.executor.run_all();
-    world.disk.set_free_space(Some(100));
-    let failed = engine.merge().unwrap_err();
-    assert!(failed.is_out_of_resources(), "{failed}");
-    assert_eq!(entries(&engine), before);
-    assert_eq!(engine.statistics().merges, 0);
-    world.disk.set_free_space(None);
-    engine.merge().unwrap();
-    assert_eq!(entries(&engine), before);
-    assert_eq!(engine.statistics().merges, 1);
-}
-
 #[test]
 fn a_damaged_input_fails_the_merge_and_is_left_alone() {
     let world = World::new();

@@ -7,7 +7,7 @@ use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options, ReadMode};
 use durable::{Env, File, OpKind, copy_whole};
 use kv::Result;
-use torture::{Opened, Subject};
+use torture::{FailedCall, Opened, Subject};
 
 /// A Bitcask with tiny files, right or with one step done wrong.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,11 +115,12 @@ impl Subject for BitcaskSubject {
     }
 
     /// A file that is begun or sealed in the background is tried again by the next writer that needs it.
-    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fn may_wait_for_space(&self, call: &FailedCall<'_>) -> bool {
+        let name = call.path.file_name().unwrap_or_default().to_string_lossy();
         let is_manifest = name.starts_with("MANIFEST") || name.starts_with("CURRENT");
-        // The header of the file that is prepared: the writer that needs the file begins it again.
-        let is_header = name.ends_with(".data") && op == OpKind::Append;
-        is_header || (is_manifest && matches!(op, OpKind::Create | OpKind::Write | OpKind::Rename))
+        let is_edit = matches!(call.kind, OpKind::Create | OpKind::Write | OpKind::Rename);
+        // The header of the file that is prepared. A caller is told of every other append that finds no space.
+        let is_prepared = call.in_background && call.is_first_append && name.ends_with(".data");
+        is_prepared || (is_manifest && is_edit)
     }
 }

@@ -34,9 +34,9 @@ pub trait File: Debug + Send + Sync {
     /// `Io`; with `UnexpectedEof` when the file ends before `buf` is full.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
 
-    /// Reads the whole file once, from the first byte to the last, and calls `visit` with the offset and the bytes of
-    /// each piece of at most 1 MiB. The pages that this brings into memory leave it again behind the pass, so that a
-    /// pass over a file does not evict the pages that other readers use.
+    /// Reads the whole file once, from the first byte to the last. Calls `visit` with the offset and the bytes of each
+    /// piece, which is at most 1 MiB long. The pages that this brings into memory leave it again behind the pass. So a pass
+    /// over a file does not evict the pages that other readers use.
     ///
     /// # Errors
     /// `Io`; and the first error that `visit` returns.

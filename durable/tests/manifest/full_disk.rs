@@ -194,3 +194,28 @@ fn a_generation_that_the_disk_has_no_space_for_leaves_no_file() {
     }
     assert!(failures >= 3, "create, write and rename: {failures}");
 }
+
+/// On a full disk its space is needed by the next attempt.
+#[test]
+fn an_opening_that_finds_no_space_leaves_no_part_of_a_generation() {
+    let begun = [Step::Open, Step::Append(add(1))];
+    let calls = Run::of(&begun).inject.calls();
+    let mut writes = 0;
+    for at in calls.. {
+        let disk = SimFs::new();
+        let mut run = Run::on(&disk, Plan::once(at, Fault::Fills), &begun);
+        run.go_on(&[Step::Open]);
+        if run.inject.calls() <= at {
+            break;
+        }
+        // Other calls than writes cannot fail so.
+        if run.inject.injected() == 0 {
+            continue;
+        }
+        assert!(run.failure.is_some(), "call {at} failed");
+        let generation = Path::new(STORE).join("MANIFEST-000002");
+        assert_eq!(disk.contents(&generation), None, "call {at}");
+        writes += 1;
+    }
+    assert_eq!(writes, 2, "the generation and CURRENT are written");
+}

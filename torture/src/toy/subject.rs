@@ -8,7 +8,7 @@ use kv::Result;
 
 use super::bug::Bug;
 use super::engine::Toy;
-use crate::subject::{Opened, Subject};
+use crate::subject::{FailedCall, Opened, Subject};
 
 /// The toy engine as a subject, sound or with a planted bug.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,8 +42,8 @@ impl Subject for ToySubject {
     }
 
     /// A compaction that finds no space leaves the old log, and is tried again after the next write.
-    fn may_wait_for_space(&self, op: OpKind, path: &Path) -> bool {
-        op == OpKind::SyncDir
-            || path.extension().is_some_and(|extension| extension == "log" || extension == "tmp")
+    fn may_wait_for_space(&self, call: &FailedCall<'_>) -> bool {
+        let extension = call.path.extension();
+        call.kind == OpKind::SyncDir || extension.is_some_and(|name| name == "log" || name == "tmp")
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bitcask::Bitcask;
-use durable::SeededEntropy;
-use kv::{Kv, Snapshots};
+use durable::{ManualClock, SeededEntropy};
+use kv::{Durability, Kv, Snapshots, UnixMillis, WriteBatch};
 
 use super::read;
 use crate::world::{STORE, World, entries, fill, key};
@@ -33,4 +33,33 @@ fn a_refresh_that_finds_another_store_is_refused_and_changes_nothing() {
         assert!(reader.snapshot().unwrap().get(&key(7)).unwrap().is_none());
     }
     assert_eq!(entries(&read(&world)), entries(&other));
+}
+
+/// The clock of the other store was ahead of a put's expiry when it was written.
+#[test]
+fn a_refresh_that_finds_another_store_does_not_take_its_time() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put_expiring(&key(1), &[1; 100], UnixMillis(1_000));
+    engine.write(&batch, Durability::Buffered).unwrap();
+    engine.close().unwrap();
+    drop(engine);
+    let reader = read(&world);
+    for path in world.disk.files() {
+        world.disk.delete(&path);
+    }
+    let clock = ManualClock::new();
+    clock.set_now(UnixMillis(5_000));
+    let mut options = world.options();
+    options.env.entropy = Arc::new(SeededEntropy::new(8));
+    options.env.clock = Arc::new(clock);
+    let other = Bitcask::open(STORE, options).unwrap();
+    fill(&other, 0..50, 2);
+    other.get(&key(1)).unwrap();
+    other.close().unwrap();
+    let refused = reader.refresh().unwrap_err();
+    assert!(refused.to_string().contains("another store"), "{refused}");
+    assert_eq!(reader.get(&key(1)).unwrap().as_deref(), Some(&[1; 100][..]));
+    assert_eq!(entries(&reader).len(), 1);
 }

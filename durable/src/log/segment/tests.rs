@@ -41,3 +41,19 @@ fn a_failed_sync_is_remembered_and_not_tried_again() {
     assert!(segment.durable() < segment.end() && inject.calls() == calls, "no second attempt");
     assert_eq!(segment.finish().unwrap_err().to_string(), failed);
 }
+
+/// The bytes of an append that failed may be in the file, and they belong to no batch.
+#[test]
+fn the_bytes_of_an_append_that_failed_are_not_read() {
+    let inject = Inject::over_sim(SimFs::new(), Plan::none());
+    let path = Path::new("segment");
+    let file = Segment::create_file(&inject, path, 4096, SegmentLayout::Plain, IDENTITY).unwrap();
+    let segment = Segment::begin(&inject, file).unwrap();
+    segment.append(&[1; 8]).unwrap();
+    inject.arm(Plan::once(inject.calls(), Fault::Late));
+    assert!(matches!(segment.append(&[2; 8]), Err(AppendFailure::Unknown(_))));
+    let end = segment.end();
+    segment.read(end - 8, 8, &mut |bytes| assert_eq!(bytes, [1; 8])).unwrap();
+    let read = segment.read(end - 8, 16, &mut |_| panic!("a part of it belongs to no batch"));
+    assert!(read.unwrap_err().is_corruption());
+}

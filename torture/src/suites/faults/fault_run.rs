@@ -1,7 +1,8 @@
 //! A run with a fault, and the promises that still hold.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use durable::{Inject, OpKind, SimFs, SyncFailure};
 use kv::{Durability, Error, Kv, WriteBatch};
@@ -10,7 +11,7 @@ use super::FaultPlan;
 use crate::observe::{Trouble, describe, observe};
 use crate::possible::{PossibleContents, WriteOutcome};
 use crate::script::{Script, Step, batch_of};
-use crate::subject::{Opened, Subject};
+use crate::subject::{FailedCall, Opened, Subject};
 use crate::universe;
 use crate::world::World;
 
@@ -27,11 +28,47 @@ pub(super) struct RunSummary {
     pub(super) was_hit: bool,
 }
 
+/// A call that was made.
+#[derive(Clone, Debug)]
+struct MadeCall {
+    kind: OpKind,
+    path: PathBuf,
+    /// As [`FailedCall::is_first_append`].
+    is_first_append: bool,
+    /// As [`FailedCall::in_background`].
+    in_background: bool,
+}
+
+impl MadeCall {
+    fn as_failed(&self) -> FailedCall<'_> {
+        let Self { kind, ref path, is_first_append, in_background } = *self;
+        FailedCall { kind, path, is_first_append, in_background }
+    }
+}
+
 /// The calls that were made.
 #[derive(Debug, Default)]
 struct Calls {
-    kinds: Vec<OpKind>,
-    paths: Vec<PathBuf>,
+    made: Vec<MadeCall>,
+    /// The logs that were created and not appended to.
+    empty_logs: BTreeSet<PathBuf>,
+    /// A step of background work is running.
+    in_background: bool,
+}
+
+impl Calls {
+    fn record(&mut self, kind: OpKind, path: &Path) {
+        if kind == OpKind::CreateLog {
+            self.empty_logs.insert(path.into());
+        }
+        let is_first_append = kind == OpKind::Append && self.empty_logs.remove(path);
+        let in_background = self.in_background;
+        self.made.push(MadeCall { kind, path: path.into(), is_first_append, in_background });
+    }
+
+    fn kinds(&self) -> Vec<OpKind> {
+        self.made.iter().map(|call| call.kind).collect()
+    }
 }
 
 /// An engine under a plan.
@@ -71,8 +108,7 @@ impl<'s> FaultRun<'s> {
         let log = Arc::clone(&calls);
         inject.on_call(Arc::new(move |call| {
             let mut calls = log.lock().unwrap_or_else(PoisonError::into_inner);
-            calls.kinds.push(call.kind);
-            calls.paths.push(call.path.to_path_buf());
+            calls.record(call.kind, call.path);
         }));
         let world = World::on(Arc::new(inject.clone()), 1);
         let (plan, keys, possible) = (plan.clone(), script.keys(), PossibleContents::default());
@@ -101,12 +137,13 @@ impl<'s> FaultRun<'s> {
     /// The whole script, then all three ways to end. An `Err` says which call failed.
     pub(super) fn run(mut self, script: &Script) -> Result<RunSummary, String> {
         self.run_through(script).map_err(|what| match self.first_fault() {
-            Some((kind, path)) => format!("{what}; what had failed is {kind} {}", path.display()),
+            Some(call) => {
+                format!("{what}; the call that failed is {} {}", call.kind, call.path.display())
+            }
             None => what,
         })?;
         let was_hit = self.inject.injected() > 0 || (self.plan.space.is_some() && self.seen > 0);
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).kinds.clone();
-        Ok(RunSummary { calls, was_hit })
+        Ok(RunSummary { calls: self.lock_calls().kinds(), was_hit })
     }
 
     fn run_through(&mut self, script: &Script) -> Result<(), String> {
@@ -122,6 +159,10 @@ impl<'s> FaultRun<'s> {
         self.end_in_kill()?;
         self.end_in_close()?;
         self.check_surfaced()
+    }
+
+    fn lock_calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn engine(&self) -> &dyn Kv {
@@ -145,8 +186,8 @@ impl<'s> FaultRun<'s> {
                 let synced = self.engine().sync();
                 self.judge_sync(synced, injected)?;
             }
-            Step::Job => self.world.step_at(0)?,
-            Step::Drain => self.world.drain()?,
+            Step::Job => self.run_background(|world| world.step_at(0))?,
+            Step::Drain => self.run_background(World::drain)?,
             Step::Maintain => {
                 let opened = self.opened.as_ref().expect("the engine is open between two steps");
                 let maintained = opened.maintain();
@@ -161,12 +202,23 @@ impl<'s> FaultRun<'s> {
         key.map_or(Ok(()), |key| self.check_get(key))
     }
 
+    /// Runs steps of background work.
+    fn run_background(
+        &self,
+        work: impl FnOnce(&World) -> Result<(), String>,
+    ) -> Result<(), String> {
+        self.lock_calls().in_background = true;
+        let done = work(&self.world);
+        self.lock_calls().in_background = false;
+        done
+    }
+
     fn write(&mut self, batch: WriteBatch, durability: Durability) -> Result<(), String> {
         let must_fail = self.is_poisoned || self.log_has_failed;
         let injected = self.inject.injected();
         let mut answer = self.engine().write(&batch, durability);
         if matches!(answer, Err(Error::Stalled { .. })) {
-            self.world.drain()?;
+            self.run_background(World::drain)?;
             answer = self.engine().write(&batch, durability);
         }
         match answer {
@@ -207,10 +259,10 @@ impl<'s> FaultRun<'s> {
 
     /// A call has failed with `error`, before which `injected` faults had happened.
     fn note_log_failure(&mut self, error: &Error, injected: usize) {
-        let is_log_failure = match self.first_fault() {
-            Some((OpKind::SyncFile, _)) => true,
+        let is_log_failure = match self.first_fault().map(|call| call.kind) {
+            Some(OpKind::SyncFile) => true,
             // An append that finds no space leaves nothing behind.
-            Some((OpKind::Append, _)) => !error.is_out_of_resources(),
+            Some(OpKind::Append) => !error.is_out_of_resources(),
             _ => false,
         };
         self.log_has_failed |= self.inject.injected() > injected && is_log_failure;
@@ -246,20 +298,17 @@ impl<'s> FaultRun<'s> {
     }
 
     /// The call that went wrong first.
-    fn first_fault(&self) -> Option<(OpKind, PathBuf)> {
+    fn first_fault(&self) -> Option<MadeCall> {
         if self.inject.injected() == 0 {
             return None;
         }
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(calls.kinds.len(), calls.paths.len(), "each call has a path");
-        let at = self.plan.fault.at;
-        Some((*calls.kinds.get(at)?, calls.paths.get(at)?.clone()))
+        self.lock_calls().made.get(self.plan.fault.at).cloned()
     }
 
     /// After this kind of failed sync even the page cache has lost all data that was not synced before.
     fn has_reverted(&self) -> bool {
         self.plan.sync_failure == SyncFailure::Reverts
-            && matches!(self.first_fault(), Some((OpKind::SyncFile, _)))
+            && self.first_fault().is_some_and(|call| call.kind == OpKind::SyncFile)
     }
 
     fn survives_kill(&self) -> usize {

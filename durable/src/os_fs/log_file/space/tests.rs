@@ -98,7 +98,9 @@ fn a_log_that_was_cut_gets_its_space_again() {
     let space = space(dir.path(), allocate);
     space.reserve(100_000).unwrap();
     space.write_zeros(50_000).unwrap();
+    space.start_writeback(100_000);
     space.cut(60_000).unwrap();
+    assert_eq!(space.written_back.load(Ordering::Relaxed), 60_000, "new bytes are written again");
     assert_eq!(space.file.metadata().unwrap().len(), 60_000);
     assert!(space.lacks_zeros(60_001));
     space.reserve(60_001).unwrap();

@@ -87,14 +87,15 @@ impl FaultRun<'_> {
 
     /// No error is swallowed that was injected into a call that changes something.
     pub(super) fn check_surfaced(&self) -> Result<(), String> {
-        let Some((kind, path)) = self.first_fault() else { return Ok(()) };
+        let Some(call) = self.first_fault() else { return Ok(()) };
+        let (kind, path) = (call.kind, &call.path);
         let is_reported = self.seen > 0 || self.counted > 0 || self.died_unreported;
-        if is_reported || !kind.is_mutating() || self.subject.may_swallow(kind, &path) {
+        if is_reported || !kind.is_mutating() || self.subject.may_swallow(kind, path) {
             return Ok(());
         }
         let was_full =
             matches!(self.plan.fault.fault, Fault::NoSpace | Fault::Fills | Fault::Quota);
-        if was_full && self.subject.may_wait_for_space(kind, &path) {
+        if was_full && self.subject.may_wait_for_space(&call.as_failed()) {
             return Ok(());
         }
         Err(format!("nobody was told that {kind} {} failed", path.display()))

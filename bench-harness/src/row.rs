@@ -97,6 +97,22 @@ const LEAST_RATE: f64 = 0.99;
 const LARGEST_MOVE: f64 = 1.5;
 
 impl Row {
+    /// A row of tests: the sum of phase `put` of workload `w` on one thread.
+    #[cfg(test)]
+    pub(crate) fn of_puts(engine: &str, durability: &str, block: u32, speed: f64) -> Self {
+        Self {
+            engine: engine.into(),
+            durability: durability.into(),
+            block,
+            workload: "w".into(),
+            phase: "put".into(),
+            op: "all".into(),
+            threads: 1,
+            throughput_ops_s: Some(speed),
+            ..Self::default()
+        }
+    }
+
     /// Whether the disk itself became faster or slower during the phase.
     pub(crate) fn has_disk_moved(&self) -> bool {
         let both = self.probe_before_ns.zip(self.probe_after_ns);

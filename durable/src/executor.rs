@@ -5,8 +5,8 @@
 //!
 //! **Classes.** A job is [`JobClass::Urgent`] when a caller may soon wait for it, and [`JobClass::Bulk`] otherwise. An
 //! urgent job waits for the urgent jobs before it and for at most one bulk step, whatever the number of threads. Bulk jobs
-//! do not starve: after 16 urgent jobs in a row the next bulk job runs, as soon as no queued urgent job has waited for a
-//! bulk step yet (see `queue.rs`).
+//! do not starve: after 16 urgent jobs in a row the next bulk job runs. It waits only for queued urgent jobs that have
+//! already waited for a bulk step (see `queue.rs`).
 //!
 //! **Panics.** Each job carries a handler that its owner must give. If the job panics, the executor catches the panic,
 //! tells the handler and goes on with other jobs. [`JobGroup`] counts the jobs of one owner, and waiting for the group

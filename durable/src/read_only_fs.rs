@@ -2,7 +2,7 @@
 //!
 //! A reader beside a writer does everything through it. So no mistake of an engine can write to the store of another
 //! process. The code that loads a store opens files by path. While it runs for a reader, the path of a held
-//! file leads to the handle, the mapping or the copy that the reader took when it read the manifest.
+//! file leads to the reader's own handle, mapping or copy. The reader took it when it read the manifest.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -16,8 +16,8 @@
 //! | strict (POSIX) | any subset of the operations since the last sync of their directory | may have no name |
 //! | journalled (ext4, XFS) | a prefix of the operations of the whole file system | has its name |
 //!
-//! A rename is atomic in both: after a crash, the new name leads to the old file or to the new one. If a directory does not
-//! survive, its files do not, either.
+//! A rename is atomic in both: after a crash, the new name leads to the old file or to the new one. If a directory is lost,
+//! so are its files.
 //!
 //! **Writes.** A write is pending in pieces, one for each 4 KiB page that it touches, because the kernel writes pages
 //! back one by one and in any order. Any subset of the pieces survives. A piece survives whole, up to any byte, or from a

@@ -5,8 +5,8 @@
 //! nothing, not even by creating the lock file.
 //!
 //! Files are named by number, and a name is ours only if [`NamePattern::name`] makes exactly that name of a number.
-//! Everything else in the directory belongs to somebody else and is left alone, and so is whatever has a name of ours
-//! but is not a regular file.
+//! Everything else in the directory belongs to somebody else and is left alone. So is an entry with a name of ours that is
+//! not a regular file.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 //! *drains*: so many bytes in so much time.
 //!
 //! - Below [`SOFT_LIMIT`] writers are not held back.
-//! - From there to [`HARD_LIMIT`] a write pauses for as long as the background work takes to drain as many bytes, at the
-//!   rate that was last measured: 1.2 times the rate at the soft limit, where the hard one is far, and 0.8 times at the
-//!   hard limit. So the level settles in between. Nothing pauses before a rate was measured.
+//! - From there to [`HARD_LIMIT`] a write pauses for as long as the background work takes to drain as many bytes. The
+//!   rate is the last one measured, times 1.2 at the soft limit, falling to 0.8 at the hard limit. So the level settles in
+//!   between. Nothing pauses before a rate was measured.
 //! - From the hard limit on, writers wait until the level has fallen. Progress of the background work wakes them, never
 //!   another write. The wait is bounded, and the owner gives it up earlier when the work has stopped.
 //!

@@ -2,8 +2,8 @@
 //!
 //! The clock stands still meanwhile. Each thread's operations are taken again in their order (`replay`): its writes
 //! change the model, and an answer about a key that nobody else writes is known exactly. Where several threads run, an
-//! answer about a key of another thread must lie between the versions that were acknowledged before its call and those
-//! that were begun before its end (`timeline`).
+//! answer about a key of another thread has a lowest and a highest version (`timeline`): the newest one acknowledged before
+//! its call, and the newest one begun before its end.
 
 mod replay;
 mod scan_check;

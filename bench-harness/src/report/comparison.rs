@@ -306,19 +306,11 @@ mod tests {
 
     /// The table of two engines of which one is three times as fast; the disk moves in those blocks of the slower one.
     fn table(moved: &[u32]) -> Comparison {
-        let row = |engine: &str, block: u32, speed: f64, probe_after: f64| Row {
-            engine: engine.into(),
-            durability: "sync".into(),
-            block,
-            workload: "w".into(),
-            phase: "put".into(),
-            op: "all".into(),
-            threads: 1,
-            throughput_ops_s: Some(speed),
+        let row = |engine, block, speed, probe_after| Row {
             probe_before_ns: Some(100.0),
             probe_after_ns: Some(probe_after),
             steady: Some(block > 1),
-            ..Row::default()
+            ..Row::of_puts(engine, "sync", block, speed)
         };
         let rows = (1..=3).flat_map(|block| {
             let (speed, after) =

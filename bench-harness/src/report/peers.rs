@@ -124,19 +124,9 @@ mod tests {
     }"#;
 
     fn run(speeds: &[(&str, &str, [f64; 2])]) -> FinishedRun {
-        let row = |engine: &str, durability: &str, block: u32, speed: f64| Row {
-            engine: engine.into(),
-            durability: durability.into(),
-            block,
-            workload: "w".into(),
-            phase: "put".into(),
-            op: "all".into(),
-            threads: 1,
-            throughput_ops_s: Some(speed),
-            ..Row::default()
-        };
         let rows = speeds.iter().flat_map(|(engine, durability, speeds)| {
-            [row(engine, durability, 1, speeds[0]), row(engine, durability, 2, speeds[1])]
+            let row = |block, speed| Row::of_puts(engine, durability, block, speed);
+            [row(1, speeds[0]), row(2, speeds[1])]
         });
         FinishedRun {
             outline: serde_json::from_str(PLAN).unwrap(),

@@ -8,8 +8,8 @@
 //! The first touch is the first get through one open file. If the kernel drops a page of the mapping and reads it from the
 //! disk again, a get does not notice that the page has changed; `verify`, merges and the next opening do.
 //!
-//! Thousands of random gets a second in 1 GB of values, each byte of the value read by the caller, everything in memory, beside
-//! fjall 3.1 with a block cache of 2 GiB (median of five runs in turn):
+//! The table has thousands of random gets a second in 1 GB of values, all in memory. The caller reads each byte of a value.
+//! fjall 3.1 has a block cache of 2 GiB. Each figure is the median of five runs in turn:
 //!
 //! | value | mapped | fjall |
 //! |---|---|---|

@@ -1,8 +1,8 @@
 //! The merge that the user asks for.
 //!
 //! It ends the active file and seals every file. Then it merges all files that waste anything, in up to [`ROUNDS`] rounds.
-//! If the disk has no room for all live records at once, it first merges the files that pass the thresholds, as many at a
-//! time as fit. It holds the lock of the merge in progress all the time, so background merging waits.
+//! If the disk has no room for all live records at once, it first merges the files that pass the thresholds. It takes as
+//! many at a time as fit. It holds the lock of the merge in progress all the time, so background merging waits.
 
 use durable::is_disk_full;
 use kv::Result;

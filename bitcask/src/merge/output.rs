@@ -66,7 +66,8 @@ impl Output {
         appended.map(drop).map_err(|error| self.poison_unless_unchanged(parts, error))
     }
 
-    /// An append without space has written nothing. Any other failure is one of the disk.
+    /// While the log is sound, the failed append has left nothing behind: there was no space, or it was not allocated. The
+    /// caller judges such an error. Any other failure is one of the disk.
     fn poison_unless_unchanged(&self, parts: &Components, error: Error) -> Error {
         if self.sync.check().is_ok() { error } else { parts.store.poison(error) }
     }

@@ -91,8 +91,8 @@ pub trait Mapped: Debug + Send + Sync {
     /// All of them.
     fn bytes(&self) -> &[u8];
 
-    /// Enters the pages that are in memory into the page table of the process, so that the first read of each costs no
-    /// page fault (`MADV_POPULATE_READ`, Linux 5.14; elsewhere nothing happens). Reads nothing from the disk. Takes
+    /// Enters the pages that are in memory into the page table of the process (`MADV_POPULATE_READ`, Linux 5.14; elsewhere
+    /// nothing happens). The first read of each then costs no page fault. Reads nothing from the disk. Takes
     /// time in proportion to the pages: call it in the background.
     fn populate(&self) {}
 

@@ -26,8 +26,8 @@
 //!
 //! The gates make a round repeatable if the engine syncs outside of its locks and at most one writer is held at a time.
 //! Beside a held writer, a writer that was released counts as quiet although it may run, so the look and the next step
-//! depend on its speed. If a held writer blocks another one through a lock, the round waits for 20 ms and releases the held
-//! one. The verdict does not depend on that.
+//! depend on its speed. If a held writer blocks another one through a lock, the round releases the held one after
+//! 20 ms. The verdict does not depend on that.
 
 use crate::line::Line;
 use crate::opening::without_panic;

@@ -9,8 +9,8 @@
 //! itself, again a step at a time; they reach the disk with a sync that happens anyway, and the syncs that follow have
 //! only data to write.
 //!
-//! Every mapped log writes a few zeros ahead ([`PRIMING`]), synced or not: the first touch of a page that is not in the
-//! page cache is a fault that reads it, for each page by itself, and costs several times the append. `write(2)` makes
+//! Every mapped log writes a few zeros ahead ([`PRIMING`]), synced or not. The first touch of a page that is not in the
+//! page cache is a fault that reads it. It costs several times the append, for each page. `write(2)` makes
 //! sixteen pages at once, and the rest of the fault is cheap. The zeros are in the processor's cache when the data
 //! takes their place, which is long before anything is written to disk.
 //!

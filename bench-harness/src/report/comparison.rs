@@ -6,6 +6,7 @@
 use super::Outline;
 use super::ranking::{Contestant, Ranking, Verdict};
 use crate::engines::{NULL, is_bound};
+use crate::paired::BlockSpeed;
 use crate::row::Row;
 use crate::statistics::{Estimate, median};
 
@@ -62,7 +63,7 @@ pub(crate) struct Line {
     /// Operations or openings a second.
     pub(crate) speed: Estimate,
     /// The same in each block.
-    speeds: Vec<(u32, f64)>,
+    speeds: Vec<BlockSpeed>,
     /// Its ratio to the baseline; `None` for the baseline itself.
     pub(crate) ratio: Option<Verdict>,
     /// Its share of the fastest yardstick.
@@ -99,7 +100,7 @@ pub(crate) struct Line {
 struct Series<'r> {
     engine: &'r str,
     rows: Vec<&'r Row>,
-    speeds: Vec<(u32, f64)>,
+    speeds: Vec<BlockSpeed>,
 }
 
 /// All tables of a run, in the order of its plan.
@@ -189,7 +190,8 @@ impl<'r> Series<'r> {
         let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == engine).collect();
         let speed = |row: &&Row| {
             let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
-            Some((row.block, opening.or(row.throughput_ops_s)?))
+            let speed = opening.or(row.throughput_ops_s)?;
+            Some(BlockSpeed { block: row.block, speed, disk_sync_ns: row.disk_sync_ns() })
         };
         // Where the disk itself moved in every block, the figures are shown and never ranked.
         let on_a_still_disk = rows.iter().filter(|row| !row.has_disk_moved());
@@ -201,7 +203,7 @@ impl<'r> Series<'r> {
     }
 
     fn values(&self) -> Vec<f64> {
-        self.speeds.iter().map(|(_, speed)| *speed).collect()
+        self.speeds.iter().map(|of| of.speed).collect()
     }
 
     fn middle(&self) -> Option<f64> {
@@ -338,6 +340,30 @@ mod tests {
         let table = table(&[1, 2, 3]);
         assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
         assert!(table.lines[1].speed.median > 900.0);
+    }
+
+    #[test]
+    fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
+        // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
+        let row = |engine, block, speed, sync_ns| Row {
+            probe_before_ns: Some(sync_ns),
+            probe_after_ns: Some(1.1 * sync_ns),
+            ..Row::of_puts(engine, "sync", block, speed)
+        };
+        let rows = |lucky_ns: f64| {
+            let rows = (1..=3).flat_map(|block| {
+                let (speed, sync_ns) = if block == 2 { (900.0, lucky_ns) } else { (100.0, 300.0) };
+                let speed = speed + f64::from(block);
+                let own = row("own", block, 300.0 + f64::from(block), 300.0);
+                [own, row("peer:a", block, speed, sync_ns)]
+            });
+            compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+        };
+        let table = rows(100.0);
+        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+        assert!(table.lines.iter().all(|line| !line.has_disk_moved));
+        // On one disk the same speeds are evidence, and show nothing.
+        assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
     }
 
     #[test]

@@ -65,9 +65,13 @@ use plan::Plan;
 /// Runs the command line of this process with the engines of this build and `further` ones, and returns its exit
 /// code. The process starts itself again for every cell, so this must be all that `main` does.
 pub fn main(further: &[Registration]) -> ExitCode {
-    let engines = [&further.to_vec()[..], &engines::registered()[..]].concat();
+    main_with_only(&[further, &engines::registered()[..]].concat())
+}
+
+/// The same with `engines` and no others: neither those of this build nor the yardsticks.
+pub fn main_with_only(engines: &[Registration]) -> ExitCode {
     let outcome = match cli::parse(std::env::args_os()) {
-        Ok(cli) => run(&engines, cli),
+        Ok(cli) => run(engines, cli),
         Err(None) => Ok(()),
         Err(Some(failure)) => Err(failure),
     };

@@ -86,8 +86,8 @@ mod tests {
             let expected = (files * FILE_BYTES) as u64;
             assert!((expected..expected + FILE_BYTES as u64 / 2).contains(&bytes), "{bytes}");
         };
-        fs::write(folder.path().join("a"), [1; FILE_BYTES]).unwrap();
-        fs::write(deep.join("b"), [1; FILE_BYTES]).unwrap();
+        fs::write(folder.path().join("a"), vec![1; FILE_BYTES]).unwrap();
+        fs::write(deep.join("b"), vec![1; FILE_BYTES]).unwrap();
         fs::hard_link(deep.join("b"), deep.join("same")).unwrap();
         std::os::unix::fs::symlink(deep.join("b"), deep.join("link")).unwrap();
         at_least(2);

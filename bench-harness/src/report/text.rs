@@ -303,7 +303,7 @@ mod tests {
         assert!(line_of(&text, "own").contains("1.00G‡"), "{text}");
         let other = line_of(&text, "bound:log+hash");
         assert!(other.contains("1.00M") && !other.contains(OVER_BUDGET), "{text}");
-        assert!(text.lines().nth(1).is_some_and(|head| head.contains("memory   cache")), "{text}");
+        assert!(text.lines().nth(1).is_some_and(|head| head.contains("memory  cache")), "{text}");
     }
 
     #[test]

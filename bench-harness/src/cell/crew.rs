@@ -182,7 +182,9 @@ impl<'c> Crew<'c> {
             && self.clients[..self.main].iter().any(|client| client.walk.taken < client.max_steps);
         let (main, background) = recorders.split_at_mut(self.main);
         let (first, others) = main.split_at_mut(1);
-        others.iter().for_each(|other| first[0].add(other));
+        for other in others.iter() {
+            first[0].add(other);
+        }
         let (main, background) = (&first[0], background.first());
         let paused = begun.elapsed().saturating_sub(wall);
         Ok(CrewTimes { main, background, wall, paused, cpu, series, cut_short })

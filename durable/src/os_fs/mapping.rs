@@ -116,15 +116,16 @@ pub fn page_cache_bytes(file: &fs::File) -> io::Result<u64> {
     let mut resident = 0;
     for from in (0..len).step_by(PAGES_AT_ONCE * page) {
         let asked = (len - from).min(PAGES_AT_ONCE * page);
-        assert!(asked.div_ceil(page) <= pages.len(), "each page has a byte for its answer");
+        // Each page has a byte for its answer.
+        let answers = &mut pages[..asked.div_ceil(page)];
         let start = map.as_mut_ptr().wrapping_add(from);
         // SAFETY: `asked` bytes from `start` lie in the mapping, which lives during the call, and `from` is a multiple of
-        // the page. By the assertion `pages` has a byte for each page of them. The call changes `pages` and nothing else.
-        let code = unsafe { mincore(start.cast(), asked, pages.as_mut_ptr()) };
+        // the page. `answers` has a byte for each page of them. The call changes `answers` and nothing else.
+        let code = unsafe { mincore(start.cast(), asked, answers.as_mut_ptr()) };
         if code != 0 {
             return Err(io::Error::last_os_error());
         }
-        resident += pages[..asked.div_ceil(page)].iter().filter(|&&page| page & 1 == 1).count();
+        resident += answers.iter().filter(|answer| **answer & 1 == 1).count();
     }
     Ok((resident * page) as u64)
 }

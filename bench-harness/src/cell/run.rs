@@ -9,18 +9,20 @@ use super::clients::Clients;
 use super::crew::{Crew, Ground};
 use super::final_check::check_everything;
 use super::measured::{CellKey, Measured, Outside};
+use super::memory_use::{MemoryBase, MemoryUse};
 use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_bytes};
 use super::sweep::sweep;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, NULL, Registration};
 use crate::failure::{Failure, Outcome};
-use crate::judge::Judge;
+use crate::judge::{Judge, Timeline};
 use crate::probe::Probe;
-use crate::recorder::Line;
+use crate::recorder::{Line, Recorder};
 use crate::row::Row;
-use crate::system::{self, Counters, DiskUse};
+use crate::system::{Counters, DiskUse};
 use crate::values::ValueHeader;
+use crate::{page_cache, process_memory};
 
 /// Of the time that is left, the most that a phase may take when others follow.
 const LARGEST_SHARE: f64 = 0.6;
@@ -33,7 +35,8 @@ struct Cell<'c> {
     dataset: &'c Dataset,
     judge: Judge<'c>,
     desks: Vec<Desk>,
-    rss_base_bytes: Option<u64>,
+    recorders: Vec<Recorder>,
+    base: MemoryBase,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
     probe: &'c mut dyn Probe,
@@ -47,7 +50,7 @@ struct Before {
 
 impl Before {
     fn now(engine: &dyn Kv) -> Self {
-        system::forget_memory_peak();
+        process_memory::forget_peak();
         Self { counters: Counters::now(), fsyncs: fsyncs(engine) }
     }
 }
@@ -65,7 +68,12 @@ pub(crate) fn run(
     let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
     let durability = registration.effective_durability(job.durability());
     let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
-    let rss_base_bytes = system::memory_bytes();
+    let recorders = vec![Recorder::new(); threads];
+    let timeline = Timeline::new(threads, room.samples, model.capacity());
+    let is_strict = registration.name != NULL;
+    let judge = Judge { dataset: &dataset, model, is_strict, timeline };
+    // Everything of the harness is made and touched; memory that is added from here on is the engine's.
+    let base = MemoryBase::now();
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = durability.min(engine.capabilities().durability);
     let mut cell = Cell {
@@ -73,9 +81,10 @@ pub(crate) fn run(
         registration,
         config,
         dataset: &dataset,
-        judge: Judge { dataset: &dataset, model, is_strict: registration.name != NULL },
+        judge,
         desks,
-        rss_base_bytes,
+        recorders,
+        base,
         written_bytes: 0,
         probe,
     };
@@ -142,15 +151,19 @@ impl Cell<'_> {
 
     /// The measurements of a phase from outside, after a final sync.
     fn outside(&self, engine: &dyn Kv, before: &Before) -> Outcome<Outside> {
+        // Before the sync, which may empty the buffers that the phase has filled.
+        let mut memory = MemoryUse::now(self.base);
         let settling = Instant::now();
         engine.sync()?;
+        let settle = settling.elapsed();
+        let directory = self.key.directory();
+        memory.page_cache_bytes = page_cache::bytes_below(directory);
         Ok(Outside {
-            settle: settling.elapsed(),
+            settle,
             counters: Counters::now().since(&before.counters),
-            rss_peak_bytes: system::memory_peak_bytes(),
-            rss_base_bytes: self.rss_base_bytes,
+            memory,
             fsyncs: fsyncs(engine).zip(before.fsyncs).map(|(now, then)| now.saturating_sub(then)),
-            disk: DiskUse::of(self.key.directory()),
+            disk: DiskUse::of(directory),
             live: self.judge.model.live(&self.dataset.keys),
             probes: (None, None),
         })
@@ -172,16 +185,16 @@ impl Cell<'_> {
         cap: Option<Duration>,
     ) -> Outcome<(Before, Measured)> {
         let deadline = cap.map(|cap| Instant::now() + cap);
-        let (desks, judge) = (&mut self.desks[..], &mut self.judge);
+        let Self { desks, recorders, judge, .. } = self;
         let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
         let loop_ns = crew.loop_ns(&mut desks[0], value_bytes(self.key.job))?;
         let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
         let warm_up = warm_up.map(|time| time.mul_f64(WARM_UP));
         if let Some(time) = warm_up {
-            crew.warm_up(time, desks, judge)?;
+            crew.warm_up(time, desks, recorders, judge)?;
         }
         let before = Before::now(ground.engine);
-        let times = crew.measure(phase.duration, desks, judge)?;
+        let times = crew.measure(phase.duration, desks, recorders, judge)?;
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
         measured.loop_ns = Some(loop_ns);
         measured.warm_up = warm_up;

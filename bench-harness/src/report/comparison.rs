@@ -12,6 +12,8 @@ use crate::statistics::{Estimate, median};
 
 /// The class whose yardsticks stand apart.
 const SYNC: &str = "sync";
+/// How many budgets an engine may hold before it is marked: an allocator rounds, and code needs stacks.
+const BUDGET_SLACK: f64 = 1.1;
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -90,8 +92,12 @@ pub(crate) struct Line {
     pub(crate) write_amp: Option<f64>,
     /// Space amplification.
     pub(crate) space_amp: Option<f64>,
-    /// Peak memory without the harness's own, in bytes.
+    /// Memory of the engine that no file backs, at the end of the phase.
     pub(crate) memory_bytes: Option<f64>,
+    /// Whether that is more than the memory budget allows.
+    pub(crate) is_over_budget: bool,
+    /// Page cache of the engine's files.
+    pub(crate) page_cache_bytes: Option<f64>,
     /// Whether a limit ended the phase in some block.
     pub(crate) cut_short: bool,
 }
@@ -154,7 +160,8 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let null = series.iter().find(|series| series.engine == NULL);
     let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
     let loop_ns = speed.map(|speed| 1e9 * f64::from(first.threads) / speed);
-    let lines = series.iter().filter_map(|series| series.line(own_bound(series))).collect();
+    let budget = run.memory_budget_bytes as f64;
+    let lines = series.iter().filter_map(|series| series.line(own_bound(series), budget)).collect();
     Some(Comparison {
         workload: first.workload.clone(),
         phase: first.phase.clone(),
@@ -210,11 +217,12 @@ impl<'r> Series<'r> {
         median(&self.values())
     }
 
-    fn line(&self, bound: f64) -> Option<Line> {
+    fn line(&self, bound: f64, budget_bytes: f64) -> Option<Line> {
         let speed = Estimate::of(&self.values())?;
         let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
             median(&self.rows.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
         };
+        let memory_bytes = middle(&|row| row.memory_anon_bytes.map(|bytes| bytes as f64));
         let judged = self.rows.iter().filter_map(|row| row.steady);
         let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
         Some(Line {
@@ -233,9 +241,9 @@ impl<'r> Series<'r> {
             cpu_ns: middle(&|row| row.cpu_ns_per_op),
             write_amp: middle(&|row| row.write_amp),
             space_amp: middle(&|row| row.space_amp),
-            memory_bytes: middle(&|row| {
-                Some(row.rss_peak_bytes?.saturating_sub(row.rss_base_bytes?) as f64)
-            }),
+            memory_bytes,
+            is_over_budget: memory_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
+            page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
             has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
             had_a_still_disk: self.rows.iter().any(|row| !row.has_disk_moved()),
             is_overloaded: self.rows.iter().any(|row| row.is_overloaded()),

@@ -1,6 +1,6 @@
 //! The report of a run in Markdown: every table, preparation included.
 
-use super::text::{Column, columns, title};
+use super::columns::{Column, columns, title};
 use super::{Comparison, Outline};
 use crate::plan::SetUp;
 

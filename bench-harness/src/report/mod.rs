@@ -1,7 +1,9 @@
 //! Tables from rows. The printed tables and `report.md` are the same tables; both come from the rows of
 //! `summary.csv` alone.
 
+mod columns;
 mod comparison;
+mod line;
 mod markdown;
 mod outline;
 mod peers;

@@ -64,7 +64,11 @@ pub(crate) fn run(
     let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
     let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
     let durability = registration.effective_durability(job.durability());
-    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
+    let config = EngineConfig {
+        memory_budget_bytes: job.memory_budget_bytes,
+        durability,
+        value_bytes: job.workload.value_len(),
+    };
     let rss_base_bytes = system::memory_bytes();
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = durability.min(engine.capabilities().durability);

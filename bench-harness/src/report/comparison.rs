@@ -6,11 +6,14 @@
 use super::Outline;
 use super::ranking::{Contestant, Ranking, Verdict};
 use crate::engines::{NULL, is_bound};
+use crate::paired::BlockSpeed;
 use crate::row::Row;
 use crate::statistics::{Estimate, median};
 
 /// The class whose yardsticks stand apart.
 const SYNC: &str = "sync";
+/// How many budgets an engine may hold before it is marked: an allocator rounds, and code needs stacks.
+const BUDGET_SLACK: f64 = 1.1;
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -62,7 +65,7 @@ pub(crate) struct Line {
     /// Operations or openings a second.
     pub(crate) speed: Estimate,
     /// The same in each block.
-    speeds: Vec<(u32, f64)>,
+    speeds: Vec<BlockSpeed>,
     /// Its ratio to the baseline; `None` for the baseline itself.
     pub(crate) ratio: Option<Verdict>,
     /// Its share of the fastest yardstick.
@@ -89,8 +92,12 @@ pub(crate) struct Line {
     pub(crate) write_amp: Option<f64>,
     /// Space amplification.
     pub(crate) space_amp: Option<f64>,
-    /// Peak memory without the harness's own, in bytes.
+    /// Memory of the engine that no file backs, at the end of the phase.
     pub(crate) memory_bytes: Option<f64>,
+    /// Whether that is more than the memory budget allows.
+    pub(crate) is_over_budget: bool,
+    /// Page cache of the engine's files.
+    pub(crate) page_cache_bytes: Option<f64>,
     /// Whether a limit ended the phase in some block.
     pub(crate) cut_short: bool,
 }
@@ -99,7 +106,7 @@ pub(crate) struct Line {
 struct Series<'r> {
     engine: &'r str,
     rows: Vec<&'r Row>,
-    speeds: Vec<(u32, f64)>,
+    speeds: Vec<BlockSpeed>,
 }
 
 /// All tables of a run, in the order of its plan.
@@ -153,7 +160,8 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let null = series.iter().find(|series| series.engine == NULL);
     let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
     let loop_ns = speed.map(|speed| 1e9 * f64::from(first.threads) / speed);
-    let lines = series.iter().filter_map(|series| series.line(own_bound(series))).collect();
+    let budget = run.memory_budget_bytes as f64;
+    let lines = series.iter().filter_map(|series| series.line(own_bound(series), budget)).collect();
     Some(Comparison {
         workload: first.workload.clone(),
         phase: first.phase.clone(),
@@ -189,7 +197,8 @@ impl<'r> Series<'r> {
         let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == engine).collect();
         let speed = |row: &&Row| {
             let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
-            Some((row.block, opening.or(row.throughput_ops_s)?))
+            let speed = opening.or(row.throughput_ops_s)?;
+            Some(BlockSpeed { block: row.block, speed, disk_sync_ns: row.disk_sync_ns() })
         };
         // Where the disk itself moved in every block, the figures are shown and never ranked.
         let on_a_still_disk = rows.iter().filter(|row| !row.has_disk_moved());
@@ -201,18 +210,19 @@ impl<'r> Series<'r> {
     }
 
     fn values(&self) -> Vec<f64> {
-        self.speeds.iter().map(|(_, speed)| *speed).collect()
+        self.speeds.iter().map(|of| of.speed).collect()
     }
 
     fn middle(&self) -> Option<f64> {
         median(&self.values())
     }
 
-    fn line(&self, bound: f64) -> Option<Line> {
+    fn line(&self, bound: f64, budget_bytes: f64) -> Option<Line> {
         let speed = Estimate::of(&self.values())?;
         let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
             median(&self.rows.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
         };
+        let memory_bytes = middle(&|row| row.memory_anon_bytes.map(|bytes| bytes as f64));
         let judged = self.rows.iter().filter_map(|row| row.steady);
         let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
         Some(Line {
@@ -231,9 +241,9 @@ impl<'r> Series<'r> {
             cpu_ns: middle(&|row| row.cpu_ns_per_op),
             write_amp: middle(&|row| row.write_amp),
             space_amp: middle(&|row| row.space_amp),
-            memory_bytes: middle(&|row| {
-                Some(row.rss_peak_bytes?.saturating_sub(row.rss_base_bytes?) as f64)
-            }),
+            memory_bytes,
+            is_over_budget: memory_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
+            page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
             has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
             had_a_still_disk: self.rows.iter().any(|row| !row.has_disk_moved()),
             is_overloaded: self.rows.iter().any(|row| row.is_overloaded()),
@@ -338,6 +348,30 @@ mod tests {
         let table = table(&[1, 2, 3]);
         assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
         assert!(table.lines[1].speed.median > 900.0);
+    }
+
+    #[test]
+    fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
+        // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
+        let row = |engine, block, speed, sync_ns| Row {
+            probe_before_ns: Some(sync_ns),
+            probe_after_ns: Some(1.1 * sync_ns),
+            ..Row::of_puts(engine, "sync", block, speed)
+        };
+        let rows = |lucky_ns: f64| {
+            let rows = (1..=3).flat_map(|block| {
+                let (speed, sync_ns) = if block == 2 { (900.0, lucky_ns) } else { (100.0, 300.0) };
+                let speed = speed + f64::from(block);
+                let own = row("own", block, 300.0 + f64::from(block), 300.0);
+                [own, row("peer:a", block, speed, sync_ns)]
+            });
+            compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+        };
+        let table = rows(100.0);
+        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+        assert!(table.lines.iter().all(|line| !line.has_disk_moved));
+        // On one disk the same speeds are evidence, and show nothing.
+        assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
     }
 
     #[test]

@@ -20,12 +20,25 @@ pub(super) struct Column {
 const UNSTEADY: &str = "†";
 /// The mark of an engine beside which the disk itself became faster or slower.
 const DISK_MOVED: &str = "!";
+/// The mark of an engine that holds more memory than its budget.
+const OVER_BUDGET: &str = "‡";
 /// The text in the place of latencies of an engine that did not reach the asked rate.
 const OVERLOADED: &str = "overloaded";
 
 /// The columns in the order in which they drop where a terminal is too narrow for all of them; the others stay.
-const DROPPED: [&str; 10] =
-    ["class", "memory", "SA", "WA", "p99.9", "CPU", "p50", "of bound", "p99", "95% interval"];
+const DROPPED: [&str; 11] = [
+    "class",
+    "cache",
+    "memory",
+    "SA",
+    "WA",
+    "p99.9",
+    "CPU",
+    "p50",
+    "of bound",
+    "p99",
+    "95% interval",
+];
 
 /// The table in aligned columns, at most `limit` characters wide if columns that may drop make that possible.
 pub(crate) fn render(table: &Comparison, limit: usize) -> String {
@@ -165,7 +178,8 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
         column("p99.9", table, |line| latency(line, line.p999_ns)),
         column("WA", table, |line| optional(line.write_amp, show_number)),
         column("SA", table, |line| optional(line.space_amp, show_number)),
-        column("memory", table, |line| optional(line.memory_bytes, show_bytes)),
+        column("memory", table, show_memory),
+        column("cache", table, |line| optional(line.page_cache_bytes, show_bytes)),
         Column { is_left: true, ..column("class", table, |line| line.durability.clone()) },
     ];
     columns.into_iter().filter(|column| column.cells.iter().any(|cell| !cell.is_empty())).collect()
@@ -185,6 +199,12 @@ fn show_place(line: &Line) -> String {
 /// A latency; an engine that did not keep up has none.
 fn latency(line: &Line, ns: Option<f64>) -> String {
     if line.is_overloaded { OVERLOADED.into() } else { ns.map_or(String::new(), show_ns) }
+}
+
+/// The memory that the engine holds, marked where its budget allows less.
+pub(super) fn show_memory(line: &Line) -> String {
+    let mark = if line.is_over_budget { OVER_BUDGET } else { "" };
+    line.memory_bytes.map_or(String::new(), |bytes| show_bytes(bytes) + mark)
 }
 
 fn ratio(line: &Line, table: &Comparison) -> String {
@@ -231,8 +251,8 @@ mod tests {
             cpu_ns_per_op: Some(5.0),
             write_amp: Some(1.5),
             space_amp: Some(1.5),
-            rss_peak_bytes: Some(1 << 30),
-            rss_base_bytes: Some(0),
+            memory_anon_bytes: Some(if engine == "own" { 1 << 30 } else { 1 << 20 }),
+            page_cache_bytes: Some(1 << 29),
             ..Row::default()
         };
         let rows = ["own", "bound:log+hash"].into_iter().flat_map(|e| [row(e, 1), row(e, 2)]);
@@ -272,9 +292,18 @@ mod tests {
         assert!(own.contains("k†"), "{own}");
         let interval = |line: &str| line.chars().position(|character| character == '[');
         assert_eq!(interval(own), interval(line_of(&text, "bound:log+hash")), "{text}");
-        for mark in [UNSTEADY, OVERLOADED, DISK_MOVED] {
+        for mark in [UNSTEADY, OVERLOADED, DISK_MOVED, OVER_BUDGET] {
             assert!(crate::report::LEGEND.contains(&format!("{mark}: ")), "{mark}");
         }
+    }
+
+    #[test]
+    fn an_engine_that_holds_more_than_its_budget_is_marked() {
+        let text = render(&table(), usize::MAX);
+        assert!(line_of(&text, "own").contains("1.00G‡"), "{text}");
+        let other = line_of(&text, "bound:log+hash");
+        assert!(other.contains("1.00M") && !other.contains(OVER_BUDGET), "{text}");
+        assert!(text.lines().nth(1).is_some_and(|head| head.contains("memory  cache")), "{text}");
     }
 
     #[test]

@@ -65,7 +65,14 @@ pub(crate) fn render(table: &Comparison, limit: usize) -> String {
         }
         lines.push(line(&|column| column.cells[at].clone()));
     }
+    lines.extend(misfits(table).map(|text| wrap(&format!("- {text}"), limit)));
     lines.join("\n") + "\n"
+}
+
+/// The engines that have no figures because they did not fit into their memory.
+pub(super) fn misfits(table: &Comparison) -> Option<String> {
+    let Comparison { misfits, limit, .. } = table;
+    (!misfits.is_empty()).then(|| format!("{}: did not fit in {limit}", misfits.join(", ")))
 }
 
 impl Column {

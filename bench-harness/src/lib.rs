@@ -12,10 +12,12 @@
 // Where peers are built, the workspace's ban holds, with the one exception in `engines/peers/lmdb.rs`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
 
+mod calibration;
 mod cell;
 mod cli;
 mod client;
 mod dataset;
+mod disk;
 mod distribution;
 mod durability;
 mod engines;
@@ -91,6 +93,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => published::table(&args.folders),
+        Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }
 }

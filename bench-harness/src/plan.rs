@@ -13,7 +13,7 @@ use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
 
 /// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
-pub(crate) const RUN_BLOCKS: u32 = 10;
+pub(crate) const RUN_BLOCKS: u32 = 20;
 /// The blocks of `quick`, unless another number is asked for.
 pub(crate) const QUICK_BLOCKS: u32 = 3;
 /// The workloads that `run` runs when none is chosen.

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
+
 /// Grows when a column changes its meaning, not when one is added.
 pub(crate) const SCHEMA_VERSION: u32 = 2;
 
@@ -91,16 +93,13 @@ row! {
     verified: u64 = "answers and entries that were compared with what was written",
     verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
     steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
-    probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases",
-    probe_after_ns: Option<f64> = "the same after the phase; where the two differ by more than 1.5 times, the cell is repeated once, and then the phase is not ranked",
+    probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases that write, and not beside `bound:null`",
+    probe_after_ns: Option<f64> = "the same after the phase; where the two differ by more than 1.5 times, the cell is repeated once, and then the phase is not ranked; where their geometric mean differs by more than that between two engines of a block, the block does not compare these two",
     cut_short: bool = "whether the time limit of the run ended the phase early",
 }
 
 /// The share of the asked rate that must be reached: below it, latencies say how long the phase was and nothing else.
 const LEAST_RATE: f64 = 0.99;
-
-/// The most that the disk's own speed may change during a phase that is ranked.
-const LARGEST_MOVE: f64 = 1.5;
 
 impl Row {
     /// A row of tests: the sum of phase `put` of workload `w` on one thread.
@@ -122,7 +121,13 @@ impl Row {
     /// Whether the disk itself became faster or slower during the phase.
     pub(crate) fn has_disk_moved(&self) -> bool {
         let both = self.probe_before_ns.zip(self.probe_after_ns);
-        both.is_some_and(|(before, after)| before.max(after) > LARGEST_MOVE * before.min(after))
+        both.is_some_and(|(before, after)| disk::differ(before, after))
+    }
+
+    /// The disk's own time for a sync, between that before the phase and that after it.
+    pub(crate) fn disk_sync_ns(&self) -> Option<f64> {
+        let (before, after) = self.probe_before_ns.zip(self.probe_after_ns)?;
+        Some((before * after).sqrt())
     }
 
     /// Whether a rate was asked for and not reached. Only the row of the sum has the whole rate.

@@ -144,9 +144,11 @@ impl Cell<'_> {
         Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
     }
 
-    /// The disk's own time for a sync, where clients wait for syncs.
+    /// The disk's own time for a sync, where clients of an engine that does something wait for syncs.
     fn probe_disk(&mut self, work: &Work) -> Outcome<Option<f64>> {
-        let is_synced = self.key.durability == Durability::Sync && matches!(work, Work::Clients(_));
+        let has_writes = matches!(work, Work::Clients(clients) if clients.has_writes());
+        let is_promised = self.key.durability == Durability::Sync && self.registration.name != NULL;
+        let is_synced = has_writes && is_promised;
         is_synced.then(|| self.probe.sync_ns()).transpose()
     }
 
@@ -255,15 +257,16 @@ mod tests {
         }
     }
 
-    fn rows(durability: &str) -> Vec<Row> {
+    fn rows(engine: &str, durability: &str) -> Vec<Row> {
         let folder = tempfile::tempdir().unwrap();
         let workload = r#"{"about": "", "records": 4, "phase": [
-            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4}]}"#;
+            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4},
+            {"name": "rmw", "mix": {"get": 1, "rmw": 1}, "ops": 8}]}"#;
         let job = Job {
             run_id: "run".into(),
             block: 1,
             order: 1,
-            engine: "bitcask".into(),
+            engine: engine.into(),
             workload_name: "w".into(),
             workload: serde_json::from_str(workload).unwrap(),
             seed: 1,
@@ -286,11 +289,21 @@ mod tests {
         rows
     }
 
+    fn probes(engine: &str, durability: &str) -> Vec<Option<(f64, f64)>> {
+        let rows = rows(engine, durability).into_iter();
+        rows.map(|row| row.probe_before_ns.zip(row.probe_after_ns)).collect()
+    }
+
     #[test]
-    fn the_disk_is_probed_before_and_after_each_synced_phase_and_in_no_other() {
-        let probes = |row: Row| row.probe_before_ns.zip(row.probe_after_ns);
-        let synced: Vec<_> = rows("sync").into_iter().map(probes).collect();
-        assert_eq!(synced, [Some((100.0, 200.0)), Some((300.0, 400.0))]);
-        assert!(rows("buffered").into_iter().map(probes).all(|probes| probes.is_none()));
+    fn the_disk_is_probed_before_and_after_each_synced_phase_that_writes_and_in_no_other() {
+        let (load, rmw) = (Some((100.0, 200.0)), Some((300.0, 400.0)));
+        assert_eq!(probes("bitcask", "sync"), [load, None, rmw]);
+        assert_eq!(probes("bitcask", "buffered"), [None; 3]);
+    }
+
+    #[test]
+    fn the_disk_is_not_probed_beside_an_engine_that_does_nothing_or_keeps_nothing() {
+        assert_eq!(probes(NULL, "sync"), [None; 3]);
+        assert_eq!(probes("memory", "sync"), [None; 3]);
     }
 }

@@ -88,16 +88,9 @@ fn unescape(text: &str) -> PathBuf {
     while let Some((&byte, behind)) = rest.split_first() {
         let digits = behind.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
         let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match escaped.filter(|_| byte == b'\\') {
-            Some(escaped) => {
-                bytes.push(escaped);
-                rest = &behind[3..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = behind;
-            }
-        }
+        let escaped = escaped.filter(|_| byte == b'\\');
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &behind[3..] } else { behind };
     }
     PathBuf::from(OsString::from_vec(bytes))
 }

@@ -4,16 +4,15 @@
 //! stand below a rule, with their numbers and without a place. Places and ratios come from [`super::ranking`] alone.
 
 use super::Outline;
+use super::line::{Line, Series};
 use super::ranking::{Contestant, Ranking, Verdict};
 use crate::engines::{NULL, is_bound};
 use crate::quantity::show_bytes;
 use crate::row::Row;
-use crate::statistics::{Estimate, median};
+use crate::statistics::median;
 
 /// The class whose yardsticks stand apart.
 const SYNC: &str = "sync";
-/// How many budgets an engine may hold before it is marked: an allocator rounds, and code needs stacks.
-const BUDGET_SLACK: f64 = 1.1;
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -46,71 +45,6 @@ pub(crate) struct Comparison {
     pub(crate) lines: Vec<Line>,
     /// The comparisons of the lines with each other.
     ranking: Ranking,
-}
-
-/// One engine of a table.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a mark of its own; any of them may be set"
-)]
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    /// Where the ranking has it.
-    at: usize,
-    /// Whether it kept the class that was asked for, on a disk that did not move in every block, and is no yardstick; if
-    /// not, it stands below the rule.
-    pub(crate) is_ranked: bool,
-    /// The place; `None` below the rule, and from a single block.
-    pub(crate) place: Option<usize>,
-    /// The engine's name.
-    pub(crate) engine: String,
-    /// The class that it kept.
-    pub(crate) durability: String,
-    /// Operations or openings a second.
-    pub(crate) speed: Estimate,
-    /// The same in each block.
-    speeds: Vec<(u32, f64)>,
-    /// Its ratio to the baseline; `None` for the baseline itself.
-    pub(crate) ratio: Option<Verdict>,
-    /// Its share of the fastest yardstick.
-    pub(crate) share_of_bound: Option<f64>,
-    /// Median latency in nanoseconds.
-    pub(crate) p50_ns: Option<f64>,
-    /// Whether less than the asked rate was reached in some block, so that latencies say nothing.
-    pub(crate) is_overloaded: bool,
-    /// Whether the disk itself moved in some block, which then is not compared.
-    pub(crate) has_disk_moved: bool,
-    /// Whether there is a block in which it did not.
-    had_a_still_disk: bool,
-    /// Whether half of the blocks or more were found not to be steady.
-    pub(crate) is_unsteady: bool,
-    /// The longest stall of all blocks; 0 without one.
-    pub(crate) longest_stall_ns: Option<f64>,
-    /// 99th percentile.
-    pub(crate) p99_ns: Option<f64>,
-    /// 99.9th percentile.
-    pub(crate) p999_ns: Option<f64>,
-    /// CPU time of all threads for an operation, without the loop's.
-    pub(crate) cpu_ns: Option<f64>,
-    /// Write amplification.
-    pub(crate) write_amp: Option<f64>,
-    /// Space amplification.
-    pub(crate) space_amp: Option<f64>,
-    /// Memory of the engine that no file backs, at the end of the phase.
-    pub(crate) memory_bytes: Option<f64>,
-    /// Whether that is more than the memory budget allows.
-    pub(crate) is_over_budget: bool,
-    /// Page cache of the engine's files.
-    pub(crate) page_cache_bytes: Option<f64>,
-    /// Whether a limit ended the phase in some block.
-    pub(crate) cut_short: bool,
-}
-
-/// The rows of one engine, by block.
-struct Series<'r> {
-    engine: &'r str,
-    rows: Vec<&'r Row>,
-    speeds: Vec<(u32, f64)>,
 }
 
 /// All tables of a run, in the order of its plan.
@@ -208,71 +142,6 @@ fn setting(rows: &[&Row]) -> String {
     )
 }
 
-impl<'r> Series<'r> {
-    fn new(engine: &'r str, rows: &[&'r Row]) -> Option<Self> {
-        let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == engine).collect();
-        let speed = |row: &&Row| {
-            let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
-            Some((row.block, opening.or(row.throughput_ops_s)?))
-        };
-        // Where the disk itself moved in every block, the figures are shown and never ranked.
-        let on_a_still_disk = rows.iter().filter(|row| !row.has_disk_moved());
-        let mut speeds: Vec<_> = on_a_still_disk.filter_map(speed).collect();
-        if speeds.is_empty() {
-            speeds = rows.iter().filter_map(speed).collect();
-        }
-        (!speeds.is_empty()).then_some(Self { engine, rows, speeds })
-    }
-
-    fn values(&self) -> Vec<f64> {
-        self.speeds.iter().map(|(_, speed)| *speed).collect()
-    }
-
-    fn middle(&self) -> Option<f64> {
-        median(&self.values())
-    }
-
-    fn line(&self, bound: f64, budget_bytes: f64) -> Option<Line> {
-        let speed = Estimate::of(&self.values())?;
-        let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
-            median(&self.rows.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
-        };
-        let memory_bytes = middle(&|row| row.memory_anon_bytes.map(|bytes| bytes as f64));
-        let judged = self.rows.iter().filter_map(|row| row.steady);
-        let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
-        Some(Line {
-            at: 0,
-            is_ranked: false,
-            place: None,
-            engine: self.engine.to_string(),
-            durability: self.rows.first()?.durability.clone(),
-            speed,
-            speeds: self.speeds.clone(),
-            ratio: None,
-            share_of_bound: (bound > 0.0).then(|| speed.median / bound),
-            p50_ns: middle(&|row| row.lat_p50_ns.map(|ns| ns as f64)),
-            p99_ns: middle(&|row| row.lat_p99_ns.map(|ns| ns as f64)),
-            p999_ns: middle(&|row| row.lat_p999_ns.map(|ns| ns as f64)),
-            cpu_ns: middle(&|row| row.cpu_ns_per_op),
-            write_amp: middle(&|row| row.write_amp),
-            space_amp: middle(&|row| row.space_amp),
-            memory_bytes,
-            is_over_budget: memory_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
-            page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
-            has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
-            had_a_still_disk: self.rows.iter().any(|row| !row.has_disk_moved()),
-            is_overloaded: self.rows.iter().any(|row| row.is_overloaded()),
-            is_unsteady: unsteady > 0 && 2 * unsteady >= judged.count(),
-            longest_stall_ns: self
-                .rows
-                .iter()
-                .filter_map(|row| row.longest_stall_ns())
-                .reduce(f64::max),
-            cut_short: self.rows.iter().any(|row| row.cut_short),
-        })
-    }
-}
-
 impl Comparison {
     /// The speed of `line` in speeds of `other`; `None` where they share no block, or are one.
     pub(crate) fn verdict(&self, line: &Line, other: &Line) -> Option<Verdict> {
@@ -363,6 +232,30 @@ mod tests {
         let table = table(&[1, 2, 3]);
         assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
         assert!(table.lines[1].speed.median > 900.0);
+    }
+
+    #[test]
+    fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
+        // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
+        let row = |engine, block, speed, sync_ns| Row {
+            probe_before_ns: Some(sync_ns),
+            probe_after_ns: Some(1.1 * sync_ns),
+            ..Row::of_puts(engine, "sync", block, speed)
+        };
+        let rows = |lucky_ns: f64| {
+            let rows = (1..=3).flat_map(|block| {
+                let (speed, sync_ns) = if block == 2 { (900.0, lucky_ns) } else { (100.0, 300.0) };
+                let speed = speed + f64::from(block);
+                let own = row("own", block, 300.0 + f64::from(block), 300.0);
+                [own, row("peer:a", block, speed, sync_ns)]
+            });
+            compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+        };
+        let table = rows(100.0);
+        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+        assert!(table.lines.iter().all(|line| !line.has_disk_moved));
+        // On one disk the same speeds are evidence, and show nothing.
+        assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
     }
 
     #[test]

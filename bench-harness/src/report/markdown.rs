@@ -1,6 +1,6 @@
 //! The report of a run in Markdown: every table, preparation included.
 
-use super::text::{Column, columns, misfits, title};
+use super::columns::{Column, columns, misfits, title};
 use super::{Comparison, Outline};
 use crate::plan::SetUp;
 
@@ -12,8 +12,8 @@ p99.9: of the timed calls; #: one more than the engines that the blocks show to 
 difference from the baseline is shown, Holm's adjustment for all ranked pairs of a phase included; WA, SA: bytes written
 and kept per user byte; memory: that of the engine without mapped files, at the end of the phase; ‡: more than 1.1 times
 --mem; cache: page cache of the engine's files; *: cut short by the time limit; †: not steady in half of the blocks or
-more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared;
-overloaded: less than 99 % of the asked rate was reached, so latencies say nothing.";
+more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as are no two
+engines that met different disks; overloaded: less than 99 % of the asked rate was reached, so latencies say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {

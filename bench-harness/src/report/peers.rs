@@ -3,7 +3,7 @@
 //! Only peers that kept the durability class that was asked for count; weaker ones stand in a column of their own.
 //! Ratios are paired within blocks, as everywhere.
 
-use super::comparison::Line;
+use super::line::Line;
 use super::ranking::Verdict;
 use super::{Comparison, FinishedRun, compare};
 use crate::engines::{is_bound, is_peer};

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::comparison::Line;
-use super::text::{misfits, show_memory, show_verdict};
+use super::columns::{misfits, show_memory, show_verdict};
+use super::line::Line;
 use super::{Comparison, Outline};
 use crate::engines::NULL;
 use crate::quantity::{show_bytes, show_ns, show_number};

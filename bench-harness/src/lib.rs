@@ -41,6 +41,7 @@ mod published;
 mod quantity;
 mod random;
 mod recorder;
+mod repeat;
 mod report;
 mod row;
 mod run_folder;

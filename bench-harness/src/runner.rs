@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::cell::Job;
 use crate::cli::Format;
-use crate::disk;
 use crate::engines::Registration;
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::Limiter;
 use crate::output::{self, Progress};
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::repeat;
 use crate::report::{self, Comparison, LEGEND, Outline};
 use crate::row::Row;
 use crate::run_folder::RunFolder;
@@ -121,7 +121,7 @@ fn run_blocks(
 }
 
 /// Runs the cells of one workload in one block. A cell is repeated once if the disk by itself became faster or slower
-/// during one of its phases, or if, at the end, its disk differs from that of most of the others.
+/// during one of its phases. At the end, a cell whose disk differs from that of most of the others is repeated once.
 fn run_cells(
     jobs: &[Job],
     run: &mut dyn FnMut(&Job) -> Outcome<Vec<Row>>,
@@ -137,7 +137,7 @@ fn run_cells(
         cells.push(rows);
     }
     assert_eq!(cells.len(), jobs.len(), "every engine has a cell");
-    for at in disk::outliers(cells) {
+    for at in repeat::outliers(cells) {
         if !is_repeated[at] {
             cells[at] = run(&jobs[at])?;
         }

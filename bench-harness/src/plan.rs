@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) rate: Option<f64>,
     /// The memory budget of each engine.
     pub(crate) memory_budget_bytes: u64,
+    /// The limit of each cell's memory, page cache included, without the memory of the harness.
+    pub(crate) limit_memory_bytes: Option<u64>,
     /// The time for everything.
     pub(crate) budget: Option<Duration>,
     /// The length of a stream of random operations.
@@ -162,6 +164,7 @@ impl Plan {
             durability: Durability::Buffered,
             rate: None,
             memory_budget_bytes: common.mem,
+            limit_memory_bytes: common.limit_memory,
             budget: common.budget,
             stream_steps: STREAM_STEPS,
             baseline: common.baseline.clone(),

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::comparison::Line;
-use super::text::{show_memory, show_verdict};
+use super::columns::{misfits, show_memory, show_verdict};
+use super::line::Line;
 use super::{Comparison, Outline};
 use crate::engines::NULL;
 use crate::quantity::{show_bytes, show_ns, show_number};
@@ -37,6 +37,9 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
 fn winner(table: &Comparison) -> String {
     let ranked: Vec<_> = table.ranked().collect();
     let Some((&first, others)) = ranked.split_first() else {
+        if let Some(misfits) = misfits(table) {
+            return misfits;
+        }
         return format!("no engine keeps {}", table.durability);
     };
     if others.is_empty() {

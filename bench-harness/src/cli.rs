@@ -11,6 +11,9 @@ use crate::keys::KeyShape;
 use crate::quantity::{parse_bytes, parse_count, parse_duration};
 use crate::{durability, failure::Failure};
 
+/// The least memory that an engine can be given.
+const LEAST_LIMIT_BYTES: u64 = 1 << 20;
+
 /// Runs storage engines on the same workloads, checks every answer, and says which is faster and at which cost.
 ///
 /// Without a command it runs `quick`: every engine on a small part of every kind of workload, in less than a minute.
@@ -62,6 +65,10 @@ pub(crate) struct CommonArgs {
     /// The memory that each engine may divide among buffers and caches.
     #[arg(global = true, long, default_value = "64MiB", value_parser = parse_bytes, value_name = "SIZE")]
     pub(crate) mem: u64,
+    /// The memory of each cell's process, page cache included, beyond what the harness itself holds. Needs the right to
+    /// make memory cgroups [default: no limit].
+    #[arg(global = true, long, value_parser = parse_limit, value_name = "SIZE")]
+    pub(crate) limit_memory: Option<u64>,
     /// The folder that the folder of the run goes into.
     #[arg(global = true, short, long, default_value = "results", value_name = "FOLDER")]
     pub(crate) out: PathBuf,
@@ -119,6 +126,14 @@ pub(crate) struct RunArgs {
     /// The durability of writes: none, buffered, sync.
     #[arg(long, default_value = "buffered", value_parser = durability::parse, value_name = "CLASS")]
     pub(crate) durability: Durability,
+}
+
+/// Reads a limit: a size in which a process can run.
+fn parse_limit(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < LEAST_LIMIT_BYTES => Err("a process needs 1MiB at least".into()),
+        bytes => Ok(bytes),
+    }
 }
 
 /// Reads a rate: a count that is not 0.

@@ -27,6 +27,7 @@ mod input;
 mod judge;
 mod keys;
 mod list;
+mod memory_limit;
 mod model;
 mod operation;
 mod output;

@@ -10,6 +10,7 @@ use crate::cell::Job;
 use crate::cli::Format;
 use crate::engines::Registration;
 use crate::failure::{Failure, FailureKind, Outcome};
+use crate::memory_limit::Limiter;
 use crate::output::{self, Progress};
 use crate::plan::Plan;
 use crate::random::Random;
@@ -35,12 +36,14 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
         output::result(&describe(&plan));
         return Ok(());
     }
+    // Where no group can be made, nothing is measured and no folder is left.
+    let limiter = plan.limit_memory_bytes.map(|_| Limiter::new()).transpose()?;
     let interrupt = Interrupt::listen();
     let (mut folder, plan) = RunFolder::create(plan)?;
     let plan = &plan;
     let mut rows = Vec::new();
     let begun = Instant::now();
-    let outcome = run_blocks(plan, &interrupt, &mut folder, &mut rows, begun);
+    let outcome = run_blocks(plan, (limiter.as_ref(), &interrupt), &mut folder, &mut rows, begun);
     let seconds = begun.elapsed().as_secs_f64();
     let ended = match &outcome {
         Ok(()) => format!("complete after {seconds:.1} s"),
@@ -52,7 +55,8 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
         folder.withdraw(&ended)?;
         return outcome;
     }
-    let outline = Outline::of(plan);
+    let outline = Outline::of(plan, &rows);
+    folder.note_limit(outline.memory_limit.as_ref());
     let tables = report::compare(&outline, &rows);
     folder.finish(&ended, &report::render_markdown(&outline, &tables, &ended))?;
     let has_result = outcome.as_ref().err().is_none_or(|f| f.kind == FailureKind::Interrupted);
@@ -78,7 +82,7 @@ fn verdict(answers: u64) -> String {
 
 fn run_blocks(
     plan: &Plan,
-    interrupt: &Interrupt,
+    (limiter, interrupt): (Option<&Limiter>, &Interrupt),
     folder: &mut RunFolder,
     rows: &mut Vec<Row>,
     begun: Instant,
@@ -101,7 +105,7 @@ fn run_blocks(
                 progress.show(&title, &detail);
                 let limit = limit(plan, spent, cells_left);
                 cells_left = cells_left.saturating_sub(1);
-                run_cell(&Job { limit, ..job.clone() }, interrupt)
+                run_cell(&Job { limit, ..job.clone() }, limiter, interrupt)
             };
             let mut cells = Vec::new();
             let outcome = run_cells(&jobs, &mut run, &mut cells);
@@ -178,6 +182,7 @@ fn job(
         durability: plan.durability.to_string(),
         rate: plan.rate,
         memory_budget_bytes: plan.memory_budget_bytes,
+        limit_memory_bytes: plan.limit_memory_bytes,
         directory: std::path::PathBuf::new(),
         limit: None,
         stream_steps: plan.stream_steps,
@@ -199,8 +204,13 @@ fn show(
             let shown = tables.iter().filter(|table| !table.is_preparation);
             let shown = shown.map(|table| report::render_text(table, limit));
             let legend = report::wrap(LEGEND, limit.min(LEGEND_WIDTH));
-            let head =
-                format!("{}, blocks: {}, seed: {}\n{legend}\n", run.run_id, run.blocks, run.seed);
+            let head = format!(
+                "{}, blocks: {}, seed: {}{}\n{legend}\n",
+                run.run_id,
+                run.blocks,
+                run.seed,
+                run.show_limit()
+            );
             let set_ups = report::render_set_ups_text(&run.set_ups, limit);
             let summary = report::render_summary(run, tables);
             let last = (!summary.is_empty()).then_some(summary);

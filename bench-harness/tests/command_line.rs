@@ -340,3 +340,40 @@ fn a_workload_is_listed_with_its_group_its_sizes_and_its_mix() {
         assert!(line.contains(expected), "{expected}: {line}");
     }
 }
+
+#[test]
+fn an_engine_that_does_not_fit_in_its_memory_has_no_number_and_the_run_goes_on() {
+    let folder = folder();
+    let arguments =
+        ["run", "-e", "memory", "-w", "overwrite", "-n", "50k", "--ops", "1000", "-r", "1"];
+    let limited = [&arguments[..], &["--limit-memory", "8MiB"]].concat();
+    let output = kvbench(&limited, folder.path());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if complaint.contains("needs a memory cgroup") {
+        println!("skipped, because no memory group can be made here: {complaint}");
+        assert_eq!((output.status.code(), complaint.lines().count()), (Some(2), 1), "{complaint}");
+        assert!(!folder.path().join("results").exists(), "nothing was measured");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{complaint}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("limited to 8.00M with page cache"), "{text}");
+    let misfits: Vec<_> =
+        text.lines().filter(|line| line.contains("did not fit in 8.00M")).collect();
+    assert!(misfits.iter().any(|line| line.contains("memory")), "{text}");
+    let null = text.lines().find(|line| line.contains("bound:null")).unwrap();
+    assert!(!null.contains("did not fit"), "{text}");
+    let run = only_run(folder.path());
+    let manifest = std::fs::read_to_string(run.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["memory_limit"]["limit_bytes"], 8 << 20);
+    assert!(manifest["memory_limit"]["raised_by_bytes"][0].as_u64() > Some(1 << 20), "{manifest}");
+    let report = std::fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(report.contains("limited to 8.00M") && report.contains("did not fit"), "{report}");
+}
+
+#[test]
+fn a_limit_in_which_no_process_runs_is_refused() {
+    let text = complaint(&["quick", "--limit-memory", "4KiB"], 2);
+    assert!(text.contains("1MiB at least"), "{text}");
+}

@@ -157,7 +157,7 @@ impl Measured {
         };
         let counters = outside.counters;
         self.add_times(row, outside);
-        outside.memory.fill(row);
+        outside.memory.fill(row, cell.job.limit_memory_bytes);
         row.io_write_bytes = counters.write_bytes;
         row.io_read_bytes = counters.read_bytes;
         row.io_wchar = counters.wchar;

@@ -44,12 +44,13 @@ impl MemoryUse {
     }
 
     /// Puts everything into the columns of `row`.
-    pub(super) fn fill(&self, row: &mut Row) {
+    pub(super) fn fill(&self, row: &mut Row, limit_bytes: Option<u64>) {
         row.rss_peak_bytes = self.rss_peak_bytes;
         row.rss_base_bytes = self.base.rss_bytes;
         row.memory_anon_bytes = self.engine.map(|engine| engine.anonymous_bytes);
         row.memory_mapped_bytes = self.engine.map(|engine| engine.mapped_bytes);
         row.page_cache_bytes = self.page_cache_bytes;
         row.harness_bytes = self.base.harness_bytes();
+        row.memory_limit_bytes = limit_bytes.zip(row.harness_bytes).map(|(limit, own)| limit + own);
     }
 }

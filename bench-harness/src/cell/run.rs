@@ -56,10 +56,12 @@ impl Before {
 }
 
 /// Runs `job` on the engine of `registration`, with `probe` beside synced phases, and hands over the rows of each phase.
+/// `prepared` is told the memory of the harness before the engine is opened.
 pub(crate) fn run(
     registration: &Registration,
     job: &Job,
     probe: &mut dyn Probe,
+    prepared: &mut dyn FnMut(u64) -> Outcome<()>,
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<()> {
     let begun = Instant::now();
@@ -67,13 +69,18 @@ pub(crate) fn run(
     let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
     let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
     let durability = registration.effective_durability(job.durability());
-    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
+    let config = EngineConfig {
+        memory_budget_bytes: job.memory_budget_bytes,
+        durability,
+        value_bytes: job.workload.value_len(),
+    };
     let recorders = vec![Recorder::new(); threads];
     let timeline = Timeline::new(threads, room.samples, model.capacity());
     let is_strict = registration.name != NULL;
     let judge = Judge { dataset: &dataset, model, is_strict, timeline };
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.
     let base = MemoryBase::now();
+    prepared(base.harness_bytes().unwrap_or_default())?;
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = durability.min(engine.capabilities().durability);
     let mut cell = Cell {
@@ -270,6 +277,7 @@ mod tests {
             durability: durability.into(),
             rate: None,
             memory_budget_bytes: 1 << 20,
+            limit_memory_bytes: None,
             directory: folder.path().into(),
             limit: None,
             stream_steps: 16,
@@ -281,7 +289,7 @@ mod tests {
             rows.extend((row.op == "all").then_some(row));
             Ok(())
         };
-        run(engine, &job, &mut SlowingDisk(0.0), emit).unwrap();
+        run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit).unwrap();
         rows
     }
 

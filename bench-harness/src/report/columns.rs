@@ -36,6 +36,12 @@ impl Column {
     }
 }
 
+/// The engines that have no figures because they did not fit into their memory.
+pub(super) fn misfits(table: &Comparison) -> Option<String> {
+    let Comparison { misfits, limit, .. } = table;
+    (!misfits.is_empty()).then(|| format!("{}: did not fit in {limit}", misfits.join(", ")))
+}
+
 /// The subject of a table, in one line.
 pub(super) fn title(table: &Comparison) -> String {
     let Comparison { workload, phase, about, setting, durability, .. } = table;

@@ -7,6 +7,7 @@ use super::Outline;
 use super::line::{Line, Series};
 use super::ranking::{Contestant, Ranking, Verdict};
 use crate::engines::{NULL, is_bound};
+use crate::quantity::show_bytes;
 use crate::row::Row;
 use crate::statistics::median;
 
@@ -36,6 +37,10 @@ pub(crate) struct Comparison {
     pub(crate) is_opening: bool,
     /// The engine that ratios refer to.
     pub(crate) baseline: String,
+    /// The engines that did not fit into the memory of a cell in some block; they have no line.
+    pub(crate) misfits: Vec<String>,
+    /// That memory.
+    pub(crate) limit: String,
     /// Ranked lines first, best first; then the others.
     pub(crate) lines: Vec<Line>,
     /// The comparisons of the lines with each other.
@@ -71,16 +76,26 @@ pub(crate) fn compare(run: &Outline, rows: &[Row]) -> Vec<Comparison> {
 }
 
 fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
+    let misfits = run.engines.iter().filter(|engine| {
+        rows.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
+    });
+    let misfits: Vec<_> = misfits.cloned().collect();
     let first = rows.first()?;
+    let fitting: Vec<_> =
+        rows.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
+    let (all, rows) = (rows, &fitting[..]);
     let is_opening = first.open_ms.is_some();
     let series: Vec<_> = run.engines.iter().filter_map(|e| Series::new(e, rows)).collect();
-    let asked = rows.iter().map(|row| &row.durability).max_by_key(|class| class_rank(class))?;
+    let asked = all.iter().map(|row| &row.durability).max_by_key(|class| class_rank(class))?;
     let fits = |series: &&Series<'_>| {
         !is_bound(series.engine) && series.rows.iter().all(|row| row.durability == **asked)
     };
     let wanted = |s: &&Series<'_>| run.baseline.as_deref() == Some(s.engine);
-    let baseline =
-        series.iter().find(wanted).or_else(|| series.iter().find(fits)).or(series.first())?;
+    let baseline = series.iter().find(wanted).or_else(|| series.iter().find(fits));
+    let baseline = baseline.or(series.first()).map_or("", |series| series.engine);
+    if baseline.is_empty() && misfits.is_empty() {
+        return None;
+    }
     // The cost of a sync says nothing about engines that never wait for one, and the other way round.
     let is_measure = |series: &Series<'_>| {
         asked != SYNC || series.rows.iter().all(|row| row.durability == *asked)
@@ -105,7 +120,9 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         loop_ns: loop_ns.filter(|_| !is_opening),
         is_preparation: false,
         is_opening,
-        baseline: baseline.engine.to_string(),
+        baseline: baseline.to_string(),
+        misfits,
+        limit: run.memory_limit.map_or(String::new(), |limit| show_bytes(limit.limit_bytes as f64)),
         lines,
         ranking: Ranking::new(&[]),
     })

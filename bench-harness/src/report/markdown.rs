@@ -1,6 +1,6 @@
 //! The report of a run in Markdown: every table, preparation included.
 
-use super::columns::{Column, columns, title};
+use super::columns::{Column, columns, misfits, title};
 use super::{Comparison, Outline};
 use crate::plan::SetUp;
 
@@ -18,11 +18,12 @@ engines that met different disks; overloaded: less than 99 % of the asked rate w
 /// The whole report.
 pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {
     let head = format!(
-        "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB; {ended}.\n\n{LEGEND}\n",
+        "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB{}; {ended}.\n\n{LEGEND}\n",
         run.run_id,
         run.blocks,
         run.seed,
         run.memory_budget_bytes >> 20,
+        run.show_limit(),
     );
     let summary = super::render_summary(run, tables);
     let tables = tables.iter().map(render_table);
@@ -53,5 +54,8 @@ fn render_table(table: &Comparison) -> String {
         row(&|column| if column.is_left { "---".into() } else { "---:".into() }),
     ];
     lines.extend((0..table.lines.len()).map(|at| row(&|column| column.cells[at].clone())));
+    if let Some(misfits) = misfits(table) {
+        lines.push(format!("\n{misfits}"));
+    }
     lines.join("\n") + "\n"
 }

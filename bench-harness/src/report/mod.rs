@@ -13,7 +13,7 @@ mod text;
 
 pub(crate) use comparison::{Comparison, compare};
 pub(crate) use markdown::{LEGEND, render as render_markdown};
-pub(crate) use outline::{FinishedRun, Outline};
+pub(crate) use outline::{FinishedRun, MemoryLimit, Outline};
 pub(crate) use peers::render as render_peers;
 pub(crate) use ranking::{Contestant, Ranking};
 pub(crate) use summary::render as render_summary;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::columns::{show_memory, show_verdict};
+use super::columns::{misfits, show_memory, show_verdict};
 use super::line::Line;
 use super::{Comparison, Outline};
 use crate::engines::NULL;
@@ -37,6 +37,9 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
 fn winner(table: &Comparison) -> String {
     let ranked: Vec<_> = table.ranked().collect();
     let Some((&first, others)) = ranked.split_first() else {
+        if let Some(misfits) = misfits(table) {
+            return misfits;
+        }
         return format!("no engine keeps {}", table.durability);
     };
     if others.is_empty() {

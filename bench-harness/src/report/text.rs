@@ -1,7 +1,7 @@
 //! Tables for a terminal.
 
 use super::Comparison;
-use super::columns::{Column, columns, title};
+use super::columns::{Column, columns, misfits, title};
 use crate::plan::SetUp;
 
 /// The columns in the order in which they drop where a terminal is too narrow for all of them; the others stay.
@@ -44,6 +44,7 @@ pub(crate) fn render(table: &Comparison, limit: usize) -> String {
         }
         lines.push(line(&|column| column.cells[at].clone()));
     }
+    lines.extend(misfits(table).map(|text| wrap(&format!("- {text}"), limit)));
     lines.join("\n") + "\n"
 }
 

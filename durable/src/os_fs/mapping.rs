@@ -38,7 +38,7 @@ use std::{fs, io, ptr, slice};
 
 #[cfg(target_os = "linux")]
 use memmap2::UncheckedAdvice;
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use memmap2::{Advice, Mmap, MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
 /// Maps a whole file for reading. `None` for an empty file, which cannot be mapped.
@@ -173,8 +173,13 @@ enum Memory {
 impl Region {
     /// A region over the first `len` bytes of `file`, which may not have them yet. Its owner gives the file its bytes
     /// before it appends to them: behind the end of a file, access ends the process.
+    ///
+    /// Values of the log are read in any order, so a page that left memory comes back without its neighbours: the
+    /// read-ahead of some disks is 8 MiB for one page.
     pub(super) fn over_file(file: &fs::File, len: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(len).map_raw(file)?;
+        // A kernel that refuses reads ahead.
+        let _is_refused = map.advise(Advice::Random).is_err();
         Ok(Self::new(Memory::File(map)))
     }
 
@@ -336,6 +341,30 @@ mod tests {
         // The kernel may hold more around a written page, and never the whole hole.
         let held = page_cache_bytes(&file).expect("the file is asked about");
         assert!((11 * page as u64..end as u64 / 2).contains(&held), "{held}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    #[cfg_attr(miri, ignore = "maps a file")]
+    fn a_read_of_a_region_that_left_memory_fetches_its_own_pages_and_no_others() {
+        use rustix::fs::fadvise;
+
+        // Large enough for the read-ahead of any disk to fetch much of it, wherever it begins.
+        let len = 16 << 20;
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.set_len(len as u64).expect("the file grows");
+        let region = Region::over_file(&file, len).expect("the file is mapped");
+        region.append(0, &vec![1; len]);
+        region.forget_pages(0, len);
+        file.sync_all().expect("the bytes reach the disk");
+        fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("the pages leave memory");
+        let held = || page_cache_bytes(&file).expect("the file is asked about");
+        if held() > 0 {
+            println!("skipped: the folder for temporary files is on a file system in memory");
+            return;
+        }
+        assert_eq!(region.published(len / 2, 1), Some(&[1][..]));
+        assert!(held() <= 16 * page_bytes() as u64, "{}", held());
     }
 
     #[test]

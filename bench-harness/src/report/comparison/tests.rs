@@ -135,6 +135,6 @@ fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
     let latencies = [line.p50_ns, line.p99_ns, line.p999_ns, line.longest_stall_ns];
     let costs = [line.cpu_ns, line.write_amp, line.space_amp, line.page_cache_bytes];
     assert_eq!((latencies, costs), ([Some(10.0); 4], [Some(10.0); 4]));
-    assert_eq!(line.memory_bytes, Some((10 << 20) as f64));
+    assert_eq!(line.memory_bytes, Some(f64::from(10 << 20)));
     assert!(line.has_disk_moved && !line.is_unsteady && !line.cut_short, "{line:?}");
 }

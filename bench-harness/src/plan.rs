@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{CommonArgs, Format, RunArgs};
 use crate::engines::{self, EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
-use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
+use crate::{input, utc};
 
 /// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
 pub(crate) const RUN_BLOCKS: u32 = 20;
@@ -140,8 +140,9 @@ impl Plan {
         known: &[Registration],
         common: &CommonArgs,
         (command, blocks): (&str, u32),
-        workloads: Vec<(String, Workload)>,
+        mut workloads: Vec<(String, Workload)>,
     ) -> Outcome<Self> {
+        workloads.iter_mut().try_for_each(|(_, workload)| note_value_size(workload))?;
         let all = ["*".to_string()];
         let selectors = if common.engines.is_empty() { &all[..] } else { &common.engines };
         let engines = engines::select(known, selectors)?;
@@ -238,6 +239,15 @@ impl Plan {
     }
 }
 
+/// Gives a workload with an input the mean size of its values: the layout of some engines depends on the size.
+fn note_value_size(workload: &mut Workload) -> Outcome<()> {
+    let Some(name) = &workload.input else { return Ok(()) };
+    let divisor = workload.value_divisor.map_or(1, |divisor| divisor.0);
+    let size = input::read(name, workload.input_rows())?.mean_value_bytes(divisor);
+    workload.value_bytes = Some(Bytes(size));
+    Ok(())
+}
+
 /// Adds the settings of an engine under a class, or the class to the same settings.
 fn add_set_up(
     set_ups: &mut Vec<SetUp>,
@@ -292,4 +302,22 @@ fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
         }
     }
     workload.check()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_learn_the_mean_size_of_the_values_of_an_input() {
+        let common = crate::cli::parse(["kvbench".into()].into_iter()).unwrap().common;
+        let plan = Plan::quick(&engines::own(), &common).unwrap();
+        let size = |input: &str| {
+            let of_input =
+                |(_, workload): &&(String, Workload)| workload.input.as_deref() == Some(input);
+            plan.workloads.iter().find(of_input).unwrap().1.value_len()
+        };
+        assert!((300..1_000).contains(&size("git-history")), "{}", size("git-history"));
+        assert!((80..150).contains(&size("wordnet")), "{}", size("wordnet"));
+    }
 }

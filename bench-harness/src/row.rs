@@ -95,7 +95,7 @@ row! {
     steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
     probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases that write, and not beside `bound:null`",
     probe_after_ns: Option<f64> = "the same after the phase; where the two differ by more than 1.5 times, the cell is repeated once, and then the phase is not ranked; where their geometric mean differs by more than that between two engines of a block, the block does not compare these two",
-    cut_short: bool = "whether the time limit of the run ended the phase early",
+    cut_short: bool = "whether the time limit of the run, or a lack of new keys to insert, ended the phase early",
 }
 
 /// The share of the asked rate that must be reached: below it, latencies say how long the phase was and nothing else.

@@ -32,7 +32,7 @@ impl RunFolder {
             "command": command_line(),
             "plan": plan,
             "engines": plan.set_ups(),
-            "environment": environment::describe(&path),
+            "environment": environment::describe(&plan.stores()),
             "load_at_start": environment::load(),
             "outcome": "running",
         });

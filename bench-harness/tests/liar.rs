@@ -8,8 +8,11 @@
     reason = "a test, though without the harness that clippy knows tests by"
 )]
 
+use std::collections::HashMap;
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ThreadId;
 
 use bench_harness::Registration;
 use kv::memory::MemoryEngine;
@@ -18,7 +21,7 @@ use kv::{
 };
 
 /// The ways to lie, and a word of the complaint that each must lead to.
-const LIES: [(&str, &str); 9] = [
+const LIES: [(&str, &str); 10] = [
     ("flip", "checksum"),
     ("cut", "checksum"),
     ("tear", "checksum"),
@@ -28,6 +31,8 @@ const LIES: [(&str, &str); 9] = [
     ("resurrect", " where "),
     ("skip-in-scan", "comes first"),
     ("lose-at-end", "at the end there are"),
+    // Only the order of two threads shows it: each thread gets right answers about the keys that it writes itself.
+    ("stale-to-others", "liar in company: get of"),
 ];
 
 /// A call in this many is answered wrongly.
@@ -55,7 +60,7 @@ fn check(lie: &str, complaint: &str) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{lie}: {errors}");
     assert!(output.stdout.is_empty(), "{lie}: a number was printed");
-    assert!(errors.contains("liar in honesty: ") && errors.contains(complaint), "{lie}: {errors}");
+    assert!(errors.contains("liar in ") && errors.contains(complaint), "{lie}: {errors}");
     assert_eq!(errors.lines().count(), 1, "{lie}: {errors}");
     let run = folder.path().read_dir().unwrap().next().unwrap().unwrap().path();
     assert!(!run.join("summary.csv").exists(), "{lie}: numbers were kept");
@@ -75,16 +80,39 @@ struct Liar {
     honest: MemoryEngine,
     lie: String,
     calls: AtomicU64,
+    /// By key: the value first put, and the thread that wrote the key last.
+    written: Mutex<HashMap<Vec<u8>, (Vec<u8>, ThreadId)>>,
 }
 
 impl Liar {
     fn new() -> Self {
         let lie = std::env::var("KVBENCH_LIE").unwrap();
-        Self { honest: MemoryEngine::new(), lie, calls: AtomicU64::new(0) }
+        Self {
+            honest: MemoryEngine::new(),
+            lie,
+            calls: AtomicU64::new(0),
+            written: Mutex::default(),
+        }
     }
 
     fn is_lying(&self, lie: &str) -> bool {
         self.lie == lie && self.calls.fetch_add(1, Ordering::Relaxed) % RARELY == RARELY - 1
+    }
+
+    /// The first value of a key that another thread than this one wrote last.
+    fn first_value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let written = self.written.lock().unwrap();
+        let (value, writer) = written.get(key)?;
+        (*writer != std::thread::current().id()).then(|| value.clone())
+    }
+
+    fn note(&self, batch: &WriteBatch) {
+        let mut written = self.written.lock().unwrap();
+        for op in batch.ops() {
+            let first = || (op.value().to_vec(), std::thread::current().id());
+            let entry = written.entry(op.key().to_vec()).or_insert_with(first);
+            entry.1 = std::thread::current().id();
+        }
     }
 
     fn some_other(&self, key: &[u8]) -> Result<Vec<u8>> {
@@ -98,6 +126,12 @@ impl Kv for Liar {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         if self.is_lying("lose-get") {
             return Ok(false);
+        }
+        if self.lie == "stale-to-others"
+            && let Some(first) = self.first_value(key)
+        {
+            found(&first);
+            return Ok(true);
         }
         let swapped = if self.is_lying("swap") { Some(self.some_other(key)?) } else { None };
         let (flip, cut, tear) =
@@ -121,6 +155,9 @@ impl Kv for Liar {
         let is_delete = batch.ops().any(|op| matches!(op, kv::Op::Delete { .. }));
         if self.is_lying("lose-put") || (is_delete && self.lie == "resurrect") {
             return Ok(SequenceNumber::ZERO);
+        }
+        if self.lie == "stale-to-others" {
+            self.note(batch);
         }
         self.honest.write(batch, durability)
     }

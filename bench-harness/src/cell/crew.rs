@@ -50,7 +50,7 @@ pub(super) struct CrewTimes<'r> {
     pub(super) cpu: CpuTime,
     /// How the operations spread over the time.
     pub(super) series: Series,
-    /// Whether the deadline ended the phase.
+    /// Whether the deadline or a lack of new keys ended the phase.
     pub(super) cut_short: bool,
 }
 
@@ -101,6 +101,7 @@ impl<'c> Crew<'c> {
             },
             watch: Stopwatch::new(clients.stride, clients.arrivals.get(thread).cloned()),
             is_done: false,
+            is_out_of_keys: false,
         };
         let all = clients.steps.iter().chain(&clients.background).enumerate();
         Self {
@@ -190,9 +191,11 @@ impl<'c> Crew<'c> {
                 break;
             }
         }
-        let cut_short = self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-            && wall < wanted
-            && self.clients[..self.main].iter().any(|client| client.walk.taken < client.max_steps);
+        let counted = &self.clients[..self.main];
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let has_steps = |client: &Client<'_>| client.walk.taken < client.max_steps;
+        let is_cut = is_late && wall < wanted && counted.iter().any(has_steps);
+        let cut_short = is_cut || counted.iter().any(|client| client.is_out_of_keys);
         let (main, background) = recorders.split_at_mut(self.main);
         let (first, others) = main.split_at_mut(1);
         for other in others.iter() {

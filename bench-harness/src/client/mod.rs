@@ -49,6 +49,8 @@ pub(crate) struct Client<'p> {
     pub(crate) watch: Stopwatch,
     /// Whether the client has no more to do.
     pub(crate) is_done: bool,
+    /// Whether that is so because there was no new key left to insert.
+    pub(crate) is_out_of_keys: bool,
 }
 
 /// The memory that a client works in, used by one phase after the other.
@@ -90,7 +92,7 @@ impl Client<'_> {
                 break;
             }
             let Some(planned) = self.walk.next(self.steps) else {
-                self.is_done = true;
+                (self.is_done, self.is_out_of_keys) = (true, true);
                 break;
             };
             self.perform(planned, desk)?;

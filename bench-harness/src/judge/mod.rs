@@ -2,8 +2,9 @@
 //!
 //! The clock stands still meanwhile. Each thread's operations are taken again in their order (`replay`): its writes
 //! change the model, and an answer about a key that nobody else writes is known exactly. Where several threads run, an
-//! answer about a key of another thread has a lowest and a highest version (`timeline`): the newest one acknowledged before
-//! its call, and the newest one begun before its end.
+//! answer about a key of another thread has a lowest and a highest version (`timeline`). Between two timed calls the order
+//! of threads is unknown, so the bounds are the newest version acknowledged when the previous timed call of the reader ended
+//! and the newest one begun when the next one ended, with 10 us to spare on both sides.
 
 mod replay;
 mod scan_check;

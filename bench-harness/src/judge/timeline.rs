@@ -1,10 +1,10 @@
-//! Answers about keys that other threads write: each must lie between what was acknowledged before its call and what was
-//! begun before its end.
+//! Answers about keys that other threads write: each must lie between the newest version that was acknowledged when its
+//! segment began and the newest one that was begun when its segment ended.
 //!
-//! Not every call is timed, so time comes in segments: the operations behind one timed call, up to and with the next one.
+//! Not every call is timed, so time comes in segments: the operations after one timed call, up to and with the next one.
 //! A segment lasts from the end of the first of these calls to the end of the second. Its writes count as begun from its
 //! start and as acknowledged from its end, its reads as begun at its start and ended at its end. The clocks of two cores
-//! may differ by a little, and a store may leave a core late: [`SLACK_NS`] is given on both sides. So a stale answer is
+//! may differ by a little, and a store instruction may become visible to another core late: [`SLACK_NS`] is given on both sides. So a stale answer is
 //! found when it is older than two segments and the slack.
 
 use std::collections::VecDeque;

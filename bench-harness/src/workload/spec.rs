@@ -183,9 +183,15 @@ impl Phase {
 }
 
 impl Workload {
-    /// The size of made-up values, in bytes; for values that come from an input, a guess.
+    /// The size of the values, in bytes; for values that come from an input, their mean, which a plan has put in.
     pub(crate) fn value_len(&self) -> u64 {
         self.value_bytes.map_or(DEFAULT_VALUE_BYTES, |size| size.0)
+    }
+
+    /// The most rows of the input that the workload uses.
+    pub(crate) fn input_rows(&self) -> u64 {
+        let replayed = self.phase.iter().find(|phase| phase.replay).and_then(|phase| phase.ops);
+        self.records.or(replayed).map_or(u64::MAX, |limit| limit.0)
     }
 
     /// Checks the workload. `Err` names the mistake.

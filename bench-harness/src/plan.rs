@@ -317,7 +317,7 @@ mod tests {
                 |(_, workload): &&(String, Workload)| workload.input.as_deref() == Some(input);
             plan.workloads.iter().find(of_input).unwrap().1.value_len()
         };
-        assert!((300..1_000).contains(&size("git-history")), "{}", size("git-history"));
+        assert!((1_000..2_000).contains(&size("git-history")), "{}", size("git-history"));
         assert!((80..150).contains(&size("wordnet")), "{}", size("wordnet"));
     }
 }

@@ -68,7 +68,7 @@ impl Input {
                 sizes.map(|size| (u64::from(size) / value_divisor).max(header)).fold((0, 0), add)
             }
         };
-        if count == 0 { header } else { sum / count }
+        u64::checked_div(sum, count).unwrap_or(header)
     }
 }
 

@@ -76,12 +76,15 @@ const LIAR: Registration = Registration {
     settings: |_| "everything in memory".into(),
 };
 
+/// The value first put to a key, and the thread that wrote the key last.
+type Written = (Vec<u8>, ThreadId);
+
 struct Liar {
     honest: MemoryEngine,
     lie: String,
     calls: AtomicU64,
-    /// By key: the value first put, and the thread that wrote the key last.
-    written: Mutex<HashMap<Vec<u8>, (Vec<u8>, ThreadId)>>,
+    /// The writes to each key.
+    written: Mutex<HashMap<Vec<u8>, Written>>,
 }
 
 impl Liar {

@@ -3,6 +3,7 @@
 //! The engines run a workload one after the other before the next workload begins: drift over time then hits
 //! all of them alike, and the ratios of a block are between neighbours.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -67,17 +68,27 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
         let text = format!("{text}; what was measured is in {}", folder.path().display());
         return Err(Failure { kind, text });
     }
-    let answers: u64 = rows.iter().filter(|row| row.op == "all").map(|row| row.verified).sum();
-    output::note(&format!("{}: {ended}, {}", folder.path().display(), verdict(answers)));
+    output::note(&format!("{}: {ended}, {}", folder.path().display(), verdict(&rows)));
     Ok(())
 }
 
-/// What was checked, in words.
-fn verdict(answers: u64) -> String {
-    match answers {
+/// What was checked, in words. Nothing of a cell that did not fit into its memory was.
+fn verdict(rows: &[Row]) -> String {
+    let sums = || rows.iter().filter(|row| row.op == "all");
+    let is_killed = |row: &&Row| row.did_not_fit == Some(true);
+    let killed: BTreeSet<_> =
+        sums().filter(is_killed).map(|row| (row.block, &row.workload, &row.engine)).collect();
+    let unchecked = match killed.len() {
+        0 => String::new(),
+        1 => "; 1 cell did not fit into its memory and was not checked".into(),
+        count => format!("; {count} cells did not fit into their memory and were not checked"),
+    };
+    let checked = match sums().map(|row| row.verified).sum::<u64>() {
+        0 if sums().all(|row| is_killed(&row)) => "nothing was measured".into(),
         0 => "nothing was read while it was measured; the content at the end was right".into(),
         answers => format!("all {} answers right", crate::quantity::show_whole(answers as f64)),
-    }
+    };
+    checked + &unchecked
 }
 
 fn run_blocks(
@@ -305,7 +316,26 @@ mod tests {
 
     #[test]
     fn a_run_without_answers_does_not_say_that_they_were_right() {
-        assert!(!verdict(0).contains("answers right"));
-        assert_eq!(verdict(12), "all 12 answers right");
+        let row = |verified| Row { op: "all".into(), verified, ..Row::default() };
+        assert!(!verdict(&[row(0)]).contains("answers right"));
+        assert_eq!(verdict(&[row(12), row(0)]), "all 12 answers right");
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_right_of_cells_that_did_not_fit() {
+        let killed = |block, phase: &str| Row {
+            block,
+            phase: phase.into(),
+            op: "all".into(),
+            did_not_fit: Some(true),
+            ..Row::default()
+        };
+        let read = Row { op: "all".into(), verified: 12, engine: "other".into(), ..Row::default() };
+        let text = verdict(&[killed(1, "load"), killed(1, "get"), killed(2, "load")]);
+        let unchecked = "2 cells did not fit into their memory and were not checked";
+        assert_eq!(text, format!("nothing was measured; {unchecked}"));
+        assert!(
+            verdict(&[read, killed(1, "load")]).starts_with("all 12 answers right; 1 cell did")
+        );
     }
 }

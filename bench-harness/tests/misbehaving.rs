@@ -6,6 +6,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::print_stdout,
     reason = "a test, though without the harness that clippy knows tests by"
 )]
 
@@ -128,15 +129,13 @@ impl Odd {
         match self.habit.as_str() {
             "print" => println!("cache miss"),
             "leave" => {
-                for pipe in pipes() {
-                    Command::new("sleep").arg("1d").stdout(pipe).spawn().unwrap();
-                }
+                let sleep = |pipe| Command::new("sleep").arg("1d").stdout(pipe).spawn().unwrap();
+                let sleepers: Vec<_> = pipes().into_iter().map(sleep).collect();
+                assert!(!sleepers.is_empty(), "some process outlives this one");
                 std::process::abort();
             }
             "ramble" => {
-                for mut pipe in pipes() {
-                    pipe.write_all(b"cache miss\n").unwrap();
-                }
+                pipes().iter_mut().for_each(|pipe| pipe.write_all(b"cache miss\n").unwrap());
                 loop {
                     std::thread::park();
                 }
@@ -158,7 +157,6 @@ fn pipes() -> Vec<File> {
             pipes.push(OpenOptions::new().write(true).open(&descriptor).unwrap());
         }
     }
-    assert!(!pipes.is_empty(), "the parent listens to one");
     pipes
 }
 

@@ -135,7 +135,9 @@ impl Odd {
                 std::process::abort();
             }
             "ramble" => {
-                pipes().iter_mut().for_each(|pipe| pipe.write_all(b"cache miss\n").unwrap());
+                for mut pipe in pipes() {
+                    pipe.write_all(b"cache miss\n").unwrap();
+                }
                 loop {
                     std::thread::park();
                 }

@@ -133,8 +133,8 @@ mod tests {
     }
 
     const THREE_HOURS: &str = r#"{"about": "", "records": 10, "phase": [
-        {"name": "load", "load": "random"}, {"name": "pause", "rest": "1h"},
-        {"name": "get", "mix": {"get": 1}, "duration": "2h"},
+        {"name": "load", "load": "random"}, {"name": "pause", "rest": "60m"},
+        {"name": "get", "mix": {"get": 1}, "duration": "120m"},
         {"name": "put", "mix": {"put": 1}, "ops": 7200}]}"#;
 
     #[test]

@@ -1,10 +1,13 @@
 //! From the command line to a plan: which engines, which workloads at which sizes, how often.
 
+mod set_up;
+mod sweep;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kv::Durability;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cli::{CommonArgs, Format, RunArgs};
 use crate::engines::{self, EngineConfig, Registration};
@@ -12,6 +15,9 @@ use crate::failure::{Failure, Outcome};
 use crate::input;
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
+
+pub(crate) use set_up::SetUp;
+use set_up::add_set_up;
 
 /// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
 pub(crate) const RUN_BLOCKS: u32 = 20;
@@ -85,19 +91,6 @@ fn as_text<S: serde::Serializer>(durability: &Durability, to: S) -> Result<S::Ok
     to.collect_str(durability)
 }
 
-/// How an engine is set up in a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SetUp {
-    /// The engine's name.
-    pub(crate) engine: String,
-    /// Its version.
-    pub(crate) version: String,
-    /// The classes that the run asks for, each with the one that the engine keeps.
-    pub(crate) classes: String,
-    /// Its settings under those classes.
-    pub(crate) settings: String,
-}
-
 impl Plan {
     /// The plan of `quick`.
     pub(crate) fn quick(known: &[Registration], common: &CommonArgs) -> Outcome<Self> {
@@ -127,7 +120,7 @@ impl Plan {
         if selectors.is_empty() {
             selectors = DEFAULT_WORKLOADS.map(Into::into).to_vec();
         }
-        let mut workloads = for_threads(catalog.select(&selectors)?, &args.threads)?;
+        let mut workloads = sweep::for_threads(catalog.select(&selectors)?, &args.threads)?;
         for (name, workload) in &mut workloads {
             resize(workload, args)
                 .map_err(|text| Failure::usage(format!("workload {name}: {text}")))?;
@@ -240,64 +233,10 @@ impl Plan {
     }
 }
 
-/// Adds the settings of an engine under a class, or the class to the same settings.
-fn add_set_up(
-    set_ups: &mut Vec<SetUp>,
-    engine: &Registration,
-    durability: Durability,
-    settings: String,
-) {
-    match set_ups.last_mut() {
-        Some(last) if last.engine == engine.name && last.settings == settings => {
-            let class = durability.to_string();
-            if last.classes.split(", ").all(|known| known != class) {
-                last.classes = format!("{}, {class}", last.classes);
-            }
-        }
-        _ => set_ups.push(SetUp {
-            engine: engine.name.into(),
-            version: engine.version.into(),
-            classes: durability.to_string(),
-            settings,
-        }),
-    }
-}
-
 /// Refuses an input that cannot be read, before a folder is made.
 fn check_input((name, workload): &(String, Workload)) -> Outcome<()> {
     let Some(input) = workload.input.as_deref() else { return Ok(()) };
     input::check_readable(input).map_err(|failure| failure.within(format!("workload {name}")))
-}
-
-/// Each workload once for each number of threads, under names that tell them apart where there are several. A workload
-/// that mixes no operations runs once, under its own name: the number makes no difference to it.
-fn for_threads(
-    workloads: Vec<(String, Workload)>,
-    threads: &[u32],
-) -> Outcome<Vec<(String, Workload)>> {
-    if let Some(twice) = (1..threads.len()).find(|at| threads[..*at].contains(&threads[*at])) {
-        return Err(Failure::usage(format!("--threads names {} twice", threads[twice])));
-    }
-    let variants = |(name, workload): (String, Workload)| {
-        if threads.is_empty() || workload.phase.iter().all(|phase| phase.mix.is_none()) {
-            return vec![(name, workload)];
-        }
-        let variant = |count: &u32| {
-            let mut workload = workload.clone();
-            let mixes = workload.phase.iter_mut().filter(|phase| phase.mix.is_some());
-            mixes.for_each(|phase| phase.threads = Some(*count));
-            let name = if threads.len() > 1 { format!("{name}-{count}t") } else { name.clone() };
-            (name, workload)
-        };
-        threads.iter().map(variant).collect()
-    };
-    let workloads: Vec<_> = workloads.into_iter().flat_map(variants).collect();
-    let mut names: Vec<_> = workloads.iter().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Failure::usage(format!("two workloads have the name {}", pair[0]))),
-        None => Ok(workloads),
-    }
 }
 
 /// Puts the sizes of the command line in the place of the workload's.
@@ -316,53 +255,4 @@ fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
         }
     }
     workload.check()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn workload(phase: &str) -> Workload {
-        let text = format!("about = \"x\"\nrecords = 10\nphase = [{{ name = \"p\", {phase} }}]");
-        toml::from_str(&text).unwrap()
-    }
-
-    fn names(threads: &[u32], workloads: &[(&str, &str)]) -> Outcome<Vec<String>> {
-        let workloads = workloads.iter().map(|(name, phase)| ((*name).into(), workload(phase)));
-        let workloads = for_threads(workloads.collect(), threads)?;
-        Ok(workloads.into_iter().map(|(name, _)| name).collect())
-    }
-
-    const MIX: &str = "mix = { get = 1 }, ops = 1";
-    const LOAD: &str = "load = \"random\"";
-
-    #[test]
-    fn a_number_of_threads_given_twice_is_refused() {
-        let failure = names(&[1, 2, 1], &[("w", MIX)]).unwrap_err();
-        assert_eq!(failure.text, "--threads names 1 twice");
-    }
-
-    #[test]
-    fn workloads_that_mix_are_named_after_their_threads_and_loads_are_not() {
-        let both = [("fill", LOAD), ("w", MIX)];
-        assert_eq!(names(&[2, 256], &both).unwrap(), ["fill", "w-2t", "w-256t"]);
-        assert_eq!(names(&[2], &both).unwrap(), ["fill", "w"]);
-    }
-
-    #[test]
-    fn a_name_that_a_number_of_threads_gives_twice_is_refused() {
-        let failure = names(&[1, 2], &[("w", MIX), ("w-2t", LOAD)]).unwrap_err();
-        assert_eq!(failure.text, "two workloads have the name w-2t");
-    }
-
-    #[test]
-    fn a_class_is_named_once_for_workloads_with_values_of_different_sizes() {
-        let engine = engines::own()[0];
-        let mut set_ups = Vec::new();
-        for class in [Durability::Buffered, Durability::Buffered, Durability::Sync] {
-            add_set_up(&mut set_ups, &engine, class, "defaults".into());
-        }
-        assert_eq!(set_ups.len(), 1);
-        assert_eq!(set_ups[0].classes, "buffered, sync");
-    }
 }

@@ -10,12 +10,12 @@ use crate::failure::{Failure, FailureKind, Outcome};
 pub(crate) fn result(text: &str) -> Outcome<()> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.or_else(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Ok(()),
-        _ => {
-            let text = format!("cannot write to the standard output: {error}");
-            Err(Failure { kind: FailureKind::Io, text })
+    written.or_else(|error| {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Ok(());
         }
+        let text = format!("cannot write to the standard output: {error}");
+        Err(Failure { kind: FailureKind::Io, text })
     })
 }
 

@@ -103,7 +103,9 @@ mod tests {
 
     fn parse_rows(rows: &[Row]) -> Result<Vec<Row>, String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        rows.iter().for_each(|row| writer.serialize(row).unwrap());
+        for row in rows {
+            writer.serialize(row).unwrap();
+        }
         let bytes = writer.into_inner().unwrap();
         parse(&String::from_utf8(bytes).unwrap(), &serde_json::from_str(PLAN).unwrap())
     }

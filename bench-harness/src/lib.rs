@@ -90,6 +90,7 @@ pub fn main_with_only(engines: &[Registration]) -> ExitCode {
 }
 
 fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
+    engines::check_names(engines)?;
     match cli.command.unwrap_or(Command::Quick) {
         Command::Quick => runner::run(Plan::quick(engines, &cli.common)?),
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),

@@ -34,8 +34,7 @@ const SHUFFLE: u64 = 0x73_68_75_66;
 /// Runs `plan`, writes its folder and prints its tables.
 pub(crate) fn run(plan: Plan) -> Outcome<()> {
     if plan.dry_run {
-        output::result(&describe(&plan));
-        return Ok(());
+        return output::result(&describe(&plan));
     }
     // Where no group can be made, nothing is measured and no folder is left.
     let limiter = plan.limit_memory_bytes.map(|_| Limiter::new()).transpose()?;
@@ -61,15 +60,17 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
     let tables = report::compare(&outline, &rows);
     folder.finish(&ended, &report::render_markdown(&outline, &tables, &ended))?;
     let has_result = outcome.as_ref().err().is_none_or(|f| f.kind == FailureKind::Interrupted);
-    if has_result && !rows.is_empty() {
-        output::result(&show(plan.format, &outline, &tables, &rows, &ended)?);
-    }
+    let printed = if has_result && !rows.is_empty() {
+        output::result(&show(plan.format, &outline, &tables, &rows, &ended)?)
+    } else {
+        Ok(())
+    };
     if let Err(Failure { kind, text }) = outcome {
         let text = format!("{text}; what was measured is in {}", folder.path().display());
         return Err(Failure { kind, text });
     }
     output::note(&format!("{}: {ended}, {}", folder.path().display(), verdict(&rows)));
-    Ok(())
+    printed
 }
 
 /// What was checked, in words. Nothing of a cell that did not fit into its memory was.

@@ -324,7 +324,7 @@ fn few_operations_of_a_cut_phase_give_no_figure_and_those_of_a_whole_phase_do() 
 
 #[test]
 fn the_warm_up_takes_no_more_than_its_share_of_the_limit() {
-    let get = r#"{"name": "get", "mix": {"get": 1}, "duration": "1h"}"#;
+    let get = r#"{"name": "get", "mix": {"get": 1}, "duration": "60m"}"#;
     let limit = Some(Duration::from_millis(110));
     let rows = slow_sums(Job { limit, ..job("slow-writes", "none", 4, &[LOAD, get]) });
     assert!(rows[1].warm_up_s.is_some_and(|time| time <= 0.01), "{:?}", rows[1]);

@@ -1,6 +1,5 @@
 //! Cells of small workloads in this process.
 
-use std::path::Path;
 use std::time::Duration;
 
 use kv::memory::MemoryEngine;
@@ -14,7 +13,7 @@ use super::sweep::sweep;
 use super::{Job, run};
 use crate::client::{Desk, Room};
 use crate::dataset::Dataset;
-use crate::engines::{EngineConfig, NULL, Registration};
+use crate::engines::{NULL, Registration};
 use crate::failure::Outcome;
 use crate::judge::{Judge, Timeline};
 use crate::keys::{KeyShape, KeySpace};
@@ -265,16 +264,12 @@ impl Kv for SlowWrites {
     }
 }
 
-fn open_slow_writes(_: &Path, _: EngineConfig) -> Result<Box<dyn Kv>> {
-    Ok(Box::new(SlowWrites(MemoryEngine::new())))
-}
-
 const SLOW_WRITES: Registration = Registration {
     name: "slow-writes",
     about: "",
     version: "0",
     classes: &[Durability::None],
-    open: open_slow_writes,
+    open: |_, _| Ok(Box::new(SlowWrites(MemoryEngine::new()))),
     settings: |_| String::new(),
 };
 

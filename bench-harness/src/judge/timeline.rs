@@ -159,7 +159,12 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
         events.push(event(end + SLACK_NS, Kind::Acknowledge));
     };
     let (mut start, mut done) = (0, 0);
-    for sample in &of.window.samples {
+    let mut samples = of.window.samples.iter().peekable();
+    while let Some(sample) = samples.next() {
+        // The two parts of a read-modify-write are one operation: it ends with the second.
+        if samples.peek().is_some_and(|next| next.at == sample.at) {
+            continue;
+        }
         // A batch that is written at the end of the window stands behind its last operation.
         let next = (sample.at + 1).min(of.window.ops);
         let end = sample.end_ns.cast_signed();

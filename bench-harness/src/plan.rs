@@ -1,16 +1,23 @@
 //! From the command line to a plan: which engines, which workloads at which sizes, how often.
 
+mod set_up;
+mod sweep;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kv::Durability;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cli::{CommonArgs, Format, RunArgs};
 use crate::engines::{self, EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
+use crate::input;
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
+
+pub(crate) use set_up::SetUp;
+use set_up::add_set_up;
 
 /// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
 pub(crate) const RUN_BLOCKS: u32 = 20;
@@ -84,19 +91,6 @@ fn as_text<S: serde::Serializer>(durability: &Durability, to: S) -> Result<S::Ok
     to.collect_str(durability)
 }
 
-/// How an engine is set up in a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SetUp {
-    /// The engine's name.
-    pub(crate) engine: String,
-    /// Its version.
-    pub(crate) version: String,
-    /// The classes that the run asks for, each with the one that the engine keeps.
-    pub(crate) classes: String,
-    /// Its settings under those classes.
-    pub(crate) settings: String,
-}
-
 impl Plan {
     /// The plan of `quick`.
     pub(crate) fn quick(known: &[Registration], common: &CommonArgs) -> Outcome<Self> {
@@ -126,7 +120,7 @@ impl Plan {
         if selectors.is_empty() {
             selectors = DEFAULT_WORKLOADS.map(Into::into).to_vec();
         }
-        let mut workloads = for_threads(catalog.select(&selectors)?, &args.threads);
+        let mut workloads = sweep::for_threads(catalog.select(&selectors)?, &args.threads)?;
         for (name, workload) in &mut workloads {
             resize(workload, args)
                 .map_err(|text| Failure::usage(format!("workload {name}: {text}")))?;
@@ -142,6 +136,7 @@ impl Plan {
         (command, blocks): (&str, u32),
         workloads: Vec<(String, Workload)>,
     ) -> Outcome<Self> {
+        workloads.iter().try_for_each(check_input)?;
         let all = ["*".to_string()];
         let selectors = if common.engines.is_empty() { &all[..] } else { &common.engines };
         let engines = engines::select(known, selectors)?;
@@ -238,42 +233,10 @@ impl Plan {
     }
 }
 
-/// Adds the settings of an engine under a class, or the class to the same settings.
-fn add_set_up(
-    set_ups: &mut Vec<SetUp>,
-    engine: &Registration,
-    durability: Durability,
-    settings: String,
-) {
-    match set_ups.last_mut() {
-        Some(last) if last.engine == engine.name && last.settings == settings => {
-            last.classes = format!("{}, {durability}", last.classes);
-        }
-        _ => set_ups.push(SetUp {
-            engine: engine.name.into(),
-            version: engine.version.into(),
-            classes: durability.to_string(),
-            settings,
-        }),
-    }
-}
-
-/// Each workload once for each number of threads, under names that tell them apart where there are several.
-fn for_threads(workloads: Vec<(String, Workload)>, threads: &[u32]) -> Vec<(String, Workload)> {
-    let variants = |(name, workload): (String, Workload)| {
-        if threads.is_empty() {
-            return vec![(name, workload)];
-        }
-        let variant = |count: &u32| {
-            let mut workload = workload.clone();
-            let mixes = workload.phase.iter_mut().filter(|phase| phase.mix.is_some());
-            mixes.for_each(|phase| phase.threads = Some(*count));
-            let name = if threads.len() > 1 { format!("{name}-{count}t") } else { name.clone() };
-            (name, workload)
-        };
-        threads.iter().map(variant).collect()
-    };
-    workloads.into_iter().flat_map(variants).collect()
+/// Refuses an input that cannot be read, before a folder is made.
+fn check_input((name, workload): &(String, Workload)) -> Outcome<()> {
+    let Some(input) = workload.input.as_deref() else { return Ok(()) };
+    input::check_readable(input).map_err(|failure| failure.within(format!("workload {name}")))
 }
 
 /// Puts the sizes of the command line in the place of the workload's.

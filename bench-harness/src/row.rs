@@ -76,7 +76,7 @@ row! {
     page_cache_bytes: Option<u64> = "pages of the engine's files in memory after the phase and its final sync, mapped or not, with those of deleted files that are still open; the system drops them where it needs memory",
     harness_bytes: Option<u64> = "memory of the harness that no file backs: operations, pool, room for stamps, model; all of it is allocated and written to before the engine is opened",
     memory_limit_bytes: Option<u64> = "limit of the memory of the process, page cache included: that of --limit-memory, raised by harness_bytes",
-    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in this phase or before it; the phase then has no figures",
+    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in a phase, in the comparison of the content at the end or while it closed the store; no phase of the cell then has figures",
     io_write_bytes: Option<u64> = "bytes of pages dirtied minus those dropped again, after a final sync",
     io_read_bytes: Option<u64> = "bytes fetched from the device",
     io_wchar: Option<u64> = "bytes that write calls took; blind to mappings",

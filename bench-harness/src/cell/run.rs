@@ -48,12 +48,19 @@ struct Cell<'c> {
 struct Before {
     counters: Counters,
     fsyncs: Option<u64>,
+    /// The syncs of the instance that the phase has closed: the next one counts from 0.
+    closed_fsyncs: u64,
 }
 
 impl Before {
     fn now(engine: &dyn Kv) -> Self {
         process_memory::forget_peak();
-        Self { counters: Counters::now(), fsyncs: fsyncs(engine) }
+        Self { counters: Counters::now(), fsyncs: fsyncs(engine), closed_fsyncs: 0 }
+    }
+
+    /// The syncs of the phase, when the engine that is open counts `now`. A count that went back is none.
+    fn fsyncs_until(&self, now: Option<u64>) -> Option<u64> {
+        (now? + self.closed_fsyncs).checked_sub(self.fsyncs?)
     }
 }
 
@@ -131,8 +138,8 @@ impl Cell<'_> {
             }
             Work::Reopen if durability == Durability::None => return Ok((engine, Vec::new())),
             Work::Reopen => {
-                let before = Before::now(engine.as_ref());
-                let (engine, measured) = self.reopen(engine)?;
+                let mut before = Before::now(engine.as_ref());
+                let (engine, measured) = self.reopen(engine, &mut before)?;
                 (engine, before, measured)
             }
             Work::Sweep(direction) => {
@@ -177,7 +184,7 @@ impl Cell<'_> {
             settle,
             counters: Counters::now().since(&before.counters),
             memory,
-            fsyncs: fsyncs(engine).zip(before.fsyncs).map(|(now, then)| now.saturating_sub(then)),
+            fsyncs: before.fsyncs_until(fsyncs(engine)),
             disk: DiskUse::of(directory),
             live: self.judge.model.live(&self.dataset.keys),
             probes: (None, None),
@@ -224,9 +231,10 @@ impl Cell<'_> {
         Ok((before, measured))
     }
 
-    /// Closes the engine cleanly, opens it again and reads one key.
-    fn reopen(&self, engine: Box<dyn Kv>) -> Outcome<(Box<dyn Kv>, Measured)> {
+    /// Closes the engine cleanly, opens it again and reads one key. The syncs of the close are noted in `before`.
+    fn reopen(&self, engine: Box<dyn Kv>, before: &mut Before) -> Outcome<(Box<dyn Kv>, Measured)> {
         engine.close()?;
+        before.closed_fsyncs = fsyncs(engine.as_ref()).unwrap_or_default();
         drop(engine);
         let probe = self.judge.model.present_ids().next();
         let mut key = Vec::new();
@@ -259,4 +267,16 @@ impl Cell<'_> {
 fn fsyncs(engine: &dyn Kv) -> Option<u64> {
     let stats = engine.stats();
     stats.get("syncs").or(stats.get("sync_rounds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_syncs_of_a_reopening_are_those_of_the_close_and_of_the_next_opening() {
+        let before = Before { counters: Counters::default(), fsyncs: Some(7), closed_fsyncs: 9 };
+        assert_eq!(before.fsyncs_until(Some(1)), Some(3));
+        assert_eq!(before.fsyncs_until(None), None);
+    }
 }

@@ -83,6 +83,22 @@ pub(crate) fn read(name: &str, limit: u64) -> Outcome<Input> {
     .map_err(|text| Failure::usage(format!("input {name}: {text}")))
 }
 
+/// Whether `name` is the name of a built-in input, not that of a file.
+pub(crate) fn is_built_in(name: &str) -> bool {
+    BUILT_IN.iter().any(|(known, ..)| *known == name)
+}
+
+/// Reads the first bytes of the input called `name`. `Err`: there are none, or they cannot be read.
+pub(crate) fn check_readable(name: &str) -> Outcome<()> {
+    let mut source = open(name)?;
+    let first = source.fill_buf();
+    let first = first.map_err(|error| Failure::usage(format!("cannot read input {name}: {error}")));
+    if first?.is_empty() {
+        return Err(Failure::usage(format!("input {name} is empty")));
+    }
+    Ok(())
+}
+
 fn open(name: &str) -> Outcome<Box<dyn BufRead>> {
     if let Some((.., bytes)) = BUILT_IN.iter().find(|(known, ..)| *known == name) {
         return decompress(name, *bytes);

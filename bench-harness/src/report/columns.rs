@@ -32,7 +32,7 @@ impl Column {
         self.cells
             .iter()
             .map(|cell| cell.chars().count())
-            .chain([self.heading.len()])
+            .chain([self.heading.chars().count()])
             .max()
             .unwrap_or(0)
     }

@@ -24,7 +24,8 @@ pub(crate) struct Workload {
     pub(crate) key: Option<KeyShape>,
     /// The size of made-up values, with their header of 12 bytes.
     pub(crate) value_bytes: Option<Bytes>,
-    /// A real input that keys and values, or a whole trace, come from.
+    /// A real input that keys and values, or a whole trace, come from: a built-in name, or a file. A relative path begins
+    /// at the folder of the workload file.
     pub(crate) input: Option<String>,
     /// Divides the value sizes of a trace.
     pub(crate) value_divisor: Option<Count>,

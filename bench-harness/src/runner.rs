@@ -24,7 +24,7 @@ use crate::workload::Workload;
 
 /// A cell may take this much more than its even share of the time that is left: cells differ.
 const CELL_SLACK: f64 = 1.5;
-/// The least limit of a cell, so that a run out of time still ends its block with numbers.
+/// The least limit of a cell, so that a run out of time still ends its workload.
 const LEAST_LIMIT: Duration = Duration::from_millis(40);
 /// The legend is text, and text has short lines.
 const LEGEND_WIDTH: usize = 120;
@@ -103,12 +103,13 @@ fn run_blocks(
     let mut progress = Progress::new(plan.quiet);
     let mut cells_left = plan.cell_count();
     for block in 1..=plan.blocks {
-        let spent = begun.elapsed();
-        if block > 1 && plan.budget.is_some_and(|budget| spent >= budget) {
-            output::note(&format!("the time is up after {} of {} blocks", block - 1, plan.blocks));
-            break;
-        }
         for at in 0..plan.workloads.len() {
+            // What would be cut to nothing is not run, beyond the first workload.
+            let is_over = plan.budget.is_some_and(|budget| begun.elapsed() >= budget);
+            if is_over && (block, at) != (1, 0) {
+                output::note(&time_is_up(plan, block, at));
+                return Ok(());
+            }
             let jobs = jobs(plan, block, at, stores.path());
             let mut run = |job: &Job| {
                 let title = format!("block {block}/{}", plan.blocks);
@@ -130,6 +131,15 @@ fn run_blocks(
         }
     }
     Ok(())
+}
+
+/// The note that the run ends before the workload at `at` of `block`.
+fn time_is_up(plan: &Plan, block: u32, at: usize) -> String {
+    let (blocks, workloads) = (plan.blocks, plan.workloads.len());
+    format!(
+        "the time is up: {} of {blocks} blocks are whole; block {block} has {at} of {workloads} workloads",
+        block - 1
+    )
 }
 
 /// Runs the cells of one workload in one block. A cell is repeated once if the disk by itself became faster or slower

@@ -50,6 +50,8 @@ pub(super) struct CrewTimes<'r> {
     pub(super) cpu: CpuTime,
     /// How the operations spread over the time.
     pub(super) series: Series,
+    /// Operations of the schedule that were due and had not begun.
+    pub(super) missed_ops: u64,
     /// Whether the deadline or a lack of new keys ended the phase.
     pub(super) cut_short: bool,
 }
@@ -174,6 +176,7 @@ impl<'c> Crew<'c> {
         let mut wall = Duration::ZERO;
         let mut cpu = CpuTime::default();
         let mut series = Series::default();
+        let mut missed_ops = 0;
         loop {
             let until = Instant::now() + wanted.saturating_sub(wall);
             let until = self.deadline.map_or(until, |deadline| deadline.min(until));
@@ -187,6 +190,8 @@ impl<'c> Crew<'c> {
             }
             series.add(wall, parts[..self.main].iter().map(|part| part.window));
             wall += window_time(&parts[..self.main]);
+            let clients = self.clients.iter().zip(&parts);
+            missed_ops += clients.map(|(c, part)| part.window.missed * c.batch as u64).sum::<u64>();
             if self.clients[..self.main].iter().all(|client| client.is_done) {
                 break;
             }
@@ -203,7 +208,7 @@ impl<'c> Crew<'c> {
         }
         let (main, background) = (&first[0], background.first());
         let paused = begun.elapsed().saturating_sub(wall);
-        Ok(CrewTimes { main, background, wall, paused, cpu, series, cut_short })
+        Ok(CrewTimes { main, background, wall, paused, cpu, series, missed_ops, cut_short })
     }
 
     fn parts<'d>(&self, desks: &'d [Desk]) -> Vec<Part<'d>>

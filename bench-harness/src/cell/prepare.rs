@@ -260,6 +260,7 @@ fn mix_clients(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Materia
         steps,
     };
     let threads = phase.threads.or(job.workload.threads).unwrap_or(1);
+    let batch = phase.batch.unwrap_or(1);
     let draw = |plan: &StreamPlan, thread| plan.draw(&mut random(job, at, thread));
     let background = phase
         .background
@@ -270,15 +271,15 @@ fn mix_clients(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Materia
         latest: matches!(keys, KeyChoice::Latest(_)),
         prefix_bytes: phase.prefix_bytes.map(|bytes| bytes as usize),
         stride: 1,
-        arrivals: job.rate.map_or(Vec::new(), |rate| arrivals(job, at, threads, rate)),
+        arrivals: job.rate.map_or(Vec::new(), |rate| arrivals(job, at, threads, rate, batch)),
         window_ops: 0,
     })
 }
 
-/// The schedules of all threads, which together make `rate` operations a second: times between arrivals are
-/// exponentially distributed.
-fn arrivals(job: &Job, phase: usize, threads: u32, rate: f64) -> Vec<Arrivals> {
-    let mean = f64::from(threads) / rate;
+/// The schedules of all threads, which together make `rate` operations a second in calls of `batch` operations: times
+/// between arrivals of calls are exponentially distributed.
+fn arrivals(job: &Job, phase: usize, threads: u32, rate: f64, batch: u32) -> Vec<Arrivals> {
+    let mean = f64::from(threads) * f64::from(batch) / rate;
     let thread = |thread| {
         let mut random = random(job, phase, u64::from(thread) | ARRIVALS);
         let gap = |_| Duration::from_secs_f64(-(1.0 - random.unit()).ln() * mean);

@@ -39,6 +39,8 @@ struct Cell<'c> {
     base: MemoryBase,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
+    /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
+    is_store_cut: bool,
     probe: &'c mut dyn Probe,
 }
 
@@ -100,6 +102,7 @@ pub(crate) fn run(
         recorders,
         base,
         written_bytes: 0,
+        is_store_cut: false,
         probe,
     };
     for (at, phase) in phases.iter().enumerate() {
@@ -127,8 +130,9 @@ impl Cell<'_> {
     ) -> Outcome<(Box<dyn Kv>, Vec<Row>)> {
         let durability = self.key.durability;
         let probe_before = self.probe_disk(&phase.work)?;
-        let (engine, before, measured) = match &phase.work {
+        let (engine, before, mut measured) = match &phase.work {
             Work::Rest(time) => {
+                self.is_store_cut |= cap.is_some_and(|cap| cap < *time);
                 std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
                 return Ok((engine, Vec::new()));
             }
@@ -152,6 +156,10 @@ impl Cell<'_> {
         };
         let mut outside = self.outside(engine.as_ref(), &before)?;
         outside.probes = (probe_before, self.probe_disk(&phase.work)?);
+        let writes = matches!(&phase.work, Work::Clients(clients) if clients.has_writes());
+        let has_cut_store = self.is_store_cut;
+        self.is_store_cut |= writes && measured.cut_short;
+        measured.cut_short |= has_cut_store;
         Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
     }
 
@@ -204,7 +212,11 @@ impl Cell<'_> {
         let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.key.job));
         let (loop_ns, background_loop_ns) = crew.loop_times(&mut desks[0], mean_bytes)?;
         let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
-        let warm_up = warm_up.map(|time| time.mul_f64(WARM_UP));
+        let warm_up = warm_up.map(|time| {
+            // The limit shortens the warm-up and the measured time alike.
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            left.map_or(time, |left| time.min(left.div_f64(1.0 + WARM_UP))).mul_f64(WARM_UP)
+        });
         if let Some(time) = warm_up {
             crew.warm_up(time, desks, recorders, judge)?;
         }
@@ -213,6 +225,7 @@ impl Cell<'_> {
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
         (measured.loop_ns, measured.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         measured.warm_up = warm_up;
+        measured.asked = phase.duration;
         self.written_bytes += measured.bytes_written();
         measured.written_bytes = self.written_bytes;
         Ok((before, measured))

@@ -8,12 +8,14 @@
 
 mod replay;
 mod scan_check;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use crate::client::Window;
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
-use crate::model::Model;
+use crate::model::{Bounds, Model};
 use crate::operation::Step;
 use crate::recorder::Recorder;
 
@@ -66,8 +68,7 @@ impl Judge<'_> {
 
     /// Judges the answer of a get that was made between two phases: the version that it found.
     pub(crate) fn check_now(&self, id: u32, version: u32) -> Outcome<()> {
-        let state = self.model.state(id);
-        replay::check_version(self.dataset, id, version, (state, state))
+        replay::check_stamp(self.dataset, id, version, Bounds::exactly(self.model.state(id)))
     }
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn render_set_ups(set_ups: &[SetUp], limit: usize) -> String {
 
 fn rule(table: &Comparison, width: usize, limit: usize) -> String {
     let text = format!(
-        "--- not ranked: yardsticks, and engines that keep less than {} or had no still disk ",
+        "--- not ranked: yardsticks, and engines that keep less than {}, had no still disk or were cut short ",
         table.durability
     );
     let text: String = text.chars().take(limit.saturating_sub(2)).collect();

@@ -2,9 +2,9 @@
 //!
 //! The clock stands still meanwhile. Each thread's operations are taken again in their order (`replay`): its writes
 //! change the model, and an answer about a key that nobody else writes is known exactly. Where several threads run, an
-//! answer about a key of another thread has a lowest and a highest version (`timeline`). Between two timed calls the order
-//! of threads is unknown, so the bounds are the newest version acknowledged when the previous timed call of the reader ended
-//! and the newest one begun when the next one ended, with 10 us to spare on both sides.
+//! answer about a key of another thread has a lowest and a highest version (`timeline`). Between two timed calls of the
+//! reader the order of threads is unknown. So the lowest version is the newest one acknowledged when its previous timed call
+//! ended. The highest is the newest one begun when its next timed call ended. Both have 10 us to spare.
 
 mod replay;
 mod scan_check;

@@ -89,7 +89,8 @@ pub(crate) struct CommonArgs {
     /// Prints the plan and its estimated time, and runs nothing.
     #[arg(global = true, long)]
     pub(crate) dry_run: bool,
-    /// The time for everything; phases that do not fit are cut short and marked [default: 55s in `quick`, else none].
+    /// The time for everything; phases that do not fit are cut short, marked and not ranked [default: 55s in `quick`,
+    /// else none].
     #[arg(global = true, long, value_parser = parse_duration, value_name = "TIME")]
     pub(crate) budget: Option<Duration>,
 }

@@ -266,8 +266,13 @@ fn state(pid: &str) -> Option<char> {
 /// The worker of a process, once there is one.
 fn worker_of(pid: &str) -> String {
     let children = || std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    // The run asks other programs about the machine first.
+    let is_worker = |child: &&str| {
+        let command = std::fs::read_to_string(format!("/proc/{child}/cmdline"));
+        command.is_ok_and(|command| command.contains("\0worker\0"))
+    };
     loop {
-        if let Some(child) = children().split_whitespace().next() {
+        if let Some(child) = children().split_whitespace().find(is_worker) {
             return child.into();
         }
         std::thread::sleep(Duration::from_millis(5));

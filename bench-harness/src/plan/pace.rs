@@ -13,7 +13,7 @@ use crate::workload::{Count, Span};
 /// For so long the machine is watched.
 const WATCHED: Duration = Duration::from_millis(200);
 /// Steps of the work in a second on the machine that the sizes of `quick` were chosen on, while nothing else ran.
-const REFERENCE_STEPS_S: f64 = 2.0e6;
+const REFERENCE_STEPS_S: f64 = 1.0e7;
 /// Keys of the work.
 const KEYS: u64 = 20_000;
 /// A machine that is slower by less is no slower: two looks at the same machine differ as much.

@@ -113,15 +113,12 @@ fn parse(smaps: &[u8]) -> Vec<Mapping> {
         let Some(first) = words.next() else { continue };
         let number = |word: Option<&[u8]>| std::str::from_utf8(word?).ok()?.parse::<u64>().ok();
         match first.strip_suffix(b":") {
-            Some(b"Pss") => {
+            Some(field @ (b"Pss" | b"Anonymous")) => {
                 let bytes = number(words.next()).unwrap_or_default() * 1024;
-                found.iter_mut().last().into_iter().for_each(|mapping| mapping.bytes = bytes);
-            }
-            Some(b"Anonymous") => {
-                let bytes = number(words.next()).unwrap_or_default() * 1024;
-                let last = found.iter_mut().last();
-                last.into_iter()
-                    .for_each(|mapping| mapping.bytes = mapping.bytes.saturating_sub(bytes));
+                let Some(mapping) = found.last_mut() else { continue };
+                let is_private = field == b"Anonymous";
+                mapping.bytes =
+                    if is_private { mapping.bytes.saturating_sub(bytes) } else { bytes };
             }
             // Other fields.
             Some(_) => {}

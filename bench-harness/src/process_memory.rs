@@ -3,6 +3,7 @@
 use std::fs;
 
 /// Resident memory of this process, by where its pages come from.
+#[expect(clippy::struct_field_names, reason = "the unit ends the name of each quantity")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resident {
     /// Pages that no file backs: the heap, stacks, shared memory and huge pages, also while they are swapped out. The

@@ -120,7 +120,7 @@ fn run_blocks(
 ) -> Outcome<()> {
     let out = plan.folder.parent().unwrap_or_else(|| Path::new("."));
     stores::remove_left_over(out, plan.dir.as_deref());
-    let stores = Stores::create(plan.stores())?;
+    let stores = Stores::create(&plan.stores())?;
     let mut progress = Progress::new(plan.quiet);
     let reckoned = |at| plan.reckoned_cell_s(at) * plan.engines.len() as f64;
     let once: f64 = (0..plan.workloads.len()).map(reckoned).sum();

@@ -36,9 +36,9 @@ pub(crate) fn path(run: &Path, dir: Option<&Path>, id: u32) -> PathBuf {
 
 impl Stores {
     /// Creates the folder at `path` and locks it.
-    pub(crate) fn create(path: PathBuf) -> Outcome<Self> {
+    pub(crate) fn create(path: &Path) -> Outcome<Self> {
         loop {
-            let folder = ScratchFolder::create(path.clone())?;
+            let folder = ScratchFolder::create(path.to_path_buf())?;
             let lock = path.join(LOCK);
             let failed = |error: io::Error| Failure::io("create", &lock, &error);
             let file = File::create(&lock).map_err(failed)?;
@@ -106,7 +106,7 @@ mod tests {
     fn folders_whose_lock_is_free_are_removed_and_no_others() {
         let out = tempfile::tempdir().unwrap();
         let run = |name: &str| path(&out.path().join(name), None, 1);
-        let live = Stores::create(run("live")).unwrap();
+        let live = Stores::create(&run("live")).unwrap();
         let make = |path: &Path, with_lock: bool| {
             fs::create_dir_all(path.join("1-1")).unwrap();
             if with_lock {

@@ -96,7 +96,7 @@ fn supervise(job: &Job, group: Option<&Group>, interrupt: &Interrupt) -> Outcome
     let limit = job.limit.map_or(HANGING.saturating_add(job.asked_time()), |limit| limit + GRACE);
     // A time that the clock cannot show is none. Time for which the process was stopped is given back.
     let stopped = suspend::stopped();
-    let deadline = || (begun + (suspend::stopped() - stopped)).checked_add(limit);
+    let deadline = || (begun + suspend::stopped().saturating_sub(stopped)).checked_add(limit);
     let mut rows = Vec::new();
     loop {
         if interrupt.is_set() {

@@ -209,7 +209,7 @@ const BALLOON: usize = 128 << 20;
 fn burn(time: Duration) {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let begun = now();
-    while now() - begun < time {}
+    while now().saturating_sub(begun) < time {}
 }
 
 impl Odd {

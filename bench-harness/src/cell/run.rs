@@ -58,6 +58,7 @@ struct Harness {
 }
 
 /// The first measurements after the clock, before answers are judged.
+#[derive(Clone, Copy)]
 struct After {
     memory: MemoryUse,
     settled: Settled,
@@ -203,7 +204,7 @@ impl Cell<'_> {
                 (engine, before, after, measured)
             }
         };
-        let mut outside = self.outside(engine.as_ref(), &before, after);
+        let mut outside = self.outside(engine.as_ref(), &before, &after);
         outside.probes = (probe_before, self.probe_disk(&phase.work)?);
         let writes = matches!(&phase.work, Work::Clients(clients) if clients.has_writes());
         let has_cut_store = self.is_store_cut;
@@ -221,8 +222,8 @@ impl Cell<'_> {
     }
 
     /// The measurements of a phase from outside, after the final sync.
-    fn outside(&self, engine: &dyn Kv, before: &Before, after: After) -> Outside {
-        let After { mut memory, settled } = after;
+    fn outside(&self, engine: &dyn Kv, before: &Before, after: &After) -> Outside {
+        let After { mut memory, settled } = *after;
         let directory = self.key.directory();
         memory.page_cache_bytes = page_cache::bytes_below(directory);
         Outside {
@@ -279,7 +280,7 @@ impl Cell<'_> {
         measured.asked = phase.duration;
         self.written_bytes += measured.bytes_written();
         measured.written_bytes = self.written_bytes;
-        let after = after.expect("the last window of a phase settles it");
+        let Some(after) = after else { unreachable!("the last window of a phase settles it") };
         Ok((before, after, measured))
     }
 

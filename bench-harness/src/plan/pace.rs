@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::Plan;
+use crate::quantity::floor_to_u64;
 use crate::random::Random;
 use crate::workload::{Count, Span};
 
@@ -60,7 +61,7 @@ pub(crate) fn fit(mut plan: Plan, slowness: f64, keep_blocks: bool) -> Plan {
         plan.workloads.iter_mut().for_each(|(_, workload)| {
             let scale = scale.max(LEAST_SCALE);
             let smaller = |count: Count| {
-                Count(((count.0 as f64 * scale) as u64).max(LEAST_COUNT.min(count.0)))
+                Count((floor_to_u64(count.0 as f64 * scale)).max(LEAST_COUNT.min(count.0)))
             };
             workload.records = workload.records.map(smaller);
             for phase in &mut workload.phase {

@@ -14,7 +14,7 @@ use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_byte
 use super::sweep::sweep;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
-use crate::engines::{EngineConfig, NULL, Registration};
+use crate::engines::{EngineConfig, NULL, Registration, sync_calls};
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, Timeline};
 use crate::probe::Probe;
@@ -241,10 +241,10 @@ impl Cell<'_> {
     }
 }
 
-/// The number of syncs that the engine counts, if it does.
+/// The number of syncs that the engine counts, else that of its calls of the C library, where they are counted.
 fn fsyncs(engine: &dyn Kv) -> Option<u64> {
     let stats = engine.stats();
-    stats.get("syncs").or(stats.get("sync_rounds"))
+    stats.get("syncs").or(stats.get("sync_rounds")).or_else(sync_calls)
 }
 
 #[cfg(test)]

@@ -60,6 +60,15 @@ impl Registration {
     }
 }
 
+/// The syncs that this process has called the C library for; `None` in a build without peers, whose engines all count.
+pub(crate) fn sync_calls() -> Option<u64> {
+    #[cfg(feature = "peers")]
+    let calls = Some(peers::sync_calls());
+    #[cfg(not(feature = "peers"))]
+    let calls = None;
+    calls
+}
+
 /// Whether `name` is the name of a yardstick.
 pub(crate) fn is_bound(name: &str) -> bool {
     name.starts_with("bound:")

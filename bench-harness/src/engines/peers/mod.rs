@@ -23,9 +23,12 @@ mod shell;
 mod sled;
 mod sqlite;
 mod surrealkv;
+mod sync_calls;
 #[cfg(test)]
 mod tests;
 mod view_cursor;
+
+pub(super) use sync_calls::sync_calls;
 
 use super::{EngineConfig, Registration};
 

@@ -104,6 +104,13 @@ impl Model {
         (0..self.capacity()).filter(|&id| self.state(id).is_present())
     }
 
+    /// The mean size of the values that are present, in bytes; `None` without any.
+    pub(crate) fn mean_value_bytes(&self) -> Option<u32> {
+        let sizes = self.present_ids().map(|id| u64::from(self.value_bytes[id as usize]));
+        let (count, sum) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
+        (count > 0).then(|| u32::try_from(sum / count).unwrap_or(u32::MAX))
+    }
+
     /// How many entries are present, and the bytes of their keys and values.
     pub(crate) fn live(&self, keys: &KeySpace) -> Live {
         let mut live = Live::default();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk;
 
 /// Grows when a column changes its meaning, not when one is added.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 macro_rules! row {
     ($($(#[$attribute:meta])* $name:ident: $type:ty = $about:literal,)*) => {
@@ -44,16 +44,16 @@ row! {
     errors: u64 = "calls that failed; a run with one has no summary, so this is 0",
     not_found: u64 = "reads that rightly found nothing",
     retries: u64 = "writes that the engine asked to try again",
-    duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in version 1, time inside the engine per thread",
+    duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in a sweep, with the begin and, from version 3 on, the end of the scan; in version 1, time inside the engine per thread",
     throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
     settled_throughput_ops_s: Option<f64> = "the same with the time of a final sync added",
     call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls",
     timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
-    loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing",
+    loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing; from version 3 on, its gets return values of the mean size present, or nothing for keys that are never put",
     paused_s: Option<f64> = "time that the clock stood still because a full window of answers was judged",
     warm_up_s: Option<f64> = "time of the same operations before the clock was started; only in phases that time alone ends",
     entries: u64 = "entries that scans read",
-    user_bytes_written: u64 = "bytes of keys and values put",
+    user_bytes_written: u64 = "bytes of keys and values put, and of keys deleted",
     user_bytes_read: u64 = "bytes of keys and values returned",
     lat_mean_ns: Option<f64> = "mean latency of the timed calls; the call alone, reads with every byte of the value folded; in batches, the whole batch; with a target rate, from the intended start",
     lat_p50_ns: Option<u64> = "median latency; a percentile p is given from 10 / (1 - p) samples on",
@@ -67,7 +67,7 @@ row! {
     late_ops: Option<u64> = "calls that began more than 1 ms late; only with a target rate",
     cpu_user_s: Option<f64> = "CPU time of the process in user mode during duration_s; steps of 10 ms",
     cpu_sys_s: Option<f64> = "CPU time of the process in the kernel, the same way",
-    cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without loop_ns; not with a target rate",
+    cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without the loop's; from version 3 on, operations of the background count; not with a target rate",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
     rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
     memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",
@@ -84,13 +84,13 @@ row! {
     disk_alloc_bytes: Option<u64> = "bytes allocated to the engine's files at the end of the phase",
     disk_apparent_bytes: Option<u64> = "length of the engine's files at the end of the phase",
     live_bytes: u64 = "bytes of the newest keys and values present at the end of the phase",
-    write_amp: Option<f64> = "io_write_bytes / user_bytes_written; only where the phase wrote",
+    write_amp: Option<f64> = "io_write_bytes / user_bytes_written, both with the background's from version 3 on; only where the phase wrote",
     read_amp: Option<f64> = "io_rchar / user_bytes_read; blind to mappings; only where the phase read",
     space_amp: Option<f64> = "disk_alloc_bytes / live_bytes; only for engines that keep anything",
     stall_ms: Option<f64> = "sum of the timed calls, and of the stretches of untimed ones, longer than 10 ms and than 100 medians",
     stalls: Option<u64> = "number of such calls and stretches",
     open_ms: Option<f64> = "time to open the store after a clean close, until the first key was read",
-    verified: u64 = "answers and entries that were compared with what was written",
+    verified: u64 = "answers and entries that were compared with what was written; 0 for `bound:null`, whose answers are wrong, from version 3 on",
     verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
     steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
     probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases that write, and not beside `bound:null`",

@@ -112,16 +112,29 @@ impl<'c> Crew<'c> {
         }
     }
 
-    /// The time that the loop takes for an operation, in nanoseconds: the first operations of the first client on an
-    /// engine that does nothing.
-    pub(super) fn loop_ns(&self, desk: &mut Desk, value_bytes: u32) -> Outcome<f64> {
+    /// The time that the loop takes for an operation, in nanoseconds, measured on an engine that does nothing and returns
+    /// values of `value_bytes`: that of the clients that count, and that of the background client.
+    pub(super) fn loop_times(
+        &self,
+        desk: &mut Desk,
+        value_bytes: u32,
+    ) -> Outcome<(f64, Option<f64>)> {
+        let main = self.loop_ns(&self.clients[0], desk, value_bytes)?;
+        let background = self.clients.get(self.main);
+        let background = background.map(|client| self.loop_ns(client, desk, value_bytes));
+        Ok((main, background.transpose()?))
+    }
+
+    /// The same for the first operations of `client`.
+    fn loop_ns(&self, client: &Client<'c>, desk: &mut Desk, value_bytes: u32) -> Outcome<f64> {
         let idle = Idle::new(value_bytes as usize);
-        let stride = self.clients[0].watch.stride();
+        let stride = client.watch.stride();
         let mut client = Client {
             engine: &idle,
             watch: Stopwatch::new(stride, None),
             max_steps: LOOP_OPS,
-            ..self.clients[0].clone()
+            is_done: false,
+            ..client.clone()
         };
         let span = Span::new(Instant::now() + LOOP_TIME);
         client.run(desk, &span, self.window_ops.min(LOOP_OPS))?;

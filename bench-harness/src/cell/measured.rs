@@ -32,15 +32,19 @@ pub(super) struct Measured {
     /// Threads that ran them.
     threads: u32,
     /// Time from the first call to the end of the last, without pauses.
-    wall: Duration,
+    pub(super) wall: Duration,
     /// Time that the clock stood still while full windows were judged.
     pub(super) paused: Duration,
     /// Time of the same operations before the clock was started.
     pub(super) warm_up: Option<Duration>,
     /// CPU time of the process, without pauses.
     pub(super) cpu: Option<CpuTime>,
+    /// The sum of the client in the background.
+    pub(super) background: Option<Line>,
     /// What the loop takes for an operation.
     pub(super) loop_ns: Option<f64>,
+    /// The same for the client in the background.
+    pub(super) background_loop_ns: Option<f64>,
     /// Operations a second that were asked for.
     target_rate: Option<f64>,
     /// Whether the second half of the phase ran at one speed.
@@ -86,6 +90,7 @@ impl Measured {
             lines: own.chain(background).collect(),
             threads: clients.steps.len() as u32,
             paused: times.paused,
+            background: times.background.map(Recorder::total),
             cpu: Some(times.cpu),
             target_rate: target_rate.filter(|_| has_schedule),
             is_even: times.series.is_steady(),
@@ -104,7 +109,9 @@ impl Measured {
             paused: Duration::ZERO,
             warm_up: None,
             cpu: None,
+            background: None,
             loop_ns: None,
+            background_loop_ns: None,
             target_rate: None,
             is_even: None,
             written_bytes: 0,
@@ -113,12 +120,32 @@ impl Measured {
         }
     }
 
+    /// Bytes of keys and values that all clients wrote, the one in the background included.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.total.bytes_written + self.background.as_ref().map_or(0, |line| line.bytes_written)
+    }
+
+    /// CPU time for an operation without that of the loop. The process has one clock, so operations of the background
+    /// count like the others.
+    pub(super) fn cpu_ns_per_op(&self) -> Option<f64> {
+        let (cpu, loop_ns) = self.cpu.zip(self.loop_ns)?;
+        let beside = self.background.as_ref().map_or(0, |line| line.ops);
+        let ops = self.total.ops + beside;
+        // A client that waits for its moment spins: with a schedule, its share is unknown.
+        if self.target_rate.is_some() || ops == 0 {
+            return None;
+        }
+        let loops = loop_ns * self.total.ops as f64
+            + self.background_loop_ns.unwrap_or(loop_ns) * beside as f64;
+        Some(((cpu.total.as_nanos() as f64 - loops) / ops as f64).max(0.0))
+    }
+
     /// The rows of the phase: the sum first, with the measurements from outside, then each operation.
     pub(super) fn rows(&self, cell: &CellKey<'_>, phase: &str, outside: &Outside) -> Vec<Row> {
         let common = self.common(cell, phase, outside);
         let mut all = self.timed_row(&common, "all", &self.total);
         let settled = throughput(&self.total, self.wall + outside.settle);
-        all.settled_throughput_ops_s = settled.filter(|_| self.total.bytes_written > 0);
+        all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
         self.add_outside(&mut all, cell, outside);
         let mut rows = vec![all];
@@ -166,8 +193,10 @@ impl Measured {
         (row.probe_before_ns, row.probe_after_ns) = outside.probes;
         row.disk_alloc_bytes = Some(outside.disk.allocated_bytes);
         row.disk_apparent_bytes = Some(outside.disk.apparent_bytes);
-        row.write_amp = per(counters.write_bytes, self.total.bytes_written);
-        row.read_amp = per(counters.rchar, self.total.bytes_read);
+        let bytes_read =
+            self.total.bytes_read + self.background.as_ref().map_or(0, |line| line.bytes_read);
+        row.write_amp = per(counters.write_bytes, self.bytes_written());
+        row.read_amp = per(counters.rchar, bytes_read);
         if cell.durability > Durability::None {
             row.space_amp = per(row.disk_alloc_bytes, row.live_bytes);
         }
@@ -179,16 +208,10 @@ impl Measured {
         row.warm_up_s = self.warm_up.map(|time| round(time.as_secs_f64()));
         row.cpu_user_s = self.cpu.map(|cpu| round(cpu.user_s));
         row.cpu_sys_s = self.cpu.map(|cpu| round(cpu.sys_s));
-        // A client that waits for its moment spins: with a schedule, its share cannot be told.
-        let is_closed = self.target_rate.is_none() && self.total.ops > 0;
-        row.cpu_ns_per_op =
-            self.cpu.zip(self.loop_ns).filter(|_| is_closed).map(|(cpu, loop_ns)| {
-                let whole = cpu.total.as_nanos() as f64 / self.total.ops as f64;
-                round((whole - loop_ns).max(0.0))
-            });
+        row.cpu_ns_per_op = self.cpu_ns_per_op().map(round);
         let overwritten = outside.live.key_bytes + outside.live.value_bytes;
         let has_settled =
-            self.total.bytes_written == 0 || self.written_bytes >= STEADY_OVERWRITES * overwritten;
+            self.bytes_written() == 0 || self.written_bytes >= STEADY_OVERWRITES * overwritten;
         row.steady = self.is_even.map(|is_even| is_even && has_settled);
     }
 

@@ -194,7 +194,8 @@ impl Cell<'_> {
         let deadline = cap.map(|cap| Instant::now() + cap);
         let Self { desks, recorders, judge, .. } = self;
         let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
-        let loop_ns = crew.loop_ns(&mut desks[0], value_bytes(self.key.job))?;
+        let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.key.job));
+        let (loop_ns, background_loop_ns) = crew.loop_times(&mut desks[0], mean_bytes)?;
         let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
         let warm_up = warm_up.map(|time| time.mul_f64(WARM_UP));
         if let Some(time) = warm_up {
@@ -203,9 +204,9 @@ impl Cell<'_> {
         let before = Before::now(ground.engine);
         let times = crew.measure(phase.duration, desks, recorders, judge)?;
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
-        measured.loop_ns = Some(loop_ns);
+        (measured.loop_ns, measured.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         measured.warm_up = warm_up;
-        self.written_bytes += measured.total.bytes_written;
+        self.written_bytes += measured.bytes_written();
         measured.written_bytes = self.written_bytes;
         Ok((before, measured))
     }
@@ -245,69 +246,4 @@ impl Cell<'_> {
 fn fsyncs(engine: &dyn Kv) -> Option<u64> {
     let stats = engine.stats();
     stats.get("syncs").or(stats.get("sync_rounds")).or_else(sync_calls)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A disk that becomes slower with each look at it.
-    struct SlowingDisk(f64);
-
-    impl Probe for SlowingDisk {
-        fn sync_ns(&mut self) -> Outcome<f64> {
-            self.0 += 100.0;
-            Ok(self.0)
-        }
-    }
-
-    fn rows(engine: &str, durability: &str) -> Vec<Row> {
-        let folder = tempfile::tempdir().unwrap();
-        let workload = r#"{"about": "", "records": 4, "phase": [
-            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4},
-            {"name": "rmw", "mix": {"get": 1, "rmw": 1}, "ops": 8}]}"#;
-        let job = Job {
-            run_id: "run".into(),
-            block: 1,
-            order: 1,
-            engine: engine.into(),
-            workload_name: "w".into(),
-            workload: serde_json::from_str(workload).unwrap(),
-            seed: 1,
-            durability: durability.into(),
-            rate: None,
-            memory_budget_bytes: 1 << 20,
-            limit_memory_bytes: None,
-            directory: folder.path().into(),
-            limit: None,
-            stream_steps: 16,
-        };
-        let known = crate::engines::own();
-        let engine = known.iter().find(|engine| engine.name == job.engine).unwrap();
-        let mut rows = Vec::new();
-        let emit = &mut |row: Row| {
-            rows.extend((row.op == "all").then_some(row));
-            Ok(())
-        };
-        run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit).unwrap();
-        rows
-    }
-
-    fn probes(engine: &str, durability: &str) -> Vec<Option<(f64, f64)>> {
-        let rows = rows(engine, durability).into_iter();
-        rows.map(|row| row.probe_before_ns.zip(row.probe_after_ns)).collect()
-    }
-
-    #[test]
-    fn the_disk_is_probed_before_and_after_each_synced_phase_that_writes_and_in_no_other() {
-        let (load, rmw) = (Some((100.0, 200.0)), Some((300.0, 400.0)));
-        assert_eq!(probes("bitcask", "sync"), [load, None, rmw]);
-        assert_eq!(probes("bitcask", "buffered"), [None; 3]);
-    }
-
-    #[test]
-    fn the_disk_is_not_probed_beside_an_engine_that_does_nothing_or_keeps_nothing() {
-        assert_eq!(probes(NULL, "sync"), [None; 3]);
-        assert_eq!(probes("memory", "sync"), [None; 3]);
-    }
 }

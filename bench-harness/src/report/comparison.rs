@@ -80,11 +80,12 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         rows.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
     });
     let misfits: Vec<_> = misfits.cloned().collect();
-    let first = rows.first()?;
     let fitting: Vec<_> =
         rows.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
     let (all, rows) = (rows, &fitting[..]);
-    let is_opening = first.open_ms.is_some();
+    // The rows of an engine that did not fit have no figures, so the others say what the table compares.
+    let first = rows.first().or(all.first())?;
+    let is_opening = rows.iter().any(|row| row.open_ms.is_some());
     let series: Vec<_> = run.engines.iter().filter_map(|e| Series::new(e, rows)).collect();
     let asked = all.iter().map(|row| &row.durability).max_by_key(|class| class_rank(class))?;
     let fits = |series: &&Series<'_>| {
@@ -173,7 +174,9 @@ fn place(table: &mut Comparison) {
     table.ranking = ranking;
     table.lines.sort_by(|left, right| {
         let by_rank = right.is_ranked.cmp(&left.is_ranked);
-        let by_place = by_rank.then(left.place.cmp(&right.place));
+        // A ranked engine with one comparable block has no place: it follows those that have one.
+        let place = |line: &Line| line.place.unwrap_or(usize::MAX);
+        let by_place = by_rank.then(place(left).cmp(&place(right)));
         by_place.then(right.speed.median.total_cmp(&left.speed.median))
     });
     debug_assert!(table.lines.is_sorted_by_key(|line| !line.is_ranked), "the rule parts the lines");
@@ -189,77 +192,4 @@ fn class_rank(class: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAN: &str = r#"{
-        "run_id": "run", "engines": ["own", "peer:a"],
-        "workloads": [["w", {"about": "", "records": 10, "phase": [{"name": "put", "mix": {"put": 1}}]}]],
-        "blocks": 3, "seed": 1, "durability": "sync", "memory_budget_bytes": 1048576
-    }"#;
-
-    /// The table of two engines of which one is three times as fast; the disk moves in those blocks of the slower one.
-    fn table(moved: &[u32]) -> Comparison {
-        let row = |engine, block, speed, probe_after| Row {
-            probe_before_ns: Some(100.0),
-            probe_after_ns: Some(probe_after),
-            steady: Some(block > 1),
-            ..Row::of_puts(engine, "sync", block, speed)
-        };
-        let rows = (1..=3).flat_map(|block| {
-            let (speed, after) =
-                if moved.contains(&block) { (900.0, 200.0) } else { (100.0, 99.0) };
-            let slow = row("peer:a", block, speed + f64::from(block), after);
-            [row("own", block, 300.0 + f64::from(block), 101.0), slow]
-        });
-        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
-    }
-
-    fn places(table: &Comparison) -> Vec<(&str, bool, Option<usize>)> {
-        table.lines.iter().map(|line| (&line.engine[..], line.is_ranked, line.place)).collect()
-    }
-
-    #[test]
-    fn a_block_in_which_the_disk_moved_is_not_compared() {
-        let table = table(&[2]);
-        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
-        let slow = &table.lines[1];
-        assert!(slow.has_disk_moved && (101.0..104.0).contains(&slow.speed.median), "{slow:?}");
-    }
-
-    #[test]
-    fn an_engine_whose_disk_moved_in_every_block_is_not_ranked() {
-        let table = table(&[1, 2, 3]);
-        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
-        assert!(table.lines[1].speed.median > 900.0);
-    }
-
-    #[test]
-    fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
-        // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
-        let row = |engine, block, speed, sync_ns| Row {
-            probe_before_ns: Some(sync_ns),
-            probe_after_ns: Some(1.1 * sync_ns),
-            ..Row::of_puts(engine, "sync", block, speed)
-        };
-        let rows = |lucky_ns: f64| {
-            let rows = (1..=3).flat_map(|block| {
-                let (speed, sync_ns) = if block == 2 { (900.0, lucky_ns) } else { (100.0, 300.0) };
-                let speed = speed + f64::from(block);
-                let own = row("own", block, 300.0 + f64::from(block), 300.0);
-                [own, row("peer:a", block, speed, sync_ns)]
-            });
-            compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
-        };
-        let table = rows(100.0);
-        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
-        assert!(table.lines.iter().all(|line| !line.has_disk_moved));
-        // On one disk the same speeds are evidence, and show nothing.
-        assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
-    }
-
-    #[test]
-    fn one_block_of_three_that_was_not_steady_is_no_dagger() {
-        assert!(table(&[]).lines.iter().all(|line| !line.is_unsteady));
-    }
-}
+mod tests;

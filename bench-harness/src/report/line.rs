@@ -69,7 +69,11 @@ pub(crate) struct Line {
 /// The rows of one engine, by block.
 pub(super) struct Series<'r> {
     pub(super) engine: &'r str,
+    /// All rows.
     pub(super) rows: Vec<&'r Row>,
+    /// The rows that figures come from: those of blocks in which the disk kept its speed, or all if there is no such block.
+    figures: Vec<&'r Row>,
+    /// The speeds of these rows.
     speeds: Vec<BlockSpeed>,
 }
 
@@ -82,14 +86,15 @@ impl<'r> Series<'r> {
             let speed = opening.or(row.throughput_ops_s)?;
             Some(BlockSpeed { block: row.block, speed, disk_sync_ns: row.disk_sync_ns() })
         };
-        // Where the disk itself moved in every block, the figures are shown and never ranked.
-        let on_a_still_disk = rows.iter().filter(|row| !row.has_disk_moved());
-        let mut speeds: Vec<_> = on_a_still_disk.filter_map(speed).collect();
-        if speeds.is_empty() {
-            speeds = rows.iter().filter_map(speed).collect();
+        // If the disk changed its speed in every block, the figures are shown and never ranked.
+        let is_stable = |row: &&Row| !row.has_disk_moved() && speed(row).is_some();
+        let mut figures: Vec<_> = rows.iter().copied().filter(is_stable).collect();
+        if figures.is_empty() {
+            figures.clone_from(&rows);
         }
-        debug_assert!(speeds.len() <= rows.len(), "a block has at most one speed");
-        (!speeds.is_empty()).then_some(Self { engine, rows, speeds })
+        let speeds: Vec<_> = figures.iter().filter_map(speed).collect();
+        debug_assert!(speeds.len() <= figures.len(), "a block has at most one speed");
+        (!speeds.is_empty()).then_some(Self { engine, rows, figures, speeds })
     }
 
     fn values(&self) -> Vec<f64> {
@@ -105,10 +110,10 @@ impl<'r> Series<'r> {
     pub(super) fn line(&self, bound: f64, budget_bytes: f64) -> Option<Line> {
         let speed = Estimate::of(&self.values())?;
         let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
-            median(&self.rows.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
+            median(&self.figures.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
         };
         let memory_bytes = middle(&|row| row.memory_anon_bytes.map(|bytes| bytes as f64));
-        let judged = self.rows.iter().filter_map(|row| row.steady);
+        let judged = self.figures.iter().filter_map(|row| row.steady);
         let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
         Some(Line {
             at: 0,
@@ -131,14 +136,14 @@ impl<'r> Series<'r> {
             page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
             has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
             had_a_still_disk: self.rows.iter().any(|row| !row.has_disk_moved()),
-            is_overloaded: self.rows.iter().any(|row| row.is_overloaded()),
+            is_overloaded: self.figures.iter().any(|row| row.is_overloaded()),
             is_unsteady: unsteady > 0 && 2 * unsteady >= judged.count(),
             longest_stall_ns: self
-                .rows
+                .figures
                 .iter()
                 .filter_map(|row| row.longest_stall_ns())
                 .reduce(f64::max),
-            cut_short: self.rows.iter().any(|row| row.cut_short),
+            cut_short: self.figures.iter().any(|row| row.cut_short),
         })
     }
 }

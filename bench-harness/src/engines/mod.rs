@@ -60,11 +60,12 @@ impl Registration {
     }
 }
 
-/// The syncs that this process has called the C library for; `None` in a build without peers, whose engines all count.
+/// The syncs that this process has called the operating system for; `None` in builds that cannot count them: those
+/// without peers, which have no `unsafe`.
 pub(crate) fn sync_calls() -> Option<u64> {
-    #[cfg(feature = "peers")]
+    #[cfg(all(feature = "peers", target_os = "linux"))]
     let calls = Some(peers::sync_calls());
-    #[cfg(not(feature = "peers"))]
+    #[cfg(not(all(feature = "peers", target_os = "linux")))]
     let calls = None;
     calls
 }

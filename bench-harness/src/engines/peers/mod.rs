@@ -23,11 +23,13 @@ mod shell;
 mod sled;
 mod sqlite;
 mod surrealkv;
+#[cfg(target_os = "linux")]
 mod sync_calls;
 #[cfg(test)]
 mod tests;
 mod view_cursor;
 
+#[cfg(target_os = "linux")]
 pub(super) use sync_calls::sync_calls;
 
 use super::{EngineConfig, Registration};

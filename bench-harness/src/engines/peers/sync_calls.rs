@@ -1,21 +1,22 @@
-//! Counts the syncs of peers, which have no counter of their own, or none that counts the same calls as another's.
+//! Counts the calls of this process that sync a file: the same figure for every engine, whoever makes the calls.
 //!
-//! A program that defines `fsync` and `fdatasync` is linked against its own definitions instead of those of the C library:
-//! its Rust code, and the C and C++ code that is linked into it. The definitions here count and make the system call of
-//! that name. `msync` and `sync_file_range` are not counted: the former syncs LMDB's mapping in runs that do not wait for
-//! syncs, the latter makes nothing durable. Code that calls the system without the C library, such as `rustix`, is not
-//! counted either; engines with counters of their own are not asked here.
+//! A program that defines `fsync`, `fdatasync` and `msync` is linked against its own definitions instead of those of the C
+//! library: its Rust code, whose standard library calls these names, and the C and C++ code that is linked into it. The
+//! definitions here count and make the system call of that name. An `msync` counts where it waits (`MS_SYNC`).
+//!
+//! Four ways to the disk are not counted. A write to a file that was opened with `O_DSYNC` syncs without a call: LMDB commits
+//! with one sync of its pages and one such write. `sync_file_range` makes nothing durable. Code that calls the kernel without
+//! the C library passes the definitions by: of the engines here none syncs like that. `sync` and `syncfs` sync more than
+//! the files of an engine, and no engine calls them.
+//!
+//! Only Linux is counted: the system calls are made by number.
 #![expect(
     unsafe_code,
-    reason = "two names of the C library are defined; argued in the module's text"
+    reason = "three names of the C library are defined; argued in the module's text"
 )]
 
-use std::ffi::c_int;
-use std::os::fd::BorrowedFd;
+use std::ffi::{c_int, c_long, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use errno::{Errno, set_errno};
-use rustix::fs;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
@@ -24,35 +25,40 @@ pub(crate) fn sync_calls() -> u64 {
     CALLS.load(Ordering::Relaxed)
 }
 
-// SAFETY: the function has the name, the signature and the behaviour that POSIX gives it.
+fn count() {
+    CALLS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The system call behind `fsync` and `fdatasync`.
+fn sync_file(call: c_long, file: c_int) -> c_int {
+    count();
+    // SAFETY: both calls take one number. The kernel refuses a number that is no open file, and neither call reads or
+    // writes memory of the process.
+    let answer = unsafe { libc::syscall(call, c_long::from(file)) };
+    answer as c_int
+}
+
+// SAFETY: the function has the name, the signature, the answers and, through `syscall`, the `errno` that POSIX gives it.
 #[unsafe(no_mangle)]
 extern "C" fn fsync(file: c_int) -> c_int {
-    count(file, fs::fsync)
+    sync_file(libc::SYS_fsync, file)
 }
 
-// SAFETY: the function has the name, the signature and the behaviour that POSIX gives it.
+// SAFETY: the function has the name, the signature, the answers and, through `syscall`, the `errno` that POSIX gives it.
 #[unsafe(no_mangle)]
 extern "C" fn fdatasync(file: c_int) -> c_int {
-    count(file, fs::fdatasync)
+    sync_file(libc::SYS_fdatasync, file)
 }
 
-/// Counts a call, makes it, and answers as the C library does.
-fn count(file: c_int, call: fn(BorrowedFd<'static>) -> rustix::io::Result<()>) -> c_int {
-    CALLS.fetch_add(1, Ordering::Relaxed);
-    let result = if file < 0 {
-        // The one number that is no descriptor; others may be closed, and the kernel says so.
-        Err(rustix::io::Errno::BADF)
-    } else {
-        // SAFETY: the number is handed to the kernel and to nobody else, so it need not be open.
-        call(unsafe { BorrowedFd::borrow_raw(file) })
-    };
-    match result {
-        Ok(()) => 0,
-        Err(error) => {
-            set_errno(Errno(error.raw_os_error()));
-            -1
-        }
+// SAFETY: the function has the name, the signature, the answers and, through `syscall`, the `errno` that POSIX gives it.
+#[unsafe(no_mangle)]
+extern "C" fn msync(start: *mut c_void, len: usize, flags: c_int) -> c_int {
+    if flags & libc::MS_SYNC != 0 {
+        count();
     }
+    // SAFETY: the kernel checks that the range is mapped, and the call changes no memory of the process.
+    let answer = unsafe { libc::syscall(libc::SYS_msync, start, len, c_long::from(flags)) };
+    answer as c_int
 }
 
 #[cfg(test)]
@@ -77,6 +83,16 @@ mod tests {
         let (_reader, writer) = std::io::pipe().unwrap();
         let pipe = File::from(OwnedFd::from(writer));
         let refused = pipe.sync_data().unwrap_err();
-        assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::INVAL.raw_os_error()));
+        assert_eq!(refused.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn a_sync_of_a_mapping_is_counted_and_a_range_that_is_not_mapped_is_refused() {
+        let before = sync_calls();
+        let nowhere = std::ptr::without_provenance_mut(1 << 46);
+        assert_eq!(msync(nowhere, 4096, libc::MS_ASYNC), -1);
+        assert_eq!(msync(nowhere, 4096, libc::MS_SYNC), -1);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOMEM));
+        assert!(sync_calls() > before);
     }
 }

@@ -50,7 +50,9 @@ pub(super) struct CrewTimes<'r> {
     pub(super) cpu: CpuTime,
     /// How the operations spread over the time.
     pub(super) series: Series,
-    /// Whether the deadline ended the phase.
+    /// Operations of the schedule that were due and had not begun.
+    pub(super) missed_ops: u64,
+    /// Whether the deadline or a lack of new keys ended the phase.
     pub(super) cut_short: bool,
 }
 
@@ -101,6 +103,7 @@ impl<'c> Crew<'c> {
             },
             watch: Stopwatch::new(clients.stride, clients.arrivals.get(thread).cloned()),
             is_done: false,
+            is_out_of_keys: false,
         };
         let all = clients.steps.iter().chain(&clients.background).enumerate();
         Self {
@@ -173,6 +176,7 @@ impl<'c> Crew<'c> {
         let mut wall = Duration::ZERO;
         let mut cpu = CpuTime::default();
         let mut series = Series::default();
+        let mut missed_ops = 0;
         loop {
             let until = Instant::now() + wanted.saturating_sub(wall);
             let until = self.deadline.map_or(until, |deadline| deadline.min(until));
@@ -186,13 +190,17 @@ impl<'c> Crew<'c> {
             }
             series.add(wall, parts[..self.main].iter().map(|part| part.window));
             wall += window_time(&parts[..self.main]);
+            let clients = self.clients.iter().zip(&parts);
+            missed_ops += clients.map(|(c, part)| part.window.missed * c.batch as u64).sum::<u64>();
             if self.clients[..self.main].iter().all(|client| client.is_done) {
                 break;
             }
         }
-        let cut_short = self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-            && wall < wanted
-            && self.clients[..self.main].iter().any(|client| client.walk.taken < client.max_steps);
+        let counted = &self.clients[..self.main];
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let has_steps = |client: &Client<'_>| client.walk.taken < client.max_steps;
+        let is_cut = is_late && wall < wanted && counted.iter().any(has_steps);
+        let cut_short = is_cut || counted.iter().any(|client| client.is_out_of_keys);
         let (main, background) = recorders.split_at_mut(self.main);
         let (first, others) = main.split_at_mut(1);
         for other in others.iter() {
@@ -200,7 +208,7 @@ impl<'c> Crew<'c> {
         }
         let (main, background) = (&first[0], background.first());
         let paused = begun.elapsed().saturating_sub(wall);
-        Ok(CrewTimes { main, background, wall, paused, cpu, series, cut_short })
+        Ok(CrewTimes { main, background, wall, paused, cpu, series, missed_ops, cut_short })
     }
 
     fn parts<'d>(&self, desks: &'d [Desk]) -> Vec<Part<'d>>

@@ -12,7 +12,7 @@ use super::crew::CrewTimes;
 use super::memory_use::MemoryUse;
 use crate::model::Live;
 use crate::recorder::{Line, Recorder};
-use crate::row::{Row, SCHEMA_VERSION, is_reached};
+use crate::row::{Row, SCHEMA_VERSION, keeps_up};
 use crate::system::{Counters, CpuTime, DiskUse};
 
 /// A stall is longer than this.
@@ -22,6 +22,13 @@ const STALL_MEDIANS: u64 = 100;
 
 /// How often a log-structured engine must have written its data before its speed may be called steady.
 const STEADY_OVERWRITES: u64 = 3;
+
+/// A phase that was cut short has a figure from this time and this number of operations on.
+const LEAST_TIME: Duration = Duration::from_millis(10);
+const LEAST_OPS: u64 = 1_000;
+/// Or from this share of the asked time and this number of operations on.
+const LEAST_SHARE: f64 = 0.1;
+const LEAST_OPS_OF_SHARE: u64 = 100;
 
 /// The measurements of one phase by its clients.
 pub(super) struct Measured {
@@ -53,8 +60,12 @@ pub(super) struct Measured {
     pub(super) written_bytes: u64,
     /// Time to open the store.
     pub(super) open: Option<Duration>,
-    /// Whether the limit of the cell ended the phase.
-    cut_short: bool,
+    /// Operations of the schedule that were due and had not begun.
+    missed_ops: u64,
+    /// The time that was asked for.
+    pub(super) asked: Option<Duration>,
+    /// Whether the limit of the cell ended the phase, or one that it depends on.
+    pub(super) cut_short: bool,
 }
 
 /// The measurements of one phase from outside.
@@ -94,6 +105,7 @@ impl Measured {
             cpu: Some(times.cpu),
             target_rate: target_rate.filter(|_| has_schedule),
             is_even: times.series.is_steady(),
+            missed_ops: times.missed_ops,
             cut_short: times.cut_short,
             ..Self::from_line(times.main.total(), times.wall)
         }
@@ -116,6 +128,8 @@ impl Measured {
             is_even: None,
             written_bytes: 0,
             open: None,
+            missed_ops: 0,
+            asked: None,
             cut_short: false,
         }
     }
@@ -148,9 +162,20 @@ impl Measured {
         all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
         self.add_outside(&mut all, cell, outside);
+        all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
         rows.extend(self.lines.iter().map(|(name, line)| self.timed_row(&common, name, line)));
+        if !self.has_figure() {
+            rows.iter_mut().for_each(remove_figures);
+        }
         rows
+    }
+
+    /// Whether a phase that was cut short is long enough for a figure; others are as long as was asked for.
+    pub(super) fn has_figure(&self) -> bool {
+        let is_long = self.wall >= LEAST_TIME && self.total.ops >= LEAST_OPS;
+        let has_share = self.asked.is_some_and(|asked| self.wall >= asked.mul_f64(LEAST_SHARE));
+        !self.cut_short || is_long || (has_share && self.total.ops >= LEAST_OPS_OF_SHARE)
     }
 
     fn common(&self, cell: &CellKey<'_>, phase: &str, outside: &Outside) -> Row {
@@ -218,8 +243,8 @@ impl Measured {
     /// The row of one operation: its times and sums.
     fn timed_row(&self, common: &Row, op: &str, line: &Line) -> Row {
         let rate = throughput(line, self.wall);
-        let all_rate = throughput(&self.total, self.wall);
-        let is_overloaded = self.target_rate.is_some_and(|target| !is_reached(all_rate, target));
+        let has_schedule = self.target_rate.is_some();
+        let is_overloaded = has_schedule && !keeps_up(self.total.ops, self.missed_ops);
         let threads = if op.starts_with("background:") { 1 } else { self.threads };
         let timed = !line.latency.is_empty() && !is_overloaded;
         let percentile = |p| quantile(&line.latency, p).filter(|_| timed);
@@ -278,9 +303,19 @@ fn quantile(latency: &Histogram<u64>, p: f64) -> Option<u64> {
     is_enough.then(|| latency.value_at_quantile(p))
 }
 
-/// Operations a second.
+/// Takes the figures away that so few operations do not give.
+fn remove_figures(row: &mut Row) {
+    row.throughput_ops_s = None;
+    row.settled_throughput_ops_s = None;
+    row.achieved_rate = None;
+    row.cpu_ns_per_op = None;
+    row.lat_mean_ns = None;
+    row.steady = None;
+}
+
+/// Operations a second; `None` without any.
 fn throughput(line: &Line, time: Duration) -> Option<f64> {
-    (!time.is_zero()).then(|| round(line.ops as f64 / time.as_secs_f64()))
+    (!time.is_zero() && line.ops > 0).then(|| round(line.ops as f64 / time.as_secs_f64()))
 }
 
 /// Calls that were much longer than the others: how many, and how long together. A long stretch of untimed calls

@@ -39,7 +39,9 @@ pub(crate) struct Comparison {
     pub(crate) baseline: String,
     /// The engines that did not fit into the memory of a cell in some block; they have no line.
     pub(crate) misfits: Vec<String>,
-    /// That memory.
+    /// The engines that made too few operations for a figure in every block; they have no line.
+    pub(crate) without_figure: Vec<String>,
+    /// The memory of a cell, where it has a limit.
     pub(crate) limit: String,
     /// Ranked lines first, best first; then the others.
     pub(crate) lines: Vec<Line>,
@@ -92,19 +94,24 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         !is_bound(series.engine) && series.rows.iter().all(|row| row.durability == **asked)
     };
     let wanted = |s: &&Series<'_>| run.baseline.as_deref() == Some(s.engine);
-    let baseline = series.iter().find(wanted).or_else(|| series.iter().find(fits));
+    let fits_and_counts = |series: &&Series<'_>| fits(series) && series.has_fair_block();
+    let baseline = series.iter().find(wanted).or_else(|| series.iter().find(fits_and_counts));
+    let baseline = baseline.or_else(|| series.iter().find(fits));
     let baseline = baseline.or(series.first()).map_or("", |series| series.engine);
-    if baseline.is_empty() && misfits.is_empty() {
-        return None;
-    }
+    let is_without = |engine: &&String| {
+        let is_measured = rows.iter().any(|row| row.engine == **engine);
+        is_measured && !series.iter().any(|series| series.engine == **engine)
+    };
+    let without_figure: Vec<_> = run.engines.iter().filter(is_without).cloned().collect();
     // The cost of a sync says nothing about engines that never wait for one, and the other way round.
     let is_measure = |series: &Series<'_>| {
         asked != SYNC || series.rows.iter().all(|row| row.durability == *asked)
     };
-    let bounds = series.iter().filter(|series| is_yardstick(series.engine) && is_measure(series));
+    let can_measure = |series: &Series<'_>| is_measure(series) && series.has_fair_block();
+    let bounds = series.iter().filter(|series| is_yardstick(series.engine) && can_measure(series));
     let bound = bounds.filter_map(Series::middle).fold(0.0, f64::max);
     let own_bound = |series: &Series<'_>| {
-        if is_measure(series) && series.engine != NULL { bound } else { 0.0 }
+        if can_measure(series) && series.engine != NULL { bound } else { 0.0 }
     };
     let null = series.iter().find(|series| series.engine == NULL);
     let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
@@ -118,11 +125,13 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         threads: first.threads,
         setting: setting(rows),
         durability: asked.clone(),
-        loop_ns: loop_ns.filter(|_| !is_opening),
+        // On a schedule, the time for an operation is the time between arrivals.
+        loop_ns: loop_ns.filter(|_| !is_opening && first.target_rate.is_none()),
         is_preparation: false,
         is_opening,
         baseline: baseline.to_string(),
         misfits,
+        without_figure,
         limit: run.memory_limit.map_or(String::new(), |limit| show_bytes(limit.limit_bytes as f64)),
         lines,
         ranking: Ranking::new(&[]),
@@ -159,16 +168,19 @@ impl Comparison {
 fn place(table: &mut Comparison) {
     for line in &mut table.lines {
         let kept_the_class = line.durability == table.durability;
-        line.is_ranked = !is_bound(&line.engine) && kept_the_class && line.had_a_still_disk;
+        line.is_ranked = !is_bound(&line.engine) && kept_the_class && line.has_fair_block;
     }
-    let contestants = table.lines.iter();
-    let contestants =
-        contestants.map(|line| Contestant { is_ranked: line.is_ranked, speeds: &line.speeds });
+    let contestants = table.lines.iter().map(|line| {
+        // Figures without a block that counts are shown and compared with nothing.
+        let speeds = if line.has_fair_block { &line.speeds[..] } else { &[] };
+        Contestant { is_ranked: line.is_ranked, speeds }
+    });
     let ranking = Ranking::new(&contestants.collect::<Vec<_>>());
     let baseline = table.lines.iter().position(|line| line.engine == table.baseline);
     for (at, line) in table.lines.iter_mut().enumerate() {
         line.at = at;
         line.place = ranking.place(at);
+        line.is_uncompared = line.is_ranked && line.place.is_none() && line.speeds.len() > 1;
         line.ratio = baseline.and_then(|baseline| ranking.verdict(at, baseline));
     }
     table.ranking = ranking;

@@ -126,7 +126,6 @@ fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
             memory_anon_bytes: Some(figure << 20),
             page_cache_bytes: Some(figure),
             steady: Some(!has_moved),
-            cut_short: has_moved,
             ..Row::of_puts("own", "sync", block, 100.0)
         }
     });
@@ -136,5 +135,47 @@ fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
     let costs = [line.cpu_ns, line.write_amp, line.space_amp, line.page_cache_bytes];
     assert_eq!((latencies, costs), ([Some(10.0); 4], [Some(10.0); 4]));
     assert_eq!(line.memory_bytes, Some(f64::from(10 << 20)));
-    assert!(line.has_disk_moved && !line.is_unsteady && !line.cut_short, "{line:?}");
+    assert!(line.has_disk_moved && !line.is_unsteady, "{line:?}");
+}
+
+#[test]
+fn a_block_that_was_cut_short_is_not_compared_and_takes_part_in_no_figure() {
+    let table = |cut: &[u32]| {
+        let rows = (1..=3).flat_map(|block| {
+            let is_cut = cut.contains(&block);
+            let speed = f64::from(block) + if is_cut { 900.0 } else { 100.0 };
+            let slow = Row { cut_short: is_cut, ..Row::of_puts("peer:a", "sync", block, speed) };
+            [Row::of_puts("own", "sync", block, 300.0 + f64::from(block)), slow]
+        });
+        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+    };
+    let one = table(&[2]);
+    assert_eq!(places(&one), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+    assert!(one.lines[1].cut_short && (101.0..104.0).contains(&one.lines[1].speed.median));
+    let all = table(&[1, 2, 3]);
+    assert_eq!(places(&all), [("own", true, Some(1)), ("peer:a", false, None)]);
+    assert!(all.lines[1].ratio.is_none() && all.lines[1].speed.median > 900.0);
+}
+
+#[test]
+fn an_engine_without_a_figure_is_named_and_has_no_line() {
+    let rows = (1..=2).flat_map(|block| {
+        let none = Row { throughput_ops_s: None, ..Row::of_puts("peer:a", "sync", block, 0.0) };
+        [Row::of_puts("own", "sync", block, 300.0), none]
+    });
+    let table = compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0);
+    assert_eq!((table.lines.len(), &table.without_figure[..]), (1, &["peer:a".to_string()][..]));
+    let text = crate::report::render_text(&table, 200);
+    assert!(text.contains("peer:a: too few operations for a figure"), "{text}");
+}
+
+#[test]
+fn the_time_between_arrivals_is_not_the_time_of_the_loop() {
+    let plan = PLAN.replace(r#""own", "peer:a""#, r#""own", "bound:null""#);
+    let loop_ns = |target_rate| {
+        let row = |engine| Row { target_rate, ..Row::of_puts(engine, "sync", 1, 100.0) };
+        let rows = [row("own"), row("bound:null")];
+        compare(&serde_json::from_str(&plan).unwrap(), &rows).remove(0).loop_ns
+    };
+    assert_eq!((loop_ns(None), loop_ns(Some(100.0))), (Some(1e7), None));
 }

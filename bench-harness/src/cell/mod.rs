@@ -13,6 +13,7 @@ mod prepare;
 mod run;
 mod series;
 mod sweep;
+mod sync_count;
 #[cfg(test)]
 mod tests;
 

@@ -77,11 +77,7 @@ impl Reader {
     }
 
     /// Calls `found` with the value of `key`, if there is one.
-    pub(super) fn get(
-        &self,
-        key: &[u8],
-        found: &mut dyn FnMut(&[u8]),
-    ) -> rusqlite::Result<bool> {
+    pub(super) fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> rusqlite::Result<bool> {
         let mut statement = self.connection()?.prepare_cached(GET)?;
         let mut rows = statement.query(params![key])?;
         let Some(row) = rows.next()? else { return Ok(false) };

@@ -1,7 +1,6 @@
 //! `kvbench` with engines of others.
 
 #![cfg(all(feature = "peers", target_os = "linux"))]
-#![expect(clippy::unwrap_used, reason = "clippy does not know helpers of tests as tests")]
 
 use std::process::Command;
 

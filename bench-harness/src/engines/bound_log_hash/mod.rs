@@ -1,6 +1,11 @@
-//! `bound:log+hash`: the bound for every hash engine on a log. A batch is one copy into mapped space that was written
-//! ahead. A get is one search in a hash table and one look into a mapping. Concurrent syncs form groups, and an opening
-//! after a clean close reads an image of the table.
+//! `bound:log+hash`: the bound for every hash engine on a log, and for every opening.
+//!
+//! - A batch is one copy into mapped space that was written ahead.
+//! - A get is one search in a hash table and one look into a mapping.
+//! - Concurrent syncs form groups.
+//! - An opening after a clean close maps an image of the table and reads its header. It makes no file, starts no thread and
+//!   maps no segment: the first reads and the first write do that. Each part of the table is searched in the image until a
+//!   write changes it, and copied then.
 //!
 //! It leaves out the costs of a real engine: no checksum, no merge, no frame; space is never given back. A batch that a
 //! crash cuts is kept as far as it reaches, and a batch beyond 16 MiB is refused. It appends through
@@ -15,12 +20,14 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use durable::OsFs;
 use kv::{
     Bytes, Capabilities, Cursor, Durability, Error, KeyRange, Kv, Op, Result, ScanSupport,
     SequenceNumber, Stats, Unit, WriteBatch,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use self::image::Image;
 use self::record::{HEADER_BYTES, Record};
 use self::segments::Segments;
 use self::table::{SHARDS, Shard, Slot, Table};
@@ -30,7 +37,7 @@ use crate::random::mix;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "bound:log+hash",
-    about: "yardstick: one copy into mapped space a put, a hash table, group commit; no checksums, no merge",
+    about: "yardstick: one copy into mapped space a put, a hash table, group commit, opened in place; no checksums, no merge",
     version: env!("CARGO_PKG_VERSION"),
     classes: &[Durability::None, Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(BoundLogHash::open(directory, config.durability)?)),
@@ -39,32 +46,34 @@ pub(super) const REGISTRATION: Registration = Registration {
 
 #[derive(Debug)]
 struct BoundLogHash {
+    fs: OsFs,
     image: PathBuf,
+    /// How many segments the image on the disk names.
+    imaged: Mutex<u32>,
     log: Arc<Segments>,
     shards: Box<[Shard]>,
 }
 
 impl BoundLogHash {
     fn open(directory: &Path, durability: Durability) -> Result<Self> {
+        let fs = OsFs::default();
         let image = directory.join("image");
-        let loaded = image::load(&image)?;
-        let (tables, sealed) = match loaded {
-            Some((tables, sealed)) => (tables, Some(sealed)),
-            None => ((0..SHARDS).map(|_| Table::default()).collect(), None),
+        let (tables, imaged) = match image::map(&fs, &image)? {
+            Some(Image { tables, segments }) => (tables, segments),
+            None => ((0..SHARDS).map(|_| Table::default()).collect(), 0),
         };
-        let segments = sealed.unwrap_or_else(|| segments::count(directory));
-        let log = Arc::new(Segments::open(directory, segments, durability == Durability::Sync)?);
+        let fills = durability == Durability::Sync;
+        let log = Arc::new(Segments::open(fs.clone(), directory, imaged, fills)?);
         let shards = tables.into_iter().map(|table| Shard(RwLock::new(table))).collect();
-        let engine = Self { image, log, shards };
-        if sealed.is_none() {
-            (0..segments).try_for_each(|segment| engine.replay(segment))?;
-        }
+        let engine = Self { fs, image, imaged: Mutex::new(imaged), log, shards };
+        // Segments behind the image were written by a process that did not close the engine.
+        (imaged..engine.log.sealed()).try_for_each(|segment| engine.replay(segment))?;
         Ok(engine)
     }
 
     /// Takes the records of a segment into the table.
     fn replay(&self, segment: u32) -> Result<()> {
-        let bytes = self.log.sealed_bytes(segment).unwrap_or_default();
+        let bytes = self.log.sealed_bytes(segment)?;
         let mut offset = 0;
         while let Some(record) = Record::read(&bytes[offset..]) {
             let place = (segment, offset as u32);
@@ -159,11 +168,11 @@ impl Kv for BoundLogHash {
         let mut entries = Vec::new();
         for shard in &self.shards {
             let table = shard.0.read();
-            for slot in table.slots().iter().filter(|slot| slot.len > 0) {
-                self.log.read(slot, &mut |bytes| {
+            for slot in table.used_slots() {
+                self.log.read(&slot, &mut |bytes| {
                     let key = Record::read(bytes).map(|record| record.key).unwrap_or_default();
                     if range.contains(key) {
-                        entries.push((Bytes::copy_from_slice(key), *slot));
+                        entries.push((Bytes::copy_from_slice(key), slot));
                     }
                 })?;
             }
@@ -184,8 +193,13 @@ impl Kv for BoundLogHash {
 
     fn close(&self) -> Result<()> {
         self.log.sync()?;
+        let mut imaged = self.imaged.lock();
         let segments = self.log.finish()?;
-        image::save(&self.image, &self.shards, segments)
+        if segments != *imaged {
+            image::save(&self.fs, &self.image, &self.shards, segments)?;
+            *imaged = segments;
+        }
+        Ok(())
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -225,6 +239,15 @@ mod tests {
         }
     }
 
+    /// The names in a directory.
+    fn names(directory: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     #[test]
     fn an_image_and_a_replay_lead_to_the_same_entries() {
         for (is_clean, durability) in
@@ -245,6 +268,79 @@ mod tests {
             check(&engine, count);
             engine.put(b"new", b"1", Durability::Sync).unwrap();
             assert_eq!(engine.get(b"new").unwrap().as_deref(), Some(&b"1"[..]));
+        }
+    }
+
+    #[test]
+    fn an_opening_after_a_clean_close_and_its_gets_change_no_name_in_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = BoundLogHash::open(directory.path(), Durability::Buffered).unwrap();
+        fill(&engine, 20_000);
+        engine.close().unwrap();
+        drop(engine);
+        let before = names(directory.path());
+        assert_eq!(before, ["000000.log", "000001.log", "image"]);
+        for _ in 0..2 {
+            let engine = BoundLogHash::open(directory.path(), Durability::Sync).unwrap();
+            check(&engine, 20_000);
+            engine.sync().unwrap();
+            assert_eq!(names(directory.path()), before);
+            engine.close().unwrap();
+            assert_eq!(names(directory.path()), before);
+        }
+    }
+
+    #[test]
+    fn writes_behind_an_image_survive_with_and_without_a_close() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || BoundLogHash::open(directory.path(), Durability::Buffered).unwrap();
+        let value =
+            |number: u32, round: u32| (number % 7 != round % 7).then(|| vec![round as u8; 9]);
+        for round in 0..9 {
+            let engine = open();
+            for number in 0..2_000_u32 {
+                let (key, written) = (number.to_be_bytes(), value(number, round));
+                let known = engine.get(&key).unwrap();
+                let expected = round.checked_sub(1).and_then(|round| value(number, round));
+                assert_eq!(known.as_deref(), expected.as_deref(), "{number} in round {round}");
+                match written {
+                    Some(written) => engine.put(&key, &written, Durability::Buffered).unwrap(),
+                    None => engine.delete(&key, Durability::Buffered).unwrap(),
+                };
+            }
+            if round % 3 != 1 {
+                engine.close().unwrap();
+            }
+            if round % 3 == 2 {
+                // Writes go on behind a close, too.
+                let before = engine.get(&1_u32.to_be_bytes()).unwrap();
+                engine.delete(&1_u32.to_be_bytes(), Durability::Sync).unwrap();
+                if let Some(before) = before {
+                    engine.put(&1_u32.to_be_bytes(), &before, Durability::Sync).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_slot_of_a_damaged_image_is_an_error_and_no_panic() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = BoundLogHash::open(directory.path(), Durability::Buffered).unwrap();
+        fill(&engine, 1_000);
+        engine.close().unwrap();
+        let image = engine.image.clone();
+        drop(engine);
+        let whole = std::fs::read(&image).unwrap();
+        // Length, segment and offset of every slot.
+        for damaged in [4..8, 8..12, 12..16] {
+            let mut bytes = whole.clone();
+            for slot in bytes[4096..].as_chunks_mut::<16>().0 {
+                slot[damaged.clone()].fill(0x7f);
+            }
+            std::fs::write(&image, bytes).unwrap();
+            let engine = BoundLogHash::open(directory.path(), Durability::Buffered).unwrap();
+            let error = engine.get(&1_u32.to_be_bytes()).unwrap_err();
+            assert!(matches!(error, Error::Corruption { .. }), "{error}");
         }
     }
 

@@ -138,7 +138,7 @@ mod tests {
     /// A batch for both engines.
     fn batch(random: &mut Random) -> WriteBatch {
         let mut batch = WriteBatch::new();
-        for _ in 0..1 + random.below(40) {
+        for _ in 0..=random.below(40) {
             let key = key(random);
             match random.below(4) {
                 0 => batch.delete(&key),

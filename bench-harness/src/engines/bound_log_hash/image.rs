@@ -37,10 +37,10 @@ pub(super) fn map(fs: &OsFs, path: &Path) -> Result<Option<Image>> {
         Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => return Ok(None),
         opened => opened?,
     };
-    Ok(tables_of(file.map(Access::Random)?))
+    Ok(tables_of(&file.map(Access::Random)?))
 }
 
-fn tables_of(mapped: Arc<dyn Mapped>) -> Option<Image> {
+fn tables_of(mapped: &Arc<dyn Mapped>) -> Option<Image> {
     let (header, body) = mapped.bytes().split_at_checked(HEADER_BYTES)?;
     let (words, _) = header.as_chunks::<8>();
     let numbers = words[1..].iter().map(|word| u64::from_le_bytes(*word) as usize);
@@ -54,7 +54,7 @@ fn tables_of(mapped: Arc<dyn Mapped>) -> Option<Image> {
             return None;
         }
         let place = HEADER_BYTES + first * SLOT_BYTES..HEADER_BYTES + (first + slots) * SLOT_BYTES;
-        tables.push(Table::mapped(MappedSlots::new(Arc::clone(&mapped), place), used));
+        tables.push(Table::mapped(MappedSlots::new(Arc::clone(mapped), place), used));
         first += slots;
     }
     let is_whole = words[0] == *MAGIC && first * SLOT_BYTES == body.len();

@@ -26,8 +26,8 @@ const SEGMENT_BYTES: u64 = 16 << 20;
 const RESERVE_AT: u64 = SEGMENT_BYTES / 8;
 /// Segments whose places are allocated together: an opening allocates few.
 const CHUNK: usize = 1 << 7;
-/// More chunks than any run of the harness fills: 256 GiB.
-const MOST_CHUNKS: usize = 1 << 7;
+/// More segments than any run of the harness fills: 256 GiB.
+const MOST_SEGMENTS: u32 = 1 << 14;
 
 #[derive(Debug)]
 enum Segment {
@@ -114,12 +114,12 @@ impl Segments {
     /// segments are filled and synced before they are used. Where there are none, the first is made.
     pub(super) fn open(fs: OsFs, directory: &Path, known: u32, fills: bool) -> Result<Self> {
         let is_there = |number: &u32| path(directory, *number).exists();
-        let sealed = known + (known..).take_while(is_there).count() as u32;
+        let sealed = known + (known..MOST_SEGMENTS).take_while(is_there).count() as u32;
         let tail = Tail { segment: sealed, end: 0, asked: sealed, maker: None, buffer: Vec::new() };
         let segments = Self {
             fs,
             directory: directory.to_path_buf(),
-            chunks: (0..MOST_CHUNKS).map(|_| OnceLock::new()).collect(),
+            chunks: (0..MOST_SEGMENTS as usize / CHUNK).map(|_| OnceLock::new()).collect(),
             sealed,
             fills,
             tail: Mutex::new(tail),

@@ -70,7 +70,7 @@ pub(super) struct MappedSlots {
 impl MappedSlots {
     /// The slots at `place`, in bytes, of `file`.
     pub(super) fn new(file: Arc<dyn Mapped>, place: Range<usize>) -> Self {
-        assert!(place.end <= file.bytes().len() && place.len() % SLOT_BYTES == 0);
+        assert!(place.end <= file.bytes().len() && place.len().is_multiple_of(SLOT_BYTES));
         Self { file, place }
     }
 

@@ -1,8 +1,8 @@
 //! The log of the yardstick: mapped segments whose space is written ahead, one always in reserve.
 //!
 //! A thread makes the next segment once an eighth of the current one is full, so that no write waits for a file. An opening
-//! that finds segments makes and maps none, and starts no thread: the first write makes one, and the first read of a segment
-//! maps it. Concurrent syncs form a group: one caller syncs for all that wrote before it began.
+//! that finds segments starts no thread, and makes and maps no segment. The first write makes one; the first read of a
+//! segment maps it. Concurrent syncs form a group: one caller syncs for all that wrote before it began.
 //!
 //! Where writes wait for syncs, the thread fills a segment with zeros and syncs them, so that a later sync has nothing but
 //! data to write. Where they do not, the log writes a few zeros ahead of each append: they are in the processor's cache

@@ -10,18 +10,15 @@
 //! filled and synced ahead made every page a fault, and the appender waited for the disk.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 
 use durable::{Access, Fs, LogFile, Mapped, OsFs};
 use kv::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::maker::{Maker, SEGMENT_BYTES};
 use super::table::Slot;
 
-/// Bytes of a segment, and so of the largest batch.
-const SEGMENT_BYTES: u64 = 16 << 20;
 /// Once this much of a segment is full, the next one is made.
 const RESERVE_AT: u64 = SEGMENT_BYTES / 8;
 /// Segments whose places are allocated together: an opening allocates few.
@@ -69,34 +66,6 @@ pub(super) struct Tail {
     pub(super) buffer: Vec<u8>,
 }
 
-/// The thread that makes segments: it takes numbers and hands over logs.
-#[derive(Debug)]
-struct Maker {
-    requests: Sender<u32>,
-    reserve: Receiver<Result<Arc<dyn LogFile>>>,
-    thread: JoinHandle<()>,
-}
-
-impl Maker {
-    /// Starts the thread. It ends when the requests do, or when nobody waits for its logs.
-    fn start(fs: OsFs, directory: PathBuf, fills: bool) -> Self {
-        let (requests, numbers) = channel();
-        let (sender, reserve) = channel();
-        let thread = std::thread::spawn(move || {
-            let mut made = numbers.iter().map(|number| create(&fs, &directory, number, fills));
-            while made.next().is_some_and(|new| sender.send(new).is_ok()) {}
-        });
-        Self { requests, reserve, thread }
-    }
-
-    /// Ends the thread. It does not touch the directory any more.
-    fn stop(self) {
-        let Self { requests, reserve, thread } = self;
-        drop((requests, reserve));
-        thread.join().unwrap_or_default();
-    }
-}
-
 /// A place in the log, in the order of the writes.
 type Position = (u32, u64);
 
@@ -142,9 +111,8 @@ impl Segments {
         if segment < tail.asked {
             return Ok(());
         }
-        let start = || Maker::start(self.fs.clone(), self.directory.clone(), self.fills);
-        let maker = tail.maker.get_or_insert_with(start);
-        maker.requests.send(segment).map_err(|_| Error::Closed)?;
+        let maker = tail.maker.get_or_insert_with(|| Maker::start(self.fs.clone(), self.fills));
+        maker.ask(path(&self.directory, segment))?;
         tail.asked = segment + 1;
         Ok(())
     }
@@ -155,7 +123,7 @@ impl Segments {
         let place = place.ok_or(Error::Unsupported("more than 256 GiB in a yardstick"))?;
         self.ask(tail, tail.segment)?;
         let maker = tail.maker.as_ref().ok_or(Error::Closed)?;
-        let log = maker.reserve.recv().map_err(|_| Error::Closed)??;
+        let log = maker.take()?;
         place.get_or_init(|| Segment::Open(log));
         Ok(())
     }
@@ -318,16 +286,6 @@ impl Drop for Segments {
             maker.stop();
         }
     }
-}
-
-fn create(fs: &OsFs, directory: &Path, number: u32, fills: bool) -> Result<Arc<dyn LogFile>> {
-    let log = fs.create_log(&path(directory, number), SEGMENT_BYTES)?;
-    if fills {
-        log.reserve(SEGMENT_BYTES)?;
-        log.sync()?;
-    }
-    fs.sync_dir(directory)?;
-    Ok(log)
 }
 
 fn path(directory: &Path, number: u32) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The cursor: it lends entries from the leaves of a frozen tree and copies none.
 
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use kv::{Cursor, CursorPosition, Direction, KeyRange, Result, StepFrom};
@@ -17,58 +17,62 @@ pub(super) struct TreeCursor {
     leaf: Arc<Leaf>,
     /// Leads to the leaf.
     path: Path,
-    /// The entries of the leaf that lie in the range. They are found once for each leaf, so a step compares no keys.
-    within: Range<usize>,
+    /// The first entry of the leaf within the range, and the one behind the last, once a walk has asked for them. They are
+    /// found once for each leaf, so a step compares no keys.
+    start: Option<usize>,
+    end: Option<usize>,
 }
 
 impl TreeCursor {
     /// A fresh cursor over the entries of `root` in `range`.
     pub(super) fn new(root: Node, range: KeyRange) -> Self {
         let (position, leaf) = (CursorPosition::Fresh, Arc::default());
-        Self { root, range, position, leaf, path: Path::default(), within: 0..0 }
+        Self { root, range, position, leaf, path: Path::default(), start: None, end: None }
     }
 
     fn enter(&mut self, leaf: Arc<Leaf>) {
-        self.within = leaf.first_within(self.range.start())..leaf.end_within(self.range.end());
-        self.leaf = leaf;
+        (self.leaf, self.start, self.end) = (leaf, None, None);
     }
 
-    /// Moves to the entry nearest to the begin of a walk in `direction` in the leaf, from the gap before the entry `gap` on;
-    /// on to another leaf where there is none.
-    fn land_from(&mut self, gap: usize, direction: Direction) -> bool {
-        let found = match direction {
-            Direction::Forward => Some(gap.max(self.within.start)),
-            Direction::Backward => gap.min(self.within.end).checked_sub(1),
-        };
-        match found.filter(|at| self.within.contains(at)) {
-            Some(at) => self.position.land(Some(at), direction),
-            None => self.walk_on(direction),
+    fn start(&mut self) -> usize {
+        *self.start.get_or_insert_with(|| self.leaf.first_within(self.range.start()))
+    }
+
+    fn end(&mut self) -> usize {
+        *self.end.get_or_insert_with(|| self.leaf.end_within(self.range.end()))
+    }
+
+    /// The entry beside the gap before the entry `gap`, in `direction`. `None`: the leaf has none in the range. A walk comes
+    /// from within the range, so only the bound that it goes towards is asked for.
+    fn beside(&mut self, gap: usize, direction: Direction) -> Option<usize> {
+        match direction {
+            Direction::Forward => Some(gap).filter(|at| *at < self.end()),
+            Direction::Backward => gap.checked_sub(1).filter(|at| *at >= self.start()),
         }
     }
 
-    /// Moves to the nearest entry of another leaf.
-    fn walk_on(&mut self, direction: Direction) -> bool {
-        loop {
+    /// Moves to the nearest entry in `direction` from the gap before the entry `gap` on.
+    fn land_from(&mut self, gap: usize, direction: Direction) -> bool {
+        let mut found = self.beside(gap, direction);
+        while found.is_none() {
             let is_past_range = match direction {
-                Direction::Forward => self.within.end < self.leaf.len(),
-                Direction::Backward => self.within.start > 0,
+                Direction::Forward => self.end() < self.leaf.len(),
+                Direction::Backward => self.start() > 0,
             };
             if is_past_range {
-                return self.position.land(None, direction);
+                break;
             }
-            let Some(next) = self.root.neighbour(direction, &mut self.path) else {
-                return self.position.land(None, direction);
+            let Some(next) = self.root.neighbour(direction, &mut self.path) else { break };
+            let next = Arc::clone(next);
+            let gap = match direction {
+                Direction::Forward => 0,
+                Direction::Backward => next.len(),
             };
-            self.enter(Arc::clone(next));
+            self.enter(next);
             // A leaf may be empty, or lie outside of the range.
-            if !self.within.is_empty() {
-                let at = match direction {
-                    Direction::Forward => self.within.start,
-                    Direction::Backward => self.within.end - 1,
-                };
-                return self.position.land(Some(at), direction);
-            }
+            found = self.beside(gap, direction);
         }
+        self.position.land(found, direction)
     }
 
     #[inline]
@@ -76,13 +80,13 @@ impl TreeCursor {
         match self.position.step(direction) {
             None => false,
             Some(StepFrom::Entry(&at)) => {
-                let next = match direction {
-                    Direction::Forward => Some(at + 1).filter(|at| *at < self.within.end),
-                    Direction::Backward => at.checked_sub(1).filter(|at| *at >= self.within.start),
+                let gap = match direction {
+                    Direction::Forward => at + 1,
+                    Direction::Backward => at,
                 };
-                match next {
-                    Some(_) => self.position.land(next, direction),
-                    None => self.walk_on(direction),
+                match self.beside(gap, direction) {
+                    Some(next) => self.position.land(Some(next), direction),
+                    None => self.land_from(gap, direction),
                 }
             }
             Some(StepFrom::Edge) => {

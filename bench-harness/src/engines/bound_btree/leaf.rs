@@ -2,15 +2,27 @@
 //!
 //! A new entry goes to the end of the buffer, so that a put moves places and no bytes of its neighbours. A split lays out
 //! both halves in key order.
+//!
+//! A search compares heads: eight bytes of each key, from the first byte on that may differ within the leaf. They lie side
+//! by side, so it touches few cache lines before it meets the key itself.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 
 /// A leaf whose buffer is larger than this is split, if it has more than one entry.
 const SPLIT_BYTES: usize = 16 << 10;
 
+/// Leading bytes of its keys that a leaf looks for what they share.
+const LONGEST_PREFIX: usize = 24;
+
 /// A leaf. Entries are named by their index in key order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leaf {
+    /// The first bytes of every key. There may be more that all keys share.
+    prefix: [u8; LONGEST_PREFIX],
+    prefix_len: usize,
+    /// The head of each key.
+    heads: Vec<u64>,
     places: Vec<Place>,
     bytes: Vec<u8>,
     /// Bytes of the buffer that no place names.
@@ -63,7 +75,8 @@ impl Leaf {
 
     /// `Ok`: the entry of `key`. `Err`: where it would be.
     fn find(&self, key: &[u8]) -> Result<usize, usize> {
-        self.places.binary_search_by(|place| self.key_at(*place).cmp(key))
+        let at = self.count_below(key);
+        if at < self.len() && self.key(at) == key { Ok(at) } else { Err(at) }
     }
 
     /// The first entry within a lower bound.
@@ -85,11 +98,27 @@ impl Leaf {
     }
 
     fn count_below(&self, key: &[u8]) -> usize {
-        self.places.partition_point(|place| self.key_at(*place) < key)
+        self.count(key, |other| other < key)
     }
 
     fn count_up_to(&self, key: &[u8]) -> usize {
-        self.places.partition_point(|place| self.key_at(*place) <= key)
+        self.count(key, |other| other <= key)
+    }
+
+    /// How many keys `is_before` takes. It takes every key that is less than `key` and none that is greater.
+    fn count(&self, key: &[u8], is_before: impl Fn(&[u8]) -> bool) -> usize {
+        let prefix = &self.prefix[..self.prefix_len];
+        let (start, rest) = key.split_at(key.len().min(prefix.len()));
+        match start.cmp(prefix) {
+            Ordering::Less => return 0,
+            Ordering::Greater => return self.len(),
+            Ordering::Equal => {}
+        }
+        let head = head_of(rest);
+        let first = self.heads.partition_point(|other| *other < head);
+        let equal = self.heads[first..].partition_point(|other| *other == head);
+        let places = &self.places[first..first + equal];
+        first + places.partition_point(|place| is_before(self.key_at(*place)))
     }
 
     /// Puts an entry and returns whether its key is new.
@@ -102,12 +131,13 @@ impl Leaf {
                 self.bytes[start..start + value.len()].copy_from_slice(value);
                 return false;
             }
-            self.places.remove(at);
-            self.bury(place);
+            self.remove_at(at);
         }
         let (Ok(at) | Err(at)) = found;
+        self.make_room_for(key);
         let place = self.append(key, value);
         self.places.insert(at, place);
+        self.heads.insert(at, head_of(&key[self.prefix_len..]));
         debug_assert!(at == 0 || self.key(at - 1) < key, "keys ascend");
         found.is_err()
     }
@@ -116,10 +146,32 @@ impl Leaf {
     pub(super) fn remove(&mut self, key: &[u8]) -> bool {
         let found = self.find(key);
         if let Ok(at) = found {
-            let place = self.places.remove(at);
-            self.bury(place);
+            self.remove_at(at);
         }
         found.is_ok()
+    }
+
+    fn remove_at(&mut self, at: usize) {
+        self.heads.remove(at);
+        let place = self.places.remove(at);
+        self.bury(place);
+    }
+
+    /// Shortens the prefix to the bytes that `key` shares with it.
+    fn make_room_for(&mut self, key: &[u8]) {
+        let known = if self.places.is_empty() { key } else { &self.prefix[..self.prefix_len] };
+        let shared = shared_bytes(known, key);
+        if self.places.is_empty() || shared < self.prefix_len {
+            self.set_prefix(key, shared);
+        }
+    }
+
+    /// Sets the prefix to the first `len` bytes of `key`, and makes the heads anew.
+    fn set_prefix(&mut self, key: &[u8], len: usize) {
+        self.prefix[..len].copy_from_slice(&key[..len]);
+        self.prefix_len = len;
+        let heads = self.places.iter().map(|place| head_of(&self.key_at(*place)[len..]));
+        self.heads = heads.collect();
     }
 
     fn append(&mut self, key: &[u8], value: &[u8]) -> Place {
@@ -148,6 +200,10 @@ impl Leaf {
             let (key, value) = self.entry(at);
             let place = copy.append(key, value);
             copy.places.push(place);
+        }
+        if from < to {
+            let first = self.key(from);
+            copy.set_prefix(first, shared_bytes(first, self.key(to - 1)));
         }
         copy
     }
@@ -178,5 +234,23 @@ impl Leaf {
             before > half
         });
         middle.unwrap_or_default().clamp(1, self.len() - 1)
+    }
+}
+
+/// How many bytes of a prefix two keys share.
+fn shared_bytes(one: &[u8], other: &[u8]) -> usize {
+    let pairs = one.iter().zip(other).take(LONGEST_PREFIX);
+    pairs.take_while(|(one, other)| one == other).count()
+}
+
+/// The first bytes of `rest`, padded with zeros. Two heads that differ compare like the bytes that they were made of.
+fn head_of(rest: &[u8]) -> u64 {
+    match rest.first_chunk() {
+        Some(head) => u64::from_be_bytes(*head),
+        None => {
+            let mut head = [0; 8];
+            head[..rest.len()].copy_from_slice(rest);
+            u64::from_be_bytes(head)
+        }
     }
 }

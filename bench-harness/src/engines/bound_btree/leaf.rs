@@ -245,12 +245,10 @@ fn shared_bytes(one: &[u8], other: &[u8]) -> usize {
 
 /// The first bytes of `rest`, padded with zeros. Two heads that differ compare like the bytes that they were made of.
 fn head_of(rest: &[u8]) -> u64 {
-    match rest.first_chunk() {
-        Some(head) => u64::from_be_bytes(*head),
-        None => {
-            let mut head = [0; 8];
-            head[..rest.len()].copy_from_slice(rest);
-            u64::from_be_bytes(head)
-        }
+    if let Some(head) = rest.first_chunk() {
+        return u64::from_be_bytes(*head);
     }
+    let mut head = [0; 8];
+    head[..rest.len()].copy_from_slice(rest);
+    u64::from_be_bytes(head)
 }

@@ -12,6 +12,7 @@ mod memory_use;
 mod prepare;
 mod run;
 mod series;
+mod settle;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ mod run;
 mod series;
 mod settle;
 mod sweep;
+mod sync_count;
 #[cfg(test)]
 mod tests;
 

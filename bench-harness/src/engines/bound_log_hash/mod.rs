@@ -1,6 +1,11 @@
-//! `bound:log+hash`: the bound for every hash engine on a log. A batch is one copy into mapped space that was written
-//! ahead. A get is one search in a hash table and one look into a mapping. Concurrent syncs form groups, and an opening
-//! after a clean close reads an image of the table.
+//! `bound:log+hash`: the bound for every hash engine on a log, and for every opening.
+//!
+//! - A batch is one copy into mapped space that was written ahead.
+//! - A get is one search in a hash table and one look into a mapping.
+//! - Concurrent syncs form groups.
+//! - An opening after a clean close maps an image of the table and reads its header. It makes no file, starts no thread and
+//!   maps no segment: the first reads and the first write do that. Each part of the table is searched in the image until a
+//!   write changes it, and copied then.
 //!
 //! It leaves out the costs of a real engine: no checksum, no merge, no frame; space is never given back. A batch that a
 //! crash cuts is kept as far as it reaches, and a batch beyond 16 MiB is refused. It appends through
@@ -8,6 +13,7 @@
 //! alone.
 
 mod image;
+mod maker;
 mod record;
 mod segments;
 mod table;
@@ -15,12 +21,14 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use durable::OsFs;
 use kv::{
     Bytes, Capabilities, Cursor, Durability, Error, KeyRange, Kv, Op, Result, ScanSupport,
     SequenceNumber, Stats, Unit, WriteBatch,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use self::image::Image;
 use self::record::{HEADER_BYTES, Record};
 use self::segments::Segments;
 use self::table::{SHARDS, Shard, Slot, Table};
@@ -30,7 +38,7 @@ use crate::random::mix;
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "bound:log+hash",
-    about: "yardstick: one copy into mapped space a put, a hash table, group commit; no checksums, no merge",
+    about: "yardstick: one copy into mapped space a put, a hash table, group commit, opened in place; no checksums, no merge",
     version: env!("CARGO_PKG_VERSION"),
     classes: &[Durability::None, Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(BoundLogHash::open(directory, config.durability)?)),
@@ -39,32 +47,34 @@ pub(super) const REGISTRATION: Registration = Registration {
 
 #[derive(Debug)]
 struct BoundLogHash {
+    fs: OsFs,
     image: PathBuf,
+    /// How many segments the image on the disk names.
+    imaged: Mutex<u32>,
     log: Arc<Segments>,
     shards: Box<[Shard]>,
 }
 
 impl BoundLogHash {
     fn open(directory: &Path, durability: Durability) -> Result<Self> {
+        let fs = OsFs::default();
         let image = directory.join("image");
-        let loaded = image::load(&image)?;
-        let (tables, sealed) = match loaded {
-            Some((tables, sealed)) => (tables, Some(sealed)),
-            None => ((0..SHARDS).map(|_| Table::default()).collect(), None),
+        let (tables, imaged) = match image::map(&fs, &image)? {
+            Some(Image { tables, segments }) => (tables, segments),
+            None => ((0..SHARDS).map(|_| Table::default()).collect(), 0),
         };
-        let segments = sealed.unwrap_or_else(|| segments::count(directory));
-        let log = Arc::new(Segments::open(directory, segments, durability == Durability::Sync)?);
+        let fills = durability == Durability::Sync;
+        let log = Arc::new(Segments::open(fs.clone(), directory, imaged, fills)?);
         let shards = tables.into_iter().map(|table| Shard(RwLock::new(table))).collect();
-        let engine = Self { image, log, shards };
-        if sealed.is_none() {
-            (0..segments).try_for_each(|segment| engine.replay(segment))?;
-        }
+        let engine = Self { fs, image, imaged: Mutex::new(imaged), log, shards };
+        // Segments behind the image were written by a process that did not close the engine.
+        (imaged..engine.log.sealed()).try_for_each(|segment| engine.replay(segment))?;
         Ok(engine)
     }
 
     /// Takes the records of a segment into the table.
     fn replay(&self, segment: u32) -> Result<()> {
-        let bytes = self.log.sealed_bytes(segment).unwrap_or_default();
+        let bytes = self.log.sealed_bytes(segment)?;
         let mut offset = 0;
         while let Some(record) = Record::read(&bytes[offset..]) {
             let place = (segment, offset as u32);
@@ -159,11 +169,11 @@ impl Kv for BoundLogHash {
         let mut entries = Vec::new();
         for shard in &self.shards {
             let table = shard.0.read();
-            for slot in table.slots().iter().filter(|slot| slot.len > 0) {
-                self.log.read(slot, &mut |bytes| {
+            for slot in table.used_slots() {
+                self.log.read(&slot, &mut |bytes| {
                     let key = Record::read(bytes).map(|record| record.key).unwrap_or_default();
                     if range.contains(key) {
-                        entries.push((Bytes::copy_from_slice(key), *slot));
+                        entries.push((Bytes::copy_from_slice(key), slot));
                     }
                 })?;
             }
@@ -184,8 +194,13 @@ impl Kv for BoundLogHash {
 
     fn close(&self) -> Result<()> {
         self.log.sync()?;
+        let mut imaged = self.imaged.lock();
         let segments = self.log.finish()?;
-        image::save(&self.image, &self.shards, segments)
+        if segments != *imaged {
+            image::save(&self.fs, &self.image, &self.shards, segments)?;
+            *imaged = segments;
+        }
+        Ok(())
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -204,66 +219,4 @@ impl Kv for BoundLogHash {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(engine: &BoundLogHash, count: u32) {
-        for number in 0..count {
-            let key = number.to_be_bytes();
-            let expected = (number % 3 != 0).then(|| vec![number as u8; 1000]);
-            assert_eq!(engine.get(&key).unwrap().as_deref(), expected.as_deref());
-        }
-    }
-
-    fn fill(engine: &BoundLogHash, count: u32) {
-        for number in 0..count {
-            let key = number.to_be_bytes();
-            engine.put(&key, &vec![number as u8; 1000], Durability::Buffered).unwrap();
-            if number % 3 == 0 {
-                engine.delete(&key, Durability::Buffered).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn an_image_and_a_replay_lead_to_the_same_entries() {
-        for (is_clean, durability) in
-            [(true, Durability::Buffered), (false, Durability::Buffered), (true, Durability::Sync)]
-        {
-            let directory = tempfile::tempdir().unwrap();
-            // More than one segment.
-            let count = 20_000;
-            let engine = BoundLogHash::open(directory.path(), durability).unwrap();
-            fill(&engine, count);
-            check(&engine, count);
-            if is_clean {
-                engine.close().unwrap();
-            }
-            assert_eq!(engine.image.exists(), is_clean);
-            drop(engine);
-            let engine = BoundLogHash::open(directory.path(), durability).unwrap();
-            check(&engine, count);
-            engine.put(b"new", b"1", Durability::Sync).unwrap();
-            assert_eq!(engine.get(b"new").unwrap().as_deref(), Some(&b"1"[..]));
-        }
-    }
-
-    #[test]
-    fn syncs_of_several_threads_share_rounds() {
-        let directory = tempfile::tempdir().unwrap();
-        let engine = &BoundLogHash::open(directory.path(), Durability::Sync).unwrap();
-        std::thread::scope(|scope| {
-            for thread in 0..4_u32 {
-                scope.spawn(move || {
-                    for number in 0..20_u32 {
-                        let key = [thread.to_be_bytes(), number.to_be_bytes()].concat();
-                        engine.put(&key, b"1", Durability::Sync).unwrap();
-                    }
-                });
-            }
-        });
-        let stats = engine.stats();
-        assert_eq!(stats.get("entries"), Some(80));
-        assert!((1..=80).contains(&stats.get("syncs").unwrap()));
-    }
-}
+mod tests;

@@ -1,6 +1,14 @@
 //! A hash table of places: open addressing, sixteen bytes a slot, no keys. A tag of the hash stands for the key, and the
 //! record that a slot names has the key itself.
+//!
+//! The slots of a table are bytes, in memory or in a mapped file, and both are searched by the same code. The first change
+//! copies mapped slots into memory.
 
+use std::hint::black_box;
+use std::ops::Range;
+use std::sync::Arc;
+
+use durable::Mapped;
 use parking_lot::RwLock;
 
 /// Parts of the table, each behind a lock of its own.
@@ -8,8 +16,14 @@ pub(super) const SHARDS: usize = 64;
 /// Slots of a new table; a power of two, like every later size. All shards together take 4 MiB, and a load of 190,000 keys
 /// moves no slot.
 const FIRST_SLOTS: usize = 4096;
-/// Bytes of a slot in an image.
+/// Bytes of a slot.
 pub(super) const SLOT_BYTES: usize = 16;
+/// Slots in a page of memory, or fewer.
+const PAGE_SLOTS: usize = 4096 / SLOT_BYTES;
+
+/// A slot as it lies in memory and in an image.
+type RawSlot = [u8; SLOT_BYTES];
+const FREE: RawSlot = [0; SLOT_BYTES];
 
 /// Where a record lies. A length of 0 marks a slot that is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,21 +39,56 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn to_bytes(self) -> [u8; SLOT_BYTES] {
+    fn to_raw(self) -> RawSlot {
         let words = [self.tag, self.len, self.segment, self.offset].map(u32::to_le_bytes);
         std::array::from_fn(|at| words[at / 4][at % 4])
     }
 
-    pub(super) fn from_bytes(bytes: [u8; SLOT_BYTES]) -> Self {
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| bytes[at * 4 + byte]));
-        Self { tag: word(0), len: word(1), segment: word(2), offset: word(3) }
+    #[inline]
+    pub(super) fn from_raw(raw: &RawSlot) -> Self {
+        let [t0, t1, t2, t3, l0, l1, l2, l3, s0, s1, s2, s3, o0, o1, o2, o3] = *raw;
+        Self {
+            tag: u32::from_le_bytes([t0, t1, t2, t3]),
+            len: u32::from_le_bytes([l0, l1, l2, l3]),
+            segment: u32::from_le_bytes([s0, s1, s2, s3]),
+            offset: u32::from_le_bytes([o0, o1, o2, o3]),
+        }
     }
+
+    fn is_free(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// The slots of a table in a mapped file.
+#[derive(Debug)]
+pub(super) struct MappedSlots {
+    file: Arc<dyn Mapped>,
+    place: Range<usize>,
+}
+
+impl MappedSlots {
+    /// The slots at `place`, in bytes, of `file`.
+    pub(super) fn new(file: Arc<dyn Mapped>, place: Range<usize>) -> Self {
+        assert!(place.end <= file.bytes().len() && place.len().is_multiple_of(SLOT_BYTES));
+        Self { file, place }
+    }
+
+    fn slots(&self) -> &[RawSlot] {
+        self.file.bytes()[self.place.clone()].as_chunks().0
+    }
+}
+
+#[derive(Debug)]
+enum Slots {
+    InMemory(Vec<RawSlot>),
+    Mapped(MappedSlots),
 }
 
 /// A part of the key directory.
 #[derive(Debug)]
 pub(super) struct Table {
-    slots: Vec<Slot>,
+    slots: Slots,
     used: usize,
 }
 
@@ -51,21 +100,32 @@ pub(super) struct Shard(pub(super) RwLock<Table>);
 
 impl Default for Table {
     fn default() -> Self {
-        Self { slots: vec![Slot::default(); FIRST_SLOTS], used: 0 }
+        let mut slots = vec![FREE; FIRST_SLOTS];
+        // The first writes find their pages in memory.
+        slots.chunks_mut(PAGE_SLOTS).for_each(|page| page[0] = black_box(FREE));
+        Self { slots: Slots::InMemory(slots), used: 0 }
     }
 }
 
 impl Table {
-    /// A table with these slots, as [`Table::slots`] gave them.
-    pub(super) fn from_slots(slots: Vec<Slot>) -> Self {
-        let used = slots.iter().filter(|slot| slot.len > 0).count();
-        assert!(slots.len().is_power_of_two() && used < slots.len());
-        Self { slots, used }
+    /// The table of which `used` of the `slots` are said to be in use. Reads none of them.
+    pub(super) fn mapped(slots: MappedSlots, used: usize) -> Self {
+        assert!(slots.slots().len().is_power_of_two());
+        Self { slots: Slots::Mapped(slots), used }
     }
 
     /// Every slot, free ones included.
-    pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
+    #[inline]
+    pub(super) fn slots(&self) -> &[RawSlot] {
+        match &self.slots {
+            Slots::InMemory(slots) => slots,
+            Slots::Mapped(slots) => slots.slots(),
+        }
+    }
+
+    /// The slots that name a record.
+    pub(super) fn used_slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.slots().iter().map(Slot::from_raw).filter(|slot| !slot.is_free())
     }
 
     /// How many keys there are.
@@ -74,15 +134,22 @@ impl Table {
     }
 
     /// The place of the slot with `tag` whose record `is_match` takes; `None` where there is none.
+    #[inline]
     pub(super) fn find<E>(
         &self,
         tag: u32,
         mut is_match: impl FnMut(&Slot) -> Result<bool, E>,
     ) -> Result<Option<usize>, E> {
-        let mask = self.slots.len() - 1;
+        let slots = self.slots();
+        let mask = slots.len() - 1;
         let mut at = tag as usize & mask;
-        while self.slots[at].len > 0 {
-            if self.slots[at].tag == tag && is_match(&self.slots[at])? {
+        // A damaged image may have no free slot.
+        for _ in 0..slots.len() {
+            let slot = Slot::from_raw(&slots[at]);
+            if slot.is_free() {
+                break;
+            }
+            if slot.tag == tag && is_match(&slot)? {
                 return Ok(Some(at));
             }
             at = (at + 1) & mask;
@@ -92,50 +159,73 @@ impl Table {
 
     /// Points the key at `known` to another record.
     pub(super) fn replace(&mut self, known: usize, slot: Slot) {
-        debug_assert!(self.slots[known].tag == slot.tag && slot.len > 0);
-        self.slots[known] = slot;
+        debug_assert!(Slot::from_raw(&self.slots()[known]).tag == slot.tag && !slot.is_free());
+        self.in_memory()[known] = slot.to_raw();
     }
 
     /// Adds a key that is not there yet.
     pub(super) fn add(&mut self, slot: Slot) {
-        if (self.used + 1) * 4 > self.slots.len() * 3 {
-            let larger = vec![Slot::default(); self.slots.len() * 2];
-            let old = std::mem::replace(&mut self.slots, larger);
-            old.into_iter().filter(|slot| slot.len > 0).for_each(|slot| self.settle(slot));
+        let len = self.in_memory().len();
+        if (self.used + 1) * 4 > len * 3 {
+            self.grow();
         }
-        self.settle(slot);
+        settle(self.in_memory(), slot);
         self.used += 1;
-    }
-
-    fn settle(&mut self, slot: Slot) {
-        let mask = self.slots.len() - 1;
-        let mut at = slot.tag as usize & mask;
-        while self.slots[at].len > 0 {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = slot;
     }
 
     /// Removes the key at `known` and moves those behind it that would no longer be found.
     pub(super) fn remove(&mut self, known: usize) {
-        let mask = self.slots.len() - 1;
+        let slots = self.in_memory();
+        let mask = slots.len() - 1;
         let (mut hole, mut at) = (known, known);
         loop {
             at = (at + 1) & mask;
-            let slot = self.slots[at];
-            if slot.len == 0 {
+            let slot = Slot::from_raw(&slots[at]);
+            if slot.is_free() {
                 break;
             }
             let home = slot.tag as usize & mask;
             // The hole lies on the way from the slot's home to the slot.
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
-                self.slots[hole] = slot;
+                slots[hole] = slots[at];
                 hole = at;
             }
         }
-        self.slots[hole] = Slot::default();
+        slots[hole] = FREE;
         self.used -= 1;
     }
+
+    /// The slots, to be changed.
+    fn in_memory(&mut self) -> &mut Vec<RawSlot> {
+        if let Slots::Mapped(mapped) = &self.slots {
+            self.slots = Slots::InMemory(mapped.slots().to_vec());
+            // The count in the image was not checked, and a search for a free slot needs one.
+            self.used = self.used_slots().count();
+            if self.used == self.slots().len() {
+                self.grow();
+            }
+        }
+        match &mut self.slots {
+            Slots::InMemory(slots) => slots,
+            Slots::Mapped(_) => unreachable!("they were copied"),
+        }
+    }
+
+    fn grow(&mut self) {
+        let mut larger = vec![FREE; self.slots().len() * 2];
+        self.used_slots().for_each(|slot| settle(&mut larger, slot));
+        self.slots = Slots::InMemory(larger);
+    }
+}
+
+/// Puts `slot` into the first free slot from its home on.
+fn settle(slots: &mut [RawSlot], slot: Slot) {
+    let mask = slots.len() - 1;
+    let mut at = slot.tag as usize & mask;
+    while !Slot::from_raw(&slots[at]).is_free() {
+        at = (at + 1) & mask;
+    }
+    slots[at] = slot.to_raw();
 }
 
 #[cfg(test)]
@@ -145,13 +235,28 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
+    /// A file in memory.
+    #[derive(Debug)]
+    struct Bytes(Vec<u8>);
+
+    impl Mapped for Bytes {
+        fn bytes(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    fn mapped(bytes: Vec<u8>, used: usize) -> Table {
+        let place = 0..bytes.len();
+        Table::mapped(MappedSlots::new(Arc::new(Bytes(bytes)), place), used)
+    }
+
     fn find(table: &Table, key: u32) -> Option<usize> {
         let same = |slot: &Slot| Ok::<_, ()>(slot.offset == key);
         table.find(key % 97, same).unwrap()
     }
 
     #[test]
-    fn a_table_holds_what_a_map_holds_after_any_writes() {
+    fn a_table_holds_what_a_map_holds_after_any_writes_and_mappings() {
         let mut random = Random::new(1, &[]);
         let (mut table, mut map) = (Table::default(), BTreeMap::new());
         for len in 1..20_000 {
@@ -159,27 +264,44 @@ mod tests {
             let key = random.below(500) as u32;
             let slot = Slot { tag: key % 97, len, segment: 0, offset: key };
             match (find(&table, key), random.below(3) == 0) {
-                (Some(at), true) => table.remove(at),
-                (Some(at), false) => table.replace(at, slot),
-                (None, true) => {}
-                (None, false) => table.add(slot),
+                (Some(at), true) => {
+                    map.remove(&key);
+                    table.remove(at);
+                }
+                (Some(at), false) => {
+                    map.insert(key, len);
+                    table.replace(at, slot);
+                }
+                (None, true) => assert!(!map.contains_key(&key)),
+                (None, false) => {
+                    assert_eq!(map.insert(key, len), None);
+                    table.add(slot);
+                }
             }
-            if find(&table, key).is_some() {
-                map.insert(key, len)
-            } else {
-                map.remove(&key)
-            };
+            if random.below(100) == 0 {
+                table = mapped(table.slots().as_flattened().to_vec(), table.len());
+            }
         }
         assert_eq!(table.len(), map.len());
         for key in 0..500 {
-            let found = find(&table, key).map(|at| table.slots()[at].len);
+            let found = find(&table, key).map(|at| Slot::from_raw(&table.slots()[at]).len);
             assert_eq!(found, map.get(&key).copied());
         }
     }
 
     #[test]
+    fn a_table_whose_image_has_no_free_slot_is_searched_and_written_all_the_same() {
+        let mut table = mapped(vec![1; 64 * SLOT_BYTES], 7);
+        assert_eq!(find(&table, 5), None);
+        table.add(Slot { tag: 5, len: 9, segment: 0, offset: 5 });
+        assert!(find(&table, 5).is_some());
+        assert_eq!(table.len(), 65);
+    }
+
+    #[test]
     fn a_slot_survives_its_bytes() {
         let slot = Slot { tag: 1, len: u32::MAX, segment: 3, offset: 0x0102_0304 };
-        assert_eq!(Slot::from_bytes(slot.to_bytes()), slot);
+        assert_eq!(Slot::from_raw(&slot.to_raw()), slot);
+        assert!(Slot::from_raw(&FREE).is_free());
     }
 }

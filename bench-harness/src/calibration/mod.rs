@@ -99,8 +99,12 @@ mod tests {
         assert!(drawn.falsely_called().iter().all(|rate| *rate <= 0.05), "{drawn:?}");
         assert!(drawn.falsely_called().iter().sum::<f64>() <= 0.06, "{drawn:?}");
         assert!(drawn.tenth_called() >= 0.8 && drawn.fifth_called() >= 0.99, "{drawn:?}");
-        let disjoint = total(&record, RUN_BLOCKS, Rates::of_disjoint_runs);
+        // A run does not span two records, which were made at different times.
+        let disjoint = ["first", "second"]
+            .map(|name| total(&published(name), RUN_BLOCKS, Rates::of_disjoint_runs));
+        let disjoint = disjoint[0] + disjoint[1];
         assert!(disjoint.tenth_called() >= 0.8 && disjoint.fifth_called() >= 0.99, "{disjoint:?}");
+        assert_eq!(disjoint.runs(), 18);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use kv::Result;
 
 use super::table::{MappedSlots, SHARDS, SLOT_BYTES, Shard, Table};
 
-const MAGIC: &[u8; 8] = b"bound\0\0\x02";
+const MAGIC: &[u8; 8] = b"bound\0\0\x03";
 const HEADER_BYTES: usize = 4096;
 
 /// A mapped image.
@@ -94,10 +94,14 @@ mod tests {
     use super::super::table::Slot;
     use super::*;
 
+    fn hash(tag: u32) -> u64 {
+        u64::from(tag) << 32 | 5
+    }
+
     fn shards() -> Vec<Shard> {
         let shards: Vec<_> = (0..SHARDS).map(|_| Shard::default()).collect();
         for tag in 0..20_000 {
-            let slot = Slot { tag, len: 1 + tag, segment: 3, offset: 7 * tag };
+            let slot = Slot { hash: hash(tag), len: 1 + tag, segment: 3, offset: 7 * tag };
             shards[tag as usize % SHARDS].0.write().add(slot);
         }
         shards
@@ -117,12 +121,12 @@ mod tests {
         for tag in 0..20_000 {
             let table = &mut tables[tag as usize % SHARDS];
             let same = |slot: &Slot| Ok::<_, ()>(slot.offset == 7 * tag);
-            let at = table.find(tag, same).unwrap().unwrap();
+            let at = table.find(hash(tag), same).unwrap().unwrap();
             let slot = Slot::from_raw(&table.slots()[at]);
-            assert_eq!(slot, Slot { tag, len: 1 + tag, segment: 3, offset: 7 * tag });
+            assert_eq!(slot, Slot { hash: hash(tag), len: 1 + tag, segment: 3, offset: 7 * tag });
             let before = table.len();
             table.remove(at);
-            assert_eq!((table.find(tag, same).unwrap(), table.len()), (None, before - 1));
+            assert_eq!((table.find(hash(tag), same).unwrap(), table.len()), (None, before - 1));
         }
     }
 

@@ -18,6 +18,7 @@ mod record;
 mod segments;
 mod table;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,8 +43,11 @@ pub(super) const REGISTRATION: Registration = Registration {
     version: env!("CARGO_PKG_VERSION"),
     classes: &[Durability::None, Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(BoundLogHash::open(directory, config.durability)?)),
-    settings: |_| "no cache; 16 bytes for each slot of the table, a quarter of them free".into(),
+    settings: |_| "no cache; 16 bytes for each slot of the table, at least half of them free".into(),
 };
+
+/// From so many operations on, a batch takes the locks of all shards.
+const MANY_OPS: usize = SHARDS / 2;
 
 #[derive(Debug)]
 struct BoundLogHash {
@@ -77,58 +81,74 @@ impl BoundLogHash {
         let bytes = self.log.sealed_bytes(segment)?;
         let mut offset = 0;
         while let Some(record) = Record::read(&bytes[offset..]) {
-            let place = (segment, offset as u32);
-            self.publish(record.key, place, record.len as u32, record.value.is_none())?;
+            let (hash, len) = (hash_of(record.key), record.len as u32);
+            let slot = Slot { hash, len, segment, offset: offset as u32 };
+            publish(&mut self.shards[shard_of(hash)].0.write(), slot, record.value.is_none());
             offset += record.len;
         }
         Ok(())
     }
 
-    fn publish(
-        &self,
-        key: &[u8],
-        (segment, offset): (u32, u32),
-        len: u32,
-        is_removed: bool,
-    ) -> Result<()> {
-        let (shard, tag) = place_of(key);
-        let mut table = self.shards[shard].0.write();
-        let known = table.find(tag, |slot| self.is_record_of(slot, key))?;
-        let slot = Slot { tag, len, segment, offset };
-        match known {
-            Some(known) if is_removed => table.remove(known),
-            Some(known) => table.replace(known, slot),
-            None if is_removed => {}
-            None => table.add(slot),
+    /// Publishes the records of `batch`, which begin at `start` of `segment`, and returns their end. Other writers wait.
+    fn publish_all(&self, batch: &WriteBatch, segment: u32, start: u32) -> u32 {
+        let mut offset = start;
+        let mut publish = |op: &Op<'_>, hash: u64, table: &mut Table| {
+            let len = (HEADER_BYTES + op.key().len() + op.value().len()) as u32;
+            let slot = Slot { hash, len, segment, offset };
+            publish(table, slot, matches!(op, Op::Delete { .. }));
+            offset += len;
+        };
+        if batch.len() < MANY_OPS {
+            for op in batch.ops() {
+                let hash = hash_of(op.key());
+                publish(&op, hash, &mut self.shards[shard_of(hash)].0.write());
+            }
+        } else {
+            // So many operations need most of the locks. Their slots are read together.
+            let mut tables: Vec<_> = self.shards.iter().map(|shard| shard.0.write()).collect();
+            let hashes: Vec<u64> = batch.ops().map(|op| hash_of(op.key())).collect();
+            hashes.iter().for_each(|&hash| tables[shard_of(hash)].touch(hash));
+            for (op, hash) in batch.ops().zip(hashes) {
+                publish(&op, hash, &mut tables[shard_of(hash)]);
+            }
         }
-        Ok(())
-    }
-
-    fn is_record_of(&self, slot: &Slot, key: &[u8]) -> Result<bool> {
-        let mut is_match = false;
-        self.log.read(slot, &mut |bytes| {
-            is_match = Record::read(bytes).is_some_and(|record| record.key == key);
-        })?;
-        Ok(is_match)
+        offset
     }
 }
 
-/// The shard and the tag of a key. Eight bytes are mixed at a time: nobody attacks a yardstick.
-fn place_of(key: &[u8]) -> (usize, u32) {
+/// Points the key of `slot` to its record, or to none if that one removes it.
+#[inline]
+fn publish(table: &mut Table, slot: Slot, is_removed: bool) {
+    let Ok(known) = table.find(slot.hash, |_| Ok::<_, Infallible>(true));
+    match known {
+        Some(known) if is_removed => table.remove(known),
+        Some(known) => table.replace(known, slot),
+        None if is_removed => {}
+        None => table.add(slot),
+    }
+}
+
+/// The shard of a key.
+#[inline]
+fn shard_of(hash: u64) -> usize {
+    hash as usize % SHARDS
+}
+
+/// The hash of a key. Eight bytes are mixed at a time: nobody attacks a yardstick.
+fn hash_of(key: &[u8]) -> u64 {
     let (words, rest) = key.as_chunks::<8>();
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     let whole =
         words.iter().fold(key.len() as u64, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
-    let hash = if rest.is_empty() { whole } else { mix(whole ^ u64::from_le_bytes(last)) };
-    (hash as usize % SHARDS, (hash >> 32) as u32)
+    if rest.is_empty() { whole } else { mix(whole ^ u64::from_le_bytes(last)) }
 }
 
 impl Kv for BoundLogHash {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let (shard, tag) = place_of(key);
-        let table = self.shards[shard].0.read();
-        let known = table.find(tag, |slot| {
+        let hash = hash_of(key);
+        let table = self.shards[shard_of(hash)].0.read();
+        let known = table.find(hash, |slot| {
             let mut is_match = false;
             self.log.read(slot, &mut |bytes| {
                 let record = Record::read(bytes).filter(|record| record.key == key);
@@ -150,18 +170,12 @@ impl Kv for BoundLogHash {
             Record::write(&op, &mut tail.buffer);
         }
         let (segment, start) = self.log.append(&mut tail)?;
-        let mut offset = start as u32;
-        for op in batch.ops() {
-            let len = (HEADER_BYTES + op.key().len() + op.value().len()) as u32;
-            let is_removed = matches!(op, Op::Delete { .. });
-            self.publish(op.key(), (segment, offset), len, is_removed)?;
-            offset += len;
-        }
+        let end = self.publish_all(batch, segment, start as u32);
         drop(tail);
         if durability == Durability::Sync {
             self.log.sync()?;
         }
-        Ok(SequenceNumber(u64::from(segment) << 32 | u64::from(offset)))
+        Ok(SequenceNumber(u64::from(segment) << 32 | u64::from(end)))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {

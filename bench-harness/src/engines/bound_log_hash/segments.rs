@@ -17,7 +17,7 @@ use kv::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::maker::{Maker, SEGMENT_BYTES};
-use super::table::Slot;
+use super::table::{SEGMENTS_END, Slot};
 
 /// Once this much of a segment is full, the next one is made.
 const RESERVE_AT: u64 = SEGMENT_BYTES / 8;
@@ -25,6 +25,7 @@ const RESERVE_AT: u64 = SEGMENT_BYTES / 8;
 const CHUNK: usize = 1 << 7;
 /// More segments than any run of the harness fills: 256 GiB.
 const MOST_SEGMENTS: u32 = 1 << 14;
+const _: () = assert!(MOST_SEGMENTS <= SEGMENTS_END);
 
 #[derive(Debug)]
 enum Segment {

@@ -1,5 +1,8 @@
-//! A hash table of places: open addressing, sixteen bytes a slot, no keys. A tag of the hash stands for the key, and the
-//! record that a slot names has the key itself.
+//! A hash table of places: open addressing, sixteen bytes a slot, no keys, at least half of the slots free.
+//!
+//! A slot has all 64 bits of its key's hash. Writes take them for the key, so that a put reads no older record: that two
+//! keys of ten million have the same hash is as likely as 1 in 400,000, and only a yardstick may risk it. Gets compare the
+//! key in the record.
 //!
 //! The slots of a table are bytes, in memory or in a mapped file, and both are searched by the same code. The first change
 //! copies mapped slots into memory.
@@ -11,11 +14,13 @@ use std::sync::Arc;
 use durable::Mapped;
 use parking_lot::RwLock;
 
+use super::maker::SEGMENT_BYTES;
+
 /// Parts of the table, each behind a lock of its own.
 pub(super) const SHARDS: usize = 64;
-/// Slots of a new table; a power of two, like every later size. All shards together take 4 MiB, and a load of 190,000 keys
+/// Slots of a new table; a power of two, like every later size. All shards together take 8 MiB, and a load of 250,000 keys
 /// moves no slot.
-const FIRST_SLOTS: usize = 4096;
+const FIRST_SLOTS: usize = 8192;
 /// Bytes of a slot.
 pub(super) const SLOT_BYTES: usize = 16;
 /// Slots in a page of memory, or fewer.
@@ -25,36 +30,56 @@ const PAGE_SLOTS: usize = 4096 / SLOT_BYTES;
 type RawSlot = [u8; SLOT_BYTES];
 const FREE: RawSlot = [0; SLOT_BYTES];
 
+/// Bits of the offset and of the length in the second word of a slot; the segment has the rest.
+const OFFSET_BITS: u32 = SEGMENT_BYTES.ilog2();
+const LEN_BITS: u32 = OFFSET_BITS + 1;
+/// More segments than a slot can name.
+pub(super) const SEGMENTS_END: u32 = 1 << (u64::BITS - OFFSET_BITS - LEN_BITS);
+
 /// Where a record lies. A length of 0 marks a slot that is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Slot {
-    /// The upper half of the hash of the key: it also says where the search begins.
-    pub(super) tag: u32,
-    /// Bytes of the record.
+    /// The hash of the key.
+    pub(super) hash: u64,
+    /// Bytes of the record: at most those of a segment.
     pub(super) len: u32,
-    /// Number of the segment.
+    /// Number of the segment, below [`SEGMENTS_END`].
     pub(super) segment: u32,
     /// Place in the segment.
     pub(super) offset: u32,
 }
 
 impl Slot {
+    #[inline]
     fn to_raw(self) -> RawSlot {
-        let words = [self.tag, self.len, self.segment, self.offset].map(u32::to_le_bytes);
-        std::array::from_fn(|at| words[at / 4][at % 4])
+        let (segment, len) = (u64::from(self.segment), u64::from(self.len));
+        debug_assert!(self.segment < SEGMENTS_END && len <= SEGMENT_BYTES);
+        debug_assert!(u64::from(self.offset) < SEGMENT_BYTES);
+        let place =
+            segment << (OFFSET_BITS + LEN_BITS) | len << OFFSET_BITS | u64::from(self.offset);
+        let words = [self.hash, place].map(u64::to_le_bytes);
+        std::array::from_fn(|at| words[at / 8][at % 8])
     }
 
     #[inline]
     pub(super) fn from_raw(raw: &RawSlot) -> Self {
-        let [t0, t1, t2, t3, l0, l1, l2, l3, s0, s1, s2, s3, o0, o1, o2, o3] = *raw;
+        let [h0, h1, h2, h3, h4, h5, h6, h7, p0, p1, p2, p3, p4, p5, p6, p7] = *raw;
+        let place = u64::from_le_bytes([p0, p1, p2, p3, p4, p5, p6, p7]);
         Self {
-            tag: u32::from_le_bytes([t0, t1, t2, t3]),
-            len: u32::from_le_bytes([l0, l1, l2, l3]),
-            segment: u32::from_le_bytes([s0, s1, s2, s3]),
-            offset: u32::from_le_bytes([o0, o1, o2, o3]),
+            hash: u64::from_le_bytes([h0, h1, h2, h3, h4, h5, h6, h7]),
+            len: (place >> OFFSET_BITS) as u32 & ((1 << LEN_BITS) - 1),
+            segment: (place >> (OFFSET_BITS + LEN_BITS)) as u32,
+            offset: place as u32 & ((1 << OFFSET_BITS) - 1),
         }
     }
 
+    /// Where the search for the key begins in a table of `mask + 1` slots. The lowest bits chose the shard.
+    #[inline]
+    fn home(&self, mask: usize) -> usize {
+        home(self.hash, mask)
+    }
+
+    #[inline]
     fn is_free(&self) -> bool {
         self.len == 0
     }
@@ -77,6 +102,11 @@ impl MappedSlots {
     fn slots(&self) -> &[RawSlot] {
         self.file.bytes()[self.place.clone()].as_chunks().0
     }
+}
+
+#[inline]
+fn home(hash: u64, mask: usize) -> usize {
+    (hash >> 32) as usize & mask
 }
 
 #[derive(Debug)]
@@ -133,23 +163,31 @@ impl Table {
         self.used
     }
 
-    /// The place of the slot with `tag` whose record `is_match` takes; `None` where there is none.
+    /// Reads the slot where the search for `hash` begins. Several such reads wait for memory together; the searches that
+    /// follow do not.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) {
+        let slots = self.slots();
+        black_box(slots[home(hash, slots.len() - 1)]);
+    }
+
+    /// The place of the slot with `hash` whose record `is_match` takes; `None` where there is none.
     #[inline]
     pub(super) fn find<E>(
         &self,
-        tag: u32,
+        hash: u64,
         mut is_match: impl FnMut(&Slot) -> Result<bool, E>,
     ) -> Result<Option<usize>, E> {
         let slots = self.slots();
         let mask = slots.len() - 1;
-        let mut at = tag as usize & mask;
+        let mut at = home(hash, mask);
         // A damaged image may have no free slot.
         for _ in 0..slots.len() {
             let slot = Slot::from_raw(&slots[at]);
             if slot.is_free() {
                 break;
             }
-            if slot.tag == tag && is_match(&slot)? {
+            if slot.hash == hash && is_match(&slot)? {
                 return Ok(Some(at));
             }
             at = (at + 1) & mask;
@@ -159,14 +197,14 @@ impl Table {
 
     /// Points the key at `known` to another record.
     pub(super) fn replace(&mut self, known: usize, slot: Slot) {
-        debug_assert!(Slot::from_raw(&self.slots()[known]).tag == slot.tag && !slot.is_free());
+        debug_assert!(Slot::from_raw(&self.slots()[known]).hash == slot.hash && !slot.is_free());
         self.in_memory()[known] = slot.to_raw();
     }
 
     /// Adds a key that is not there yet.
     pub(super) fn add(&mut self, slot: Slot) {
         let len = self.in_memory().len();
-        if (self.used + 1) * 4 > len * 3 {
+        if (self.used + 1) * 2 > len {
             self.grow();
         }
         settle(self.in_memory(), slot);
@@ -184,7 +222,7 @@ impl Table {
             if slot.is_free() {
                 break;
             }
-            let home = slot.tag as usize & mask;
+            let home = slot.home(mask);
             // The hole lies on the way from the slot's home to the slot.
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
                 slots[hole] = slots[at];
@@ -221,7 +259,7 @@ impl Table {
 /// Puts `slot` into the first free slot from its home on.
 fn settle(slots: &mut [RawSlot], slot: Slot) {
     let mask = slots.len() - 1;
-    let mut at = slot.tag as usize & mask;
+    let mut at = slot.home(mask);
     while !Slot::from_raw(&slots[at]).is_free() {
         at = (at + 1) & mask;
     }
@@ -250,9 +288,14 @@ mod tests {
         Table::mapped(MappedSlots::new(Arc::new(Bytes(bytes)), place), used)
     }
 
+    /// Few hashes: they collide all the time.
+    fn tag(key: u32) -> u64 {
+        u64::from(key % 97) << 32
+    }
+
     fn find(table: &Table, key: u32) -> Option<usize> {
         let same = |slot: &Slot| Ok::<_, ()>(slot.offset == key);
-        table.find(key % 97, same).unwrap()
+        table.find(tag(key), same).unwrap()
     }
 
     #[test]
@@ -260,9 +303,8 @@ mod tests {
         let mut random = Random::new(1, &[]);
         let (mut table, mut map) = (Table::default(), BTreeMap::new());
         for len in 1..20_000 {
-            // Tags collide all the time.
             let key = random.below(500) as u32;
-            let slot = Slot { tag: key % 97, len, segment: 0, offset: key };
+            let slot = Slot { hash: tag(key), len, segment: 0, offset: key };
             match (find(&table, key), random.below(3) == 0) {
                 (Some(at), true) => {
                     map.remove(&key);
@@ -293,15 +335,21 @@ mod tests {
     fn a_table_whose_image_has_no_free_slot_is_searched_and_written_all_the_same() {
         let mut table = mapped(vec![1; 64 * SLOT_BYTES], 7);
         assert_eq!(find(&table, 5), None);
-        table.add(Slot { tag: 5, len: 9, segment: 0, offset: 5 });
+        table.add(Slot { hash: tag(5), len: 9, segment: 0, offset: 5 });
         assert!(find(&table, 5).is_some());
         assert_eq!(table.len(), 65);
     }
 
     #[test]
     fn a_slot_survives_its_bytes() {
-        let slot = Slot { tag: 1, len: u32::MAX, segment: 3, offset: 0x0102_0304 };
-        assert_eq!(Slot::from_raw(&slot.to_raw()), slot);
+        let last = SEGMENT_BYTES as u32;
+        for slot in [
+            Slot { hash: 0x0807_0605_0403_0201, len: 1, segment: 0, offset: last - 1 },
+            Slot { hash: u64::MAX, len: last, segment: SEGMENTS_END - 1, offset: 0 },
+            Slot { hash: 0, len: 0x0001_0203, segment: 0x0405, offset: 0x0006_0708 },
+        ] {
+            assert_eq!(Slot::from_raw(&slot.to_raw()), slot);
+        }
         assert!(Slot::from_raw(&FREE).is_free());
     }
 }

@@ -124,6 +124,11 @@ impl Model {
         self.states[id as usize]
     }
 
+    /// The size of the newest value of `id`, in bytes; 0 if it was deleted.
+    pub(crate) fn value_bytes(&self, id: u32) -> u32 {
+        self.value_bytes[id as usize]
+    }
+
     /// The states of all keys.
     pub(crate) fn states(&self) -> &[KeyState] {
         &self.states

@@ -21,6 +21,8 @@ pub(super) fn check_everything(engine: &dyn Kv, dataset: &Dataset, model: &Model
             Some("that was deleted")
         } else if state.version() != version {
             Some("with an old value")
+        } else if model.value_bytes(id) as usize != value.len() {
+            Some("with a value of another length than the one that was put")
         } else {
             None
         };

@@ -24,6 +24,16 @@ impl KeyState {
     pub(crate) fn is_present(self) -> bool {
         self.0 & 1 == 1
     }
+
+    /// The state as a number, for a file.
+    pub(crate) fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The state that [`KeyState::to_bits`] made into `bits`.
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
 }
 
 /// The states of a key that one read may have seen.
@@ -97,6 +107,18 @@ impl Model {
         states.fill(KeyState::default());
         value_bytes.fill(0);
         Self { states, value_bytes, in_use: 0, newest_version: 0 }
+    }
+
+    /// A model of `capacity` keys whose first ones have the given states and sizes of values: all that a check needs.
+    pub(crate) fn of_states(capacity: u32, known: &[(KeyState, u32)]) -> Self {
+        assert!(known.len() <= capacity as usize, "an id in use is one that there can be");
+        let mut model = Self::new(capacity);
+        for (id, &(state, value_bytes)) in known.iter().enumerate() {
+            model.states[id] = state;
+            model.value_bytes[id] = value_bytes;
+        }
+        model.in_use = known.len() as u32;
+        model
     }
 
     /// How many ids there can be.

@@ -106,6 +106,22 @@ fn the_disk_is_probed_before_and_after_each_synced_phase_that_writes_and_in_no_o
 }
 
 #[test]
+fn a_synced_phase_knows_the_fewest_syncs_that_its_puts_take() {
+    let get = r#"{"name": "get", "mix": {"get": 1}, "ops": 4}"#;
+    let two = r#"{"name": "two", "mix": {"put": 1}, "ops": 5, "threads": 2}"#;
+    let batched = r#"{"name": "batched", "mix": {"put": 1}, "ops": 4, "batch": 2}"#;
+    let least = |engine, durability| {
+        let rows = sums(engine, durability, &[LOAD, get, two, batched]);
+        assert!(rows.iter().all(|row| !row.lacks_syncs()), "{rows:?}");
+        rows.iter().map(|row| row.least_fsyncs).collect::<Vec<_>>()
+    };
+    // Two threads make five puts each.
+    assert_eq!(least("bitcask", "sync"), [Some(4), None, Some(5), Some(2)]);
+    assert_eq!(least("bitcask", "buffered"), [None; 4]);
+    assert_eq!(least(NULL, "sync"), [None; 4]);
+}
+
+#[test]
 fn the_disk_is_not_probed_beside_an_engine_that_does_nothing_or_keeps_nothing() {
     assert_eq!(probes(NULL, "sync"), [None; 3]);
     assert_eq!(probes("memory", "sync"), [None; 3]);

@@ -9,6 +9,8 @@ use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 pub(super) const UNSTEADY: &str = "†";
 /// The mark of an engine beside which the disk itself became faster or slower.
 pub(super) const DISK_MOVED: &str = "!";
+/// The mark of an engine that claims to sync its writes and made too few syncs.
+pub(super) const UNSYNCED: &str = "§";
 /// The mark of an engine that holds more memory than its budget.
 pub(super) const OVER_BUDGET: &str = "‡";
 /// The mark in the place of an engine that no test connects with those that have places.
@@ -93,8 +95,13 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
         Column {
             is_left: true,
             ..column("engine", table, |line| {
-                let cut = if line.cut_short { "*" } else { "" };
-                format!("{}{cut}{}", line.engine, if line.has_disk_moved { DISK_MOVED } else { "" })
+                let marks = [
+                    (line.cut_short, "*"),
+                    (line.has_disk_moved, DISK_MOVED),
+                    (line.lacks_syncs, UNSYNCED),
+                ];
+                let marks = marks.into_iter().filter_map(|(is_set, mark)| is_set.then_some(mark));
+                std::iter::once(&line.engine[..]).chain(marks).collect()
             })
         },
         speed,

@@ -14,7 +14,8 @@ for all ranked pairs of a phase included; WA, SA: bytes written and kept per use
 without mapped files, at the end of the phase; ‡: more than 1.1 times --mem; cache: page cache of the engine's files; *:
 in some block the time limit ended the phase or one before it, and that block is not compared; †: not steady in half of
 the blocks or more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as
-are no two engines that met different disks; overloaded: less than 99 % of the operations due at the asked rate were
+are no two engines that met different disks; §: claims sync and made fewer syncs than its
+writes take in some block, which is not compared; overloaded: less than 99 % of the operations due at the asked rate were
 made, so latencies say nothing.";
 
 /// The whole report.

@@ -9,6 +9,7 @@ use crate::cell::Job;
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::{Group, Limiter, refused};
 use crate::row::Row;
+use crate::suspend;
 use crate::worker::{Message, Order};
 use crate::worker_process::{News, WorkerProcess};
 
@@ -113,9 +114,7 @@ fn supervise(
     on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
     let limit = job.limit.map_or(HANGING.saturating_add(job.asked_time()), |limit| limit + GRACE);
-    // A time that the clock cannot show is none.
-    let deadline = Instant::now().checked_add(limit);
-    let watch = Watch { job, group, interrupt, deadline };
+    let watch = Watch { job, group, interrupt, deadline: Deadline::after(limit) };
     let mut rows = Vec::new();
     match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), group)?, &mut rows)? {
         End::Done => return Ok(rows),
@@ -153,7 +152,27 @@ struct Watch<'w> {
     /// The group that the worker is in, if its memory is limited.
     group: Option<&'w Group>,
     interrupt: &'w Interrupt,
-    deadline: Option<Instant>,
+    deadline: Deadline,
+}
+
+/// The time at which a cell counts as hanging. Time for which the process was stopped is given back.
+#[derive(Clone, Copy)]
+struct Deadline {
+    begun: Instant,
+    limit: Duration,
+    /// Time for which the process had been stopped before.
+    stopped: Duration,
+}
+
+impl Deadline {
+    fn after(limit: Duration) -> Self {
+        Self { begun: Instant::now(), limit, stopped: suspend::stopped() }
+    }
+
+    fn is_over(&self) -> bool {
+        let stopped = suspend::stopped().saturating_sub(self.stopped);
+        self.begun.elapsed().saturating_sub(stopped) >= self.limit
+    }
 }
 
 impl Watch<'_> {
@@ -163,7 +182,7 @@ impl Watch<'_> {
             if self.interrupt.is_set() {
                 return Err(Failure::interrupted());
             }
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if self.deadline.is_over() {
                 return Err(Failure::engine("did not end in time and was stopped"));
             }
             match worker.next(PAUSE) {

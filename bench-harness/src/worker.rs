@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::cell::{self, Ending, Job};
 use crate::engines::Registration;
 use crate::failure::{Failure, Outcome};
-use crate::probe::DiskProbe;
+use crate::probe::{self, DiskProbe};
 use crate::row::Row;
 
 /// The line that a worker begins with.
@@ -75,8 +75,7 @@ fn registration<'e>(engines: &'e [Registration], job: &Job) -> Outcome<&'e Regis
 
 /// Runs the cell of `job`. If its content must outlive this process, this function does not return.
 fn run(registration: &Registration, job: &Job, parent: &Parent) -> Outcome<()> {
-    // Beside the engine's directory, so that the file is on the same disk and none of the engine's.
-    let mut probe = DiskProbe::new(job.directory.with_extension("probe"));
+    let mut probe = DiskProbe::new(probe::path_beside(&job.directory));
     let prepared = &mut |harness_bytes| match job.limit_memory_bytes {
         Some(_) => parent.wait_for_limit(harness_bytes),
         None => Ok(()),

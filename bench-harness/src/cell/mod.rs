@@ -14,6 +14,7 @@ mod memory_use;
 mod prepare;
 mod run;
 mod series;
+mod settle;
 mod survivor;
 mod sweep;
 #[cfg(test)]

@@ -81,6 +81,9 @@ fn unranked(table: &Comparison) -> String {
     if kept.iter().any(|line| line.lacks_syncs) {
         reasons.push("too few syncs were made");
     }
+    if kept.iter().any(|line| line.is_left_undone) {
+        reasons.push("work was left undone");
+    }
     if kept.iter().any(|line| line.cut_short) {
         reasons.push("the time limit cut the work short");
     }

@@ -10,7 +10,7 @@
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
 #![doc = include_str!("../README.md")]
-// Where peers are built, the workspace's ban holds, with the one exception in `engines/peers/lmdb.rs`.
+// Where peers are built, the workspace's ban holds, with the exceptions in `engines/peers`: `lmdb.rs` and `sync_calls.rs`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
 
 mod calibration;

@@ -17,6 +17,7 @@ mod series;
 mod settle;
 mod survivor;
 mod sweep;
+mod sync_count;
 #[cfg(test)]
 mod tests;
 

@@ -15,6 +15,7 @@ use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_byte
 use super::settle::{OthersWork, Settled, settle};
 use super::survivor::Survivor;
 use super::sweep::sweep;
+use super::sync_count::SyncCount;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, NULL, Registration};
@@ -78,9 +79,7 @@ struct After {
 /// The counters at the begin of a phase.
 struct Before {
     counters: Counters,
-    fsyncs: Option<u64>,
-    /// The syncs of the instance that the phase has closed: the next one counts from 0.
-    closed_fsyncs: u64,
+    syncs: SyncCount,
     /// Samples the memory until the clock has stopped.
     watch: Option<MemoryWatch>,
 }
@@ -89,12 +88,7 @@ impl Before {
     fn now(engine: &dyn Kv) -> Self {
         process_memory::forget_peak();
         let watch = Some(MemoryWatch::start());
-        Self { counters: Counters::now(), fsyncs: fsyncs(engine), closed_fsyncs: 0, watch }
-    }
-
-    /// The syncs of the phase, when the engine that is open counts `now`. A count that went back is none.
-    fn fsyncs_until(&self, now: Option<u64>) -> Option<u64> {
-        (now? + self.closed_fsyncs).checked_sub(self.fsyncs?)
+        Self { counters: Counters::now(), syncs: SyncCount::now(engine), watch }
     }
 }
 
@@ -242,7 +236,7 @@ impl Cell<'_> {
             settled,
             counters: Counters::now().since(&before.counters),
             memory,
-            fsyncs: before.fsyncs_until(fsyncs(engine)),
+            fsyncs: before.syncs.until_now(engine),
             disk: DiskUse::of(directory),
             live: self.judge.model.live(&self.dataset.keys),
             probes: (None, None),
@@ -299,7 +293,7 @@ impl Cell<'_> {
     /// Closes the engine cleanly, opens it again and reads one key. The syncs of the close are noted in `before`.
     fn reopen(&self, engine: Box<dyn Kv>, before: &mut Before) -> Outcome<(Box<dyn Kv>, Measured)> {
         engine.close()?;
-        before.closed_fsyncs = fsyncs(engine.as_ref()).unwrap_or_default();
+        before.syncs.close(engine.as_ref());
         drop(engine);
         let probe = self.judge.model.present_ids().next();
         let mut key = Vec::new();
@@ -332,28 +326,5 @@ impl Cell<'_> {
         let mut measured = Measured::from_line(Line { ops: 1, ..Line::new("all") }, time);
         measured.open = Some(time);
         Ok((opened, measured))
-    }
-}
-
-/// The number of syncs that the engine counts, if it does.
-fn fsyncs(engine: &dyn Kv) -> Option<u64> {
-    let stats = engine.stats();
-    stats.get("syncs").or(stats.get("sync_rounds"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_syncs_of_a_reopening_are_those_of_the_close_and_of_the_next_opening() {
-        let before = Before {
-            counters: Counters::default(),
-            fsyncs: Some(7),
-            closed_fsyncs: 9,
-            watch: None,
-        };
-        assert_eq!(before.fsyncs_until(Some(1)), Some(3));
-        assert_eq!(before.fsyncs_until(None), None);
     }
 }

@@ -86,12 +86,8 @@ row! {
     io_read_bytes: Option<u64> = "bytes fetched from the device",
     io_wchar: Option<u64> = "bytes that write calls took; blind to mappings",
     io_rchar: Option<u64> = "bytes that read calls returned; blind to mappings",
-<<<<<<< HEAD
-    fsyncs: Option<u64> = "syncs that the engine counted in the phase",
-    least_fsyncs: Option<u64> = "syncs without which the acknowledged puts of the phase cannot be durable: its calls that put, divided by the threads that may share a sync; only in class `sync`, in the sum; an engine that made fewer fsyncs is not ranked",
-=======
     fsyncs: Option<u64> = "syncs in the phase and in the final sync. Builds with peers count all calls of `fsync`, `fdatasync` and waiting `msync`; builds without them take the number of rounds that the engine counts, and leave the column empty where it counts none. A write to a file opened with `O_DSYNC` is not counted: LMDB makes one for each commit that syncs",
->>>>>>> main
+    least_fsyncs: Option<u64> = "syncs without which the acknowledged puts of the phase cannot be durable: its calls that put, divided by the threads that may share a sync; only in class `sync`, in the sum; an engine that made fewer fsyncs is not ranked",
     disk_alloc_bytes: Option<u64> = "bytes allocated to the engine's files at the end of the phase",
     disk_apparent_bytes: Option<u64> = "length of the engine's files at the end of the phase",
     live_bytes: u64 = "bytes of the newest keys and values present at the end of the phase",

@@ -3,7 +3,8 @@
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
-//! clock stands still (`judge`, `model`). The rows of a workload go to `summary.csv` when its cells in a
+//! clock stands still (`judge`, `model`). At the end a worker that promised to keep its writes is killed, and a second one
+//! checks the store. The rows of a workload go to `summary.csv` when its cells in a
 //! block have ended (`run_folder`), and the tables are made from them (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see

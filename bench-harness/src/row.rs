@@ -81,12 +81,13 @@ row! {
     page_cache_bytes: Option<u64> = "pages of the engine's files in memory after the phase and its final sync, mapped or not, with those of deleted files that are still open; the system drops them where it needs memory",
     harness_bytes: Option<u64> = "memory of the harness that no file backs: operations, pool, room for stamps, model; all of it is allocated and written to before the engine is opened",
     memory_limit_bytes: Option<u64> = "limit of the memory of the process, page cache included: that of --limit-memory, raised by harness_bytes",
-    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in a phase, in the comparison of the content at the end or while it closed the store; no phase of the cell then has figures",
+    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in a phase, in the last writes, or, in class `none`, in the comparison of the content at the end or while it closed the store; no phase of the cell then has figures",
     io_write_bytes: Option<u64> = "bytes of pages dirtied minus those dropped again, after a final sync",
     io_read_bytes: Option<u64> = "bytes fetched from the device",
     io_wchar: Option<u64> = "bytes that write calls took; blind to mappings",
     io_rchar: Option<u64> = "bytes that read calls returned; blind to mappings",
     fsyncs: Option<u64> = "syncs in the phase and in the final sync. Builds with peers count all calls of `fsync`, `fdatasync` and waiting `msync`; builds without them take the number of rounds that the engine counts, and leave the column empty where it counts none. A write to a file opened with `O_DSYNC` is not counted: LMDB makes one for each commit that syncs",
+    least_fsyncs: Option<u64> = "syncs without which the acknowledged puts of the phase cannot be durable: its calls that put, divided by the threads that may share a sync; only in class `sync`, in the sum; an engine that made fewer fsyncs is not ranked",
     disk_alloc_bytes: Option<u64> = "bytes allocated to the engine's files at the end of the phase",
     disk_apparent_bytes: Option<u64> = "length of the engine's files at the end of the phase",
     live_bytes: u64 = "bytes of the newest keys and values present at the end of the phase",
@@ -141,9 +142,16 @@ impl Row {
         Some((before * after).sqrt())
     }
 
-    /// Whether the row may be compared: the disk kept its speed, no limit ended the work, and none was left undone.
+    /// Whether the engine claims to sync its writes and made fewer syncs than that takes. An unknown number accuses nobody.
+    pub(crate) fn lacks_syncs(&self) -> bool {
+        self.fsyncs.zip(self.least_fsyncs).is_some_and(|(made, least)| made < least)
+    }
+
+    /// Whether the row may be compared: the disk kept its speed, no limit ended the work, none was left undone, and the
+    /// syncs were made.
     pub(crate) fn is_fair(&self) -> bool {
-        !self.has_disk_moved() && !self.cut_short && !self.is_left_undone()
+        let is_whole = !self.cut_short && !self.is_left_undone();
+        is_whole && !self.has_disk_moved() && !self.lacks_syncs()
     }
 
     /// Whether the engine still worked for the phase when the wait for it ended: nobody knows how long that work takes. An

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::cell::Job;
 use crate::cli::Format;
-use crate::engines::{Registration, is_bound};
+use crate::engines::{NULL, Registration, is_bound};
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::Limiter;
 use crate::output::{self, Progress};
@@ -88,7 +88,8 @@ fn does_none_fit(tables: &[Comparison]) -> bool {
     tables.iter().any(has_misfit) && !tables.iter().any(has_engine)
 }
 
-/// What was checked, in words. Nothing of a cell that did not fit into its memory was.
+/// What was checked, in words. Nothing of a cell that did not fit into its memory was. Each other cell of an engine that
+/// keeps its writes was opened again after a kill.
 fn verdict(rows: &[Row]) -> String {
     let sums = || rows.iter().filter(|row| row.op == "all");
     let is_killed = |row: &&Row| row.did_not_fit == Some(true);
@@ -103,12 +104,20 @@ fn verdict(rows: &[Row]) -> String {
             format!("; {count} cells did not fit into their memory and were not checked: {names}")
         }
     };
+    let is_kept = |row: &&Row| !is_killed(row) && row.durability != "none" && row.engine != NULL;
+    let kept: BTreeSet<_> =
+        sums().filter(is_kept).map(|row| (row.block, &row.workload, &row.engine)).collect();
+    let survived = match kept.len() {
+        0 => String::new(),
+        1 => "; 1 store had every write after a kill".into(),
+        count => format!("; {count} stores had every write after a kill"),
+    };
     let checked = match sums().map(|row| row.verified).sum::<u64>() {
         0 if sums().all(|row| is_killed(&row)) => "nothing was measured".into(),
         0 => "nothing was read while it was measured; the content at the end was right".into(),
         answers => format!("all {} answers right", crate::quantity::show_whole(answers as f64)),
     };
-    checked + &unchecked
+    checked + &survived + &unchecked
 }
 
 fn run_blocks(
@@ -142,7 +151,9 @@ fn run_blocks(
                 let share = plan.reckoned_cell_s(at);
                 let limit = limit(plan, spent, share / seconds_left.max(share));
                 seconds_left -= share;
-                run_undisturbed(&Job { limit, ..job.clone() }, limiter, interrupt)
+                let on_check =
+                    &mut || progress.show(&title, &format!("{detail}  opened again after a kill"));
+                run_undisturbed(&Job { limit, ..job.clone() }, limiter, interrupt, on_check)
             };
             let mut cells = Vec::new();
             let outcome = run_cells(&jobs, &mut run, &mut cells);
@@ -162,10 +173,11 @@ fn run_undisturbed(
     job: &Job,
     limiter: Option<&Limiter>,
     interrupt: &Interrupt,
+    on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
     loop {
         let stops = suspend::stops();
-        let rows = run_cell(job, limiter, interrupt)?;
+        let rows = run_cell(job, limiter, interrupt, on_check)?;
         if suspend::stops() == stops {
             return Ok(rows);
         }
@@ -367,7 +379,13 @@ mod tests {
 
     #[test]
     fn a_run_without_answers_does_not_say_that_they_were_right() {
-        let row = |verified| Row { op: "all".into(), verified, ..Row::default() };
+        let durability = "none".to_string();
+        let row = |verified| Row {
+            op: "all".into(),
+            verified,
+            durability: durability.clone(),
+            ..Row::default()
+        };
         assert!(!verdict(&[row(0)]).contains("answers right"));
         assert_eq!(verdict(&[row(12), row(0)]), "all 12 answers right");
     }
@@ -379,15 +397,36 @@ mod tests {
             engine: "big".into(),
             phase: phase.into(),
             op: "all".into(),
+            durability: "buffered".into(),
             did_not_fit: Some(true),
             ..Row::default()
         };
-        let read = Row { op: "all".into(), verified: 12, engine: "other".into(), ..Row::default() };
+        let read = Row {
+            op: "all".into(),
+            verified: 12,
+            engine: "other".into(),
+            durability: "none".into(),
+            ..Row::default()
+        };
         let text = verdict(&[killed(1, "load"), killed(1, "get"), killed(2, "load")]);
         let unchecked = "2 cells did not fit into their memory and were not checked: big";
         assert_eq!(text, format!("nothing was measured; {unchecked}"));
         assert!(
             verdict(&[read, killed(1, "load")]).starts_with("all 12 answers right; 1 cell did")
         );
+    }
+
+    #[test]
+    fn a_store_is_counted_once_a_block_if_its_writes_had_to_survive_a_kill() {
+        let row =
+            |engine: &str, durability: &str, block| Row::of_puts(engine, durability, block, 1.0);
+        let rows = [
+            row("own", "buffered", 1),
+            row("own", "buffered", 1),
+            row("own", "sync", 2),
+            row("memory", "none", 1),
+            row(NULL, "buffered", 1),
+        ];
+        assert!(verdict(&rows).ends_with("; 2 stores had every write after a kill"));
     }
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cell::Job;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::{Group, Limiter, refused};
 use crate::row::Row;
 use crate::suspend;
-use crate::worker::Message;
+use crate::worker::{Message, Order};
 use crate::worker_process::{News, WorkerProcess};
 
 /// How long a cell without a limit may take, beyond the time that its phases ask for, before it counts as hanging.
@@ -66,68 +66,156 @@ impl Drop for ScratchFolder {
     }
 }
 
-/// Runs `job` in a fresh process on a fresh directory and returns its rows, once the worker has said that everything was
-/// measured and right. With a limiter the process has a memory group of its own; a cell whose process is killed because it
-/// does not fit was not compared to its end, so none of its figures count: its rows say that it did not fit.
+/// A file that goes away with its owner.
+#[derive(Debug)]
+struct ScratchFile(PathBuf);
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        // Most cells have none; the folder of all stores goes away with the run.
+        std::fs::remove_file(&self.0).unwrap_or_default();
+    }
+}
+
+/// Runs `job` in a fresh process on a fresh directory and returns its rows, once everything was measured and right. What must
+/// outlive the process is checked by a second one, which `on_check` is told before it begins.
+///
+/// With a limiter the process has a memory group of its own; a cell whose process is killed because it does not fit was not
+/// compared to its end, so none of its figures count: its rows say that it did not fit. The second process has no limit: the
+/// figures are taken, and the question is only whether the data is there.
 pub(crate) fn run_cell(
     job: &Job,
     limiter: Option<&Limiter>,
     interrupt: &Interrupt,
+    on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
     let group = limiter.map(Limiter::group).transpose()?;
     let scratch = ScratchFolder::create(job.directory.clone())?;
-    // The worker is gone when this returns: nobody writes to the files any more.
-    let outcome = supervise(job, group.as_ref(), interrupt);
-    drop(scratch);
+    let expected = ScratchFile(job.expected_path());
+    // The workers are gone when this returns: nobody writes to the files any more.
+    let outcome = supervise(job, group.as_ref(), interrupt, on_check);
+    drop((scratch, expected));
     // Then the pages of the files are gone, and nothing is left in the group.
     drop(group);
     outcome.map_err(|failure| {
         if interrupt.is_set() {
             return Failure::interrupted();
         }
-        failure.within(format_args!("{} in {}", job.engine, job.workload_name))
+        let Job { engine, workload_name, block, .. } = job;
+        failure.within(format_args!("{engine} in {workload_name}, block {block}"))
     })
 }
 
-/// Starts a worker, listens to it until it ends or has to be ended, and returns the rows of its cell.
-fn supervise(job: &Job, group: Option<&Group>, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
-    let mut worker = WorkerProcess::start(job, group)?;
-    let begun = Instant::now();
+/// Runs the processes of a cell one after the other and returns its rows.
+fn supervise(
+    job: &Job,
+    group: Option<&Group>,
+    interrupt: &Interrupt,
+    on_check: &mut dyn FnMut(),
+) -> Outcome<Vec<Row>> {
     let limit = job.limit.map_or(HANGING.saturating_add(job.asked_time()), |limit| limit + GRACE);
-    // A time that the clock cannot show is none. Time for which the process was stopped is given back.
-    let stopped = suspend::stopped();
-    let deadline = || (begun + suspend::stopped().saturating_sub(stopped)).checked_add(limit);
+    let watch = Watch { job, group, interrupt, deadline: Deadline::after(limit) };
     let mut rows = Vec::new();
-    loop {
-        if interrupt.is_set() {
-            return Err(Failure::interrupted());
-        }
-        if deadline().is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Failure::engine("did not end in time and was stopped"));
-        }
-        match worker.next(PAUSE) {
-            News::Nothing => {}
-            // The group is limited when the harness holds what it needs, and before the engine is opened.
-            News::Message(Message::Prepared(harness_bytes)) => {
-                let asked = job.limit_memory_bytes.unwrap_or_default();
-                let limit_bytes = asked.saturating_add(harness_bytes);
-                group.map_or(Ok(()), |group| group.limit(limit_bytes)).map_err(refused)?;
-                worker.go_on()?;
+    match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), group)?, &mut rows)? {
+        End::Done => return Ok(rows),
+        End::DidNotFit => return Ok(job.rows_without_figures()),
+        End::Survived => on_check(),
+    }
+    let watch = Watch { group: None, ..watch };
+    let second = WorkerProcess::start(&Order::Check(job.clone()), None)?;
+    let end = watch.listen_to(second, &mut Vec::new());
+    // Wrong data speaks for itself.
+    let in_check = |failure: Failure| match failure.kind {
+        FailureKind::WrongData => failure,
+        _ => failure.within("check of its store"),
+    };
+    match end.map_err(in_check)? {
+        End::Done => Ok(rows),
+        End::DidNotFit | End::Survived => Err(Failure::engine("the check of its store was none")),
+    }
+}
+
+/// The end of a worker that did not fail.
+enum End {
+    /// It did everything that it was ordered.
+    Done,
+    /// It was killed at its end, and its store must have everything.
+    Survived,
+    /// The system killed it because it needed more memory than its limit.
+    DidNotFit,
+}
+
+/// The view of the parent on a worker.
+#[derive(Clone, Copy)]
+struct Watch<'w> {
+    job: &'w Job,
+    /// The group that the worker is in, if its memory is limited.
+    group: Option<&'w Group>,
+    interrupt: &'w Interrupt,
+    deadline: Deadline,
+}
+
+/// The time at which a cell counts as hanging. Time for which the process was stopped is given back.
+#[derive(Clone, Copy)]
+struct Deadline {
+    begun: Instant,
+    limit: Duration,
+    /// Time for which the process had been stopped before.
+    stopped: Duration,
+}
+
+impl Deadline {
+    fn after(limit: Duration) -> Self {
+        Self { begun: Instant::now(), limit, stopped: suspend::stopped() }
+    }
+
+    fn is_over(&self) -> bool {
+        let stopped = suspend::stopped().saturating_sub(self.stopped);
+        self.begun.elapsed().saturating_sub(stopped) >= self.limit
+    }
+}
+
+impl Watch<'_> {
+    /// Listens to `worker` until it ends or has to be ended. Its rows go to `rows`.
+    fn listen_to(&self, mut worker: WorkerProcess, rows: &mut Vec<Row>) -> Outcome<End> {
+        loop {
+            if self.interrupt.is_set() {
+                return Err(Failure::interrupted());
             }
-            News::Message(Message::Row(row)) => rows.push(*row),
-            // Only now the content of the engine has been compared.
-            News::Message(Message::Done) => return Ok(rows),
-            News::Message(Message::Failed(failure)) => return Err(failure),
-            News::NoMessage(line) => {
-                let text = format!("the worker wrote something that is no message: {line:?}");
-                return Err(Failure::engine(text));
+            if self.deadline.is_over() {
+                return Err(Failure::engine("did not end in time and was stopped"));
             }
-            News::Gone => {
-                let crash = worker.crash();
-                // The kernel counts its kills; any other end is a crash.
-                let is_misfit = group.is_some_and(Group::has_killed);
-                return if is_misfit { Ok(job.rows_without_figures()) } else { Err(crash) };
+            match worker.next(PAUSE) {
+                News::Nothing => {}
+                News::Message(Message::Prepared(harness_bytes)) => {
+                    self.limit(harness_bytes)?;
+                    worker.go_on()?;
+                }
+                News::Message(Message::Row(row)) => rows.push(*row),
+                // Only now the content of the engine has been compared.
+                News::Message(Message::Done) => return Ok(End::Done),
+                News::Message(Message::Survived) => return worker.kill().map(|()| End::Survived),
+                News::Message(Message::Failed(failure)) => return Err(failure),
+                News::NoMessage(line) => {
+                    let text = format!("the worker wrote something that is no message: {line:?}");
+                    return Err(Failure::engine(text));
+                }
+                News::Gone => return self.why_gone(worker),
             }
         }
+    }
+
+    /// Limits the group: the harness holds `harness_bytes`, everything that it needs, and the engine is not open.
+    fn limit(&self, harness_bytes: u64) -> Outcome<()> {
+        let asked = self.job.limit_memory_bytes.unwrap_or_default();
+        let limit_bytes = asked.saturating_add(harness_bytes);
+        self.group.map_or(Ok(()), |group| group.limit(limit_bytes)).map_err(refused)
+    }
+
+    /// The end of a worker that went without a last message.
+    fn why_gone(&self, worker: WorkerProcess) -> Outcome<End> {
+        let crash = worker.crash();
+        // The kernel counts its kills; any other end is a crash.
+        if self.group.is_some_and(Group::has_killed) { Ok(End::DidNotFit) } else { Err(crash) }
     }
 }

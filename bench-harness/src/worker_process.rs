@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use crate::cell::Job;
 use crate::failure::{Failure, Outcome};
 use crate::memory_limit::{Group, refused};
 use crate::suspend;
-use crate::worker::Message;
+use crate::worker::{Message, Order};
 
 /// The most characters of a line that is no message that a complaint shows.
 const SHOWN_CHARS: usize = 80;
@@ -39,8 +38,8 @@ pub(crate) enum News {
 }
 
 impl WorkerProcess {
-    /// Starts a worker. It waits for its job, so it is in its group before it needs any memory to speak of.
-    pub(crate) fn start(job: &Job, group: Option<&Group>) -> Outcome<Self> {
+    /// Starts a worker. It waits for its order, so it is in its group before it needs any memory to speak of.
+    pub(crate) fn start(order: &Order, group: Option<&Group>) -> Outcome<Self> {
         let failed =
             |error: std::io::Error| Failure::engine(format!("cannot start a worker: {error}"));
         let program = std::env::current_exe().map_err(failed)?;
@@ -52,7 +51,8 @@ impl WorkerProcess {
         if let Some(group) = group {
             group.add(worker.child.id()).map_err(refused)?;
         }
-        let text = serde_json::to_string(job).map_err(|error| Failure::usage(error.to_string()))?;
+        let text =
+            serde_json::to_string(order).map_err(|error| Failure::usage(error.to_string()))?;
         worker.say(&text).map_err(failed)?;
         Ok(worker)
     }
@@ -89,6 +89,12 @@ impl WorkerProcess {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = rustix::process::waitid(WaitId::Pid(self.id()), options);
         matches!(status, Ok(Some(_)))
+    }
+
+    /// Kills the worker and the processes that it started, and waits for its end: it holds no file any more.
+    pub(crate) fn kill(mut self) -> Outcome<()> {
+        let lost = |error| Failure::engine(format!("the process cannot be waited for: {error}"));
+        self.end().map(drop).map_err(lost)
     }
 
     /// Ends a worker that is gone, and says how it ended.

@@ -64,7 +64,10 @@ fn a_crash_is_reported_and_the_processes_of_the_engine_end_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let output = run("leave", folder.path(), &[]);
     assert_eq!(output.status.code(), Some(5), "{}", complaint(&output));
-    assert!(complaint(&output).contains("odd in w: the process crashed (signal: 6"), "{output:?}");
+    assert!(
+        complaint(&output).contains("odd in w, block 1: the process crashed (signal: 6"),
+        "{output:?}"
+    );
 }
 
 fn a_line_that_is_no_message_ends_the_cell_though_the_engine_goes_on() {

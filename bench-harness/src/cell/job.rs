@@ -6,6 +6,7 @@ use std::time::Duration;
 use kv::Durability;
 use serde::{Deserialize, Serialize};
 
+use crate::engines::{EngineConfig, Registration};
 use crate::row::{Row, SCHEMA_VERSION};
 use crate::workload::{Phase, Workload};
 
@@ -83,6 +84,20 @@ impl Job {
         let times = phases.map(|phase| span(phase).max(on_schedule(phase)));
         let sum = times.fold(Duration::ZERO, Duration::saturating_add);
         sum.saturating_add(sum / WARM_UPS)
+    }
+
+    /// The configuration that the engine of `registration` is opened with, each time.
+    pub(super) fn config(&self, registration: &Registration) -> EngineConfig {
+        EngineConfig {
+            memory_budget_bytes: self.memory_budget_bytes,
+            durability: registration.effective_durability(self.durability()),
+            value_bytes: self.workload.value_len(),
+        }
+    }
+
+    /// The file with the expected content of the store, beside its directory: none of the engine's.
+    pub(crate) fn expected_path(&self) -> PathBuf {
+        self.directory.with_extension("expected")
     }
 
     /// The promise that writes ask for.

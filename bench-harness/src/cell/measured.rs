@@ -11,7 +11,9 @@ use super::clients::Clients;
 use super::crew::CrewTimes;
 use super::memory_use::MemoryUse;
 use super::settle::{Deferred, Settled, Work};
+use crate::engines::NULL;
 use crate::model::Live;
+use crate::operation::Operation;
 use crate::recorder::{Line, Recorder};
 use crate::row::{Row, SCHEMA_VERSION, keeps_up};
 use crate::system::{Counters, CpuTime, DiskUse};
@@ -61,6 +63,10 @@ pub(super) struct Measured {
     is_even: Option<bool>,
     /// Bytes written since the store was made.
     pub(super) written_bytes: u64,
+    /// Calls that put, of all clients: one sync serves at most one call of each.
+    put_calls: u64,
+    /// The clients, the one in the background included.
+    clients: u32,
     /// Time to open the store.
     pub(super) open: Option<Duration>,
     /// Operations of the schedule that were due and had not begun.
@@ -103,6 +109,8 @@ impl Measured {
         Self {
             lines: own.chain(background).collect(),
             threads: clients.steps.len() as u32,
+            put_calls: put_calls(times.main) + times.background.map_or(0, put_calls),
+            clients: clients.threads() as u32,
             paused: times.paused,
             background: times.background.map(Recorder::total),
             cpu: Some(times.cpu),
@@ -132,6 +140,8 @@ impl Measured {
             target_rate: None,
             is_even: None,
             written_bytes: 0,
+            put_calls: 0,
+            clients: 1,
             open: None,
             missed_ops: 0,
             asked: None,
@@ -238,6 +248,9 @@ impl Measured {
         row.io_wchar = counters.wchar;
         row.io_rchar = counters.rchar;
         row.fsyncs = outside.fsyncs;
+        let promises = cell.durability == Durability::Sync && cell.job.engine != NULL;
+        let least_fsyncs = self.put_calls.div_ceil(u64::from(self.clients));
+        row.least_fsyncs = Some(least_fsyncs).filter(|least| promises && *least > 0);
         (row.probe_before_ns, row.probe_after_ns) = outside.probes;
         row.disk_alloc_bytes = Some(outside.disk.allocated_bytes);
         row.disk_apparent_bytes = Some(outside.disk.apparent_bytes);
@@ -322,6 +335,16 @@ impl CellKey<'_> {
     pub(super) fn directory(&self) -> &Path {
         &self.job.directory
     }
+}
+
+/// Calls that put. A deletion of an absent key has nothing to sync.
+fn put_calls(recorder: &Recorder) -> u64 {
+    let is_put = |line: &Line| {
+        [Operation::Put, Operation::Insert, Operation::ReadModifyWrite]
+            .into_iter()
+            .any(|operation| operation.name() == line.name)
+    };
+    recorder.lines().filter(is_put).map(|line| line.calls).sum()
 }
 
 /// A percentile, from ten samples beyond it on.

@@ -80,6 +80,15 @@ struct Material {
     trace: Vec<TraceStep>,
 }
 
+impl Material {
+    /// Its keys and values, of at most `capacity` keys.
+    fn dataset(self, job: &Job, capacity: u32) -> Dataset {
+        let Self { keys, values, trace, .. } = self;
+        let common_value_bytes = trace.is_empty().then(|| value_bytes(job));
+        Dataset { keys, values, common_value_bytes, capacity, order: None }
+    }
+}
+
 /// Makes everything that `job` needs.
 pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
     let material = material(job)?;
@@ -101,8 +110,13 @@ pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
     assert!(capacity >= material.records, "every loaded record has an id");
     let order = has_scans.then(|| KeyOrder::new(&material.keys, capacity));
     let model = Model::new(capacity);
-    let dataset = Dataset { keys: material.keys, values: material.values, capacity, order };
+    let dataset = Dataset { order, ..material.dataset(job, capacity) };
     Ok(Prepared { dataset, model, room, threads, phases })
+}
+
+/// The keys and values of `job`, for a look at a store with at most `capacity` keys: no operation is drawn.
+pub(super) fn dataset(job: &Job, capacity: u32) -> Outcome<Dataset> {
+    Ok(material(job)?.dataset(job, capacity))
 }
 
 impl PreparedPhase {

@@ -13,6 +13,7 @@ use super::measured::{CellKey, Measured, Outside};
 use super::memory_use::{MemoryBase, MemoryUse};
 use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_bytes};
 use super::settle::{OthersWork, Settled, settle};
+use super::survivor::Survivor;
 use super::sweep::sweep;
 use super::sync_count::SyncCount;
 use crate::client::{Desk, NOT_FOUND};
@@ -29,8 +30,18 @@ use crate::system::{Counters, DiskUse, OtherThreads};
 use crate::values::ValueHeader;
 use crate::{page_cache, process_memory};
 
+/// The moment at which the content of an engine of class `none` is compared, in complaints.
+const AT_THE_END: &str = "at the end";
 /// Of the time that is left, the most that a phase may take when others follow.
 const LARGEST_SHARE: f64 = 0.6;
+
+/// The end of a cell whose phases are measured.
+pub(crate) enum Ending {
+    /// The content of the engine was compared here, because nothing is promised to outlive the process; or it is not judged.
+    Checked,
+    /// The content must outlive this process.
+    Survived(Box<Survivor>),
+}
 
 /// A cell between two phases.
 struct Cell<'c> {
@@ -82,24 +93,19 @@ impl Before {
 }
 
 /// Runs `job` on the engine of `registration`, with `probe` beside synced phases, and hands over the rows of each phase.
-/// `prepared` is told the memory of the harness before the engine is opened.
+/// `prepared` is told the memory of the harness before the engine is opened. The result says how the cell ends.
 pub(crate) fn run(
     registration: &Registration,
     job: &Job,
     probe: &mut dyn Probe,
     prepared: &mut dyn FnMut(u64) -> Outcome<()>,
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
-) -> Outcome<()> {
+) -> Outcome<Ending> {
     let begun = Instant::now();
     let Prepared { dataset, model, room, threads, phases } = prepare(job)?;
     let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
     let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
-    let durability = registration.effective_durability(job.durability());
-    let config = EngineConfig {
-        memory_budget_bytes: job.memory_budget_bytes,
-        durability,
-        value_bytes: job.workload.value_len(),
-    };
+    let config = job.config(registration);
     let recorders = vec![Recorder::new(); threads];
     let timeline = Timeline::new(threads, room.samples, model.capacity());
     let is_strict = registration.name != NULL;
@@ -108,7 +114,7 @@ pub(crate) fn run(
     let harness = Harness::now(&job.directory);
     prepared(harness.memory.harness_bytes().unwrap_or_default())?;
     let mut engine = (registration.open)(&job.directory, config)?;
-    let durability = durability.min(engine.capabilities().durability);
+    let durability = config.durability.min(engine.capabilities().durability);
     let mut cell = Cell {
         key: CellKey { job, engine_version: registration.version, durability },
         registration,
@@ -131,11 +137,17 @@ pub(crate) fn run(
         engine = next;
         rows.into_iter().try_for_each(&mut *emit)?;
     }
-    if cell.judge.is_strict {
-        check_everything(engine.as_ref(), &dataset, &cell.judge.model)?;
+    let Cell { judge: Judge { model, .. }, mut desks, .. } = cell;
+    if is_strict && durability > Durability::None {
+        let values = desks.swap_remove(0).values;
+        let survivor = Survivor::new(job, engine, (dataset, model), values, durability)?;
+        return Ok(Ending::Survived(Box::new(survivor)));
+    }
+    if is_strict {
+        check_everything(engine.as_ref(), &dataset, &model, AT_THE_END)?;
     }
     engine.close()?;
-    Ok(())
+    Ok(Ending::Checked)
 }
 
 impl Harness {
@@ -303,6 +315,13 @@ impl Cell<'_> {
                 }
             };
             self.judge.check_now(id, version)?;
+            let (len, expected) =
+                (found.map_or(0, |value| value.len()), self.judge.model.value_bytes(id));
+            if len != expected as usize {
+                let key = self.dataset.show_key(id);
+                let text = format!("{key} has a value of {len} bytes where {expected} were put");
+                return Err(Failure::wrong_data(text));
+            }
         }
         let mut measured = Measured::from_line(Line { ops: 1, ..Line::new("all") }, time);
         measured.open = Some(time);

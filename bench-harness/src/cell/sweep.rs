@@ -51,6 +51,13 @@ pub(super) fn sweep(
             line.ops
         )));
     }
+    let live = judge.model.live(&ground.dataset.keys);
+    let (found, expected) = (line.bytes_read, live.key_bytes + live.value_bytes);
+    if judge.is_strict && found != expected {
+        return Err(Failure::wrong_data(format!(
+            "a sweep returned {found} bytes where {expected} were expected"
+        )));
+    }
     let mut measured = Measured::from_line(line, wall);
     (measured.paused, measured.cpu) = (paused, Some(cpu));
     Ok(measured)

@@ -11,7 +11,7 @@ use kv::{
 use super::crew::Ground;
 use super::measured::Measured;
 use super::sweep::sweep;
-use super::{Job, run};
+use super::{Ending, Job, check, run};
 use crate::client::{Desk, Room};
 use crate::dataset::Dataset;
 use crate::engines::{NULL, Registration};
@@ -62,13 +62,20 @@ fn job(engine: &str, durability: &str, records: u32, phases: &[&str]) -> Job {
 
 fn run_job(engine: &Registration, job: Job) -> Vec<Row> {
     let folder = tempfile::tempdir().unwrap();
-    let job = Job { directory: folder.path().into(), ..job };
+    let job = Job { directory: folder.path().join("store"), ..job };
+    std::fs::create_dir(&job.directory).unwrap();
     let mut rows = Vec::new();
     let emit = &mut |row: Row| {
         rows.push(row);
         Ok(())
     };
-    run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit).unwrap();
+    let ending = run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit).unwrap();
+    if let Ending::Survived(mut survivor) = ending {
+        survivor.make_last_writes().unwrap();
+        // Not closed, but this process goes on.
+        drop(survivor);
+        check(engine, &job).unwrap();
+    }
     rows
 }
 
@@ -96,6 +103,22 @@ fn the_disk_is_probed_before_and_after_each_synced_phase_that_writes_and_in_no_o
     let (load, rmw) = (Some((100.0, 200.0)), Some((300.0, 400.0)));
     assert_eq!(probes("bitcask", "sync"), [load, None, rmw]);
     assert_eq!(probes("bitcask", "buffered"), [None; 3]);
+}
+
+#[test]
+fn a_synced_phase_knows_the_fewest_syncs_that_its_puts_take() {
+    let get = r#"{"name": "get", "mix": {"get": 1}, "ops": 4}"#;
+    let two = r#"{"name": "two", "mix": {"put": 1}, "ops": 5, "threads": 2}"#;
+    let batched = r#"{"name": "batched", "mix": {"put": 1}, "ops": 4, "batch": 2}"#;
+    let least = |engine, durability| {
+        let rows = sums(engine, durability, &[LOAD, get, two, batched]);
+        assert!(rows.iter().all(|row| !row.lacks_syncs()), "{rows:?}");
+        rows.iter().map(|row| row.least_fsyncs).collect::<Vec<_>>()
+    };
+    // Two threads make five puts each.
+    assert_eq!(least("bitcask", "sync"), [Some(4), None, Some(5), Some(2)]);
+    assert_eq!(least("bitcask", "buffered"), [None; 4]);
+    assert_eq!(least(NULL, "sync"), [None; 4]);
 }
 
 #[test]
@@ -226,7 +249,7 @@ fn the_times_of_a_sweep_hold_the_begin_and_the_end_of_its_scan() {
     let values = Values::Pooled;
     let writer = values.writer(0, 1, 16);
     let keys = KeySpace::Shaped(KeyShape::User);
-    let dataset = Dataset { keys, values, capacity: 1, order: None };
+    let dataset = Dataset { keys, values, common_value_bytes: Some(16), capacity: 1, order: None };
     let (model, timeline) = (Model::new(1), Timeline::new(1, 0, 1));
     let judge = Judge { dataset: &dataset, model, is_strict: true, timeline };
     let mut desk = Desk::new(Room { entries: 1, ..Room::default() }, writer);

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::time::Duration;
 
-use kv::KeyRange;
+use kv::{Durability, KeyRange, Kv, WriteBatch};
 
 use super::window::{EntryStamp, NOT_FOUND, WRONG};
 use super::{Client, Desk, Planned, Window};
@@ -12,8 +12,9 @@ use crate::failure::{Failure, Outcome};
 use crate::operation::{Operation, RMW_GET, RMW_PUT};
 use crate::values::{ValueHeader, digest};
 
-/// How often a stalled write is tried again, with a pause of a millisecond.
+/// How often a stalled write is tried again, with a pause before each time.
 const STALL_RETRIES: u64 = 10_000;
+const STALL_PAUSE: Duration = Duration::from_millis(1);
 
 impl Client<'_> {
     pub(super) fn get(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
@@ -115,16 +116,7 @@ impl Client<'_> {
         self.watch.call(is_timed, line, &mut desk.window, |window| {
             let sums = &mut window.sums[operation as usize];
             sums.calls += 1;
-            let mut retries = 0;
-            while let Err(error) = engine.write(batch, durability) {
-                if !matches!(error, kv::Error::Stalled { .. }) || retries == STALL_RETRIES {
-                    return Err(Failure::from(error));
-                }
-                retries += 1;
-                sums.retries += 1;
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Ok(())
+            write_patiently(engine, batch, durability, &mut sums.retries)
         })
     }
 
@@ -164,6 +156,26 @@ impl Client<'_> {
             Ok(())
         })
     }
+}
+
+/// Writes `batch`; a stalled engine is asked again, which adds to `retries`.
+#[inline]
+pub(crate) fn write_patiently(
+    engine: &dyn Kv,
+    batch: &WriteBatch,
+    durability: Durability,
+    retries: &mut u64,
+) -> Outcome<()> {
+    let mut tries = 0;
+    while let Err(error) = engine.write(batch, durability) {
+        if !matches!(error, kv::Error::Stalled { .. }) || tries == STALL_RETRIES {
+            return Err(Failure::from(error));
+        }
+        tries += 1;
+        *retries += 1;
+        std::thread::sleep(STALL_PAUSE);
+    }
+    Ok(())
 }
 
 /// The range of a scan from `key` on.

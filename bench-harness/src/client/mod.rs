@@ -21,7 +21,7 @@ use crate::failure::Outcome;
 use crate::operation::{Operation, Step};
 use crate::values::ValueWriter;
 
-pub(crate) use calls::{scan_range, stamp_entry};
+pub(crate) use calls::{scan_range, stamp_entry, write_patiently};
 pub(crate) use clock::{Arrivals, Span, Stopwatch};
 pub(crate) use walk::{Planned, Walk};
 pub(crate) use window::{EntryStamp, NOT_FOUND, Room, Sample, WRONG, Window};

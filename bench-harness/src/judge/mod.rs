@@ -5,7 +5,10 @@
 //! answer about a key of another thread has a lowest and a highest version (`timeline`). Between two timed calls of the
 //! reader the order of threads is unknown. So the lowest version is the newest one acknowledged when its previous timed call
 //! ended. The highest is the newest one begun when its next timed call ended. Both have 10 us to spare.
+//!
+//! The lengths of values are compared as sums over a window (`read_bytes`).
 
+mod read_bytes;
 mod replay;
 mod scan_check;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One thread's operations in their order, once more, against the model.
 
+use super::read_bytes::{ReadBytes, value_bytes};
 use super::scan_check::{ScanRequest, check_passed};
 use super::{Judge, Part};
 use crate::client::{EntryStamp, NOT_FOUND, Planned, WRONG, Walk};
@@ -19,6 +20,7 @@ pub(super) fn replay(
     let mut walk = part.window.begin;
     let mut answers = part.window.answers.iter().copied();
     let mut entries = &part.window.entries[..];
+    let mut read_bytes = ReadBytes::new();
     for _ in 0..part.window.ops {
         let planned = walk.next(part.steps).ok_or_else(out_of_step)?;
         let line = recorder.line(planned.operation);
@@ -31,6 +33,7 @@ pub(super) fn replay(
                 if judge.is_strict {
                     let is_exact = !others_write || walk.owns(planned.id);
                     check_get(judge, planned, stamp, is_exact)?;
+                    read_bytes.add(planned.operation, get_bytes(judge, planned, stamp, is_exact));
                 }
             }
             Operation::Scan => {
@@ -42,7 +45,8 @@ pub(super) fn replay(
                     line.verified += count as u64;
                     let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
                     let owner = others_write.then_some(&walk);
-                    check_scan(judge, &request, owner, found)?;
+                    let bytes = check_scan(judge, &request, owner, found)?;
+                    read_bytes.add(planned.operation, bytes);
                 }
             }
             Operation::Put | Operation::Insert | Operation::Delete => {}
@@ -50,7 +54,7 @@ pub(super) fn replay(
         write(&mut judge.model, judge.dataset, planned);
     }
     judge.model.use_versions(walk.base_version + walk.taken);
-    Ok(())
+    if judge.is_strict { read_bytes.check(part.window) } else { Ok(()) }
 }
 
 /// Applies the write of an operation, if it is one.
@@ -90,21 +94,37 @@ fn check_get(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) ->
     Err(Failure::wrong_data(format!("get found a key never put, behind {key}")))
 }
 
-/// The entries of a scan. If others write, the states of the keys of `owner` alone are known.
+/// The bytes that a get returned, if its answer is right; `None` if the length of the value is not known.
+fn get_bytes(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) -> Option<u64> {
+    if stamp == NOT_FOUND {
+        return Some(0);
+    }
+    let key_bytes = judge.dataset.keys.key_len(planned.id) as u64;
+    let value_bytes = value_bytes(judge.dataset, &judge.model, planned.id, is_exact)?;
+    Some(key_bytes + value_bytes)
+}
+
+/// The entries of a scan. If others write, the states of the keys of `owner` alone are known. Returns the bytes of the
+/// entries, if all of their lengths are known.
 fn check_scan(
     judge: &Judge<'_>,
     request: &ScanRequest<'_>,
     owner: Option<&Walk>,
     found: &[EntryStamp],
-) -> Outcome<()> {
-    request.check_shape(found)?;
+) -> Outcome<Option<u64>> {
+    let key_bytes = request.check_shape(found)?;
+    let is_exact = |id| owner.is_none_or(|owner| owner.owns(id));
     check_passed(request.passed(found), found, |id, version| {
-        if owner.is_some_and(|owner| !owner.owns(id)) {
+        if !is_exact(id) {
             return Ok(());
         }
         let bounds = Bounds::exactly(judge.model.state(id));
         check_version("scan", judge.dataset, id, version, bounds)
-    })
+    })?;
+    let mut lens = found
+        .iter()
+        .map(|EntryStamp { id, .. }| value_bytes(judge.dataset, &judge.model, *id, is_exact(*id)));
+    Ok(lens.try_fold(key_bytes, |sum, len| Some(sum + len?)))
 }
 
 /// Judges the stamp of a get of `id`.

@@ -13,6 +13,8 @@ pub(super) const DEFERRED: &str = "»";
 pub(super) const LEFT_UNDONE: &str = "…";
 /// The mark of an engine beside which the disk itself became faster or slower.
 pub(super) const DISK_MOVED: &str = "!";
+/// The mark of an engine that claims to sync its writes and made too few syncs.
+pub(super) const UNSYNCED: &str = "§";
 /// The mark of an engine that holds more memory than its budget.
 pub(super) const OVER_BUDGET: &str = "‡";
 /// The mark in the place of an engine that no test connects with those that have places.
@@ -102,6 +104,7 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
                     (line.cut_short, "*"),
                     (line.is_left_undone, LEFT_UNDONE),
                     (line.has_disk_moved, DISK_MOVED),
+                    (line.lacks_syncs, UNSYNCED),
                 ];
                 let marks = marks.into_iter().filter(|(is_set, _)| *is_set);
                 format!("{}{}", line.engine, marks.map(|(_, mark)| mark).collect::<String>())

@@ -40,6 +40,8 @@ pub(crate) struct Line {
     pub(crate) is_overloaded: bool,
     /// Whether the disk itself moved in some block, which then is not compared.
     pub(crate) has_disk_moved: bool,
+    /// Whether it claims to sync its writes and made too few syncs in some block, which then is not compared.
+    pub(crate) lacks_syncs: bool,
     /// Whether there is a block that counts ([`Row::is_fair`]).
     pub(super) has_fair_block: bool,
     /// Whether it is ranked in several blocks, of which none compares it with the engines that have places.
@@ -151,6 +153,7 @@ impl<'r> Series<'r> {
             is_over_budget: most_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
             page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
             has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
+            lacks_syncs: self.rows.iter().any(|row| row.lacks_syncs()),
             has_fair_block: self.has_fair_block(),
             is_uncompared: false,
             is_overloaded: self.figures.iter().any(|row| row.is_overloaded()),

@@ -78,6 +78,9 @@ fn unranked(table: &Comparison) -> String {
     if kept.iter().any(|line| line.has_disk_moved) {
         reasons.push("the disk moved");
     }
+    if kept.iter().any(|line| line.lacks_syncs) {
+        reasons.push("too few syncs were made");
+    }
     if kept.iter().any(|line| line.is_left_undone) {
         reasons.push("work was left undone");
     }

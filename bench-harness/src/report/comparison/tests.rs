@@ -180,6 +180,30 @@ fn the_time_between_arrivals_is_not_the_time_of_the_loop() {
     assert_eq!((loop_ns(None), loop_ns(Some(100.0))), (Some(1e7), None));
 }
 
+#[test]
+fn an_engine_that_claims_sync_and_makes_too_few_syncs_is_marked_and_not_ranked() {
+    let row = |engine, block, speed, fsyncs| Row {
+        fsyncs,
+        least_fsyncs: Some(50),
+        ..Row::of_puts(engine, "sync", block, speed)
+    };
+    let table = |fsyncs| {
+        let rows = (1..=3).flat_map(|block| {
+            let jitter = f64::from(block);
+            [
+                row("own", block, 300.0 + jitter, Some(50)),
+                row("peer:a", block, 9e3 + jitter, fsyncs),
+            ]
+        });
+        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+    };
+    let without = table(Some(0));
+    assert_eq!(places(&without), [("own", true, Some(1)), ("peer:a", false, None)]);
+    assert!(without.lines[1].lacks_syncs && !without.lines[0].lacks_syncs);
+    // A number that nobody knows accuses nobody.
+    assert_eq!(places(&table(None)), [("peer:a", true, Some(1)), ("own", true, Some(2))]);
+}
+
 /// The table of two engines that keep `sync`: one puts `deferred_cpu_s` off until after a second of work, and has not done
 /// all of it in the blocks of `undone`.
 fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> Comparison {

@@ -43,7 +43,9 @@ pub(super) const REGISTRATION: Registration = Registration {
     version: env!("CARGO_PKG_VERSION"),
     classes: &[Durability::None, Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(BoundLogHash::open(directory, config.durability)?)),
-    settings: |_| "no cache; 16 bytes for each slot of the table, at least half of them free".into(),
+    settings: |_| {
+        "no cache; 16 bytes for each slot of the table, at least half of them free".into()
+    },
 };
 
 /// From so many operations on, a batch takes the locks of all shards.

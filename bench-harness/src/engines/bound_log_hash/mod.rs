@@ -109,7 +109,9 @@ impl BoundLogHash {
             // So many operations need most of the locks. Their slots are read together.
             let mut tables: Vec<_> = self.shards.iter().map(|shard| shard.0.write()).collect();
             let hashes: Vec<u64> = batch.ops().map(|op| hash_of(op.key())).collect();
-            hashes.iter().for_each(|&hash| tables[shard_of(hash)].touch(hash));
+            for &hash in &hashes {
+                tables[shard_of(hash)].touch(hash);
+            }
             for (op, hash) in batch.ops().zip(hashes) {
                 publish(&op, hash, &mut tables[shard_of(hash)]);
             }

@@ -53,7 +53,7 @@ impl Slot {
     #[inline]
     fn to_raw(self) -> RawSlot {
         let (segment, len) = (u64::from(self.segment), u64::from(self.len));
-        debug_assert!(self.segment < SEGMENTS_END && len <= SEGMENT_BYTES);
+        debug_assert!(self.segment < SEGMENTS_END && len >> LEN_BITS == 0);
         debug_assert!(u64::from(self.offset) < SEGMENT_BYTES);
         let place =
             segment << (OFFSET_BITS + LEN_BITS) | len << OFFSET_BITS | u64::from(self.offset);

@@ -109,8 +109,8 @@ fn a_slot_of_a_damaged_image_is_an_error_and_no_panic() {
     let image = engine.image.clone();
     drop(engine);
     let whole = std::fs::read(&image).unwrap();
-    // Length, segment and offset of every slot.
-    for damaged in [4..8, 8..12, 12..16] {
+    // Offset, length and segment of every slot.
+    for damaged in [8..11, 11..14, 14..16] {
         let mut bytes = whole.clone();
         for slot in bytes[4096..].as_chunks_mut::<16>().0 {
             slot[damaged.clone()].fill(0x7f);

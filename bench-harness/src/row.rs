@@ -71,7 +71,7 @@ row! {
     cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without the loop's; from version 3 on, operations of the background count, and from version 4 on deferred_cpu_s; not with a target rate",
     deferred_cpu_s: Option<f64> = "CPU time of the engine for the phase while the clock stood still: in pauses, in the final sync, and after it until the engine was at rest (all threads below 10 % of one core for 20 ms, and none waiting for a core); only in phases that write",
     deferred_s: Option<f64> = "wall time of that work; a wait for the disk is none",
-    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 100 ms, at most 5 s) after the final sync; if not, the phase is not ranked, unless its class is none",
+    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, the phase is not ranked, unless its class is none",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
     rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
     memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",

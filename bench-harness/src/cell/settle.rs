@@ -15,8 +15,8 @@ use crate::system::{self, OtherThreads};
 /// none of them waits for a core at the end.
 const SLICE: Duration = Duration::from_millis(20);
 const IDLE_SHARE: f64 = 0.1;
-/// The wait takes at most as long as the phase did, within these limits.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
+/// The wait takes at most as long as the phase did, within these limits: short phases leave work as large as long ones.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Work of the engine while the clock stands still.

@@ -44,7 +44,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     classes: &[Durability::None, Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(BoundLogHash::open(directory, config.durability)?)),
     settings: |_| {
-        "no cache; 16 bytes for each slot of the table, at least half of them free".into()
+        "no cache; 17 bytes for each slot of the table, at least half of them free".into()
     },
 };
 

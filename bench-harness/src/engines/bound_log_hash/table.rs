@@ -4,6 +4,9 @@
 //! keys of ten million have the same hash is as likely as 1 in 400,000, and only a yardstick may risk it. Gets compare the
 //! key in the record.
 //!
+//! A filter of a bit for each hash, with eight bits a slot, answers most searches for keys that are not there: it is small
+//! enough for the processor's cache. A table in an image has none, and bits of removed keys stay until the table grows.
+//!
 //! The slots of a table are bytes, in memory or in a mapped file, and both are searched by the same code. The first change
 //! copies mapped slots into memory.
 
@@ -119,6 +122,8 @@ enum Slots {
 #[derive(Debug)]
 pub(super) struct Table {
     slots: Slots,
+    /// A byte for each slot in memory.
+    filter: Vec<u8>,
     used: usize,
 }
 
@@ -133,7 +138,7 @@ impl Default for Table {
         let mut slots = vec![FREE; FIRST_SLOTS];
         // The first writes find their pages in memory.
         slots.chunks_mut(PAGE_SLOTS).for_each(|page| page[0] = black_box(FREE));
-        Self { slots: Slots::InMemory(slots), used: 0 }
+        Self { slots: Slots::InMemory(slots), filter: vec![0; FIRST_SLOTS], used: 0 }
     }
 }
 
@@ -141,7 +146,7 @@ impl Table {
     /// The table of which `used` of the `slots` are said to be in use. Reads none of them.
     pub(super) fn mapped(slots: MappedSlots, used: usize) -> Self {
         assert!(slots.slots().len().is_power_of_two());
-        Self { slots: Slots::Mapped(slots), used }
+        Self { slots: Slots::Mapped(slots), filter: Vec::new(), used }
     }
 
     /// Every slot, free ones included.
@@ -171,6 +176,35 @@ impl Table {
         black_box(slots[home(hash, slots.len() - 1)]);
     }
 
+    /// The byte and the bit of `hash` in a filter of `len` bytes. Other bits than those of the slot decide.
+    #[inline]
+    fn filter_bit(hash: u64, len: usize) -> (usize, u8) {
+        debug_assert!(len.is_power_of_two());
+        ((hash >> 11) as usize & (len - 1), 1 << (hash >> 8 & 7))
+    }
+
+    /// Whether no slot has `hash`, as far as the filter knows.
+    #[inline]
+    fn is_absent(&self, hash: u64) -> bool {
+        if self.filter.is_empty() {
+            return false;
+        }
+        let (byte, bit) = Self::filter_bit(hash, self.filter.len());
+        self.filter[byte] & bit == 0
+    }
+
+    fn admit(&mut self, hash: u64) {
+        let (byte, bit) = Self::filter_bit(hash, self.filter.len());
+        self.filter[byte] |= bit;
+    }
+
+    /// Makes the filter of the slots in memory.
+    fn filter_again(&mut self) {
+        self.filter = vec![0; self.slots().len()];
+        let hashes: Vec<u64> = self.used_slots().map(|slot| slot.hash).collect();
+        hashes.into_iter().for_each(|hash| self.admit(hash));
+    }
+
     /// The place of the slot with `hash` whose record `is_match` takes; `None` where there is none.
     #[inline]
     pub(super) fn find<E>(
@@ -178,6 +212,9 @@ impl Table {
         hash: u64,
         mut is_match: impl FnMut(&Slot) -> Result<bool, E>,
     ) -> Result<Option<usize>, E> {
+        if self.is_absent(hash) {
+            return Ok(None);
+        }
         let slots = self.slots();
         let mask = slots.len() - 1;
         let mut at = home(hash, mask);
@@ -208,7 +245,9 @@ impl Table {
             self.grow();
         }
         settle(self.in_memory(), slot);
+        self.admit(slot.hash);
         self.used += 1;
+        debug_assert!(self.filter.len() == self.slots().len());
     }
 
     /// Removes the key at `known` and moves those behind it that would no longer be found.
@@ -241,6 +280,8 @@ impl Table {
             self.used = self.used_slots().count();
             if self.used == self.slots().len() {
                 self.grow();
+            } else {
+                self.filter_again();
             }
         }
         match &mut self.slots {
@@ -253,6 +294,7 @@ impl Table {
         let mut larger = vec![FREE; self.slots().len() * 2];
         self.used_slots().for_each(|slot| settle(&mut larger, slot));
         self.slots = Slots::InMemory(larger);
+        self.filter_again();
     }
 }
 
@@ -338,6 +380,21 @@ mod tests {
         table.add(Slot { hash: tag(5), len: 9, segment: 0, offset: 5 });
         assert!(find(&table, 5).is_some());
         assert_eq!(table.len(), 65);
+    }
+
+    #[test]
+    fn the_filter_answers_for_most_keys_that_are_not_there_and_for_none_that_is() {
+        let mut table = Table::default();
+        let hash = |number: u32| crate::random::mix(u64::from(number));
+        for number in 0..4 * FIRST_SLOTS as u32 {
+            table.add(Slot { hash: hash(number), len: 1, segment: 0, offset: number });
+            assert!(!table.is_absent(hash(number)));
+        }
+        let present = (0..4 * FIRST_SLOTS as u32).map(hash);
+        assert_eq!(present.filter(|&hash| table.is_absent(hash)).count(), 0);
+        let missing = 5_000_000..5_010_000;
+        let answered = missing.filter(|&number| table.is_absent(hash(number))).count();
+        assert!(answered > 9_000, "{answered}");
     }
 
     #[test]

@@ -202,7 +202,9 @@ impl Table {
     fn filter_again(&mut self) {
         self.filter = vec![0; self.slots().len()];
         let hashes: Vec<u64> = self.used_slots().map(|slot| slot.hash).collect();
-        hashes.into_iter().for_each(|hash| self.admit(hash));
+        for hash in hashes {
+            self.admit(hash);
+        }
     }
 
     /// The place of the slot with `hash` whose record `is_match` takes; `None` where there is none.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::cell::Job;
 use crate::cli::Format;
-use crate::engines::{NULL, Registration, is_bound};
+use crate::engines::{NULL_ENGINE, Registration, is_bound};
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::Limiter;
 use crate::output::{self, Progress};
@@ -104,7 +104,7 @@ fn verdict(rows: &[Row]) -> String {
             format!("; {count} cells did not fit into their memory and were not checked: {names}")
         }
     };
-    let is_kept = |row: &&Row| !is_killed(row) && row.durability != "none" && row.engine != NULL;
+    let is_kept = |row: &&Row| !is_killed(row) && row.durability != "none" && row.engine != NULL_ENGINE;
     let kept: BTreeSet<_> =
         sums().filter(is_kept).map(|row| (row.block, &row.workload, &row.engine)).collect();
     let survived = match kept.len() {
@@ -425,7 +425,7 @@ mod tests {
             row("own", "buffered", 1),
             row("own", "sync", 2),
             row("memory", "none", 1),
-            row(NULL, "buffered", 1),
+            row(NULL_ENGINE, "buffered", 1),
         ];
         assert!(verdict(&rows).ends_with("; 2 stores had every write after a kill"));
     }

@@ -11,7 +11,7 @@ use super::series::Series;
 use super::settle::{OthersWork, Work};
 use crate::client::{Client, Desk, Span, Stopwatch, Walk};
 use crate::dataset::Dataset;
-use crate::engines::Idle;
+use crate::engines::NullEngine;
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, Part};
 use crate::model::Model;
@@ -133,10 +133,10 @@ impl<'c> Crew<'c> {
 
     /// The same for the first operations of `client`.
     fn loop_ns(&self, client: &Client<'c>, desk: &mut Desk, value_bytes: u32) -> Outcome<f64> {
-        let idle = Idle::new(value_bytes as usize);
+        let null_engine = NullEngine::new(value_bytes as usize);
         let stride = client.watch.stride();
         let mut client = Client {
-            engine: &idle,
+            engine: &null_engine,
             watch: Stopwatch::new(stride, None),
             max_steps: LOOP_OPS,
             is_done: false,

@@ -11,7 +11,7 @@ use super::clients::Clients;
 use super::crew::CrewTimes;
 use super::memory_use::MemoryUse;
 use super::settle::{Deferred, Settled, Work};
-use crate::engines::NULL;
+use crate::engines::NULL_ENGINE;
 use crate::model::Live;
 use crate::operation::Operation;
 use crate::recorder::{Line, Recorder};
@@ -248,7 +248,7 @@ impl Measured {
         row.io_wchar = counters.wchar;
         row.io_rchar = counters.rchar;
         row.fsyncs = outside.fsyncs;
-        let promises = cell.durability == Durability::Sync && cell.job.engine != NULL;
+        let promises = cell.durability == Durability::Sync && cell.job.engine != NULL_ENGINE;
         let least_fsyncs = self.put_calls.div_ceil(u64::from(self.clients));
         row.least_fsyncs = Some(least_fsyncs).filter(|least| promises && *least > 0);
         (row.probe_before_ns, row.probe_after_ns) = outside.probes;

@@ -18,7 +18,7 @@ use super::sweep::sweep;
 use super::sync_count::SyncCount;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
-use crate::engines::{EngineConfig, NULL, Registration};
+use crate::engines::{EngineConfig, NULL_ENGINE, Registration};
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, Timeline};
 use crate::memory_elsewhere::Elsewhere;
@@ -108,7 +108,7 @@ pub(crate) fn run(
     let config = job.config(registration);
     let recorders = vec![Recorder::new(); threads];
     let timeline = Timeline::new(threads, room.samples, model.capacity());
-    let is_strict = registration.name != NULL;
+    let is_strict = registration.name != NULL_ENGINE;
     let judge = Judge { dataset: &dataset, model, is_strict, timeline };
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.
     let harness = Harness::now(&job.directory);
@@ -222,7 +222,7 @@ impl Cell<'_> {
     /// The disk's own time for a sync, where clients of an engine that does something wait for syncs.
     fn probe_disk(&mut self, work: &Work) -> Outcome<Option<f64>> {
         let has_writes = matches!(work, Work::Clients(clients) if clients.has_writes());
-        let is_promised = self.key.durability == Durability::Sync && self.registration.name != NULL;
+        let is_promised = self.key.durability == Durability::Sync && self.registration.name != NULL_ENGINE;
         let is_synced = has_writes && is_promised;
         is_synced.then(|| self.probe.sync_ns()).transpose()
     }

@@ -14,7 +14,7 @@ use super::sweep::sweep;
 use super::{Ending, Job, check, run};
 use crate::client::{Desk, Room};
 use crate::dataset::Dataset;
-use crate::engines::{NULL, Registration};
+use crate::engines::{NULL_ENGINE, Registration};
 use crate::failure::Outcome;
 use crate::judge::{Judge, Timeline};
 use crate::keys::{KeyShape, KeySpace};
@@ -118,12 +118,12 @@ fn a_synced_phase_knows_the_fewest_syncs_that_its_puts_take() {
     // Two threads make five puts each.
     assert_eq!(least("bitcask", "sync"), [Some(4), None, Some(5), Some(2)]);
     assert_eq!(least("bitcask", "buffered"), [None; 4]);
-    assert_eq!(least(NULL, "sync"), [None; 4]);
+    assert_eq!(least(NULL_ENGINE, "sync"), [None; 4]);
 }
 
 #[test]
 fn the_disk_is_not_probed_beside_an_engine_that_does_nothing_or_keeps_nothing() {
-    assert_eq!(probes(NULL, "sync"), [None; 3]);
+    assert_eq!(probes(NULL_ENGINE, "sync"), [None; 3]);
     assert_eq!(probes("memory", "sync"), [None; 3]);
 }
 
@@ -133,7 +133,7 @@ fn answers_that_are_not_compared_are_not_counted_as_verified() {
     let phases = [LOAD, mix, r#"{"name": "sweep", "sweep": "forward"}"#];
     let verified =
         |engine| sums(engine, "none", &phases).iter().map(|row| row.verified).collect::<Vec<_>>();
-    assert_eq!(verified(NULL), [0; 3]);
+    assert_eq!(verified(NULL_ENGINE), [0; 3]);
     let compared = verified("memory");
     assert!(compared[0] == 0 && compared[1] >= 20 && compared[2] == 4, "{compared:?}");
 }

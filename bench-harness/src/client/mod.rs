@@ -2,10 +2,8 @@
 //!
 //! The loop is part of the measured time, so it does little: it makes the key, stamps a value in the pool, calls the
 //! engine and folds the answer into a stamp of four bytes. One call in a stride is timed by itself. The judge
-//! ([`crate::judge`]) reads the stamps while the clock stands still. An engine that does nothing ([`Idle`]) measures the
-//! loop.
-//!
-//! [`Idle`]: crate::engines::Idle
+//! (module `judge`) reads the stamps while the clock stands still. An engine that does nothing (`engines::NullEngine`)
+//! measures the loop.
 
 mod calls;
 mod clock;

@@ -16,7 +16,7 @@ use kv::{Durability, Kv};
 use crate::failure::{Failure, Outcome};
 use crate::{pattern, suggest};
 
-pub(crate) use bound_null::{Idle, NULL};
+pub(crate) use bound_null::{NullEngine, NULL_ENGINE};
 
 /// The limits and promises that an adapter opens its engine with.
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_engine_keeps_what_its_registration_promises() {
-        for engine in registered().into_iter().filter(|engine| engine.name != NULL) {
+        for engine in registered().into_iter().filter(|engine| engine.name != NULL_ENGINE) {
             let classes = [Durability::None, Durability::Buffered, Durability::Sync];
             for durability in classes.map(|asked| engine.effective_durability(asked)) {
                 keeps_what_it_promises(engine, durability);

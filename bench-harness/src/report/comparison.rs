@@ -6,7 +6,7 @@
 use super::Outline;
 use super::line::{Line, Series};
 use super::ranking::{Contestant, Ranking, Verdict};
-use crate::engines::{NULL, is_bound};
+use crate::engines::{NULL_ENGINE, is_bound};
 use crate::quantity::show_bytes;
 use crate::row::Row;
 use crate::statistics::median;
@@ -111,10 +111,10 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let bounds = series.iter().filter(|series| is_yardstick(series.engine) && can_measure(series));
     let bound = bounds.filter_map(Series::middle).fold(0.0, f64::max);
     let own_bound = |series: &Series<'_>| {
-        if can_measure(series) && series.engine != NULL { bound } else { 0.0 }
+        if can_measure(series) && series.engine != NULL_ENGINE { bound } else { 0.0 }
     };
-    let null = series.iter().find(|series| series.engine == NULL);
-    let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
+    let null_engine = series.iter().find(|series| series.engine == NULL_ENGINE);
+    let speed = null_engine.and_then(Series::middle).filter(|speed| *speed > 0.0);
     let loop_ns = speed.map(|speed| 1e9 * f64::from(first.threads) / speed);
     let budget = run.memory_budget_bytes as f64;
     let lines = series.iter().filter_map(|series| series.line(own_bound(series), budget)).collect();
@@ -196,7 +196,7 @@ fn place(table: &mut Comparison) {
 
 /// Whether results are shown as shares of this engine's: the one that does nothing bounds nothing.
 fn is_yardstick(engine: &str) -> bool {
-    is_bound(engine) && engine != NULL
+    is_bound(engine) && engine != NULL_ENGINE
 }
 
 fn class_rank(class: &str) -> usize {

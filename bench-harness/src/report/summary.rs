@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::columns::{misfits, show_memory, show_verdict};
 use super::line::Line;
 use super::{Comparison, Outline};
-use crate::engines::{NULL, is_bound};
+use crate::engines::{NULL_ENGINE, is_bound};
 use crate::quantity::{show_bytes, show_ns, show_number};
 use crate::statistics::median;
 
@@ -25,7 +25,7 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
     let winners = tables
         .iter()
         .map(|table| vec![format!("{} / {}", table.workload, table.phase), winner(table)]);
-    let costs = run.engines.iter().filter(|engine| *engine != NULL);
+    let costs = run.engines.iter().filter(|engine| *engine != NULL_ENGINE);
     let costs = costs.filter_map(|engine| costs_of(engine, &tables));
     let head = COSTS.map(Into::into).to_vec();
     let costs: Vec<_> = std::iter::once(head).chain(costs).collect();
@@ -203,7 +203,7 @@ mod tests {
         for expected in ["200ns", "1.50", "40.0ms"] {
             assert!(line.contains(expected), "{expected}\n{summary}");
         }
-        assert!(summary.contains("own alone") && !summary.contains(NULL), "{summary}");
+        assert!(summary.contains("own alone") && !summary.contains(NULL_ENGINE), "{summary}");
     }
 
     /// The winner of phase `put`, from rows that `change` makes of even ones.

@@ -9,7 +9,7 @@ use super::clients::Clients;
 use super::prepare::PreparedPhase;
 use super::series::Series;
 use super::settle::{OthersWork, Work};
-use crate::client::{Client, Desk, Span, Stopwatch, Walk};
+use crate::client::{Client, ClientBuffers, WindowEnd, Stopwatch, Walk};
 use crate::dataset::Dataset;
 use crate::engines::NullEngine;
 use crate::failure::{Failure, Outcome};
@@ -122,17 +122,17 @@ impl<'c> Crew<'c> {
     /// values of `value_bytes`: that of the clients that count, and that of the background client.
     pub(super) fn loop_times(
         &self,
-        desk: &mut Desk,
+        buffers: &mut ClientBuffers,
         value_bytes: u32,
     ) -> Outcome<(f64, Option<f64>)> {
-        let main = self.loop_ns(&self.clients[0], desk, value_bytes)?;
+        let main = self.loop_ns(&self.clients[0], buffers, value_bytes)?;
         let background = self.clients.get(self.main);
-        let background = background.map(|client| self.loop_ns(client, desk, value_bytes));
+        let background = background.map(|client| self.loop_ns(client, buffers, value_bytes));
         Ok((main, background.transpose()?))
     }
 
     /// The same for the first operations of `client`.
-    fn loop_ns(&self, client: &Client<'c>, desk: &mut Desk, value_bytes: u32) -> Outcome<f64> {
+    fn loop_ns(&self, client: &Client<'c>, buffers: &mut ClientBuffers, value_bytes: u32) -> Outcome<f64> {
         let null_engine = NullEngine::new(value_bytes as usize);
         let stride = client.watch.stride();
         let mut client = Client {
@@ -142,9 +142,9 @@ impl<'c> Crew<'c> {
             is_done: false,
             ..client.clone()
         };
-        let span = Span::new(Instant::now() + LOOP_TIME);
-        client.run(desk, &span, self.window_ops.min(LOOP_OPS))?;
-        let window = &desk.window;
+        let window_end = WindowEnd::new(Instant::now() + LOOP_TIME);
+        client.run(buffers, &window_end, self.window_ops.min(LOOP_OPS))?;
+        let window = &buffers.window;
         let time = window.ended.duration_since(window.begun);
         Ok(time.as_nanos() as f64 / f64::from(window.ops.max(1)))
     }
@@ -153,11 +153,11 @@ impl<'c> Crew<'c> {
     pub(super) fn warm_up(
         &mut self,
         time: Duration,
-        desks: &mut [Desk],
+        all_buffers: &mut [ClientBuffers],
         recorders: &mut [Recorder],
         judge: &mut Judge<'_>,
     ) -> Outcome<()> {
-        self.measure(Some(time), desks, (recorders, judge), &mut |_| Ok(()))?;
+        self.measure(Some(time), all_buffers, (recorders, judge), &mut |_| Ok(()))?;
         self.clients.iter_mut().for_each(|client| client.is_done = false);
         Ok(())
     }
@@ -167,7 +167,7 @@ impl<'c> Crew<'c> {
     pub(super) fn measure<'r>(
         &mut self,
         time: Option<Duration>,
-        desks: &mut [Desk],
+        all_buffers: &mut [ClientBuffers],
         (recorders, judge): (&'r mut [Recorder], &mut Judge<'_>),
         settle: &mut dyn FnMut(Duration) -> Outcome<()>,
     ) -> Outcome<CrewTimes<'r>> {
@@ -186,9 +186,9 @@ impl<'c> Crew<'c> {
             let until = Instant::now() + wanted.saturating_sub(wall);
             let until = self.deadline.map_or(until, |deadline| deadline.min(until));
             let before = CpuTime::now();
-            self.run_window(desks, &Span::new(until))?;
+            self.run_window(all_buffers, &WindowEnd::new(until))?;
             cpu = cpu + CpuTime::now().since(before);
-            let parts = self.parts(desks);
+            let parts = self.parts(all_buffers);
             let is_last = self.clients[..self.main].iter().all(|client| client.is_done);
             if is_last {
                 let settled = Instant::now();
@@ -235,38 +235,38 @@ impl<'c> Crew<'c> {
         Ok(times)
     }
 
-    fn parts<'d>(&self, desks: &'d [Desk]) -> Vec<Part<'d>>
+    fn parts<'d>(&self, all_buffers: &'d [ClientBuffers]) -> Vec<Part<'d>>
     where
         'c: 'd,
     {
-        let part = |(client, desk): (&Client<'c>, &'d Desk)| Part {
+        let part = |(client, buffers): (&Client<'c>, &'d ClientBuffers)| Part {
             steps: client.steps,
-            window: &desk.window,
+            window: &buffers.window,
             prefix_bytes: client.prefix_bytes,
         };
-        self.clients.iter().zip(desks).map(part).collect()
+        self.clients.iter().zip(all_buffers).map(part).collect()
     }
 
     /// Runs all clients until the first of them has to stop for a reason that all share.
-    fn run_window(&mut self, desks: &mut [Desk], span: &Span) -> Outcome<()> {
+    fn run_window(&mut self, all_buffers: &mut [ClientBuffers], window_end: &WindowEnd) -> Outcome<()> {
         let (room, main) = (self.window_ops, self.main);
         if let [only] = &mut self.clients[..] {
-            return only.run(&mut desks[0], span, room);
+            return only.run(&mut all_buffers[0], window_end, room);
         }
         let start = &Barrier::new(self.clients.len());
         std::thread::scope(|scope| {
-            let run = |(client, desk): (&'_ mut Client<'c>, &'_ mut Desk)| {
-                run_together(client, desk, span, room, start)
+            let run = |(client, buffers): (&'_ mut Client<'c>, &'_ mut ClientBuffers)| {
+                run_together(client, buffers, window_end, room, start)
             };
             let mut threads: Vec<_> = self
                 .clients
                 .iter_mut()
-                .zip(desks)
+                .zip(all_buffers)
                 .map(|pair| scope.spawn(move || run(pair)))
                 .collect();
             let background = threads.split_off(main);
             let results: Vec<_> = threads.into_iter().map(join).collect();
-            span.end();
+            window_end.stop_all();
             let background = background.into_iter().map(join);
             results.into_iter().chain(background).collect()
         })
@@ -276,19 +276,19 @@ impl<'c> Crew<'c> {
 /// One client of several. One that ends for another reason than its own steps or the time ends the window for all.
 fn run_together(
     client: &mut Client<'_>,
-    desk: &mut Desk,
-    span: &Span,
+    buffers: &mut ClientBuffers,
+    window_end: &WindowEnd,
     room: u32,
     start: &Barrier,
 ) -> Outcome<()> {
     start.wait();
     if client.is_done {
-        desk.window.restart(client.walk, 0);
+        buffers.window.restart(client.walk, 0);
         return Ok(());
     }
-    let result = client.run(desk, span, room);
+    let result = client.run(buffers, window_end, room);
     if result.is_err() || !client.is_done {
-        span.end();
+        window_end.stop_all();
     }
     result
 }

@@ -16,7 +16,7 @@ use super::settle::{OthersWork, Settled, settle};
 use super::survivor::Survivor;
 use super::sweep::sweep;
 use super::sync_count::SyncCount;
-use crate::client::{Desk, NOT_FOUND};
+use crate::client::{ClientBuffers, NOT_FOUND};
 use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, NULL_ENGINE, Registration};
 use crate::failure::{Failure, Outcome};
@@ -50,7 +50,7 @@ struct Cell<'c> {
     config: EngineConfig,
     dataset: &'c Dataset,
     judge: Judge<'c>,
-    desks: Vec<Desk>,
+    all_buffers: Vec<ClientBuffers>,
     recorders: Vec<Recorder>,
     harness: Harness,
     /// Bytes that phases have written, loads included.
@@ -104,7 +104,7 @@ pub(crate) fn run(
     let begun = Instant::now();
     let Prepared { dataset, model, room, threads, phases } = prepare(job)?;
     let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
-    let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
+    let all_buffers: Vec<_> = (0..threads as u32).map(|thread| ClientBuffers::new(room, values(thread))).collect();
     let config = job.config(registration);
     let recorders = vec![Recorder::new(); threads];
     let timeline = Timeline::new(threads, room.samples, model.capacity());
@@ -121,7 +121,7 @@ pub(crate) fn run(
         config,
         dataset: &dataset,
         judge,
-        desks,
+        all_buffers,
         recorders,
         harness,
         written_bytes: 0,
@@ -137,9 +137,9 @@ pub(crate) fn run(
         engine = next;
         rows.into_iter().try_for_each(&mut *emit)?;
     }
-    let Cell { judge: Judge { model, .. }, mut desks, .. } = cell;
+    let Cell { judge: Judge { model, .. }, mut all_buffers, .. } = cell;
     if is_strict && durability > Durability::None {
-        let values = desks.swap_remove(0).values;
+        let values = all_buffers.swap_remove(0).values;
         let survivor = Survivor::new(job, engine, (dataset, model), values, durability)?;
         return Ok(Ending::Survived(Box::new(survivor)));
     }
@@ -200,7 +200,7 @@ impl Cell<'_> {
             Work::Sweep(direction) => {
                 let ground = self.ground(engine.as_ref());
                 let mut before = Before::now(engine.as_ref());
-                let measured = sweep(ground, *direction, &mut self.desks[0], &self.judge)?;
+                let measured = sweep(ground, *direction, &mut self.all_buffers[0], &self.judge)?;
                 let after = self.harness.after(engine.as_ref(), &mut before, None)?;
                 (engine, before, after, measured)
             }
@@ -259,10 +259,10 @@ impl Cell<'_> {
         cap: Option<Duration>,
     ) -> Outcome<(Before, After, Measured)> {
         let deadline = cap.map(|cap| Instant::now() + cap);
-        let Self { desks, recorders, judge, harness, .. } = self;
+        let Self { all_buffers, recorders, judge, harness, .. } = self;
         let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
         let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.key.job));
-        let (loop_ns, background_loop_ns) = crew.loop_times(&mut desks[0], mean_bytes)?;
+        let (loop_ns, background_loop_ns) = crew.loop_times(&mut all_buffers[0], mean_bytes)?;
         let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
         let warm_up = warm_up.map(|time| {
             // The limit shortens the warm-up and the measured time alike.
@@ -270,7 +270,7 @@ impl Cell<'_> {
             left.map_or(time, |left| time.min(left.div_f64(1.0 + WARM_UP))).mul_f64(WARM_UP)
         });
         if let Some(time) = warm_up {
-            crew.warm_up(time, desks, recorders, judge)?;
+            crew.warm_up(time, all_buffers, recorders, judge)?;
         }
         let mut before = Before::now(ground.engine);
         let mut after = None;
@@ -279,7 +279,7 @@ impl Cell<'_> {
             after = Some(harness.after(ground.engine, &mut before, wrote_for)?);
             Ok(())
         };
-        let times = crew.measure(phase.duration, desks, (recorders, judge), &mut settle)?;
+        let times = crew.measure(phase.duration, all_buffers, (recorders, judge), &mut settle)?;
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
         (measured.loop_ns, measured.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         measured.warm_up = warm_up;

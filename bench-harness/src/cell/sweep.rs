@@ -6,7 +6,7 @@ use kv::{Cursor, KeyRange};
 
 use super::crew::Ground;
 use super::measured::Measured;
-use crate::client::{Desk, EntryStamp, Walk, Window, stamp_entry};
+use crate::client::{ClientBuffers, EntryStamp, Walk, Window, stamp_entry};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, check_key};
@@ -18,10 +18,10 @@ use crate::workload::SweepDirection;
 pub(super) fn sweep(
     ground: Ground<'_>,
     direction: SweepDirection,
-    desk: &mut Desk,
+    buffers: &mut ClientBuffers,
     judge: &Judge<'_>,
 ) -> Outcome<Measured> {
-    let window = &mut desk.window;
+    let window = &mut buffers.window;
     let mut line = Line::new("all");
     let mut clock = SweepClock::default();
     let begun = Instant::now();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kv::{Durability, KeyRange, Kv, WriteBatch};
 
 use super::window::{EntryStamp, NOT_FOUND, WRONG};
-use super::{Client, Desk, Planned, Window};
+use super::{Client, ClientBuffers, Planned, Window};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::operation::{Operation, RMW_GET, RMW_PUT};
@@ -17,28 +17,28 @@ const STALL_RETRIES: u64 = 10_000;
 const STALL_PAUSE: Duration = Duration::from_millis(1);
 
 impl Client<'_> {
-    pub(super) fn get(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
+    pub(super) fn get(&mut self, planned: Planned, buffers: &mut ClientBuffers) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let is_timed = self.watch.begin_operation();
-        self.call_get(planned, desk, is_timed, Operation::Get as usize)
+        self.call_get(planned, buffers, is_timed, Operation::Get as usize)
     }
 
-    pub(super) fn get_miss(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_missing_key(planned.id, &mut desk.key);
+    pub(super) fn get_miss(&mut self, planned: Planned, buffers: &mut ClientBuffers) -> Outcome<()> {
+        self.dataset.keys.write_missing_key(planned.id, &mut buffers.key);
         let is_timed = self.watch.begin_operation();
-        self.call_get(planned, desk, is_timed, Operation::GetMiss as usize)
+        self.call_get(planned, buffers, is_timed, Operation::GetMiss as usize)
     }
 
-    /// Reads the key on the desk and stamps the answer.
+    /// Reads the key in `buffers` and stamps the answer.
     fn call_get(
         &mut self,
         planned: Planned,
-        desk: &mut Desk,
+        buffers: &mut ClientBuffers,
         is_timed: bool,
         line: usize,
     ) -> Outcome<()> {
-        let (engine, dataset, key) = (self.engine, self.dataset, &desk.key);
-        self.watch.call(is_timed, line, &mut desk.window, |window| {
+        let (engine, dataset, key) = (self.engine, self.dataset, &buffers.key);
+        self.watch.call(is_timed, line, &mut buffers.window, |window| {
             let (mut stamp, mut bytes) = (NOT_FOUND, 0);
             let found = engine.get_with(key, &mut |value| {
                 bytes = key.len() + value.len();
@@ -62,58 +62,58 @@ impl Client<'_> {
     }
 
     /// Puts or deletes.
-    pub(super) fn write(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.fill(planned, desk);
+    pub(super) fn write(&mut self, planned: Planned, buffers: &mut ClientBuffers) -> Outcome<()> {
+        self.fill(planned, buffers);
         if self.batch > 1 {
-            desk.pending += 1;
-            return if desk.pending >= self.batch {
-                self.write_pending(desk, planned.operation)
+            buffers.pending_writes += 1;
+            return if buffers.pending_writes >= self.batch {
+                self.write_pending(buffers, planned.operation)
             } else {
                 Ok(())
             };
         }
         let is_timed = self.watch.begin_operation();
-        self.call_write(planned.operation, desk, is_timed, planned.operation as usize)?;
-        desk.batch.clear();
+        self.call_write(planned.operation, buffers, is_timed, planned.operation as usize)?;
+        buffers.batch.clear();
         Ok(())
     }
 
-    /// Adds the write to the batch on the desk.
-    fn fill(&self, planned: Planned, desk: &mut Desk) {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
+    /// Adds the write to the batch in `buffers`.
+    fn fill(&self, planned: Planned, buffers: &mut ClientBuffers) {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let written = if planned.operation == Operation::Delete {
-            desk.batch.delete(&desk.key);
-            desk.key.len()
+            buffers.batch.delete(&buffers.key);
+            buffers.key.len()
         } else {
-            let value = desk.values.stamp(planned.id, planned.version, planned.extra);
-            desk.batch.put(&desk.key, value);
-            desk.key.len() + value.len()
+            let value = buffers.values.stamp(planned.id, planned.version, planned.extra);
+            buffers.batch.put(&buffers.key, value);
+            buffers.key.len() + value.len()
         };
-        desk.window.sums[planned.operation as usize].bytes_written += written as u64;
+        buffers.window.sums[planned.operation as usize].bytes_written += written as u64;
     }
 
     /// Writes the batch that was put together, if there is one. Its time counts for `operation`.
-    pub(super) fn write_pending(&mut self, desk: &mut Desk, operation: Operation) -> Outcome<()> {
-        if desk.pending == 0 {
+    pub(super) fn write_pending(&mut self, buffers: &mut ClientBuffers, operation: Operation) -> Outcome<()> {
+        if buffers.pending_writes == 0 {
             return Ok(());
         }
         let is_timed = self.watch.begin_operation();
-        self.call_write(operation, desk, is_timed, operation as usize)?;
-        desk.batch.clear();
-        desk.pending = 0;
+        self.call_write(operation, buffers, is_timed, operation as usize)?;
+        buffers.batch.clear();
+        buffers.pending_writes = 0;
         Ok(())
     }
 
-    /// Writes the batch on the desk; a stalled engine is asked again.
+    /// Writes the batch in `buffers`; a stalled engine is asked again.
     fn call_write(
         &mut self,
         operation: Operation,
-        desk: &mut Desk,
+        buffers: &mut ClientBuffers,
         is_timed: bool,
         line: usize,
     ) -> Outcome<()> {
-        let (engine, durability, batch) = (self.engine, self.durability, &desk.batch);
-        self.watch.call(is_timed, line, &mut desk.window, |window| {
+        let (engine, durability, batch) = (self.engine, self.durability, &buffers.batch);
+        self.watch.call(is_timed, line, &mut buffers.window, |window| {
             let sums = &mut window.sums[operation as usize];
             sums.calls += 1;
             write_patiently(engine, batch, durability, &mut sums.retries)
@@ -121,24 +121,24 @@ impl Client<'_> {
     }
 
     /// Reads a key and writes it back. It counts as one call; its two parts are timed one by one.
-    pub(super) fn read_modify_write(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
+    pub(super) fn read_modify_write(&mut self, planned: Planned, buffers: &mut ClientBuffers) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let is_timed = self.watch.begin_operation();
-        self.call_get(planned, desk, is_timed, RMW_GET)?;
-        self.fill(planned, desk);
-        self.call_write(planned.operation, desk, is_timed, RMW_PUT)?;
-        desk.batch.clear();
-        desk.window.sums[planned.operation as usize].calls -= 1;
+        self.call_get(planned, buffers, is_timed, RMW_GET)?;
+        self.fill(planned, buffers);
+        self.call_write(planned.operation, buffers, is_timed, RMW_PUT)?;
+        buffers.batch.clear();
+        buffers.window.sums[planned.operation as usize].calls -= 1;
         Ok(())
     }
 
-    pub(super) fn scan(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
-        let range = scan_range(&desk.key, self.prefix_bytes);
+    pub(super) fn scan(&mut self, planned: Planned, buffers: &mut ClientBuffers) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
+        let range = scan_range(&buffers.key, self.prefix_bytes);
         let is_timed = self.watch.begin_operation();
         let (engine, dataset) = (self.engine, self.dataset);
         let line = Operation::Scan as usize;
-        self.watch.call(is_timed, line, &mut desk.window, |window| {
+        self.watch.call(is_timed, line, &mut buffers.window, |window| {
             let (mut entries, mut bytes) = (0, 0);
             let mut cursor = engine.scan(range)?;
             while entries < planned.extra && cursor.next()? {

@@ -12,26 +12,26 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// The end that all clients of a window share.
 #[derive(Debug)]
-pub(crate) struct Span {
+pub(crate) struct WindowEnd {
     /// When to stop.
     pub(crate) until: Instant,
-    /// Set when all shall stop: one failed, one has a full window, or all that count are done.
+    /// Set when all must stop: one failed, one has a full window, or all that count are done.
     pub(crate) stop: AtomicBool,
 }
 
-impl Span {
-    /// A span that ends at `until`.
+impl WindowEnd {
+    /// An end at `until`.
     pub(crate) fn new(until: Instant) -> Self {
         Self { until, stop: AtomicBool::new(false) }
     }
 
-    /// Ends the span for all.
-    pub(crate) fn end(&self) {
+    /// Stops all clients, whatever the time.
+    pub(crate) fn stop_all(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a client whose last timed call ended at `moment` shall stop.
-    pub(crate) fn is_over(&self, moment: Instant) -> bool {
+    /// Whether a client whose last timed call ended at `moment` must stop.
+    pub(crate) fn is_reached(&self, moment: Instant) -> bool {
         moment >= self.until || self.stop.load(Ordering::Relaxed)
     }
 }
@@ -62,9 +62,9 @@ impl Stopwatch {
         self.stride
     }
 
-    /// Waits for the moment of the next call if there is a schedule. `false`: the span ends before that moment.
-    pub(crate) fn await_arrival(&mut self, span: &Span) -> bool {
-        self.arrivals.as_mut().is_none_or(|arrivals| arrivals.wait(span))
+    /// Waits for the moment of the next call if there is a schedule. `false`: the window ends before that moment.
+    pub(crate) fn await_arrival(&mut self, window_end: &WindowEnd) -> bool {
+        self.arrivals.as_mut().is_none_or(|arrivals| arrivals.wait(window_end))
     }
 
     /// How many calls of the schedule were due up to `end` and had not begun. One is not counted: the last call may have
@@ -138,21 +138,21 @@ impl Arrivals {
         Self { gaps, at: 0, next: Instant::now() }
     }
 
-    /// Waits for the next arrival. `false`: the span ends before it.
-    fn wait(&mut self, span: &Span) -> bool {
+    /// Waits for the next arrival. `false`: the window ends before it.
+    fn wait(&mut self, window_end: &WindowEnd) -> bool {
         let moment = self.next + self.gaps[self.at];
         loop {
             let now = Instant::now();
             if moment <= now {
                 break;
             }
-            if moment >= span.until && span.is_over(now) {
+            if moment >= window_end.until && window_end.is_reached(now) {
                 return false;
             }
-            if span.stop.load(Ordering::Relaxed) {
+            if window_end.stop.load(Ordering::Relaxed) {
                 return false;
             }
-            let left = moment.min(span.until).saturating_duration_since(now);
+            let left = moment.min(window_end.until).saturating_duration_since(now);
             match left.checked_sub(SPIN) {
                 Some(long) => std::thread::sleep(long.min(LONGEST_SLEEP)),
                 None => std::hint::spin_loop(),
@@ -201,18 +201,18 @@ mod tests {
         assert!(window.samples.is_sorted_by(|left, right| left.end_ns <= right.start_ns));
     }
 
-    fn span(time: Duration) -> Span {
-        Span::new(Instant::now() + time)
+    fn end_in(time: Duration) -> WindowEnd {
+        WindowEnd::new(Instant::now() + time)
     }
 
     #[test]
     fn a_call_that_begins_behind_its_moment_is_late_by_the_difference() {
         let gaps = vec![Duration::from_millis(1), Duration::ZERO];
         let mut watch = Stopwatch::new(1, Some(Arrivals::new(gaps)));
-        assert!(watch.await_arrival(&span(Duration::from_mins(1))) && watch.begin_operation());
+        assert!(watch.await_arrival(&end_in(Duration::from_mins(1))) && watch.begin_operation());
         let moment = watch.arrivals.as_ref().unwrap().next;
         let before = Instant::now();
-        assert!(watch.await_arrival(&span(Duration::from_mins(1))) && watch.begin_operation());
+        assert!(watch.await_arrival(&end_in(Duration::from_mins(1))) && watch.begin_operation());
         assert!(watch.late >= before - moment);
         assert_eq!(watch.arrivals.unwrap().next, moment);
     }
@@ -221,13 +221,13 @@ mod tests {
     fn a_client_does_not_wait_for_an_arrival_behind_the_end() {
         let mut watch = Stopwatch::new(1, Some(Arrivals::new(vec![Duration::from_hours(1)])));
         watch.restart();
-        let span = span(Duration::from_millis(5));
-        assert!(!watch.await_arrival(&span) && Instant::now() >= span.until);
-        assert_eq!(watch.missed(span.until), 0);
+        let window_end = end_in(Duration::from_millis(5));
+        assert!(!watch.await_arrival(&window_end) && Instant::now() >= window_end.until);
+        assert_eq!(watch.missed(window_end.until), 0);
         // Another client ended the window.
-        let span = Span::new(Instant::now() + Duration::from_hours(2));
-        span.end();
-        assert!(!watch.await_arrival(&span));
+        let window_end = WindowEnd::new(Instant::now() + Duration::from_hours(2));
+        window_end.stop_all();
+        assert!(!watch.await_arrival(&window_end));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::operation::{Operation, Step};
 use crate::values::ValueWriter;
 
 pub(crate) use calls::{scan_range, stamp_entry, write_patiently};
-pub(crate) use clock::{Arrivals, Span, Stopwatch};
+pub(crate) use clock::{Arrivals, WindowEnd, Stopwatch};
 pub(crate) use walk::{Planned, Walk};
 pub(crate) use window::{EntryStamp, NOT_FOUND, Room, Sample, WRONG, Window};
 
@@ -53,7 +53,7 @@ pub(crate) struct Client<'p> {
 
 /// The memory that a client works in, used by one phase after the other.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct ClientBuffers {
     /// The stamps and the times.
     pub(crate) window: Window,
     /// The values to write.
@@ -61,38 +61,38 @@ pub(crate) struct Desk {
     key: Vec<u8>,
     batch: WriteBatch,
     /// The writes in the batch that is being put together.
-    pending: usize,
+    pending_writes: usize,
 }
 
-impl Desk {
-    /// A desk with room for a window.
+impl ClientBuffers {
+    /// Buffers with a window of `capacity`.
     pub(crate) fn new(room: Room, values: ValueWriter) -> Self {
         let window = Window::new(room);
-        Self { window, values, key: Vec::new(), batch: WriteBatch::new(), pending: 0 }
+        Self { window, values, key: Vec::new(), batch: WriteBatch::new(), pending_writes: 0 }
     }
 }
 
 impl Client<'_> {
-    /// Runs the client to the end of `span`, of its window or of its steps. `room` is the most operations.
-    pub(crate) fn run(&mut self, desk: &mut Desk, span: &Span, room: u32) -> Outcome<()> {
-        assert!(self.batch > 0 && desk.pending == 0);
+    /// Runs the client to the end of `window_end`, of its window or of its steps. `room` is the most operations.
+    pub(crate) fn run(&mut self, buffers: &mut ClientBuffers, window_end: &WindowEnd, room: u32) -> Outcome<()> {
+        assert!(self.batch > 0 && buffers.pending_writes == 0);
         self.watch.restart();
-        desk.window.restart(self.walk, room);
+        buffers.window.restart(self.walk, room);
         let room = room.min(self.max_steps.saturating_sub(self.walk.taken));
         let mut is_at_end = false;
-        while desk.window.ops < room {
+        while buffers.window.ops < room {
             if let Some(moment) = self.watch.last_end.take()
-                && span.is_over(moment)
+                && window_end.is_reached(moment)
             {
-                self.is_done |= moment >= span.until;
+                self.is_done |= moment >= window_end.until;
                 break;
             }
-            if self.has_no_room_for_scan(&desk.window) {
+            if self.has_no_room_for_scan(&buffers.window) {
                 break;
             }
             // A batch is put together at the moment of its call.
-            if desk.pending == 0 && !self.watch.await_arrival(span) {
-                self.is_done |= Instant::now() >= span.until;
+            if buffers.pending_writes == 0 && !self.watch.await_arrival(window_end) {
+                self.is_done |= Instant::now() >= window_end.until;
                 break;
             }
             let Some(planned) = self.walk.next(self.steps) else {
@@ -100,16 +100,16 @@ impl Client<'_> {
                 self.is_out_of_keys = true;
                 break;
             };
-            self.perform(planned, desk)?;
-            desk.window.ops += 1;
+            self.perform(planned, buffers)?;
+            buffers.window.ops += 1;
         }
-        self.write_pending(desk, Operation::Put)?;
-        desk.window.ended = Instant::now();
+        self.write_pending(buffers, Operation::Put)?;
+        buffers.window.ended = Instant::now();
         let has_steps = self.walk.taken < self.max_steps && !is_at_end;
-        let end = span.until.min(desk.window.ended);
-        desk.window.missed = if has_steps { self.watch.missed(end) } else { 0 };
+        let end = window_end.until.min(buffers.window.ended);
+        buffers.window.missed = if has_steps { self.watch.missed(end) } else { 0 };
         self.is_done |= self.walk.taken >= self.max_steps;
-        assert!(desk.pending == 0, "every write was sent");
+        assert!(buffers.pending_writes == 0, "every write was sent");
         Ok(())
     }
 
@@ -119,13 +119,13 @@ impl Client<'_> {
         step.operation() == Operation::Scan && room < step.extra() as usize
     }
 
-    fn perform(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
+    fn perform(&mut self, planned: Planned, buffers: &mut ClientBuffers) -> Outcome<()> {
         match planned.operation {
-            Operation::Get => self.get(planned, desk),
-            Operation::GetMiss => self.get_miss(planned, desk),
-            Operation::Put | Operation::Insert | Operation::Delete => self.write(planned, desk),
-            Operation::Scan => self.scan(planned, desk),
-            Operation::ReadModifyWrite => self.read_modify_write(planned, desk),
+            Operation::Get => self.get(planned, buffers),
+            Operation::GetMiss => self.get_miss(planned, buffers),
+            Operation::Put | Operation::Insert | Operation::Delete => self.write(planned, buffers),
+            Operation::Scan => self.scan(planned, buffers),
+            Operation::ReadModifyWrite => self.read_modify_write(planned, buffers),
         }
     }
 }

@@ -220,12 +220,13 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Room, Walk};
+    use crate::client::{StreamPosition, WindowCapacity};
 
     fn window(samples: &[(u32, usize, u64, u64)]) -> Window {
-        let room = Room { ops: 100, samples: samples.len(), ..Room::default() };
-        let mut window = Window::new(room);
-        window.restart(Walk::default(), 100);
+        let capacity =
+            WindowCapacity { ops: 100, samples: samples.len(), ..WindowCapacity::default() };
+        let mut window = Window::new(capacity);
+        window.restart(StreamPosition::default(), 100);
         window.samples.extend(samples.iter().map(|&(at, line, start_ns, end_ns)| Sample {
             at,
             line: line as u32,

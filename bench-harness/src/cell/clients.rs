@@ -5,7 +5,7 @@ use std::time::Duration;
 use kv::Durability;
 
 use super::Job;
-use crate::client::{Arrivals, Room};
+use crate::client::{Arrivals, WindowCapacity};
 use crate::operation::{Operation, Step};
 use crate::quantity::floor_to_u64;
 
@@ -60,13 +60,13 @@ impl Clients {
     }
 
     /// The room that each window needs, with `batch` writes in a batch.
-    pub(super) fn room(&self, batch: usize) -> Room {
+    pub(super) fn window_capacity(&self, batch: usize) -> WindowCapacity {
         let ops = self.window_ops as usize;
         let reads = Operation::ALL.into_iter().filter(|operation| operation.is_read());
         let has_reads = reads.into_iter().any(|operation| self.has(operation));
-        let longest = |steps: &Vec<Step>| steps.iter().map(|step| step.extra()).max();
+        let longest = |steps: &Vec<Step>| steps.iter().map(|step| step.length()).max();
         let longest = self.all_steps().filter_map(longest).max().unwrap_or_default() as usize;
-        Room {
+        WindowCapacity {
             ops: self.window_ops,
             answers: if has_reads { ops } else { 0 },
             // A read-modify-write has two parts, and what is left of a batch is one more call.

@@ -9,7 +9,7 @@ use super::clients::Clients;
 use super::prepare::PreparedPhase;
 use super::series::Series;
 use super::settle::{OthersWork, Work};
-use crate::client::{Client, ClientBuffers, WindowEnd, Stopwatch, Walk};
+use crate::client::{Client, ClientBuffers, WindowEnd, CallTimer, StreamPosition};
 use crate::dataset::Dataset;
 use crate::engines::NullEngine;
 use crate::failure::{Failure, Outcome};
@@ -87,14 +87,14 @@ impl<'c> Crew<'c> {
             engine: ground.engine,
             dataset: ground.dataset,
             steps,
-            walk: Walk {
+            position: StreamPosition {
                 thread: thread as u32,
                 threads,
                 latest: clients.latest && thread < main,
                 first_new: model.in_use(),
                 capacity: model.capacity(),
                 base_version: model.newest_version(),
-                ..Walk::default()
+                ..StreamPosition::default()
             },
             prefix_bytes: clients.prefix_bytes,
             durability: ground.durability,
@@ -104,7 +104,7 @@ impl<'c> Crew<'c> {
             } else {
                 versions_left
             },
-            watch: Stopwatch::new(clients.stride, clients.arrivals.get(thread).cloned()),
+            timer: CallTimer::new(clients.stride, clients.arrivals.get(thread).cloned()),
             is_done: false,
             is_out_of_keys: false,
         };
@@ -134,10 +134,10 @@ impl<'c> Crew<'c> {
     /// The same for the first operations of `client`.
     fn loop_ns(&self, client: &Client<'c>, buffers: &mut ClientBuffers, value_bytes: u32) -> Outcome<f64> {
         let null_engine = NullEngine::new(value_bytes as usize);
-        let stride = client.watch.stride();
+        let stride = client.timer.stride();
         let mut client = Client {
             engine: &null_engine,
-            watch: Stopwatch::new(stride, None),
+            timer: CallTimer::new(stride, None),
             max_steps: LOOP_OPS,
             is_done: false,
             ..client.clone()
@@ -211,7 +211,7 @@ impl<'c> Crew<'c> {
         }
         let counted = &self.clients[..self.main];
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        let has_steps = |client: &Client<'_>| client.walk.taken < client.max_steps;
+        let has_steps = |client: &Client<'_>| client.position.taken < client.max_steps;
         let is_cut = is_late && wall < wanted && counted.iter().any(has_steps);
         let cut_short = is_cut || counted.iter().any(|client| client.is_out_of_keys);
         let (main, background) = recorders.split_at_mut(self.main);
@@ -249,14 +249,14 @@ impl<'c> Crew<'c> {
 
     /// Runs all clients until the first of them has to stop for a reason that all share.
     fn run_window(&mut self, all_buffers: &mut [ClientBuffers], window_end: &WindowEnd) -> Outcome<()> {
-        let (room, main) = (self.window_ops, self.main);
+        let (window_ops, main) = (self.window_ops, self.main);
         if let [only] = &mut self.clients[..] {
-            return only.run(&mut all_buffers[0], window_end, room);
+            return only.run(&mut all_buffers[0], window_end, window_ops);
         }
         let start = &Barrier::new(self.clients.len());
         std::thread::scope(|scope| {
             let run = |(client, buffers): (&'_ mut Client<'c>, &'_ mut ClientBuffers)| {
-                run_together(client, buffers, window_end, room, start)
+                run_together(client, buffers, window_end, window_ops, start)
             };
             let mut threads: Vec<_> = self
                 .clients
@@ -278,15 +278,15 @@ fn run_together(
     client: &mut Client<'_>,
     buffers: &mut ClientBuffers,
     window_end: &WindowEnd,
-    room: u32,
+    window_ops: u32,
     start: &Barrier,
 ) -> Outcome<()> {
     start.wait();
     if client.is_done {
-        buffers.window.restart(client.walk, 0);
+        buffers.window.restart(client.position, 0);
         return Ok(());
     }
-    let result = client.run(buffers, window_end, room);
+    let result = client.run(buffers, window_end, window_ops);
     if result.is_err() || !client.is_done {
         window_end.stop_all();
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Job;
 use super::clients::{Clients, SCANNED_WINDOW};
-use crate::client::{Arrivals, Room};
+use crate::client::{Arrivals, WindowCapacity};
 use crate::dataset::Dataset;
 use crate::distribution::KeyChoice;
 use crate::failure::{Failure, Outcome};
@@ -38,8 +38,8 @@ pub(super) struct Prepared {
     pub(super) dataset: Dataset,
     /// The right answers.
     pub(super) model: Model,
-    /// The room that the windows of its phases need.
-    pub(super) room: Room,
+    /// The capacity that the windows of its phases need.
+    pub(super) window_capacity: WindowCapacity,
     /// The most threads of a phase, the background included.
     pub(super) threads: usize,
     /// The phases with their operations.
@@ -100,8 +100,8 @@ pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
     let phases = phases
         .map(|(at, phase)| prepare_phase(job, at, phase, &material))
         .collect::<Outcome<Vec<_>>>()?;
-    let rooms = phases.iter().map(PreparedPhase::room);
-    let room = rooms.fold(Room::default(), Room::max);
+    let capacities = phases.iter().map(PreparedPhase::window_capacity);
+    let window_capacity = capacities.fold(WindowCapacity::default(), WindowCapacity::max);
     let threads = phases.iter().map(PreparedPhase::threads).max().unwrap_or(1);
     let has_scans = phases.iter().any(|phase| match &phase.work {
         Work::Clients(clients) => clients.has(Operation::Scan),
@@ -111,7 +111,7 @@ pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
     let order = has_scans.then(|| KeyOrder::new(&material.keys, capacity));
     let model = Model::new(capacity);
     let dataset = Dataset { order, ..material.dataset(job, capacity) };
-    Ok(Prepared { dataset, model, room, threads, phases })
+    Ok(Prepared { dataset, model, window_capacity, threads, phases })
 }
 
 /// The keys and values of `job`, for a look at a store with at most `capacity` keys: no operation is drawn.
@@ -128,16 +128,16 @@ impl PreparedPhase {
         }
     }
 
-    /// The room that each window of the phase needs.
-    fn room(&self) -> Room {
+    /// The capacity that each window of the phase needs.
+    fn window_capacity(&self) -> WindowCapacity {
         let clients = match &self.work {
             Work::Clients(clients) => clients,
             Work::Sweep(_) => {
-                return Room { entries: SCANNED_WINDOW, ..Room::default() };
+                return WindowCapacity { entries: SCANNED_WINDOW, ..WindowCapacity::default() };
             }
-            Work::Rest(_) | Work::Reopen => return Room::default(),
+            Work::Rest(_) | Work::Reopen => return WindowCapacity::default(),
         };
-        clients.room(self.batch)
+        clients.window_capacity(self.batch)
     }
 }
 
@@ -244,8 +244,8 @@ pub(super) fn value_bytes(job: &Job) -> u32 {
 }
 
 fn load_steps(job: &Job, at: usize, order: LoadOrder, material: &Material) -> Vec<Step> {
-    let extra = value_bytes(job);
-    let put = |pick| Step::new(Operation::Put, pick, extra);
+    let length = value_bytes(job);
+    let put = |pick| Step::new(Operation::Put, pick, length);
     let mut steps: Vec<_> = (0..material.records).map(put).collect();
     if order == LoadOrder::Random {
         random(job, at, 0).shuffle(&mut steps);

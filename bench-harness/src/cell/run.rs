@@ -102,12 +102,12 @@ pub(crate) fn run(
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<Ending> {
     let begun = Instant::now();
-    let Prepared { dataset, model, room, threads, phases } = prepare(job)?;
+    let Prepared { dataset, model, window_capacity, threads, phases } = prepare(job)?;
     let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
-    let all_buffers: Vec<_> = (0..threads as u32).map(|thread| ClientBuffers::new(room, values(thread))).collect();
+    let all_buffers: Vec<_> = (0..threads as u32).map(|thread| ClientBuffers::new(window_capacity, values(thread))).collect();
     let config = job.config(registration);
     let recorders = vec![Recorder::new(); threads];
-    let timeline = Timeline::new(threads, room.samples, model.capacity());
+    let timeline = Timeline::new(threads, window_capacity.samples, model.capacity());
     let is_strict = registration.name != NULL_ENGINE;
     let judge = Judge { dataset: &dataset, model, is_strict, timeline };
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.

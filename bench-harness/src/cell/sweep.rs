@@ -6,7 +6,7 @@ use kv::{Cursor, KeyRange};
 
 use super::crew::Ground;
 use super::measured::Measured;
-use crate::client::{ClientBuffers, EntryStamp, Walk, Window, stamp_entry};
+use crate::client::{ClientBuffers, EntryStamp, StreamPosition, Window, stamp_entry};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, check_key};
@@ -29,7 +29,7 @@ pub(super) fn sweep(
     let mut previous = None;
     let mut has_more = true;
     while has_more {
-        window.restart(Walk::default(), 0);
+        window.restart(StreamPosition::default(), 0);
         has_more = clock.run(|| {
             read_window(cursor.as_mut(), direction, ground.dataset, window, &mut line.bytes_read)
         })?;

@@ -12,7 +12,7 @@ use super::crew::Ground;
 use super::measured::Measured;
 use super::sweep::sweep;
 use super::{Ending, Job, check, run};
-use crate::client::{ClientBuffers, Room};
+use crate::client::{ClientBuffers, WindowCapacity};
 use crate::dataset::Dataset;
 use crate::engines::{NULL_ENGINE, Registration};
 use crate::failure::Outcome;
@@ -252,7 +252,8 @@ fn the_times_of_a_sweep_hold_the_begin_and_the_end_of_its_scan() {
     let dataset = Dataset { keys, values, common_value_bytes: Some(16), capacity: 1, order: None };
     let (model, timeline) = (Model::new(1), Timeline::new(1, 0, 1));
     let judge = Judge { dataset: &dataset, model, is_strict: true, timeline };
-    let mut buffers = ClientBuffers::new(Room { entries: 1, ..Room::default() }, writer);
+    let capacity = WindowCapacity { entries: 1, ..WindowCapacity::default() };
+    let mut buffers = ClientBuffers::new(capacity, writer);
     let engine = BusyScans(MemoryEngine::new());
     let ground = Ground { engine: &engine, dataset: &dataset, durability: Durability::None };
     let measured = sweep(ground, SweepDirection::Forward, &mut buffers, &judge).unwrap();

@@ -7,7 +7,7 @@
 
 mod calls;
 mod clock;
-mod walk;
+mod stream_position;
 mod window;
 
 use std::time::Instant;
@@ -20,9 +20,9 @@ use crate::operation::{Operation, Step};
 use crate::values::ValueWriter;
 
 pub(crate) use calls::{scan_range, stamp_entry, write_patiently};
-pub(crate) use clock::{Arrivals, WindowEnd, Stopwatch};
-pub(crate) use walk::{Planned, Walk};
-pub(crate) use window::{EntryStamp, NOT_FOUND, Room, Sample, WRONG, Window};
+pub(crate) use clock::{Arrivals, CallTimer, WindowEnd};
+pub(crate) use stream_position::{PlannedOperation, StreamPosition};
+pub(crate) use window::{EntryStamp, NOT_FOUND, Sample, WRONG, Window, WindowCapacity};
 
 /// One thread's part of a phase.
 #[derive(Clone)]
@@ -33,18 +33,18 @@ pub(crate) struct Client<'p> {
     pub(crate) dataset: &'p Dataset,
     /// The steps; the client starts over at the end.
     pub(crate) steps: &'p [Step],
-    /// Where the client stands in them.
-    pub(crate) walk: Walk,
+    /// The next of them.
+    pub(crate) position: StreamPosition,
     /// Scans stay within the keys that share this many bytes.
     pub(crate) prefix_bytes: Option<usize>,
-    /// The promise that writes ask for.
+    /// The durability class that writes ask for.
     pub(crate) durability: Durability,
     /// How many writes go into one batch.
     pub(crate) batch: usize,
     /// The most steps to take.
     pub(crate) max_steps: u32,
     /// Which calls are timed.
-    pub(crate) watch: Stopwatch,
+    pub(crate) timer: CallTimer,
     /// Whether the client has no more to do.
     pub(crate) is_done: bool,
     /// Whether that is so because there was no new key left to insert.
@@ -66,60 +66,80 @@ pub(crate) struct ClientBuffers {
 
 impl ClientBuffers {
     /// Buffers with a window of `capacity`.
-    pub(crate) fn new(room: Room, values: ValueWriter) -> Self {
-        let window = Window::new(room);
+    pub(crate) fn new(capacity: WindowCapacity, values: ValueWriter) -> Self {
+        let window = Window::new(capacity);
         Self { window, values, key: Vec::new(), batch: WriteBatch::new(), pending_writes: 0 }
     }
 }
 
 impl Client<'_> {
-    /// Runs the client to the end of `window_end`, of its window or of its steps. `room` is the most operations.
-    pub(crate) fn run(&mut self, buffers: &mut ClientBuffers, window_end: &WindowEnd, room: u32) -> Outcome<()> {
+    /// Runs the client until `window_end`, until its window is full, or until it has taken its steps. A window holds at
+    /// most `window_ops` operations.
+    pub(crate) fn run(
+        &mut self,
+        buffers: &mut ClientBuffers,
+        window_end: &WindowEnd,
+        window_ops: u32,
+    ) -> Outcome<()> {
         assert!(self.batch > 0 && buffers.pending_writes == 0);
-        self.watch.restart();
-        buffers.window.restart(self.walk, room);
-        let room = room.min(self.max_steps.saturating_sub(self.walk.taken));
-        let mut is_at_end = false;
-        while buffers.window.ops < room {
-            if let Some(moment) = self.watch.last_end.take()
+        self.timer.restart();
+        buffers.window.restart(self.position, window_ops);
+        let most_ops = window_ops.min(self.max_steps.saturating_sub(self.position.taken));
+        let mut has_keys = true;
+        while buffers.window.ops < most_ops {
+            if let Some(moment) = self.timer.last_end.take()
                 && window_end.is_reached(moment)
             {
                 self.is_done |= moment >= window_end.until;
                 break;
             }
-            if self.has_no_room_for_scan(&buffers.window) {
+            if self.lacks_entries_for_scan(&buffers.window) {
                 break;
             }
-            // A batch is put together at the moment of its call.
-            if buffers.pending_writes == 0 && !self.watch.await_arrival(window_end) {
+            // The operations of a batch arrive together: only the first of them waits.
+            if buffers.pending_writes == 0 && !self.timer.await_arrival(window_end) {
                 self.is_done |= Instant::now() >= window_end.until;
                 break;
             }
-            let Some(planned) = self.walk.next(self.steps) else {
-                (self.is_done, is_at_end) = (true, true);
-                self.is_out_of_keys = true;
+            let Some(planned) = self.position.next(self.steps) else {
+                (self.is_done, self.is_out_of_keys, has_keys) = (true, true, false);
                 break;
             };
             self.perform(planned, buffers)?;
             buffers.window.ops += 1;
         }
+        self.end_window(buffers, window_end, has_keys)
+    }
+
+    /// Sends the writes of an incomplete batch and notes how the window ended. `has_keys`: the next insert has a key.
+    fn end_window(
+        &mut self,
+        buffers: &mut ClientBuffers,
+        window_end: &WindowEnd,
+        has_keys: bool,
+    ) -> Outcome<()> {
         self.write_pending(buffers, Operation::Put)?;
-        buffers.window.ended = Instant::now();
-        let has_steps = self.walk.taken < self.max_steps && !is_at_end;
-        let end = window_end.until.min(buffers.window.ended);
-        buffers.window.missed = if has_steps { self.watch.missed(end) } else { 0 };
-        self.is_done |= self.walk.taken >= self.max_steps;
         assert!(buffers.pending_writes == 0, "every write was sent");
+        let window = &mut buffers.window;
+        window.ended = Instant::now();
+        let has_steps = self.position.taken < self.max_steps && has_keys;
+        let end = window_end.until.min(window.ended);
+        window.missed = if has_steps { self.timer.missed(end) } else { 0 };
+        self.is_done |= self.position.taken >= self.max_steps;
+        assert!(window.ops <= window.most_ops, "a window was overrun");
+        assert_eq!(self.position.taken - window.start.taken, window.ops, "each step is counted");
+        assert!(window.samples.len() as u64 <= 2 * u64::from(window.ops) + 1, "a call has one time");
         Ok(())
     }
 
-    fn has_no_room_for_scan(&self, window: &Window) -> bool {
-        let step = self.walk.peek(self.steps);
-        let room = window.entries.capacity() - window.entries.len();
-        step.operation() == Operation::Scan && room < step.extra() as usize
+    /// Whether the next operation is a scan that may read more entries than the window can still hold.
+    fn lacks_entries_for_scan(&self, window: &Window) -> bool {
+        let step = self.position.peek(self.steps);
+        let free = window.entries.capacity() - window.entries.len();
+        step.operation() == Operation::Scan && free < step.length() as usize
     }
 
-    fn perform(&mut self, planned: Planned, buffers: &mut ClientBuffers) -> Outcome<()> {
+    fn perform(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
         match planned.operation {
             Operation::Get => self.get(planned, buffers),
             Operation::GetMiss => self.get_miss(planned, buffers),

@@ -3,7 +3,7 @@
 use super::read_bytes::{ReadBytes, value_bytes};
 use super::scan_check::{ScanRequest, check_passed};
 use super::{Judge, Part};
-use crate::client::{EntryStamp, NOT_FOUND, Planned, WRONG, Walk};
+use crate::client::{EntryStamp, NOT_FOUND, PlannedOperation, WRONG, StreamPosition};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::model::{Bounds, KeyState, Model};
@@ -17,12 +17,12 @@ pub(super) fn replay(
     others_write: bool,
     recorder: &mut Recorder,
 ) -> Outcome<()> {
-    let mut walk = part.window.begin;
+    let mut position = part.window.start;
     let mut answers = part.window.answers.iter().copied();
     let mut entries = &part.window.entries[..];
     let mut read_bytes = ReadBytes::new();
     for _ in 0..part.window.ops {
-        let planned = walk.next(part.steps).ok_or_else(out_of_step)?;
+        let planned = position.next(part.steps).ok_or_else(out_of_step)?;
         let line = recorder.line(planned.operation);
         line.ops += 1;
         match planned.operation {
@@ -31,7 +31,7 @@ pub(super) fn replay(
                 line.not_found += u64::from(stamp == NOT_FOUND);
                 line.verified += u64::from(judge.is_strict);
                 if judge.is_strict {
-                    let is_exact = !others_write || walk.owns(planned.id);
+                    let is_exact = !others_write || position.owns(planned.id);
                     check_get(judge, planned, stamp, is_exact)?;
                     read_bytes.add(planned.operation, get_bytes(judge, planned, stamp, is_exact));
                 }
@@ -44,7 +44,7 @@ pub(super) fn replay(
                 if judge.is_strict {
                     line.verified += count as u64;
                     let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
-                    let owner = others_write.then_some(&walk);
+                    let owner = others_write.then_some(&position);
                     let bytes = check_scan(judge, &request, owner, found)?;
                     read_bytes.add(planned.operation, bytes);
                 }
@@ -53,21 +53,21 @@ pub(super) fn replay(
         }
         write(&mut judge.model, judge.dataset, planned);
     }
-    judge.model.use_versions(walk.base_version + walk.taken);
+    judge.model.use_versions(position.base_version + position.taken);
     if judge.is_strict { read_bytes.check(part.window) } else { Ok(()) }
 }
 
 /// Applies the write of an operation, if it is one.
-fn write(model: &mut Model, dataset: &Dataset, planned: Planned) {
+fn write(model: &mut Model, dataset: &Dataset, planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
         let size =
-            if state.is_present() { dataset.value_bytes(planned.id, planned.extra) } else { 0 };
+            if state.is_present() { dataset.value_bytes(planned.id, planned.length) } else { 0 };
         model.write(planned.id, state, size);
     }
 }
 
 /// The state of the key after a write; `None` for a read.
-pub(super) fn state_after(planned: Planned) -> Option<KeyState> {
+pub(super) fn state_after(planned: PlannedOperation) -> Option<KeyState> {
     match planned.operation {
         Operation::Put | Operation::Insert | Operation::ReadModifyWrite => {
             Some(KeyState::new(planned.version, true))
@@ -78,7 +78,7 @@ pub(super) fn state_after(planned: Planned) -> Option<KeyState> {
 }
 
 /// An answer of a get. Nobody puts a missing key; the state of another key is known if `is_exact`.
-fn check_get(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) -> Outcome<()> {
+fn check_get(judge: &Judge<'_>, planned: PlannedOperation, stamp: u32, is_exact: bool) -> Outcome<()> {
     if planned.operation != Operation::GetMiss {
         let bounds = Bounds::exactly(judge.model.state(planned.id));
         return if is_exact {
@@ -95,7 +95,7 @@ fn check_get(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) ->
 }
 
 /// The bytes that a get returned, if its answer is right; `None` if the length of the value is not known.
-fn get_bytes(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) -> Option<u64> {
+fn get_bytes(judge: &Judge<'_>, planned: PlannedOperation, stamp: u32, is_exact: bool) -> Option<u64> {
     if stamp == NOT_FOUND {
         return Some(0);
     }
@@ -109,7 +109,7 @@ fn get_bytes(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) ->
 fn check_scan(
     judge: &Judge<'_>,
     request: &ScanRequest<'_>,
-    owner: Option<&Walk>,
+    owner: Option<&StreamPosition>,
     found: &[EntryStamp],
 ) -> Outcome<Option<u64>> {
     let key_bytes = request.check_shape(found)?;

@@ -1,7 +1,7 @@
 //! Right and wrong answers of threads that read beside a writer.
 
 use super::{Judge, Part, Timeline};
-use crate::client::{EntryStamp, NOT_FOUND, Room, Sample, Walk, Window};
+use crate::client::{EntryStamp, NOT_FOUND, Sample, StreamPosition, Window, WindowCapacity};
 use crate::dataset::Dataset;
 use crate::failure::Outcome;
 use crate::keys::{KeyOrder, KeyShape, KeySpace};
@@ -38,26 +38,26 @@ fn judge_with_missing_bytes(
         (0..KEYS).for_each(|id| model.write(id, KeyState::new(version, true), VALUE_BYTES));
     }
     model.use_versions(2);
-    let walk = |thread| Walk {
+    let position = |thread| StreamPosition {
         thread,
         threads: 2,
         first_new: KEYS,
         capacity: KEYS,
         base_version: 2,
-        ..Walk::default()
+        ..StreamPosition::default()
     };
-    let room = Room { ops: 1, answers: 1, samples: 1, entries: 8 };
-    let mut windows = [Window::new(room), Window::new(room)];
+    let capacity = WindowCapacity { ops: 1, answers: 1, samples: 1, entries: 8 };
+    let mut windows = [Window::new(capacity), Window::new(capacity)];
     let begun = windows[0].begun;
     for (thread, window) in windows.iter_mut().enumerate() {
-        window.restart(walk(thread as u32), 1);
+        window.restart(position(thread as u32), 1);
         window.begun = begun;
         window.ops = 1;
-        let line = if thread == 0 { write.operation() } else { read.operation() } as u32;
+        let kind = if thread == 0 { write.operation() } else { read.operation() } as u32;
         // The write lasts from 0 to 1 s, the read from 0.4 s to 0.6 s.
         let (start_ns, end_ns) =
             if thread == 0 { (0, 1_000_000_000) } else { (400_000_000, 600_000_000) };
-        window.samples.push(Sample { at: 0, line, start_ns, end_ns, late_ns: 0 });
+        window.samples.push(Sample { at: 0, kind, start_ns, end_ns, late_ns: 0 });
         window.ended = begun + std::time::Duration::from_nanos(end_ns);
     }
     windows[0].sums[write.operation() as usize].bytes_written = 100;

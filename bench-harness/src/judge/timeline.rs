@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use super::Part;
 use super::replay::{check_stamp, check_version, out_of_step, state_after};
 use super::scan_check::{ScanRequest, check_passed};
-use crate::client::{EntryStamp, Planned, Walk};
+use crate::client::{EntryStamp, PlannedOperation, StreamPosition};
 use crate::dataset::Dataset;
 use crate::failure::Outcome;
 use crate::model::{Bounds, KeyState};
@@ -52,7 +52,7 @@ struct Event {
 /// How far the operations of one part were followed, for each kind of event.
 struct Thread<'w> {
     part: Part<'w>,
-    walks: [Walk; 4],
+    positions: [StreamPosition; 4],
     /// The answers and entries of the reads that have not begun yet.
     answers: &'w [u32],
     entries: &'w [EntryStamp],
@@ -130,8 +130,8 @@ fn follow<'w>(dataset: &'w Dataset, parts: &[Part<'w>], timeline: &mut Timeline)
     for event in events.iter() {
         let thread = &mut threads[event.part];
         for _ in 0..event.ops {
-            let walk = &mut thread.walks[event.kind as usize];
-            let planned = walk.next(thread.part.steps).ok_or_else(out_of_step)?;
+            let position = &mut thread.positions[event.kind as usize];
+            let planned = position.next(thread.part.steps).ok_or_else(out_of_step)?;
             match event.kind {
                 Kind::Issue => issue(issued, planned),
                 Kind::Capture => thread.capture(dataset, planned, acked)?,
@@ -180,7 +180,7 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
     }
 }
 
-fn issue(issued: &mut [Issued], planned: Planned) {
+fn issue(issued: &mut [Issued], planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
         let known = &mut issued[planned.id as usize];
         known.state = state;
@@ -190,7 +190,7 @@ fn issue(issued: &mut [Issued], planned: Planned) {
     }
 }
 
-fn acknowledge(acked: &mut [KeyState], planned: Planned) {
+fn acknowledge(acked: &mut [KeyState], planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
         acked[planned.id as usize] = state;
     }
@@ -206,7 +206,7 @@ impl<'w> Thread<'w> {
     fn new(part: Part<'w>) -> Self {
         Self {
             part,
-            walks: [part.window.begin; 4],
+            positions: [part.window.start; 4],
             answers: &part.window.answers,
             entries: &part.window.entries,
             reads: VecDeque::new(),
@@ -218,7 +218,7 @@ impl<'w> Thread<'w> {
     fn capture(
         &mut self,
         dataset: &'w Dataset,
-        planned: Planned,
+        planned: PlannedOperation,
         acked: &[KeyState],
     ) -> Outcome<()> {
         if !planned.operation.is_read() {
@@ -240,7 +240,7 @@ impl<'w> Thread<'w> {
     }
 
     /// Judges the answer to `planned`, unless the replay has done it because this thread owns the key or nobody puts it.
-    fn judge(&mut self, dataset: &Dataset, planned: Planned, issued: &[Issued]) -> Outcome<()> {
+    fn judge(&mut self, dataset: &Dataset, planned: PlannedOperation, issued: &[Issued]) -> Outcome<()> {
         if !planned.operation.is_read() {
             return Ok(());
         }
@@ -250,7 +250,7 @@ impl<'w> Thread<'w> {
                 check_version("scan", dataset, id, version, bounds(before, issued, id))
             }),
             Read::Get { stamp, before } => {
-                let is_foreign = !self.part.window.begin.owns(planned.id);
+                let is_foreign = !self.part.window.start.owns(planned.id);
                 if planned.operation != Operation::Get || !is_foreign {
                     return Ok(());
                 }

@@ -14,7 +14,7 @@ use super::settle::{Deferred, Settled, Work};
 use crate::engines::NULL_ENGINE;
 use crate::model::Live;
 use crate::operation::Operation;
-use crate::recorder::{Line, Recorder};
+use crate::recorder::{OperationStats, Recorder};
 use crate::row::{Row, SCHEMA_VERSION, keeps_up};
 use crate::system::{Counters, CpuTime, DiskUse};
 
@@ -36,9 +36,9 @@ const LEAST_OPS_OF_SHARE: u64 = 100;
 /// The measurements of one phase by its clients.
 pub(super) struct Measured {
     /// The sum of all operations.
-    pub(super) total: Line,
+    pub(super) total: OperationStats,
     /// Each operation.
-    lines: Vec<(String, Line)>,
+    operations: Vec<(String, OperationStats)>,
     /// Threads that ran them.
     threads: u32,
     /// Time from the first call to the end of the last, without pauses.
@@ -52,7 +52,7 @@ pub(super) struct Measured {
     /// Work of the engine's threads in pauses before the last one.
     work_in_pauses: Work,
     /// The sum of the client in the background.
-    pub(super) background: Option<Line>,
+    pub(super) background: Option<OperationStats>,
     /// What the loop takes for an operation.
     pub(super) loop_ns: Option<f64>,
     /// The same for the client in the background.
@@ -102,12 +102,12 @@ impl Measured {
         clients: &Clients,
         target_rate: Option<f64>,
     ) -> Self {
-        let own = times.main.lines().map(|line| (line.name.to_string(), line));
-        let background = times.background.into_iter().flat_map(Recorder::lines);
-        let background = background.map(|line| (format!("background:{}", line.name), line));
+        let own = times.main.operations().map(|stats| (stats.name.to_string(), stats));
+        let background = times.background.into_iter().flat_map(Recorder::operations);
+        let background = background.map(|stats| (format!("background:{}", stats.name), stats));
         let has_schedule = !clients.arrivals.is_empty();
         Self {
-            lines: own.chain(background).collect(),
+            operations: own.chain(background).collect(),
             threads: clients.steps.len() as u32,
             put_calls: put_calls(times.main) + times.background.map_or(0, put_calls),
             clients: clients.threads() as u32,
@@ -119,15 +119,15 @@ impl Measured {
             is_even: times.series.is_steady(),
             missed_ops: times.missed_ops,
             cut_short: times.cut_short,
-            ..Self::from_line(times.main.total(), times.wall)
+            ..Self::from_stats(times.main.total(), times.wall)
         }
     }
 
     /// The measurements of a single operation that took `wall`.
-    pub(super) fn from_line(total: Line, wall: Duration) -> Self {
+    pub(super) fn from_stats(total: OperationStats, wall: Duration) -> Self {
         Self {
             total,
-            lines: Vec::new(),
+            operations: Vec::new(),
             threads: 1,
             wall,
             paused: Duration::ZERO,
@@ -151,7 +151,7 @@ impl Measured {
 
     /// Bytes of keys and values that all clients wrote, the one in the background included.
     pub(super) fn bytes_written(&self) -> u64 {
-        self.total.bytes_written + self.background.as_ref().map_or(0, |line| line.bytes_written)
+        self.total.bytes_written + self.background.as_ref().map_or(0, |stats| stats.bytes_written)
     }
 
     /// The work that the engine did for the phase while the clock stood still; `None` where nobody waited for it.
@@ -173,7 +173,7 @@ impl Measured {
     /// operations of the background count like the others.
     pub(super) fn cpu_ns_per_op(&self, deferred: Option<Deferred>) -> Option<f64> {
         let (cpu, loop_ns) = self.cpu.zip(self.loop_ns)?;
-        let beside = self.background.as_ref().map_or(0, |line| line.ops);
+        let beside = self.background.as_ref().map_or(0, |stats| stats.ops);
         let ops = self.total.ops + beside;
         // A client that waits for its moment spins: with a schedule, its share is unknown.
         if self.target_rate.is_some() || ops == 0 {
@@ -196,8 +196,8 @@ impl Measured {
         self.add_outside(&mut all, cell, outside);
         all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
-        let row = |(name, line): &(String, Line)| self.timed_row(&common, name, (line, time));
-        rows.extend(self.lines.iter().map(row));
+        let row = |(name, stats): &(String, OperationStats)| self.timed_row(&common, name, (stats, time));
+        rows.extend(self.operations.iter().map(row));
         if !self.has_figure() {
             rows.iter_mut().for_each(remove_figures);
         }
@@ -255,7 +255,7 @@ impl Measured {
         row.disk_alloc_bytes = Some(outside.disk.allocated_bytes);
         row.disk_apparent_bytes = Some(outside.disk.apparent_bytes);
         let bytes_read =
-            self.total.bytes_read + self.background.as_ref().map_or(0, |line| line.bytes_read);
+            self.total.bytes_read + self.background.as_ref().map_or(0, |stats| stats.bytes_read);
         row.write_amp = per(counters.write_bytes, self.bytes_written());
         row.read_amp = per(counters.rchar, bytes_read);
         if cell.durability > Durability::None {
@@ -281,40 +281,40 @@ impl Measured {
     }
 
     /// The row of one operation: its times and sums. Its speed is over `time`.
-    fn timed_row(&self, common: &Row, op: &str, (line, time): (&Line, Duration)) -> Row {
-        let rate = throughput(line, time);
+    fn timed_row(&self, common: &Row, op: &str, (stats, time): (&OperationStats, Duration)) -> Row {
+        let rate = throughput(stats, time);
         let has_schedule = self.target_rate.is_some();
         let is_overloaded = has_schedule && !keeps_up(self.total.ops, self.missed_ops);
         let threads = if op.starts_with("background:") { 1 } else { self.threads };
-        let timed = !line.latency.is_empty() && !is_overloaded;
-        let percentile = |p| quantile(&line.latency, p).filter(|_| timed);
-        let mean = || line.latency.mean();
-        let longest = line.long_stretches.iter().copied().max().unwrap_or_default();
-        let (stalls, stall_ns) = stalls(line);
+        let timed = !stats.latency.is_empty() && !is_overloaded;
+        let percentile = |p| quantile(&stats.latency, p).filter(|_| timed);
+        let mean = || stats.latency.mean();
+        let longest = stats.long_stretches.iter().copied().max().unwrap_or_default();
+        let (stalls, stall_ns) = stalls(stats);
         Row {
             op: op.to_string(),
-            ops: line.ops,
-            not_found: line.not_found,
-            retries: line.retries,
+            ops: stats.ops,
+            not_found: stats.not_found,
+            retries: stats.retries,
             throughput_ops_s: rate,
-            call_s: line.in_calls().map(|time| round(time.as_secs_f64() / f64::from(threads))),
-            timed_calls: (line.calls > 0).then(|| line.latency.len()),
-            entries: line.entries,
-            user_bytes_written: line.bytes_written,
-            user_bytes_read: line.bytes_read,
+            call_s: stats.in_calls().map(|time| round(time.as_secs_f64() / f64::from(threads))),
+            timed_calls: (stats.calls > 0).then(|| stats.latency.len()),
+            entries: stats.entries,
+            user_bytes_written: stats.bytes_written,
+            user_bytes_read: stats.bytes_read,
             lat_mean_ns: timed.then(|| round(mean())),
             lat_p50_ns: percentile(0.5),
             lat_p90_ns: percentile(0.9),
             lat_p99_ns: percentile(0.99),
             lat_p999_ns: percentile(0.999),
             lat_p9999_ns: percentile(0.9999),
-            lat_max_ns: timed.then(|| line.latency.max().max(longest)),
-            service_p99_ns: line.service.as_ref().and_then(|service| quantile(service, 0.99)),
+            lat_max_ns: timed.then(|| stats.latency.max().max(longest)),
+            service_p99_ns: stats.service.as_ref().and_then(|service| quantile(service, 0.99)),
             achieved_rate: rate.filter(|_| self.target_rate.is_some()),
-            late_ops: self.target_rate.map(|_| line.late),
+            late_ops: self.target_rate.map(|_| stats.late),
             stall_ms: timed.then(|| round(stall_ns as f64 / 1e6)),
             stalls: timed.then_some(stalls),
-            verified: line.verified,
+            verified: stats.verified,
             ..common.clone()
         }
     }
@@ -339,12 +339,12 @@ impl CellKey<'_> {
 
 /// Calls that put. A deletion of an absent key has nothing to sync.
 fn put_calls(recorder: &Recorder) -> u64 {
-    let is_put = |line: &Line| {
+    let is_put = |stats: &OperationStats| {
         [Operation::Put, Operation::Insert, Operation::ReadModifyWrite]
             .into_iter()
-            .any(|operation| operation.name() == line.name)
+            .any(|operation| operation.name() == stats.name)
     };
-    recorder.lines().filter(is_put).map(|line| line.calls).sum()
+    recorder.operations().filter(is_put).map(|stats| stats.calls).sum()
 }
 
 /// A percentile, from ten samples beyond it on.
@@ -364,20 +364,20 @@ fn remove_figures(row: &mut Row) {
 }
 
 /// Operations a second; `None` without any.
-fn throughput(line: &Line, time: Duration) -> Option<f64> {
-    (!time.is_zero() && line.ops > 0).then(|| round(line.ops as f64 / time.as_secs_f64()))
+fn throughput(stats: &OperationStats, time: Duration) -> Option<f64> {
+    (!time.is_zero() && stats.ops > 0).then(|| round(stats.ops as f64 / time.as_secs_f64()))
 }
 
 /// Calls that were much longer than the others: how many, and how long together. A long stretch of untimed calls
 /// counts as one.
-fn stalls(line: &Line) -> (u64, u64) {
-    let threshold = STALL_NS.max(STALL_MEDIANS * line.latency.value_at_quantile(0.5));
-    let long = line.latency.iter_recorded().filter(|at| at.value_iterated_to() > threshold);
+fn stalls(stats: &OperationStats) -> (u64, u64) {
+    let threshold = STALL_NS.max(STALL_MEDIANS * stats.latency.value_at_quantile(0.5));
+    let long = stats.latency.iter_recorded().filter(|at| at.value_iterated_to() > threshold);
     let (count, ns) = long.fold((0, 0), |(count, ns), at| {
         let here = at.count_since_last_iteration();
         (count + here, ns + here * at.value_iterated_to())
     });
-    let stretches = line.long_stretches.iter().filter(|stretch| **stretch > threshold);
+    let stretches = stats.long_stretches.iter().filter(|stretch| **stretch > threshold);
     stretches.fold((count, ns), |(count, ns), stretch| (count + 1, ns + stretch))
 }
 

@@ -24,7 +24,7 @@ use crate::judge::{Judge, Timeline};
 use crate::memory_elsewhere::Elsewhere;
 use crate::memory_watch::MemoryWatch;
 use crate::probe::{self, Probe};
-use crate::recorder::{Line, Recorder};
+use crate::recorder::{OperationStats, Recorder};
 use crate::row::Row;
 use crate::system::{Counters, DiskUse, OtherThreads};
 use crate::values::ValueHeader;
@@ -323,7 +323,7 @@ impl Cell<'_> {
                 return Err(Failure::wrong_data(text));
             }
         }
-        let mut measured = Measured::from_line(Line { ops: 1, ..Line::new("all") }, time);
+        let mut measured = Measured::from_stats(OperationStats { ops: 1, ..OperationStats::new("all") }, time);
         measured.open = Some(time);
         Ok((opened, measured))
     }

@@ -10,7 +10,7 @@ use crate::client::{ClientBuffers, EntryStamp, StreamPosition, Window, stamp_ent
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, check_key};
-use crate::recorder::Line;
+use crate::recorder::OperationStats;
 use crate::system::CpuTime;
 use crate::workload::SweepDirection;
 
@@ -22,7 +22,7 @@ pub(super) fn sweep(
     judge: &Judge<'_>,
 ) -> Outcome<Measured> {
     let window = &mut buffers.window;
-    let mut line = Line::new("all");
+    let mut stats = OperationStats::new("all");
     let mut clock = SweepClock::default();
     let begun = Instant::now();
     let mut cursor = clock.run(|| ground.engine.scan(KeyRange::all()))?;
@@ -31,9 +31,9 @@ pub(super) fn sweep(
     while has_more {
         window.restart(StreamPosition::default(), 0);
         has_more = clock.run(|| {
-            read_window(cursor.as_mut(), direction, ground.dataset, window, &mut line.bytes_read)
+            read_window(cursor.as_mut(), direction, ground.dataset, window, &mut stats.bytes_read)
         })?;
-        line.ops += window.entries.len() as u64;
+        stats.ops += window.entries.len() as u64;
         if judge.is_strict {
             judge_window(ground.dataset, judge, window, direction, &mut previous)?;
         }
@@ -42,23 +42,23 @@ pub(super) fn sweep(
     clock.run(|| drop(cursor));
     let SweepClock { wall, cpu } = clock;
     let paused = begun.elapsed().saturating_sub(wall);
-    line.entries = line.ops;
-    line.verified = if judge.is_strict { line.ops } else { 0 };
+    stats.entries = stats.ops;
+    stats.verified = if judge.is_strict { stats.ops } else { 0 };
     let present = judge.model.present_ids().count() as u64;
-    if judge.is_strict && line.ops != present {
+    if judge.is_strict && stats.ops != present {
         return Err(Failure::wrong_data(format!(
             "a sweep found {} entries where {present} are present",
-            line.ops
+            stats.ops
         )));
     }
     let live = judge.model.live(&ground.dataset.keys);
-    let (found, expected) = (line.bytes_read, live.key_bytes + live.value_bytes);
+    let (found, expected) = (stats.bytes_read, live.key_bytes + live.value_bytes);
     if judge.is_strict && found != expected {
         return Err(Failure::wrong_data(format!(
             "a sweep returned {found} bytes where {expected} were expected"
         )));
     }
-    let mut measured = Measured::from_line(line, wall);
+    let mut measured = Measured::from_stats(stats, wall);
     (measured.paused, measured.cpu) = (paused, Some(cpu));
     Ok(measured)
 }

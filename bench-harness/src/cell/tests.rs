@@ -20,7 +20,7 @@ use crate::judge::{Judge, Timeline};
 use crate::keys::{KeyShape, KeySpace};
 use crate::model::Model;
 use crate::probe::Probe;
-use crate::recorder::Line;
+use crate::recorder::OperationStats;
 use crate::row::Row;
 use crate::system::CpuTime;
 use crate::values::Values;
@@ -154,9 +154,9 @@ fn a_write_in_the_background_makes_a_phase_one_that_writes() {
 
 #[test]
 fn cpu_time_is_divided_by_the_operations_of_all_threads_that_it_was_spent_on() {
-    let line = |ops| Line { ops, ..Line::new("all") };
-    let mut measured = Measured::from_line(line(10), Duration::from_secs(1));
-    measured.background = Some(line(30));
+    let stats = |ops| OperationStats { ops, ..OperationStats::new("all") };
+    let mut measured = Measured::from_stats(stats(10), Duration::from_secs(1));
+    measured.background = Some(stats(30));
     measured.cpu = Some(CpuTime { total: Duration::from_micros(4), ..CpuTime::default() });
     (measured.loop_ns, measured.background_loop_ns) = (Some(10.0), Some(20.0));
     assert_eq!(measured.cpu_ns_per_op(None), Some((4_000.0 - 100.0 - 600.0) / 40.0));
@@ -336,8 +336,8 @@ fn a_phase_without_time_has_no_speed() {
 #[test]
 fn few_operations_of_a_cut_phase_give_no_figure_and_those_of_a_whole_phase_do() {
     let figure = |ops, ms, asked: Option<u64>, cut_short| {
-        let line = Line { ops, ..Line::new("all") };
-        let mut measured = Measured::from_line(line, Duration::from_millis(ms));
+        let stats = OperationStats { ops, ..OperationStats::new("all") };
+        let mut measured = Measured::from_stats(stats, Duration::from_millis(ms));
         measured.asked = asked.map(Duration::from_millis);
         measured.cut_short = cut_short;
         measured.has_figure()

@@ -23,13 +23,13 @@ pub(super) fn replay(
     let mut read_bytes = ReadBytes::new();
     for _ in 0..part.window.ops {
         let planned = position.next(part.steps).ok_or_else(out_of_step)?;
-        let line = recorder.line(planned.operation);
-        line.ops += 1;
+        let stats = recorder.stats(planned.operation);
+        stats.ops += 1;
         match planned.operation {
             Operation::Get | Operation::GetMiss | Operation::ReadModifyWrite => {
                 let stamp = answers.next().ok_or_else(out_of_step)?;
-                line.not_found += u64::from(stamp == NOT_FOUND);
-                line.verified += u64::from(judge.is_strict);
+                stats.not_found += u64::from(stamp == NOT_FOUND);
+                stats.verified += u64::from(judge.is_strict);
                 if judge.is_strict {
                     let is_exact = !others_write || position.owns(planned.id);
                     check_get(judge, planned, stamp, is_exact)?;
@@ -40,9 +40,9 @@ pub(super) fn replay(
                 let count = answers.next().ok_or_else(out_of_step)? as usize;
                 let (found, rest) = entries.split_at_checked(count).ok_or_else(out_of_step)?;
                 entries = rest;
-                line.entries += count as u64;
+                stats.entries += count as u64;
                 if judge.is_strict {
-                    line.verified += count as u64;
+                    stats.verified += count as u64;
                     let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
                     let owner = others_write.then_some(&position);
                     let bytes = check_scan(judge, &request, owner, found)?;

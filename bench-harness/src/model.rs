@@ -43,7 +43,7 @@ pub(crate) struct Bounds {
     before: KeyState,
     /// The newest state whose write began before the read ended.
     after: KeyState,
-    /// Whether one of the states behind `before`, up to `after`, is a deletion.
+    /// Whether one of the states after `before`, up to `after`, is a deletion.
     has_deletion: bool,
 }
 
@@ -126,7 +126,7 @@ impl Model {
         self.states.len() as u32
     }
 
-    /// How many ids are in use.
+    /// The highest id in use, plus one.
     pub(crate) fn in_use(&self) -> u32 {
         self.in_use
     }
@@ -136,8 +136,8 @@ impl Model {
         self.newest_version
     }
 
-    /// Notes that versions up to `version` are in use.
-    pub(crate) fn use_versions(&mut self, version: u32) {
+    /// Makes `version` the newest version, unless a newer one is known.
+    pub(crate) fn raise_newest_version(&mut self, version: u32) {
         self.newest_version = self.newest_version.max(version);
     }
 

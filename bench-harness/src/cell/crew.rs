@@ -196,7 +196,7 @@ impl<'c> Crew<'c> {
                 settling = settled.elapsed();
             }
             let pause = OthersWork::begin();
-            judge.judge(&parts, recorders)?;
+            judge.check_window(&parts, recorders)?;
             for (part, recorder) in parts.iter().zip(recorders.iter_mut()) {
                 recorder.take(part.window, self.has_schedule);
             }

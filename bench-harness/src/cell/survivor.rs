@@ -112,7 +112,7 @@ mod tests {
     fn model(keys: u32) -> Model {
         let mut model = Model::new(keys.max(1));
         (0..keys).for_each(|id| model.write(id, KeyState::new(id + 1, true), 100));
-        model.use_versions(keys);
+        model.raise_newest_version(keys);
         model
     }
 
@@ -140,7 +140,7 @@ mod tests {
     fn a_store_without_keys_or_without_versions_has_no_last_writes() {
         assert!(last_writes(&model(0), Durability::Buffered).is_empty());
         let mut full = model(4);
-        full.use_versions(u32::MAX >> 1);
+        full.raise_newest_version(u32::MAX >> 1);
         assert!(last_writes(&full, Durability::Buffered).is_empty());
     }
 }

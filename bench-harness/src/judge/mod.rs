@@ -32,9 +32,9 @@ pub(crate) struct Judge<'c> {
     pub(crate) dataset: &'c Dataset,
     /// The right answers.
     pub(crate) model: Model,
-    /// Whether answers count; those of an engine that does nothing do not.
+    /// Whether answers are compared; those of the engine that does nothing are not.
     pub(crate) is_strict: bool,
-    /// Where answers are judged that several threads may have changed.
+    /// Judges answers about keys that another thread writes.
     pub(crate) timeline: Timeline,
 }
 
@@ -50,9 +50,13 @@ pub(crate) struct Part<'w> {
 }
 
 impl Judge<'_> {
-    /// Judges the parts of all threads and counts their operations, each in its own recorder.
-    pub(crate) fn judge(&mut self, parts: &[Part<'_>], recorders: &mut [Recorder]) -> Outcome<()> {
-        assert_eq!(parts.len(), recorders.len());
+    /// Checks the answers of all threads in a window and counts their operations, each in its own recorder.
+    pub(crate) fn check_window(
+        &mut self,
+        parts: &[Part<'_>],
+        recorders: &mut [Recorder],
+    ) -> Outcome<()> {
+        assert_eq!(parts.len(), recorders.len(), "each thread has a recorder");
         let complaint = parts.iter().find_map(|part| part.window.complaint.as_ref());
         if let Some(text) = complaint.filter(|_| self.is_strict) {
             return Err(Failure::wrong_data(text.clone()));
@@ -69,7 +73,7 @@ impl Judge<'_> {
         if is_shared && self.is_strict { self.timeline.check(self.dataset, parts) } else { Ok(()) }
     }
 
-    /// Judges the answer of a get that was made between two phases: the version that it found.
+    /// Checks the answer of a get that was made between two phases: the version that it found.
     pub(crate) fn check_now(&self, id: u32, version: u32) -> Outcome<()> {
         replay::check_stamp(self.dataset, id, version, Bounds::exactly(self.model.state(id)))
     }

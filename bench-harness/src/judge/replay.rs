@@ -3,12 +3,19 @@
 use super::read_bytes::{ReadBytes, value_bytes};
 use super::scan_check::{ScanRequest, check_passed};
 use super::{Judge, Part};
-use crate::client::{EntryStamp, NOT_FOUND, PlannedOperation, WRONG, StreamPosition};
+use crate::client::{EntryStamp, NOT_FOUND, PlannedOperation, StreamPosition, WRONG, Window};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::model::{Bounds, KeyState, Model};
 use crate::operation::Operation;
-use crate::recorder::Recorder;
+use crate::recorder::{OperationStats, Recorder};
+
+/// The answers of a window that the replay has not reached yet, and the bytes of the right ones before them.
+struct Answers<'w> {
+    stamps: std::slice::Iter<'w, u32>,
+    entries: &'w [EntryStamp],
+    read_bytes: ReadBytes,
+}
 
 /// Replays `part`. Answers about keys that others write meanwhile are left to the timeline.
 pub(super) fn replay(
@@ -17,48 +24,100 @@ pub(super) fn replay(
     others_write: bool,
     recorder: &mut Recorder,
 ) -> Outcome<()> {
+    assert!(part.window.ops <= part.window.most_ops, "a window was overrun");
     let mut position = part.window.start;
-    let mut answers = part.window.answers.iter().copied();
-    let mut entries = &part.window.entries[..];
-    let mut read_bytes = ReadBytes::new();
+    let mut answers = Answers::of(part.window);
     for _ in 0..part.window.ops {
         let planned = position.next(part.steps).ok_or_else(out_of_step)?;
+        // The states of the keys of other writers are not known here.
+        let owner = others_write.then_some(&position);
         let stats = recorder.stats(planned.operation);
         stats.ops += 1;
         match planned.operation {
             Operation::Get | Operation::GetMiss | Operation::ReadModifyWrite => {
-                let stamp = answers.next().ok_or_else(out_of_step)?;
-                stats.not_found += u64::from(stamp == NOT_FOUND);
-                stats.verified += u64::from(judge.is_strict);
-                if judge.is_strict {
-                    let is_exact = !others_write || position.owns(planned.id);
-                    check_get(judge, planned, stamp, is_exact)?;
-                    read_bytes.add(planned.operation, get_bytes(judge, planned, stamp, is_exact));
-                }
+                replay_get(judge, planned, owner, &mut answers, stats)?;
             }
             Operation::Scan => {
-                let count = answers.next().ok_or_else(out_of_step)? as usize;
-                let (found, rest) = entries.split_at_checked(count).ok_or_else(out_of_step)?;
-                entries = rest;
-                stats.entries += count as u64;
-                if judge.is_strict {
-                    stats.verified += count as u64;
-                    let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
-                    let owner = others_write.then_some(&position);
-                    let bytes = check_scan(judge, &request, owner, found)?;
-                    read_bytes.add(planned.operation, bytes);
-                }
+                let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
+                replay_scan(judge, &request, owner, &mut answers, stats)?;
             }
             Operation::Put | Operation::Insert | Operation::Delete => {}
         }
-        write(&mut judge.model, judge.dataset, planned);
+        apply(&mut judge.model, judge.dataset, planned);
     }
-    judge.model.use_versions(position.base_version + position.taken);
-    if judge.is_strict { read_bytes.check(part.window) } else { Ok(()) }
+    assert!(answers.is_at_end(), "each answer belongs to an operation");
+    assert_eq!(position.taken - part.window.start.taken, part.window.ops, "each step is replayed");
+    judge.model.raise_newest_version(position.base_version + position.taken);
+    if judge.is_strict { answers.read_bytes.check(part.window) } else { Ok(()) }
 }
 
-/// Applies the write of an operation, if it is one.
-fn write(model: &mut Model, dataset: &Dataset, planned: PlannedOperation) {
+impl<'w> Answers<'w> {
+    fn of(window: &'w Window) -> Self {
+        Self {
+            stamps: window.answers.iter(),
+            entries: &window.entries,
+            read_bytes: ReadBytes::new(),
+        }
+    }
+
+    fn next_stamp(&mut self) -> Outcome<u32> {
+        self.stamps.next().copied().ok_or_else(out_of_step)
+    }
+
+    /// The entries of the next scan.
+    fn next_entries(&mut self) -> Outcome<&'w [EntryStamp]> {
+        let count = self.next_stamp()? as usize;
+        let (found, rest) = self.entries.split_at_checked(count).ok_or_else(out_of_step)?;
+        self.entries = rest;
+        Ok(found)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.stamps.as_slice().is_empty() && self.entries.is_empty()
+    }
+}
+
+/// Counts the answer of a get in `stats` and checks it, if answers are compared.
+fn replay_get(
+    judge: &Judge<'_>,
+    planned: PlannedOperation,
+    owner: Option<&StreamPosition>,
+    answers: &mut Answers<'_>,
+    stats: &mut OperationStats,
+) -> Outcome<()> {
+    let stamp = answers.next_stamp()?;
+    stats.not_found += u64::from(stamp == NOT_FOUND);
+    if !judge.is_strict {
+        return Ok(());
+    }
+    stats.verified += 1;
+    let is_exact = owner.is_none_or(|owner| owner.owns(planned.id));
+    check_get(judge, planned, stamp, is_exact)?;
+    answers.read_bytes.add(planned.operation, get_bytes(judge, planned, stamp, is_exact));
+    Ok(())
+}
+
+/// The same for the entries of a scan.
+fn replay_scan(
+    judge: &Judge<'_>,
+    request: &ScanRequest<'_>,
+    owner: Option<&StreamPosition>,
+    answers: &mut Answers<'_>,
+    stats: &mut OperationStats,
+) -> Outcome<()> {
+    let found = answers.next_entries()?;
+    stats.entries += found.len() as u64;
+    if !judge.is_strict {
+        return Ok(());
+    }
+    stats.verified += found.len() as u64;
+    let bytes = check_scan(judge, request, owner, found)?;
+    answers.read_bytes.add(Operation::Scan, bytes);
+    Ok(())
+}
+
+/// Applies an operation to the model, if it is a write.
+fn apply(model: &mut Model, dataset: &Dataset, planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
         let size =
             if state.is_present() { dataset.value_bytes(planned.id, planned.length) } else { 0 };
@@ -91,7 +150,7 @@ fn check_get(judge: &Judge<'_>, planned: PlannedOperation, stamp: u32, is_exact:
         return Ok(());
     }
     let key = judge.dataset.show_key(planned.id);
-    Err(Failure::wrong_data(format!("get found a key never put, behind {key}")))
+    Err(Failure::wrong_data(format!("get found a key never put, just after {key}")))
 }
 
 /// The bytes that a get returned, if its answer is right; `None` if the length of the value is not known.

@@ -88,17 +88,17 @@ impl<'d> ScanRequest<'d> {
     }
 }
 
-/// Gives each of the `passed` ids to `judge`, with the version that the scan found of it, if it did. The entries must have
+/// Calls `check` with each of the `passed` ids and the version that the scan found of it, if it did. The entries must have
 /// passed [`ScanRequest::check_shape`].
 pub(super) fn check_passed(
     passed: &[u32],
     found: &[EntryStamp],
-    mut judge: impl FnMut(u32, Option<u32>) -> Outcome<()>,
+    mut check: impl FnMut(u32, Option<u32>) -> Outcome<()>,
 ) -> Outcome<()> {
     let mut entries = found.iter().peekable();
     for &id in passed {
         let entry = entries.next_if(|entry| entry.id == id);
-        judge(id, entry.map(|entry| entry.version))?;
+        check(id, entry.map(|entry| entry.version))?;
     }
     assert!(entries.next().is_none(), "an entry of the range is among the keys that were passed");
     Ok(())

@@ -37,7 +37,7 @@ fn judge_with_missing_bytes(
     for version in 1..=2 {
         (0..KEYS).for_each(|id| model.write(id, KeyState::new(version, true), VALUE_BYTES));
     }
-    model.use_versions(2);
+    model.raise_newest_version(2);
     let position = |thread| StreamPosition {
         thread,
         threads: 2,
@@ -75,7 +75,7 @@ fn judge_with_missing_bytes(
     let (writes, reads) = ([write], [read]);
     let part = |steps, window| Part { steps, window, prefix_bytes: None };
     let parts = [part(&writes[..], &windows[0]), part(&reads[..], &windows[1])];
-    judge.judge(&parts, &mut [Recorder::new(), Recorder::new()])
+    judge.check_window(&parts, &mut [Recorder::new(), Recorder::new()])
 }
 
 fn put() -> Step {

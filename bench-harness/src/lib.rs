@@ -18,7 +18,7 @@ mod cell;
 mod cli;
 mod client;
 mod dataset;
-mod disk;
+mod disk_outliers;
 mod distribution;
 mod durability;
 mod engines;
@@ -40,11 +40,9 @@ mod pattern;
 mod plan;
 mod probe;
 mod process_memory;
-mod published;
 mod quantity;
 mod random;
 mod recorder;
-mod repeat;
 mod report;
 mod row;
 mod run_folder;
@@ -56,6 +54,7 @@ mod suggest;
 mod supervisor;
 mod suspend;
 mod system;
+mod table;
 mod utc;
 mod values;
 mod worker;
@@ -107,7 +106,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         }
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
-        Command::Table(args) => published::table(&args.folders),
+        Command::Table(args) => table::print(&args.folders),
         Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }

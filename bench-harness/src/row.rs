@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk;
+use crate::probe;
 
 /// Grows when a column changes its meaning, not when one is added.
 pub(crate) const SCHEMA_VERSION: u32 = 4;
@@ -130,13 +130,13 @@ impl Row {
         }
     }
 
-    /// Whether the disk itself became faster or slower during the phase.
-    pub(crate) fn has_disk_moved(&self) -> bool {
+    /// Whether the disk became too much faster or slower during the phase.
+    pub(crate) fn disk_speed_changed(&self) -> bool {
         let both = self.probe_before_ns.zip(self.probe_after_ns);
-        both.is_some_and(|(before, after)| disk::differ(before, after))
+        both.is_some_and(|(before, after)| probe::differ(before, after))
     }
 
-    /// The disk's own time for a sync, between that before the phase and that after it.
+    /// The disk's sync time beside the phase: the geometric mean of the times before and after it.
     pub(crate) fn disk_sync_ns(&self) -> Option<f64> {
         let (before, after) = self.probe_before_ns.zip(self.probe_after_ns)?;
         Some((before * after).sqrt())
@@ -151,7 +151,7 @@ impl Row {
     /// syncs were made.
     pub(crate) fn is_fair(&self) -> bool {
         let is_whole = !self.cut_short && !self.is_left_undone();
-        is_whole && !self.has_disk_moved() && !self.lacks_syncs()
+        is_whole && !self.disk_speed_changed() && !self.lacks_syncs()
     }
 
     /// Whether the engine still worked for the phase when the wait for it ended: nobody knows how long that work takes. An
@@ -223,16 +223,16 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_has_moved_where_its_probes_differ_by_half_in_either_direction() {
+    fn the_disk_speed_changed_where_the_probes_differ_by_half_in_either_direction() {
         let row = |before, after| Row {
             probe_before_ns: before,
             probe_after_ns: after,
             ..Row::default()
         };
-        assert!(row(Some(100.0), Some(151.0)).has_disk_moved());
-        assert!(row(Some(151.0), Some(100.0)).has_disk_moved());
-        assert!(!row(Some(100.0), Some(149.0)).has_disk_moved());
-        assert!(!row(None, None).has_disk_moved());
+        assert!(row(Some(100.0), Some(151.0)).disk_speed_changed());
+        assert!(row(Some(151.0), Some(100.0)).disk_speed_changed());
+        assert!(!row(Some(100.0), Some(149.0)).disk_speed_changed());
+        assert!(!row(None, None).disk_speed_changed());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::memory_limit::Limiter;
 use crate::output::{self, Progress};
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::repeat;
+use crate::disk_outliers;
 use crate::report::{self, Comparison, LEGEND, Outline};
 use crate::row::Row;
 use crate::run_folder::RunFolder;
@@ -193,8 +193,8 @@ fn time_is_up(plan: &Plan, block: u32, at: usize) -> String {
     )
 }
 
-/// Runs the cells of one workload in one block. A cell is repeated once if the disk by itself became faster or slower
-/// during one of its phases. At the end, a cell whose disk differs from that of most of the others is repeated once.
+/// Runs the cells of one workload in one block. A cell runs once more if the disk speed changed during one of its phases. At
+/// the end, a cell runs once more if its disk speed differs from that of most others. The last rows of a cell count.
 fn run_cells(
     jobs: &[Job],
     run: &mut dyn FnMut(&Job) -> Outcome<Vec<Row>>,
@@ -203,14 +203,14 @@ fn run_cells(
     let mut is_repeated = vec![false; jobs.len()];
     for (at, job) in jobs.iter().enumerate() {
         let mut rows = run(job)?;
-        if rows.iter().any(Row::has_disk_moved) {
+        if rows.iter().any(Row::disk_speed_changed) {
             is_repeated[at] = true;
             rows = run(job)?;
         }
         cells.push(rows);
     }
     assert_eq!(cells.len(), jobs.len(), "every engine has a cell");
-    for at in repeat::outliers(cells) {
+    for at in disk_outliers::find(cells) {
         if !is_repeated[at] {
             cells[at] = run(&jobs[at])?;
         }
@@ -332,8 +332,9 @@ fn describe(plan: &Plan) -> String {
 mod tests {
     use super::*;
 
-    /// The cells of two or more engines, each with the times of the disk before and after it, one pair a run.
-    fn run_on_disks(times: &[&[(f64, f64)]]) -> Vec<(usize, f64)> {
+    /// Runs the cells of some engines, each with the sync times of the disk before and after it, one pair a run. Returns how
+    /// often each cell ran, and the last sync time of the rows that were kept.
+    fn run_beside_disks(times: &[&[(f64, f64)]]) -> Vec<(usize, f64)> {
         let plan = Plan::quick(&crate::engines::own(), &common()).unwrap();
         let job = |engine: usize| Job {
             order: engine as u32,
@@ -359,22 +360,22 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_whose_disk_moved_is_repeated_once_and_then_kept() {
-        assert_eq!(run_on_disks(&[&[(100.0, 120.0)]]), [(1, 120.0)]);
-        assert_eq!(run_on_disks(&[&[(100.0, 160.0), (100.0, 110.0)]]), [(2, 110.0)]);
-        assert_eq!(run_on_disks(&[&[(100.0, 160.0), (100.0, 40.0)]]), [(2, 40.0)]);
+    fn a_cell_whose_disk_speed_changed_is_repeated_once_and_then_kept() {
+        assert_eq!(run_beside_disks(&[&[(100.0, 120.0)]]), [(1, 120.0)]);
+        assert_eq!(run_beside_disks(&[&[(100.0, 160.0), (100.0, 110.0)]]), [(2, 110.0)]);
+        assert_eq!(run_beside_disks(&[&[(100.0, 160.0), (100.0, 40.0)]]), [(2, 40.0)]);
     }
 
     #[test]
-    fn a_cell_on_another_disk_than_most_is_repeated_once_and_then_kept() {
-        let still = [(100.0, 100.0)];
+    fn a_cell_at_another_disk_speed_than_most_is_repeated_once_and_then_kept() {
+        let stable = [(100.0, 100.0)];
         let lucky = [(30.0, 30.0), (110.0, 110.0)];
-        assert_eq!(run_on_disks(&[&still, &lucky, &still]), [(1, 100.0), (2, 110.0), (1, 100.0)]);
+        assert_eq!(run_beside_disks(&[&stable, &lucky, &stable]), [(1, 100.0), (2, 110.0), (1, 100.0)]);
         let twice = [(30.0, 30.0), (30.0, 30.0)];
-        assert_eq!(run_on_disks(&[&still, &twice, &still]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
-        // It was repeated because its disk moved, and is not repeated again.
-        let moved = [(30.0, 60.0), (30.0, 30.0)];
-        assert_eq!(run_on_disks(&[&still, &moved, &still]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
+        assert_eq!(run_beside_disks(&[&stable, &twice, &stable]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
+        // It was repeated because the disk speed changed, and is not repeated again.
+        let changed = [(30.0, 60.0), (30.0, 30.0)];
+        assert_eq!(run_beside_disks(&[&stable, &changed, &stable]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::client::Window;
+use crate::statistics::mean;
 
 /// The resolution of the series.
 const BUCKET: Duration = Duration::from_millis(5);
@@ -56,10 +57,6 @@ impl Series {
         debug_assert_eq!(slices.len(), JUDGED);
         Some(varies_little(&slices) && !drifts(&slices))
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 fn varies_little(slices: &[f64]) -> bool {

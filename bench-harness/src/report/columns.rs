@@ -11,8 +11,8 @@ pub(super) const UNSTEADY: &str = "†";
 pub(super) const DEFERRED: &str = "»";
 /// The mark of an engine that had work left when the wait for it ended.
 pub(super) const LEFT_UNDONE: &str = "…";
-/// The mark of an engine beside which the disk itself became faster or slower.
-pub(super) const DISK_MOVED: &str = "!";
+/// The mark of an engine beside which the disk speed changed.
+pub(super) const DISK_SPEED_CHANGED: &str = "!";
 /// The mark of an engine that claims to sync its writes and made too few syncs.
 pub(super) const UNSYNCED: &str = "§";
 /// The mark of an engine that holds more memory than its budget.
@@ -103,7 +103,7 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
                 let marks = [
                     (line.cut_short, "*"),
                     (line.is_left_undone, LEFT_UNDONE),
-                    (line.has_disk_moved, DISK_MOVED),
+                    (line.disk_speed_changed, DISK_SPEED_CHANGED),
                     (line.lacks_syncs, UNSYNCED),
                 ];
                 let marks = marks.into_iter().filter(|(is_set, _)| *is_set);

@@ -38,8 +38,8 @@ pub(crate) struct Line {
     pub(crate) p50_ns: Option<f64>,
     /// Whether less than the asked rate was reached in some block, so that latencies say nothing.
     pub(crate) is_overloaded: bool,
-    /// Whether the disk itself moved in some block, which then is not compared.
-    pub(crate) has_disk_moved: bool,
+    /// Whether the disk speed changed in some block, which then is not compared.
+    pub(crate) disk_speed_changed: bool,
     /// Whether it claims to sync its writes and made too few syncs in some block, which then is not compared.
     pub(crate) lacks_syncs: bool,
     /// Whether there is a block that counts ([`Row::is_fair`]).
@@ -152,7 +152,7 @@ impl<'r> Series<'r> {
             memory_bytes,
             is_over_budget: most_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
             page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
-            has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
+            disk_speed_changed: self.rows.iter().any(|row| row.disk_speed_changed()),
             lacks_syncs: self.rows.iter().any(|row| row.lacks_syncs()),
             has_fair_block: self.has_fair_block(),
             is_uncompared: false,

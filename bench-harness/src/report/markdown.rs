@@ -17,10 +17,9 @@ cache: page cache of the engine's files; *:
 in some block the time limit ended the phase or one before it, and that block is not compared; †: not steady in half of
 the blocks or more; »: in half of the blocks or more, more than a tenth of the CPU time came after the clock; …: in some
 block the engine still worked when the wait after the clock ended, and that block is not compared; !: in some block the
-disk by itself moved by more than 1.5 times, and that block is not compared, as are no two engines that met different
-disks; §: claims sync and made fewer syncs in some block than its writes take, and that block is not compared;
-overloaded: less than 99 % of the operations due at the asked rate were
-made, so latencies say nothing.";
+disk speed changed by more than 1.5 times, and that block is not compared; nor are two engines in a block in which they
+ran at different disk speeds; §: claims sync and made fewer syncs in some block than its writes take, and that block is
+not compared; overloaded: less than 99 % of the operations due at the asked rate were made, so latencies say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {

@@ -75,8 +75,8 @@ fn unranked(table: &Comparison) -> String {
         .collect();
     let names = kept.iter().map(|line| &line.engine[..]).collect::<Vec<_>>().join(", ");
     let mut reasons = Vec::new();
-    if kept.iter().any(|line| line.has_disk_moved) {
-        reasons.push("the disk moved");
+    if kept.iter().any(|line| line.disk_speed_changed) {
+        reasons.push("the disk speed changed");
     }
     if kept.iter().any(|line| line.lacks_syncs) {
         reasons.push("too few syncs were made");
@@ -219,12 +219,12 @@ mod tests {
 
     #[test]
     fn engines_that_are_not_ranked_for_another_reason_are_not_said_to_miss_the_class() {
-        let moved = winner_of(|row| Row {
+        let changed = winner_of(|row| Row {
             probe_before_ns: Some(100.0),
             probe_after_ns: Some(900.0),
             ..row
         });
-        assert_eq!(moved, "not ranked: own, peer:a; the disk moved in every block");
+        assert_eq!(changed, "not ranked: own, peer:a; the disk speed changed in every block");
         let cut = winner_of(|row| Row { cut_short: true, ..row });
         let expected = "not ranked: own, peer:a; the time limit cut the work short in every block";
         assert_eq!(cut, expected);

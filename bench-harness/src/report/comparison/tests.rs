@@ -29,23 +29,23 @@ fn places(table: &Comparison) -> Vec<(&str, bool, Option<usize>)> {
 }
 
 #[test]
-fn a_block_in_which_the_disk_moved_is_not_compared() {
+fn a_block_in_which_the_disk_speed_changed_is_not_compared() {
     let table = table(&[2]);
     assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
     let slow = &table.lines[1];
-    assert!(slow.has_disk_moved && (101.0..104.0).contains(&slow.speed.median), "{slow:?}");
+    assert!(slow.disk_speed_changed && (101.0..104.0).contains(&slow.speed.median), "{slow:?}");
 }
 
 #[test]
-fn an_engine_whose_disk_moved_in_every_block_is_not_ranked() {
+fn an_engine_beside_which_the_disk_speed_changed_in_every_block_is_not_ranked() {
     let table = table(&[1, 2, 3]);
     assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
     assert!(table.lines[1].speed.median > 900.0);
 }
 
 #[test]
-fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
-    // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
+fn a_block_in_which_two_engines_ran_at_different_disk_speeds_does_not_compare_them() {
+    // In block 2 the disk beside `peer:a` was three times as fast from begin to end, and so was the engine.
     let row = |engine, block, speed, sync_ns| Row {
         probe_before_ns: Some(sync_ns),
         probe_after_ns: Some(1.1 * sync_ns),
@@ -62,8 +62,8 @@ fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
     };
     let table = rows(100.0);
     assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
-    assert!(table.lines.iter().all(|line| !line.has_disk_moved));
-    // On one disk the same speeds are evidence, and show nothing.
+    assert!(table.lines.iter().all(|line| !line.disk_speed_changed));
+    // At one disk speed the same figures are evidence, and show nothing.
     assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
 }
 
@@ -110,11 +110,11 @@ fn an_engine_without_a_place_follows_those_that_have_one() {
 #[test]
 fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
     let rows = (1..=3).map(|block| {
-        let has_moved = block > 1;
-        let figure = if has_moved { 9_000 } else { 10 };
+        let has_changed = block > 1;
+        let figure = if has_changed { 9_000 } else { 10 };
         Row {
             probe_before_ns: Some(100.0),
-            probe_after_ns: Some(if has_moved { 900.0 } else { 100.0 }),
+            probe_after_ns: Some(if has_changed { 900.0 } else { 100.0 }),
             lat_p50_ns: Some(figure),
             lat_p99_ns: Some(figure),
             lat_p999_ns: Some(figure),
@@ -125,7 +125,7 @@ fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
             space_amp: Some(figure as f64),
             memory_anon_bytes: Some(figure << 20),
             page_cache_bytes: Some(figure),
-            steady: Some(!has_moved),
+            steady: Some(!has_changed),
             ..Row::of_puts("own", "sync", block, 100.0)
         }
     });
@@ -135,7 +135,7 @@ fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
     let costs = [line.cpu_ns, line.write_amp, line.space_amp, line.page_cache_bytes];
     assert_eq!((latencies, costs), ([Some(10.0); 4], [Some(10.0); 4]));
     assert_eq!(line.memory_bytes, Some(f64::from(10 << 20)));
-    assert!(line.has_disk_moved && !line.is_unsteady, "{line:?}");
+    assert!(line.disk_speed_changed && !line.is_unsteady, "{line:?}");
 }
 
 #[test]

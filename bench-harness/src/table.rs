@@ -11,7 +11,7 @@ use crate::report::{FinishedRun, render_peers};
 use crate::row::SCHEMA_VERSION;
 
 /// Prints the tables of the runs in `folders`, and a note for each run whose figures mean something else today.
-pub(crate) fn table(folders: &[PathBuf]) -> Outcome<()> {
+pub(crate) fn print(folders: &[PathBuf]) -> Outcome<()> {
     let runs = read(folders)?;
     runs.iter().filter_map(older_meaning).for_each(|text| output::note(&text));
     output::result(&render_peers(&runs))
@@ -79,6 +79,7 @@ mod tests {
         let text = read(&[folder.path().into()]).unwrap_err().text;
         assert!(text.contains("is not what a run leaves") && !text.contains('\n'), "{text}");
     }
+
     #[test]
     fn a_run_whose_speeds_mean_something_else_today_gets_a_word() {
         let run = |schema_version| FinishedRun {

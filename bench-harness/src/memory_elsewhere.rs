@@ -20,9 +20,9 @@ const BLOCK_BYTES: u64 = 512;
 /// A file by its number and the name that the kernel shows, which links of descriptors and lists of mappings share.
 type Identity = (u64, Vec<u8>);
 
-/// The files of the harness, and the directory of the engine.
+/// Finds the files elsewhere: neither of the harness nor below the directory of the engine.
 #[derive(Debug)]
-pub(crate) struct Elsewhere {
+pub(crate) struct FilesElsewhere {
     directory: PathBuf,
     /// Open or mapped before the engine was opened, or opened by the harness later.
     harness: HashSet<Identity>,
@@ -38,7 +38,7 @@ struct Mapping {
     bytes: u64,
 }
 
-impl Elsewhere {
+impl FilesElsewhere {
     /// To be called before the engine is opened: files that are open or mapped now are the harness's. So is the one at
     /// `probe`, whenever it is opened.
     pub(crate) fn new(directory: &Path, probe: &Path) -> Self {
@@ -163,7 +163,7 @@ mod tests {
             file
         };
         let early = create(&folder.path().join("early"));
-        let elsewhere = Elsewhere::new(&directory, &probe);
+        let elsewhere = FilesElsewhere::new(&directory, &probe);
         // Other tests of this process have files open meanwhile.
         let root = folder.path().canonicalize().unwrap();
         let is_here = |file: &Identity| file.1.starts_with(root.as_os_str().as_bytes());

@@ -11,7 +11,7 @@ use crate::cell::Job;
 use crate::cli::Format;
 use crate::engines::{NULL_ENGINE, Registration, is_bound};
 use crate::failure::{Failure, FailureKind, Outcome};
-use crate::memory_limit::Limiter;
+use crate::memory_limit::CgroupFactory;
 use crate::output::{self, Progress};
 use crate::plan::Plan;
 use crate::random::Random;
@@ -38,15 +38,15 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
     if plan.dry_run {
         return output::result(&describe(&plan));
     }
-    // Where no group can be made, nothing is measured and no folder is left.
-    let limiter = plan.limit_memory_bytes.map(|_| Limiter::new()).transpose()?;
+    // If no cgroup can be made, nothing is measured and no folder is left.
+    let cgroups = plan.limit_memory_bytes.map(|_| CgroupFactory::new()).transpose()?;
     suspend::listen();
     let interrupt = Interrupt::listen();
     let (mut folder, plan) = RunFolder::create(plan)?;
     let plan = &plan;
     let mut rows = Vec::new();
     let begun = Instant::now();
-    let outcome = run_blocks(plan, (limiter.as_ref(), &interrupt), &mut folder, &mut rows, begun);
+    let outcome = run_blocks(plan, (cgroups.as_ref(), &interrupt), &mut folder, &mut rows, begun);
     let seconds = begun.elapsed().as_secs_f64();
     let ended = match &outcome {
         Ok(()) => format!("complete after {seconds:.1} s"),
@@ -122,7 +122,7 @@ fn verdict(rows: &[Row]) -> String {
 
 fn run_blocks(
     plan: &Plan,
-    (limiter, interrupt): (Option<&Limiter>, &Interrupt),
+    (cgroups, interrupt): (Option<&CgroupFactory>, &Interrupt),
     folder: &mut RunFolder,
     rows: &mut Vec<Row>,
     begun: Instant,
@@ -149,11 +149,11 @@ fn run_blocks(
                 let detail = format!("{spent:.0?}  {}  {}", job.workload_name, job.engine);
                 progress.show(&title, &detail);
                 let share = plan.reckoned_cell_s(at);
-                let limit = limit(plan, spent, share / seconds_left.max(share));
+                let time_limit = time_limit(plan, spent, share / seconds_left.max(share));
                 seconds_left -= share;
                 let on_check =
                     &mut || progress.show(&title, &format!("{detail}  opened again after a kill"));
-                run_undisturbed(&Job { limit, ..job.clone() }, limiter, interrupt, on_check)
+                run_undisturbed(&Job { time_limit, ..job.clone() }, cgroups, interrupt, on_check)
             };
             let mut cells = Vec::new();
             let outcome = run_cells(&jobs, &mut run, &mut cells);
@@ -171,13 +171,13 @@ fn run_blocks(
 /// Runs a cell; once more if the user stopped the process meanwhile, because the clocks of the cell went on.
 fn run_undisturbed(
     job: &Job,
-    limiter: Option<&Limiter>,
+    cgroups: Option<&CgroupFactory>,
     interrupt: &Interrupt,
     on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
     loop {
         let stops = suspend::stops();
-        let rows = run_cell(job, limiter, interrupt, on_check)?;
+        let rows = run_cell(job, cgroups, interrupt, on_check)?;
         if suspend::stops() == stops {
             return Ok(rows);
         }
@@ -232,7 +232,7 @@ fn jobs(plan: &Plan, block: u32, at: usize, stores: &Path) -> Vec<Job> {
 }
 
 /// The time that the next cell may take: its share of the time that is left, and some more.
-fn limit(plan: &Plan, spent: Duration, share: f64) -> Option<Duration> {
+fn time_limit(plan: &Plan, spent: Duration, share: f64) -> Option<Duration> {
     assert!(share > 0.0 && share <= 1.0, "a cell is a part of the run");
     let left = plan.budget?.saturating_sub(spent);
     Some(left.mul_f64((CELL_SLACK * share).min(1.0)).max(LEAST_LIMIT))
@@ -258,7 +258,7 @@ fn job(
         memory_budget_bytes: plan.memory_budget_bytes,
         limit_memory_bytes: plan.limit_memory_bytes,
         directory: std::path::PathBuf::new(),
-        limit: None,
+        time_limit: None,
         stream_steps: plan.stream_steps,
     }
 }

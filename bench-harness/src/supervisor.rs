@@ -1,4 +1,4 @@
-//! The parent's side of a cell: a fresh directory, a worker process, an eye on the clock and on Ctrl-C.
+//! The parent's side of a cell: a fresh directory, a worker process, its deadline, and Ctrl-C.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cell::Job;
 use crate::failure::{Failure, FailureKind, Outcome};
-use crate::memory_limit::{Group, Limiter, refused};
+use crate::memory_limit::{CgroupFactory, MemoryCgroup, refused};
 use crate::row::Row;
 use crate::suspend;
 use crate::worker::{Message, Order};
@@ -17,7 +17,7 @@ use crate::worker_process::{News, WorkerProcess};
 const HANGING: Duration = Duration::from_hours(1);
 /// How long beyond its limit a cell may take: making data and the final check are not limited.
 const GRACE: Duration = Duration::from_secs(45);
-/// How often the parent looks up while the worker is busy.
+/// How often the parent looks at its deadline while the worker is busy.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Set once the user asks to stop.
@@ -77,26 +77,26 @@ impl Drop for ScratchFile {
     }
 }
 
-/// Runs `job` in a fresh process on a fresh directory and returns its rows, once everything was measured and right. What must
-/// outlive the process is checked by a second one, which `on_check` is told before it begins.
+/// Runs `job` in a fresh process on a fresh directory and returns its rows, once everything was measured and right. A second
+/// process checks the content that must outlive the first; `on_check` is called before it begins.
 ///
-/// With a limiter the process has a memory group of its own; a cell whose process is killed because it does not fit was not
-/// compared to its end, so none of its figures count: its rows say that it did not fit. The second process has no limit: the
+/// With `cgroups` the process has a memory cgroup of its own. If the kernel kills it because it does not fit, its content was
+/// not compared, so none of its figures count: all of its rows are marked `did_not_fit`. The second process has no limit: the
 /// figures are taken, and the question is only whether the data is there.
 pub(crate) fn run_cell(
     job: &Job,
-    limiter: Option<&Limiter>,
+    cgroups: Option<&CgroupFactory>,
     interrupt: &Interrupt,
     on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
-    let group = limiter.map(Limiter::group).transpose()?;
+    let cgroup = cgroups.map(CgroupFactory::create).transpose()?;
     let scratch = ScratchFolder::create(job.directory.clone())?;
     let expected = ScratchFile(job.expected_path());
     // The workers are gone when this returns: nobody writes to the files any more.
-    let outcome = supervise(job, group.as_ref(), interrupt, on_check);
+    let outcome = supervise(job, cgroup.as_ref(), interrupt, on_check);
     drop((scratch, expected));
-    // Then the pages of the files are gone, and nothing is left in the group.
-    drop(group);
+    // Then the pages of the files are gone, and nothing is left in the cgroup.
+    drop(cgroup);
     outcome.map_err(|failure| {
         if interrupt.is_set() {
             return Failure::interrupted();
@@ -109,22 +109,23 @@ pub(crate) fn run_cell(
 /// Runs the processes of a cell one after the other and returns its rows.
 fn supervise(
     job: &Job,
-    group: Option<&Group>,
+    cgroup: Option<&MemoryCgroup>,
     interrupt: &Interrupt,
     on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
-    let limit = job.limit.map_or(HANGING.saturating_add(job.asked_time()), |limit| limit + GRACE);
-    let watch = Watch { job, group, interrupt, deadline: Deadline::after(limit) };
+    let hanging = HANGING.saturating_add(job.asked_time());
+    let time_limit = job.time_limit.map_or(hanging, |limit| limit + GRACE);
+    let watch = Watch { job, cgroup, interrupt, deadline: Deadline::after(time_limit) };
     let mut rows = Vec::new();
-    match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), group)?, &mut rows)? {
+    match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), cgroup)?, &mut rows)? {
         End::Done => return Ok(rows),
         End::DidNotFit => return Ok(job.rows_without_figures()),
         End::Survived => on_check(),
     }
-    let watch = Watch { group: None, ..watch };
+    let watch = Watch { cgroup: None, ..watch };
     let second = WorkerProcess::start(&Order::Check(job.clone()), None)?;
     let end = watch.listen_to(second, &mut Vec::new());
-    // Wrong data speaks for itself.
+    // A complaint about wrong data names the moment itself.
     let in_check = |failure: Failure| match failure.kind {
         FailureKind::WrongData => failure,
         _ => failure.within("check of its store"),
@@ -135,22 +136,22 @@ fn supervise(
     }
 }
 
-/// The end of a worker that did not fail.
+/// How a worker ended that did not fail.
 enum End {
-    /// It did everything that it was ordered.
+    /// It carried out its order.
     Done,
-    /// It was killed at its end, and its store must have everything.
+    /// It was killed after its last write; its store must have everything.
     Survived,
     /// The system killed it because it needed more memory than its limit.
     DidNotFit,
 }
 
-/// The view of the parent on a worker.
+/// What the parent watches while a worker runs.
 #[derive(Clone, Copy)]
 struct Watch<'w> {
     job: &'w Job,
-    /// The group that the worker is in, if its memory is limited.
-    group: Option<&'w Group>,
+    /// The cgroup of the worker, if its memory is limited.
+    cgroup: Option<&'w MemoryCgroup>,
     interrupt: &'w Interrupt,
     deadline: Deadline,
 }
@@ -159,19 +160,19 @@ struct Watch<'w> {
 #[derive(Clone, Copy)]
 struct Deadline {
     begun: Instant,
-    limit: Duration,
+    time_limit: Duration,
     /// Time for which the process had been stopped before.
     stopped: Duration,
 }
 
 impl Deadline {
-    fn after(limit: Duration) -> Self {
-        Self { begun: Instant::now(), limit, stopped: suspend::stopped() }
+    fn after(time_limit: Duration) -> Self {
+        Self { begun: Instant::now(), time_limit, stopped: suspend::stopped() }
     }
 
     fn is_over(&self) -> bool {
         let stopped = suspend::stopped().saturating_sub(self.stopped);
-        self.begun.elapsed().saturating_sub(stopped) >= self.limit
+        self.begun.elapsed().saturating_sub(stopped) >= self.time_limit
     }
 }
 
@@ -188,8 +189,8 @@ impl Watch<'_> {
             match worker.next(PAUSE) {
                 News::Nothing => {}
                 News::Message(Message::Prepared(harness_bytes)) => {
-                    self.limit(harness_bytes)?;
-                    worker.go_on()?;
+                    self.limit_memory(harness_bytes)?;
+                    worker.release()?;
                 }
                 News::Message(Message::Row(row)) => rows.push(*row),
                 // Only now the content of the engine has been compared.
@@ -205,17 +206,18 @@ impl Watch<'_> {
         }
     }
 
-    /// Limits the group: the harness holds `harness_bytes`, everything that it needs, and the engine is not open.
-    fn limit(&self, harness_bytes: u64) -> Outcome<()> {
+    /// Limits the memory of the worker, which holds `harness_bytes` and has not opened the engine.
+    fn limit_memory(&self, harness_bytes: u64) -> Outcome<()> {
         let asked = self.job.limit_memory_bytes.unwrap_or_default();
         let limit_bytes = asked.saturating_add(harness_bytes);
-        self.group.map_or(Ok(()), |group| group.limit(limit_bytes)).map_err(refused)
+        assert!(limit_bytes >= harness_bytes, "the harness fits");
+        self.cgroup.map_or(Ok(()), |cgroup| cgroup.limit(limit_bytes)).map_err(refused)
     }
 
     /// The end of a worker that went without a last message.
     fn why_gone(&self, worker: WorkerProcess) -> Outcome<End> {
         let crash = worker.crash();
         // The kernel counts its kills; any other end is a crash.
-        if self.group.is_some_and(Group::has_killed) { Ok(End::DidNotFit) } else { Err(crash) }
+        if self.cgroup.is_some_and(MemoryCgroup::has_killed) { Ok(End::DidNotFit) } else { Err(crash) }
     }
 }

@@ -34,10 +34,10 @@ pub(crate) enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Message {
-    /// The harness has made everything that it needs, which takes this many bytes; the worker waits for its limit. Only
-    /// where the job has one.
+    /// Carries the anonymous memory of the harness, in bytes, when everything is prepared. The worker then waits for its
+    /// limit. Only sent where the job has one.
     Prepared(u64),
-    /// A measurement.
+    /// A row of measurements.
     Row(Box<Row>),
     /// The cell failed; nothing follows.
     Failed(Failure),
@@ -76,12 +76,12 @@ fn registration<'e>(engines: &'e [Registration], job: &Job) -> Outcome<&'e Regis
 /// Runs the cell of `job`. If its content must outlive this process, this function does not return.
 fn run(registration: &Registration, job: &Job, parent: &Parent) -> Outcome<()> {
     let mut probe = DiskProbe::new(probe::path_beside(&job.directory));
-    let prepared = &mut |harness_bytes| match job.limit_memory_bytes {
+    let on_prepared = &mut |harness_bytes| match job.limit_memory_bytes {
         Some(_) => parent.wait_for_limit(harness_bytes),
         None => Ok(()),
     };
     let emit = &mut |row| parent.send(&Message::Row(Box::new(row)));
-    let ending = cell::run(registration, job, &mut probe, prepared, emit)?;
+    let ending = cell::run(registration, job, &mut probe, on_prepared, emit)?;
     // Removes its file.
     drop(probe);
     let Ending::Survived(mut survivor) = ending else { return Ok(()) };

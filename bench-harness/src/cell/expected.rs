@@ -16,13 +16,14 @@ use std::path::Path;
 use crate::failure::{Failure, Outcome};
 use crate::model::{KeyState, Model};
 
-/// Two numbers.
+/// Two numbers of four bytes.
 type Entry = [u8; 8];
 
 /// Writes the content that `model` expects to the file at `path`.
 pub(super) fn write(path: &Path, model: &Model) -> Outcome<()> {
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);
+        assert!(model.in_use() <= model.capacity(), "an id in use is one that there can be");
         file.write_all(&entry(model.capacity(), model.in_use()))?;
         for id in 0..model.in_use() {
             file.write_all(&entry(model.state(id).to_bits(), model.value_bytes(id)))?;
@@ -45,6 +46,7 @@ pub(super) fn read(path: &Path) -> Outcome<Model> {
             let (state, value_bytes) = numbers(next(&mut file)?);
             known.push((KeyState::from_bits(state), value_bytes));
         }
+        assert_eq!(known.len(), count as usize, "the file had every entry");
         Ok(Model::of_states(capacity, &known))
     };
     read().map_err(|error| Failure::io("read", path, &error))
@@ -56,7 +58,9 @@ fn next(file: &mut impl Read) -> std::io::Result<Entry> {
 }
 
 fn entry(first: u32, second: u32) -> Entry {
-    (u64::from(second) << 32 | u64::from(first)).to_le_bytes()
+    let entry = (u64::from(second) << 32 | u64::from(first)).to_le_bytes();
+    debug_assert_eq!(numbers(entry), (first, second), "an entry reads back");
+    entry
 }
 
 fn numbers(entry: Entry) -> (u32, u32) {

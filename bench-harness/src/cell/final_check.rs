@@ -1,4 +1,4 @@
-//! The last word on an engine: everything it holds, compared with everything it was given.
+//! The final check: everything that the engine holds, compared with the model.
 
 use kv::{KeyRange, Kv};
 
@@ -22,9 +22,9 @@ pub(super) fn check_everything(
         let (key, value) = cursor.entry()?;
         let (id, version) = dataset.check_entry(key, value).map_err(|wrong| wrong.within(when))?;
         let in_order = previous.as_deref().is_none_or(|previous| previous < key);
-        if let Some(what) = complaint(model, id, version, value.len(), in_order) {
+        if let Some(complaint) = complaint(model, id, version, value.len(), in_order) {
             let key = dataset.show_key(id);
-            return Err(Failure::wrong_data(format!("the store has {key} {when}, {what}")));
+            return Err(Failure::wrong_data(format!("the store has {key} {when}, {complaint}")));
         }
         assert!(!found[id as usize], "keys that ascend are different");
         found[id as usize] = true;
@@ -32,6 +32,7 @@ pub(super) fn check_everything(
         previous.get_or_insert_default().extend_from_slice(key);
         entries += 1;
     }
+    assert_eq!(found.iter().filter(|is_found| **is_found).count() as u64, entries);
     check_nothing_is_lost(dataset, model, &found, when)?;
     Ok(entries)
 }
@@ -47,7 +48,7 @@ fn complaint(
     let state = model.state(id);
     let expected = model.value_bytes(id);
     if !in_order {
-        Some("behind a larger key".into())
+        Some("after a larger key".into())
     } else if state.version() == 0 {
         Some("and it was never put".into())
     } else if !state.is_present() {

@@ -2,7 +2,7 @@
 //!
 //! A class is proven by a second process. The first one writes down the content that it expects, makes a few last writes,
 //! and is killed: no sync, no close, no drop. The second one opens the store in the same way, and every acknowledged write
-//! must be there, and nothing else. So an engine is found that keeps its data in the memory of its process, or that
+//! must be there, and nothing else. This finds an engine that keeps its data in the memory of its process, or that
 //! acknowledges a write which is still in a buffer of that process.
 //!
 //! The last writes are needed because each phase ends with a sync, which empties such buffers. They are expected before they
@@ -14,7 +14,7 @@ use kv::{Durability, Kv, WriteBatch};
 use super::Job;
 use super::expected;
 use super::final_check::check_everything;
-use super::prepare::{dataset, value_bytes};
+use super::workload_input::{dataset, value_bytes};
 use crate::client::write_patiently;
 use crate::dataset::Dataset;
 use crate::engines::Registration;
@@ -67,6 +67,7 @@ impl Survivor {
         let (mut key, mut batch) = (Vec::new(), WriteBatch::new());
         for &(id, state) in &self.last_writes {
             self.dataset.keys.write_key(id, &mut key);
+            assert!(batch.is_empty(), "each last write is a call of its own");
             if state.is_present() {
                 batch.put(&key, self.values.stamp(id, state.version(), self.value_bytes));
             } else {
@@ -80,7 +81,7 @@ impl Survivor {
 }
 
 /// The last writes to a store with the content of `model`: keys from first to last, new versions of most and deletions of
-/// some.
+/// the others.
 fn last_writes(model: &Model, durability: Durability) -> Vec<(u32, KeyState)> {
     let most = if durability == Durability::Sync { LAST_SYNCED_WRITES } else { LAST_WRITES };
     let versions_left = (u32::MAX >> 1) - model.newest_version();
@@ -90,7 +91,10 @@ fn last_writes(model: &Model, durability: Durability) -> Vec<(u32, KeyState)> {
         let state = KeyState::new(model.newest_version() + 1 + at, at % DELETED != DELETED - 1);
         (id as u32, state)
     };
-    (0..count).map(nth).collect()
+    let writes: Vec<_> = (0..count).map(nth).collect();
+    assert!(writes.is_sorted_by(|a, b| a.0 < b.0), "each key is written once");
+    assert!(writes.iter().all(|(id, _)| *id < model.in_use()), "each key is in use");
+    writes
 }
 
 /// Opens the store that the killed process of `job` left, and compares its content with the one that was written down.

@@ -8,8 +8,8 @@ use kv::{
     Capabilities, Cursor, Durability, KeyRange, Kv, Result, SequenceNumber, Stats, WriteBatch,
 };
 
-use super::crew::Ground;
-use super::measured::Measured;
+use super::phase_clients::Target;
+use super::phase_result::PhaseResult;
 use super::sweep::sweep;
 use super::{Ending, Job, check, run};
 use crate::client::{ClientBuffers, WindowCapacity};
@@ -55,7 +55,7 @@ fn job(engine: &str, durability: &str, records: u32, phases: &[&str]) -> Job {
         memory_budget_bytes: 1 << 20,
         limit_memory_bytes: None,
         directory: std::path::PathBuf::new(),
-        limit: None,
+        time_limit: None,
         stream_steps: 16,
     }
 }
@@ -155,11 +155,11 @@ fn a_write_in_the_background_makes_a_phase_one_that_writes() {
 #[test]
 fn cpu_time_is_divided_by_the_operations_of_all_threads_that_it_was_spent_on() {
     let stats = |ops| OperationStats { ops, ..OperationStats::new("all") };
-    let mut measured = Measured::from_stats(stats(10), Duration::from_secs(1));
-    measured.background = Some(stats(30));
-    measured.cpu = Some(CpuTime { total: Duration::from_micros(4), ..CpuTime::default() });
-    (measured.loop_ns, measured.background_loop_ns) = (Some(10.0), Some(20.0));
-    assert_eq!(measured.cpu_ns_per_op(None), Some((4_000.0 - 100.0 - 600.0) / 40.0));
+    let mut result = PhaseResult::from_stats(stats(10), Duration::from_secs(1));
+    result.background = Some(stats(30));
+    result.cpu = Some(CpuTime { total: Duration::from_micros(4), ..CpuTime::default() });
+    (result.loop_ns, result.background_loop_ns) = (Some(10.0), Some(20.0));
+    assert_eq!(result.cpu_ns_per_op(None), Some((4_000.0 - 100.0 - 600.0) / 40.0));
 }
 
 /// An engine whose scans take CPU time when they begin and when their cursor goes away.
@@ -255,11 +255,11 @@ fn the_times_of_a_sweep_hold_the_begin_and_the_end_of_its_scan() {
     let capacity = WindowCapacity { entries: 1, ..WindowCapacity::default() };
     let mut buffers = ClientBuffers::new(capacity, writer);
     let engine = BusyScans(MemoryEngine::new());
-    let ground = Ground { engine: &engine, dataset: &dataset, durability: Durability::None };
-    let measured = sweep(ground, SweepDirection::Forward, &mut buffers, &judge).unwrap();
+    let target = Target { engine: &engine, dataset: &dataset, durability: Durability::None };
+    let result = sweep(target, SweepDirection::Forward, &mut buffers, &judge).unwrap();
     let (cpu, wall) = *SPENT.lock().unwrap();
-    assert!(cpu >= 2 * BUSY && measured.cpu.unwrap().total >= cpu);
-    assert!(wall >= 2 * BUSY && measured.wall >= wall);
+    assert!(cpu >= 2 * BUSY && result.cpu.unwrap().total >= cpu);
+    assert!(wall >= 2 * BUSY && result.wall >= wall);
 }
 
 /// An engine whose writes take a millisecond and whose reads take none.
@@ -315,8 +315,8 @@ fn a_phase_on_a_store_whose_load_was_cut_short_says_so() {
     let phases = [LOAD, get, r#"{"name": "sweep", "sweep": "forward"}"#];
     let whole = slow_sums(job("slow-writes", "none", 20, &phases));
     assert!(whole.len() == 3 && whole.iter().all(|row| !row.cut_short), "{whole:?}");
-    let limit = Some(Duration::from_millis(300));
-    let rows = slow_sums(Job { limit, ..job("slow-writes", "none", 20_000, &phases) });
+    let time_limit = Some(Duration::from_millis(300));
+    let rows = slow_sums(Job { time_limit, ..job("slow-writes", "none", 20_000, &phases) });
     assert!(rows.len() == 3 && rows[0].records < 1_000, "{}", rows[0].records);
     for row in rows {
         assert!(row.cut_short, "{}: {} of 20,000 records and no mark", row.phase, row.records);
@@ -327,8 +327,8 @@ fn a_phase_on_a_store_whose_load_was_cut_short_says_so() {
 fn a_phase_without_time_has_no_speed() {
     // The load leaves nothing of the limit for the get.
     let get = r#"{"name": "get", "mix": {"get": 1}, "duration": "1s"}"#;
-    let limit = Some(Duration::from_millis(5));
-    let rows = slow_sums(Job { limit, ..job("slow-writes", "none", 20, &[LOAD, get]) });
+    let time_limit = Some(Duration::from_millis(5));
+    let rows = slow_sums(Job { time_limit, ..job("slow-writes", "none", 20, &[LOAD, get]) });
     let get = &rows[1];
     assert!(get.cut_short && (get.ops >= 1_000 || get.throughput_ops_s.is_none()), "{get:?}");
 }
@@ -337,10 +337,10 @@ fn a_phase_without_time_has_no_speed() {
 fn few_operations_of_a_cut_phase_give_no_figure_and_those_of_a_whole_phase_do() {
     let figure = |ops, ms, asked: Option<u64>, cut_short| {
         let stats = OperationStats { ops, ..OperationStats::new("all") };
-        let mut measured = Measured::from_stats(stats, Duration::from_millis(ms));
-        measured.asked = asked.map(Duration::from_millis);
-        measured.cut_short = cut_short;
-        measured.has_figure()
+        let mut result = PhaseResult::from_stats(stats, Duration::from_millis(ms));
+        result.asked = asked.map(Duration::from_millis);
+        result.cut_short = cut_short;
+        result.has_figure()
     };
     assert!(figure(1, 1, None, false));
     assert!(!figure(1, 1, None, true) && !figure(1, 500, Some(1_000), true));
@@ -352,8 +352,8 @@ fn few_operations_of_a_cut_phase_give_no_figure_and_those_of_a_whole_phase_do() 
 #[test]
 fn the_warm_up_takes_no_more_than_its_share_of_the_limit() {
     let get = r#"{"name": "get", "mix": {"get": 1}, "duration": "60m"}"#;
-    let limit = Some(Duration::from_millis(110));
-    let rows = slow_sums(Job { limit, ..job("slow-writes", "none", 4, &[LOAD, get]) });
+    let time_limit = Some(Duration::from_millis(110));
+    let rows = slow_sums(Job { time_limit, ..job("slow-writes", "none", 4, &[LOAD, get]) });
     assert!(rows[1].warm_up_s.is_some_and(|time| time <= 0.01), "{:?}", rows[1]);
 }
 

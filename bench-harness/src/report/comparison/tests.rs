@@ -9,7 +9,7 @@ const PLAN: &str = r#"{
 }"#;
 
 /// The table of two engines of which one is three times as fast; the disk moves in those blocks of the slower one.
-fn table(moved: &[u32]) -> Comparison {
+fn table(changed: &[u32]) -> Comparison {
     let row = |engine, block, speed, probe_after| Row {
         probe_before_ns: Some(100.0),
         probe_after_ns: Some(probe_after),
@@ -17,7 +17,7 @@ fn table(moved: &[u32]) -> Comparison {
         ..Row::of_puts(engine, "sync", block, speed)
     };
     let rows = (1..=3).flat_map(|block| {
-        let (speed, after) = if moved.contains(&block) { (900.0, 200.0) } else { (100.0, 99.0) };
+        let (speed, after) = if changed.contains(&block) { (900.0, 200.0) } else { (100.0, 99.0) };
         let slow = row("peer:a", block, speed + f64::from(block), after);
         [row("own", block, 300.0 + f64::from(block), 101.0), slow]
     });
@@ -108,7 +108,7 @@ fn an_engine_without_a_place_follows_those_that_have_one() {
 }
 
 #[test]
-fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
+fn a_block_in_which_the_disk_speed_changed_takes_part_in_no_figure() {
     let rows = (1..=3).map(|block| {
         let has_changed = block > 1;
         let figure = if has_changed { 9_000 } else { 10 };

@@ -17,6 +17,7 @@ mod calibration;
 mod cell;
 mod cli;
 mod client;
+mod csv_text;
 mod dataset;
 mod disk_outliers;
 mod distribution;

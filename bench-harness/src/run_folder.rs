@@ -32,7 +32,7 @@ impl RunFolder {
             "schema_version": crate::row::SCHEMA_VERSION,
             "command": command_line(),
             "plan": plan,
-            "engines": plan.set_ups(),
+            "engines": plan.engine_settings(),
             "environment": environment::describe(&plan.stores()),
             "load_at_start": environment::load(),
             "outcome": "running",

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use crate::failure::Outcome;
 use crate::output;
-use crate::report::{FinishedRun, render_peers};
+use crate::report::{FinishedRun, render_peer_tables};
 use crate::row::SCHEMA_VERSION;
 
 /// Prints the tables of the runs in `folders`, and a note for each run whose figures mean something else today.
 pub(crate) fn print(folders: &[PathBuf]) -> Outcome<()> {
     let runs = read(folders)?;
     runs.iter().filter_map(older_meaning).for_each(|text| output::note(&text));
-    output::result(&render_peers(&runs))
+    output::result(&render_peer_tables(&runs))
 }
 
 fn read(folders: &[PathBuf]) -> Outcome<Vec<FinishedRun>> {
@@ -29,7 +29,7 @@ fn older_meaning(run: &FinishedRun) -> Option<String> {
         ..2 => "count the time inside the engine alone, not wall time",
         2.. => "leave out work that engines put off until after the clock",
     };
-    Some(format!("{} has rows of version {version}: its speeds {meaning}", run.outline.run_id))
+    Some(format!("{} has rows of version {version}: its speeds {meaning}", run.facts.run_id))
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
         let expected = if folders.is_empty() {
             NOTHING_YET.into()
         } else {
-            render_peers(&read(&folders).unwrap())
+            render_peer_tables(&read(&folders).unwrap())
         };
         if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
             std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_run_whose_speeds_mean_something_else_today_gets_a_word() {
         let run = |schema_version| FinishedRun {
-            outline: serde_json::from_str(
+            facts: serde_json::from_str(
                 r#"{"run_id": "old", "engines": [], "workloads": [], "blocks": 1, "seed": 1,
                     "durability": "buffered", "memory_budget_bytes": 1048576}"#,
             )

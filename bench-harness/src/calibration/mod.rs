@@ -62,8 +62,8 @@ fn render_rates(title: &str, rates: &[(String, Rates)]) -> String {
             rates.runs(),
             percent(first),
             percent(second),
-            percent(rates.tenth_called()),
-            percent(rates.fifth_called()),
+            percent(rates.slow_10_called()),
+            percent(rates.slow_20_called()),
         )
     };
     let head = [
@@ -98,12 +98,12 @@ mod tests {
         // The test has a level of 5 %, for both directions together: the records may show chance above it.
         assert!(drawn.falsely_called().iter().all(|rate| *rate <= 0.05), "{drawn:?}");
         assert!(drawn.falsely_called().iter().sum::<f64>() <= 0.06, "{drawn:?}");
-        assert!(drawn.tenth_called() >= 0.8 && drawn.fifth_called() >= 0.99, "{drawn:?}");
+        assert!(drawn.slow_10_called() >= 0.8 && drawn.slow_20_called() >= 0.99, "{drawn:?}");
         // A run does not span two records, which were made at different times.
         let disjoint = ["first", "second"]
             .map(|name| total(&published(name), RUN_BLOCKS, Rates::of_disjoint_runs));
         let disjoint = disjoint[0] + disjoint[1];
-        assert!(disjoint.tenth_called() >= 0.8 && disjoint.fifth_called() >= 0.99, "{disjoint:?}");
+        assert!(disjoint.slow_10_called() >= 0.8 && disjoint.slow_20_called() >= 0.99, "{disjoint:?}");
         assert_eq!(disjoint.runs(), 18);
     }
 
@@ -118,8 +118,8 @@ mod tests {
                 let stated = format!(
                     "| {command} | {blocks} | {name} | {} | {} | {} |",
                     percent(rates.falsely_called().iter().sum()),
-                    percent(rates.tenth_called()),
-                    percent(rates.fifth_called()),
+                    percent(rates.slow_10_called()),
+                    percent(rates.slow_20_called()),
                 );
                 assert!(readme.contains(&stated), "{stated}");
             }
@@ -153,7 +153,7 @@ mod tests {
         for of in [Rates::of_disjoint_runs, Rates::of_drawn_runs] {
             let (_, all) = rates(&record, RUN_BLOCKS, of).pop().unwrap();
             assert!(all.falsely_called().iter().sum::<f64>() < 0.1, "{all:?}");
-            assert!(all.tenth_called() > 0.99 && all.fifth_called() > 0.99, "{all:?}");
+            assert!(all.slow_10_called() > 0.99 && all.slow_20_called() > 0.99, "{all:?}");
         }
         // 83 blocks are four runs of twenty; the last three blocks belong to none.
         assert_eq!(rates(&record, RUN_BLOCKS, Rates::of_disjoint_runs)[0].1.runs(), 4);
@@ -180,5 +180,13 @@ mod tests {
         let failure = record(&csv(2).replace("calibration:slow-10", "bitcask")).unwrap_err();
         assert!(failure.text.contains("calibration:slow-10"), "{failure}");
         assert!(record("block\n1\n").unwrap_err().text.contains("is no record"));
+    }
+
+    #[test]
+    fn a_speed_that_no_run_measures_is_refused() {
+        for speed in ["inf", "NaN", "-1"] {
+            let text = csv(2).replace(",0.9,", &format!(",{speed},"));
+            assert!(record(&text).unwrap_err().text.contains("a speed is"), "{speed}");
+        }
     }
 }

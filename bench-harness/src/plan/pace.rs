@@ -49,7 +49,7 @@ pub(crate) fn fit(mut plan: Plan, slowness: f64, keep_blocks: bool) -> Plan {
     let Some(budget) = plan.budget.filter(|_| slowness > 1.0) else { return plan };
     let time = budget.as_secs_f64() * PLANNED;
     let fitting = |plan: &Plan| {
-        let (fixed, scaled) = plan.reckoned_parts_s(slowness);
+        let (fixed, scaled) = plan.estimated_parts_s(slowness);
         ((time - fixed) / scaled).max(0.0)
     };
     let mut scale = fitting(&plan);
@@ -102,7 +102,7 @@ mod tests {
         let plan = fit(quick(), 3.0, false);
         assert_eq!(plan.blocks, quick().blocks);
         assert_ne!(sizes(&plan), sizes(&quick()));
-        let (fixed, scaled) = plan.reckoned_parts_s(3.0);
+        let (fixed, scaled) = plan.estimated_parts_s(3.0);
         assert!(fixed + scaled <= plan.budget.unwrap().as_secs_f64(), "{fixed} {scaled}");
         assert!(plan.workloads.iter().all(|(_, workload)| workload.check().is_ok()));
     }

@@ -1,8 +1,8 @@
 //! The report of a run in Markdown: every table, preparation included.
 
 use super::columns::{Column, columns, misfits, title};
-use super::{Comparison, Outline};
-use crate::plan::SetUp;
+use super::{PhaseTable, RunFacts};
+use crate::plan::EngineSettings;
 
 /// How to read the tables; printed once.
 pub(crate) const LEGEND: &str = "\
@@ -22,7 +22,7 @@ ran at different disk speeds; §: claims sync and made fewer syncs in some block
 not compared; overloaded: less than 99 % of the operations due at the asked rate were made, so latencies say nothing.";
 
 /// The whole report.
-pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {
+pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> String {
     let head = format!(
         "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB{}; {ended}.\n\n{LEGEND}\n",
         run.run_id,
@@ -31,17 +31,17 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> Strin
         run.memory_budget_bytes >> 20,
         run.show_limit(),
     );
-    let summary = super::render_summary(run, tables);
+    let summary = super::summary::render(run, tables);
     let tables = tables.iter().map(render_table);
     let summary = (!summary.is_empty()).then(|| format!("## Summary\n\n```text\n{summary}```\n"));
-    let set_ups = render_set_ups(&run.set_ups);
-    let parts = std::iter::once(head).chain(summary).chain(tables).chain([set_ups]);
+    let engine_settings = render_settings(&run.engine_settings);
+    let parts = std::iter::once(head).chain(summary).chain(tables).chain([engine_settings]);
     parts.collect::<Vec<_>>().join("\n")
 }
 
 /// How the engines were set up.
-fn render_set_ups(set_ups: &[SetUp]) -> String {
-    let lines = set_ups.iter().map(|SetUp { engine, version, classes, settings }| {
+fn render_settings(engine_settings: &[EngineSettings]) -> String {
+    let lines = engine_settings.iter().map(|EngineSettings { engine, version, classes, settings }| {
         format!("| {engine} | {version} | {classes} | {settings} |")
     });
     let head =
@@ -49,7 +49,7 @@ fn render_set_ups(set_ups: &[SetUp]) -> String {
     head.map(Into::into).into_iter().chain(lines).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn render_table(table: &Comparison) -> String {
+fn render_table(table: &PhaseTable) -> String {
     let columns = columns(table);
     let row = |cell: &dyn Fn(&Column) -> String| {
         format!("| {} |", columns.iter().map(cell).collect::<Vec<_>>().join(" | "))

@@ -8,8 +8,8 @@ const PLAN: &str = r#"{
     "blocks": 3, "seed": 1, "durability": "sync", "memory_budget_bytes": 1048576
 }"#;
 
-/// The table of two engines of which one is three times as fast; the disk moves in those blocks of the slower one.
-fn table(changed: &[u32]) -> Comparison {
+/// The table of two engines of which one is three times as fast; the disk speed changes in those blocks of the slower one.
+fn table(changed: &[u32]) -> PhaseTable {
     let row = |engine, block, speed, probe_after| Row {
         probe_before_ns: Some(100.0),
         probe_after_ns: Some(probe_after),
@@ -24,7 +24,7 @@ fn table(changed: &[u32]) -> Comparison {
     compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
 }
 
-fn places(table: &Comparison) -> Vec<(&str, bool, Option<usize>)> {
+fn places(table: &PhaseTable) -> Vec<(&str, bool, Option<usize>)> {
     table.lines.iter().map(|line| (&line.engine[..], line.is_ranked, line.place)).collect()
 }
 
@@ -73,7 +73,7 @@ fn one_block_of_three_that_was_not_steady_is_no_dagger() {
 }
 
 /// The table of `rows` whose workload has the phase `put`, a reopening.
-fn openings(rows: &[Row]) -> Comparison {
+fn openings(rows: &[Row]) -> PhaseTable {
     let plan = PLAN.replace(r#""mix": {"put": 1}"#, r#""reopen": true"#);
     compare(&serde_json::from_str(&plan).unwrap(), rows).remove(0)
 }
@@ -206,7 +206,7 @@ fn an_engine_that_claims_sync_and_makes_too_few_syncs_is_marked_and_not_ranked()
 
 /// The table of two engines that keep `sync`: one puts `deferred_cpu_s` off until after a second of work, and has not done
 /// all of it in the blocks of `undone`.
-fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> Comparison {
+fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> PhaseTable {
     let rows = (1..=3).flat_map(|block| {
         let late = Row {
             cpu_user_s: Some(1.0),

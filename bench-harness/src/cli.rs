@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Chosen engines on chosen workloads at full size.
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
-    /// Lists engines, workloads and inputs.
+    /// Lists engines, workloads and distributions.
     List(ListArgs),
     /// The engines of finished runs against the fastest of the engines of others, in Markdown.
     #[command(after_help = EXIT_CODES)]

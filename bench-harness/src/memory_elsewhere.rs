@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 
 use durable::page_cache_bytes;
 
-/// `st_blocks` counts in these units.
-const BLOCK_BYTES: u64 = 512;
+use crate::disk_use::BLOCK_BYTES;
 
 /// A file by its number and the name that the kernel shows, which links of descriptors and lists of mappings share.
 type Identity = (u64, Vec<u8>);

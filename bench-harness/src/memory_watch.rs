@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::process_memory::field;
+use crate::proc_text::field;
 
 /// The time between two samples. A sample takes about 20 us.
 const PERIOD: Duration = Duration::from_millis(5);

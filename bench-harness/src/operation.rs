@@ -62,9 +62,9 @@ impl Operation {
     }
 }
 
-/// The place of the first part of a read-modify-write, behind all operations, where parts are measured apart.
+/// Index of the read part of a read-modify-write; it follows the indexes of all operations.
 pub(crate) const RMW_GET: usize = Operation::ALL.len();
-/// The place of the second part.
+/// Index of the write part.
 pub(crate) const RMW_PUT: usize = RMW_GET + 1;
 
 /// One operation of a stream, in eight bytes: a long stream must not push the engine's data out of the processor's cache.
@@ -83,7 +83,9 @@ impl Step {
     /// A step. `length` is below 2^29.
     pub(crate) fn new(operation: Operation, pick: u32, length: u32) -> Self {
         assert!(length < 1 << LENGTH_BITS, "no value and no scan is so long");
-        Self { pick, packed: (operation as u32) << LENGTH_BITS | length }
+        let step = Self { pick, packed: (operation as u32) << LENGTH_BITS | length };
+        debug_assert_eq!((step.operation(), step.length()), (operation, length), "reads back");
+        step
     }
 
     /// The kind of call.
@@ -128,7 +130,7 @@ pub(crate) struct StreamPlan {
 impl StreamPlan {
     /// Draws the stream. Operation, key and length come from independent draws, so that one does not tell another.
     pub(crate) fn draw(&self, random: &mut Random) -> Vec<Step> {
-        let weights = self.weights();
+        let weights = weights(self.mix);
         let total = self.mix.total();
         let mut picker = Picker::new(self.keys, u64::from(self.key_count));
         let lengths = u64::from(self.scan_length.most - self.scan_length.least) + 1;
@@ -142,12 +144,16 @@ impl StreamPlan {
         };
         (0..self.steps).map(|_| draw_step()).collect()
     }
+}
 
-    fn weights(&self) -> [(Operation, u32); 7] {
-        let Mix { get, get_miss, put, insert, delete, scan, rmw } = self.mix;
-        let weights = [get, get_miss, put, insert, delete, scan, rmw];
-        std::array::from_fn(|at| (Operation::ALL[at], weights[at]))
-    }
+/// Each operation with its weight in `mix`.
+pub(crate) fn weights(mix: Mix) -> [(Operation, u32); 7] {
+    let Mix { get, get_miss, put, insert, delete, scan, rmw } = mix;
+    let weights = [get, get_miss, put, insert, delete, scan, rmw];
+    let weights: [_; 7] = std::array::from_fn(|at| (Operation::ALL[at], weights[at]));
+    let sum: u64 = weights.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    assert_eq!(sum, mix.total(), "each operation has its weight");
+    weights
 }
 
 fn operation_at(weights: &[(Operation, u32)], point: u64) -> Operation {

@@ -12,7 +12,7 @@ use super::sync_count::SyncCount;
 use crate::failure::Outcome;
 use crate::memory_elsewhere::FilesElsewhere;
 use crate::memory_watch::MemoryWatch;
-use crate::system::{Counters, OtherThreads};
+use crate::process_counters::{Counters, OtherThreads};
 use crate::{probe, process_memory};
 
 /// The process before the engine was opened.

@@ -17,7 +17,7 @@ use crate::judge::{Judge, Part};
 use crate::model::Model;
 use crate::operation::Step;
 use crate::recorder::Recorder;
-use crate::system::CpuTime;
+use crate::process_counters::CpuTime;
 
 /// Longer than any phase: no limit.
 const NO_LIMIT: Duration = Duration::from_hours(24);

@@ -13,7 +13,8 @@ use super::settle::{Deferred, EngineWork, Settled};
 use crate::model::Live;
 use crate::operation::Operation;
 use crate::recorder::{OperationStats, Recorder};
-use crate::system::{Counters, CpuTime, DiskUse};
+use crate::disk_use::DiskUse;
+use crate::process_counters::{Counters, CpuTime};
 
 /// How often a log-structured engine must have written its data before its speed may be called steady.
 const STEADY_OVERWRITES: u64 = 3;

@@ -25,7 +25,8 @@ use crate::page_cache;
 use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::row::Row;
-use crate::system::{Counters, DiskUse};
+use crate::disk_use::DiskUse;
+use crate::process_counters::Counters;
 use crate::values::ValueWriter;
 
 /// The moment at which the content of an engine of class `none` is compared, in complaints.

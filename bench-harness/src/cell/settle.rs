@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kv::Kv;
 
 use crate::failure::Outcome;
-use crate::system::{self, OtherThreads};
+use crate::process_counters::{self, OtherThreads};
 
 /// The engine is at rest if all threads of the process together take less than [`IDLE_SHARE`] of one core for so long, and
 /// none of them waits for a core at the end.
@@ -82,7 +82,7 @@ impl WorkMeter {
 }
 
 fn others_cpu() -> Duration {
-    system::process_cpu().saturating_sub(system::thread_cpu())
+    process_counters::process_cpu().saturating_sub(process_counters::thread_cpu())
 }
 
 /// Syncs `engine`. After a phase that wrote for `phase`, also waits until it is at rest. `harness_threads` ran beside the
@@ -93,13 +93,13 @@ pub(super) fn settle(
     harness_threads: usize,
     before_sync: EngineWork,
 ) -> Outcome<Settled> {
-    let (begun, cpu) = (Instant::now(), system::process_cpu());
+    let (begun, cpu) = (Instant::now(), process_counters::process_cpu());
     engine.sync()?;
     let time = begun.elapsed();
     let Some(phase) = phase else { return Ok(Settled { time, deferred: None }) };
     // The calling thread works for the engine here. A wait for the disk is no work: `buffered` does not ask for a sync.
     let mut work = before_sync;
-    work += EngineWork::within(system::process_cpu().saturating_sub(cpu), time);
+    work += EngineWork::within(process_counters::process_cpu().saturating_sub(cpu), time);
     let (waited, is_done) = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness_threads);
     work += waited;
     assert!(work.time <= before_sync.time + time + waited.time, "work is part of the time");
@@ -115,9 +115,9 @@ fn wait_for_rest(longest: Duration, harness_threads: usize) -> (EngineWork, bool
         if OtherThreads::now().is_some_and(|others| others.count <= harness_threads) {
             return (work, true);
         }
-        let (slice, cpu) = (Instant::now(), system::process_cpu());
+        let (slice, cpu) = (Instant::now(), process_counters::process_cpu());
         std::thread::sleep(SLICE);
-        let (cpu, time) = (system::process_cpu().saturating_sub(cpu), slice.elapsed());
+        let (cpu, time) = (process_counters::process_cpu().saturating_sub(cpu), slice.elapsed());
         let is_any_running = OtherThreads::now().is_some_and(|others| others.is_any_running);
         if cpu < time.mul_f64(IDLE_SHARE) && !is_any_running {
             return (work, true);

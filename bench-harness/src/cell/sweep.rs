@@ -11,7 +11,7 @@ use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, check_key};
 use crate::recorder::OperationStats;
-use crate::system::CpuTime;
+use crate::process_counters::CpuTime;
 use crate::workload::SweepDirection;
 
 /// Reads everything. The clock stands still when the window is full and its entries are judged.

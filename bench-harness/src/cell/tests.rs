@@ -22,7 +22,7 @@ use crate::model::Model;
 use crate::probe::Probe;
 use crate::recorder::OperationStats;
 use crate::row::Row;
-use crate::system::CpuTime;
+use crate::process_counters::CpuTime;
 use crate::values::Values;
 use crate::workload::SweepDirection;
 

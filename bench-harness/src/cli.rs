@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Worker,
 }
 
-/// Flags of every command that measures, before the command or behind it.
+/// Flags of every command that measures, before the command or after it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CommonArgs {
     /// Engines by name or glob, with commas between; yardsticks are always there [default: all].

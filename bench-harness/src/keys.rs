@@ -120,7 +120,7 @@ impl KeySpace {
         }
     }
 
-    /// Writes a key that was never put, right behind the key of `id` in key order.
+    /// Writes a key that was never put, right after the key of `id` in key order.
     pub(crate) fn write_missing_key(&self, id: u32, key: &mut Vec<u8>) {
         self.write_key(id, key);
         key.push(MISSING_MARK);

@@ -130,7 +130,7 @@ fn parse(smaps: &[u8]) -> Vec<Mapping> {
             }
         }
     }
-    // Without a number there is no file behind it.
+    // A mapping without a file has no number.
     found.retain(|mapping| mapping.file.0 != 0);
     found
 }

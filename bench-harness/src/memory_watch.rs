@@ -1,4 +1,4 @@
-//! The most memory without a file behind it that the process has held between two moments.
+//! The most memory that no file backs which the process has held between two moments.
 //!
 //! The kernel keeps a peak of all resident pages alone, those of mapped files included, so a thread takes samples. Memory
 //! has to be touched page by page before it counts: at 10 GB/s, one period hides less than [`PERIOD`] x 10 GB/s = 50 MB.

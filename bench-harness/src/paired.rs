@@ -1,4 +1,4 @@
-//! The paired comparison of two series of blocks: the one test behind every ratio, place and winner.
+//! The paired comparison of two series of blocks: the one test from which every ratio, place and winner follows.
 //!
 //! Both numbers of a pair come from the same block, so that drift over time cancels out. The logarithms of the ratios are
 //! averaged without the tenth that is largest and the tenth that is smallest, and tested with Yuen's t: a block in

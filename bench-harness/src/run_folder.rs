@@ -47,7 +47,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Appends rows to the summary, for good.
+    /// Appends rows to the summary and flushes.
     pub(crate) fn append(&mut self, rows: &[Row]) -> Outcome<()> {
         let path = self.path.join("summary.csv");
         let failed = |error: std::io::Error| Failure::io("write", &path, &error);
@@ -89,12 +89,12 @@ impl RunFolder {
     }
 }
 
-/// The arguments of this process; what is no Unicode in them is shown as replacement characters.
+/// The arguments of this process. Bytes that are not Unicode become replacement characters.
 fn command_line() -> Vec<String> {
     std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect()
 }
 
-/// Creates the folder, with a number behind its name if a run that began in the same second has it already.
+/// Creates the folder; its name ends with a number if a run that began in the same second has the name already.
 fn create_afresh(folder: &Path) -> Outcome<PathBuf> {
     let parent = folder.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(parent).map_err(|error| Failure::io("create", parent, &error))?;

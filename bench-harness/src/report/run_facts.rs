@@ -53,7 +53,7 @@ pub(crate) struct MemoryLimit {
 pub(crate) struct FinishedRun {
     /// Its plan.
     pub(crate) facts: RunFacts,
-    /// The command line behind the program's name.
+    /// The command line after the program's name.
     pub(crate) command: Vec<String>,
     /// Machine and build.
     pub(crate) environment: serde_json::Value,

@@ -17,7 +17,7 @@ pub(super) struct TreeCursor {
     leaf: Arc<Leaf>,
     /// Leads to the leaf.
     path: Path,
-    /// The first entry of the leaf within the range, and the one behind the last, once a walk has asked for them. They are
+    /// The first entry of the leaf within the range, and the one after the last, once a walk has asked for them. They are
     /// found once for each leaf, so a step compares no keys.
     start: Option<usize>,
     end: Option<usize>,
@@ -102,7 +102,7 @@ impl TreeCursor {
     }
 }
 
-/// The leaf in which a walk in `direction` from `bound` begins, and the entry behind the gap that it begins in.
+/// The leaf in which a walk in `direction` from `bound` begins, and the entry after the gap that it begins in.
 fn search(
     root: &Node,
     bound: Bound<&[u8]>,

@@ -44,7 +44,7 @@ impl<'k> SoughtKey<'k> {
         Self { head: head_of(key), bytes: key }
     }
 
-    /// Whether the key is at or behind `separator`.
+    /// Whether the key is at or after `separator`.
     pub(super) fn is_from(&self, separator: &InlineKey) -> bool {
         let by_head = self.head.cmp(&separator.head);
         by_head.then_with(|| self.bytes.cmp(separator.bytes())) != Ordering::Less

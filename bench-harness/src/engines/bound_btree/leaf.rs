@@ -29,7 +29,7 @@ pub(super) struct Leaf {
     dead_bytes: usize,
 }
 
-/// Where an entry lies in the buffer: the key, and the value right behind it.
+/// The position of an entry in the buffer: the key, and the value right after it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     start: u32,
@@ -88,7 +88,7 @@ impl Leaf {
         }
     }
 
-    /// The entry behind the last one within an upper bound.
+    /// The entry after the last one within an upper bound.
     pub(super) fn end_within(&self, end: Bound<&[u8]>) -> usize {
         match end {
             Bound::Unbounded => self.len(),
@@ -226,7 +226,7 @@ impl Leaf {
         Some(right)
     }
 
-    /// The first entry behind `half` of the bytes, so that there is one on both sides.
+    /// The first entry after `half` of the bytes, so that there is one on both sides.
     fn middle(&self, half: usize) -> usize {
         let mut before = 0;
         let middle = self.places.iter().position(|place| {

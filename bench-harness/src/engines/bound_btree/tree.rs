@@ -12,7 +12,7 @@ const MOST_CHILDREN: usize = 128;
 /// Levels above the leaves. A tree of eight levels with half of its children has 4,000 billion leaves.
 const MOST_LEVELS: usize = 8;
 
-/// The child that a path takes at each level, from the root on. Those behind the last level mean nothing.
+/// The child that a path takes at each level, from the root on. Those after the last level mean nothing.
 pub(super) type Path = [usize; MOST_LEVELS];
 
 /// A node and everything below it. A clone is a frozen view of it.
@@ -125,7 +125,7 @@ impl Node {
         }
     }
 
-    /// The leaf behind the one that `path` leads to, in `direction`; then `path` leads there.
+    /// The leaf after the one that `path` leads to, in `direction`; then `path` leads there.
     pub(super) fn neighbour(&self, direction: Direction, path: &mut [usize]) -> Option<&Arc<Leaf>> {
         let Self::Inner(inner) = self else { return None };
         let (at, below) = path.split_first_mut().expect("a tree has at most eight levels");

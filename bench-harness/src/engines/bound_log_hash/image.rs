@@ -3,7 +3,7 @@
 //! | field | width | |
 //! |---|---|---|
 //! | magic | 8 | |
-//! | segments | 8 | how many segments the table names; those behind them are replayed |
+//! | segments | 8 | how many segments the table names; later ones are replayed |
 //! | shards | 64 x 16 | for each: its slots, and how many of them are in use |
 //! | zeros | | up to 4 KiB |
 //! | slots | 16 each | those of the first shard, then those of the next |

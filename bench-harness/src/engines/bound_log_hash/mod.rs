@@ -73,7 +73,7 @@ impl BoundLogHash {
         let log = Arc::new(Segments::open(fs.clone(), directory, imaged, fills)?);
         let shards = tables.into_iter().map(|table| Shard(RwLock::new(table))).collect();
         let engine = Self { fs, image, imaged: Mutex::new(imaged), log, shards };
-        // Segments behind the image were written by a process that did not close the engine.
+        // Segments that the image does not name were written by a process that did not close the engine.
         (imaged..engine.log.sealed()).try_for_each(|segment| engine.replay(segment))?;
         Ok(engine)
     }

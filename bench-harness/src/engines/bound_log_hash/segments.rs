@@ -129,7 +129,7 @@ impl Segments {
         Ok(())
     }
 
-    /// The place of a segment; `None` behind the last chunk.
+    /// The place of a segment; `None` after the last chunk.
     fn place(&self, number: u32) -> Option<&OnceLock<Segment>> {
         let (chunk, at) = (number as usize / CHUNK, number as usize % CHUNK);
         let empty = || (0..CHUNK).map(|_| OnceLock::new()).collect();
@@ -204,7 +204,7 @@ impl Segments {
             Segment::Sealed(mapped) => {
                 let Some(bytes) = mapped.bytes().get(start..start + len) else {
                     let path = path(&self.directory, slot.segment);
-                    let what = "a slot names a record behind the end of the segment";
+                    let what = "a slot names a record past the end of the segment";
                     return Err(Error::corruption(path, u64::from(slot.offset), what));
                 };
                 read(bytes);
@@ -213,7 +213,7 @@ impl Segments {
         }
     }
 
-    /// The bytes of a segment that was found, records and the space behind them.
+    /// The bytes of a segment that was found, records and the space after them.
     pub(super) fn sealed_bytes(&self, segment: u32) -> Result<&[u8]> {
         match self.segment(segment)? {
             Segment::Sealed(mapped) => Ok(mapped.bytes()),
@@ -255,7 +255,7 @@ impl Segments {
         self.syncs.lock().count
     }
 
-    /// How many segments hold records. Gives back the space behind the last of them, and removes the reserve. A later
+    /// How many segments hold records. Gives back the space after the last of them, and removes the reserve. A later
     /// append begins another segment.
     pub(super) fn finish(&self) -> Result<u32> {
         let mut tail = self.tail.lock();

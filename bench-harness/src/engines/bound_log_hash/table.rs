@@ -19,7 +19,7 @@ use parking_lot::RwLock;
 
 use super::maker::SEGMENT_BYTES;
 
-/// Parts of the table, each behind a lock of its own.
+/// Shards of the table, each with a lock of its own.
 pub(super) const SHARDS: usize = 64;
 /// Slots of a new table; a power of two, like every later size. All shards together take 8 MiB, and a load of 250,000 keys
 /// moves no slot.
@@ -252,7 +252,7 @@ impl Table {
         debug_assert!(self.filter.len() == self.slots().len());
     }
 
-    /// Removes the key at `known` and moves those behind it that would no longer be found.
+    /// Removes the key at `known` and moves those after it that would no longer be found.
     pub(super) fn remove(&mut self, known: usize) {
         let slots = self.in_memory();
         let mask = slots.len() - 1;

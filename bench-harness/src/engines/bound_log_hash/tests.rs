@@ -90,7 +90,7 @@ fn writes_behind_an_image_survive_with_and_without_a_close() {
             engine.close().unwrap();
         }
         if round % 3 == 2 {
-            // Writes go on behind a close, too.
+            // Writes go on after a close, too.
             let before = engine.get(&1_u32.to_be_bytes()).unwrap();
             engine.delete(&1_u32.to_be_bytes(), Durability::Sync).unwrap();
             if let Some(before) = before {

@@ -29,7 +29,7 @@ fn count() {
     CALLS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The system call behind `fsync` and `fdatasync`.
+/// Makes the system call of `fsync` or `fdatasync`.
 fn sync_file(call: c_long, file: c_int) -> c_int {
     count();
     // SAFETY: both calls take one number. The kernel refuses a number that is no open file, and neither call reads or

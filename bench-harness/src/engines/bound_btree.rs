@@ -36,11 +36,12 @@ pub(super) const REGISTRATION: Registration = Registration {
 
 #[derive(Debug, Default)]
 struct BoundBtree {
-    state: RwLock<State>,
+    state: RwLock<TreeState>,
 }
 
+/// The tree and its counters, under one lock.
 #[derive(Debug, Default)]
-struct State {
+struct TreeState {
     root: Node,
     entries: u64,
     newest: SequenceNumber,
@@ -61,6 +62,7 @@ impl Kv for BoundBtree {
             match op {
                 Op::Delete { key } => {
                     let was_there = state.root.remove(&SoughtKey::new(key));
+                    debug_assert!(state.entries >= u64::from(was_there), "each entry is counted");
                     state.entries -= u64::from(was_there);
                 }
                 Op::Put { key, value } | Op::PutExpiring { key, value, .. } => {

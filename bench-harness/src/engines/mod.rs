@@ -16,7 +16,7 @@ use kv::{Durability, Kv};
 use crate::failure::{Failure, Outcome};
 use crate::{pattern, suggest};
 
-pub(crate) use bound_null::{NullEngine, NULL_ENGINE};
+pub(crate) use bound_null::{NULL_ENGINE, NullEngine};
 
 /// The limits and promises that an adapter opens its engine with.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +32,15 @@ pub struct EngineConfig {
 /// An engine that can be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
-    /// The name in commands and results, for good: one word, and that of no other engine. Peers begin with `peer:`,
+    /// The permanent name in commands and results: one word, and that of no other engine. Peers begin with `peer:`,
     /// yardsticks with `bound:`.
     pub name: &'static str,
     /// A description of one line.
     pub about: &'static str,
     /// The version of the engine.
     pub version: &'static str,
-    /// The durability classes that the engine keeps, weakest first. With `None` alone nothing survives a reopening;
-    /// a class that is not here is asked of it as the next weaker one, which stands unranked.
+    /// The durability classes that the engine keeps, weakest first. With `None` alone nothing survives a reopening. For a
+    /// missing class the engine is opened with the next weaker one and is not ranked.
     pub classes: &'static [Durability],
     /// Opens the engine in a directory that exists: empty the first time, as the engine left it afterwards.
     pub open: fn(&Path, EngineConfig) -> kv::Result<Box<dyn Kv>>,

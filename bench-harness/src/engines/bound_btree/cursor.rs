@@ -8,7 +8,7 @@ use kv::{Cursor, CursorPosition, Direction, KeyRange, Result, StepFrom};
 use super::leaf::Leaf;
 use super::tree::{Node, Path};
 
-/// A walk over the entries of a range.
+/// A cursor over the entries of a range.
 pub(super) struct TreeCursor {
     root: Node,
     range: KeyRange,
@@ -17,7 +17,7 @@ pub(super) struct TreeCursor {
     leaf: Arc<Leaf>,
     /// Leads to the leaf.
     path: Path,
-    /// The first entry of the leaf within the range, and the one after the last, once a walk has asked for them. They are
+    /// The first entry of the leaf within the range, and the one after the last, once a step has asked for them. They are
     /// found once for each leaf, so a step compares no keys.
     start: Option<usize>,
     end: Option<usize>,
@@ -42,7 +42,7 @@ impl TreeCursor {
         *self.end.get_or_insert_with(|| self.leaf.end_within(self.range.end()))
     }
 
-    /// The entry beside the gap before the entry `gap`, in `direction`. `None`: the leaf has none in the range. A walk comes
+    /// The entry beside the gap before the entry `gap`, in `direction`. `None`: the leaf has none in the range. A step comes
     /// from within the range, so only the bound that it goes towards is asked for.
     fn beside(&mut self, gap: usize, direction: Direction) -> Option<usize> {
         match direction {
@@ -102,7 +102,7 @@ impl TreeCursor {
     }
 }
 
-/// The leaf in which a walk in `direction` from `bound` begins, and the entry after the gap that it begins in.
+/// The leaf in which a scan in `direction` from `bound` begins, and the entry after the gap that it begins in.
 fn search(
     root: &Node,
     bound: Bound<&[u8]>,

@@ -1,6 +1,6 @@
-//! A leaf of the tree: keys and values in one buffer, and their places in key order.
+//! A leaf of the tree: keys and values in one buffer, and the positions of the entries in key order.
 //!
-//! A new entry goes to the end of the buffer, so that a put moves places and no bytes of its neighbours. A split lays out
+//! A new entry goes to the end of the buffer, so that a put moves positions and no bytes of its neighbours. A split lays out
 //! both halves in key order.
 //!
 //! A search compares heads: eight bytes of each key, from the first byte on that may differ within the leaf. They lie side
@@ -23,21 +23,21 @@ pub(super) struct Leaf {
     prefix_len: usize,
     /// The head of each key.
     heads: Vec<u64>,
-    places: Vec<Place>,
+    positions: Vec<EntryPosition>,
     bytes: Vec<u8>,
-    /// Bytes of the buffer that no place names.
+    /// Bytes of the buffer that no position names.
     dead_bytes: usize,
 }
 
 /// The position of an entry in the buffer: the key, and the value right after it.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct EntryPosition {
     start: u32,
     key_len: u32,
     value_len: u32,
 }
 
-impl Place {
+impl EntryPosition {
     fn len(self) -> usize {
         self.key_len as usize + self.value_len as usize
     }
@@ -46,26 +46,26 @@ impl Place {
 impl Leaf {
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
     /// The key and the value of an entry.
     #[inline]
     pub(super) fn entry(&self, at: usize) -> (&[u8], &[u8]) {
-        let place = self.places[at];
-        let start = place.start as usize;
-        self.bytes[start..start + place.len()].split_at(place.key_len as usize)
+        let position = self.positions[at];
+        let start = position.start as usize;
+        self.bytes[start..start + position.len()].split_at(position.key_len as usize)
     }
 
     /// The key of an entry.
     #[inline]
     pub(super) fn key(&self, at: usize) -> &[u8] {
-        self.key_at(self.places[at])
+        self.key_at(self.positions[at])
     }
 
-    fn key_at(&self, place: Place) -> &[u8] {
-        let start = place.start as usize;
-        &self.bytes[start..start + place.key_len as usize]
+    fn key_at(&self, position: EntryPosition) -> &[u8] {
+        let start = position.start as usize;
+        &self.bytes[start..start + position.key_len as usize]
     }
 
     /// The value of `key`.
@@ -117,28 +117,30 @@ impl Leaf {
         let head = head_of(rest);
         let first = self.heads.partition_point(|other| *other < head);
         let equal = self.heads[first..].partition_point(|other| *other == head);
-        let places = &self.places[first..first + equal];
-        first + places.partition_point(|place| is_before(self.key_at(*place)))
+        let positions = &self.positions[first..first + equal];
+        first + positions.partition_point(|position| is_before(self.key_at(*position)))
     }
 
     /// Puts an entry and returns whether its key is new.
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> bool {
         let found = self.find(key);
         if let Ok(at) = found {
-            let place = self.places[at];
-            let start = (place.start + place.key_len) as usize;
-            if place.value_len as usize == value.len() {
+            let position = self.positions[at];
+            let start = (position.start + position.key_len) as usize;
+            if position.value_len as usize == value.len() {
                 self.bytes[start..start + value.len()].copy_from_slice(value);
                 return false;
             }
             self.remove_at(at);
         }
         let (Ok(at) | Err(at)) = found;
-        self.make_room_for(key);
-        let place = self.append(key, value);
-        self.places.insert(at, place);
+        self.shorten_prefix_to(key);
+        let position = self.append(key, value);
+        self.positions.insert(at, position);
         self.heads.insert(at, head_of(&key[self.prefix_len..]));
         debug_assert!(at == 0 || self.key(at - 1) < key, "keys ascend");
+        debug_assert!(at + 1 == self.len() || key < self.key(at + 1), "keys ascend");
+        debug_assert_eq!(self.heads.len(), self.positions.len(), "each entry has a head");
         found.is_err()
     }
 
@@ -153,15 +155,15 @@ impl Leaf {
 
     fn remove_at(&mut self, at: usize) {
         self.heads.remove(at);
-        let place = self.places.remove(at);
-        self.bury(place);
+        let position = self.positions.remove(at);
+        self.mark_dead(position);
     }
 
     /// Shortens the prefix to the bytes that `key` shares with it.
-    fn make_room_for(&mut self, key: &[u8]) {
-        let known = if self.places.is_empty() { key } else { &self.prefix[..self.prefix_len] };
+    fn shorten_prefix_to(&mut self, key: &[u8]) {
+        let known = if self.positions.is_empty() { key } else { &self.prefix[..self.prefix_len] };
         let shared = shared_bytes(known, key);
-        if self.places.is_empty() || shared < self.prefix_len {
+        if self.positions.is_empty() || shared < self.prefix_len {
             self.set_prefix(key, shared);
         }
     }
@@ -170,24 +172,24 @@ impl Leaf {
     fn set_prefix(&mut self, key: &[u8], len: usize) {
         self.prefix[..len].copy_from_slice(&key[..len]);
         self.prefix_len = len;
-        let heads = self.places.iter().map(|place| head_of(&self.key_at(*place)[len..]));
+        let heads = self.positions.iter().map(|position| head_of(&self.key_at(*position)[len..]));
         self.heads = heads.collect();
     }
 
-    fn append(&mut self, key: &[u8], value: &[u8]) -> Place {
+    fn append(&mut self, key: &[u8], value: &[u8]) -> EntryPosition {
         let start = u32::try_from(self.bytes.len()).expect("a leaf is smaller than 4 GiB");
         if self.bytes.capacity() == 0 {
             self.bytes.reserve(SPLIT_BYTES);
         }
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
-        Place { start, key_len: key.len() as u32, value_len: value.len() as u32 }
+        EntryPosition { start, key_len: key.len() as u32, value_len: value.len() as u32 }
     }
 
     /// Counts the bytes of an entry that went, and lays out the others anew once most bytes are dead.
-    fn bury(&mut self, place: Place) {
-        self.dead_bytes += place.len();
-        debug_assert!(self.dead_bytes <= self.bytes.len());
+    fn mark_dead(&mut self, position: EntryPosition) {
+        self.dead_bytes += position.len();
+        debug_assert!(self.dead_bytes <= self.bytes.len(), "bytes die once");
         if self.dead_bytes * 2 > self.bytes.len() {
             *self = self.copy_of(0, self.len());
         }
@@ -195,11 +197,11 @@ impl Leaf {
 
     /// A leaf of the entries from one index to another, its bytes in key order.
     fn copy_of(&self, from: usize, to: usize) -> Self {
-        let mut copy = Self { places: Vec::with_capacity(self.len()), ..Self::default() };
+        let mut copy = Self { positions: Vec::with_capacity(self.len()), ..Self::default() };
         for at in from..to {
             let (key, value) = self.entry(at);
-            let place = copy.append(key, value);
-            copy.places.push(place);
+            let position = copy.append(key, value);
+            copy.positions.push(position);
         }
         if from < to {
             let first = self.key(from);
@@ -216,7 +218,7 @@ impl Leaf {
         }
         let last = self.len() - 1;
         let is_ascending =
-            self.places[last].start as usize + self.places[last].len() == self.bytes.len();
+            self.positions[last].start as usize + self.positions[last].len() == self.bytes.len();
         // Where keys arrive in order, the first leaf stays full.
         let middle = if is_ascending { last } else { self.middle(live_bytes / 2) };
         let right = self.copy_of(middle, self.len());
@@ -229,8 +231,8 @@ impl Leaf {
     /// The first entry after `half` of the bytes, so that there is one on both sides.
     fn middle(&self, half: usize) -> usize {
         let mut before = 0;
-        let middle = self.places.iter().position(|place| {
-            before += place.len();
+        let middle = self.positions.iter().position(|position| {
+            before += position.len();
             before > half
         });
         middle.unwrap_or_default().clamp(1, self.len() - 1)

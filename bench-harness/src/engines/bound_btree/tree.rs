@@ -15,7 +15,7 @@ const MOST_LEVELS: usize = 8;
 /// The child that a path takes at each level, from the root on. Those after the last level mean nothing.
 pub(super) type Path = [usize; MOST_LEVELS];
 
-/// A node and everything below it. A clone is a frozen view of it.
+/// A node and everything below it. A clone is a frozen view.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Leaf(Arc<Leaf>),
@@ -102,7 +102,7 @@ impl Node {
         self.descend(path, |inner| inner.child_of(&sought))
     }
 
-    /// The leaf at which a walk in `direction` begins; `path` leads to it.
+    /// The leaf at which a scan in `direction` begins; `path` leads to it.
     pub(super) fn edge(&self, direction: Direction, path: &mut [usize]) -> &Arc<Leaf> {
         self.descend(path, |inner| match direction {
             Direction::Forward => 0,
@@ -154,6 +154,8 @@ impl Inner {
         let children = self.children.split_off(middle);
         let separators = self.separators.split_off(middle);
         let separator = self.separators.pop()?;
+        assert_eq!(self.separators.len() + 1, self.children.len(), "a child more than separators");
+        assert_eq!(separators.len() + 1, children.len(), "a child more than separators");
         Some((separator, Node::Inner(Arc::new(Self { separators, children }))))
     }
 }

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use durable::{Access, Fs, Mapped, OsFs};
 use kv::Result;
 
-use super::table::{MappedSlots, SHARDS, SLOT_BYTES, Shard, Table};
+use super::slot::SLOT_BYTES;
+use super::table::{MappedSlots, SHARDS, Shard, Table};
 
 const MAGIC: &[u8; 8] = b"bound\0\0\x03";
 const HEADER_BYTES: usize = 4096;
@@ -91,7 +92,7 @@ pub(super) fn save(fs: &OsFs, path: &Path, shards: &[Shard], segments: u32) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Slot;
+    use super::super::slot::Slot;
     use super::*;
 
     fn hash(tag: u32) -> u64 {

@@ -7,8 +7,8 @@
 //!   maps no segment: the first reads and the first write do that. Each part of the table is searched in the image until a
 //!   write changes it, and copied then.
 //!
-//! It leaves out the costs of a real engine: no checksum, no merge, no frame; space is never given back. A batch that a
-//! crash cuts is kept as far as it reaches, and a batch beyond 16 MiB is refused. It appends through
+//! It leaves out the costs of a real engine: no checksum, no merge, no frame; space is never given back. After a crash, a cut
+//! batch is kept up to the cut. A batch beyond 16 MiB is refused. It appends through
 //! [`durable::LogFile`], which is the system's mapping and nothing more, because the workspace has its `unsafe` there
 //! alone.
 
@@ -16,6 +16,7 @@ mod image;
 mod maker;
 mod record;
 mod segments;
+mod slot;
 mod table;
 
 use std::convert::Infallible;
@@ -32,7 +33,8 @@ use parking_lot::{Mutex, RwLock};
 use self::image::Image;
 use self::record::{HEADER_BYTES, Record};
 use self::segments::Segments;
-use self::table::{SHARDS, Shard, Slot, Table};
+use self::slot::Slot;
+use self::table::{SHARDS, Shard, Table};
 use super::Registration;
 use super::sorted_cursor::SortedCursor;
 use crate::random::mix;
@@ -120,7 +122,7 @@ impl BoundLogHash {
     }
 }
 
-/// Points the key of `slot` to its record, or to none if that one removes it.
+/// Points the key of `slot` to its record, or to none if that record removes the key.
 #[inline]
 fn publish(table: &mut Table, slot: Slot, is_removed: bool) {
     let Ok(known) = table.find(slot.hash, |_| Ok::<_, Infallible>(true));

@@ -44,9 +44,15 @@ impl<'r> Record<'r> {
             Op::Delete { .. } => REMOVED,
             _ => op.value().len() as u32 + 1,
         };
+        debug_assert!(op.key().len() <= usize::from(u16::MAX) && op.value().len() <= LONGEST_VALUE);
+        let start = buffer.len();
         buffer.extend_from_slice(&(op.key().len() as u16).to_le_bytes());
         buffer.extend_from_slice(&value_len.to_le_bytes());
         buffer.extend_from_slice(op.key());
         buffer.extend_from_slice(op.value());
+        debug_assert!(
+            Self::read(&buffer[start..]).is_some_and(|record| record.len == buffer.len() - start),
+            "a record reads back"
+        );
     }
 }

@@ -7,7 +7,7 @@
 //! Where writes wait for syncs, the thread fills a segment with zeros and syncs them, so that a later sync has nothing but
 //! data to write. Where they do not, the log writes a few zeros ahead of each append: they are in the processor's cache
 //! when the data takes their place, and no page was cleaned and write-protected before its first append. A segment that was
-//! filled and synced ahead made every page a fault, and the appender waited for the disk.
+//! synced in advance made each page fault at its first write, and the appender waited for the disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use kv::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::maker::{Maker, SEGMENT_BYTES};
-use super::table::{SEGMENTS_END, Slot};
+use super::slot::{SEGMENTS_END, Slot};
 
 /// Once this much of a segment is full, the next one is made.
 const RESERVE_AT: u64 = SEGMENT_BYTES / 8;
@@ -181,6 +181,7 @@ impl Segments {
         }
         log.append(start, &tail.buffer)?;
         tail.end += len;
+        debug_assert!(tail.end <= SEGMENT_BYTES, "a segment was overrun");
         if tail.end >= RESERVE_AT {
             self.ask(tail, tail.segment + 1)?;
         }

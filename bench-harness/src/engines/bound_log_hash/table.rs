@@ -1,4 +1,4 @@
-//! A hash table of places: open addressing, sixteen bytes a slot, no keys, at least half of the slots free.
+//! A hash table of positions in the log: open addressing, sixteen bytes a slot, no keys, at least half of the slots free.
 //!
 //! A slot has all 64 bits of its key's hash. Writes take them for the key, so that a put reads no older record: that two
 //! keys of ten million have the same hash is as likely as 1 in 400,000, and only a yardstick may risk it. Gets compare the
@@ -17,76 +17,15 @@ use std::sync::Arc;
 use durable::Mapped;
 use parking_lot::RwLock;
 
-use super::maker::SEGMENT_BYTES;
+use super::slot::{FREE, RawSlot, SLOT_BYTES, Slot, home};
 
 /// Shards of the table, each with a lock of its own.
 pub(super) const SHARDS: usize = 64;
 /// Slots of a new table; a power of two, like every later size. All shards together take 8 MiB, and a load of 250,000 keys
 /// moves no slot.
 const FIRST_SLOTS: usize = 8192;
-/// Bytes of a slot.
-pub(super) const SLOT_BYTES: usize = 16;
 /// Slots in a page of memory, or fewer.
 const PAGE_SLOTS: usize = 4096 / SLOT_BYTES;
-
-/// A slot as it lies in memory and in an image.
-type RawSlot = [u8; SLOT_BYTES];
-const FREE: RawSlot = [0; SLOT_BYTES];
-
-/// Bits of the offset and of the length in the second word of a slot; the segment has the rest.
-const OFFSET_BITS: u32 = SEGMENT_BYTES.ilog2();
-const LEN_BITS: u32 = OFFSET_BITS + 1;
-/// More segments than a slot can name.
-pub(super) const SEGMENTS_END: u32 = 1 << (u64::BITS - OFFSET_BITS - LEN_BITS);
-
-/// Where a record lies. A length of 0 marks a slot that is free.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Slot {
-    /// The hash of the key.
-    pub(super) hash: u64,
-    /// Bytes of the record: at most those of a segment.
-    pub(super) len: u32,
-    /// Number of the segment, below [`SEGMENTS_END`].
-    pub(super) segment: u32,
-    /// Place in the segment.
-    pub(super) offset: u32,
-}
-
-impl Slot {
-    #[inline]
-    fn to_raw(self) -> RawSlot {
-        let (segment, len) = (u64::from(self.segment), u64::from(self.len));
-        debug_assert!(self.segment < SEGMENTS_END && len >> LEN_BITS == 0);
-        debug_assert!(u64::from(self.offset) < SEGMENT_BYTES);
-        let place =
-            segment << (OFFSET_BITS + LEN_BITS) | len << OFFSET_BITS | u64::from(self.offset);
-        let words = [self.hash, place].map(u64::to_le_bytes);
-        std::array::from_fn(|at| words[at / 8][at % 8])
-    }
-
-    #[inline]
-    pub(super) fn from_raw(raw: &RawSlot) -> Self {
-        let [h0, h1, h2, h3, h4, h5, h6, h7, p0, p1, p2, p3, p4, p5, p6, p7] = *raw;
-        let place = u64::from_le_bytes([p0, p1, p2, p3, p4, p5, p6, p7]);
-        Self {
-            hash: u64::from_le_bytes([h0, h1, h2, h3, h4, h5, h6, h7]),
-            len: (place >> OFFSET_BITS) as u32 & ((1 << LEN_BITS) - 1),
-            segment: (place >> (OFFSET_BITS + LEN_BITS)) as u32,
-            offset: place as u32 & ((1 << OFFSET_BITS) - 1),
-        }
-    }
-
-    /// Where the search for the key begins in a table of `mask + 1` slots. The lowest bits chose the shard.
-    #[inline]
-    fn home(&self, mask: usize) -> usize {
-        home(self.hash, mask)
-    }
-
-    #[inline]
-    fn is_free(&self) -> bool {
-        self.len == 0
-    }
-}
 
 /// The slots of a table in a mapped file.
 #[derive(Debug)]
@@ -107,18 +46,13 @@ impl MappedSlots {
     }
 }
 
-#[inline]
-fn home(hash: u64, mask: usize) -> usize {
-    (hash >> 32) as usize & mask
-}
-
 #[derive(Debug)]
 enum Slots {
     InMemory(Vec<RawSlot>),
     Mapped(MappedSlots),
 }
 
-/// A part of the key directory.
+/// The slots of one shard, with their filter.
 #[derive(Debug)]
 pub(super) struct Table {
     slots: Slots,
@@ -127,7 +61,7 @@ pub(super) struct Table {
     used: usize,
 }
 
-/// A part of the table. Each has cache lines of its own, or the locks of neighbours would hold up threads that meet in no
+/// A table with its lock. Each has cache lines of its own, or the locks of neighbours would hold up threads that meet in no
 /// key.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -193,21 +127,22 @@ impl Table {
         self.filter[byte] & bit == 0
     }
 
-    fn admit(&mut self, hash: u64) {
+    /// Notes in the filter that `hash` is there.
+    fn add_to_filter(&mut self, hash: u64) {
         let (byte, bit) = Self::filter_bit(hash, self.filter.len());
         self.filter[byte] |= bit;
     }
 
-    /// Makes the filter of the slots in memory.
-    fn filter_again(&mut self) {
+    /// Makes the filter anew from the slots in memory.
+    fn rebuild_filter(&mut self) {
         self.filter = vec![0; self.slots().len()];
         let hashes: Vec<u64> = self.used_slots().map(|slot| slot.hash).collect();
         for hash in hashes {
-            self.admit(hash);
+            self.add_to_filter(hash);
         }
     }
 
-    /// The place of the slot with `hash` whose record `is_match` takes; `None` where there is none.
+    /// The index of the slot with `hash` whose record `is_match` takes; `None` where there is none.
     #[inline]
     pub(super) fn find<E>(
         &self,
@@ -246,10 +181,11 @@ impl Table {
         if (self.used + 1) * 2 > len {
             self.grow();
         }
-        settle(self.in_memory(), slot);
-        self.admit(slot.hash);
+        insert_at_home(self.in_memory(), slot);
+        self.add_to_filter(slot.hash);
         self.used += 1;
-        debug_assert!(self.filter.len() == self.slots().len());
+        debug_assert_eq!(self.filter.len(), self.slots().len(), "a byte for each slot");
+        debug_assert!(self.used < self.slots().len(), "a search for a free slot ends");
     }
 
     /// Removes the key at `known` and moves those after it that would no longer be found.
@@ -271,6 +207,7 @@ impl Table {
             }
         }
         slots[hole] = FREE;
+        debug_assert!(self.used > 0, "a removed key was counted");
         self.used -= 1;
     }
 
@@ -283,7 +220,7 @@ impl Table {
             if self.used == self.slots().len() {
                 self.grow();
             } else {
-                self.filter_again();
+                self.rebuild_filter();
             }
         }
         match &mut self.slots {
@@ -294,14 +231,14 @@ impl Table {
 
     fn grow(&mut self) {
         let mut larger = vec![FREE; self.slots().len() * 2];
-        self.used_slots().for_each(|slot| settle(&mut larger, slot));
+        self.used_slots().for_each(|slot| insert_at_home(&mut larger, slot));
         self.slots = Slots::InMemory(larger);
-        self.filter_again();
+        self.rebuild_filter();
     }
 }
 
 /// Puts `slot` into the first free slot from its home on.
-fn settle(slots: &mut [RawSlot], slot: Slot) {
+fn insert_at_home(slots: &mut [RawSlot], slot: Slot) {
     let mask = slots.len() - 1;
     let mut at = slot.home(mask);
     while !Slot::from_raw(&slots[at]).is_free() {
@@ -397,18 +334,5 @@ mod tests {
         let missing = 5_000_000..5_010_000;
         let answered = missing.filter(|&number| table.is_absent(hash(number))).count();
         assert!(answered > 9_000, "{answered}");
-    }
-
-    #[test]
-    fn a_slot_survives_its_bytes() {
-        let last = SEGMENT_BYTES as u32;
-        for slot in [
-            Slot { hash: 0x0807_0605_0403_0201, len: 1, segment: 0, offset: last - 1 },
-            Slot { hash: u64::MAX, len: last, segment: SEGMENTS_END - 1, offset: 0 },
-            Slot { hash: 0, len: 0x0001_0203, segment: 0x0405, offset: 0x0006_0708 },
-        ] {
-            assert_eq!(Slot::from_raw(&slot.to_raw()), slot);
-        }
-        assert!(Slot::from_raw(&FREE).is_free());
     }
 }

@@ -67,7 +67,7 @@ pub(crate) struct CommonArgs {
     /// The memory that each engine may divide among buffers and caches; 1MiB at least.
     #[arg(global = true, long, default_value = "64MiB", value_parser = parse_budget, value_name = "SIZE")]
     pub(crate) mem: u64,
-    /// The memory of each cell's process, page cache included, beyond what the harness itself holds. Needs the right to
+    /// The memory of each cell's process, page cache included, beyond that of the harness. Needs the right to
     /// make memory cgroups [default: no limit].
     #[arg(global = true, long, value_parser = parse_limit, value_name = "SIZE")]
     pub(crate) limit_memory: Option<u64>,

@@ -21,7 +21,7 @@ const LEAST_SYNCS: usize = 5;
 /// Sync times that differ by more than this factor are too different to compare.
 const LARGEST_RATIO: f64 = 1.5;
 
-/// Whether two sync times of the disk are too different to compare what ran beside them.
+/// Whether two sync times of the disk are too different to compare the phases beside them.
 pub(crate) fn differ(one_ns: f64, other_ns: f64) -> bool {
     assert!(one_ns >= 0.0 && other_ns >= 0.0, "{one_ns} and {other_ns} are times");
     one_ns.max(other_ns) > LARGEST_RATIO * one_ns.min(other_ns)

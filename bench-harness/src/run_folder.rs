@@ -57,7 +57,7 @@ impl RunFolder {
         self.summary.flush().map_err(failed)
     }
 
-    /// Notes the limit of the memory of cells, and what it was raised by.
+    /// Notes the limit of the memory of cells, and the bytes that it was raised by.
     pub(crate) fn note_limit(&mut self, limit: Option<&MemoryLimit>) {
         if let Some(limit) = limit {
             self.manifest["memory_limit"] = json!(limit);

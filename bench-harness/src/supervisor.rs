@@ -146,7 +146,7 @@ enum End {
     DidNotFit,
 }
 
-/// What the parent watches while a worker runs.
+/// The things that the parent watches while a worker runs.
 #[derive(Clone, Copy)]
 struct Watch<'w> {
     job: &'w Job,

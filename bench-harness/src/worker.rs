@@ -1,7 +1,7 @@
 //! The child process that runs one cell: an order as one line of JSON on stdin, rows as JSON lines on the pipe that is stdout
 //! at the start. Another one checks the store of a cell whose process was killed at its end.
 //!
-//! That pipe is put aside under another number before any engine is opened. What engines print goes to stderr.
+//! That pipe is put aside under another number before any engine is opened. The output of engines goes to stderr.
 //!
 //! A fresh process gives every cell a fresh heap, its own counters and its own peak of memory; and an engine that
 //! crashes ends only its cell. The parent decides when to stop, so an interrupt is ignored here; should the parent

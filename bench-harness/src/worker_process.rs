@@ -29,7 +29,7 @@ pub(crate) struct WorkerProcess {
 pub(crate) enum News {
     /// It sent a message.
     Message(Message),
-    /// It wrote this line, which is no message; what follows it is not read.
+    /// It wrote this line, which is no message; later lines are not read.
     NoMessage(String),
     /// It ended, or closed its output, without a last message.
     Gone,

@@ -37,7 +37,7 @@ pub(super) fn check_everything(
     Ok(entries)
 }
 
-/// What is wrong with an entry of key `id`; `None` if it is right.
+/// The complaint about an entry of key `id`; `None` if it is right.
 fn complaint(
     model: &Model,
     id: u32,

@@ -18,7 +18,7 @@ pub(super) fn most_new_keys(phase: &Phase, threads: u32, records: u32) -> u64 {
     let of_thread = |mix: Mix, ops: Option<u64>| {
         let most = match (ops, phase.duration) {
             (Some(ops), _) => ops,
-            // Time ends the phase, not the keys, unless an engine is faster than any that keeps what it is given.
+            // Time ends the phase, not the keys, unless an engine is faster than any that keeps its writes.
             (None, Some(time)) => {
                 let fastest = if mix.scan > 0 { FASTEST_SCANS } else { FASTEST_INSERTS };
                 floor_to_u64(time.0.as_secs_f64() * (1.0 + WARM_UP) * fastest)

@@ -72,7 +72,7 @@ pub(super) struct PhaseResult {
 
 /// The resources that the process used in one phase.
 pub(super) struct ResourceUse {
-    /// What the process read and wrote.
+    /// Bytes that the process read and wrote.
     pub(super) counters: Counters,
     /// The memory of the process and of the engine's files.
     pub(super) memory: MemoryUse,
@@ -174,7 +174,7 @@ impl PhaseResult {
         Some(deferred)
     }
 
-    /// The time that operations are divided by for the ranked figure. Engines that keep what they are given pay for writes
+    /// The time that operations are divided by for the ranked figure. Engines that keep their writes pay for writes
     /// that they finish later. On a schedule, that work has time between two operations.
     pub(super) fn ranked_time(
         &self,

@@ -148,7 +148,7 @@ impl PhaseResult {
     }
 }
 
-/// Whether a row says what it is about, and its speed is one.
+/// Whether a row names its engine, its class, its phase and its operation, and its speed is possible.
 fn is_complete(row: &Row) -> bool {
     let names = [&row.engine, &row.durability, &row.phase, &row.op];
     let is_speed = |speed: f64| speed.is_finite() && speed >= 0.0;

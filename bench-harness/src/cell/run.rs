@@ -119,7 +119,7 @@ pub(crate) fn run(
     finish(job, engine, (dataset, model), values, durability)
 }
 
-/// Ends a cell whose phases are measured. What an engine of class `none` holds is compared here.
+/// Ends a cell whose phases are measured. The content of an engine of class `none` is compared here.
 fn finish(
     job: &Job,
     engine: Box<dyn Kv>,

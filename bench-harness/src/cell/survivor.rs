@@ -43,7 +43,7 @@ pub(crate) struct Survivor {
 }
 
 impl Survivor {
-    /// Writes down what `engine` must hold after its last writes, by `model` and these writes.
+    /// Writes down the content that `engine` must have after its last writes, by `model` and these writes.
     pub(super) fn new(
         job: &Job,
         engine: Box<dyn Kv>,

@@ -7,7 +7,7 @@ use crate::input::{self, Input, TraceStep};
 use crate::keys::KeySpace;
 use crate::values::Values;
 
-/// The input of the whole workload: what was read or is made up by rule.
+/// The input of the whole workload, read from a file or made up by rule.
 pub(super) struct WorkloadInput {
     /// Its keys.
     pub(super) keys: KeySpace,

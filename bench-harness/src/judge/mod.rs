@@ -38,7 +38,7 @@ pub(crate) struct Judge<'c> {
     pub(crate) timeline: Timeline,
 }
 
-/// What one thread did in a window.
+/// The part of one thread in a window.
 #[derive(Clone, Copy)]
 pub(crate) struct Part<'w> {
     /// Its steps.

@@ -26,7 +26,7 @@ const EVENTS_OF_SEGMENT: usize = 4;
 /// How far apart two threads may see one moment.
 const SLACK_NS: i64 = 10_000;
 
-/// What happens to the operations of a segment. Events of one moment come in this order: it accepts the most answers.
+/// An event in the life of the operations of a segment. Events of one moment come in this order: it accepts the most answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     /// Its writes may be seen.

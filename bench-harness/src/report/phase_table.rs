@@ -49,7 +49,7 @@ pub(crate) struct PhaseTable {
     ranking: Ranking,
 }
 
-/// What the plan of a run says about a phase.
+/// The facts about a phase that the plan of a run has.
 struct PhaseFacts<'p> {
     /// The subject of the workload.
     about: &'p str,
@@ -90,7 +90,7 @@ fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option
     let misfits: Vec<_> = run.engines.iter().filter(is_misfit).cloned().collect();
     let rows: Vec<_> =
         all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
-    // The rows of an engine that did not fit have no figures, so the others say what the table compares.
+    // The rows of an engine that did not fit have no figures, so the others decide whether the table compares openings.
     let first = rows.first().or(all.first())?;
     let is_opening = rows.iter().any(|row| row.open_ms.is_some());
     let blocks = run.engines.iter().filter_map(|engine| EngineBlocks::new(engine, &rows));

@@ -44,7 +44,7 @@ pub(crate) struct RunFacts {
 pub(crate) struct MemoryLimit {
     /// The limit that was asked for.
     pub(crate) limit_bytes: u64,
-    /// The least and the most that it was raised by for a cell: what the harness itself holds.
+    /// The least and the most that it was raised by for a cell: the memory of the harness.
     pub(crate) raised_by_bytes: [u64; 2],
 }
 

@@ -54,7 +54,7 @@ pub(super) fn run_blocks(
     let mut runner = CellRunner { plan, cgroups, interrupt, progress, begun, seconds_left };
     for block in 1..=plan.blocks {
         for at in 0..plan.workloads.len() {
-            // What would be cut to nothing is not run, beyond the first workload.
+            // A workload that would be cut to nothing is not run, but for the first one.
             let is_over = plan.budget.is_some_and(|budget| begun.elapsed() >= budget);
             if is_over && (block, at) != (1, 0) {
                 output::note(&time_is_up(plan, block, at));

@@ -1,4 +1,4 @@
-//! What a run has checked, in words.
+//! The checks of a run, in words.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(super) fn does_none_fit(tables: &[PhaseTable]) -> bool {
     tables.iter().any(has_misfit) && !tables.iter().any(has_engine)
 }
 
-/// What was checked, in words. Nothing of a cell that did not fit into its memory was. Each other cell of an engine that
+/// The checks of a run, in words. A cell that did not fit into its memory was not checked. Each other cell of an engine that
 /// keeps its writes was opened again after a kill.
 pub(super) fn answers_checked(rows: &[Row]) -> String {
     let sums = || rows.iter().filter(|row| row.op == "all");

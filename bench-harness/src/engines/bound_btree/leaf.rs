@@ -12,7 +12,7 @@ use std::ops::Bound;
 /// A leaf whose buffer is larger than this is split, if it has more than one entry.
 const SPLIT_BYTES: usize = 16 << 10;
 
-/// Leading bytes of its keys that a leaf looks for what they share.
+/// The longest prefix of its keys that a leaf factors out.
 const LONGEST_PREFIX: usize = 24;
 
 /// A leaf. Entries are named by their index in key order.

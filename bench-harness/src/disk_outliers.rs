@@ -11,7 +11,8 @@ pub(crate) fn find(cells: &[Vec<Row>]) -> Vec<usize> {
             let others = cells.iter().enumerate().filter(|(other, _)| other != at);
             let others = others.filter_map(|(_, rows)| sync_ns(rows, &row.phase));
             let Some(own) = row.disk_sync_ns() else { return false };
-            let (other, same): (Vec<_>, Vec<_>) = others.partition(|sync| probe::differ(own, *sync));
+            let (other, same): (Vec<_>, Vec<_>) =
+                others.partition(|sync| probe::differ(own, *sync));
             other.len() > same.len()
         })
     };
@@ -35,9 +36,8 @@ mod tests {
 
     #[test]
     fn a_cell_is_an_outlier_where_its_disk_speed_differs_from_that_of_most_others() {
-        let outliers_of = |times: &[f64]| {
-            find(&times.iter().map(|time| cell(Some(*time))).collect::<Vec<_>>())
-        };
+        let outliers_of =
+            |times: &[f64]| find(&times.iter().map(|time| cell(Some(*time))).collect::<Vec<_>>());
         assert_eq!(outliers_of(&[100.0, 140.0, 120.0]), [] as [usize; 0]);
         assert_eq!(outliers_of(&[100.0, 300.0, 120.0]), [1]);
         assert_eq!(outliers_of(&[100.0, 10.0, 120.0, 110.0]), [1]);

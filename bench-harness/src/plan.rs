@@ -1,7 +1,7 @@
 //! From the command line to a plan: which engines, which workloads at which sizes, how often.
 
-mod pace;
 mod engine_settings;
+mod pace;
 mod sweep;
 
 use std::path::{Path, PathBuf};

@@ -211,9 +211,7 @@ impl Recorder {
     pub(crate) fn operations(&self) -> impl Iterator<Item = OperationStats> {
         let rmw = &self.stats[Operation::ReadModifyWrite as usize];
         let stats = self.stats.iter().enumerate().map(move |(kind, stats)| match kind {
-            RMW_GET | RMW_PUT => {
-                OperationStats { ops: rmw.ops, calls: rmw.calls, ..stats.clone() }
-            }
+            RMW_GET | RMW_PUT => OperationStats { ops: rmw.ops, calls: rmw.calls, ..stats.clone() },
             _ => stats.clone(),
         });
         stats.filter(|stats| stats.ops > 0)

@@ -218,6 +218,10 @@ impl Watch<'_> {
     fn why_gone(&self, worker: WorkerProcess) -> Outcome<End> {
         let crash = worker.crash();
         // The kernel counts its kills; any other end is a crash.
-        if self.cgroup.is_some_and(MemoryCgroup::has_killed) { Ok(End::DidNotFit) } else { Err(crash) }
+        if self.cgroup.is_some_and(MemoryCgroup::has_killed) {
+            Ok(End::DidNotFit)
+        } else {
+            Err(crash)
+        }
     }
 }

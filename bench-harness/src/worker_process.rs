@@ -59,7 +59,8 @@ impl WorkerProcess {
 
     /// Tells the worker that its limit is set: it opens the engine now.
     pub(crate) fn release(&mut self) -> Outcome<()> {
-        self.send_line("limited").map_err(|error| Failure::engine(format!("the worker is gone: {error}")))
+        self.send_line("limited")
+            .map_err(|error| Failure::engine(format!("the worker is gone: {error}")))
     }
 
     /// Sends a line. JSON without indents has no line breaks.

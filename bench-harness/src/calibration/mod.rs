@@ -103,7 +103,10 @@ mod tests {
         let disjoint = ["first", "second"]
             .map(|name| total(&published(name), RUN_BLOCKS, Rates::of_disjoint_runs));
         let disjoint = disjoint[0] + disjoint[1];
-        assert!(disjoint.slow_10_called() >= 0.8 && disjoint.slow_20_called() >= 0.99, "{disjoint:?}");
+        assert!(
+            disjoint.slow_10_called() >= 0.8 && disjoint.slow_20_called() >= 0.99,
+            "{disjoint:?}"
+        );
         assert_eq!(disjoint.runs(), 18);
     }
 

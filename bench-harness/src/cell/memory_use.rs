@@ -49,7 +49,11 @@ pub(super) struct MemoryUse {
 
 impl MemoryUse {
     /// The memory of the process as it is now, its peak since it was forgotten, and that of `watch`.
-    pub(super) fn now(base: MemoryBase, watch: Option<MemoryWatch>, files: &FilesElsewhere) -> Self {
+    pub(super) fn now(
+        base: MemoryBase,
+        watch: Option<MemoryWatch>,
+        files: &FilesElsewhere,
+    ) -> Self {
         let unbacked_peak_bytes = watch.and_then(MemoryWatch::peak_bytes);
         let unbacked_peak_bytes = unbacked_peak_bytes.zip(base.unbacked_bytes);
         let engine = Resident::now().zip(base.resident).map(|(now, base)| now.beyond(base));

@@ -100,10 +100,7 @@ mod tests {
     #[test]
     fn a_speed_that_falls_or_jumps_is_not_steady() {
         assert_eq!(ops(|at| 10_000 - 10 * at).is_steady(), Some(false));
-        assert_eq!(
-            ops(|at| if at / 20 % 2 == 0 { 1000 } else { 1200 }).is_steady(),
-            Some(false)
-        );
+        assert_eq!(ops(|at| if at / 20 % 2 == 0 { 1000 } else { 1200 }).is_steady(), Some(false));
     }
 
     #[test]

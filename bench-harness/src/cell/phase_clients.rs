@@ -16,8 +16,8 @@ use crate::failure::Outcome;
 use crate::judge::{Judge, Part};
 use crate::model::Model;
 use crate::operation::Step;
-use crate::recorder::Recorder;
 use crate::process_counters::CpuTime;
+use crate::recorder::Recorder;
 
 /// Longer than any phase: no limit.
 const NO_LIMIT: Duration = Duration::from_hours(24);

@@ -10,11 +10,11 @@ use super::memory_use::MemoryUse;
 use super::phase_clients::PhaseTimes;
 use super::phase_streams::PhaseStreams;
 use super::settle::{Deferred, EngineWork, Settled};
+use crate::disk_use::DiskUse;
 use crate::model::Live;
 use crate::operation::Operation;
-use crate::recorder::{OperationStats, Recorder};
-use crate::disk_use::DiskUse;
 use crate::process_counters::{Counters, CpuTime};
+use crate::recorder::{OperationStats, Recorder};
 
 /// How often a log-structured engine must have written its data before its speed may be called steady.
 const STEADY_OVERWRITES: u64 = 3;
@@ -162,8 +162,8 @@ impl PhaseResult {
     /// short to say.
     pub(super) fn is_steady(&self, live: Live) -> Option<bool> {
         let live_bytes = live.key_bytes + live.value_bytes;
-        let has_overwritten = self.bytes_written() == 0
-            || self.written_bytes >= STEADY_OVERWRITES * live_bytes;
+        let has_overwritten =
+            self.bytes_written() == 0 || self.written_bytes >= STEADY_OVERWRITES * live_bytes;
         self.is_even.map(|is_even| is_even && has_overwritten)
     }
 

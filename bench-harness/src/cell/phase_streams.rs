@@ -73,7 +73,8 @@ impl PhaseStreams {
 
     /// Whether any of the operations writes.
     pub(super) fn has_writes(&self) -> bool {
-        let is_written = |operation: Operation| operation.is_write() && self.has_operation(operation);
+        let is_written =
+            |operation: Operation| operation.is_write() && self.has_operation(operation);
         Operation::ALL.into_iter().any(is_written)
     }
 
@@ -139,8 +140,7 @@ mod tests {
     #[test]
     fn each_call_of_a_background_beside_batches_has_a_sample() {
         let put = || vec![Step::new(Operation::Put, 0, 100)];
-        let mut streams =
-            PhaseStreams { window_ops: 1_000, ..PhaseStreams::of_one_thread(put()) };
+        let mut streams = PhaseStreams { window_ops: 1_000, ..PhaseStreams::of_one_thread(put()) };
         assert!(streams.window_capacity(100).samples < 100);
         streams.background = Some(put());
         assert!(streams.window_capacity(100).samples >= 1_000);

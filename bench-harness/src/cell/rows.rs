@@ -34,11 +34,13 @@ impl PhaseResult {
         self.add_times(&mut all, resources);
         all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
-        let row = |(name, stats): &(String, OperationStats)| {
-            self.timed_row(&common, name, (stats, time))
-        };
+        let row =
+            |(name, stats): &(String, OperationStats)| self.timed_row(&common, name, (stats, time));
         rows.extend(self.operations.iter().map(row));
-        assert!(rows.iter().all(is_complete), "every row has its cell, its phase and its operation");
+        assert!(
+            rows.iter().all(is_complete),
+            "every row has its cell, its phase and its operation"
+        );
         if !self.has_figure() {
             rows.iter_mut().for_each(remove_figures);
         }

@@ -17,16 +17,16 @@ use super::workload_input::value_bytes;
 use super::{Job, WARM_UP};
 use crate::client::ClientBuffers;
 use crate::dataset::Dataset;
+use crate::disk_use::DiskUse;
 use crate::engines::{EngineConfig, NULL_ENGINE, Registration};
 use crate::failure::Outcome;
 use crate::judge::{Judge, Timeline};
 use crate::model::Model;
 use crate::page_cache;
 use crate::probe::Probe;
+use crate::process_counters::Counters;
 use crate::recorder::Recorder;
 use crate::row::Row;
-use crate::disk_use::DiskUse;
-use crate::process_counters::Counters;
 use crate::values::ValueWriter;
 
 /// The moment at which the content of an engine of class `none` is compared, in complaints.
@@ -245,7 +245,8 @@ impl Cell<'_> {
             end = Some(baseline.measure_and_settle(target.engine, &mut start, wrote_for)?);
             Ok(())
         };
-        let times = clients.measure(phase.duration, all_buffers, (recorders, judge), &mut settle)?;
+        let times =
+            clients.measure(phase.duration, all_buffers, (recorders, judge), &mut settle)?;
         let mut result = PhaseResult::from_clients(&times, streams, self.identity.job.rate);
         (result.loop_ns, result.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         result.warm_up = warm_up;

@@ -57,7 +57,10 @@ impl EngineWork {
     /// of the stretch was a wait for the disk or for the harness.
     fn within(cpu: Duration, wall: Duration) -> Self {
         let work = Self { cpu, time: cpu.min(wall) };
-        debug_assert!(work.time <= wall && work.time <= cpu, "work takes no longer than its stretch");
+        debug_assert!(
+            work.time <= wall && work.time <= cpu,
+            "work takes no longer than its stretch"
+        );
         work
     }
 }

@@ -10,8 +10,8 @@ use crate::client::{ClientBuffers, EntryStamp, StreamPosition, Window, stamp_ent
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, check_key};
-use crate::recorder::OperationStats;
 use crate::process_counters::CpuTime;
+use crate::recorder::OperationStats;
 use crate::workload::SweepDirection;
 
 /// Reads everything. The clock stands still when the window is full and its entries are judged.

@@ -20,9 +20,9 @@ use crate::judge::{Judge, Timeline};
 use crate::keys::{KeyShape, KeySpace};
 use crate::model::Model;
 use crate::probe::Probe;
+use crate::process_counters::CpuTime;
 use crate::recorder::OperationStats;
 use crate::row::Row;
-use crate::process_counters::CpuTime;
 use crate::values::Values;
 use crate::workload::SweepDirection;
 

@@ -17,13 +17,21 @@ const STALL_RETRIES: u64 = 10_000;
 const STALL_PAUSE: Duration = Duration::from_millis(1);
 
 impl Client<'_> {
-    pub(super) fn get(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
+    pub(super) fn get(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
         self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let is_timed = self.timer.begin_operation();
         self.call_get(planned, buffers, is_timed, Operation::Get as usize)
     }
 
-    pub(super) fn get_miss(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
+    pub(super) fn get_miss(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
         self.dataset.keys.write_missing_key(planned.id, &mut buffers.key);
         let is_timed = self.timer.begin_operation();
         self.call_get(planned, buffers, is_timed, Operation::GetMiss as usize)
@@ -66,7 +74,11 @@ impl Client<'_> {
     }
 
     /// Puts or deletes.
-    pub(super) fn write(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
+    pub(super) fn write(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
         self.add_to_batch(planned, buffers);
         if self.batch > 1 {
             buffers.pending_writes += 1;
@@ -97,7 +109,11 @@ impl Client<'_> {
     }
 
     /// Writes the pending batch, if there is one. Its time counts for `operation`.
-    pub(super) fn write_pending(&mut self, buffers: &mut ClientBuffers, operation: Operation) -> Outcome<()> {
+    pub(super) fn write_pending(
+        &mut self,
+        buffers: &mut ClientBuffers,
+        operation: Operation,
+    ) -> Outcome<()> {
         if buffers.pending_writes == 0 {
             return Ok(());
         }
@@ -127,7 +143,11 @@ impl Client<'_> {
     }
 
     /// Reads a key and writes it back. It counts as one call; its two parts are timed one by one.
-    pub(super) fn read_modify_write(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
+    pub(super) fn read_modify_write(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
         self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let is_timed = self.timer.begin_operation();
         self.call_get(planned, buffers, is_timed, RMW_GET)?;
@@ -138,7 +158,11 @@ impl Client<'_> {
         Ok(())
     }
 
-    pub(super) fn scan(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
+    pub(super) fn scan(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
         self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let range = scan_range(&buffers.key, self.prefix_bytes);
         let is_timed = self.timer.begin_operation();

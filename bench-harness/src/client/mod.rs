@@ -128,7 +128,10 @@ impl Client<'_> {
         self.is_done |= self.position.taken >= self.max_steps;
         assert!(window.ops <= window.most_ops, "a window was overrun");
         assert_eq!(self.position.taken - window.start.taken, window.ops, "each step is counted");
-        assert!(window.samples.len() as u64 <= 2 * u64::from(window.ops) + 1, "a call has one time");
+        assert!(
+            window.samples.len() as u64 <= 2 * u64::from(window.ops) + 1,
+            "a call has one time"
+        );
         Ok(())
     }
 

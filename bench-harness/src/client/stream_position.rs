@@ -113,7 +113,13 @@ mod tests {
     use super::*;
 
     fn position(thread: u32, threads: u32) -> StreamPosition {
-        StreamPosition { thread, threads, first_new: 10, capacity: 100, ..StreamPosition::default() }
+        StreamPosition {
+            thread,
+            threads,
+            first_new: 10,
+            capacity: 100,
+            ..StreamPosition::default()
+        }
     }
 
     #[test]
@@ -140,7 +146,8 @@ mod tests {
     fn inserts_end_when_the_keys_do() {
         let steps = [Step::new(Operation::Insert, 0, 0)];
         let mut position = position(1, 2);
-        let ids: Vec<_> = std::iter::from_fn(|| position.next(&steps)).map(|step| step.id).collect();
+        let ids: Vec<_> =
+            std::iter::from_fn(|| position.next(&steps)).map(|step| step.id).collect();
         assert_eq!((ids[0], ids.len(), *ids.last().unwrap()), (11, 45, 99));
     }
 }

@@ -137,7 +137,12 @@ pub(super) fn state_after(planned: PlannedOperation) -> Option<KeyState> {
 }
 
 /// An answer of a get. Nobody puts a missing key; the state of another key is known if `is_exact`.
-fn check_get(judge: &Judge<'_>, planned: PlannedOperation, stamp: u32, is_exact: bool) -> Outcome<()> {
+fn check_get(
+    judge: &Judge<'_>,
+    planned: PlannedOperation,
+    stamp: u32,
+    is_exact: bool,
+) -> Outcome<()> {
     if planned.operation != Operation::GetMiss {
         let bounds = Bounds::exactly(judge.model.state(planned.id));
         return if is_exact {
@@ -154,7 +159,12 @@ fn check_get(judge: &Judge<'_>, planned: PlannedOperation, stamp: u32, is_exact:
 }
 
 /// The bytes that a get returned, if its answer is right; `None` if the length of the value is not known.
-fn get_bytes(judge: &Judge<'_>, planned: PlannedOperation, stamp: u32, is_exact: bool) -> Option<u64> {
+fn get_bytes(
+    judge: &Judge<'_>,
+    planned: PlannedOperation,
+    stamp: u32,
+    is_exact: bool,
+) -> Option<u64> {
     if stamp == NOT_FOUND {
         return Some(0);
     }

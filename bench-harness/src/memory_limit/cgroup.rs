@@ -107,7 +107,9 @@ impl Drop for HarnessCgroup {
 
 /// Gives the cgroups below the own one the memory controller. In version 2 a cgroup whose children have controllers may not
 /// hold processes itself: if this process is alone in it, this function moves it into a child.
-pub(super) fn enable_memory_controller(hierarchy: &Hierarchy) -> Result<Option<HarnessCgroup>, String> {
+pub(super) fn enable_memory_controller(
+    hierarchy: &Hierarchy,
+) -> Result<Option<HarnessCgroup>, String> {
     let Hierarchy { version, own } = hierarchy;
     if *version == Version::V1 || has_memory(&own.join(SUBTREE))? {
         return Ok(None);
@@ -125,7 +127,8 @@ pub(super) fn enable_memory_controller(hierarchy: &Hierarchy) -> Result<Option<H
         let hint = "the group holds other processes; systemd-run --scope -p Delegate=yes kvbench ... makes one";
         return Err(format!("{refused}: {hint}"));
     }
-    let nested = HarnessCgroup { own: own.clone(), path: own.join(format!("{NAME_PREFIX}{me}-self")) };
+    let nested =
+        HarnessCgroup { own: own.clone(), path: own.join(format!("{NAME_PREFIX}{me}-self")) };
     fs::create_dir(&nested.path)
         .map_err(|error| format!("cannot create {}: {error}", nested.path.display()))?;
     write(&nested.path.join(PROCESSES), &me)?;
@@ -144,7 +147,8 @@ pub(super) fn remove_left_over(own: &Path) {
     let entries = fs::read_dir(own).into_iter().flatten().filter_map(io::Result::ok);
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix(NAME_PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
+        let process =
+            name.strip_prefix(NAME_PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
         let Some(process): Option<u32> = process else { continue };
         if !Path::new("/proc").join(process.to_string()).exists() {
             fs::remove_dir(entry.path()).unwrap_or_default();

@@ -1,8 +1,9 @@
 //! Cells of text in columns.
 
-/// One line of cells, each as wide as its column, with an indent.
-pub(super) fn align<'c>(cells: impl Iterator<Item = (&'c str, usize, bool)>) -> String {
+/// One line of cells with an indent. Each cell comes with the width of its column, and whether it begins at the left.
+pub(super) fn align(cells: impl Iterator<Item = (impl AsRef<str>, usize, bool)>) -> String {
     let cells = cells.map(|(text, width, is_left)| {
+        let text = text.as_ref();
         if is_left { format!("{text:<width$}") } else { format!("{text:>width$}") }
     });
     format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())

@@ -41,9 +41,10 @@ pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> Stri
 
 /// How the engines were set up.
 fn render_settings(engine_settings: &[EngineSettings]) -> String {
-    let lines = engine_settings.iter().map(|EngineSettings { engine, version, classes, settings }| {
-        format!("| {engine} | {version} | {classes} | {settings} |")
-    });
+    let lines =
+        engine_settings.iter().map(|EngineSettings { engine, version, classes, settings }| {
+            format!("| {engine} | {version} | {classes} | {settings} |")
+        });
     let head =
         ["## Engines\n", "| engine | version | class | settings |", "| --- | --- | --- | --- |"];
     head.map(Into::into).into_iter().chain(lines).collect::<Vec<_>>().join("\n") + "\n"

@@ -3,10 +3,10 @@
 //! Only peers that kept the durability class that was asked for count; weaker ones are in a column of their own.
 //! Ratios are paired within blocks, as everywhere.
 
+use super::columns::{show_ratio, show_share, show_verdict};
 use super::engine_line::EngineLine;
 use super::ranking::Verdict;
-use super::{PhaseTable, FinishedRun, compare};
-use super::columns::{show_ratio, show_share, show_verdict};
+use super::{FinishedRun, PhaseTable, compare};
 use crate::engines::{is_bound, is_peer};
 use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 
@@ -62,9 +62,10 @@ fn render_phase(table: &PhaseTable) -> Vec<String> {
     let best = fastest(peers().filter(is_ranked));
     let weaker: Vec<_> =
         peers().filter(|line| !is_ranked(line)).map(|line| show_peer(table, line)).collect();
-    let not_fitting = table.misfits.iter().map(|engine| {
-        format!("{} did not fit in {}", without_prefix(engine), table.memory_limit)
-    });
+    let not_fitting = table
+        .misfits
+        .iter()
+        .map(|engine| format!("{} did not fit in {}", without_prefix(engine), table.memory_limit));
     let weaker: Vec<_> = weaker.into_iter().chain(not_fitting).collect();
     let weaker = weaker.join(", ");
     let own = table.lines.iter().filter(is_ranked);

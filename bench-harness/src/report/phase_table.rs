@@ -3,8 +3,8 @@
 //! The engines that kept the durability class that was asked for are ranked. Yardsticks and engines of a weaker class are
 //! listed below a rule, with their numbers and without a place. Places and ratios come from [`super::ranking`] alone.
 
-use super::engine_line::{EngineBlocks, EngineLine};
 use super::RunFacts;
+use super::engine_line::{EngineBlocks, EngineLine};
 use super::ranking::{Contestant, Ranking, Verdict};
 use crate::engines::{NULL_ENGINE, is_bound};
 use crate::quantity::show_bytes;
@@ -88,8 +88,7 @@ fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option
         all.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
     };
     let misfits: Vec<_> = run.engines.iter().filter(is_misfit).cloned().collect();
-    let rows: Vec<_> =
-        all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
+    let rows: Vec<_> = all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
     // The rows of an engine that did not fit have no figures, so the others decide whether the table compares openings.
     let first = rows.first().or(all.first())?;
     let is_opening = rows.iter().any(|row| row.open_ms.is_some());
@@ -129,11 +128,7 @@ fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option
 
 /// The engine that ratios refer to: the one that was asked for, or the first that kept the strongest class and has a block
 /// that counts, or the first that kept it, or the first of all. Empty without an engine.
-fn choose_baseline<'e>(
-    run: &RunFacts,
-    engines: &[EngineBlocks<'e>],
-    strongest: &str,
-) -> &'e str {
+fn choose_baseline<'e>(run: &RunFacts, engines: &[EngineBlocks<'e>], strongest: &str) -> &'e str {
     let is_asked = |engine: &&EngineBlocks<'_>| run.baseline.as_deref() == Some(engine.name);
     let fits = |engine: &&EngineBlocks<'_>| !is_bound(engine.name) && engine.kept(strongest);
     let fits_and_counts = |engine: &&EngineBlocks<'_>| fits(engine) && engine.has_fair_block();

@@ -61,8 +61,7 @@ impl Ranking {
         let pairs = ranked_pairs(engines, &all);
         let mut faster = FasterRelation::new(count);
         for (pair, multiplier) in pairs.iter().zip(multipliers(&pairs)) {
-            let is_shown =
-                pair.p * multiplier < LEVEL && faster.insert_unless_contradicted(pair);
+            let is_shown = pair.p * multiplier < LEVEL && faster.insert_unless_contradicted(pair);
             put_ranked(&mut verdicts, pair, LEVEL / multiplier, is_shown);
         }
         let connected = largest_group(engines, &pairs);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows_file;
 use crate::failure::{Failure, Outcome};
-use crate::plan::{Plan, EngineSettings};
+use crate::plan::{EngineSettings, Plan};
 use crate::quantity::show_bytes;
 use crate::row::Row;
 use crate::workload::Workload;

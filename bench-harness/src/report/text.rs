@@ -124,7 +124,8 @@ fn rule(table: &PhaseTable, width: usize, max_width: usize) -> String {
 mod tests {
     use super::*;
     use crate::report::columns::{
-        DEFERRED, DISK_SPEED_CHANGED, LEFT_UNDONE, OVER_BUDGET, OVERLOADED, UNSTEADY, UNSYNCED, show_place,
+        DEFERRED, DISK_SPEED_CHANGED, LEFT_UNDONE, OVER_BUDGET, OVERLOADED, UNSTEADY, UNSYNCED,
+        show_place,
     };
     use crate::report::{FinishedRun, compare};
     use crate::row::Row;
@@ -192,7 +193,8 @@ mod tests {
         assert!(own.contains("k†"), "{own}");
         let interval = |line: &str| line.chars().position(|character| character == '[');
         assert_eq!(interval(own), interval(line_of(&text, "bound:log+hash")), "{text}");
-        for mark in [UNSTEADY, DEFERRED, LEFT_UNDONE, OVERLOADED, DISK_SPEED_CHANGED, OVER_BUDGET, UNSYNCED]
+        for mark in
+            [UNSTEADY, DEFERRED, LEFT_UNDONE, OVERLOADED, DISK_SPEED_CHANGED, OVER_BUDGET, UNSYNCED]
         {
             assert!(crate::report::markdown::LEGEND.contains(&format!("{mark}: ")), "{mark}");
         }

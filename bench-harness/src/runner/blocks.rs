@@ -231,11 +231,20 @@ mod tests {
     fn a_cell_at_another_disk_speed_than_most_is_repeated_once_and_then_kept() {
         let stable = [(100.0, 100.0)];
         let lucky = [(30.0, 30.0), (110.0, 110.0)];
-        assert_eq!(run_beside_disks(&[&stable, &lucky, &stable]), [(1, 100.0), (2, 110.0), (1, 100.0)]);
+        assert_eq!(
+            run_beside_disks(&[&stable, &lucky, &stable]),
+            [(1, 100.0), (2, 110.0), (1, 100.0)]
+        );
         let twice = [(30.0, 30.0), (30.0, 30.0)];
-        assert_eq!(run_beside_disks(&[&stable, &twice, &stable]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
+        assert_eq!(
+            run_beside_disks(&[&stable, &twice, &stable]),
+            [(1, 100.0), (2, 30.0), (1, 100.0)]
+        );
         // It was repeated because the disk speed changed, and is not repeated again.
         let changed = [(30.0, 60.0), (30.0, 30.0)];
-        assert_eq!(run_beside_disks(&[&stable, &changed, &stable]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
+        assert_eq!(
+            run_beside_disks(&[&stable, &changed, &stable]),
+            [(1, 100.0), (2, 30.0), (1, 100.0)]
+        );
     }
 }

@@ -23,9 +23,8 @@ pub(super) fn answers_checked(rows: &[Row]) -> String {
         0 => "nothing was read while it was measured; the content at the end was right".into(),
         answers => format!("all {} answers right", show_whole(answers as f64)),
     };
-    let is_kept = |row: &Row| {
-        !did_not_fit(row) && row.durability != "none" && row.engine != NULL_ENGINE
-    };
+    let is_kept =
+        |row: &Row| !did_not_fit(row) && row.durability != "none" && row.engine != NULL_ENGINE;
     let survived = match cells(rows, is_kept).len() {
         0 => String::new(),
         1 => "; 1 store had every write after a kill".into(),
@@ -93,7 +92,8 @@ mod tests {
         let unchecked = "2 cells did not fit into their memory and were not checked: big";
         assert_eq!(text, format!("nothing was measured; {unchecked}"));
         assert!(
-            answers_checked(&[read, killed(1, "load")]).starts_with("all 12 answers right; 1 cell did")
+            answers_checked(&[read, killed(1, "load")])
+                .starts_with("all 12 answers right; 1 cell did")
         );
     }
 

@@ -51,7 +51,7 @@ impl<'r> Record<'r> {
         buffer.extend_from_slice(op.key());
         buffer.extend_from_slice(op.value());
         debug_assert!(
-            Self::read(&buffer[start..]).is_some_and(|record| record.len == buffer.len() - start),
+            Record::read(&buffer[start..]).is_some_and(|record| record.len == buffer.len() - start),
             "a record reads back"
         );
     }

@@ -14,9 +14,9 @@ use kv::{
     Stats, WriteBatch,
 };
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
 use super::thread_views::ThreadViews;
-use super::adapter_state::{AdapterState, failure};
 use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{BudgetSplit, EngineConfig, Registration};
 
@@ -160,6 +160,7 @@ impl View for CanopydbView {
     const KEEPS_ITERATOR: bool = false;
 
     fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
-        self.try_copy(request, into).map_err(|error| -> Error { failure("read", &self.path, &error) })
+        self.try_copy(request, into)
+            .map_err(|error| -> Error { failure("read", &self.path, &error) })
     }
 }

@@ -15,8 +15,8 @@ use kv::{
     Unit, WriteBatch,
 };
 
-use super::copied::Copied;
 use super::adapter_state::{AdapterState, failure};
+use super::copied::Copied;
 use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{BudgetSplit, EngineConfig, Registration};
 

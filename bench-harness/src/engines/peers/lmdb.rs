@@ -20,9 +20,9 @@ use kv::{
     Unit, WriteBatch,
 };
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
 use super::thread_views::ThreadViews;
-use super::adapter_state::{AdapterState, failure};
 use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{EngineConfig, Registration};
 
@@ -164,7 +164,9 @@ impl LmdbView {
     fn try_copy(&self, request: StretchRequest<'_>, into: &mut Copied) -> heed::Result<()> {
         let bounds = (request.start, request.end);
         match request.direction {
-            Direction::Forward => push(self.entries.range(&self.txn, &bounds)?, request.wanted, into),
+            Direction::Forward => {
+                push(self.entries.range(&self.txn, &bounds)?, request.wanted, into)
+            }
             Direction::Backward => {
                 push(self.entries.rev_range(&self.txn, &bounds)?, request.wanted, into)
             }

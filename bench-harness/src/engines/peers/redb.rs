@@ -18,9 +18,9 @@ use redb::{
     Builder, Database, Range, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError,
 };
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
 use super::thread_views::ThreadViews;
-use super::adapter_state::{AdapterState, failure};
 use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
 

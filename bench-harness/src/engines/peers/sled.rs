@@ -17,8 +17,8 @@ use kv::{
 };
 use sled::{Batch, Config, Db, Iter, Tree};
 
-use super::copied::Copied;
 use super::adapter_state::{AdapterState, failure};
+use super::copied::Copied;
 use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
 

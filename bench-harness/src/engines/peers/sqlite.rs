@@ -26,8 +26,8 @@ use rusqlite::{Connection, params};
 
 use self::readers::{CHECKPOINT_PAGES, Reader, Readers, connect};
 use self::view::SqliteView;
-use super::thread_views::{ThreadViews, ViewLifetime};
 use super::adapter_state::AdapterState;
+use super::thread_views::{ThreadViews, ViewLifetime};
 use super::view_cursor::ViewCursor;
 use super::{EngineConfig, Registration, mebibytes};
 
@@ -115,7 +115,8 @@ fn synchronous(durability: Durability) -> &'static str {
 impl Sqlite {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
         let durability = config.durability.max(Durability::Buffered);
-        let state = AdapterState::new(directory, durability).with_longest_value(LONGEST_ROW - (1 << 17));
+        let state =
+            AdapterState::new(directory, durability).with_longest_value(LONGEST_ROW - (1 << 17));
         let (writer_bytes, cache_bytes) = caches(config);
         let writer = connect(directory, writer_bytes).map_err(state.failed("open"))?;
         let set_up = format!(

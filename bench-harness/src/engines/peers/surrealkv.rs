@@ -20,8 +20,8 @@ use kv::{
 use surrealkv::{LSMIterator, Mode, Options, ReadOptions, Transaction, Tree, TreeBuilder};
 use tokio::runtime::{Builder, Runtime};
 
-use super::copied::Copied;
 use super::adapter_state::{AdapterState, failure};
+use super::copied::Copied;
 use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{BudgetSplit, EngineConfig, Registration};
 
@@ -202,6 +202,7 @@ impl View for SurrealkvView {
     const KEEPS_ITERATOR: bool = false;
 
     fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
-        self.try_copy(request, into).map_err(|error| -> Error { failure("read", &self.path, &error) })
+        self.try_copy(request, into)
+            .map_err(|error| -> Error { failure("read", &self.path, &error) })
     }
 }

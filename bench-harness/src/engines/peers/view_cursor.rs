@@ -80,7 +80,12 @@ impl<V: View> ViewCursor<V> {
         }
     }
 
-    fn copy_stretch(&mut self, from: StretchStart, direction: Direction, is_continuation: bool) -> Result<bool> {
+    fn copy_stretch(
+        &mut self,
+        from: StretchStart,
+        direction: Direction,
+        is_continuation: bool,
+    ) -> Result<bool> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }

@@ -165,7 +165,7 @@ fn an_engine_without_a_figure_is_named_and_has_no_line() {
     });
     let table = compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0);
     assert_eq!((table.lines.len(), &table.without_figure[..]), (1, &["peer:a".to_string()][..]));
-    let text = crate::report::render_text(&table, 200);
+    let text = crate::report::text::render(&table, 200);
     assert!(text.contains("peer:a: too few operations for a figure"), "{text}");
 }
 
@@ -224,7 +224,7 @@ fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> PhaseTable {
 fn a_speed_of_which_more_than_a_tenth_of_the_work_came_after_the_clock_is_marked() {
     let is_marked = |seconds| table_of_deferred(seconds, &[]).lines[0].is_deferred;
     assert!(is_marked(0.12) && !is_marked(0.11));
-    let text = crate::report::render_text(&table_of_deferred(0.12, &[]), 200);
+    let text = crate::report::text::render(&table_of_deferred(0.12, &[]), 200);
     assert!(text.contains("902»"), "{text}");
 }
 
@@ -234,7 +234,7 @@ fn a_block_that_left_work_undone_is_not_compared_and_without_any_other_the_engin
     assert_eq!(places(&some), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
     let all = table_of_deferred(9.0, &[1, 2, 3]);
     assert_eq!(places(&all), [("peer:a", true, Some(1)), ("own", false, None)]);
-    let text = crate::report::render_text(&all, 200);
+    let text = crate::report::text::render(&all, 200);
     assert!(text.contains("own…"), "{text}");
 }
 

@@ -5,8 +5,8 @@ use std::ops::Bound;
 use kv::{Direction, Error, Result};
 use rusqlite::params_from_iter;
 
-use super::super::copied::Copied;
 use super::super::adapter_state::failure;
+use super::super::copied::Copied;
 use super::super::view_cursor::{StretchRequest, View};
 use super::readers::Reader;
 

@@ -150,12 +150,7 @@ impl Plan {
         let all = ["*".to_string()];
         let selectors = if common.engines.is_empty() { &all[..] } else { &common.engines };
         let engines = engines::select(known, selectors)?;
-        if let Some(baseline) = &common.baseline
-            && !engines.iter().any(|engine| engine.name == baseline)
-        {
-            let names = engines.iter().map(|engine| engine.name);
-            return Err(Failure::usage(crate::suggest::unknown("baseline", baseline, names)));
-        }
+        check_baseline(common.baseline.as_deref(), &engines)?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let label = common.label.as_deref().unwrap_or(command);
         let run_id = utc::run_name(label);
@@ -250,6 +245,17 @@ fn estimated_phases_s(workload: &Workload, slowness: f64) -> f64 {
         _ => 0.0,
     });
     phases.sum()
+}
+
+/// Refuses a baseline that is none of `engines`.
+fn check_baseline(baseline: Option<&str>, engines: &[Registration]) -> Outcome<()> {
+    match baseline.filter(|name| !engines.iter().any(|engine| engine.name == *name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let names = engines.iter().map(|engine| engine.name);
+            Err(Failure::usage(crate::suggest::unknown("baseline", unknown, names)))
+        }
+    }
 }
 
 /// Refuses an input that cannot be read, before a folder is made, and gives its workload the mean size of its values: the

@@ -8,6 +8,7 @@ mod baseline;
 mod draw;
 mod expected;
 mod final_check;
+mod instruments;
 mod job;
 mod memory_use;
 mod new_keys;

@@ -182,7 +182,9 @@ impl<'c> PhaseClients<'c> {
         let cut_short = self.is_cut_short(sums.wall, wanted);
         let (counted, background) = recorders.split_at_mut(self.counted);
         let (first, others) = counted.split_at_mut(1);
-        others.iter().for_each(|other| first[0].add(other));
+        for other in &*others {
+            first[0].add(other);
+        }
         Ok(PhaseTimes {
             counted: &first[0],
             background: background.first(),

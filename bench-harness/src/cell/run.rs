@@ -6,6 +6,7 @@ use kv::{Durability, Kv};
 
 use super::baseline::{PhaseEnd, PhaseStart, ProcessBaseline};
 use super::final_check::check_everything;
+use super::instruments::Instruments;
 use super::phase_clients::{PhaseClients, Target};
 use super::phase_result::{CellIdentity, PhaseResult, ResourceUse};
 use super::phase_streams::PhaseStreams;
@@ -15,19 +16,17 @@ use super::survivor::Survivor;
 use super::sweep::sweep;
 use super::workload_input::value_bytes;
 use super::{Job, WARM_UP};
-use crate::client::ClientBuffers;
 use crate::dataset::Dataset;
 use crate::disk_use::DiskUse;
 use crate::engines::{EngineConfig, NULL_ENGINE, Registration};
 use crate::failure::Outcome;
-use crate::judge::{Judge, Timeline};
 use crate::model::Model;
 use crate::page_cache;
 use crate::probe::Probe;
 use crate::process_counters::Counters;
-use crate::recorder::Recorder;
 use crate::row::Row;
 use crate::values::ValueWriter;
+use crate::workload::SweepDirection;
 
 /// The moment at which the content of an engine of class `none` is compared, in complaints.
 const AT_THE_END: &str = "at the end";
@@ -48,9 +47,7 @@ struct Cell<'c> {
     registration: &'c Registration,
     config: EngineConfig,
     dataset: &'c Dataset,
-    judge: Judge<'c>,
-    all_buffers: Vec<ClientBuffers>,
-    recorders: Vec<Recorder>,
+    instruments: Instruments<'c>,
     baseline: ProcessBaseline,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
@@ -77,14 +74,10 @@ pub(crate) fn run(
 ) -> Outcome<Ending> {
     let begun = Instant::now();
     let PreparedCell { dataset, model, window_capacity, threads, phases } = prepare(job)?;
-    let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
-    let buffers = |thread| ClientBuffers::new(window_capacity, values(thread));
-    let all_buffers: Vec<_> = (0..threads as u32).map(buffers).collect();
+    let instruments =
+        Instruments::new((registration, job), (&dataset, model), threads, window_capacity);
+    let is_strict = instruments.judge.is_strict;
     let config = job.config(registration);
-    let recorders = vec![Recorder::new(); threads];
-    let timeline = Timeline::new(threads, window_capacity.samples, model.capacity());
-    let is_strict = registration.name != NULL_ENGINE;
-    let judge = Judge { dataset: &dataset, model, is_strict, timeline };
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.
     let baseline = ProcessBaseline::now(&job.directory);
     on_prepared(baseline.harness_bytes())?;
@@ -95,9 +88,7 @@ pub(crate) fn run(
         registration,
         config,
         dataset: &dataset,
-        judge,
-        all_buffers,
-        recorders,
+        instruments,
         baseline,
         written_bytes: 0,
         is_store_cut: false,
@@ -111,7 +102,7 @@ pub(crate) fn run(
         engine = next;
         rows.into_iter().try_for_each(&mut *emit)?;
     }
-    let (model, values) = cell.into_model_and_values();
+    let (model, values) = cell.instruments.into_model_and_values();
     if !is_strict {
         engine.close()?;
         return Ok(Ending::Checked);
@@ -137,11 +128,6 @@ fn finish(
 }
 
 impl Cell<'_> {
-    /// The right answers after all phases, and the values of the first thread.
-    fn into_model_and_values(mut self) -> (Model, ValueWriter) {
-        (self.judge.model, self.all_buffers.swap_remove(0).values)
-    }
-
     /// Runs `phase` for `time_limit` at most and returns the engine and the rows.
     fn run_phase(
         &mut self,
@@ -163,11 +149,8 @@ impl Cell<'_> {
                 (engine, measured, None)
             }
             PhaseWork::Sweep(direction) => {
-                let target = self.target(engine.as_ref());
-                let mut start = PhaseStart::begin(target.engine);
-                let result = sweep(target, *direction, &mut self.all_buffers[0], &self.judge)?;
-                let end = self.baseline.measure_and_settle(target.engine, &mut start, None)?;
-                (engine, MeasuredPhase { start, end, result }, None)
+                let measured = self.sweep(engine.as_ref(), *direction)?;
+                (engine, measured, None)
             }
             PhaseWork::Streams(streams) => {
                 let probe_before = self.probe_disk(phase)?;
@@ -209,7 +192,7 @@ impl Cell<'_> {
             memory,
             fsyncs: start.syncs.until_now(engine),
             disk: DiskUse::of(directory),
-            live: self.judge.model.live(&self.dataset.keys),
+            live: self.instruments.judge.model.live(&self.dataset.keys),
             probes: (None, None),
         }
     }
@@ -230,7 +213,7 @@ impl Cell<'_> {
         time_limit: Option<Duration>,
     ) -> Outcome<MeasuredPhase> {
         let deadline = time_limit.map(|limit| Instant::now() + limit);
-        let Self { all_buffers, recorders, judge, baseline, .. } = self;
+        let Self { instruments: Instruments { all_buffers, recorders, judge }, baseline, .. } = self;
         let mut clients = PhaseClients::new(target, phase, streams, &judge.model, deadline);
         let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.identity.job));
         let (loop_ns, background_loop_ns) = clients.loop_times(&mut all_buffers[0], mean_bytes)?;
@@ -257,11 +240,21 @@ impl Cell<'_> {
         Ok(MeasuredPhase { start, end, result })
     }
 
+    /// Reads everything with one cursor.
+    fn sweep(&mut self, engine: &dyn Kv, direction: SweepDirection) -> Outcome<MeasuredPhase> {
+        let target = self.target(engine);
+        let Instruments { judge, all_buffers, .. } = &mut self.instruments;
+        let mut start = PhaseStart::begin(engine);
+        let result = sweep(target, direction, &mut all_buffers[0], judge)?;
+        let end = self.baseline.measure_and_settle(engine, &mut start, None)?;
+        Ok(MeasuredPhase { start, end, result })
+    }
+
     /// Closes the engine and opens it again.
     fn reopen(&self, engine: Box<dyn Kv>) -> Outcome<(Box<dyn Kv>, MeasuredPhase)> {
         let mut start = PhaseStart::begin(engine.as_ref());
         let opening = (self.registration, self.identity.job, self.config);
-        let (engine, result) = reopen(engine, opening, &self.judge, &mut start)?;
+        let (engine, result) = reopen(engine, opening, &self.instruments.judge, &mut start)?;
         let end = self.baseline.measure_and_settle(engine.as_ref(), &mut start, None)?;
         Ok((engine, MeasuredPhase { start, end, result }))
     }

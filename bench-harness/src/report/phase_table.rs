@@ -84,11 +84,9 @@ pub(crate) fn compare(run: &RunFacts, rows: &[Row]) -> Vec<PhaseTable> {
 
 /// The table of a phase; `None` without rows.
 fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option<PhaseTable> {
-    let is_misfit = |engine: &&String| {
-        all.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
-    };
-    let misfits: Vec<_> = run.engines.iter().filter(is_misfit).cloned().collect();
-    let rows: Vec<_> = all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
+    let misfits = misfits(run, all);
+    let rows: Vec<_> =
+        all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
     // The rows of an engine that did not fit have no figures, so the others decide whether the table compares openings.
     let first = rows.first().or(all.first())?;
     let is_opening = rows.iter().any(|row| row.open_ms.is_some());
@@ -124,6 +122,14 @@ fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option
     };
     rank(&mut table);
     Some(table)
+}
+
+/// The engines that did not fit into the memory of a cell in some block.
+fn misfits(run: &RunFacts, rows: &[&Row]) -> Vec<String> {
+    let is_misfit = |engine: &&String| {
+        rows.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
+    };
+    run.engines.iter().filter(is_misfit).cloned().collect()
 }
 
 /// The engine that ratios refer to: the one that was asked for, or the first that kept the strongest class and has a block

@@ -13,6 +13,7 @@ pub(crate) fn find(cells: &[Vec<Row>]) -> Vec<usize> {
             let Some(own) = row.disk_sync_ns() else { return false };
             let (other, same): (Vec<_>, Vec<_>) =
                 others.partition(|sync| probe::differ(own, *sync));
+            assert!(other.len() + same.len() < cells.len(), "a cell is compared with the others");
             other.len() > same.len()
         })
     };

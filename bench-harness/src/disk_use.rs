@@ -23,6 +23,7 @@ impl DiskUse {
         let mut total = Self::default();
         for (_, metadata) in files_below(directory) {
             total.allocated_bytes += metadata.blocks() * BLOCK_BYTES;
+            debug_assert!(!metadata.is_dir(), "directories are walked");
             total.apparent_bytes += metadata.len();
         }
         total

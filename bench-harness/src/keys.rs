@@ -52,6 +52,7 @@ impl KeyShape {
             }
             Self::Padded => write_decimal(u64::from(id), FIXED_BYTES, key),
         }
+        debug_assert!((5..=USER.len() + LONGEST_DECIMAL).contains(&key.len()), "{key:?}");
     }
 }
 
@@ -106,6 +107,7 @@ impl KeySpace {
                 key.extend_from_slice(&keys[id as usize]);
             }
         }
+        debug_assert_eq!(key.len(), self.key_len(id), "the length is known without the key");
     }
 
     /// The length of the key of `id`, in bytes.
@@ -124,6 +126,7 @@ impl KeySpace {
     pub(crate) fn write_missing_key(&self, id: u32, key: &mut Vec<u8>) {
         self.write_key(id, key);
         key.push(MISSING_MARK);
+        debug_assert!(has_missing_mark(key), "a missing key is known by its end");
     }
 }
 

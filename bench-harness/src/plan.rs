@@ -223,6 +223,7 @@ impl Plan {
         let cells = self.engines.len() as f64 * f64::from(self.blocks);
         let phases: f64 = self.workloads.iter().map(|(_, w)| estimated_phases_s(w, slowness)).sum();
         let fixed = ESTIMATED_CELL_S * slowness * self.workloads.len() as f64;
+        assert!(fixed >= 0.0 && phases >= 0.0, "an estimate is a time");
         (fixed * cells, phases * cells)
     }
 

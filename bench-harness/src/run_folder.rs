@@ -10,7 +10,7 @@ use crate::environment;
 use crate::failure::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::report::MemoryLimit;
-use crate::row::Row;
+use crate::row::{Row, SCHEMA_VERSION};
 
 /// `results/<UTC>-<label>/`, open.
 pub(crate) struct RunFolder {
@@ -29,7 +29,7 @@ impl RunFolder {
         let file =
             File::create(&summary).map_err(|error| Failure::io("create", &summary, &error))?;
         let manifest = json!({
-            "schema_version": crate::row::SCHEMA_VERSION,
+            "schema_version": SCHEMA_VERSION,
             "command": command_line(),
             "plan": plan,
             "engines": plan.engine_settings(),
@@ -51,6 +51,8 @@ impl RunFolder {
     pub(crate) fn append(&mut self, rows: &[Row]) -> Outcome<()> {
         let path = self.path.join("summary.csv");
         let failed = |error: std::io::Error| Failure::io("write", &path, &error);
+        let is_current = |row: &Row| row.schema_version == SCHEMA_VERSION;
+        assert!(rows.iter().all(is_current), "a run writes rows of this build");
         for row in rows {
             self.summary.serialize(row).map_err(|error| failed(error.into()))?;
         }

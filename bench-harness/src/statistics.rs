@@ -34,6 +34,7 @@ impl Estimate {
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
+    debug_assert!(sorted.iter().all(|value| !value.is_nan()), "a median is of numbers");
     let middle = sorted.len() / 2;
     match sorted.len() {
         0 => None,

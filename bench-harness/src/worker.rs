@@ -120,6 +120,7 @@ impl Parent {
     fn send(&self, message: &Message) -> Outcome<()> {
         let line =
             serde_json::to_string(message).map_err(|error| Failure::engine(error.to_string()))?;
+        debug_assert!(!line.contains('\n'), "one line is one message");
         let sent = (&self.0).write_all(format!("{line}\n").as_bytes());
         sent.map_err(|error| Failure::engine(format!("the parent is gone: {error}")))
     }

@@ -89,7 +89,9 @@ impl Rates {
     }
 
     fn share(self, count: u32) -> f64 {
-        f64::from(count) / f64::from(self.runs.max(1))
+        let share = f64::from(count) / f64::from(self.runs.max(1));
+        assert!((0.0..=2.0).contains(&share), "a run has at most two verdicts of a kind");
+        share
     }
 }
 

@@ -81,6 +81,7 @@ impl MemoryUse {
         row.memory_mapped_bytes = self.engine.map(|engine| engine.mapped_bytes);
         row.page_cache_bytes = self.page_cache_bytes;
         row.harness_bytes = self.base.harness_bytes();
+        assert!(row.memory_peak_bytes >= row.memory_bytes() || row.memory_peak_bytes.is_none());
         row.memory_limit_bytes =
             limit_bytes.zip(row.harness_bytes).map(|(limit, own)| limit.saturating_add(own));
     }

@@ -83,6 +83,7 @@ pub(crate) fn run(
     on_prepared(baseline.harness_bytes())?;
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = config.durability.min(engine.capabilities().durability);
+    assert!(durability <= job.durability(), "an engine is never asked for more");
     let mut cell = Cell {
         identity: CellIdentity { job, engine_version: registration.version, durability },
         registration,
@@ -165,6 +166,7 @@ impl Cell<'_> {
         let has_cut_store = self.is_store_cut;
         self.is_store_cut |= phase.has_writes() && result.cut_short;
         result.cut_short |= has_cut_store;
+        assert!(result.threads > 0, "a phase has a thread");
         Ok((engine, result.rows(&self.identity, &phase.name, &resources)))
     }
 

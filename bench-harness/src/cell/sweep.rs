@@ -41,6 +41,7 @@ pub(super) fn sweep(
     // The end of the frozen view is part of the work, as in a scan.
     clock.run(|| drop(cursor));
     let SweepClock { wall, cpu } = clock;
+    assert!(wall <= begun.elapsed(), "the clock runs in parts of the sweep");
     let paused = begun.elapsed().saturating_sub(wall);
     stats.entries = stats.ops;
     if judge.is_strict {

@@ -57,7 +57,9 @@ impl Registration {
     /// The class that the engine keeps where `asked` is asked for.
     pub fn effective_durability(&self, asked: Durability) -> Durability {
         let fitting = self.classes.iter().copied().filter(|class| *class <= asked);
-        fitting.max().unwrap_or(Durability::None)
+        let kept = fitting.max().unwrap_or(Durability::None);
+        debug_assert!(kept <= asked, "an engine is never asked for more");
+        kept
     }
 }
 

@@ -40,7 +40,9 @@ pub(crate) fn slowness() -> f64 {
     }
     let rate = f64::from(steps) / begun.elapsed().as_secs_f64();
     std::hint::black_box(map);
-    if rate * SLACK < REFERENCE_STEPS_S { REFERENCE_STEPS_S / rate } else { 1.0 }
+    let slowness = if rate * SLACK < REFERENCE_STEPS_S { REFERENCE_STEPS_S / rate } else { 1.0 };
+    assert!(slowness >= 1.0 && slowness.is_finite(), "{slowness} times slower");
+    slowness
 }
 
 /// The plan with sizes and blocks with which a machine that is so many times slower keeps the budget; the same plan if it
@@ -72,6 +74,7 @@ pub(crate) fn fit(mut plan: Plan, slowness: f64, keep_blocks: bool) -> Plan {
             }
         });
     }
+    assert!(plan.blocks > 0, "a plan has a block");
     plan
 }
 

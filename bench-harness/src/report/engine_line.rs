@@ -139,6 +139,7 @@ impl<'r> EngineBlocks<'r> {
     fn has_mark_in_half(&self, mark: impl Fn(&Row) -> Option<bool>) -> bool {
         let judged: Vec<_> = self.figures.iter().filter_map(|row| mark(row)).collect();
         let marked = judged.iter().filter(|is_marked| **is_marked).count();
+        assert!(marked <= judged.len(), "a mark is of a block");
         marked > 0 && 2 * marked >= judged.len()
     }
 

@@ -36,6 +36,7 @@ pub(crate) fn render(table: &PhaseTable, max_width: usize) -> String {
     }
     narrow(&mut columns, max_width);
     let widths: Vec<_> = columns.iter().map(Column::width).collect();
+    debug_assert!(columns.iter().all(|column| column.cells.len() == table.lines.len()));
     let line = |cell: &dyn Fn(&Column) -> String| {
         let texts: Vec<_> = columns.iter().map(cell).collect();
         let cells = texts.iter().zip(&columns).zip(&widths);

@@ -83,6 +83,7 @@ impl CellRunner<'_> {
         self.progress.show(&title, &detail);
         let share_s = self.plan.estimated_cell_s(at);
         let share = share_s / self.seconds_left.max(share_s);
+        assert!(share_s > 0.0, "each cell takes time");
         self.seconds_left -= share_s;
         let job = Job { time_limit: cell_time_limit(self.plan, spent, share), ..job.clone() };
         let progress = &mut self.progress;

@@ -72,6 +72,7 @@ impl TreeCursor {
             // A leaf may be empty, or lie outside of the range.
             found = self.beside(gap, direction);
         }
+        debug_assert!(found.is_none_or(|at| at < self.leaf.len()), "an entry is in its leaf");
         self.position.land(found, direction)
     }
 

@@ -89,6 +89,7 @@ impl BoundLogHash {
             let slot = Slot { hash, len, segment, offset: offset as u32 };
             publish(&mut self.shards[shard_of(hash)].0.write(), slot, record.value.is_none());
             offset += record.len;
+            debug_assert!(offset <= bytes.len(), "a record is in its segment");
         }
         Ok(())
     }
@@ -137,6 +138,7 @@ fn publish(table: &mut Table, slot: Slot, is_removed: bool) {
 /// The shard of a key.
 #[inline]
 fn shard_of(hash: u64) -> usize {
+    const { assert!(SHARDS.is_power_of_two(), "a remainder is a mask") };
     hash as usize % SHARDS
 }
 
@@ -177,6 +179,7 @@ impl Kv for BoundLogHash {
         }
         let (segment, start) = self.log.append(&mut tail)?;
         let end = self.publish_all(batch, segment, start as u32);
+        debug_assert_eq!(u64::from(end) - start, tail.buffer.len() as u64, "all records are published");
         drop(tail);
         if durability == Durability::Sync {
             self.log.sync()?;

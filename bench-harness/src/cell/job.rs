@@ -83,7 +83,8 @@ impl Job {
         let phases = self.workload.phase.iter();
         let times = phases.map(|phase| own_time(phase).max(on_schedule(phase)));
         let sum = times.fold(Duration::ZERO, Duration::saturating_add);
-        assert!(self.workload.phase.iter().all(|phase| own_time(phase) <= sum), "no phase is left out");
+        let is_in_sum = |phase: &Phase| own_time(phase) <= sum;
+        assert!(self.workload.phase.iter().all(is_in_sum), "no phase is left out");
         sum.saturating_add(sum / WARM_UP_PART)
     }
 

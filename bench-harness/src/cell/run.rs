@@ -215,7 +215,8 @@ impl Cell<'_> {
         time_limit: Option<Duration>,
     ) -> Outcome<MeasuredPhase> {
         let deadline = time_limit.map(|limit| Instant::now() + limit);
-        let Self { instruments: Instruments { all_buffers, recorders, judge }, baseline, .. } = self;
+        let Self { instruments, baseline, .. } = self;
+        let Instruments { judge, all_buffers, recorders } = instruments;
         let mut clients = PhaseClients::new(target, phase, streams, &judge.model, deadline);
         let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.identity.job));
         let (loop_ns, background_loop_ns) = clients.loop_times(&mut all_buffers[0], mean_bytes)?;

@@ -179,7 +179,8 @@ impl Kv for BoundLogHash {
         }
         let (segment, start) = self.log.append(&mut tail)?;
         let end = self.publish_all(batch, segment, start as u32);
-        debug_assert_eq!(u64::from(end) - start, tail.buffer.len() as u64, "all records are published");
+        let published = u64::from(end) - start;
+        debug_assert_eq!(published, tail.buffer.len() as u64, "all records are published");
         drop(tail);
         if durability == Durability::Sync {
             self.log.sync()?;

@@ -1,4 +1,4 @@
-//! Which cells are repeated because the disk was faster or slower beside them than beside the others.
+//! The cells beside which the disk was faster or slower than beside the others: they run once more.
 
 use crate::probe;
 use crate::row::Row;

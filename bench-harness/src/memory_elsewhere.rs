@@ -1,8 +1,8 @@
 //! Memory that an engine holds in files outside of its directory: shared memory, `memfd`, files that it unlinked.
 //!
-//! Such pages are neither on the heap nor in the engine's part of the page cache. Counted are the pages of the regular files
-//! that the process has open (`/proc/self/fd`, asked with `mincore`) or mapped (`/proc/self/smaps`) and had neither open nor
-//! mapped before the engine was opened. Files below the engine's directory, deleted ones included, are not counted here:
+//! Such pages are neither on the heap nor in the engine's part of the page cache. This module counts the pages of the regular
+//! files that the process has open (`/proc/self/fd`, asked with `mincore`) or mapped (`/proc/self/smaps`). Files that it had
+//! open or mapped before the engine was opened are not counted. Files below the engine's directory, deleted ones included, are not counted here:
 //! [`crate::page_cache`] has them.
 
 use std::collections::HashSet;

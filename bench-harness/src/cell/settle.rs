@@ -1,7 +1,7 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
-//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase: its CPU time
-//! counts in theirs, its time in the ranked figure, and the next phase begins after it.
+//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time is
+//! added to theirs, and its wall time to the time of the ranked figure. The next phase begins after it.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};

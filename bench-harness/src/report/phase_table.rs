@@ -132,8 +132,8 @@ fn misfits(run: &RunFacts, rows: &[&Row]) -> Vec<String> {
     run.engines.iter().filter(is_misfit).cloned().collect()
 }
 
-/// The engine that ratios refer to: the one that was asked for, or the first that kept the strongest class and has a block
-/// that counts, or the first that kept it, or the first of all. Empty without an engine.
+/// The engine that ratios refer to: the one that was asked for. Without one, the first that kept the strongest class and has
+/// a block that counts; else the first that kept that class; else the first of all. Empty without an engine.
 fn choose_baseline<'e>(run: &RunFacts, engines: &[EngineBlocks<'e>], strongest: &str) -> &'e str {
     let is_asked = |engine: &&EngineBlocks<'_>| run.baseline.as_deref() == Some(engine.name);
     let fits = |engine: &&EngineBlocks<'_>| !is_bound(engine.name) && engine.kept(strongest);

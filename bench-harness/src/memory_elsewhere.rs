@@ -2,8 +2,8 @@
 //!
 //! Such pages are neither on the heap nor in the engine's part of the page cache. This module counts the pages of the regular
 //! files that the process has open (`/proc/self/fd`, asked with `mincore`) or mapped (`/proc/self/smaps`). Files that it had
-//! open or mapped before the engine was opened are not counted. Files below the engine's directory, deleted ones included, are not counted here:
-//! [`crate::page_cache`] has them.
+//! open or mapped before the engine was opened are not counted. Nor are files below the engine's directory, deleted ones
+//! included: [`crate::page_cache`] has them.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};

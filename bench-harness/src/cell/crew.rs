@@ -182,6 +182,7 @@ impl<'c> Crew<'c> {
         let mut settling = Duration::ZERO;
         let mut series = Series::default();
         let mut missed_ops = 0;
+        let mut is_late;
         loop {
             let until = Instant::now() + wanted.saturating_sub(wall);
             let until = self.deadline.map_or(until, |deadline| deadline.min(until));
@@ -190,6 +191,8 @@ impl<'c> Crew<'c> {
             cpu = cpu + CpuTime::now().since(before);
             let parts = self.parts(desks);
             let is_last = self.clients[..self.main].iter().all(|client| client.is_done);
+            // The wait for rest is no part of the phase.
+            is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if is_last {
                 let settled = Instant::now();
                 settle(wall + window_time(&parts[..self.main]))?;
@@ -210,7 +213,6 @@ impl<'c> Crew<'c> {
             work_in_pauses += pause.so_far();
         }
         let counted = &self.clients[..self.main];
-        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let has_steps = |client: &Client<'_>| client.walk.taken < client.max_steps;
         let is_cut = is_late && wall < wanted && counted.iter().any(has_steps);
         let cut_short = is_cut || counted.iter().any(|client| client.is_out_of_keys);

@@ -161,14 +161,6 @@ impl Measured {
         Some(deferred)
     }
 
-    /// The time that operations are divided by for the ranked figure. Engines that keep what they are given pay for writes
-    /// that they finish later. On a schedule, that work has time between two operations.
-    fn ranked_time(&self, durability: Durability, deferred: Option<Deferred>) -> Duration {
-        let counts = durability >= Durability::Buffered && self.target_rate.is_none();
-        self.wall
-            + deferred.filter(|_| counts).map_or(Duration::ZERO, |deferred| deferred.work.time)
-    }
-
     /// CPU time for an operation without that of the loop, with that of `deferred` work. The process has one clock, so
     /// operations of the background count like the others.
     pub(super) fn cpu_ns_per_op(&self, deferred: Option<Deferred>) -> Option<f64> {
@@ -188,15 +180,16 @@ impl Measured {
     /// The rows of the phase: the sum first, with the measurements from outside, then each operation.
     pub(super) fn rows(&self, cell: &CellKey<'_>, phase: &str, outside: &Outside) -> Vec<Row> {
         let common = self.common(cell, phase, outside);
-        let time = self.ranked_time(cell.durability, self.deferred(outside));
-        let mut all = self.timed_row(&common, "all", (&self.total, time));
-        let settled = throughput(&self.total, self.wall + outside.settled.time);
+        let mut all = self.timed_row(&common, "all", &self.total);
+        // Work in pauses and before the sync is deferred, too; a wait of the sync for the disk is not.
+        let deferred = self.deferred(outside).map_or(Duration::ZERO, |deferred| deferred.work.time);
+        let settled = throughput(&self.total, self.wall + outside.settled.time.max(deferred));
         all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
         self.add_outside(&mut all, cell, outside);
         all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
-        let row = |(name, line): &(String, Line)| self.timed_row(&common, name, (line, time));
+        let row = |(name, line): &(String, Line)| self.timed_row(&common, name, line);
         rows.extend(self.lines.iter().map(row));
         if !self.has_figure() {
             rows.iter_mut().for_each(remove_figures);
@@ -280,9 +273,9 @@ impl Measured {
         row.steady = self.is_even.map(|is_even| is_even && has_settled);
     }
 
-    /// The row of one operation: its times and sums. Its speed is over `time`.
-    fn timed_row(&self, common: &Row, op: &str, (line, time): (&Line, Duration)) -> Row {
-        let rate = throughput(line, time);
+    /// The row of one operation: its times and sums.
+    fn timed_row(&self, common: &Row, op: &str, line: &Line) -> Row {
+        let rate = throughput(line, self.wall);
         let has_schedule = self.target_rate.is_some();
         let is_overloaded = has_schedule && !keeps_up(self.total.ops, self.missed_ops);
         let threads = if op.starts_with("background:") { 1 } else { self.threads };

@@ -1,7 +1,10 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
 //! An engine can put work off until the clock stands still. That work belongs to the operations of the phase: its CPU time
-//! counts in theirs, its time in the ranked figure, and the next phase begins after it.
+//! counts in theirs, its time is stated beside the ranked figure, and the next phase begins after it. An engine that works
+//! longer after the clock than before it, or that does not come to rest, is not ranked.
+//!
+//! A thread that sleeps for longer than a slice before it begins to work is not seen.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
@@ -119,7 +122,7 @@ fn wait_for_rest(longest: Duration, harness_threads: usize) -> (Work, bool) {
         if cpu < time.mul_f64(IDLE_SHARE) && !is_any_running {
             return (work, true);
         }
-        work += Work { cpu, time };
+        work += Work::within(cpu, time);
         if begun.elapsed() >= longest {
             return (work, false);
         }

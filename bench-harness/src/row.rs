@@ -45,7 +45,7 @@ row! {
     not_found: u64 = "reads that rightly found nothing",
     retries: u64 = "writes that the engine asked to try again",
     duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in a sweep, with the begin and, from version 3 on, the end of the scan; in version 1, time inside the engine per thread",
-    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s, from version 4 on by duration_s and deferred_s together in phases that write with class buffered or sync and have no target rate: the ranked figure",
+    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
     settled_throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s and the time of a final sync together, from version 4 on with the time after it until the engine was at rest",
     call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls",
     timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
@@ -71,7 +71,7 @@ row! {
     cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without the loop's; from version 3 on, operations of the background count, and from version 4 on deferred_cpu_s; not with a target rate",
     deferred_cpu_s: Option<f64> = "CPU time of the engine for the phase while the clock stood still: in pauses, in the final sync, and after it until the engine was at rest (all threads below 10 % of one core for 20 ms, and none waiting for a core); only in phases that write",
     deferred_s: Option<f64> = "wall time of that work; a wait for the disk is none",
-    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, the phase is not ranked, unless its class is none",
+    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, or if deferred_s is longer than duration_s, the phase is not ranked, unless its class is none",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
     rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
     memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",
@@ -154,10 +154,11 @@ impl Row {
         is_whole && !self.disk_speed_changed() && !self.lacks_syncs()
     }
 
-    /// Whether the engine still worked for the phase when the wait for it ended: nobody knows how long that work takes. An
-    /// engine that promises nothing may leave it.
+    /// Whether the engine put more work off than its speed can stand for: it still worked when the wait for it ended, or it
+    /// worked longer after the clock than before. An engine that promises nothing may leave work undone.
     pub(crate) fn is_left_undone(&self) -> bool {
-        self.is_at_rest == Some(false) && self.durability != "none"
+        let is_long = self.deferred_s.is_some_and(|time| time > self.duration_s);
+        (self.is_at_rest == Some(false) || is_long) && self.durability != "none"
     }
 
     /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still.

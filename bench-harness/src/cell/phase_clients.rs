@@ -81,6 +81,8 @@ struct WindowSums {
     settling: Duration,
     ops_over_time: OpsOverTime,
     missed_ops: u64,
+    /// Whether the deadline had passed when the last window ended.
+    is_late: bool,
 }
 
 impl<'c> PhaseClients<'c> {
@@ -179,7 +181,7 @@ impl<'c> PhaseClients<'c> {
             let judging = (&mut *recorders, &mut *judge);
             is_last = self.measure_window(wanted, all_buffers, judging, settle, &mut sums)?;
         }
-        let cut_short = self.is_cut_short(sums.wall, wanted);
+        let cut_short = self.is_cut_short(&sums, wanted);
         let (counted, background) = recorders.split_at_mut(self.counted);
         let (first, others) = counted.split_at_mut(1);
         for other in &*others {
@@ -216,6 +218,8 @@ impl<'c> PhaseClients<'c> {
         let parts = self.parts(all_buffers);
         let counted = &parts[..self.counted];
         let is_last = self.clients[..self.counted].iter().all(|client| client.is_done);
+        // The wait for rest is no part of the phase.
+        sums.is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if is_last {
             let settled = Instant::now();
             settle(sums.wall + window_time(counted))?;
@@ -237,12 +241,11 @@ impl<'c> PhaseClients<'c> {
         Ok(is_last)
     }
 
-    /// Whether the deadline or a lack of new keys ended the phase, which ran for `wall` of the `wanted` time.
-    fn is_cut_short(&self, wall: Duration, wanted: Duration) -> bool {
+    /// Whether the deadline or a lack of new keys ended the phase, which was to run for `wanted`.
+    fn is_cut_short(&self, sums: &WindowSums, wanted: Duration) -> bool {
         let counted = &self.clients[..self.counted];
-        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let has_steps = |client: &Client<'_>| client.position.taken < client.max_steps;
-        let is_cut = is_late && wall < wanted && counted.iter().any(has_steps);
+        let is_cut = sums.is_late && sums.wall < wanted && counted.iter().any(has_steps);
         is_cut || counted.iter().any(|client| client.is_out_of_keys)
     }
 

@@ -174,18 +174,6 @@ impl PhaseResult {
         Some(deferred)
     }
 
-    /// The time that operations are divided by for the ranked figure. Engines that keep their writes pay for writes
-    /// that they finish later. On a schedule, that work has time between two operations.
-    pub(super) fn ranked_time(
-        &self,
-        durability: Durability,
-        deferred: Option<Deferred>,
-    ) -> Duration {
-        let counts = durability >= Durability::Buffered && self.target_rate.is_none();
-        let deferred = deferred.filter(|_| counts);
-        self.wall + deferred.map_or(Duration::ZERO, |deferred| deferred.work.time)
-    }
-
     /// CPU time for an operation without that of the loop, with that of `deferred` work. The process has one clock, so
     /// operations of the background count like the others.
     pub(super) fn cpu_ns_per_op(&self, deferred: Option<Deferred>) -> Option<f64> {

@@ -25,17 +25,18 @@ impl PhaseResult {
         resources: &ResourceUse,
     ) -> Vec<Row> {
         let common = self.common_row(cell, phase, resources.live);
-        let time = self.ranked_time(cell.durability, self.deferred(resources));
-        let mut all = self.timed_row(&common, "all", (&self.total, time));
-        let settled = throughput(&self.total, self.wall + resources.settled.time);
+        let mut all = self.timed_row(&common, "all", &self.total);
+        // Work in pauses and before the sync is deferred, too; a wait of the sync for the disk is not.
+        let deferred =
+            self.deferred(resources).map_or(Duration::ZERO, |deferred| deferred.work.time);
+        let settled = throughput(&self.total, self.wall + resources.settled.time.max(deferred));
         all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
         self.add_resources(&mut all, cell, resources);
         self.add_times(&mut all, resources);
         all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
-        let row =
-            |(name, stats): &(String, OperationStats)| self.timed_row(&common, name, (stats, time));
+        let row = |(name, stats): &(String, OperationStats)| self.timed_row(&common, name, stats);
         rows.extend(self.operations.iter().map(row));
         assert!(
             rows.iter().all(is_complete),
@@ -110,9 +111,9 @@ impl PhaseResult {
         row.steady = self.is_steady(resources.live);
     }
 
-    /// The row of one operation: its times and sums. Its speed is over `time`.
-    fn timed_row(&self, common: &Row, op: &str, (stats, time): (&OperationStats, Duration)) -> Row {
-        let rate = throughput(stats, time);
+    /// The row of one operation: its times and sums.
+    fn timed_row(&self, common: &Row, op: &str, stats: &OperationStats) -> Row {
+        let rate = throughput(stats, self.wall);
         let has_schedule = self.target_rate.is_some();
         let is_overloaded = has_schedule && !keeps_up(self.total.ops, self.missed_ops);
         let threads = if op.starts_with("background:") { 1 } else { self.threads };

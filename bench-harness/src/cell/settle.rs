@@ -1,7 +1,10 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
-//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time is
-//! added to theirs, and its wall time to the time of the ranked figure. The next phase begins after it.
+//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase: its CPU time
+//! counts in theirs, its time is stated beside the ranked figure, and the next phase begins after it. An engine that works
+//! longer after the clock than before it, or that does not come to rest, is not ranked.
+//!
+//! A thread that sleeps for longer than a slice before it begins to work is not seen.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
@@ -125,7 +128,7 @@ fn wait_for_rest(longest: Duration, harness_threads: usize) -> (EngineWork, bool
         if cpu < time.mul_f64(IDLE_SHARE) && !is_any_running {
             return (work, true);
         }
-        work += EngineWork { cpu, time };
+        work += EngineWork::within(cpu, time);
         if begun.elapsed() >= longest {
             return (work, false);
         }

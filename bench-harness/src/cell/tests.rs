@@ -1,6 +1,8 @@
 //! Cells of small workloads in this process.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kv::memory::MemoryEngine;
@@ -331,6 +333,87 @@ fn a_phase_without_time_has_no_speed() {
     let rows = slow_sums(Job { time_limit, ..job("slow-writes", "none", 20, &[LOAD, get]) });
     let get = &rows[1];
     assert!(get.cut_short && (get.ops >= 1_000 || get.throughput_ops_s.is_none()), "{get:?}");
+}
+
+/// An engine with a thread that never rests.
+struct Restless {
+    inner: MemoryEngine,
+    is_over: Arc<AtomicBool>,
+    spinner: Option<JoinHandle<()>>,
+}
+
+impl Restless {
+    fn start() -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let spinner = std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        Self { inner: MemoryEngine::new(), is_over, spinner: Some(spinner) }
+    }
+}
+
+impl Drop for Restless {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.spinner.take().map_or(Ok(()), JoinHandle::join).unwrap();
+    }
+}
+
+impl Kv for Restless {
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.inner.get_with(key, found)
+    }
+
+    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
+        self.inner.write(batch, durability)
+    }
+
+    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
+        self.inner.scan(range)
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+}
+
+const RESTLESS: Registration = Registration {
+    name: "restless",
+    about: "",
+    version: "0",
+    classes: &[Durability::None],
+    open: |_, _| Ok(Box::new(Restless::start())),
+    settings: |_| String::new(),
+};
+
+#[test]
+fn a_wait_for_rest_beyond_the_limit_does_not_cut_a_phase_that_had_all_of_its_time() {
+    // The phase takes 110 ms of the limit, and the wait behind it 1 s. With a schedule, a phase ends at its time: its clock
+    // starts a little after the harness has reckoned the end, so the wall time is a little below 100 ms.
+    let put = r#"{"name": "put", "mix": {"put": 1}, "duration": "100ms"}"#;
+    let limit = Some(Duration::from_millis(900));
+    let rows = run_job(
+        &RESTLESS,
+        Job { time_limit: limit, rate: Some(1_000.0), ..job("restless", "none", 4, &[put]) },
+    );
+    let sum = rows.iter().find(|row| row.op == "all").unwrap();
+    assert_eq!(sum.is_at_rest, Some(false));
+    assert!(sum.duration_s > 0.09 && !sum.cut_short, "{sum:?}");
 }
 
 #[test]

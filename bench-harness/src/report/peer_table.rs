@@ -1,6 +1,6 @@
 //! The table for the README: every engine of the workspace against the fastest engine of others, phase by phase.
 //!
-//! Only peers that kept the durability class that was asked for count; weaker ones are in a column of their own.
+//! Only ranked peers count. The others stand in a column of their own, with the class that they kept if it is weaker.
 //! Ratios are paired within blocks, as everywhere.
 
 use super::columns::{show_ratio, show_share, show_verdict};
@@ -11,7 +11,7 @@ use crate::engines::{is_bound, is_peer};
 use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 
 const HEAD: &str = "\
-| workload / phase | threads | engine | its result | best peer | ratio | of bound | peers that keep less |
+| workload / phase | threads | engine | its result | best peer | ratio | of bound | peers without a place |
 | --- | ---: | --- | ---: | --- | --- | ---: | --- |";
 
 /// One table for each run, under a line that names its workload and its machine.
@@ -60,25 +60,29 @@ fn render_phase(table: &PhaseTable) -> Vec<String> {
     let is_ranked = |line: &&EngineLine| line.is_ranked;
     let peers = || table.lines.iter().filter(|line| is_peer(&line.engine));
     let best = fastest(peers().filter(is_ranked));
-    let weaker: Vec<_> =
-        peers().filter(|line| !is_ranked(line)).map(|line| show_peer(table, line)).collect();
+    let unranked = peers().filter(|line| !is_ranked(line)).map(|line| {
+        let reason =
+            if line.durability == table.durability { "not compared" } else { &line.durability };
+        format!("{} ({reason})", show_peer(table, line))
+    });
     let not_fitting = table
         .misfits
         .iter()
         .map(|engine| format!("{} did not fit in {}", without_prefix(engine), table.memory_limit));
-    let weaker: Vec<_> = weaker.into_iter().chain(not_fitting).collect();
-    let weaker = weaker.join(", ");
-    let own = table.lines.iter().filter(is_ranked);
+    let unranked = unranked.chain(not_fitting).collect::<Vec<_>>().join(", ");
+    // An own engine without a place keeps its line, and has no ratio.
+    let keeps_class = |line: &&EngineLine| line.durability == table.durability;
+    let own = table.lines.iter().filter(keeps_class);
     let own = own.filter(|line| !is_peer(&line.engine) && !is_bound(&line.engine));
     own.map(|line| {
         let PhaseTable { workload, phase, threads, .. } = table;
         let speed = show_speed(table, line);
         let peer = best.map_or("-".into(), |best| show_peer(table, best));
-        let ratio = best.and_then(|best| table.verdict(line, best));
+        let ratio = best.filter(|_| line.is_ranked).and_then(|best| table.verdict(line, best));
         let ratio = ratio.map_or(String::new(), ratio_cell);
         let share = line.share_of_bound.map_or(String::new(), show_share);
         format!(
-            "| {workload} / {phase} | {threads} | {} | {speed} | {peer} | {ratio} | {share} | {weaker} |",
+            "| {workload} / {phase} | {threads} | {} | {speed} | {peer} | {ratio} | {share} | {unranked} |",
             line.engine
         )
     })
@@ -151,8 +155,29 @@ mod tests {
         let line = table.lines().last().unwrap();
         assert_eq!(
             line,
-            "| w / put | 1 | own | 302 | safe 100 | **3.00x** [3.00 .. 3.00] | 50% | fast 900 |"
+            "| w / put | 1 | own | 302 | safe 100 | **3.00x** [3.00 .. 3.00] | 50% | fast 900 (none) |"
         );
+    }
+
+    /// The last line of the table where `engine` still worked after each phase.
+    fn line_without_a_place_for(engine: &str) -> String {
+        let mut run =
+            run(&[("own", "buffered", [300.0, 303.0]), ("peer:safe", "buffered", [100.0, 101.0])]);
+        let rows = run.rows.iter_mut().filter(|row| row.engine == engine);
+        rows.for_each(|row| row.is_at_rest = Some(false));
+        render(&[run]).lines().last().unwrap().into()
+    }
+
+    #[test]
+    fn a_peer_that_keeps_the_class_and_has_no_place_is_not_said_to_keep_less() {
+        let line = line_without_a_place_for("peer:safe");
+        assert!(!line.ends_with("| safe 100 |"), "{line}");
+    }
+
+    #[test]
+    fn a_phase_in_which_the_own_engine_has_no_place_keeps_its_line() {
+        let line = line_without_a_place_for("own");
+        assert!(line.starts_with("| w / put | 1 | own |"), "{line}");
     }
 
     #[test]

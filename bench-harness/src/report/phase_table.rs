@@ -85,8 +85,7 @@ pub(crate) fn compare(run: &RunFacts, rows: &[Row]) -> Vec<PhaseTable> {
 /// The table of a phase; `None` without rows.
 fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option<PhaseTable> {
     let misfits = misfits(run, all);
-    let rows: Vec<_> =
-        all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
+    let rows: Vec<_> = all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
     // The rows of an engine that did not fit have no figures, so the others decide whether the table compares openings.
     let first = rows.first().or(all.first())?;
     let is_opening = rows.iter().any(|row| row.open_ms.is_some());

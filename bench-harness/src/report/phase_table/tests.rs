@@ -239,6 +239,24 @@ fn a_block_that_left_work_undone_is_not_compared_and_without_any_other_the_engin
 }
 
 #[test]
+fn an_engine_that_works_longer_after_the_clock_than_before_has_no_place() {
+    let table = |deferred_s| {
+        let rows = (1..=3).flat_map(|block| {
+            let late = Row {
+                duration_s: 1.0,
+                deferred_s: Some(deferred_s),
+                is_at_rest: Some(true),
+                ..Row::of_puts("own", "sync", block, 900.0 + f64::from(block))
+            };
+            [late, Row::of_puts("peer:a", "sync", block, 300.0 + f64::from(block))]
+        });
+        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+    };
+    assert_eq!(places(&table(1.0)), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+    assert_eq!(places(&table(1.01)), [("peer:a", true, Some(1)), ("own", false, None)]);
+}
+
+#[test]
 fn an_engine_above_its_budget_for_a_moment_or_in_files_elsewhere_is_marked() {
     let is_marked = |peak: u64, elsewhere: u64| {
         let rows = [Row {

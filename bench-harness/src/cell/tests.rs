@@ -402,7 +402,7 @@ const RESTLESS: Registration = Registration {
 
 #[test]
 fn a_wait_for_rest_beyond_the_limit_does_not_cut_a_phase_that_had_all_of_its_time() {
-    // The phase takes 110 ms of the limit, and the wait behind it 1 s. With a schedule, a phase ends at its time: its clock
+    // The phase takes 110 ms of the limit, and the wait after it 1 s. With a schedule, a phase ends at its time: its clock
     // starts a little after the harness has reckoned the end, so the wall time is a little below 100 ms.
     let put = r#"{"name": "put", "mix": {"put": 1}, "duration": "100ms"}"#;
     let limit = Some(Duration::from_millis(900));

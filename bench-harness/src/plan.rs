@@ -209,7 +209,13 @@ impl Plan {
             classes.dedup();
             for (durability, value_bytes) in classes {
                 let memory_budget_bytes = self.memory_budget_bytes;
-                let config = EngineConfig { memory_budget_bytes, durability, value_bytes };
+                let limit_memory_bytes = self.limit_memory_bytes;
+                let config = EngineConfig {
+                    memory_budget_bytes,
+                    durability,
+                    value_bytes,
+                    limit_memory_bytes,
+                };
                 add_set_up(&mut set_ups, engine, durability, (engine.settings)(config));
             }
         }

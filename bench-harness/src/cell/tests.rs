@@ -269,8 +269,8 @@ struct Slow {
 }
 
 impl Slow {
-    fn boxed(write: Duration, sync: Duration) -> Result<Box<dyn Kv>> {
-        Ok(Box::new(Self { inner: MemoryEngine::new(), write, sync }))
+    fn new(write: Duration, sync: Duration) -> Self {
+        Self { inner: MemoryEngine::new(), write, sync }
     }
 }
 
@@ -311,13 +311,13 @@ const SLOW_WRITES: Registration = Registration {
     about: "",
     version: "0",
     classes: &[Durability::None],
-    open: |_, _| Slow::boxed(Duration::from_millis(1), Duration::ZERO),
+    open: |_, _| Ok(Box::new(Slow::new(Duration::from_millis(1), Duration::ZERO))),
     settings: |_| String::new(),
 };
 
 const SLOW_SYNCS: Registration = Registration {
     name: "slow-syncs",
-    open: |_, _| Slow::boxed(Duration::ZERO, Duration::from_secs(1)),
+    open: |_, _| Ok(Box::new(Slow::new(Duration::ZERO, Duration::from_secs(1)))),
     ..SLOW_WRITES
 };
 

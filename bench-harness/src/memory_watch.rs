@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::proc_text::field;
 
-/// The time between two samples. A sample takes about 20 us.
+/// The time between two samples. A sample takes 25 to 50 us of a core.
 const PERIOD: Duration = Duration::from_millis(5);
 
 /// A thread that samples until it is asked for the peak.

@@ -204,7 +204,12 @@ impl Plan {
             classes.dedup();
             for (durability, value_bytes) in classes {
                 let memory_budget_bytes = self.memory_budget_bytes;
-                let config = EngineConfig { memory_budget_bytes, durability, value_bytes };
+                let config = EngineConfig {
+                    memory_budget_bytes,
+                    durability,
+                    value_bytes,
+                    limit_memory_bytes: self.limit_memory_bytes,
+                };
                 add_settings(&mut engine_settings, engine, durability, (engine.settings)(config));
             }
         }

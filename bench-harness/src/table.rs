@@ -82,9 +82,8 @@ mod tests {
                 std::fs::write(&path, report).unwrap();
             } else {
                 let committed = std::fs::read_to_string(&path).unwrap();
-                let differs =
-                    committed.lines().zip(report.lines()).find(|(left, right)| left != right);
-                assert_eq!(differs, None, "{}", path.display());
+                let mut lines = committed.lines().zip(report.lines());
+                assert_eq!(lines.find(|(left, right)| left != right), None, "{}", path.display());
                 assert_eq!(committed.len(), report.len(), "{}", path.display());
             }
         }

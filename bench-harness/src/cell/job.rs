@@ -94,6 +94,7 @@ impl Job {
             memory_budget_bytes: self.memory_budget_bytes,
             durability: registration.effective_durability(self.durability()),
             value_bytes: self.workload.value_len(),
+            limit_memory_bytes: self.limit_memory_bytes,
         }
     }
 

@@ -1,10 +1,10 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
-//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase: its CPU time
-//! counts in theirs, its time is stated beside the ranked figure, and the next phase begins after it. An engine that works
-//! longer after the clock than before it, or that does not come to rest, is not ranked.
+//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time
+//! is added to theirs, its wall time is stated beside the ranked figure, and the next phase begins after it. An engine that
+//! works longer after the clock than before, or does not come to rest, is not ranked.
 //!
-//! A thread that sleeps for longer than a slice before it begins to work is not seen.
+//! Work that a thread begins after sleeping for longer than a slice is not seen.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};

@@ -1,8 +1,6 @@
 //! Cells of small workloads in this process.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use kv::memory::MemoryEngine;
@@ -264,24 +262,35 @@ fn the_times_of_a_sweep_hold_the_begin_and_the_end_of_its_scan() {
     assert!(wall >= 2 * BUSY && result.wall >= wall);
 }
 
-/// An engine whose writes take a millisecond and whose reads take none.
-struct SlowWrites(MemoryEngine);
+/// An engine whose writes and syncs take at least these times, and whose reads take none.
+struct Slow {
+    inner: MemoryEngine,
+    write: Duration,
+    sync: Duration,
+}
 
-impl Kv for SlowWrites {
+impl Slow {
+    fn new(write: Duration, sync: Duration) -> Self {
+        Self { inner: MemoryEngine::new(), write, sync }
+    }
+}
+
+impl Kv for Slow {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.0.get_with(key, found)
+        self.inner.get_with(key, found)
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        std::thread::sleep(Duration::from_millis(1));
-        self.0.write(batch, durability)
+        std::thread::sleep(self.write);
+        self.inner.write(batch, durability)
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.0.scan(range)
+        self.inner.scan(range)
     }
 
     fn sync(&self) -> Result<()> {
+        std::thread::sleep(self.sync);
         Ok(())
     }
 
@@ -290,7 +299,7 @@ impl Kv for SlowWrites {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        self.inner.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -303,8 +312,14 @@ const SLOW_WRITES: Registration = Registration {
     about: "",
     version: "0",
     classes: &[Durability::None],
-    open: |_, _| Ok(Box::new(SlowWrites(MemoryEngine::new()))),
+    open: |_, _| Ok(Box::new(Slow::new(Duration::from_millis(1), Duration::ZERO))),
     settings: |_| String::new(),
+};
+
+const SLOW_SYNCS: Registration = Registration {
+    name: "slow-syncs",
+    open: |_, _| Ok(Box::new(Slow::new(Duration::ZERO, Duration::from_secs(1)))),
+    ..SLOW_WRITES
 };
 
 fn slow_sums(job: Job) -> Vec<Row> {
@@ -335,84 +350,16 @@ fn a_phase_without_time_has_no_speed() {
     assert!(get.cut_short && (get.ops >= 1_000 || get.throughput_ops_s.is_none()), "{get:?}");
 }
 
-/// An engine with a thread that never rests.
-struct Restless {
-    inner: MemoryEngine,
-    is_over: Arc<AtomicBool>,
-    spinner: Option<JoinHandle<()>>,
-}
-
-impl Restless {
-    fn start() -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
-        let spinner = std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        });
-        Self { inner: MemoryEngine::new(), is_over, spinner: Some(spinner) }
-    }
-}
-
-impl Drop for Restless {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.spinner.take().map_or(Ok(()), JoinHandle::join).unwrap();
-    }
-}
-
-impl Kv for Restless {
-    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.inner.get_with(key, found)
-    }
-
-    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.inner.write(batch, durability)
-    }
-
-    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.inner.scan(range)
-    }
-
-    fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn close(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn stats(&self) -> Stats {
-        Stats::default()
-    }
-}
-
-const RESTLESS: Registration = Registration {
-    name: "restless",
-    about: "",
-    version: "0",
-    classes: &[Durability::None],
-    open: |_, _| Ok(Box::new(Restless::start())),
-    settings: |_| String::new(),
-};
-
 #[test]
-fn a_wait_for_rest_beyond_the_limit_does_not_cut_a_phase_that_had_all_of_its_time() {
-    // The phase takes 110 ms of the limit, and the wait behind it 1 s. With a schedule, a phase ends at its time: its clock
+fn a_final_sync_beyond_the_limit_does_not_cut_a_phase_that_had_all_of_its_time() {
+    // The phase takes 110 ms of the limit, and its final sync 1 s. With a schedule, a phase ends at its time: its clock
     // starts a little after the harness has reckoned the end, so the wall time is a little below 100 ms.
     let put = r#"{"name": "put", "mix": {"put": 1}, "duration": "100ms"}"#;
     let limit = Some(Duration::from_millis(900));
-    let rows = run_job(
-        &RESTLESS,
-        Job { time_limit: limit, rate: Some(1_000.0), ..job("restless", "none", 4, &[put]) },
-    );
+    let job =
+        Job { time_limit: limit, rate: Some(1_000.0), ..job("slow-syncs", "none", 4, &[put]) };
+    let rows = run_job(&SLOW_SYNCS, job);
     let sum = rows.iter().find(|row| row.op == "all").unwrap();
-    assert_eq!(sum.is_at_rest, Some(false));
     assert!(sum.duration_s > 0.09 && !sum.cut_short, "{sum:?}");
 }
 

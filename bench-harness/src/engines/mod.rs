@@ -27,6 +27,8 @@ pub struct EngineConfig {
     pub durability: Durability,
     /// The size of the values that will be written, in bytes, for engines whose layout depends on it.
     pub value_bytes: u64,
+    /// The limit of the memory of the process, page cache included, if it has one: then the store may not fit.
+    pub limit_memory_bytes: Option<u64>,
 }
 
 /// An engine that can be measured.
@@ -216,7 +218,12 @@ mod tests {
 
     fn keeps_what_it_promises(engine: Registration, durability: Durability) {
         let directory = tempfile::tempdir().unwrap();
-        let config = EngineConfig { memory_budget_bytes: 8 << 20, durability, value_bytes: 100 };
+        let config = EngineConfig {
+            memory_budget_bytes: 8 << 20,
+            durability,
+            value_bytes: 100,
+            limit_memory_bytes: None,
+        };
         let open = || (engine.open)(directory.path(), config).unwrap();
         let first = open();
         assert!(first.capabilities().durability >= durability, "{}", engine.name);
@@ -239,7 +246,12 @@ mod tests {
     #[test]
     fn every_engine_says_how_it_is_set_up() {
         let durability = Durability::Buffered;
-        let config = EngineConfig { memory_budget_bytes: 320 << 20, durability, value_bytes: 100 };
+        let config = EngineConfig {
+            memory_budget_bytes: 320 << 20,
+            durability,
+            value_bytes: 100,
+            limit_memory_bytes: None,
+        };
         for engine in registered() {
             let settings = (engine.settings)(config);
             assert!(!settings.is_empty() && !settings.contains('\n'), "{}", engine.name);

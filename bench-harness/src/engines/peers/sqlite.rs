@@ -40,13 +40,14 @@ pub(super) const REGISTRATION: Registration = Registration {
     settings: |config| {
         let (writer, reader) = caches(config);
         format!(
-            "WAL, synchronous={}, {}, {}, upserts, cache of the writer {} and of each reader {}, mmap on, a checkpoint \
+            "WAL, synchronous={}, {}, {}, upserts, cache of the writer {} and of each reader {}, {}, a checkpoint \
              every {CHECKPOINT_PAGES} pages, prepared statements, a thread keeps its read transaction until a write",
             synchronous(config.durability),
             sync_call(),
             Layout::of(config).name(),
             mebibytes(writer),
             mebibytes(reader),
+            if maps(config) { "mmap on" } else { "mmap off (memory is limited)" },
         )
     },
 };
@@ -70,6 +71,12 @@ struct Sqlite {
 /// Half for the connection that writes; the readers mostly read from the mapping.
 fn caches(config: EngineConfig) -> (u64, u64) {
     (config.memory_budget_bytes / 2, config.memory_budget_bytes / 8)
+}
+
+/// Whether the file is mapped. SQLite gives its mapping no advice, so a page that left memory comes back with the read-ahead
+/// of the disk: under a limit, 276 GB were read for a store of 0.3 GB on a disk with 8 MiB.
+fn maps(config: EngineConfig) -> bool {
+    config.limit_memory_bytes.is_none()
 }
 
 /// The shape of the table.
@@ -118,7 +125,8 @@ impl Sqlite {
         let state =
             AdapterState::new(directory, durability).with_longest_value(LONGEST_ROW - (1 << 17));
         let (writer_bytes, cache_bytes) = caches(config);
-        let writer = connect(directory, writer_bytes).map_err(state.failed("open"))?;
+        let writer =
+            connect(directory, writer_bytes, maps(config)).map_err(state.failed("open"))?;
         let set_up = format!(
             "PRAGMA synchronous = {}; \
              CREATE TABLE IF NOT EXISTS entries (k BLOB NOT NULL PRIMARY KEY, v BLOB NOT NULL) {};",
@@ -126,8 +134,8 @@ impl Sqlite {
             Layout::of(config).clause(),
         );
         writer.execute_batch(&set_up).map_err(state.failed("open"))?;
-        let (writer, readers) = (Mutex::new(writer), Readers::new(directory, cache_bytes));
-        Ok(Self { state, writer, readers, views: ThreadViews::new() })
+        let readers = Readers::new(directory, cache_bytes, maps(config));
+        Ok(Self { state, writer: Mutex::new(writer), readers, views: ThreadViews::new() })
     }
 
     fn apply(&self, batch: &WriteBatch) -> rusqlite::Result<()> {

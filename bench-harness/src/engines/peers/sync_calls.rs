@@ -2,7 +2,8 @@
 //!
 //! A program that defines `fsync`, `fdatasync` and `msync` is linked against its own definitions instead of those of the C
 //! library: its Rust code, whose standard library calls these names, and the C and C++ code that is linked into it. The
-//! definitions here count and make the system call of that name. An `msync` counts where it waits (`MS_SYNC`).
+//! definitions here make the system call of that name, and count it if it succeeds. An `msync` counts where it waits
+//! (`MS_SYNC`).
 //!
 //! Four ways to the disk are not counted. A write to a file that was opened with `O_DSYNC` syncs without a call: LMDB commits
 //! with one sync of its pages and one such write. `sync_file_range` makes nothing durable. Code that calls the kernel without
@@ -94,6 +95,23 @@ mod tests {
         };
         // Tests beside this one may sync as well.
         assert!((0..1_000).any(|_| counts_nothing()));
+    }
+
+    #[test]
+    fn a_sync_of_a_mapping_is_counted_where_it_waits() {
+        const CALLS: u64 = 1_000;
+        let (access, kind) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping at a place of the kernel's choice changes no memory that is in use.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, access, kind, -1, 0) };
+        assert_ne!(page, libc::MAP_FAILED);
+        let counted = |flags| {
+            let before = sync_calls();
+            (0..CALLS).for_each(|_| assert_eq!(msync(page, 4096, flags), 0));
+            sync_calls() - before
+        };
+        // Tests beside this one may sync as well, but not so often.
+        assert!(counted(libc::MS_SYNC) >= CALLS && counted(libc::MS_ASYNC) < CALLS);
     }
 
     #[test]

@@ -18,7 +18,12 @@ const ENTRIES: u64 = 300;
 fn open(peer: Registration) -> (TempDir, Box<dyn Kv>) {
     let directory = tempfile::tempdir().unwrap();
     let durability = peer.effective_durability(Durability::Buffered);
-    let config = EngineConfig { memory_budget_bytes: 8 << 20, durability, value_bytes: 100 };
+    let config = EngineConfig {
+        memory_budget_bytes: 8 << 20,
+        durability,
+        value_bytes: 100,
+        limit_memory_bytes: None,
+    };
     let engine = (peer.open)(directory.path(), config).unwrap();
     (directory, engine)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use durable::log::{FrameView, SegmentHeader, scan_segment};
 use durable::publish::{PublishedFile, create_afresh, publish, temporary_path};
 use durable::store_dir::StoreDir;
-use durable::{Access, File, Fs, Mapped, crc32, read_whole};
+use durable::{Access, File, Fs, Mapped, crc32, read_whole, seeded_crc32};
 use kv::{Error, Result};
 
 use crate::files::{DATA, HINT};
@@ -69,7 +69,12 @@ pub(crate) fn describe(
     let mut hint = HintBuilder::default();
     let (store, id) = (header.identity.store, header.identity.id);
     let mut sealed = Sealed::new(header);
+    // The sum follows the scan, so that one pass over the file is enough.
+    let (mut crc, mut summed) = (0, 0);
     let scan = scan_segment(bytes, store, id, path, &mut |batch| {
+        let end = batch.last().map_or(summed, |frame| frame.end() as usize);
+        crc = seeded_crc32(crc, &bytes[summed..end]);
+        summed = end;
         for frame in batch {
             let record = Record::decode(frame, path)?;
             sealed.count(frame, &record);
@@ -86,7 +91,8 @@ pub(crate) fn describe(
         return Err(Error::corruption(path, scan.len, "the frame fails its checksum"));
     }
     sealed.len = scan.len;
-    sealed.crc = crc32(bytes);
+    sealed.crc = seeded_crc32(crc, &bytes[summed..]);
+    debug_assert_eq!(sealed.crc, crc32(bytes), "the sum of the parts is that of the whole");
     debug_assert!(header.format.first_frame() <= sealed.len, "records lie in the file");
     debug_assert!(sealed.tombstone_bytes + sealed.expiring.bytes <= sealed.len, "and are counted");
     let source = sealed.source(store, id);

@@ -21,6 +21,7 @@ use std::sync::atomic::Ordering;
 
 use durable::log::Segment;
 use durable::publish::PublishedFile;
+use durable::read_whole;
 use durable::sync::Mutex;
 use durable::sync::atomic::AtomicU64;
 use kv::{Error, Result};
@@ -30,7 +31,7 @@ use crate::damaged_files::DamagedFiles;
 use crate::file_set::FileSet;
 use crate::lock_order::Lock;
 use crate::sealed_file::{SealedFile, describe, write_hint};
-use crate::state::Edit;
+use crate::state::{Edit, Sealed};
 use crate::steps::Step;
 use crate::store::Store;
 
@@ -155,13 +156,8 @@ impl Sealer {
         segment: &Segment,
         published: PublishedFile,
     ) -> Result<SealedFile> {
-        let (store, path) = (&self.store, segment.path());
-        let mut described = None;
-        segment.read(0, segment.end() as usize, &mut |bytes| {
-            described = Some(describe(bytes, segment.header(), path, &mut |_, _| ()));
-        })?;
-        let nothing = || Error::corruption(path, 0, "nothing was read back");
-        let (facts, hint_bytes) = described.ok_or_else(nothing)??;
+        let store = &self.store;
+        let (facts, hint_bytes) = self.describe_segment(segment)?;
         assert_eq!(facts.len, segment.end(), "all of the file was read back");
         // Reading took a while: the directory may have been replaced.
         store.check_in_place()?;
@@ -169,6 +165,31 @@ impl Sealer {
         let hint = store.allocating(write).map_err(|error| store.poison(error))?;
         self.hints_failed.fetch_add(u64::from(hint.is_none()), Ordering::Relaxed);
         Ok(SealedFile::new(facts, hint_bytes, published, hint))
+    }
+
+    /// Reads a finished segment back in one pass, which reads ahead and leaves the page cache as it was. The segment itself is
+    /// mapped for reads anywhere: each page that has left memory would be a read of its own.
+    fn describe_segment(&self, segment: &Segment) -> Result<(Sealed, Vec<u8>)> {
+        let (header, path, len) = (segment.header(), segment.path(), segment.end());
+        let describe = |bytes: &[u8]| {
+            if bytes.len() as u64 != len {
+                let what = format!("the file has {} bytes where {len} were written", bytes.len());
+                return Err(Error::corruption(path, len.min(bytes.len() as u64), what));
+            }
+            describe(bytes, header, path, &mut |_, _| ())
+        };
+        let file = match self.store.fs().open(path) {
+            Ok(file) => file,
+            // Without a file handle it is read through the segment.
+            Err(error) if error.is_out_of_resources() => {
+                let mut described = None;
+                segment.read(0, len as usize, &mut |bytes| described = Some(describe(bytes)))?;
+                let nothing = || Error::corruption(path, 0, "nothing was read back");
+                return described.ok_or_else(nothing)?;
+            }
+            Err(error) => return Err(error),
+        };
+        describe(read_whole(&*file)?.bytes())
     }
 
     /// How many files were sealed.

@@ -26,6 +26,7 @@ mod readers;
 mod recovery;
 mod riak;
 mod scans;
+mod sealing;
 mod snapshots;
 mod stray_names;
 mod tombstones;

@@ -49,6 +49,7 @@ mod random;
 mod recorder;
 mod report;
 mod row;
+mod run_clock;
 mod run_folder;
 mod runner;
 mod statistics;

@@ -6,14 +6,13 @@
 mod blocks;
 mod checked;
 
-use std::time::Instant;
-
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::CgroupFactory;
 use crate::output;
 use crate::plan::Plan;
 use crate::report::{self, RunFacts};
 use crate::row::Row;
+use crate::run_clock::RunClock;
 use crate::run_folder::RunFolder;
 use crate::supervisor::Interrupt;
 use crate::suspend;
@@ -31,9 +30,9 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
     let interrupt = Interrupt::listen();
     let (mut folder, plan) = RunFolder::create(plan)?;
     let mut rows = Vec::new();
-    let begun = Instant::now();
-    let outcome = run_blocks(&plan, (cgroups.as_ref(), &interrupt), &mut folder, &mut rows, begun);
-    let seconds = begun.elapsed().as_secs_f64();
+    let clock = RunClock::start();
+    let outcome = run_blocks(&plan, (cgroups.as_ref(), &interrupt), &mut folder, &mut rows, clock);
+    let seconds = clock.elapsed().as_secs_f64();
     let ended = match &outcome {
         Ok(()) => format!("complete after {seconds:.1} s"),
         Err(failure) => format!("{failure} after {seconds:.1} s"),

@@ -1,15 +1,19 @@
 //! The parent's side of a cell: a fresh directory, a worker process, its deadline, and Ctrl-C.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::cell::Job;
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::{CgroupFactory, MemoryCgroup, refused};
 use crate::row::Row;
-use crate::suspend;
+use crate::run_clock::RunClock;
 use crate::worker::{Message, Order};
 use crate::worker_process::{News, WorkerProcess};
 
@@ -115,12 +119,12 @@ fn supervise(
 ) -> Outcome<Vec<Row>> {
     let hanging = HANGING.saturating_add(job.asked_time());
     let time_limit = job.time_limit.map_or(hanging, |limit| limit + GRACE);
-    let watch = Watch { job, cgroup, interrupt, deadline: Deadline::after(time_limit) };
+    let watch = Watch { job, cgroup, interrupt, clock: RunClock::start(), time_limit };
     let mut rows = Vec::new();
     match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), cgroup)?, &mut rows)? {
         End::Done => return Ok(rows),
         End::DidNotFit => return Ok(job.rows_without_figures()),
-        End::Survived => on_check(),
+        End::Killed => on_check(),
     }
     let watch = Watch { cgroup: None, ..watch };
     let second = WorkerProcess::start(&Order::Check(job.clone()), None)?;
@@ -132,16 +136,20 @@ fn supervise(
     };
     match end.map_err(in_check)? {
         End::Done => Ok(rows),
-        End::DidNotFit | End::Survived => Err(Failure::engine("the check of its store was none")),
+        End::DidNotFit | End::Killed => Err(Failure::engine("the check of its store was none")),
     }
+}
+
+fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw())
 }
 
 /// How a worker ended that did not fail.
 enum End {
     /// It carried out its order.
     Done,
-    /// It was killed after its last write; its store must have everything.
-    Survived,
+    /// It killed itself after its last write; its store must have everything.
+    Killed,
     /// The system killed it because it needed more memory than its limit.
     DidNotFit,
 }
@@ -153,37 +161,20 @@ struct Watch<'w> {
     /// The cgroup of the worker, if its memory is limited.
     cgroup: Option<&'w MemoryCgroup>,
     interrupt: &'w Interrupt,
-    deadline: Deadline,
-}
-
-/// The time at which a cell counts as hanging. Time for which the process was stopped is given back.
-#[derive(Clone, Copy)]
-struct Deadline {
-    begun: Instant,
+    /// Counts the time of the cell, and the time after which it counts as hanging.
+    clock: RunClock,
     time_limit: Duration,
-    /// Time for which the process had been stopped before.
-    stopped: Duration,
-}
-
-impl Deadline {
-    fn after(time_limit: Duration) -> Self {
-        Self { begun: Instant::now(), time_limit, stopped: suspend::stopped() }
-    }
-
-    fn is_over(&self) -> bool {
-        let stopped = suspend::stopped().saturating_sub(self.stopped);
-        self.begun.elapsed().saturating_sub(stopped) >= self.time_limit
-    }
 }
 
 impl Watch<'_> {
     /// Listens to `worker` until it ends or has to be ended. Its rows go to `rows`.
     fn listen_to(&self, mut worker: WorkerProcess, rows: &mut Vec<Row>) -> Outcome<End> {
+        let mut makes_last_writes = false;
         loop {
             if self.interrupt.is_set() {
                 return Err(Failure::interrupted());
             }
-            if self.deadline.is_over() {
+            if self.clock.elapsed() >= self.time_limit {
                 return Err(Failure::engine("did not end in time and was stopped"));
             }
             match worker.next(PAUSE) {
@@ -195,13 +186,13 @@ impl Watch<'_> {
                 News::Message(Message::Row(row)) => rows.push(*row),
                 // Only now the content of the engine has been compared.
                 News::Message(Message::Done) => return Ok(End::Done),
-                News::Message(Message::Survived) => return worker.kill().map(|()| End::Survived),
+                News::Message(Message::LastWrites) => makes_last_writes = true,
                 News::Message(Message::Failed(failure)) => return Err(failure),
                 News::NoMessage(line) => {
                     let text = format!("the worker wrote something that is no message: {line:?}");
                     return Err(Failure::engine(text));
                 }
-                News::Gone => return self.why_gone(worker),
+                News::Gone => return self.why_gone(worker, makes_last_writes),
             }
         }
     }
@@ -214,14 +205,17 @@ impl Watch<'_> {
         self.cgroup.map_or(Ok(()), |cgroup| cgroup.limit(limit_bytes)).map_err(refused)
     }
 
-    /// The end of a worker that went without a last message.
-    fn why_gone(&self, worker: WorkerProcess) -> Outcome<End> {
-        let crash = worker.crash();
-        // The kernel counts its kills; any other end is a crash.
+    /// The end of a worker that went without a last message; with `makes_last_writes` it was to kill itself.
+    fn why_gone(&self, worker: WorkerProcess, makes_last_writes: bool) -> Outcome<End> {
+        let end = worker.end_of_gone();
+        // The kernel counts its kills; any other end that the worker did not announce is a crash.
         if self.cgroup.is_some_and(MemoryCgroup::has_killed) {
-            Ok(End::DidNotFit)
-        } else {
-            Err(crash)
+            return Ok(End::DidNotFit);
+        }
+        match end {
+            Ok(status) if makes_last_writes && was_killed(status) => Ok(End::Killed),
+            Ok(status) => Err(Failure::engine(format!("the process crashed ({status})"))),
+            Err(error) => Err(Failure::engine(format!("the process is gone: {error}"))),
         }
     }
 }

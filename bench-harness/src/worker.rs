@@ -41,9 +41,8 @@ pub(crate) enum Message {
     Row(Box<Row>),
     /// The cell failed; nothing follows.
     Failed(Failure),
-    /// Everything was measured, and the last writes are acknowledged; the worker kills itself now. A second one must find
-    /// all of them.
-    Survived,
+    /// Everything was measured. The worker makes the last writes now and kills itself; a second one must find all of them.
+    LastWrites,
     /// Everything was measured or checked, and right; nothing follows.
     Done,
 }
@@ -85,8 +84,9 @@ fn run(registration: &Registration, job: &Job, parent: &Parent) -> Outcome<()> {
     // Removes its file.
     drop(probe);
     let Ending::Survived(mut survivor) = ending else { return Ok(()) };
+    // Sent before them: nothing but the kill follows the last acknowledgement.
+    parent.send(&Message::LastWrites)?;
     survivor.make_last_writes()?;
-    parent.send(&Message::Survived)?;
     rustix::process::kill_process(rustix::process::getpid(), Signal::KILL)
         .map_err(|error| Failure::engine(format!("the worker cannot kill itself: {error}")))
 }

@@ -92,18 +92,9 @@ impl WorkerProcess {
         matches!(status, Ok(Some(_)))
     }
 
-    /// Kills the worker and the processes that it started, and waits for its end: it holds no file any more.
-    pub(crate) fn kill(mut self) -> Outcome<()> {
-        let lost = |error| Failure::engine(format!("the process cannot be waited for: {error}"));
-        self.end().map(drop).map_err(lost)
-    }
-
-    /// Ends a worker that is gone, and says how it ended.
-    pub(crate) fn crash(mut self) -> Failure {
-        match self.end() {
-            Ok(status) => Failure::engine(format!("the process crashed ({status})")),
-            Err(error) => Failure::engine(format!("the process is gone: {error}")),
-        }
+    /// Says how a worker ended that is gone, and kills the processes that it started: none of them holds a file any more.
+    pub(crate) fn end_of_gone(mut self) -> std::io::Result<ExitStatus> {
+        self.end()
     }
 
     /// Kills the worker and the processes that it started. A process that is ending by itself keeps its own status.

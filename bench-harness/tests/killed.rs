@@ -15,6 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bench_harness::Registration;
 use kv::memory::MemoryEngine;
@@ -22,6 +23,7 @@ use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Op, Result, ScanSupport, SequenceNumber,
     Stats, WriteBatch,
 };
+use rustix::process::Signal;
 
 const HABIT: &str = "KVBENCH_HABIT";
 
@@ -34,6 +36,9 @@ const HABITS: [(&str, &str); 6] = [
     ("shorten", " after its process was killed, with a value of 20 bytes where 100 were put"),
     ("break", "cannot open its store after its process was killed"),
 ];
+
+/// The phases of the workload; each ends with a sync.
+const PHASES: u32 = 2;
 
 const WORKLOAD: &str = r#"
 [workload.w]
@@ -58,6 +63,11 @@ fn main() -> ExitCode {
         for class in ["buffered", "sync"] {
             a_store_that_lost_something_ends_the_run_without_a_number(habit, class, complaint);
         }
+    }
+    for (habit, complaint) in
+        [("abort", "the process crashed (signal: 6"), ("kill", "the process crashed (signal: 9")]
+    {
+        a_process_that_ends_in_another_way_or_too_early_is_a_crash(habit, complaint);
     }
     the_same_engine_has_a_number_where_it_claims_nothing();
     ExitCode::SUCCESS
@@ -87,6 +97,14 @@ fn a_store_that_lost_something_ends_the_run_without_a_number(
     assert!(complaint.contains(expected), "{habit}, {class}: {complaint}");
     assert!(!run_folder(folder.path()).join("summary.csv").exists(), "{habit}: numbers were kept");
     assert!(!run_folder(folder.path()).join("stores").exists(), "{habit}: files were left");
+}
+
+fn a_process_that_ends_in_another_way_or_too_early_is_a_crash(habit: &str, expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(habit, "buffered", folder.path());
+    let complaint = complaint(&output);
+    assert_eq!(output.status.code(), Some(5), "{habit}: {complaint}");
+    assert!(complaint.contains(expected), "{habit}: {complaint}");
 }
 
 fn the_same_engine_has_a_number_where_it_claims_nothing() {
@@ -130,6 +148,7 @@ struct Log {
     entries: MemoryEngine,
     tail: Mutex<Tail>,
     habit: String,
+    syncs: AtomicU32,
 }
 
 struct Tail {
@@ -149,7 +168,7 @@ impl Log {
             return Err(Error::corruption(&path, 0, "no clean end"));
         }
         let tail = Mutex::new(Tail { path, file, buffer: Vec::new() });
-        let log = Self { entries: MemoryEngine::new(), tail, habit };
+        let log = Self { entries: MemoryEngine::new(), tail, habit, syncs: AtomicU32::new(0) };
         log.replay(&found)?;
         if log.habit == "lose-one" && !found.is_empty() {
             log.lose_one()?;
@@ -173,6 +192,17 @@ impl Log {
             self.entries.write(&batch, Durability::None)?;
         }
         Ok(())
+    }
+
+    /// Ends the process where its habit says so: `abort` in the first write after all phases, `kill` after the first phase.
+    fn end_process(&self) {
+        match (self.habit.as_str(), self.syncs.load(Ordering::Relaxed)) {
+            ("abort", PHASES..) => std::process::abort(),
+            ("kill", 1..) => {
+                rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap()
+            }
+            _ => {}
+        }
     }
 
     fn lose_one(&self) -> Result<()> {
@@ -205,6 +235,7 @@ impl Kv for Log {
     }
 
     fn write(&self, batch: &WriteBatch, _: Durability) -> Result<SequenceNumber> {
+        self.end_process();
         let mut tail = self.tail.lock().unwrap();
         let habit = self.habit.as_str();
         for op in batch.ops() {
@@ -227,6 +258,7 @@ impl Kv for Log {
     }
 
     fn sync(&self) -> Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
         self.tail.lock().unwrap().flush()
     }
 

@@ -1,7 +1,7 @@
 //! The blocks of a run: which cells run, in which order, with how much time, and which run once more.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cell::Job;
 use crate::disk_outliers;
@@ -12,6 +12,7 @@ use crate::output::{self, Progress};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::row::Row;
+use crate::run_clock::RunClock;
 use crate::run_folder::RunFolder;
 use crate::stores::{self, Stores};
 use crate::supervisor::{Interrupt, run_cell};
@@ -31,7 +32,7 @@ struct CellRunner<'r> {
     cgroups: Option<&'r CgroupFactory>,
     interrupt: &'r Interrupt,
     progress: Progress,
-    begun: Instant,
+    clock: RunClock,
     /// The estimated time of the cells that have not run yet, in seconds.
     seconds_left: f64,
 }
@@ -42,7 +43,7 @@ pub(super) fn run_blocks(
     (cgroups, interrupt): (Option<&CgroupFactory>, &Interrupt),
     folder: &mut RunFolder,
     rows: &mut Vec<Row>,
-    begun: Instant,
+    clock: RunClock,
 ) -> Outcome<()> {
     let out = plan.folder.parent().unwrap_or_else(|| Path::new("."));
     stores::remove_left_over(out, plan.dir.as_deref());
@@ -51,11 +52,11 @@ pub(super) fn run_blocks(
     let estimated_s = |at| plan.estimated_cell_s(at) * plan.engines.len() as f64;
     let block_s: f64 = (0..plan.workloads.len()).map(estimated_s).sum();
     let seconds_left = block_s * f64::from(plan.blocks);
-    let mut runner = CellRunner { plan, cgroups, interrupt, progress, begun, seconds_left };
+    let mut runner = CellRunner { plan, cgroups, interrupt, progress, clock, seconds_left };
     for block in 1..=plan.blocks {
         for at in 0..plan.workloads.len() {
             // A workload that would be cut to nothing is not run, but for the first one.
-            let is_over = plan.budget.is_some_and(|budget| begun.elapsed() >= budget);
+            let is_over = plan.budget.is_some_and(|budget| clock.elapsed() >= budget);
             if is_over && (block, at) != (1, 0) {
                 output::note(&time_is_up(plan, block, at));
                 return Ok(());
@@ -78,7 +79,7 @@ impl CellRunner<'_> {
     /// Runs `job`, a cell of the workload at `at` of the plan, within its share of the time that is left.
     fn run(&mut self, at: usize, job: &Job) -> Outcome<Vec<Row>> {
         let title = format!("block {}/{}", job.block, self.plan.blocks);
-        let spent = self.begun.elapsed().saturating_sub(suspend::stopped());
+        let spent = self.clock.elapsed();
         let detail = format!("{spent:.0?}  {}  {}", job.workload_name, job.engine);
         self.progress.show(&title, &detail);
         let share_s = self.plan.estimated_cell_s(at);

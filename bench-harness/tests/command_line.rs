@@ -229,6 +229,24 @@ fn an_input_that_is_missing_is_told_before_a_folder_is_made() {
 }
 
 #[test]
+fn the_batch_that_the_harness_puts_together_is_no_memory_of_the_engine() {
+    let folder = folder();
+    let text = "[workload.w]\nabout = \"x\"\nrecords = 20_000\nvalue_bytes = 1024\n\
+        phase = [{ name = \"load\", load = \"random\", batch = 10_000 }]\n";
+    std::fs::write(folder.path().join("own.toml"), text).unwrap();
+    let arguments = ["run", "-e", "memory", "-c", "own.toml", "-r", "1", "--format", "csv"];
+    let output = kvbench(&arguments, folder.path());
+    let mut rows = csv::Reader::from_reader(&output.stdout[..]);
+    let headers = rows.headers().unwrap().clone();
+    let column = |name| headers.iter().position(|header| header == name).unwrap();
+    let rows: Vec<_> = rows.records().map(Result::unwrap).collect();
+    let is_idle = |row: &&csv::StringRecord| &row[column("engine")] == "bound:null";
+    let row = rows.iter().find(is_idle).unwrap();
+    // A batch takes 10 MB.
+    assert!(row[column("memory_anon_bytes")].parse::<u64>().unwrap() < 2 << 20, "{row:?}");
+}
+
+#[test]
 fn an_interrupt_keeps_what_was_measured_and_leaves_no_store() {
     let folder = folder();
     let arguments = ["run", "-w", "ycsb-c", "-n", "100", "-d", "200ms", "-r", "1000"];

@@ -21,17 +21,21 @@ pub(super) struct Instruments<'c> {
 }
 
 impl<'c> Instruments<'c> {
-    /// The instruments for `threads` threads whose windows have `capacity`.
+    /// The instruments for `threads` threads whose windows have `capacity`, and which put up to `batch` writes into a batch.
     pub(super) fn new(
         (registration, job): (&Registration, &Job),
         (dataset, model): (&'c Dataset, Model),
-        threads: usize,
+        (threads, batch): (usize, usize),
         capacity: WindowCapacity,
     ) -> Self {
         assert!(threads > 0, "a cell has a thread");
         let size = value_bytes(job) as usize;
         let values = |thread| dataset.values.writer(thread, threads, size);
-        let buffers = |thread| ClientBuffers::new(capacity, values(thread));
+        let buffers = |thread| {
+            let mut buffers = ClientBuffers::new(capacity, values(thread));
+            buffers.touch_batch(batch, dataset, size);
+            buffers
+        };
         let timeline = Timeline::new(threads, capacity.samples, model.capacity());
         let is_strict = registration.name != NULL_ENGINE;
         Self {

@@ -28,6 +28,8 @@ pub(super) struct PreparedCell {
     pub(super) window_capacity: WindowCapacity,
     /// The most threads of a phase, the background included.
     pub(super) threads: usize,
+    /// The most writes of a batch.
+    pub(super) batch: usize,
     /// The phases with their operations.
     pub(super) phases: Vec<PreparedPhase>,
 }
@@ -73,11 +75,12 @@ pub(super) fn prepare(job: &Job) -> Outcome<PreparedCell> {
     let capacities = phases.iter().map(PreparedPhase::window_capacity);
     let window_capacity = capacities.fold(WindowCapacity::default(), WindowCapacity::max);
     let threads = phases.iter().map(PreparedPhase::threads).max().unwrap_or(1);
+    let batch = phases.iter().map(|phase| phase.batch).max().unwrap_or(1);
     let has_scans = phases.iter().any(PreparedPhase::has_scans);
     let order = has_scans.then(|| KeyOrder::new(&input.keys, capacity));
     let model = Model::new(capacity);
     let dataset = Dataset { order, ..input.dataset(job, capacity) };
-    Ok(PreparedCell { dataset, model, window_capacity, threads, phases })
+    Ok(PreparedCell { dataset, model, window_capacity, threads, batch, phases })
 }
 
 impl PreparedPhase {

@@ -73,9 +73,9 @@ pub(crate) fn run(
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<Ending> {
     let begun = Instant::now();
-    let PreparedCell { dataset, model, window_capacity, threads, phases } = prepare(job)?;
+    let PreparedCell { dataset, model, window_capacity, threads, batch, phases } = prepare(job)?;
     let instruments =
-        Instruments::new((registration, job), (&dataset, model), threads, window_capacity);
+        Instruments::new((registration, job), (&dataset, model), (threads, batch), window_capacity);
     let is_strict = instruments.judge.is_strict;
     let config = job.config(registration);
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.

@@ -70,6 +70,17 @@ impl ClientBuffers {
         let window = Window::new(capacity);
         Self { window, values, key: Vec::new(), batch: WriteBatch::new(), pending_writes: 0 }
     }
+
+    /// Touches the memory that a batch of `ops` puts takes, with values of `value_bytes`: it is the harness's, not the engine's.
+    pub(crate) fn touch_batch(&mut self, ops: usize, dataset: &Dataset, value_bytes: usize) {
+        let value = vec![0; value_bytes];
+        for id in 0..dataset.capacity.min(ops as u32) {
+            dataset.keys.write_key(id, &mut self.key);
+            self.batch.put(&self.key, &value);
+        }
+        self.batch.clear();
+        assert!(self.batch.is_empty() && self.pending_writes == 0, "nothing is pending");
+    }
 }
 
 impl Client<'_> {

@@ -1,7 +1,7 @@
 //! One engine of a phase: its rows of all blocks, and the line of the table that is made from them.
 
 use super::ranking::Verdict;
-use crate::paired::BlockSpeed;
+use crate::paired::{BlockSpeed, Paired};
 use crate::row::Row;
 use crate::statistics::{Estimate, median};
 
@@ -32,7 +32,7 @@ pub(crate) struct EngineLine {
     pub(super) speeds: Vec<BlockSpeed>,
     /// Its ratio to the baseline; `None` for the baseline itself.
     pub(crate) ratio: Option<Verdict>,
-    /// Its share of the fastest yardstick.
+    /// Its speed in speeds of the fastest yardstick, paired within blocks.
     pub(crate) share_of_bound: Option<f64>,
     /// Median latency in nanoseconds.
     pub(crate) p50_ns: Option<f64>,
@@ -40,17 +40,17 @@ pub(crate) struct EngineLine {
     pub(crate) is_overloaded: bool,
     /// Whether the disk speed changed in some block, which then is not compared.
     pub(crate) disk_speed_changed: bool,
-    /// Whether it claims to sync its writes and made too few syncs in some block, which then is not compared.
+    /// Whether it claims to sync its writes and made too few syncs in some block.
     pub(crate) lacks_syncs: bool,
-    /// Whether there is a block that counts ([`Row::is_fair`]).
-    pub(super) has_fair_block: bool,
+    /// Whether it is compared at all ([`EngineBlocks::is_comparable`]).
+    pub(super) is_comparable: bool,
     /// Whether it is ranked in several blocks, of which none compares it with the engines that have places.
     pub(crate) is_uncompared: bool,
     /// Whether half of the blocks or more were found not to be steady.
     pub(crate) is_unsteady: bool,
     /// Whether in half of the blocks or more a good part of the CPU time came while the clock stood still.
     pub(crate) is_deferred: bool,
-    /// Whether in some block the engine had work left when the wait for it ended.
+    /// Whether in some block the engine had work left when the wait for it ended, or worked longer after the clock than before.
     pub(crate) is_left_undone: bool,
     /// The longest stall of all blocks; 0 without one.
     pub(crate) longest_stall_ns: Option<f64>,
@@ -110,9 +110,12 @@ impl<'r> EngineBlocks<'r> {
         self.speeds.iter().map(|of| of.speed).collect()
     }
 
-    /// Whether there is a block that counts.
-    pub(super) fn has_fair_block(&self) -> bool {
-        self.figures.iter().any(|row| row.is_fair())
+    /// Whether the engine is compared with others: there is a block that counts, syncs were made in every block, and work was
+    /// left undone in less than half of the blocks. The blocks that are left would else be the lucky ones.
+    pub(super) fn is_comparable(&self) -> bool {
+        let undone = self.rows.iter().filter(|row| row.is_left_undone()).count();
+        let makes_syncs = !self.has_mark(Row::lacks_syncs);
+        makes_syncs && 2 * undone < self.rows.len() && self.figures.iter().any(|row| row.is_fair())
     }
 
     /// Whether the engine kept `class` in every block.
@@ -148,9 +151,9 @@ impl<'r> EngineBlocks<'r> {
         self.rows.iter().any(|row| mark(row))
     }
 
-    /// The line without a place. `bound` is the speed of the yardstick, if it bounds this engine.
-    pub(super) fn line(&self, bound: Option<f64>, budget_bytes: f64) -> Option<EngineLine> {
-        assert!(bound.is_none_or(|bound| bound > 0.0), "a yardstick has a speed");
+    /// The line without a place. `bound` is the yardstick, if it bounds this engine.
+    pub(super) fn line(&self, bound: Option<&Self>, budget_bytes: f64) -> Option<EngineLine> {
+        let share = bound.and_then(|bound| Paired::of(&self.speeds, &bound.speeds));
         let speed = Estimate::of(&self.values())?;
         let memory_bytes = self.median_of_counts(Row::memory_bytes);
         let peak_bytes = self.median_of_counts(|row| row.memory_peak_bytes);
@@ -165,7 +168,7 @@ impl<'r> EngineBlocks<'r> {
             speed,
             speeds: self.speeds.clone(),
             ratio: None,
-            share_of_bound: bound.map(|bound| speed.median / bound),
+            share_of_bound: share.map(Paired::ratio),
             p50_ns: self.median_of_counts(|row| row.lat_p50_ns),
             p99_ns: self.median_of_counts(|row| row.lat_p99_ns),
             p999_ns: self.median_of_counts(|row| row.lat_p999_ns),
@@ -177,7 +180,7 @@ impl<'r> EngineBlocks<'r> {
             page_cache_bytes: self.median_of_counts(|row| row.page_cache_bytes),
             disk_speed_changed: self.has_mark(Row::disk_speed_changed),
             lacks_syncs: self.has_mark(Row::lacks_syncs),
-            has_fair_block: self.has_fair_block(),
+            is_comparable: self.is_comparable(),
             is_uncompared: false,
             is_overloaded: self.figures.iter().any(|row| row.is_overloaded()),
             is_unsteady: self.has_mark_in_half(|row| row.steady.map(|is_steady| !is_steady)),

@@ -6,21 +6,20 @@ use crate::plan::EngineSettings;
 
 /// How to read the tables; printed once.
 pub(crate) const LEGEND: &str = "\
-ops/s: operations divided by wall time;
-median of the blocks; loop: time that the harness takes for an operation, a part
-of that; of bound: share of the fastest yardstick; CPU: time of all threads for an operation, without the loop; p50 to
-p99.9: of the timed calls; #: one more than the engines that the blocks show to be faster, empty from one block, ? if no
-block compares the engine with those that have places; ~: no difference from the baseline is shown, Holm's adjustment
-for all ranked pairs of a phase included; WA, SA: bytes written and kept per user byte; memory: that of the engine
-without the mapped files of its directory, at the end of the phase; ‡: more than 1.1 times --mem, then or at its peak;
-cache: page cache of the engine's files; *:
-in some block the time limit ended the phase or one before it, and that block is not compared; †: not steady in half of
-the blocks or more; »: in half of the blocks or more, more than a tenth of the CPU time came after the clock; …: in some
-block the engine worked longer after the clock than before, or still when the wait for it ended, and that block is not
-compared; !: in some block the disk speed changed by more than 1.5 times, and that block is not compared; nor are two
-engines in a block in which they ran at different disk speeds; §: claims sync and made fewer syncs in some block than its
-writes take, and that block is not compared; overloaded: less than 99 % of the operations due at the asked rate were
-made, so latencies say nothing.";
+ops/s: operations divided by wall time; median of the blocks; loop: time that the harness takes for an operation, a
+part of that; of bound: share of the fastest yardstick, paired within blocks; CPU: time of all threads for an
+operation, without the loop; p50 to p99.9: of the timed calls; #: one more than the engines that the blocks show to be
+faster, empty from one block, ? if no block compares the engine with those that have places; ~: no difference from the
+baseline is shown, Holm's adjustment for all ranked pairs of a phase included; WA, SA: bytes written and kept per user
+byte; memory: that of the engine without the mapped files of its directory, at the end of the phase; ‡: more than 1.1
+times --mem, then or at its peak; cache: page cache of the engine's files; *: in some block the time limit ended the
+phase or one before it, and that block is not compared; †: not steady in half of the blocks or more; »: in half of the
+blocks or more, more than a tenth of the CPU time came after the clock; …: in some block the engine worked longer after
+the clock than before, or still when the wait for it ended; that block is not compared, and from half of the blocks on
+none is; !: in some block the disk speed changed by more than 1.5 times, and that block is not compared; nor are two
+engines in a block in which they ran at different disk speeds; §: claims sync and made fewer syncs in some block than
+its writes take, and is not compared; overloaded: less than 99 % of the operations due at the asked rate were made, so
+latencies say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> String {

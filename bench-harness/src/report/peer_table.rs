@@ -3,7 +3,7 @@
 //! Only ranked peers count. The others stand in a column of their own, with the class that they kept if it is weaker.
 //! Ratios are paired within blocks, as everywhere.
 
-use super::columns::{show_ratio, show_share, show_verdict};
+use super::columns::{LEFT_UNDONE, show_ratio, show_share, show_verdict};
 use super::engine_line::EngineLine;
 use super::ranking::Verdict;
 use super::{FinishedRun, PhaseTable, compare};
@@ -65,11 +65,7 @@ fn render_phase(table: &PhaseTable) -> Vec<String> {
             if line.durability == table.durability { "not compared" } else { &line.durability };
         format!("{} ({reason})", show_peer(table, line))
     });
-    let not_fitting = table
-        .misfits
-        .iter()
-        .map(|engine| format!("{} did not fit in {}", without_prefix(engine), table.memory_limit));
-    let unranked = unranked.chain(not_fitting).collect::<Vec<_>>().join(", ");
+    let unranked = unranked.chain(not_fitting(table)).collect::<Vec<_>>().join(", ");
     // An own engine without a place keeps its line, and has no ratio.
     let keeps_class = |line: &&EngineLine| line.durability == table.durability;
     let own = table.lines.iter().filter(keeps_class);
@@ -89,6 +85,14 @@ fn render_phase(table: &PhaseTable) -> Vec<String> {
     .collect()
 }
 
+/// The peers that did not fit into the memory of a cell, as one text.
+fn not_fitting(table: &PhaseTable) -> Option<String> {
+    let peers =
+        table.misfits.iter().filter(|engine| is_peer(engine)).map(|name| without_prefix(name));
+    let names = peers.collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| format!("did not fit in {}: {names}", table.memory_limit))
+}
+
 fn fastest<'l>(lines: impl Iterator<Item = &'l EngineLine>) -> Option<&'l EngineLine> {
     lines.max_by(|left, right| left.speed.median.total_cmp(&right.speed.median))
 }
@@ -103,10 +107,10 @@ fn without_prefix(engine: &str) -> &str {
 
 fn show_speed(table: &PhaseTable, line: &EngineLine) -> String {
     let cut = if line.cut_short { "*" } else { "" };
-    if table.is_opening {
-        return format!("{}{cut}", show_ns(1e9 / line.speed.median));
-    }
-    format!("{}{cut}", show_count(line.speed.median))
+    let undone = if line.is_left_undone && !line.is_ranked { LEFT_UNDONE } else { "" };
+    let speed = line.speed.median;
+    let speed = if table.is_opening { show_ns(1e9 / speed) } else { show_count(speed) };
+    format!("{speed}{cut}{undone}")
 }
 
 /// How much faster; bold where the blocks show that it is, `~` where they show no difference.
@@ -178,6 +182,27 @@ mod tests {
     fn a_phase_in_which_the_own_engine_has_no_place_keeps_its_line() {
         let line = line_without_a_place_for("own");
         assert!(line.starts_with("| w / put | 1 | own |"), "{line}");
+    }
+
+    #[test]
+    fn an_engine_that_left_work_undone_has_its_mark() {
+        let line = line_without_a_place_for("own");
+        assert!(line.contains("| 302… |"), "{line}");
+    }
+
+    #[test]
+    fn peers_that_did_not_fit_are_named_once_and_yardsticks_are_not() {
+        let mut run =
+            run(&[("own", "buffered", [300.0, 303.0]), ("peer:safe", "buffered", [1.0; 2])]);
+        let without = |engine: &str| Row {
+            did_not_fit: Some(true),
+            ..Row::of_puts(engine, "buffered", 1, 1.0)
+        };
+        run.rows.extend(["peer:fast", "bound:log"].map(without));
+        run.facts.engines.push("peer:slow".into());
+        run.rows.push(without("peer:slow"));
+        let table = render(&[run]);
+        assert!(table.ends_with(" did not fit in : fast, slow |\n"), "{table}");
     }
 
     #[test]

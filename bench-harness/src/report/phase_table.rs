@@ -136,7 +136,7 @@ fn misfits(run: &RunFacts, rows: &[&Row]) -> Vec<String> {
 fn choose_baseline<'e>(run: &RunFacts, engines: &[EngineBlocks<'e>], strongest: &str) -> &'e str {
     let is_asked = |engine: &&EngineBlocks<'_>| run.baseline.as_deref() == Some(engine.name);
     let fits = |engine: &&EngineBlocks<'_>| !is_bound(engine.name) && engine.kept(strongest);
-    let fits_and_counts = |engine: &&EngineBlocks<'_>| fits(engine) && engine.has_fair_block();
+    let fits_and_counts = |engine: &&EngineBlocks<'_>| fits(engine) && engine.is_comparable();
     let chosen = engines.iter().find(is_asked).or_else(|| engines.iter().find(fits_and_counts));
     let chosen = chosen.or_else(|| engines.iter().find(fits)).or(engines.first());
     chosen.map_or("", |engine| engine.name)
@@ -151,19 +151,22 @@ fn without_figure(run: &RunFacts, rows: &[&Row], engines: &[EngineBlocks<'_>]) -
     run.engines.iter().filter(is_without).cloned().collect()
 }
 
-/// The median speed of the fastest yardstick, if there is one.
-fn fastest_bound(engines: &[EngineBlocks<'_>], strongest: &str) -> Option<f64> {
+/// The yardstick whose median speed is the highest, if there is one.
+fn fastest_bound<'e, 'r>(
+    engines: &'e [EngineBlocks<'r>],
+    strongest: &str,
+) -> Option<&'e EngineBlocks<'r>> {
     let is_measure = |engine: &&EngineBlocks<'_>| {
         is_yardstick(engine.name) && is_comparable_to_bound(engine, strongest)
     };
-    let speeds = engines.iter().filter(is_measure).filter_map(EngineBlocks::median_speed);
-    speeds.reduce(f64::max).filter(|speed| *speed > 0.0)
+    let speed = |engine: &&EngineBlocks<'_>| engine.median_speed().unwrap_or_default();
+    engines.iter().filter(is_measure).max_by(|left, right| speed(left).total_cmp(&speed(right)))
 }
 
 /// Whether an engine and a yardstick can be compared. The cost of a sync says nothing about engines that never wait for one,
 /// and the other way round.
 fn is_comparable_to_bound(engine: &EngineBlocks<'_>, strongest: &str) -> bool {
-    (strongest != SYNC || engine.kept(strongest)) && engine.has_fair_block()
+    (strongest != SYNC || engine.kept(strongest)) && engine.is_comparable()
 }
 
 /// The time that the loop takes for an operation on one of `threads` threads, if the engine that does nothing was run.
@@ -203,11 +206,11 @@ impl PhaseTable {
 fn rank(table: &mut PhaseTable) {
     for line in &mut table.lines {
         let kept_the_class = line.durability == table.durability;
-        line.is_ranked = !is_bound(&line.engine) && kept_the_class && line.has_fair_block;
+        line.is_ranked = !is_bound(&line.engine) && kept_the_class && line.is_comparable;
     }
     let contestants = table.lines.iter().map(|line| {
-        // Figures without a block that counts are shown and compared with nothing.
-        let speeds = if line.has_fair_block { &line.speeds[..] } else { &[] };
+        // The figures of the others are shown and compared with nothing.
+        let speeds = if line.is_comparable { &line.speeds[..] } else { &[] };
         Contestant { is_ranked: line.is_ranked, speeds }
     });
     let ranking = Ranking::new(&contestants.collect::<Vec<_>>());

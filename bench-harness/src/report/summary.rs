@@ -77,19 +77,19 @@ fn unranked(table: &PhaseTable) -> String {
     let names = kept.iter().map(|line| &line.engine[..]).collect::<Vec<_>>().join(", ");
     let mut reasons = Vec::new();
     if kept.iter().any(|line| line.disk_speed_changed) {
-        reasons.push("the disk speed changed");
+        reasons.push("the disk speed changed in every block");
     }
     if kept.iter().any(|line| line.lacks_syncs) {
         reasons.push("too few syncs were made");
     }
     if kept.iter().any(|line| line.is_left_undone) {
-        reasons.push("work was left undone");
+        reasons.push("work was left undone in half of the blocks or more");
     }
     if kept.iter().any(|line| line.cut_short) {
-        reasons.push("the time limit cut the work short");
+        reasons.push("the time limit cut the work short in every block");
     }
     match (reasons.is_empty(), misfits(table)) {
-        (false, _) => format!("not ranked: {names}; {} in every block", reasons.join(" or ")),
+        (false, _) => format!("not ranked: {names}; {}", reasons.join(" or ")),
         (true, Some(misfits)) => misfits,
         (true, None) => format!("no engine keeps {}", table.durability),
     }

@@ -239,6 +239,46 @@ fn a_block_that_left_work_undone_is_not_compared_and_without_any_other_the_engin
 }
 
 #[test]
+fn an_engine_that_left_work_undone_in_half_of_the_blocks_is_not_ranked_by_the_others() {
+    let most = table_of_deferred(9.0, &[1, 2]);
+    assert_eq!(places(&most), [("peer:a", true, Some(1)), ("own", false, None)]);
+    assert_eq!(most.lines[1].ratio, None);
+}
+
+#[test]
+fn an_engine_that_made_too_few_syncs_in_one_block_is_not_compared() {
+    let rows = (1..=3).flat_map(|block| {
+        let row = |engine, speed, fsyncs| Row {
+            fsyncs: Some(fsyncs),
+            least_fsyncs: Some(50),
+            ..Row::of_puts(engine, "sync", block, speed + f64::from(block))
+        };
+        [row("own", 300.0, 50), row("peer:a", 9e3, if block == 2 { 49 } else { 50 })]
+    });
+    let table = compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0);
+    assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
+    assert_eq!(table.lines[1].ratio, None);
+}
+
+#[test]
+fn the_share_of_the_bound_is_paired_within_blocks() {
+    let plan = PLAN.replace(r#""own", "peer:a""#, r#""own", "bound:log+hash""#);
+    // The machine is four times slower in the second block; each engine misses one block, so medians would say something else.
+    let speeds = [
+        ("own", [Some(100.0), Some(25.0), None]),
+        ("bound:log+hash", [None, Some(50.0), Some(200.0)]),
+    ];
+    let rows = speeds.iter().flat_map(|(engine, speeds)| {
+        (1..)
+            .zip(speeds)
+            .filter_map(|(block, speed)| Some(Row::of_puts(engine, "sync", block, (*speed)?)))
+    });
+    let table = compare(&serde_json::from_str(&plan).unwrap(), &rows.collect::<Vec<_>>()).remove(0);
+    let own = table.lines.iter().find(|line| line.engine == "own").unwrap();
+    assert!((own.share_of_bound.unwrap() - 0.5).abs() < 1e-12);
+}
+
+#[test]
 fn an_engine_that_works_longer_after_the_clock_than_before_has_no_place() {
     let table = |deferred_s| {
         let rows = (1..=3).flat_map(|block| {

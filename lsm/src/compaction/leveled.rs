@@ -1,0 +1,136 @@
+//! Leveled compaction: each level below 0 is one run, and `fan_out` times as large as the one above.
+//!
+//! A level over its target gives one file, and its neighbours as far as they cost nothing more, to the next level: the file
+//! that overlaps the fewest bytes there, for each byte of its own. All of level 0 goes into the base level. While the
+//! base level is busy, runs of level 0 become one run there.
+//!
+//! Source: `LevelDB` impl.md, Compactions; dynamic level sizes as in `RocksDB`. Departures:
+//! - Deeper levels go first as long as level 0 has few runs: score-first order rewrites the first level again and again
+//!   while level 0 is behind.
+//! - A level that another strategy left with several runs is joined into one run file by file.
+//! - A large run that another strategy left in level 0 settles in a deep level without being rewritten.
+
+mod pick;
+mod targets;
+
+use super::busy::Busy;
+use super::options::{InvalidOptions, LeveledOptions};
+use super::plan::Plan;
+use super::strategy::{Score, Strategy, Urgency};
+use super::tombstones;
+use super::tree::{Key, Tree};
+
+pub(super) use pick::settle;
+use targets::Targets;
+
+/// Leveled compaction (LCS).
+#[derive(Clone, Debug)]
+pub struct Leveled {
+    options: LeveledOptions,
+}
+
+impl Leveled {
+    /// The strategy with these parameters.
+    ///
+    /// # Errors
+    /// A parameter is out of its range.
+    pub fn new(options: LeveledOptions) -> Result<Self, InvalidOptions> {
+        options.validate()?;
+        Ok(Self { options })
+    }
+
+    fn l0_score<K: Key>(&self, tree: &Tree<K>) -> f64 {
+        let level = &tree.levels()[0];
+        let runs = level.runs().len() as f64 / self.options.l0_runs as f64;
+        runs.max(level.bytes() as f64 / (self.options.base_bytes as f64).max(self.l0_batch_bytes()))
+    }
+
+    /// The bytes that `l0_runs` full files have.
+    fn l0_batch_bytes(&self) -> f64 {
+        self.options.l0_runs as f64 * self.options.file_bytes as f64
+    }
+
+    fn level_score<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> f64 {
+        let bytes = tree.levels()[level].bytes();
+        let is_crowded = tree.levels()[level].runs().len() > 1;
+        let value = if level == tree.last_level() || bytes == 0 {
+            0.0
+        } else if targets.bytes[level] == 0 {
+            1.0 + bytes as f64 / self.options.base_bytes as f64
+        } else {
+            bytes as f64 / targets.bytes[level] as f64
+        };
+        if is_crowded { value.max(1.0) } else { value }
+    }
+
+    fn score<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> Score {
+        let value =
+            if level == 0 { self.l0_score(tree) } else { self.level_score(tree, level, targets) };
+        debug_assert!(value.is_finite() && value >= 0.0, "a score is a share");
+        Score { level, value }
+    }
+
+    /// The levels that are to be compacted, the first one first.
+    fn order<K: Key>(&self, tree: &Tree<K>, targets: &Targets, urgency: Urgency) -> Vec<Score> {
+        let l0_first = tree.levels()[0].runs().len() >= self.options.l0_soft_runs;
+        let scores = (0..=tree.last_level()).rev().map(|level| self.score(tree, level, targets));
+        let mut due: Vec<Score> =
+            scores.filter(|score| score.value >= urgency.threshold()).collect();
+        let is_eligible_only = |score: &Score| score.value < Urgency::Mandatory.threshold();
+        // Stable: the deepest level stays first among those of the same kind.
+        due.sort_by_key(|score| (is_eligible_only(score), l0_first && score.level > 0));
+        due
+    }
+}
+
+impl<K: Key> Strategy<K> for Leveled {
+    fn pick(&self, tree: &Tree<K>, busy: &Busy<K>, urgency: Urgency) -> Option<Plan<K>> {
+        if let Some(plan) = self.settle(tree, busy) {
+            return Some(plan);
+        }
+        let targets = Targets::of(tree, &self.options);
+        let due = self.order(tree, &targets, urgency);
+        let of_level = |score: &Score| match score.level {
+            0 => self.pick_l0(tree, busy, &targets),
+            level => self.pick_level(tree, busy, level, &targets),
+        };
+        due.iter()
+            .find_map(of_level)
+            .or_else(|| tombstones::pick(tree, busy, &self.options.tombstones))
+    }
+
+    fn scores(&self, tree: &Tree<K>) -> Vec<Score> {
+        let targets = Targets::of(tree, &self.options);
+        (0..=tree.last_level()).map(|level| self.score(tree, level, &targets)).collect()
+    }
+
+    /// The bytes over the target of each level go down, with those that come from above, and rewrite `fan_out` bytes of
+    /// the next level each. All of level 0 counts: with only the runs over its limit, the estimate would jump by all
+    /// of level 0 when the limit is reached.
+    fn debt(&self, tree: &Tree<K>) -> u64 {
+        let targets = Targets::of(tree, &self.options);
+        let (mut debt, mut carried) = (0_u64, 0_u64);
+        for level in 0..tree.last_level() {
+            let bytes = tree.levels()[level].bytes().saturating_add(carried);
+            carried = bytes.saturating_sub(targets.smooth(level, &self.options));
+            debt = debt.saturating_add(carried.saturating_mul(self.options.fan_out + 1));
+        }
+        debt
+    }
+
+    fn debt_factor(&self, tree: &Tree<K>) -> u64 {
+        tree.last_level() as u64 * (self.options.fan_out + 1)
+    }
+
+    fn max_input_bytes(&self) -> Option<u64> {
+        Some(self.options.max_input_bytes)
+    }
+
+    fn target_file_bytes(&self) -> u64 {
+        self.options.file_bytes
+    }
+
+    fn max_grandparent_bytes(&self) -> u64 {
+        self.options.max_grandparent_files.saturating_mul(self.options.file_bytes)
+    }
+}

@@ -1,0 +1,53 @@
+//! The choice of the next compaction: pure functions of metadata.
+//!
+//! A [`Strategy`] sees the [`Tree`]: which files each sorted run of each level has, with their sizes, key ranges and counts
+//! of tombstones. It answers with a [`Plan`]: the files to merge and the place of the output. It reads no file and no clock
+//! and draws no random number, so tests and simulations run exactly the code that an engine runs.
+//!
+//! # Age
+//!
+//! A run has a [`Place`]: its level and its rank. A run in a deeper level is older; within a level the run with the lower rank
+//! is older. For each key, older places hold older entries. Ranges of sequence numbers play no part: after a compaction of a
+//! part of a run they overlap. The output of a plan takes the place of its oldest input, or a new place that no run of the
+//! same keys lies beyond. [`Plan::check`] states the condition.
+//!
+//! # Several plans at once
+//!
+//! [`Busy`] has the input files and the output ranges of the plans in flight. A strategy makes no plan that needs a busy file,
+//! writes into a busy range of a run, or moves entries past older ones.
+//!
+//! # Two thresholds
+//!
+//! A level whose score reaches [`Urgency::Eligible`] (85 % of its limit) may be compacted if the device is idle. From
+//! [`Urgency::Mandatory`] (100 %) on it must be.
+//!
+//! # Strategies
+//!
+//! All of them work on every tree, whichever strategy made it, so that a store changes its strategy without a rewrite:
+//! [`SizeTiered`], [`Leveled`], [`LazyLeveled`].
+
+mod busy;
+mod cutter;
+mod draft;
+mod lazy_leveled;
+mod leveled;
+mod options;
+mod overlap;
+mod plan;
+mod size_tiered;
+mod strategy;
+mod tombstones;
+mod tree;
+
+pub use busy::Busy;
+pub use cutter::OutputCutter;
+pub use lazy_leveled::LazyLeveled;
+pub use leveled::Leveled;
+pub use options::{
+    InvalidOptions, LazyLeveledOptions, LeveledOptions, SizeTieredOptions, TombstoneOptions,
+};
+pub use plan::{Input, Plan, Reason};
+pub use size_tiered::SizeTiered;
+pub use strategy::{Score, Strategy, Urgency};
+pub use tombstones::DropGuard;
+pub use tree::{File, FileId, Key, Level, Place, Rank, Run, Tree};

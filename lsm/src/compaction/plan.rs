@@ -1,0 +1,143 @@
+//! A compaction that is to be done.
+
+use super::overlap;
+use super::tree::{File, FileId, Key, Place, Tree};
+
+/// The cause of a compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A level or a bucket of runs has reached its limit.
+    Size,
+    /// There are too many runs.
+    Runs,
+    /// Level 0 has too many runs while the next level is busy, so some of them become one.
+    IntraL0,
+    /// A large run in level 0 goes to the level that it fills.
+    Settle,
+    /// A file has many tombstones, or old ones.
+    Tombstones,
+}
+
+/// Files of one run that a compaction reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input<K> {
+    /// The place of the run.
+    pub place: Place,
+    /// The files, in the order of their keys.
+    pub files: Vec<File<K>>,
+}
+
+impl<K: Key> Input<K> {
+    /// The bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// A compaction: the inputs become files of the run at `output`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan<K> {
+    /// The cause.
+    pub reason: Reason,
+    /// The inputs, the newest run first. Of two entries of a key the one from the earlier input wins.
+    pub inputs: Vec<Input<K>>,
+    /// The place of the run that the output files join.
+    pub output: Place,
+    /// The first key of all inputs.
+    pub smallest: K,
+    /// The last key of all inputs.
+    pub largest: K,
+    /// The input files change their place as they are: none overlaps another, and no tombstone in them can go.
+    pub is_move: bool,
+}
+
+impl<K: Key> Plan<K> {
+    /// The files of all inputs.
+    pub fn files(&self) -> impl Iterator<Item = &File<K>> {
+        self.inputs.iter().flat_map(|input| &input.files)
+    }
+
+    /// The bytes of all inputs.
+    pub fn input_bytes(&self) -> u64 {
+        self.inputs.iter().map(Input::bytes).sum()
+    }
+
+    /// The bytes that it writes at most: none if the files only change their place.
+    pub fn write_bytes(&self) -> u64 {
+        if self.is_move { 0 } else { self.input_bytes() }
+    }
+
+    /// Whether `id` is an input.
+    pub fn has_input(&self, id: FileId) -> bool {
+        self.files().any(|file| file.id == id)
+    }
+
+    /// Puts `outputs` into the tree in place of the inputs. A move has its input files as outputs.
+    pub fn install(&self, tree: &mut Tree<K>, outputs: Vec<File<K>>) {
+        let inputs = self.inputs.iter().map(|input| (input.place, &input.files[..]));
+        tree.replace(inputs, self.output, outputs);
+    }
+
+    /// The input files in the order of their keys: the outputs of a move.
+    ///
+    /// # Panics
+    /// The plan is no move.
+    pub fn moved(&self) -> Vec<File<K>> {
+        assert!(self.is_move, "the files of other plans are rewritten");
+        let mut files: Vec<File<K>> = self.files().cloned().collect();
+        files.sort_by(|a, b| a.smallest.cmp(&b.smallest));
+        files
+    }
+
+    /// Whether the plan keeps the order of ages: for each key, older places hold older entries after it as before it.
+    ///
+    /// - The output does not lie above an input.
+    /// - No file of the output's run that stays has keys between the first and the last key of the inputs.
+    /// - No file that stays in a run between an input's place and the output has keys of that input.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn check(&self, tree: &Tree<K>) -> Result<(), String> {
+        if !self.inputs.is_sorted_by(|newer, older| newer.place < older.place) {
+            return Err("the inputs are not in the order of their ages".into());
+        }
+        for input in &self.inputs {
+            if input.files.is_empty() || input.place > self.output {
+                return Err(format!(
+                    "the input at {:?} is empty or older than the output",
+                    input.place
+                ));
+            }
+        }
+        for (place, run) in tree.runs() {
+            if place > self.output {
+                continue;
+            }
+            let touches = |smallest: &K, largest: &K| {
+                let range = run.overlapping(smallest, largest);
+                run.files()[range].iter().find(|file| !self.has_input(file.id)).map(|file| file.id)
+            };
+            if place == self.output {
+                if let Some(id) = touches(&self.smallest, &self.largest) {
+                    return Err(format!("the outputs overlap file {id} of their run"));
+                }
+                continue;
+            }
+            for input in self.inputs.iter().filter(|input| input.place <= place) {
+                let Some((low, high)) = overlap::hull(&input.files) else { continue };
+                if touches(&low, &high).is_none() {
+                    continue;
+                }
+                let passed =
+                    input.files.iter().find_map(|file| touches(&file.smallest, &file.largest));
+                if let Some(id) = passed {
+                    return Err(format!(
+                        "the input at {:?} passes file {id} at {place:?}",
+                        input.place
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! P9: write and space amplification of uniform overwrites, with real keys. The bands are those of the literature for the
+//! shape of the tree; `kvbench simulate` has them for large trees.
+
+use lsm::compaction::{
+    LazyLeveled, LazyLeveledOptions, Leveled, LeveledOptions, SizeTiered, SizeTieredOptions,
+    Urgency,
+};
+
+use crate::planted::{Mistake, Mistaken};
+use crate::presets::Boxed;
+use crate::random::Random;
+use crate::world::World;
+
+const ENTRY_BYTES: u64 = 100;
+const FLUSH_ENTRIES: u64 = 200;
+const FLUSH_BYTES: u64 = ENTRY_BYTES * FLUSH_ENTRIES;
+/// 64 flushes: two levels of fan-out 10, three tiers of 4.
+const KEYS: u64 = 64 * FLUSH_ENTRIES;
+
+/// More compactions than a sound strategy needs after a flush.
+const ENOUGH: usize = 1_000;
+
+struct Amplification {
+    write: f64,
+    space: f64,
+}
+
+/// Loads every key in order, overwrites each twice at random to reach a steady state, and measures during two more rounds.
+///
+/// A strategy that never rests gets `plans` compactions after each flush.
+fn measure(strategy: &Boxed, plans: usize) -> Amplification {
+    let mut world = World::new(7);
+    let mut random = Random::new(9);
+    let flush = |world: &mut World, operations: &[(u64, Option<u64>)]| {
+        world.flush(operations, FLUSH_ENTRIES as usize);
+        for _ in 0..plans {
+            let plan = strategy.pick(&world.tree, &world.busy, Urgency::Mandatory);
+            let Some(plan) = plan else { break };
+            world.begin(plan);
+            world.finish(0, &**strategy, |answer| answer);
+        }
+    };
+    for from in (0..KEYS).step_by(FLUSH_ENTRIES as usize) {
+        let put: Vec<_> =
+            (from..from + FLUSH_ENTRIES).map(|key| (key, Some(ENTRY_BYTES))).collect();
+        flush(&mut world, &put);
+    }
+    let live = KEYS * ENTRY_BYTES;
+    let (mut space, mut samples, mut start) = (0.0, 0.0, (0, 0));
+    for round in 0..4 {
+        if round == 2 {
+            start = (world.flushed, world.compacted);
+        }
+        for _ in 0..KEYS / FLUSH_ENTRIES {
+            let keys = (0..FLUSH_ENTRIES).map(|_| (random.below(KEYS), Some(ENTRY_BYTES)));
+            flush(&mut world, &keys.collect::<Vec<_>>());
+            if round >= 2 {
+                (space, samples) = (space + world.tree.bytes() as f64 / live as f64, samples + 1.0);
+            }
+        }
+    }
+    let written = world.flushed + world.compacted - start.0 - start.1;
+    Amplification { write: written as f64 / (2 * live) as f64, space: space / samples }
+}
+
+fn leveled() -> Boxed {
+    let options = LeveledOptions {
+        base_bytes: 4 * FLUSH_BYTES,
+        file_bytes: FLUSH_BYTES,
+        max_input_bytes: 25 * FLUSH_BYTES,
+        ..LeveledOptions::default()
+    };
+    Box::new(Leveled::new(options).unwrap())
+}
+
+fn size_tiered() -> Boxed {
+    let (small_bytes, file_bytes) = (FLUSH_BYTES * 3 / 4, FLUSH_BYTES);
+    let options = SizeTieredOptions { small_bytes, file_bytes, ..SizeTieredOptions::default() };
+    Box::new(SizeTiered::new(options).unwrap())
+}
+
+fn lazy_leveled() -> Boxed {
+    let (flush_bytes, file_bytes) = (FLUSH_BYTES, FLUSH_BYTES);
+    let options = LazyLeveledOptions { flush_bytes, file_bytes, ..LazyLeveledOptions::default() };
+    Box::new(LazyLeveled::new(options).unwrap())
+}
+
+/// Whether the write amplification lies within 0.7 to 1.4 times `low..=high`, and the space within its bound.
+fn check(
+    name: &str,
+    measured: &Amplification,
+    low: f64,
+    high: f64,
+    space: f64,
+) -> Result<(), String> {
+    println!("{name}: write {:.2}, space {:.2}", measured.write, measured.space);
+    if measured.write < 0.7 * low || measured.write > 1.4 * high {
+        return Err(format!("{name}: write {:.2}, band {low:.2} to {high:.2}", measured.write));
+    }
+    if measured.space > space {
+        return Err(format!("{name}: space {:.2}, bound {space:.2}", measured.space));
+    }
+    Ok(())
+}
+
+/// Flush; level 0 into a base of 6.4 flushes, with 4 of them; one level of fan-out 10 at 0.6 files for each of them.
+const LEVELED_WRITE: f64 = 1.0 + (1.0 + 6.4 / 4.0) + (0.6 * 10.0 + 1.0);
+/// Each byte of the levels above the last, and four runs in level 0.
+const LEVELED_SPACE: f64 = 1.0 + 1.0 / 9.0 + 4.0 / 64.0;
+/// Flush, and one merge in each of three tiers.
+const SIZE_TIERED_WRITE: f64 = 1.0 + 3.0;
+/// Flush, two tiered levels, and the last one with half the fan-out to all of it.
+const LAZY_WRITE: (f64, f64) = (1.0 + 2.0 + 2.0, 1.0 + 2.0 + 4.0);
+const LAZY_SPACE: f64 = 1.0 + 1.0 / 3.0 + 4.0 / 64.0;
+
+#[test]
+fn p9_uniform_overwrites_stay_within_the_bands() {
+    let checks = [
+        check("leveled", &measure(&leveled(), ENOUGH), LEVELED_WRITE, LEVELED_WRITE, LEVELED_SPACE),
+        check(
+            "tiered",
+            &measure(&size_tiered(), ENOUGH),
+            SIZE_TIERED_WRITE,
+            SIZE_TIERED_WRITE,
+            4.0,
+        ),
+        check("lazy", &measure(&lazy_leveled(), ENOUGH), LAZY_WRITE.0, LAZY_WRITE.1, LAZY_SPACE),
+    ];
+    for outcome in checks {
+        assert_eq!(outcome, Ok(()));
+    }
+}
+
+#[test]
+fn p9_finds_a_strategy_that_takes_everything() {
+    let next: Boxed = Box::new(Mistaken { inner: leveled(), mistake: Mistake::TakesEverything });
+    let measured = measure(&next, 2);
+    let outcome = check("everything", &measured, LEVELED_WRITE, LEVELED_WRITE, LEVELED_SPACE);
+    assert!(outcome.unwrap_err().contains("write"));
+}

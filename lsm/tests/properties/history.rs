@@ -1,0 +1,209 @@
+//! A random history of flushes, compactions, snapshots and changes of the strategy, checked after each step.
+
+use lsm::compaction::{Plan, Reason, Strategy, Urgency};
+
+use crate::presets::{self, Boxed, LEVELS};
+use crate::random::Random;
+use crate::world::World;
+
+/// How a history differs from the plain one.
+pub(crate) struct Shape {
+    /// The first strategy.
+    pub(crate) kind: u64,
+    /// Other strategies take over in the middle.
+    pub(crate) switches: bool,
+    /// So many plans are in flight at once.
+    pub(crate) in_flight: usize,
+    pub(crate) steps: u64,
+    /// Changes each strategy; a mistake, or nothing.
+    pub(crate) wrap: fn(Boxed) -> Boxed,
+    /// Changes the decision about tombstones.
+    pub(crate) may_drop: fn(bool) -> bool,
+}
+
+impl Shape {
+    pub(crate) fn plain(kind: u64) -> Self {
+        let wrap = |strategy| strategy;
+        let may_drop = |answer| answer;
+        Self { kind, switches: false, in_flight: 1, steps: 150, wrap, may_drop }
+    }
+
+    pub(crate) fn switching(kind: u64) -> Self {
+        Self { switches: true, in_flight: 3, ..Self::plain(kind) }
+    }
+}
+
+struct History {
+    random: Random,
+    world: World,
+    strategy: Boxed,
+    keys: u64,
+    deletes_of_ten: u64,
+}
+
+/// Runs the history of `seed`; the error names the property.
+pub(crate) fn run(seed: u64, shape: &Shape) -> Result<(), String> {
+    let mut random = Random::new(seed);
+    let strategy = (shape.wrap)(presets::strategy(shape.kind, &mut random));
+    let keys = 20 + random.below(400);
+    let deletes_of_ten = random.below(8);
+    let world = World::new(LEVELS);
+    let mut history = History { random, world, strategy, keys, deletes_of_ten };
+    for step in 0..shape.steps {
+        let outcome = history.step(shape);
+        outcome.map_err(|text| format!("seed {seed}, step {step}: {text}"))?;
+    }
+    history.rest(shape).map_err(|text| format!("seed {seed}, at the end: {text}"))
+}
+
+impl History {
+    fn step(&mut self, shape: &Shape) -> Result<(), String> {
+        match self.random.below(12) {
+            0..5 => self.flush()?,
+            5..8 => self.begin(shape)?,
+            8..11 => self.finish(shape)?,
+            _ if self.random.one_in(3) => self.world.toggle_snapshot(),
+            _ if shape.switches => {
+                let kind = self.random.next();
+                self.strategy = (shape.wrap)(presets::strategy(kind, &mut self.random));
+            }
+            _ => {}
+        }
+        self.world.check()
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        // Now and then a memtable is small, or all its keys lie side by side.
+        let count = if self.random.one_in(5) { 1 + self.random.below(10) } else { 20 };
+        let (from, keys) = match self.random.below(4) {
+            0 => (self.random.below(self.keys), 30),
+            _ => (0, self.keys),
+        };
+        let mut operations = Vec::new();
+        for _ in 0..count {
+            let key = (from + self.random.below(keys)) % self.keys;
+            let is_delete = self.random.below(10) < self.deletes_of_ten;
+            operations.push((key, (!is_delete).then(|| 50 + self.random.below(100))));
+        }
+        let file_entries = 5 + self.random.below(40) as usize;
+        let (before, bytes_before) = (self.debt(), self.world.tree.bytes());
+        self.world.flush(&operations, file_entries);
+        self.check_debt(before, self.world.tree.bytes() - bytes_before)
+    }
+
+    /// The debt, and the most that a byte adds to it.
+    fn debt(&self) -> (u64, u64) {
+        (self.strategy.debt(&self.world.tree), self.strategy.debt_factor(&self.world.tree))
+    }
+
+    /// Picks a plan, and checks P4, P5 and P10 on it.
+    fn begin(&mut self, shape: &Shape) -> Result<(), String> {
+        if self.world.in_flight.len() >= shape.in_flight {
+            return Ok(());
+        }
+        let urgency = if self.random.one_in(4) { Urgency::Eligible } else { Urgency::Mandatory };
+        let plan = self.strategy.pick(&self.world.tree, &self.world.busy, urgency);
+        let is_due = |score: f64| score >= urgency.threshold();
+        let mut scores = self.strategy.scores(&self.world.tree).into_iter();
+        let due = scores.find(|score| is_due(score.value));
+        let Some(plan) = plan else {
+            let idle = self.world.in_flight.is_empty();
+            return match due {
+                Some(score) if idle => Err(format!("P5: {score:?} is due and there is no plan")),
+                _ => Ok(()),
+            };
+        };
+        check_beside(&plan, &self.world)?;
+        check_inputs(&plan, &*self.strategy)?;
+        self.world.begin(plan);
+        Ok(())
+    }
+
+    /// Installs a plan in flight, not always the first one, and checks P7.
+    fn finish(&mut self, shape: &Shape) -> Result<(), String> {
+        let count = self.world.in_flight.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let at = self.random.below(count as u64) as usize;
+        let removed = self.world.in_flight[at].0.input_bytes();
+        let (before, bytes_before) = (self.debt(), self.world.tree.bytes());
+        self.world.finish(at, &*self.strategy, shape.may_drop);
+        let added = (self.world.tree.bytes() + removed).saturating_sub(bytes_before);
+        self.check_debt(before, added + removed)
+    }
+
+    /// P7.
+    fn check_debt(&self, (before, factor): (u64, u64), changed: u64) -> Result<(), String> {
+        let (after, factor_after) = self.debt();
+        let factor = factor.max(factor_after);
+        // Divisions of targets are rounded down, once a level.
+        let rounding = factor * LEVELS as u64;
+        if after.abs_diff(before) > changed * factor + rounding {
+            return Err(format!("P7: {before} became {after} with {changed} bytes (x {factor})"));
+        }
+        Ok(())
+    }
+
+    /// P1 and the live half of P6: the tree comes to rest, and no file has so many tombstones that it is to be compacted.
+    fn rest(&mut self, shape: &Shape) -> Result<(), String> {
+        self.world.drop_snapshot();
+        while !self.world.in_flight.is_empty() {
+            self.finish(shape)?;
+        }
+        let files: usize = self.world.tree.runs().map(|(_, run)| run.files().len()).sum();
+        // Each file goes down each level at most once, and what it overlaps goes with it.
+        let budget = 20 * (files + 10) * LEVELS;
+        for _ in 0..budget {
+            let none = self.world.busy.clone();
+            let Some(plan) = self.strategy.pick(&self.world.tree, &none, Urgency::Mandatory) else {
+                return self.check_rest();
+            };
+            self.world.begin(plan);
+            self.finish(shape)?;
+            self.world.check()?;
+        }
+        Err(format!("P1: no rest after {budget} compactions of {files} files"))
+    }
+
+    fn check_rest(&self) -> Result<(), String> {
+        let scores = self.strategy.scores(&self.world.tree);
+        if let Some(score) = scores.iter().find(|score| score.value >= 1.0) {
+            return Err(format!("P5: {score:?} at rest"));
+        }
+        for (place, run) in self.world.tree.runs() {
+            // 90 is above each `dense_percent` of the presets.
+            let dense = run.files().iter().find(|file| file.tombstones * 100 >= file.entries * 90);
+            if let Some(file) = dense {
+                return Err(format!("P6: tombstones stay at {place:?}: {file:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// P4, without the help of [`Busy`](lsm::compaction::Busy).
+fn check_beside(plan: &Plan<u64>, world: &World) -> Result<(), String> {
+    for (other, _) in &world.in_flight {
+        if let Some(file) = plan.files().find(|file| other.has_input(file.id)) {
+            return Err(format!("P4: file {} is an input of two plans", file.id));
+        }
+        let overlaps = plan.smallest <= other.largest && other.smallest <= plan.largest;
+        if plan.output == other.output && overlaps {
+            return Err(format!("P4: two plans write to {:?}", plan.output));
+        }
+    }
+    Ok(())
+}
+
+/// P10. Leveled plans have a limit in bytes; tiered ones take whole runs, at most `max_runs`.
+fn check_inputs(plan: &Plan<u64>, strategy: &dyn Strategy<u64>) -> Result<(), String> {
+    let Some(limit) = strategy.max_input_bytes() else { return Ok(()) };
+    let is_single = plan.inputs.iter().filter(|input| input.place != plan.output).count() <= 1
+        && plan.inputs[0].files.len() == 1;
+    let is_free = plan.is_move || plan.reason == Reason::Tombstones;
+    if plan.input_bytes() > limit && !is_single && !is_free {
+        return Err(format!("P10: {} bytes of at most {limit}: {plan:?}", plan.input_bytes()));
+    }
+    Ok(())
+}

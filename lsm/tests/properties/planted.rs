@@ -1,0 +1,198 @@
+//! One mistake for each property, and the proof that the histories find it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use lsm::compaction::{Busy, File, Input, Place, Plan, Reason, Score, Strategy, Tree, Urgency};
+
+use crate::history::{self, Shape};
+use crate::presets::{Boxed, KINDS};
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mistake {
+    /// A tree at rest has its oldest file rewritten.
+    NeverRests,
+    /// A file that the outputs overlap is left out of the inputs.
+    ForgetsOverlap,
+    /// Buckets are made by size alone, as in Cassandra.
+    IgnoresAge,
+    /// Plans in flight are not looked at.
+    IgnoresBusy,
+    /// Level 0 is never compacted.
+    SkipsLevel0,
+    /// The debt counts everything once a level is due, and nothing before.
+    DebtJumps,
+    /// Each compaction takes all files.
+    TakesEverything,
+}
+
+/// A strategy with a mistake.
+#[derive(Debug)]
+pub(crate) struct Mistaken {
+    pub(crate) inner: Boxed,
+    pub(crate) mistake: Mistake,
+}
+
+fn plan_of(mut inputs: Vec<Input<u64>>, reason: Reason) -> Option<Plan<u64>> {
+    inputs.sort_by_key(|input| input.place);
+    let output = inputs.last()?.place;
+    let files = || inputs.iter().flat_map(|input| &input.files);
+    let smallest = files().map(|file| file.smallest).min()?;
+    let largest = files().map(|file| file.largest).max()?;
+    Some(Plan { reason, smallest, largest, inputs, output, is_move: false })
+}
+
+fn whole(tree: &Tree<u64>) -> Vec<Input<u64>> {
+    tree.runs().map(|(place, run)| Input { place, files: run.files().to_vec() }).collect()
+}
+
+fn oldest_file(tree: &Tree<u64>) -> Option<(Place, &File<u64>)> {
+    tree.runs().last().map(|(place, run)| (place, &run.files()[0]))
+}
+
+impl Mistaken {
+    /// Three runs of similar size, adjacent or not.
+    fn bucket_by_size(tree: &Tree<u64>, busy: &Busy<u64>) -> Option<Plan<u64>> {
+        let mut runs = whole(tree);
+        runs.sort_by_key(Input::bytes);
+        runs.truncate(3);
+        let plan = plan_of(runs, Reason::Size).filter(|plan| plan.inputs.len() == 3)?;
+        (busy.is_idle() && plan.output.level == 0).then_some(plan)
+    }
+}
+
+impl Strategy<u64> for Mistaken {
+    fn pick(&self, tree: &Tree<u64>, busy: &Busy<u64>, urgency: Urgency) -> Option<Plan<u64>> {
+        let none = Busy::default();
+        let plan = self.inner.pick(tree, busy, urgency);
+        match self.mistake {
+            Mistake::NeverRests => plan.or_else(|| {
+                let (place, file) = oldest_file(tree).filter(|(_, file)| !busy.has(file))?;
+                let inputs = vec![Input { place, files: vec![file.clone()] }];
+                plan_of(inputs, Reason::Tombstones).filter(|plan| busy.allows(plan))
+            }),
+            Mistake::ForgetsOverlap => plan.map(|mut plan| {
+                let last = plan.inputs.last_mut().filter(|input| input.files.len() > 1);
+                if let Some(input) = last.filter(|input| input.place == plan.output) {
+                    input.files.pop();
+                }
+                plan
+            }),
+            Mistake::IgnoresAge => Self::bucket_by_size(tree, busy).or(plan),
+            Mistake::IgnoresBusy => self.inner.pick(tree, &none, urgency),
+            Mistake::SkipsLevel0 => {
+                plan.filter(|plan| plan.inputs.iter().all(|input| input.place.level > 0))
+            }
+            Mistake::DebtJumps => plan,
+            Mistake::TakesEverything => {
+                let plan = plan.filter(|_| busy.is_idle()).map(|_| whole(tree));
+                plan.and_then(|inputs| plan_of(inputs, Reason::Size))
+            }
+        }
+    }
+
+    fn scores(&self, tree: &Tree<u64>) -> Vec<Score> {
+        self.inner.scores(tree)
+    }
+
+    fn debt(&self, tree: &Tree<u64>) -> u64 {
+        let is_due = self.scores(tree).iter().any(|score| score.value >= 1.0);
+        match self.mistake {
+            Mistake::DebtJumps if is_due => tree.bytes() * self.debt_factor(tree),
+            Mistake::DebtJumps => 0,
+            _ => self.inner.debt(tree),
+        }
+    }
+
+    fn debt_factor(&self, tree: &Tree<u64>) -> u64 {
+        self.inner.debt_factor(tree)
+    }
+
+    fn max_input_bytes(&self) -> Option<u64> {
+        self.inner.max_input_bytes()
+    }
+
+    fn target_file_bytes(&self) -> u64 {
+        self.inner.target_file_bytes()
+    }
+
+    fn max_grandparent_bytes(&self) -> u64 {
+        self.inner.max_grandparent_bytes()
+    }
+}
+
+/// The outcome of a history; a panic of an assertion counts as found, with its text.
+fn outcome(seed: u64, shape: &Shape) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| history::run(seed, shape))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        Err(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
+    })
+}
+
+/// Some history of each kind of strategy in `kinds` fails with one of `texts`.
+fn is_found(kinds: &[u64], texts: &[&str], shape: impl Fn(u64) -> Shape) {
+    for kind in kinds {
+        let mut outcomes = (0..60).map(|seed| outcome(seed, &shape(*kind)));
+        let found = outcomes.find_map(Result::err);
+        let found = found.unwrap_or_else(|| panic!("kind {kind}: nothing found"));
+        assert!(texts.iter().any(|text| found.contains(text)), "kind {kind}: {found}");
+    }
+}
+
+const ALL: [u64; KINDS as usize] = [0, 1, 2];
+
+macro_rules! wrapped {
+    ($mistake:ident) => {
+        |kind| Shape {
+            wrap: |inner| Box::new(Mistaken { inner, mistake: Mistake::$mistake }),
+            ..Shape::plain(kind)
+        }
+    };
+}
+
+#[test]
+fn p1_finds_a_strategy_that_never_rests() {
+    is_found(&ALL, &["P1"], wrapped!(NeverRests));
+}
+
+#[test]
+fn p2_finds_outputs_that_overlap_a_file_of_their_run() {
+    is_found(&[0], &["P2", "do not overlap"], wrapped!(ForgetsOverlap));
+}
+
+#[test]
+fn p3_finds_buckets_that_ignore_age() {
+    is_found(&[1, 2], &["P3"], wrapped!(IgnoresAge));
+}
+
+#[test]
+fn p4_finds_a_strategy_that_ignores_plans_in_flight() {
+    let shape = wrapped!(IgnoresBusy);
+    is_found(&ALL, &["P4"], |kind| Shape { in_flight: 3, ..shape(kind) });
+}
+
+#[test]
+fn p5_finds_a_strategy_that_leaves_level_0_alone() {
+    is_found(&ALL, &["P5"], wrapped!(SkipsLevel0));
+}
+
+#[test]
+fn p6_finds_tombstones_that_go_too_early() {
+    is_found(&ALL, &["P3"], |kind| Shape { may_drop: |_| true, ..Shape::plain(kind) });
+}
+
+#[test]
+fn p6_finds_tombstones_that_never_go() {
+    let texts = &["P1", "P6"];
+    is_found(&ALL, texts, |kind| Shape { may_drop: |_| false, ..Shape::plain(kind) });
+}
+
+#[test]
+fn p7_finds_a_debt_that_jumps() {
+    is_found(&ALL, &["P7"], wrapped!(DebtJumps));
+}
+
+#[test]
+fn p10_finds_a_plan_without_a_limit() {
+    is_found(&[0], &["P10"], wrapped!(TakesEverything));
+}

@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// The engines of finished runs against the fastest of the engines of others, in Markdown.
     #[command(after_help = EXIT_CODES)]
     Table(TableArgs),
+    /// The compaction strategies of an LSM tree on metadata alone, up to 10 billion keys: amplification against data size.
+    #[command(after_help = EXIT_CODES)]
+    Simulate(crate::simulate::SimulateArgs),
     /// Runs one cell for the process that started it.
     #[command(hide = true)]
     Worker,

@@ -40,6 +40,7 @@ mod report;
 mod row;
 mod run_folder;
 mod runner;
+mod simulate;
 mod statistics;
 mod student;
 mod suggest;
@@ -84,6 +85,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => published::table(&args.folders),
+        Command::Simulate(args) => simulate::simulate(&args, &cli.common.out),
         Command::Worker => worker::work(engines),
     }
 }

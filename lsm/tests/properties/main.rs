@@ -18,8 +18,11 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod bands;
+mod debts;
+mod elision;
 mod histories;
 mod history;
+mod plans;
 mod planted;
 mod presets;
 mod random;

@@ -3,8 +3,8 @@
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
-//! clock stands still (`judge`, `model`). Rows go to `summary.csv` as they come (`run_folder`), and the tables are made from them
-//! (`statistics`, `paired`, `report`).
+//! clock stands still (`judge`, `model`). The rows of a workload go to `summary.csv` when its cells in a
+//! block have ended (`run_folder`), and the tables are made from them (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
@@ -12,10 +12,12 @@
 // Where peers are built, the workspace's ban holds, with the one exception in `engines/peers/lmdb.rs`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
 
+mod calibration;
 mod cell;
 mod cli;
 mod client;
 mod dataset;
+mod disk;
 mod distribution;
 mod durability;
 mod engines;
@@ -25,17 +27,21 @@ mod input;
 mod judge;
 mod keys;
 mod list;
+mod memory_limit;
 mod model;
 mod operation;
 mod output;
+mod page_cache;
 mod paired;
 mod pattern;
 mod plan;
 mod probe;
+mod process_memory;
 mod published;
 mod quantity;
 mod random;
 mod recorder;
+mod repeat;
 mod report;
 mod row;
 mod run_folder;
@@ -49,6 +55,7 @@ mod system;
 mod utc;
 mod values;
 mod worker;
+mod worker_process;
 mod workload;
 
 use std::process::ExitCode;
@@ -64,9 +71,13 @@ use plan::Plan;
 /// Runs the command line of this process with the engines of this build and `further` ones, and returns its exit
 /// code. The process starts itself again for every cell, so this must be all that `main` does.
 pub fn main(further: &[Registration]) -> ExitCode {
-    let engines = [&further.to_vec()[..], &engines::registered()[..]].concat();
+    main_with_only(&[further, &engines::registered()[..]].concat())
+}
+
+/// The same with `engines` and no others: neither those of this build nor the yardsticks.
+pub fn main_with_only(engines: &[Registration]) -> ExitCode {
     let outcome = match cli::parse(std::env::args_os()) {
-        Ok(cli) => run(&engines, cli),
+        Ok(cli) => run(engines, cli),
         Err(None) => Ok(()),
         Err(Some(failure)) => Err(failure),
     };
@@ -80,12 +91,14 @@ pub fn main(further: &[Registration]) -> ExitCode {
 }
 
 fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
+    engines::check_names(engines)?;
     match cli.command.unwrap_or(Command::Quick) {
         Command::Quick => runner::run(Plan::quick(engines, &cli.common)?),
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => published::table(&args.folders),
         Command::Simulate(args) => simulate::simulate(&args, &cli.common.out),
+        Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }
 }

@@ -1,4 +1,5 @@
-//! The folder of a run. Rows are written as they come, so that an interrupted run keeps its measurements.
+//! The folder of a run. The rows of a workload are written when all of its cells in a block have ended: until then a cell may
+//! be repeated. A run that is interrupted or fails writes the cells that have ended; one that is killed loses them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use crate::environment;
 use crate::failure::{Failure, Outcome};
 use crate::plan::Plan;
+use crate::report::MemoryLimit;
 use crate::row::Row;
 
 /// `results/<UTC>-<label>/`, open.
@@ -31,7 +33,7 @@ impl RunFolder {
             "command": command_line(),
             "plan": plan,
             "engines": plan.set_ups(),
-            "environment": environment::describe(&path),
+            "environment": environment::describe(&plan.stores()),
             "load_at_start": environment::load(),
             "outcome": "running",
         });
@@ -53,6 +55,13 @@ impl RunFolder {
             self.summary.serialize(row).map_err(|error| failed(error.into()))?;
         }
         self.summary.flush().map_err(failed)
+    }
+
+    /// Notes the limit of the memory of cells, and what it was raised by.
+    pub(crate) fn note_limit(&mut self, limit: Option<&MemoryLimit>) {
+        if let Some(limit) = limit {
+            self.manifest["memory_limit"] = json!(limit);
+        }
     }
 
     /// Notes how the run ended, and writes the report.

@@ -40,7 +40,7 @@ fn only_run(folder: &Path) -> std::path::PathBuf {
     run
 }
 
-const SMALL_RUN: [&str; 14] = [
+const SMALL_RUN: [&str; 16] = [
     "run",
     "-e",
     "bitcask,memory",
@@ -50,6 +50,8 @@ const SMALL_RUN: [&str; 14] = [
     "300",
     "--ops",
     "500",
+    "-d",
+    "1m",
     "-r",
     "2",
     "--seed",
@@ -85,8 +87,9 @@ fn a_run_prints_tables_and_writes_its_folder() {
         &row[column("durability")] == "sync" && &row[column("op")] == "all"
     };
     for row in rows.iter().filter(is_synced) {
-        assert!(!row[column("probe_before_ns")].is_empty(), "{row:?}");
-        assert!(!row[column("probe_after_ns")].is_empty(), "{row:?}");
+        let is_idle = &row[column("engine")] == "bound:null";
+        assert_eq!(row[column("probe_before_ns")].is_empty(), is_idle, "{row:?}");
+        assert_eq!(row[column("probe_after_ns")].is_empty(), is_idle, "{row:?}");
     }
     // Three engines keep the class: `bitcask` and two yardsticks.
     assert_eq!(rows.iter().filter(is_synced).count(), 3 * 2);
@@ -173,6 +176,9 @@ fn wrong_usage_is_one_line_and_exit_code_2() {
     assert!(complaint(&["run", "-w", "ycsb-a", "--value", "3"], 2).contains("value_bytes = 3"));
     assert!(complaint(&["run", "-c", "none.toml"], 2).contains("none.toml"));
     assert!(complaint(&["run", "--baseline", "lsm"], 2).contains("unknown baseline"));
+    assert!(complaint(&["run", "-t", "1,2,1"], 2).contains("--threads names 1 twice"));
+    assert!(complaint(&["--mem", "1"], 2).contains("1MiB at least"));
+    assert!(complaint(&["run", "-d", "5"], 2).contains("a number with ms, s or m"));
 }
 
 #[test]
@@ -187,6 +193,39 @@ fn a_folder_that_cannot_be_written_is_exit_code_4() {
         assert_eq!(output.status.code(), Some(4), "{text}");
         assert!(text.contains("cannot create file/below"), "{text}");
     }
+}
+
+#[test]
+fn a_full_disk_behind_the_standard_output_is_exit_code_4() {
+    let folder = folder();
+    let run = ["run", "-e", "memory", "-w", "ycsb-c", "-n", "10", "--ops", "10", "-r", "1"];
+    for arguments in [&["list"][..], &["--help"], &["--dry-run"], &run] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(arguments, folder.path()).stdout(full).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {text}");
+        assert!(text.contains("cannot write to the standard output"), "{text}");
+    }
+    assert!(only_run(folder.path()).join("report.md").exists());
+}
+
+#[test]
+fn an_input_that_is_missing_is_told_before_a_folder_is_made() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("mine")).unwrap();
+    let text = "[workload.w]\nabout = \"x\"\ninput = \"words.tsv\"\n\
+        phase = [{ name = \"load\", load = \"random\" }]\n";
+    std::fs::write(folder.path().join("mine/own.toml"), text).unwrap();
+    let arguments = ["run", "-e", "memory", "-c", "mine/own.toml", "-r", "1"];
+    let output = kvbench(&arguments, folder.path());
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("workload w: cannot read input mine/words.tsv"), "{complaint}");
+    assert!(!folder.path().join("results").exists());
+    // The path begins at the folder of the workload file.
+    std::fs::write(folder.path().join("mine/words.tsv"), "a\tfirst\nb\tsecond\n").unwrap();
+    let output = kvbench(&arguments, folder.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -328,6 +367,18 @@ fn a_sweep_over_threads_has_a_table_for_each_number() {
 }
 
 #[test]
+fn a_workload_that_mixes_nothing_runs_once_and_keeps_its_name_in_a_sweep_over_threads() {
+    let folder = folder();
+    let arguments = ["run", "-e", "memory", "-w", "fillbatch,overwrite", "-t", "2,256"];
+    let output = kvbench(&[&arguments[..], &["--dry-run"]].concat(), folder.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in ["\nfillbatch: ", "\noverwrite-2t: ", "\noverwrite-256t: "] {
+        assert_eq!(text.matches(expected).count(), 1, "{expected}\n{text}");
+    }
+    assert!(!text.contains("fillbatch-"), "{text}");
+}
+
+#[test]
 fn a_workload_is_listed_with_its_group_its_sizes_and_its_mix() {
     let folder = folder();
     let output = kvbench(&["list", "workloads"], folder.path());
@@ -336,4 +387,41 @@ fn a_workload_is_listed_with_its_group_its_sizes_and_its_mix() {
     for expected in ["@ycsb", "1.00M x 1000 B", "95 get 5 put"] {
         assert!(line.contains(expected), "{expected}: {line}");
     }
+}
+
+#[test]
+fn an_engine_that_does_not_fit_in_its_memory_has_no_number_and_the_run_goes_on() {
+    let folder = folder();
+    let arguments =
+        ["run", "-e", "memory", "-w", "overwrite", "-n", "50k", "--ops", "1000", "-r", "1"];
+    let limited = [&arguments[..], &["--limit-memory", "8MiB"]].concat();
+    let output = kvbench(&limited, folder.path());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if complaint.contains("needs a memory cgroup") {
+        println!("skipped, because no memory group can be made here: {complaint}");
+        assert_eq!((output.status.code(), complaint.lines().count()), (Some(2), 1), "{complaint}");
+        assert!(!folder.path().join("results").exists(), "nothing was measured");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{complaint}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("limited to 8.00M with page cache"), "{text}");
+    let misfits: Vec<_> =
+        text.lines().filter(|line| line.contains("did not fit in 8.00M")).collect();
+    assert!(misfits.iter().any(|line| line.contains("memory")), "{text}");
+    let null = text.lines().find(|line| line.contains("bound:null")).unwrap();
+    assert!(!null.contains("did not fit"), "{text}");
+    let run = only_run(folder.path());
+    let manifest = std::fs::read_to_string(run.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["memory_limit"]["limit_bytes"], 8 << 20);
+    assert!(manifest["memory_limit"]["raised_by_bytes"][0].as_u64() > Some(1 << 20), "{manifest}");
+    let report = std::fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(report.contains("limited to 8.00M") && report.contains("did not fit"), "{report}");
+}
+
+#[test]
+fn a_limit_in_which_no_process_runs_is_refused() {
+    let text = complaint(&["quick", "--limit-memory", "4KiB"], 2);
+    assert!(text.contains("1MiB at least"), "{text}");
 }

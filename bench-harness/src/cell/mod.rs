@@ -8,10 +8,13 @@ mod crew;
 mod final_check;
 mod job;
 mod measured;
+mod memory_use;
 mod prepare;
 mod run;
 mod series;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use job::Job;
 pub(crate) use run::run;

@@ -9,18 +9,20 @@ use super::clients::Clients;
 use super::crew::{Crew, Ground};
 use super::final_check::check_everything;
 use super::measured::{CellKey, Measured, Outside};
+use super::memory_use::{MemoryBase, MemoryUse};
 use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_bytes};
 use super::sweep::sweep;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, NULL, Registration};
 use crate::failure::{Failure, Outcome};
-use crate::judge::Judge;
+use crate::judge::{Judge, Timeline};
 use crate::probe::Probe;
-use crate::recorder::Line;
+use crate::recorder::{Line, Recorder};
 use crate::row::Row;
-use crate::system::{self, Counters, DiskUse};
+use crate::system::{Counters, DiskUse};
 use crate::values::ValueHeader;
+use crate::{page_cache, process_memory};
 
 /// Of the time that is left, the most that a phase may take when others follow.
 const LARGEST_SHARE: f64 = 0.6;
@@ -33,9 +35,12 @@ struct Cell<'c> {
     dataset: &'c Dataset,
     judge: Judge<'c>,
     desks: Vec<Desk>,
-    rss_base_bytes: Option<u64>,
+    recorders: Vec<Recorder>,
+    base: MemoryBase,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
+    /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
+    is_store_cut: bool,
     probe: &'c mut dyn Probe,
 }
 
@@ -43,20 +48,29 @@ struct Cell<'c> {
 struct Before {
     counters: Counters,
     fsyncs: Option<u64>,
+    /// The syncs of the instance that the phase has closed: the next one counts from 0.
+    closed_fsyncs: u64,
 }
 
 impl Before {
     fn now(engine: &dyn Kv) -> Self {
-        system::forget_memory_peak();
-        Self { counters: Counters::now(), fsyncs: fsyncs(engine) }
+        process_memory::forget_peak();
+        Self { counters: Counters::now(), fsyncs: fsyncs(engine), closed_fsyncs: 0 }
+    }
+
+    /// The syncs of the phase, when the engine that is open counts `now`. A count that went back is none.
+    fn fsyncs_until(&self, now: Option<u64>) -> Option<u64> {
+        (now? + self.closed_fsyncs).checked_sub(self.fsyncs?)
     }
 }
 
 /// Runs `job` on the engine of `registration`, with `probe` beside synced phases, and hands over the rows of each phase.
+/// `prepared` is told the memory of the harness before the engine is opened.
 pub(crate) fn run(
     registration: &Registration,
     job: &Job,
     probe: &mut dyn Probe,
+    prepared: &mut dyn FnMut(u64) -> Outcome<()>,
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<()> {
     let begun = Instant::now();
@@ -64,8 +78,18 @@ pub(crate) fn run(
     let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
     let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
     let durability = registration.effective_durability(job.durability());
-    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
-    let rss_base_bytes = system::memory_bytes();
+    let config = EngineConfig {
+        memory_budget_bytes: job.memory_budget_bytes,
+        durability,
+        value_bytes: job.workload.value_len(),
+    };
+    let recorders = vec![Recorder::new(); threads];
+    let timeline = Timeline::new(threads, room.samples, model.capacity());
+    let is_strict = registration.name != NULL;
+    let judge = Judge { dataset: &dataset, model, is_strict, timeline };
+    // Everything of the harness is made and touched; memory that is added from here on is the engine's.
+    let base = MemoryBase::now();
+    prepared(base.harness_bytes().unwrap_or_default())?;
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = durability.min(engine.capabilities().durability);
     let mut cell = Cell {
@@ -73,10 +97,12 @@ pub(crate) fn run(
         registration,
         config,
         dataset: &dataset,
-        judge: Judge { dataset: &dataset, model, is_strict: registration.name != NULL },
+        judge,
         desks,
-        rss_base_bytes,
+        recorders,
+        base,
         written_bytes: 0,
+        is_store_cut: false,
         probe,
     };
     for (at, phase) in phases.iter().enumerate() {
@@ -104,15 +130,16 @@ impl Cell<'_> {
     ) -> Outcome<(Box<dyn Kv>, Vec<Row>)> {
         let durability = self.key.durability;
         let probe_before = self.probe_disk(&phase.work)?;
-        let (engine, before, measured) = match &phase.work {
+        let (engine, before, mut measured) = match &phase.work {
             Work::Rest(time) => {
+                self.is_store_cut |= cap.is_some_and(|cap| cap < *time);
                 std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
                 return Ok((engine, Vec::new()));
             }
             Work::Reopen if durability == Durability::None => return Ok((engine, Vec::new())),
             Work::Reopen => {
-                let before = Before::now(engine.as_ref());
-                let (engine, measured) = self.reopen(engine)?;
+                let mut before = Before::now(engine.as_ref());
+                let (engine, measured) = self.reopen(engine, &mut before)?;
                 (engine, before, measured)
             }
             Work::Sweep(direction) => {
@@ -129,26 +156,36 @@ impl Cell<'_> {
         };
         let mut outside = self.outside(engine.as_ref(), &before)?;
         outside.probes = (probe_before, self.probe_disk(&phase.work)?);
+        let writes = matches!(&phase.work, Work::Clients(clients) if clients.has_writes());
+        let has_cut_store = self.is_store_cut;
+        self.is_store_cut |= writes && measured.cut_short;
+        measured.cut_short |= has_cut_store;
         Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
     }
 
-    /// The disk's own time for a sync, where clients wait for syncs.
+    /// The disk's own time for a sync, where clients of an engine that does something wait for syncs.
     fn probe_disk(&mut self, work: &Work) -> Outcome<Option<f64>> {
-        let is_synced = self.key.durability == Durability::Sync && matches!(work, Work::Clients(_));
+        let has_writes = matches!(work, Work::Clients(clients) if clients.has_writes());
+        let is_promised = self.key.durability == Durability::Sync && self.registration.name != NULL;
+        let is_synced = has_writes && is_promised;
         is_synced.then(|| self.probe.sync_ns()).transpose()
     }
 
     /// The measurements of a phase from outside, after a final sync.
     fn outside(&self, engine: &dyn Kv, before: &Before) -> Outcome<Outside> {
+        // Before the sync, which may empty the buffers that the phase has filled.
+        let mut memory = MemoryUse::now(self.base);
         let settling = Instant::now();
         engine.sync()?;
+        let settle = settling.elapsed();
+        let directory = self.key.directory();
+        memory.page_cache_bytes = page_cache::bytes_below(directory);
         Ok(Outside {
-            settle: settling.elapsed(),
+            settle,
             counters: Counters::now().since(&before.counters),
-            rss_peak_bytes: system::memory_peak_bytes(),
-            rss_base_bytes: self.rss_base_bytes,
-            fsyncs: fsyncs(engine).zip(before.fsyncs).map(|(now, then)| now.saturating_sub(then)),
-            disk: DiskUse::of(self.key.directory()),
+            memory,
+            fsyncs: before.fsyncs_until(fsyncs(engine)),
+            disk: DiskUse::of(directory),
             live: self.judge.model.live(&self.dataset.keys),
             probes: (None, None),
         })
@@ -170,27 +207,34 @@ impl Cell<'_> {
         cap: Option<Duration>,
     ) -> Outcome<(Before, Measured)> {
         let deadline = cap.map(|cap| Instant::now() + cap);
-        let (desks, judge) = (&mut self.desks[..], &mut self.judge);
+        let Self { desks, recorders, judge, .. } = self;
         let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
-        let loop_ns = crew.loop_ns(&mut desks[0], value_bytes(self.key.job))?;
+        let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.key.job));
+        let (loop_ns, background_loop_ns) = crew.loop_times(&mut desks[0], mean_bytes)?;
         let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
-        let warm_up = warm_up.map(|time| time.mul_f64(WARM_UP));
+        let warm_up = warm_up.map(|time| {
+            // The limit shortens the warm-up and the measured time alike.
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            left.map_or(time, |left| time.min(left.div_f64(1.0 + WARM_UP))).mul_f64(WARM_UP)
+        });
         if let Some(time) = warm_up {
-            crew.warm_up(time, desks, judge)?;
+            crew.warm_up(time, desks, recorders, judge)?;
         }
         let before = Before::now(ground.engine);
-        let times = crew.measure(phase.duration, desks, judge)?;
+        let times = crew.measure(phase.duration, desks, recorders, judge)?;
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
-        measured.loop_ns = Some(loop_ns);
+        (measured.loop_ns, measured.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         measured.warm_up = warm_up;
-        self.written_bytes += measured.total.bytes_written;
+        measured.asked = phase.duration;
+        self.written_bytes += measured.bytes_written();
         measured.written_bytes = self.written_bytes;
         Ok((before, measured))
     }
 
-    /// Closes the engine cleanly, opens it again and reads one key.
-    fn reopen(&self, engine: Box<dyn Kv>) -> Outcome<(Box<dyn Kv>, Measured)> {
+    /// Closes the engine cleanly, opens it again and reads one key. The syncs of the close are noted in `before`.
+    fn reopen(&self, engine: Box<dyn Kv>, before: &mut Before) -> Outcome<(Box<dyn Kv>, Measured)> {
         engine.close()?;
+        before.closed_fsyncs = fsyncs(engine.as_ref()).unwrap_or_default();
         drop(engine);
         let probe = self.judge.model.present_ids().next();
         let mut key = Vec::new();
@@ -229,51 +273,10 @@ fn fsyncs(engine: &dyn Kv) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A disk that becomes slower with each look at it.
-    struct SlowingDisk(f64);
-
-    impl Probe for SlowingDisk {
-        fn sync_ns(&mut self) -> Outcome<f64> {
-            self.0 += 100.0;
-            Ok(self.0)
-        }
-    }
-
-    fn rows(durability: &str) -> Vec<Row> {
-        let folder = tempfile::tempdir().unwrap();
-        let workload = r#"{"about": "", "records": 4, "phase": [
-            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4}]}"#;
-        let job = Job {
-            run_id: "run".into(),
-            block: 1,
-            order: 1,
-            engine: "bitcask".into(),
-            workload_name: "w".into(),
-            workload: serde_json::from_str(workload).unwrap(),
-            seed: 1,
-            durability: durability.into(),
-            rate: None,
-            memory_budget_bytes: 1 << 20,
-            directory: folder.path().into(),
-            limit: None,
-            stream_steps: 16,
-        };
-        let known = crate::engines::own();
-        let engine = known.iter().find(|engine| engine.name == job.engine).unwrap();
-        let mut rows = Vec::new();
-        let emit = &mut |row: Row| {
-            rows.extend((row.op == "all").then_some(row));
-            Ok(())
-        };
-        run(engine, &job, &mut SlowingDisk(0.0), emit).unwrap();
-        rows
-    }
-
     #[test]
-    fn the_disk_is_probed_before_and_after_each_synced_phase_and_in_no_other() {
-        let probes = |row: Row| row.probe_before_ns.zip(row.probe_after_ns);
-        let synced: Vec<_> = rows("sync").into_iter().map(probes).collect();
-        assert_eq!(synced, [Some((100.0, 200.0)), Some((300.0, 400.0))]);
-        assert!(rows("buffered").into_iter().map(probes).all(|probes| probes.is_none()));
+    fn the_syncs_of_a_reopening_are_those_of_the_close_and_of_the_next_opening() {
+        let before = Before { counters: Counters::default(), fsyncs: Some(7), closed_fsyncs: 9 };
+        assert_eq!(before.fsyncs_until(Some(1)), Some(3));
+        assert_eq!(before.fsyncs_until(None), None);
     }
 }

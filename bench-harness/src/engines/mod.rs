@@ -25,12 +25,15 @@ pub struct EngineConfig {
     pub memory_budget_bytes: u64,
     /// The class that writes will ask for, for engines that sync always or never and must know which.
     pub durability: Durability,
+    /// The size of the values that will be written, in bytes, for engines whose layout depends on it.
+    pub value_bytes: u64,
 }
 
 /// An engine that can be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
-    /// The name in commands and results, for good. Peers begin with `peer:`, yardsticks with `bound:`.
+    /// The name in commands and results, for good: one word, and that of no other engine. Peers begin with `peer:`,
+    /// yardsticks with `bound:`.
     pub name: &'static str,
     /// A description of one line.
     pub about: &'static str,
@@ -86,6 +89,23 @@ pub(crate) fn registered() -> Vec<Registration> {
     #[cfg(feature = "peers")]
     engines.extend(peers::all());
     engines
+}
+
+/// Checks the names of the engines that this process knows: rows, files and selectors find an engine by its name alone.
+pub(crate) fn check_names(known: &[Registration]) -> Outcome<()> {
+    for (at, engine) in known.iter().enumerate() {
+        let name = engine.name;
+        let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '*' | '?' | '"' | '|');
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(Failure::usage(format!(
+                "{name:?} is no name of an engine: it is one word without , * ? | and quotes"
+            )));
+        }
+        if known[..at].iter().any(|earlier| earlier.name == name) {
+            return Err(Failure::usage(format!("two engines are registered as \"{name}\"")));
+        }
+    }
+    Ok(())
 }
 
 /// The engines that `selectors` (names and globs) name, and every yardstick: a table without one says little.
@@ -151,6 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_that_takes_the_name_of_another_is_refused() {
+        check_names(&registered()).unwrap();
+        let text = check_names(&[&registered()[..], &own()[1..2]].concat()).unwrap_err().text;
+        assert_eq!(text, "two engines are registered as \"memory\"");
+    }
+
+    #[test]
+    fn an_engine_whose_name_is_not_one_word_is_refused() {
+        for name in ["", " ", "two words", "two\nlines", "a,b", "bit*", "a|b"] {
+            let engine = Registration { name, ..own()[0] };
+            let text = check_names(&[engine]).unwrap_err().text;
+            assert!(text.contains("is no name of an engine") && !text.contains('\n'), "{text}");
+        }
+    }
+
+    #[test]
     fn an_unknown_engine_gets_a_suggestion() {
         let failure = select(&own(), &["memroy".into()]).unwrap_err();
         assert_eq!(failure.text, "unknown engine \"memroy\"; did you mean \"memory\"?");
@@ -168,7 +204,7 @@ mod tests {
 
     fn keeps_what_it_promises(engine: Registration, durability: Durability) {
         let directory = tempfile::tempdir().unwrap();
-        let config = EngineConfig { memory_budget_bytes: 8 << 20, durability };
+        let config = EngineConfig { memory_budget_bytes: 8 << 20, durability, value_bytes: 100 };
         let open = || (engine.open)(directory.path(), config).unwrap();
         let first = open();
         assert!(first.capabilities().durability >= durability, "{}", engine.name);
@@ -190,8 +226,8 @@ mod tests {
 
     #[test]
     fn every_engine_says_how_it_is_set_up() {
-        let config =
-            EngineConfig { memory_budget_bytes: 320 << 20, durability: Durability::Buffered };
+        let durability = Durability::Buffered;
+        let config = EngineConfig { memory_budget_bytes: 320 << 20, durability, value_bytes: 100 };
         for engine in registered() {
             let settings = (engine.settings)(config);
             assert!(!settings.is_empty() && !settings.contains('\n'), "{}", engine.name);

@@ -2,21 +2,25 @@
 //!
 //! The clock stands still meanwhile. Each thread's operations are taken again in their order (`replay`): its writes
 //! change the model, and an answer about a key that nobody else writes is known exactly. Where several threads run, an
-//! answer about a key of another thread has a lowest and a highest version (`timeline`): the newest one acknowledged before
-//! its call, and the newest one begun before its end.
+//! answer about a key of another thread has a lowest and a highest version (`timeline`). Between two timed calls of the
+//! reader the order of threads is unknown. So the lowest version is the newest one acknowledged when its previous timed call
+//! ended. The highest is the newest one begun when its next timed call ended. Both have 10 us to spare.
 
 mod replay;
 mod scan_check;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use crate::client::Window;
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
-use crate::model::Model;
+use crate::model::{Bounds, Model};
 use crate::operation::Step;
 use crate::recorder::Recorder;
 
 pub(crate) use scan_check::check_key;
+pub(crate) use timeline::Timeline;
 
 /// Judges the windows of one cell.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(crate) struct Judge<'c> {
     pub(crate) model: Model,
     /// Whether answers count; those of an engine that does nothing do not.
     pub(crate) is_strict: bool,
+    /// Where answers are judged that several threads may have changed.
+    pub(crate) timeline: Timeline,
 }
 
 /// What one thread did in a window.
@@ -49,21 +55,20 @@ impl Judge<'_> {
             return Err(Failure::wrong_data(text.clone()));
         }
         let writers = parts.iter().filter(|part| writes(part)).count();
-        let before = (writers > 0 && parts.len() > 1).then(|| self.model.states().to_vec());
+        let is_shared = writers > 0 && parts.len() > 1;
+        if is_shared {
+            self.timeline.begin(self.model.states());
+        }
         for (part, recorder) in parts.iter().zip(recorders) {
             let others_write = writers > usize::from(writes(part));
             replay::replay(self, part, others_write, recorder)?;
         }
-        match before {
-            Some(before) if self.is_strict => timeline::check(self.dataset, parts, before),
-            _ => Ok(()),
-        }
+        if is_shared && self.is_strict { self.timeline.check(self.dataset, parts) } else { Ok(()) }
     }
 
     /// Judges the answer of a get that was made between two phases: the version that it found.
     pub(crate) fn check_now(&self, id: u32, version: u32) -> Outcome<()> {
-        let state = self.model.state(id);
-        replay::check_version(self.dataset, id, version, (state, state))
+        replay::check_stamp(self.dataset, id, version, Bounds::exactly(self.model.state(id)))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::file::{File, FileId, Key};
 use super::plan::Plan;
-use super::tree::{File, FileId, Key, Place};
+use super::run::Place;
 
 /// The input files and the output ranges of the plans in flight.
 #[derive(Clone, Debug)]
@@ -22,12 +23,14 @@ impl<K: Key> Busy<K> {
     /// Marks the inputs and the output range of `plan`.
     ///
     /// # Panics
-    /// A plan in flight has the same input.
+    /// A plan in flight has the same input, or writes into the same range of a run.
     pub fn begin(&mut self, plan: &Plan<K>) {
+        assert!(self.allows(plan), "plans in flight share no file and no range of an output");
         for file in plan.files() {
             let is_new = self.files.insert(file.id);
             assert!(is_new, "file {} is an input of two plans", file.id);
         }
+        debug_assert!(plan.smallest <= plan.largest && !self.is_idle(), "a plan has inputs");
         self.outputs.push((plan.output, plan.smallest.clone(), plan.largest.clone()));
     }
 
@@ -45,6 +48,7 @@ impl<K: Key> Busy<K> {
         };
         let at = self.outputs.iter().position(is_it);
         self.outputs.remove(at.expect("the plan was in flight"));
+        debug_assert_eq!(self.files.is_empty(), self.outputs.is_empty(), "a plan has both or none");
     }
 
     /// Whether no plan is in flight.

@@ -1,7 +1,9 @@
 //! Where one output file ends and the next begins.
 
+use super::file::{File, Key};
 use super::plan::Plan;
-use super::tree::{File, Key, Level, Run, Tree};
+use super::run::{Level, Run};
+use super::tree::Tree;
 
 /// Divides the entries of an output run into files.
 ///
@@ -36,12 +38,17 @@ impl<K: Key> OutputCutter<K> {
         let below = below.unwrap_or_default();
         let edges = below.windows(2).map(|pair| (pair[1].smallest.clone(), pair[0].bytes));
         let inside = |(key, _): &(K, u64)| plan.smallest <= *key && *key <= plan.largest;
-        let edges = edges.filter(inside).collect();
+        let edges: Vec<(K, u64)> = edges.filter(inside).collect();
+        debug_assert!(
+            edges.is_sorted_by(|a, b| a.0 < b.0),
+            "files below are in the order of their keys"
+        );
         Self { edges, next: 0, target, max_overlap, bytes: 0, bytes_at_edge: 0, overlap: 0 }
     }
 
     /// Whether the entry with this key begins a new file. Keys rise.
     pub fn cuts_before(&mut self, key: &K) -> bool {
+        debug_assert!(self.bytes >= self.bytes_at_edge, "bytes are counted up");
         let mut cuts = self.bytes >= self.limit();
         while self.edges.get(self.next).is_some_and(|(edge, _)| edge <= key) {
             let step = self.bytes - self.bytes_at_edge;
@@ -71,6 +78,7 @@ impl<K: Key> OutputCutter<K> {
     }
 
     fn limit(&self) -> u64 {
+        debug_assert!(self.next <= self.edges.len(), "each edge is passed once");
         let is_past_edges = self.next == self.edges.len();
         if is_past_edges { self.target } else { self.target.saturating_mul(2) }
     }

@@ -1,9 +1,11 @@
 //! From source files and a destination to a plan that keeps the order of ages.
 
 use super::busy::Busy;
+use super::file::Key;
 use super::overlap;
 use super::plan::{Input, Plan, Reason};
-use super::tree::{Key, Place, Run, Tree};
+use super::run::{Place, Run};
+use super::tree::Tree;
 
 /// Whether the inputs may change their place without being rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,10 @@ impl<K: Key> Draft<K> {
     /// the order of ages allows it.
     pub(super) fn plan(self, tree: &Tree<K>, busy: &Busy<K>) -> Option<Plan<K>> {
         let Self { reason, mut sources, output, motion } = self;
+        debug_assert!(
+            sources.is_sorted_by(|newer, older| newer.place < older.place),
+            "newest first"
+        );
         let files = sources.iter().flat_map(|input| &input.files);
         let (smallest, largest) = overlap::hull(files)?;
         let is_source = sources.iter().any(|input| input.place == output);
@@ -55,13 +61,20 @@ impl<K: Key> Draft<K> {
             Motion::Move => true,
         };
         let is_move = may_move && overlap::are_disjoint(files());
+        debug_assert!(smallest <= largest, "a plan has keys");
         let plan = Plan { reason, inputs: sources, output, smallest, largest, is_move };
-        (busy.allows(&plan) && plan.check(tree).is_ok()).then_some(plan)
+        if !busy.allows(&plan) {
+            return None;
+        }
+        let order = plan.check(tree);
+        debug_assert_eq!(order, Ok(()), "strategies keep the order of ages");
+        order.is_ok().then_some(plan)
     }
 }
 
 /// Whether no run older than `place` has keys in `smallest..=largest`.
 pub(super) fn is_oldest<K: Key>(tree: &Tree<K>, place: Place, smallest: &K, largest: &K) -> bool {
+    debug_assert!(smallest <= largest, "a range has a first and a last key");
     let mut older = tree.runs().rev().take_while(|(other, _)| *other > place);
     older.all(|(_, run)| run.overlapping(smallest, largest).is_empty())
 }

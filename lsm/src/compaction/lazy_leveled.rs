@@ -1,21 +1,23 @@
 //! Lazy leveling: the levels above the last are tiered, the last level is one run.
 //!
-//! Level 0 collects `l0_runs` runs and the others `fan_out`; then all runs of the level become one new run of the next. If the
-//! levels between 0 and the last have more than `1 / (fan_out - 1)` of the bytes of the last, they all go into it. So old versions
-//! take as much space as with leveled compaction, and the upper levels cost as little writing as tiered ones.
+//! Level 0 collects `l0_runs` runs and the others `fan_out`; then all runs of the level become one new run of the next. The
+//! levels between 0 and the last may have `1 / (fan_out - 1)` of the bytes of the last. Above that they all go into it. So old
+//! versions take as much space as with leveled compaction, and the upper levels cost as little writing as tiered ones.
 //!
 //! Source: Dayan and Idreos, *Dostoevsky*, SIGMOD 2018, with K = T - 1 and Z = 1. Departure: the paper's last level is full at a
 //! fixed size. Here the levels are measured against the size that the last level has.
 
 use super::busy::Busy;
 use super::draft::{self, Draft, Motion};
+use super::file::Key;
 use super::leveled::settle;
 use super::options::{InvalidOptions, LazyLeveledOptions};
 use super::plan::{Plan, Reason};
+use super::run::{Level, Place, Rank, Run};
 use super::size_tiered::merge_all;
 use super::strategy::{Score, Strategy, Urgency};
 use super::tombstones;
-use super::tree::{Key, Level, Place, Rank, Run, Tree};
+use super::tree::Tree;
 
 /// Lazy leveling.
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ impl LazyLeveled {
         let between: u64 = tree.levels()[1..last].iter().map(Level::bytes).sum();
         let room =
             (tree.levels()[last].bytes() / (self.options.fan_out - 1)).max(self.batch_bytes());
+        debug_assert!(room > 0, "a memtable has bytes");
         between as f64 / room as f64
     }
 
@@ -80,6 +83,7 @@ impl LazyLeveled {
     /// are, or into that run if it is next.
     fn pick_level<K: Key>(tree: &Tree<K>, busy: &Busy<K>, level: usize) -> Option<Plan<K>> {
         let (last, next) = (tree.last_level(), level + 1);
+        debug_assert!(next <= last, "the last level has none below");
         let output = if tree.levels()[next..].iter().all(Level::is_empty) {
             Place { level: last, rank: Rank(0) }
         } else if next == last {
@@ -87,6 +91,7 @@ impl LazyLeveled {
         } else {
             Place { level: next, rank: tree.next_rank() }
         };
+        debug_assert!(tree.run(output).is_none(), "the output is a run of its own");
         let sources = tree.runs().filter(|(place, _)| place.level == level).map(draft::whole);
         let (sources, motion) = (sources.collect(), Motion::MoveIfClean);
         Draft { reason: Reason::Runs, sources, output, motion }.plan(tree, busy)
@@ -94,6 +99,7 @@ impl LazyLeveled {
 
     /// All runs of `level` and of the next one, the last, as one run.
     fn pick_into<K: Key>(tree: &Tree<K>, busy: &Busy<K>, level: usize) -> Option<Plan<K>> {
+        debug_assert_eq!(level + 1, tree.last_level(), "nothing lies between the two");
         let both = tree.runs().filter(|(place, _)| place.level >= level);
         merge_all(tree, busy, Reason::Size, &both.collect::<Vec<_>>())
     }
@@ -120,7 +126,7 @@ impl<K: Key> Strategy<K> for LazyLeveled {
 
     fn scores(&self, tree: &Tree<K>) -> Vec<Score> {
         let levels = 0..=tree.last_level();
-        levels.map(|level| Score { level, value: self.score(tree, level) }).collect()
+        levels.map(|level| Score::new(level, self.score(tree, level))).collect()
     }
 
     /// The bytes over the room of each tiered level go to the next, and each stands for `fan_out` bytes: those that are
@@ -129,6 +135,7 @@ impl<K: Key> Strategy<K> for LazyLeveled {
         let (mut debt, mut carried) = (0_u64, 0_u64);
         let mut run_bytes = self.options.flush_bytes;
         for level in 0..tree.last_level() {
+            debug_assert!(run_bytes > 0, "rooms grow from level to level");
             let runs = if level == 0 { self.options.l0_runs as u64 } else { self.options.fan_out };
             let bytes = tree.levels()[level].bytes().saturating_add(carried);
             carried = bytes.saturating_sub(run_bytes.saturating_mul(runs - 1));

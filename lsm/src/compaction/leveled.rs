@@ -14,11 +14,12 @@ mod pick;
 mod targets;
 
 use super::busy::Busy;
+use super::file::Key;
 use super::options::{InvalidOptions, LeveledOptions};
 use super::plan::Plan;
 use super::strategy::{Score, Strategy, Urgency};
 use super::tombstones;
-use super::tree::{Key, Tree};
+use super::tree::Tree;
 
 pub(super) use pick::settle;
 use targets::Targets;
@@ -51,6 +52,7 @@ impl Leveled {
     }
 
     fn level_score<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> f64 {
+        debug_assert!(level > 0, "level 0 has a score of its own");
         let bytes = tree.levels()[level].bytes();
         let is_crowded = tree.levels()[level].runs().len() > 1;
         let value = if level == tree.last_level() || bytes == 0 {
@@ -66,8 +68,7 @@ impl Leveled {
     fn score<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> Score {
         let value =
             if level == 0 { self.l0_score(tree) } else { self.level_score(tree, level, targets) };
-        debug_assert!(value.is_finite() && value >= 0.0, "a score is a share");
-        Score { level, value }
+        Score::new(level, value)
     }
 
     /// The levels that are to be compacted, the first one first.
@@ -79,6 +80,7 @@ impl Leveled {
         let is_eligible_only = |score: &Score| score.value < Urgency::Mandatory.threshold();
         // Stable: the deepest level stays first among those of the same kind.
         due.sort_by_key(|score| (is_eligible_only(score), l0_first && score.level > 0));
+        debug_assert!(due.is_sorted_by_key(is_eligible_only), "mandatory compactions come first");
         due
     }
 }
@@ -112,6 +114,7 @@ impl<K: Key> Strategy<K> for Leveled {
         let (mut debt, mut carried) = (0_u64, 0_u64);
         for level in 0..tree.last_level() {
             let bytes = tree.levels()[level].bytes().saturating_add(carried);
+            debug_assert!(bytes >= carried, "what comes from above is in the level");
             carried = bytes.saturating_sub(targets.smooth(level, &self.options));
             debt = debt.saturating_add(carried.saturating_mul(self.options.fan_out + 1));
         }

@@ -29,11 +29,13 @@
 mod busy;
 mod cutter;
 mod draft;
+mod file;
 mod lazy_leveled;
 mod leveled;
 mod options;
 mod overlap;
 mod plan;
+mod run;
 mod size_tiered;
 mod strategy;
 mod tombstones;
@@ -41,13 +43,15 @@ mod tree;
 
 pub use busy::Busy;
 pub use cutter::OutputCutter;
+pub use file::{File, FileId, Key};
 pub use lazy_leveled::LazyLeveled;
 pub use leveled::Leveled;
 pub use options::{
     InvalidOptions, LazyLeveledOptions, LeveledOptions, SizeTieredOptions, TombstoneOptions,
 };
 pub use plan::{Input, Plan, Reason};
+pub use run::{Level, Place, Rank, Run};
 pub use size_tiered::SizeTiered;
 pub use strategy::{Score, Strategy, Urgency};
 pub use tombstones::DropGuard;
-pub use tree::{File, FileId, Key, Level, Place, Rank, Run, Tree};
+pub use tree::Tree;

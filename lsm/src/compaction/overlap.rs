@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tree::{File, Key};
+use super::file::{File, Key};
 
 /// Whether the files are in the order of their keys and none overlaps the next.
 pub(super) fn is_sorted<K: Key>(files: &[File<K>]) -> bool {
@@ -15,6 +15,7 @@ pub(super) fn overlapping<K: Key>(files: &[File<K>], smallest: &K, largest: &K) 
     debug_assert!(smallest <= largest, "a range has a first and a last key");
     let start = files.partition_point(|file| file.largest < *smallest);
     let count = files[start..].partition_point(|file| file.smallest <= *largest);
+    debug_assert!(start + count <= files.len(), "the range is one of the run");
     start..start + count
 }
 
@@ -32,6 +33,7 @@ pub(super) fn hull<'f, K: Key + 'f>(
     let ends = files.fold((&first.smallest, &first.largest), |(low, high), file| {
         (low.min(&file.smallest), high.max(&file.largest))
     });
+    debug_assert!(ends.0 <= ends.1, "each file has a first and a last key");
     Some((ends.0.clone(), ends.1.clone()))
 }
 

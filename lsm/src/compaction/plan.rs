@@ -1,7 +1,11 @@
 //! A compaction that is to be done.
 
+use std::collections::BTreeSet;
+
+use super::file::{File, FileId, Key};
 use super::overlap;
-use super::tree::{File, FileId, Key, Place, Tree};
+use super::run::{Place, Run};
+use super::tree::Tree;
 
 /// The cause of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +77,16 @@ impl<K: Key> Plan<K> {
     }
 
     /// Puts `outputs` into the tree in place of the inputs. A move has its input files as outputs.
+    ///
+    /// # Panics
+    /// An input is no longer where it was, an output has keys that no input has, or a move changes its files.
     pub fn install(&self, tree: &mut Tree<K>, outputs: Vec<File<K>>) {
+        let is_within =
+            |file: &File<K>| self.smallest <= file.smallest && file.largest <= self.largest;
+        assert!(outputs.iter().all(is_within), "outputs have keys of the inputs");
+        assert!(!self.is_move || outputs.len() == self.files().count(), "a move keeps its files");
+        let is_new = |file: &File<K>| !self.has_input(file.id);
+        debug_assert!(self.is_move || outputs.iter().all(is_new), "a rewrite keeps none");
         let inputs = self.inputs.iter().map(|input| (input.place, &input.files[..]));
         tree.replace(inputs, self.output, outputs);
     }
@@ -86,6 +99,7 @@ impl<K: Key> Plan<K> {
         assert!(self.is_move, "the files of other plans are rewritten");
         let mut files: Vec<File<K>> = self.files().cloned().collect();
         files.sort_by(|a, b| a.smallest.cmp(&b.smallest));
+        debug_assert!(overlap::is_sorted(&files), "files of a move do not overlap");
         files
     }
 
@@ -98,44 +112,46 @@ impl<K: Key> Plan<K> {
     /// # Errors
     /// The first violation.
     pub fn check(&self, tree: &Tree<K>) -> Result<(), String> {
+        self.check_inputs()?;
+        let ids: BTreeSet<FileId> = self.files().map(|file| file.id).collect();
+        let mut runs = tree.runs().take_while(|(place, _)| *place <= self.output);
+        runs.try_for_each(|(place, run)| self.check_run(place, run, &ids))
+    }
+
+    fn check_inputs(&self) -> Result<(), String> {
         if !self.inputs.is_sorted_by(|newer, older| newer.place < older.place) {
             return Err("the inputs are not in the order of their ages".into());
         }
-        for input in &self.inputs {
-            if input.files.is_empty() || input.place > self.output {
+        let is_wrong = |input: &&Input<K>| input.files.is_empty() || input.place > self.output;
+        self.inputs.iter().find(is_wrong).map_or(Ok(()), |input| {
+            Err(format!("the input at {:?} is empty or older than the output", input.place))
+        })
+    }
+
+    /// Checks the files that stay in the run at `place`; `ids` are those of the inputs.
+    fn check_run(&self, place: Place, run: &Run<K>, ids: &BTreeSet<FileId>) -> Result<(), String> {
+        debug_assert!(place <= self.output, "older runs are not in the way");
+        let touches = |smallest: &K, largest: &K| {
+            let range = run.overlapping(smallest, largest);
+            run.files()[range].iter().map(|file| file.id).find(|id| !ids.contains(id))
+        };
+        if place == self.output {
+            return touches(&self.smallest, &self.largest)
+                .map_or(Ok(()), |id| Err(format!("the outputs overlap file {id} of their run")));
+        }
+        for input in self.inputs.iter().filter(|input| input.place <= place) {
+            let Some((low, high)) = overlap::hull(&input.files) else { continue };
+            // No file lies within the whole input: its single files need no look.
+            if touches(&low, &high).is_none() {
+                continue;
+            }
+            let mut passed =
+                input.files.iter().filter_map(|file| touches(&file.smallest, &file.largest));
+            if let Some(id) = passed.next() {
                 return Err(format!(
-                    "the input at {:?} is empty or older than the output",
+                    "the input at {:?} passes file {id} at {place:?}",
                     input.place
                 ));
-            }
-        }
-        for (place, run) in tree.runs() {
-            if place > self.output {
-                continue;
-            }
-            let touches = |smallest: &K, largest: &K| {
-                let range = run.overlapping(smallest, largest);
-                run.files()[range].iter().find(|file| !self.has_input(file.id)).map(|file| file.id)
-            };
-            if place == self.output {
-                if let Some(id) = touches(&self.smallest, &self.largest) {
-                    return Err(format!("the outputs overlap file {id} of their run"));
-                }
-                continue;
-            }
-            for input in self.inputs.iter().filter(|input| input.place <= place) {
-                let Some((low, high)) = overlap::hull(&input.files) else { continue };
-                if touches(&low, &high).is_none() {
-                    continue;
-                }
-                let passed =
-                    input.files.iter().find_map(|file| touches(&file.smallest, &file.largest));
-                if let Some(id) = passed {
-                    return Err(format!(
-                        "the input at {:?} passes file {id} at {place:?}",
-                        input.place
-                    ));
-                }
             }
         }
         Ok(())

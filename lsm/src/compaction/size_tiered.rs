@@ -10,11 +10,13 @@
 
 use super::busy::Busy;
 use super::draft::{self, Draft, Motion};
+use super::file::Key;
 use super::options::{InvalidOptions, SizeTieredOptions};
 use super::plan::{Plan, Reason};
+use super::run::{Place, Run};
 use super::strategy::{Score, Strategy, Urgency};
 use super::tombstones;
-use super::tree::{Key, Place, Run, Tree};
+use super::tree::Tree;
 
 /// Size-tiered compaction (STCS).
 #[derive(Clone, Debug)]
@@ -46,12 +48,15 @@ impl SizeTiered {
             if is_band || most <= self.options.small_bytes {
                 len = at + 1;
             }
+            debug_assert!(least <= most && u128::from(most) <= sum, "the sum has the largest run");
         }
+        debug_assert!(len <= runs.len().min(self.options.max_runs), "a bucket is a window of runs");
         len
     }
 
     /// The bucket with the fewest bytes among those with `least` runs; without one, the longest.
     fn best_bucket<'r, 't, K: Key>(&self, runs: &'r Runs<'t, K>, least: usize) -> &'r Runs<'t, K> {
+        debug_assert!(least >= 2, "a merge has two inputs");
         let starts = (0..runs.len()).map(|start| &runs[start..]);
         let buckets = starts.map(|rest| &rest[..self.bucket_len(rest)]);
         let enough = buckets.clone().filter(|bucket| bucket.len() >= least);
@@ -61,8 +66,9 @@ impl SizeTiered {
 
     /// The `min_runs` adjacent runs with the fewest bytes.
     fn cheapest<'r, 't, K: Key>(&self, runs: &'r Runs<'t, K>) -> Option<&'r Runs<'t, K>> {
+        debug_assert!(runs.len() >= 2, "a merge has two inputs");
         let len = self.options.min_runs.min(runs.len());
-        runs.windows(len.max(1)).min_by_key(|window| bytes(window))
+        runs.windows(len).min_by_key(|window| bytes(window))
     }
 }
 
@@ -77,6 +83,7 @@ pub(super) fn merge_all<K: Key>(
     reason: Reason,
     runs: &Runs<'_, K>,
 ) -> Option<Plan<K>> {
+    debug_assert!(runs.is_sorted_by_key(|run| run.0), "the newest run is first");
     let output = runs.last()?.0;
     let sources = runs.iter().map(|run| draft::whole(*run)).collect();
     Draft { reason, sources, output, motion: Motion::MoveIfClean }.plan(tree, busy)
@@ -89,6 +96,7 @@ impl<K: Key> Strategy<K> for SizeTiered {
         let free = || runs.split(|(_, run)| busy.has_any(run.files()));
         let wanted = (self.options.min_runs * urgency.percent()).div_ceil(100);
         let wanted = wanted.max(2);
+        debug_assert!(wanted <= self.options.min_runs, "the limit is enough at any urgency");
         let buckets = free().map(|runs| self.best_bucket(runs, wanted));
         let buckets = buckets.filter(|bucket| bucket.len() >= wanted);
         let bucket = buckets.min_by_key(|bucket| bytes(bucket));
@@ -108,7 +116,7 @@ impl<K: Key> Strategy<K> for SizeTiered {
         let bucket = self.best_bucket(&runs, self.options.min_runs).len() as f64
             / self.options.min_runs as f64;
         let crowded = runs.len() as f64 / self.options.run_limit as f64;
-        vec![Score { level: 0, value: bucket.max(crowded) }]
+        vec![Score::new(0, bucket.max(crowded))]
     }
 
     /// Tier `i` has the runs of about `small_bytes * min_runs^i` and room for `min_runs - 1` of them. The bytes over the
@@ -122,6 +130,7 @@ impl<K: Key> Strategy<K> for SizeTiered {
             tiers[tier] += in_tier;
             tiers[tier.saturating_sub(1)] += run.bytes() - in_tier;
         }
+        debug_assert_eq!(tiers.iter().sum::<u64>(), tree.bytes(), "each byte is in one tier");
         let (mut debt, mut carried, mut size) = (0_u64, 0_u64, self.options.small_bytes);
         let mut tiers = tiers.into_iter().fuse();
         loop {

@@ -1,8 +1,9 @@
 //! The trait of all strategies.
 
 use super::busy::Busy;
+use super::file::Key;
 use super::plan::Plan;
-use super::tree::{Key, Tree};
+use super::tree::Tree;
 
 /// How necessary a compaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,13 @@ pub struct Score {
     pub level: usize,
     /// The share of the limit that is reached; finite and not negative.
     pub value: f64,
+}
+
+impl Score {
+    pub(super) fn new(level: usize, value: f64) -> Self {
+        debug_assert!(value.is_finite() && value >= 0.0, "a score is a share");
+        Self { level, value }
+    }
 }
 
 /// Chooses compactions. Implementations are pure: equal arguments give equal results.

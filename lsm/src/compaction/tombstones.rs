@@ -2,19 +2,23 @@
 
 use super::busy::Busy;
 use super::draft::{Draft, Motion, is_oldest};
+use super::file::{File, Key};
 use super::options::TombstoneOptions;
 use super::overlap;
 use super::plan::{Input, Plan, Reason};
-use super::tree::{File, Key, Place, Run, Tree};
+use super::run::{Place, Run};
+use super::tree::Tree;
 
 /// Says for a plan which tombstones its outputs need not contain.
 ///
-/// It is made with the plan, from the same tree. Flushes and other plans in flight do not make it wrong: an entry never
-/// passes an older one of its key, so no entry that is older than the tombstone comes into a run that was not looked at.
+/// It is made with the plan, from the same tree. Flushes and other plans in flight do not make it wrong. An entry never
+/// passes an older one of its key. So no entry older than the tombstone comes into a run that the guard left out.
 #[derive(Clone, Debug)]
 pub struct DropGuard<K> {
     /// The key ranges of older files that overlap the plan, those of each run in the order of their keys.
     older: Vec<Vec<(K, K)>>,
+    /// The first and the last key of the plan.
+    range: (K, K),
     horizon: u64,
 }
 
@@ -27,13 +31,18 @@ impl<K: Key> DropGuard<K> {
             files.iter().map(|file| (file.smallest.clone(), file.largest.clone())).collect()
         };
         let older: Vec<Vec<(K, K)>> = older.map(ranges).collect();
-        Self { older, horizon: tree.horizon() }
+        let range = (plan.smallest.clone(), plan.largest.clone());
+        Self { older, range, horizon: tree.horizon() }
     }
 
     /// Whether the tombstone of `key` with this sequence number can go: no older entry of the key can exist outside the
     /// plan, and each snapshot is at least as new as the tombstone. If it goes, the older entries of the key in the
     /// inputs go, too.
+    ///
+    /// # Panics
+    /// The key is not between the first and the last one of the plan: the guard knows nothing of it.
     pub fn may_drop(&self, key: &K, sequence: u64) -> bool {
+        assert!(self.range.0 <= *key && *key <= self.range.1, "{key:?} is a key of the plan");
         let contains = |run: &Vec<(K, K)>| {
             let at = run.partition_point(|(_, largest)| largest < key);
             run.get(at).is_some_and(|(smallest, _)| smallest <= key)
@@ -45,7 +54,7 @@ impl<K: Key> DropGuard<K> {
 impl TombstoneOptions {
     /// Whether the file is to be compacted for the sake of its tombstones.
     fn wants<K: Key>(&self, file: &File<K>, now: u64) -> bool {
-        debug_assert!(file.tombstones <= file.entries, "a tombstone is an entry");
+        debug_assert!(file.is_sound(), "the metadata of a file agrees");
         let share = u128::from(file.tombstones) * 100;
         let is_dense = share >= u128::from(file.entries) * u128::from(self.dense_percent);
         let is_old = self.max_age.is_some_and(|limit| now.saturating_sub(file.created) >= limit);
@@ -78,6 +87,7 @@ pub(super) fn pick<K: Key>(
 
 /// The newest place below `place` with keys of `file`.
 fn next_older<K: Key>(tree: &Tree<K>, place: Place, file: &File<K>) -> Option<Place> {
+    debug_assert!(tree.run(place).is_some(), "the file is in the tree");
     let mut older = tree.runs().skip_while(|(other, _)| *other <= place);
     let overlaps =
         |run: &Run<K>| overlap::overlapping_bytes(run.files(), &file.smallest, &file.largest) > 0;

@@ -2,14 +2,17 @@
 
 use super::super::busy::Busy;
 use super::super::draft::{self, Draft, Motion};
+use super::super::file::{File, Key};
 use super::super::overlap;
 use super::super::plan::{Input, Plan, Reason};
-use super::super::tree::{File, Key, Place, Rank, Run, Tree};
+use super::super::run::{Place, Rank, Run};
+use super::super::tree::Tree;
 use super::Leveled;
 use super::targets::Targets;
 
 /// The newest run of `level`, or the place of the first one.
 fn newest_place<K: Key>(tree: &Tree<K>, level: usize) -> Place {
+    debug_assert!(level > 0, "level 0 takes flushes alone");
     let rank = tree.levels()[level].runs().first().map_or(Rank(0), Run::rank);
     Place { level, rank }
 }
@@ -23,6 +26,7 @@ pub(in super::super) fn settle<K: Key>(
 ) -> Option<Plan<K>> {
     let oldest = tree.levels()[0].runs().last().filter(|run| run.bytes() > least_bytes)?;
     let free = tree.levels()[1..].iter().take_while(|level| level.is_empty()).count();
+    debug_assert!(free <= tree.last_level(), "level 0 is not counted");
     let output = (free > 0).then_some(Place { level: free, rank: Rank(0) })?;
     let source = draft::whole((Place { level: 0, rank: oldest.rank() }, oldest));
     let reason = Reason::Settle;
@@ -44,6 +48,7 @@ impl Leveled {
     ) -> Option<Plan<K>> {
         let filled = (1..targets.base).find(|level| !tree.levels()[*level].is_empty());
         let output = newest_place(tree, filled.unwrap_or(targets.base));
+        debug_assert!(targets.base > 0, "the base is below level 0");
         let runs = tree.levels()[0].runs();
         let fits = |bytes: u64| bytes <= self.options.max_input_bytes;
         for first in 0..runs.len() {
@@ -77,14 +82,15 @@ impl Leveled {
         };
         let count = window.iter().rev().take_while(|run| fits(run)).count();
         let window = &window[window.len() - count..];
+        debug_assert!(window.iter().all(is_free), "a plan in flight keeps its files");
         let output = Place { level: 0, rank: window.last()?.rank() };
         let sources = inputs(0, window);
         let draft = Draft { reason: Reason::IntraL0, sources, output, motion: Motion::MoveIfClean };
         if window.len() >= least { draft.plan(tree, busy) } else { None }
     }
 
-    /// A file of the oldest run of `level` into the next level; or, of a level within its target, a file of the oldest
-    /// run but one into the oldest.
+    /// A file of the oldest run of `level` into the next level. If the level is within its target, a file of the oldest
+    /// run but one goes into the oldest.
     pub(super) fn pick_level<K: Key>(
         &self,
         tree: &Tree<K>,
@@ -116,6 +122,7 @@ impl Leveled {
         (place, run): (Place, &Run<K>),
         output: Place,
     ) -> Option<Plan<K>> {
+        debug_assert!(place < output, "entries go to older places");
         let below = tree.run(output).map_or(&[][..], Run::files);
         let cost = |file: &File<K>| {
             let overlap = overlap::overlapping_bytes(below, &file.smallest, &file.largest);
@@ -153,6 +160,7 @@ impl Leveled {
         };
         let before = files[..at].iter().rev().take_while(|file| fits(file)).count();
         let after = files[at + 1..].iter().take_while(|file| fits(file)).count();
+        debug_assert!(before <= at && at + after < files.len(), "neighbours are in the run");
         files[at - before..=at + after].to_vec()
     }
 
@@ -179,5 +187,6 @@ fn inputs<K: Key>(level: usize, runs: &[Run<K>]) -> Vec<Input<K>> {
 /// The bytes that a file takes from its level, with those that its tombstones free below.
 fn weight<K: Key>(file: &File<K>) -> f64 {
     let freed = file.bytes as f64 * file.tombstones as f64 / file.entries.max(1) as f64;
+    debug_assert!(file.is_sound(), "tombstones are some of the entries");
     (file.bytes as f64 + freed).max(1.0)
 }

@@ -1,7 +1,9 @@
 //! The sizes that levels should have.
 
+use super::super::file::Key;
 use super::super::options::LeveledOptions;
-use super::super::tree::{Key, Level, Tree};
+use super::super::run::Level;
+use super::super::tree::Tree;
 
 /// The target of each level, from the largest level upwards.
 ///
@@ -31,6 +33,11 @@ impl Targets {
             bytes[base] = target;
         }
         debug_assert!(bytes[1..].is_sorted(), "deeper levels are larger");
+        debug_assert!(
+            bytes[1..base].iter().all(|bytes| *bytes == 0),
+            "nothing stays above the base"
+        );
+        debug_assert!(base == 1 || bytes[base] <= options.base_bytes, "the base is small");
         Self { base, bytes }
     }
 

@@ -1,8 +1,8 @@
 //! Which files are rewritten for the sake of their tombstones, and which are left alone: single cases, by hand.
 
 use lsm::compaction::{
-    Busy, File, Leveled, LeveledOptions, Plan, Reason, SizeTiered, SizeTieredOptions, Strategy,
-    Tree, Urgency,
+    Busy, DropGuard, File, Leveled, LeveledOptions, Plan, Reason, SizeTiered, SizeTieredOptions,
+    Strategy, TombstoneOptions, Tree, Urgency,
 };
 
 fn leveled() -> Leveled {
@@ -40,6 +40,7 @@ fn files_without_common_keys_move_unless_tombstones_can_go() {
     let plan = pick(&above_older).unwrap();
     assert_eq!(plan.output.level, 2);
     assert!(plan.is_move, "the tombstone is needed");
+    assert_eq!((plan.input_bytes(), plan.write_bytes()), (400, 0));
 }
 
 #[test]
@@ -51,6 +52,7 @@ fn a_dense_file_is_rewritten_once_no_snapshot_needs_its_tombstones() {
     tree.set_horizon(7);
     let plan = pick(&tree).unwrap();
     assert_eq!((plan.reason, plan.output, plan.is_move), (Reason::Tombstones, place, false));
+    assert_eq!((plan.input_bytes(), plan.write_bytes()), (100, 100));
 }
 
 #[test]
@@ -63,4 +65,46 @@ fn a_dense_file_goes_into_the_next_older_run_with_its_keys() {
     let plan = tiered.pick(&tree, &Busy::default(), Urgency::Mandatory).unwrap();
     assert_eq!((plan.reason, plan.output), (Reason::Tombstones, oldest));
     assert!(plan.has_input(1) && plan.has_input(3) && !plan.has_input(2));
+}
+
+#[test]
+fn a_file_is_dense_from_the_stated_share_of_tombstones_on() {
+    for (tombstones, is_dense) in [(4, false), (5, true)] {
+        let mut tree = Tree::new(4);
+        tree.load(3, vec![file(7, (0, 100), tombstones)]);
+        let reason = pick(&tree).map(|plan| plan.reason);
+        assert_eq!(reason, is_dense.then_some(Reason::Tombstones), "{tombstones} of 10");
+    }
+}
+
+#[test]
+fn a_tombstone_of_the_stated_age_is_compacted_away() {
+    let tombstones = TombstoneOptions { max_age: Some(5), ..TombstoneOptions::default() };
+    let options = LeveledOptions { tombstones, ..LeveledOptions::default() };
+    let strategy = Leveled::new(options).unwrap();
+    let mut tree = Tree::new(4);
+    tree.load(3, vec![file(7, (0, 100), 1), file(8, (101, 200), 0)]);
+    for (now, is_due) in [(4, false), (5, true)] {
+        tree.set_now(now);
+        let plan = strategy.pick(&tree, &Busy::default(), Urgency::Mandatory);
+        let files = plan.map(|plan| plan.files().map(|file| file.id).collect::<Vec<_>>());
+        assert_eq!(files, is_due.then(|| vec![7]), "at {now}");
+    }
+}
+
+#[test]
+fn a_tombstone_goes_if_the_oldest_snapshot_sees_it() {
+    let mut tree = Tree::new(4);
+    tree.load(3, vec![file(7, (0, 100), 9)]);
+    tree.set_horizon(7);
+    let guard = DropGuard::new(&pick(&tree).unwrap(), &tree);
+    assert!(guard.may_drop(&50, 7) && !guard.may_drop(&50, 8));
+}
+
+#[test]
+#[should_panic(expected = "101 is a key of the plan")]
+fn a_guard_is_not_asked_about_keys_outside_its_plan() {
+    let mut tree = Tree::new(4);
+    tree.load(3, vec![file(7, (0, 100), 9)]);
+    DropGuard::new(&pick(&tree).unwrap(), &tree).may_drop(&101, 0);
 }

@@ -1,6 +1,6 @@
 //! A random history of flushes, compactions, snapshots and changes of the strategy, checked after each step.
 
-use lsm::compaction::{Plan, Reason, Strategy, Urgency};
+use lsm::compaction::{Plan, Strategy, Urgency};
 
 use crate::presets::{self, Boxed, LEVELS};
 use crate::random::Random;
@@ -151,25 +151,32 @@ impl History {
         while !self.world.in_flight.is_empty() {
             self.finish(shape)?;
         }
+        // First the compactions that are necessary, then those of an idle device.
+        self.rest_at(Urgency::Mandatory, shape)?;
+        self.check_rest(Urgency::Mandatory)?;
+        self.rest_at(Urgency::Eligible, shape)?;
+        self.check_rest(Urgency::Eligible)
+    }
+
+    fn rest_at(&mut self, urgency: Urgency, shape: &Shape) -> Result<(), String> {
         let files: usize = self.world.tree.runs().map(|(_, run)| run.files().len()).sum();
         // Each file goes down each level at most once, and what it overlaps goes with it.
         let budget = 20 * (files + 10) * LEVELS;
         for _ in 0..budget {
-            let none = self.world.busy.clone();
-            let Some(plan) = self.strategy.pick(&self.world.tree, &none, Urgency::Mandatory) else {
-                return self.check_rest();
-            };
+            let plan = self.strategy.pick(&self.world.tree, &self.world.busy, urgency);
+            let Some(plan) = plan else { return Ok(()) };
+            check_inputs(&plan, &*self.strategy)?;
             self.world.begin(plan);
             self.finish(shape)?;
             self.world.check()?;
         }
-        Err(format!("P1: no rest after {budget} compactions of {files} files"))
+        Err(format!("P1: {urgency:?}: no rest after {budget} compactions of {files} files"))
     }
 
-    fn check_rest(&self) -> Result<(), String> {
+    fn check_rest(&self, urgency: Urgency) -> Result<(), String> {
         let scores = self.strategy.scores(&self.world.tree);
-        if let Some(score) = scores.iter().find(|score| score.value >= 1.0) {
-            return Err(format!("P5: {score:?} at rest"));
+        if let Some(score) = scores.iter().find(|score| score.value >= urgency.threshold()) {
+            return Err(format!("P5: {score:?} at rest, {urgency:?}"));
         }
         for (place, run) in self.world.tree.runs() {
             // 90 is above each `dense_percent` of the presets.
@@ -201,8 +208,7 @@ fn check_inputs(plan: &Plan<u64>, strategy: &dyn Strategy<u64>) -> Result<(), St
     let Some(limit) = strategy.max_input_bytes() else { return Ok(()) };
     let is_single = plan.inputs.iter().filter(|input| input.place != plan.output).count() <= 1
         && plan.inputs[0].files.len() == 1;
-    let is_free = plan.is_move || plan.reason == Reason::Tombstones;
-    if plan.input_bytes() > limit && !is_single && !is_free {
+    if plan.input_bytes() > limit && !is_single && !plan.is_move {
         return Err(format!("P10: {} bytes of at most {limit}: {plan:?}", plan.input_bytes()));
     }
     Ok(())

@@ -2,15 +2,15 @@
 //!
 //! | property | statement |
 //! |---|---|
-//! | P1 | without writes there are only so many compactions |
+//! | P1 | without writes there are only so many compactions, at each urgency |
 //! | P2 | the files of a run do not overlap, and the runs of a level are in the order of their ages |
 //! | P3 | the first run that has a key has its newest entry, now and for a snapshot |
 //! | P4 | plans in flight share no input and no range of an output run |
 //! | P5 | if a score reaches the threshold and nothing is in flight, there is a plan |
 //! | P6 | a dropped tombstone brings nothing back, and every dense file loses its tombstones |
 //! | P7 | the debt changes by at most a constant factor of the bytes added and removed |
-//! | P8 | a change of the strategy costs less than the tree has bytes |
-//! | P9 | write and space amplification of uniform overwrites lie within their bands |
+//! | P8 | a change of the strategy writes less than the tree has bytes; from size-tiered to leveled, twice as much |
+//! | P9 | write, read and space amplification of uniform overwrites lie within their bands |
 //! | P10 | a plan reads no more than its limit, unless one file with its overlaps has more |
 //!
 //! A history is a seed: it repeats when a failed test prints it.

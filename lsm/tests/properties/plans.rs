@@ -58,6 +58,15 @@ fn two_plans_may_not_write_the_same_range_of_a_run() {
     assert!(!busy.allows(&second), "both write to level 1 between 15 and 20");
     let elsewhere = plan(vec![(older, vec![file(2, 15, 30)])], first_of(2));
     assert!(busy.allows(&elsewhere));
+    let newer_run = Place { level: 1, rank: Rank(3) };
+    assert!(busy.allows(&plan(vec![(older, vec![file(2, 15, 30)])], newer_run)));
+    // One common key is enough, at either end.
+    for (id, smallest, largest, is_allowed) in
+        [(3, 20, 30, false), (4, 0, 10, false), (5, 21, 30, true), (6, 0, 9, true)]
+    {
+        let beside = plan(vec![(older, vec![file(id, smallest, largest)])], first_of(1));
+        assert_eq!(busy.allows(&beside), is_allowed, "{smallest} to {largest}");
+    }
     busy.end(&first);
     assert!(busy.is_idle() && busy.allows(&second));
 }

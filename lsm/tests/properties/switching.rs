@@ -82,6 +82,8 @@ fn bound(first: &str, next: &str) -> f64 {
     match (first, next) {
         (_, "size-tiered") | ("leveled", _) | ("lazy-leveled", "lazy-leveled") => 0.0,
         ("size-tiered", "leveled") => 2.0,
+        // A rewrite of everything is 0.88, because it drops what was overwritten.
+        ("lazy-leveled", "leveled") => 0.8,
         _ => 1.0,
     }
 }

@@ -1,12 +1,12 @@
 //! The amplification that the literature expects of uniform overwrites, to check a simulation against.
 //!
-//! The formulas hold for stores of many memtables. Of a store of less than about twenty, a memtable has a good part of the
-//! keys and the base level is no larger than level 0: leveled and size-tiered compaction then write less.
+//! The formulas hold for stores of many memtables. In a store of less than about twenty, a memtable has a good part of the
+//! keys, and the base level is no larger than level 0. Leveled and size-tiered compaction then write less.
 //!
-//! With `D` live bytes, a memtable of `M`, fan-out `T`, and `L` = ceil(log_T(D / M)) levels:
+//! With `D` live bytes, a memtable of `M`, fan-out `T`, and `L = ceil(log_T(D / M))` levels:
 //! - leveled: the flush, level 0 into the base of `D / T^(L - 1)` bytes, and each deeper level `overlap * T + 1`; all but the
 //!   flush times `aligned`; space 1 + 1 / (T - 1) + level 0;
-//! - size-tiered with a fan-in `t`: the flush and one merge in each of ceil(log_t(D / M)) tiers; space at most `t`;
+//! - size-tiered with a fan-in `t`: the flush and one merge in each of `ceil(log_t(D / M))` tiers; space at most `t`;
 //! - lazy-leveled: the flush, one merge in each level above the last, and T / 2 to T in the last; space as leveled.
 
 use super::parameters::{Parameters, StrategyName};

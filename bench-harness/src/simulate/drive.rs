@@ -31,8 +31,8 @@ struct Meter {
     user: f64,
     written: f64,
     runs: f64,
-    bytes: f64,
-    peak: u64,
+    space: f64,
+    peak: f64,
     flushes: u64,
     compactions: u64,
     moves: u64,
@@ -59,7 +59,9 @@ impl<'s, M: Model> Simulation<'s, M> {
     pub(super) fn load(&mut self) -> Cost {
         self.meter = Meter::default();
         while let Some(flush) = self.model.load() {
-            self.step(flush);
+            // Each key is loaded once, so all that is loaded is live.
+            let live = self.meter.user + flush.user_bytes;
+            self.step(flush, live);
         }
         self.cost()
     }
@@ -67,28 +69,29 @@ impl<'s, M: Model> Simulation<'s, M> {
     /// Writes the workload until the user has written so many times the live bytes.
     pub(super) fn run(&mut self, times: f64) -> Cost {
         self.meter = Meter::default();
-        let wanted = times * self.model.live_bytes();
-        while self.meter.user < wanted {
+        let live = self.model.live_bytes();
+        while self.meter.user < times * live {
             let flush = self.model.flush();
-            self.step(flush);
+            self.step(flush, live);
         }
         self.cost()
     }
 
-    fn step(&mut self, flush: Flush<M::Content>) {
+    /// Flushes and compacts a store that has so many live bytes after the flush.
+    fn step(&mut self, flush: Flush<M::Content>, live: f64) {
         self.meter.user += flush.user_bytes;
         self.meter.flushes += 1;
         let files = self.keep(flush.parts);
         self.meter.written += files.iter().map(|file| file.bytes as f64).sum::<f64>();
         self.tree.set_now(self.tree.now() + 1);
         self.tree.flush(files);
-        self.meter.peak = self.meter.peak.max(self.tree.bytes());
+        self.meter.peak = self.meter.peak.max(self.tree.bytes() as f64 / live);
         let idle = Busy::default();
         while let Some(plan) = self.strategy.pick(&self.tree, &idle, Urgency::Mandatory) {
-            self.compact(&plan);
+            self.compact(&plan, live);
         }
         self.meter.runs += self.tree.runs().count() as f64;
-        self.meter.bytes += self.tree.bytes() as f64;
+        self.meter.space += self.tree.bytes() as f64 / live;
     }
 
     fn keep(&mut self, parts: Vec<Part<M::Content>>) -> Vec<File<u64>> {
@@ -103,7 +106,7 @@ impl<'s, M: Model> Simulation<'s, M> {
         parts.into_iter().map(keep).collect()
     }
 
-    fn compact(&mut self, plan: &Plan<u64>) {
+    fn compact(&mut self, plan: &Plan<u64>, live: f64) {
         self.meter.compactions += 1;
         if plan.is_move {
             self.meter.moves += 1;
@@ -123,7 +126,7 @@ impl<'s, M: Model> Simulation<'s, M> {
         let outputs = self.keep(parts);
         let written: u64 = outputs.iter().map(|file| file.bytes).sum();
         self.meter.written += written as f64;
-        self.meter.peak = self.meter.peak.max(self.tree.bytes() + written);
+        self.meter.peak = self.meter.peak.max((self.tree.bytes() + written) as f64 / live);
         for file in plan.files() {
             self.contents.remove(&file.id);
         }
@@ -131,15 +134,14 @@ impl<'s, M: Model> Simulation<'s, M> {
     }
 
     fn cost(&self) -> Cost {
-        let Meter { user, written, runs, bytes, peak, flushes, compactions, moves } = self.meter;
-        let live = self.model.live_bytes();
+        let Meter { user, written, runs, space, peak, flushes, compactions, moves } = self.meter;
         let samples = flushes.max(1) as f64;
         let filled = self.tree.levels()[1..].iter().filter(|level| !level.is_empty());
         Cost {
             write: written / user.max(1.0),
             read: runs / samples,
-            space: bytes / samples / live,
-            space_peak: peak as f64 / live,
+            space: space / samples,
+            space_peak: peak,
             flushes,
             compactions,
             moves,

@@ -16,10 +16,11 @@
 //!   - uniform: `1 - exp(-w / n)` of `n` keys, the expected size of a union of uniform samples (`footprint`);
 //!   - zipfian: the sum of `1 - exp(-w p)` over all keys, by classes of similar `p` (`zipfian_footprint`, error below 0.1 %);
 //!   - a trace: the exact average over all windows of the recorded operations, deletions and sizes included
-//!     (`trace_footprint`). A larger store has more copies of the trace, each at a random place in it. A hashed key has the copy in it.
+//!     (`trace_footprint`). A larger store has more copies of the trace, each at a random place in it. The number of
+//!     the copy is a part of the hashed key.
 //!
-//! A merge divides the key space where input files begin and end, adds up the windows of each segment, and cuts output files
-//! from it with the cutter of `lsm`. Tombstones go where `lsm` says that they may.
+//! A merge divides the key space where input files begin and end, and adds up the windows of each segment. The cutter of `lsm`
+//! makes output files of them. Tombstones go where `lsm` says that they may.
 //!
 //! # Its errors
 //!
@@ -30,8 +31,8 @@
 //!
 //! `tests` compares the model with the same simulation of real keys, where files have some hundred entries. Measured errors of
 //! write amplification: uniform and zipfian keys at most 0.3 % for tiered strategies and 2.3 % for leveled; the trace 1.1 % and
-//! 5.1 %. Space and runs: 0.3 % and 1.2 %. The model of leveled compaction writes more than the true one, because real sizes
-//! vary, and a strategy that looks for the smallest overlap gains from it. The tests allow 3 % (the trace 6 %) and 2 %.
+//! 5.1 %. Space and runs: 0.3 % and 1.2 %. The model of leveled compaction writes more than the true one: real sizes
+//! vary, and a strategy that looks for the smallest overlap gains from that. The tests allow 3 % (the trace 6 %) and 2 %.
 //!
 //! Output files end exactly where files of the next level begin: with pieces that went past such an edge by 1 / 32 of a file, the
 //! model wrote 19 % too much. So a piece never goes past an edge.

@@ -16,7 +16,7 @@ pub(super) struct AmplificationRow {
     pub(super) write_amplification: f64,
     /// Runs that a read of an absent key asks without filters, on average.
     pub(super) read_amplification: f64,
-    /// Bytes of tables for each live byte, on average between compactions.
+    /// Bytes of tables for each live byte, on average between compactions. In a load, those loaded so far are live.
     pub(super) space_amplification: f64,
     /// The same at most, with the outputs of a compaction beside its inputs.
     pub(super) space_amplification_peak: f64,
@@ -61,10 +61,11 @@ impl AmplificationRow {
         }
     }
 
-    /// Whether write and space amplification lie where they are expected.
+    /// Whether all three amplifications lie where they are expected.
     pub(super) fn is_expected(&self) -> bool {
         self.expected_write_low.is_none_or(|low| self.write_amplification >= low)
             && self.expected_write_high.is_none_or(|high| self.write_amplification <= high)
+            && self.expected_read_most.is_none_or(|most| self.read_amplification <= most)
             && self.expected_space_most.is_none_or(|most| self.space_amplification <= most)
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn simulate(args: &SimulateArgs, out: &Path) -> Outcome<()> {
     for (name, svg) in chart::plots(&rows.rows)? {
         write(&folder.join(name), &svg)?;
     }
-    output::result(&table(&rows.rows));
+    output::result(&table(&rows.rows))?;
     output::note(&format!("rows and plots are in {}", folder.display()));
     Ok(())
 }
@@ -117,24 +117,26 @@ fn table(rows: &[AmplificationRow]) -> String {
         "| workload | keys | data | strategy | write | expected | runs | space | at most | peak | |\n\
          |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
-    for row in rows {
-        let band = match (row.expected_write_low, row.expected_write_high) {
-            (Some(low), Some(high)) => format!("{low:.1} to {high:.1}"),
-            _ => String::new(),
-        };
-        let most = row.expected_space_most.map_or(String::new(), |most| format!("{most:.2}"));
-        let verdict = if row.is_expected() { "" } else { "outside" };
-        text += &format!(
-            "| {} | {} | {} | {} | {:.2} | {band} | {:.1} | {:.3} | {most} | {:.2} | {verdict} |\n",
-            row.workload,
-            show_whole(row.keys as f64),
-            show_bytes(row.live_bytes as f64),
-            row.strategy,
-            row.write_amplification,
-            row.read_amplification,
-            row.space_amplification,
-            row.space_amplification_peak,
-        );
-    }
+    text.extend(rows.iter().map(table_line));
     text
+}
+
+fn table_line(row: &AmplificationRow) -> String {
+    let band = match (row.expected_write_low, row.expected_write_high) {
+        (Some(low), Some(high)) => format!("{low:.1} to {high:.1}"),
+        _ => String::new(),
+    };
+    let most = row.expected_space_most.map_or(String::new(), |most| format!("{most:.2}"));
+    let verdict = if row.is_expected() { "" } else { "outside" };
+    format!(
+        "| {} | {} | {} | {} | {:.2} | {band} | {:.1} | {:.3} | {most} | {:.2} | {verdict} |\n",
+        row.workload,
+        show_whole(row.keys as f64),
+        show_bytes(row.live_bytes as f64),
+        row.strategy,
+        row.write_amplification,
+        row.read_amplification,
+        row.space_amplification,
+        row.space_amplification_peak,
+    )
 }

@@ -2,8 +2,8 @@
 //!
 //! A store of any size is so many copies of the trace, each with its own keys and at a random place in it. The trace is
 //! taken as a circle. Let `gap` be the number of steps from an operation to the next one on its key. In a window of `w`
-//! steps, an operation is the last one on its key if the window ends less than `w` steps after it, and before the next one.
-//! So there are `min(gap, w)` such windows. Xiang et al. (*Linear-time modeling of program working set in shared cache*,
+//! steps, an operation is the last one on its key on two conditions. The window ends less than `w` steps after it, and before
+//! the next one. So there are `min(gap, w)` such windows. Xiang et al. (*Linear-time modeling of program working set in shared cache*,
 //! 2011) have the same sum for caches.
 
 use crate::input::TraceStep;

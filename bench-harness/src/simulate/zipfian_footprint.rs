@@ -5,6 +5,7 @@
 //! evenly spaced in the logarithm of the window, and interpolated between.
 
 use super::footprint::{Density, Footprint};
+use crate::quantity::floor_to_u64;
 
 /// Ranks with a class of their own.
 const EXACT: u64 = 1_000;
@@ -68,7 +69,7 @@ impl Footprint for ZipfianFootprint {
             self.shares[0] * window.max(0.0)
         } else {
             let at = (window.ln() / self.step).min((POINTS - 1) as f64);
-            let left = (at.floor() as usize).min(POINTS - 2);
+            let left = (floor_to_u64(at) as usize).min(POINTS - 2);
             let (low, high) = (self.shares[left], self.shares[left + 1]);
             low + (high - low) * (at - left as f64)
         };

@@ -9,7 +9,7 @@
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
 #![doc = include_str!("../README.md")]
-// Where peers are built, the workspace's ban holds, with the one exception in `engines/peers/lmdb.rs`.
+// Where peers are built, the workspace's ban holds, with the exceptions in `engines/peers`: `lmdb.rs` and `sync_calls.rs`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
 
 mod calibration;
@@ -27,7 +27,9 @@ mod input;
 mod judge;
 mod keys;
 mod list;
+mod memory_elsewhere;
 mod memory_limit;
+mod memory_watch;
 mod model;
 mod operation;
 mod output;
@@ -48,9 +50,11 @@ mod run_folder;
 mod runner;
 mod simulate;
 mod statistics;
+mod stores;
 mod student;
 mod suggest;
 mod supervisor;
+mod suspend;
 mod system;
 mod utc;
 mod values;
@@ -93,7 +97,14 @@ pub fn main_with_only(engines: &[Registration]) -> ExitCode {
 fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
     engines::check_names(engines)?;
     match cli.command.unwrap_or(Command::Quick) {
-        Command::Quick => runner::run(Plan::quick(engines, &cli.common)?),
+        Command::Quick => {
+            let plan = Plan::quick(engines, &cli.common)?;
+            runner::run(if plan.dry_run {
+                plan
+            } else {
+                plan.for_this_machine(cli.common.reps.is_some())
+            })
+        }
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => published::table(&args.folders),

@@ -1,5 +1,6 @@
 //! From the command line to a plan: which engines, which workloads at which sizes, how often.
 
+mod pace;
 mod set_up;
 mod sweep;
 
@@ -13,6 +14,7 @@ use crate::cli::{CommonArgs, Format, RunArgs};
 use crate::engines::{self, EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
 use crate::input;
+use crate::stores;
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
 
@@ -61,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) limit_memory_bytes: Option<u64>,
     /// The time for everything.
     pub(crate) budget: Option<Duration>,
+    /// How many times slower the machine was than the one that sizes of `quick` were chosen on; only in `quick`.
+    pub(crate) slowness: Option<f64>,
     /// The length of a stream of random operations.
     pub(crate) stream_steps: usize,
     /// The engine that ratios refer to.
@@ -130,6 +134,12 @@ impl Plan {
         Ok(Self { durability: args.durability, rate, ..plan })
     }
 
+    /// The plan of `quick` for this machine as it is now. `keep_blocks`: their number was asked for.
+    pub(crate) fn for_this_machine(self, keep_blocks: bool) -> Self {
+        let slowness = pace::slowness();
+        Self { slowness: Some(slowness), ..pace::fit(self, slowness, keep_blocks) }
+    }
+
     fn new(
         known: &[Registration],
         common: &CommonArgs,
@@ -161,6 +171,7 @@ impl Plan {
             memory_budget_bytes: common.mem,
             limit_memory_bytes: common.limit_memory,
             budget: common.budget,
+            slowness: None,
             stream_steps: STREAM_STEPS,
             baseline: common.baseline.clone(),
             folder,
@@ -179,10 +190,7 @@ impl Plan {
 
     /// The folder in which engines keep their files while they run.
     pub(crate) fn stores(&self) -> PathBuf {
-        match &self.dir {
-            Some(dir) => dir.join(format!("kvbench-{}", std::process::id())),
-            None => self.folder.join("stores"),
-        }
+        stores::path(&self.folder, self.dir.as_deref(), std::process::id())
     }
 
     /// How each engine is set up; once more for each class that is asked for, where it makes a difference.
@@ -208,29 +216,40 @@ impl Plan {
         set_ups
     }
 
-    /// How many cells there are.
-    pub(crate) fn cell_count(&self) -> usize {
-        self.engines.len() * self.workloads.len() * self.blocks as usize
-    }
-
     /// An estimate of the whole run, in seconds. Inputs count with their known sizes.
     pub(crate) fn reckoned_s(&self) -> f64 {
-        let workload = |(_, workload): &(String, Workload)| {
-            let phases = workload.phase.iter().map(|phase| match phase.kind() {
-                Ok(PhaseKind::Mix(_)) => phase.duration.map_or(0.0, |span| span.0.as_secs_f64()),
-                Ok(PhaseKind::Rest(time)) => time.0.as_secs_f64(),
-                Ok(PhaseKind::Load(_) | PhaseKind::Replay) => {
-                    let ops = workload.records.or(phase.ops).map_or(116_000, |count| count.0);
-                    ops as f64 * RECKONED_LOAD_NS / 1e9
-                }
-                _ => 0.0,
-            });
-            RECKONED_CELL_S + phases.sum::<f64>()
-        };
-        let once: f64 = self.workloads.iter().map(workload).sum();
-        let all = once * self.engines.len() as f64 * f64::from(self.blocks);
+        let (fixed, scaled) = self.reckoned_parts_s(1.0);
+        let all = fixed + scaled;
         self.budget.map_or(all, |budget| all.min(budget.as_secs_f64()))
     }
+
+    /// The part of that estimate that no size changes, and the other, on a machine that is so many times slower.
+    fn reckoned_parts_s(&self, slowness: f64) -> (f64, f64) {
+        let cells = self.engines.len() as f64 * f64::from(self.blocks);
+        let phases: f64 = self.workloads.iter().map(|(_, w)| reckoned_phases_s(w, slowness)).sum();
+        let fixed = RECKONED_CELL_S * slowness * self.workloads.len() as f64;
+        (fixed * cells, phases * cells)
+    }
+
+    /// The estimate for one cell of the workload at `at`, in seconds.
+    pub(crate) fn reckoned_cell_s(&self, at: usize) -> f64 {
+        let slowness = self.slowness.unwrap_or(1.0);
+        RECKONED_CELL_S * slowness + reckoned_phases_s(&self.workloads[at].1, slowness)
+    }
+}
+
+/// The time of the phases of a cell: loads take longer on a slower machine, phases that time ends do not.
+fn reckoned_phases_s(workload: &Workload, slowness: f64) -> f64 {
+    let phases = workload.phase.iter().map(|phase| match phase.kind() {
+        Ok(PhaseKind::Mix(_)) => phase.duration.map_or(0.0, |span| span.0.as_secs_f64()),
+        Ok(PhaseKind::Rest(time)) => time.0.as_secs_f64(),
+        Ok(PhaseKind::Load(_) | PhaseKind::Replay) => {
+            let ops = workload.records.or(phase.ops).map_or(116_000, |count| count.0);
+            ops as f64 * RECKONED_LOAD_NS / 1e9 * slowness
+        }
+        _ => 0.0,
+    });
+    phases.sum()
 }
 
 /// Refuses an input that cannot be read, before a folder is made, and gives its workload the mean size of its values: the

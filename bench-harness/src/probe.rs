@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
@@ -17,6 +17,11 @@ const WRITE_BYTES: usize = 4096;
 const TIME: Duration = Duration::from_millis(50);
 /// The probe makes at least so many syncs, however long they take.
 const LEAST_SYNCS: usize = 5;
+
+/// The file of the probe of a cell: beside the engine's directory, so that it is on the same disk and none of the engine's.
+pub(crate) fn path_beside(directory: &Path) -> PathBuf {
+    directory.with_extension("probe")
+}
 
 /// Measures the disk.
 pub(crate) trait Probe {

@@ -24,12 +24,12 @@ fn read(folders: &[PathBuf]) -> Outcome<Vec<FinishedRun>> {
 /// The note about a run with rows of an older version of the dictionary.
 fn older_meaning(run: &FinishedRun) -> Option<String> {
     let version = run.rows.iter().map(|row| row.schema_version).min()?;
-    (version < SCHEMA_VERSION).then(|| {
-        let name = &run.outline.run_id;
-        format!(
-            "{name} has rows of version {version}: its speeds count the time inside the engine alone, not wall time"
-        )
-    })
+    let meaning = match version {
+        SCHEMA_VERSION.. => return None,
+        ..2 => "count the time inside the engine alone, not wall time",
+        2.. => "leave out work that engines put off until after the clock",
+    };
+    Some(format!("{} has rows of version {version}: its speeds {meaning}", run.outline.run_id))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::cell::Job;
 use crate::cli::Format;
-use crate::engines::Registration;
+use crate::engines::{Registration, is_bound};
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::Limiter;
 use crate::output::{self, Progress};
@@ -19,11 +19,13 @@ use crate::repeat;
 use crate::report::{self, Comparison, LEGEND, Outline};
 use crate::row::Row;
 use crate::run_folder::RunFolder;
-use crate::supervisor::{Interrupt, ScratchFolder, run_cell};
+use crate::stores::{self, Stores};
+use crate::supervisor::{Interrupt, run_cell};
+use crate::suspend;
 use crate::workload::Workload;
 
-/// A cell may take this much more than its even share of the time that is left: cells differ.
-const CELL_SLACK: f64 = 1.5;
+/// A cell may take this much more than its share of the time that is left: engines differ.
+const CELL_SLACK: f64 = 2.0;
 /// The least limit of a cell, so that a run out of time still ends its workload.
 const LEAST_LIMIT: Duration = Duration::from_millis(40);
 /// The legend is text, and text has short lines.
@@ -38,6 +40,7 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
     }
     // Where no group can be made, nothing is measured and no folder is left.
     let limiter = plan.limit_memory_bytes.map(|_| Limiter::new()).transpose()?;
+    suspend::listen();
     let interrupt = Interrupt::listen();
     let (mut folder, plan) = RunFolder::create(plan)?;
     let plan = &plan;
@@ -69,8 +72,20 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
         let text = format!("{text}; what was measured is in {}", folder.path().display());
         return Err(Failure { kind, text });
     }
-    output::note(&format!("{}: {ended}, {}", folder.path().display(), verdict(&rows)));
+    let path = folder.path().display();
+    if does_none_fit(&tables) {
+        printed?;
+        return Err(Failure::engine(format!("{}; what was measured is in {path}", verdict(&rows))));
+    }
+    output::note(&format!("{path}: {ended}, {}", verdict(&rows)));
     printed
+}
+
+/// Whether engines did not fit into their memory, and none but yardsticks has a figure.
+fn does_none_fit(tables: &[Comparison]) -> bool {
+    let has_engine = |table: &Comparison| table.lines.iter().any(|line| !is_bound(&line.engine));
+    let has_misfit = |table: &Comparison| table.misfits.iter().any(|engine| !is_bound(engine));
+    tables.iter().any(has_misfit) && !tables.iter().any(has_engine)
 }
 
 /// What was checked, in words. Nothing of a cell that did not fit into its memory was.
@@ -79,10 +94,14 @@ fn verdict(rows: &[Row]) -> String {
     let is_killed = |row: &&Row| row.did_not_fit == Some(true);
     let killed: BTreeSet<_> =
         sums().filter(is_killed).map(|row| (row.block, &row.workload, &row.engine)).collect();
+    let names = killed.iter().map(|(_, _, engine)| engine.as_str()).collect::<BTreeSet<_>>();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let unchecked = match killed.len() {
         0 => String::new(),
-        1 => "; 1 cell did not fit into its memory and was not checked".into(),
-        count => format!("; {count} cells did not fit into their memory and were not checked"),
+        1 => format!("; 1 cell did not fit into its memory and was not checked: {names}"),
+        count => {
+            format!("; {count} cells did not fit into their memory and were not checked: {names}")
+        }
     };
     let checked = match sums().map(|row| row.verified).sum::<u64>() {
         0 if sums().all(|row| is_killed(&row)) => "nothing was measured".into(),
@@ -99,9 +118,13 @@ fn run_blocks(
     rows: &mut Vec<Row>,
     begun: Instant,
 ) -> Outcome<()> {
-    let stores = ScratchFolder::create(plan.stores())?;
+    let out = plan.folder.parent().unwrap_or_else(|| Path::new("."));
+    stores::remove_left_over(out, plan.dir.as_deref());
+    let stores = Stores::create(&plan.stores())?;
     let mut progress = Progress::new(plan.quiet);
-    let mut cells_left = plan.cell_count();
+    let reckoned = |at| plan.reckoned_cell_s(at) * plan.engines.len() as f64;
+    let once: f64 = (0..plan.workloads.len()).map(reckoned).sum();
+    let mut seconds_left = once * f64::from(plan.blocks);
     for block in 1..=plan.blocks {
         for at in 0..plan.workloads.len() {
             // What would be cut to nothing is not run, beyond the first workload.
@@ -113,12 +136,13 @@ fn run_blocks(
             let jobs = jobs(plan, block, at, stores.path());
             let mut run = |job: &Job| {
                 let title = format!("block {block}/{}", plan.blocks);
-                let spent = begun.elapsed();
+                let spent = begun.elapsed().saturating_sub(suspend::stopped());
                 let detail = format!("{spent:.0?}  {}  {}", job.workload_name, job.engine);
                 progress.show(&title, &detail);
-                let limit = limit(plan, spent, cells_left);
-                cells_left = cells_left.saturating_sub(1);
-                run_cell(&Job { limit, ..job.clone() }, limiter, interrupt)
+                let share = plan.reckoned_cell_s(at);
+                let limit = limit(plan, spent, share / seconds_left.max(share));
+                seconds_left -= share;
+                run_undisturbed(&Job { limit, ..job.clone() }, limiter, interrupt)
             };
             let mut cells = Vec::new();
             let outcome = run_cells(&jobs, &mut run, &mut cells);
@@ -131,6 +155,21 @@ fn run_blocks(
         }
     }
     Ok(())
+}
+
+/// Runs a cell; once more if the user stopped the process meanwhile, because the clocks of the cell went on.
+fn run_undisturbed(
+    job: &Job,
+    limiter: Option<&Limiter>,
+    interrupt: &Interrupt,
+) -> Outcome<Vec<Row>> {
+    loop {
+        let stops = suspend::stops();
+        let rows = run_cell(job, limiter, interrupt)?;
+        if suspend::stops() == stops {
+            return Ok(rows);
+        }
+    }
 }
 
 /// The note that the run ends before the workload at `at` of `block`.
@@ -180,10 +219,11 @@ fn jobs(plan: &Plan, block: u32, at: usize, stores: &Path) -> Vec<Job> {
     (first..).zip(engines).map(job).collect()
 }
 
-/// The time that the next cell may take.
-fn limit(plan: &Plan, spent: Duration, cells_left: usize) -> Option<Duration> {
+/// The time that the next cell may take: its share of the time that is left, and some more.
+fn limit(plan: &Plan, spent: Duration, share: f64) -> Option<Duration> {
+    assert!(share > 0.0 && share <= 1.0, "a cell is a part of the run");
     let left = plan.budget?.saturating_sub(spent);
-    Some((left / cells_left.max(1) as u32).mul_f64(CELL_SLACK).max(LEAST_LIMIT))
+    Some(left.mul_f64((CELL_SLACK * share).min(1.0)).max(LEAST_LIMIT))
 }
 
 fn job(
@@ -336,6 +376,7 @@ mod tests {
     fn nothing_is_said_to_be_right_of_cells_that_did_not_fit() {
         let killed = |block, phase: &str| Row {
             block,
+            engine: "big".into(),
             phase: phase.into(),
             op: "all".into(),
             did_not_fit: Some(true),
@@ -343,7 +384,7 @@ mod tests {
         };
         let read = Row { op: "all".into(), verified: 12, engine: "other".into(), ..Row::default() };
         let text = verdict(&[killed(1, "load"), killed(1, "get"), killed(2, "load")]);
-        let unchecked = "2 cells did not fit into their memory and were not checked";
+        let unchecked = "2 cells did not fit into their memory and were not checked: big";
         assert_eq!(text, format!("nothing was measured; {unchecked}"));
         assert!(
             verdict(&[read, killed(1, "load")]).starts_with("all 12 answers right; 1 cell did")

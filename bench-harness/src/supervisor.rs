@@ -9,6 +9,7 @@ use crate::cell::Job;
 use crate::failure::{Failure, Outcome};
 use crate::memory_limit::{Group, Limiter, refused};
 use crate::row::Row;
+use crate::suspend;
 use crate::worker::Message;
 use crate::worker_process::{News, WorkerProcess};
 
@@ -91,15 +92,17 @@ pub(crate) fn run_cell(
 /// Starts a worker, listens to it until it ends or has to be ended, and returns the rows of its cell.
 fn supervise(job: &Job, group: Option<&Group>, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
     let mut worker = WorkerProcess::start(job, group)?;
+    let begun = Instant::now();
     let limit = job.limit.map_or(HANGING.saturating_add(job.asked_time()), |limit| limit + GRACE);
-    // A time that the clock cannot show is none.
-    let deadline = Instant::now().checked_add(limit);
+    // A time that the clock cannot show is none. Time for which the process was stopped is given back.
+    let stopped = suspend::stopped();
+    let deadline = || (begun + suspend::stopped().saturating_sub(stopped)).checked_add(limit);
     let mut rows = Vec::new();
     loop {
         if interrupt.is_set() {
             return Err(Failure::interrupted());
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if deadline().is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Failure::engine("did not end in time and was stopped"));
         }
         match worker.next(PAUSE) {

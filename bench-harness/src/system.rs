@@ -12,6 +12,47 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// `st_blocks` counts in these units, whatever the block size of the file system.
 const BLOCK_BYTES: u64 = 512;
 
+/// CPU time of all threads of this process, to the nanosecond.
+pub(crate) fn process_cpu() -> Duration {
+    clock(rustix::time::ClockId::ProcessCPUTime)
+}
+
+/// CPU time of the calling thread.
+pub(crate) fn thread_cpu() -> Duration {
+    clock(rustix::time::ClockId::ThreadCPUTime)
+}
+
+fn clock(id: rustix::time::ClockId) -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(id)).unwrap_or_default()
+}
+
+/// The threads of this process beside the calling one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OtherThreads {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// Whether one of them runs or waits for a core.
+    pub(crate) is_any_running: bool,
+}
+
+impl OtherThreads {
+    /// The threads as they are now; `None` where the system does not tell.
+    pub(crate) fn now() -> Option<Self> {
+        let own = fs::read_link("/proc/thread-self").ok()?;
+        let threads = fs::read_dir("/proc/self/task").ok()?.filter_map(io::Result::ok);
+        let others = threads.filter(|thread| Some(&*thread.file_name()) != own.file_name());
+        let mut found = Self::default();
+        for thread in others {
+            // A thread that has ended meanwhile is none.
+            let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { continue };
+            found.count += 1;
+            found.is_any_running |=
+                stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R'));
+        }
+        Some(found)
+    }
+}
+
 /// Counters of this process since it began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
@@ -39,18 +80,13 @@ pub(crate) struct CpuTime {
 impl CpuTime {
     /// The time as it is now.
     pub(crate) fn now() -> Self {
-        let total = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         // The second field is the program's name in brackets and may itself hold spaces.
         let times = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
         let mut times =
             times.into_iter().flatten().skip(11).map_while(|part| part.parse::<f64>().ok());
         let mut seconds = || times.next().unwrap_or_default() / TICKS_PER_SECOND;
-        Self {
-            total: Duration::try_from(total).unwrap_or_default(),
-            user_s: seconds(),
-            sys_s: seconds(),
-        }
+        Self { total: process_cpu(), user_s: seconds(), sys_s: seconds() }
     }
 
     /// How much was added since `earlier`.
@@ -141,6 +177,27 @@ impl DiskUse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_runs_is_told_from_one_that_waits() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let waiting = std::thread::spawn(move || stopped.recv().unwrap_err());
+        // Other tests of this process run and wait meanwhile.
+        assert!(OtherThreads::now().unwrap().count >= 1);
+        let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let over = std::sync::Arc::clone(&is_over);
+        let running = std::thread::spawn(move || {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        assert!(OtherThreads::now().unwrap().count >= 2);
+        assert!(OtherThreads::now().unwrap().is_any_running);
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(stop);
+        running.join().unwrap();
+        waiting.join().unwrap();
+    }
 
     #[test]
     fn files_in_all_depths_count() {

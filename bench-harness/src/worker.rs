@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::cell::{self, Job};
 use crate::engines::Registration;
 use crate::failure::{Failure, Outcome};
-use crate::probe::DiskProbe;
+use crate::probe::{self, DiskProbe};
 use crate::row::Row;
 
 /// One line from a worker.
@@ -46,8 +46,7 @@ pub(crate) fn work(engines: &[Registration]) -> Outcome<()> {
         let registration = registration.ok_or_else(|| {
             Failure::usage(format!("the worker knows no engine \"{}\"", job.engine))
         })?;
-        // Beside the engine's directory, so that the file is on the same disk and none of the engine's.
-        let mut probe = DiskProbe::new(job.directory.with_extension("probe"));
+        let mut probe = DiskProbe::new(probe::path_beside(&job.directory));
         let prepared = &mut |harness_bytes| match job.limit_memory_bytes {
             Some(_) => parent.wait_for_limit(harness_bytes),
             None => Ok(()),

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use crate::cell::Job;
 use crate::failure::{Failure, Outcome};
 use crate::memory_limit::{Group, refused};
+use crate::suspend;
 use crate::worker::Message;
 
 /// The most characters of a line that is no message that a complaint shows.
@@ -45,7 +46,7 @@ impl WorkerProcess {
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         let command = command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.process_group(0).spawn().map_err(failed)?;
+        let mut child = suspend::start(|| command.process_group(0).spawn()).map_err(failed)?;
         let messages = listen(child.stdout.take());
         let mut worker = Self { child, messages, was_waited_for: false };
         if let Some(group) = group {
@@ -101,6 +102,7 @@ impl WorkerProcess {
     /// Kills the worker and the processes that it started. A process that is ending by itself keeps its own status.
     fn end(&mut self) -> std::io::Result<ExitStatus> {
         assert!(!self.was_waited_for, "the number of the group is still its own");
+        suspend::forget();
         // Fails only where all of them have ended.
         rustix::process::kill_process_group(self.id(), Signal::KILL).unwrap_or_default();
         self.was_waited_for = true;

@@ -8,6 +8,7 @@ use kv::{Durability, Kv};
 use super::clients::Clients;
 use super::prepare::PreparedPhase;
 use super::series::Series;
+use super::settle::{OthersWork, Work};
 use crate::client::{Client, Desk, Span, Stopwatch, Walk};
 use crate::dataset::Dataset;
 use crate::engines::Idle;
@@ -48,6 +49,8 @@ pub(super) struct CrewTimes<'r> {
     pub(super) paused: Duration,
     /// CPU time of the process, without pauses.
     pub(super) cpu: CpuTime,
+    /// Work of the engine's threads in pauses before the last one.
+    pub(super) work_in_pauses: Work,
     /// How the operations spread over the time.
     pub(super) series: Series,
     /// Operations of the schedule that were due and had not begun.
@@ -154,19 +157,19 @@ impl<'c> Crew<'c> {
         recorders: &mut [Recorder],
         judge: &mut Judge<'_>,
     ) -> Outcome<()> {
-        self.measure(Some(time), desks, recorders, judge)?;
+        self.measure(Some(time), desks, (recorders, judge), &mut |_| Ok(()))?;
         self.clients.iter_mut().for_each(|client| client.is_done = false);
         Ok(())
     }
 
     /// Runs until `time` is over or every client has taken its steps, judges the answers, and leaves the measurements in
-    /// `recorders`.
+    /// `recorders`. `settle` is called with the phase's wall time when the last window has ended, before it is judged.
     pub(super) fn measure<'r>(
         &mut self,
         time: Option<Duration>,
         desks: &mut [Desk],
-        recorders: &'r mut [Recorder],
-        judge: &mut Judge<'_>,
+        (recorders, judge): (&'r mut [Recorder], &mut Judge<'_>),
+        settle: &mut dyn FnMut(Duration) -> Outcome<()>,
     ) -> Outcome<CrewTimes<'r>> {
         let begun = Instant::now();
         let wanted = time.unwrap_or(NO_LIMIT);
@@ -175,6 +178,8 @@ impl<'c> Crew<'c> {
         recorders.iter_mut().for_each(Recorder::restart);
         let mut wall = Duration::ZERO;
         let mut cpu = CpuTime::default();
+        let mut work_in_pauses = Work::default();
+        let mut settling = Duration::ZERO;
         let mut series = Series::default();
         let mut missed_ops = 0;
         loop {
@@ -184,6 +189,13 @@ impl<'c> Crew<'c> {
             self.run_window(desks, &Span::new(until))?;
             cpu = cpu + CpuTime::now().since(before);
             let parts = self.parts(desks);
+            let is_last = self.clients[..self.main].iter().all(|client| client.is_done);
+            if is_last {
+                let settled = Instant::now();
+                settle(wall + window_time(&parts[..self.main]))?;
+                settling = settled.elapsed();
+            }
+            let pause = OthersWork::begin();
             judge.judge(&parts, recorders)?;
             for (part, recorder) in parts.iter().zip(recorders.iter_mut()) {
                 recorder.take(part.window, self.has_schedule);
@@ -192,9 +204,10 @@ impl<'c> Crew<'c> {
             wall += window_time(&parts[..self.main]);
             let clients = self.clients.iter().zip(&parts);
             missed_ops += clients.map(|(c, part)| part.window.missed * c.batch as u64).sum::<u64>();
-            if self.clients[..self.main].iter().all(|client| client.is_done) {
+            if is_last {
                 break;
             }
+            work_in_pauses += pause.so_far();
         }
         let counted = &self.clients[..self.main];
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -207,8 +220,19 @@ impl<'c> Crew<'c> {
             first[0].add(other);
         }
         let (main, background) = (&first[0], background.first());
-        let paused = begun.elapsed().saturating_sub(wall);
-        Ok(CrewTimes { main, background, wall, paused, cpu, series, missed_ops, cut_short })
+        let paused = begun.elapsed().saturating_sub(wall + settling);
+        let times = CrewTimes {
+            main,
+            background,
+            wall,
+            paused,
+            cpu,
+            work_in_pauses,
+            series,
+            missed_ops,
+            cut_short,
+        };
+        Ok(times)
     }
 
     fn parts<'d>(&self, desks: &'d [Desk]) -> Vec<Part<'d>>

@@ -10,6 +10,7 @@ use super::Job;
 use super::clients::Clients;
 use super::crew::CrewTimes;
 use super::memory_use::MemoryUse;
+use super::settle::{Deferred, Settled, Work};
 use crate::model::Live;
 use crate::recorder::{Line, Recorder};
 use crate::row::{Row, SCHEMA_VERSION, keeps_up};
@@ -46,6 +47,8 @@ pub(super) struct Measured {
     pub(super) warm_up: Option<Duration>,
     /// CPU time of the process, without pauses.
     pub(super) cpu: Option<CpuTime>,
+    /// Work of the engine's threads in pauses before the last one.
+    work_in_pauses: Work,
     /// The sum of the client in the background.
     pub(super) background: Option<Line>,
     /// What the loop takes for an operation.
@@ -74,8 +77,8 @@ pub(super) struct Outside {
     pub(super) counters: Counters,
     /// The memory of the process and of the engine's files.
     pub(super) memory: MemoryUse,
-    /// Time of the final sync.
-    pub(super) settle: Duration,
+    /// The final sync, and the work that the engine put off until then.
+    pub(super) settled: Settled,
     /// Syncs that the engine counted.
     pub(super) fsyncs: Option<u64>,
     /// The disk's own time for a sync, before the phase and after it.
@@ -103,6 +106,7 @@ impl Measured {
             paused: times.paused,
             background: times.background.map(Recorder::total),
             cpu: Some(times.cpu),
+            work_in_pauses: times.work_in_pauses,
             target_rate: target_rate.filter(|_| has_schedule),
             is_even: times.series.is_steady(),
             missed_ops: times.missed_ops,
@@ -121,6 +125,7 @@ impl Measured {
             paused: Duration::ZERO,
             warm_up: None,
             cpu: None,
+            work_in_pauses: Work::default(),
             background: None,
             loop_ns: None,
             background_loop_ns: None,
@@ -139,9 +144,24 @@ impl Measured {
         self.total.bytes_written + self.background.as_ref().map_or(0, |line| line.bytes_written)
     }
 
-    /// CPU time for an operation without that of the loop. The process has one clock, so operations of the background
-    /// count like the others.
-    pub(super) fn cpu_ns_per_op(&self) -> Option<f64> {
+    /// The work that the engine did for the phase while the clock stood still; `None` where nobody waited for it.
+    fn deferred(&self, outside: &Outside) -> Option<Deferred> {
+        let mut deferred = outside.settled.deferred?;
+        deferred.work += self.work_in_pauses;
+        Some(deferred)
+    }
+
+    /// The time that operations are divided by for the ranked figure. Engines that keep what they are given pay for writes
+    /// that they finish later. On a schedule, that work has time between two operations.
+    fn ranked_time(&self, durability: Durability, deferred: Option<Deferred>) -> Duration {
+        let counts = durability >= Durability::Buffered && self.target_rate.is_none();
+        self.wall
+            + deferred.filter(|_| counts).map_or(Duration::ZERO, |deferred| deferred.work.time)
+    }
+
+    /// CPU time for an operation without that of the loop, with that of `deferred` work. The process has one clock, so
+    /// operations of the background count like the others.
+    pub(super) fn cpu_ns_per_op(&self, deferred: Option<Deferred>) -> Option<f64> {
         let (cpu, loop_ns) = self.cpu.zip(self.loop_ns)?;
         let beside = self.background.as_ref().map_or(0, |line| line.ops);
         let ops = self.total.ops + beside;
@@ -151,20 +171,23 @@ impl Measured {
         }
         let loops = loop_ns * self.total.ops as f64
             + self.background_loop_ns.unwrap_or(loop_ns) * beside as f64;
-        Some(((cpu.total.as_nanos() as f64 - loops) / ops as f64).max(0.0))
+        let total = cpu.total + deferred.map_or(Duration::ZERO, |deferred| deferred.work.cpu);
+        Some(((total.as_nanos() as f64 - loops) / ops as f64).max(0.0))
     }
 
     /// The rows of the phase: the sum first, with the measurements from outside, then each operation.
     pub(super) fn rows(&self, cell: &CellKey<'_>, phase: &str, outside: &Outside) -> Vec<Row> {
         let common = self.common(cell, phase, outside);
-        let mut all = self.timed_row(&common, "all", &self.total);
-        let settled = throughput(&self.total, self.wall + outside.settle);
+        let time = self.ranked_time(cell.durability, self.deferred(outside));
+        let mut all = self.timed_row(&common, "all", (&self.total, time));
+        let settled = throughput(&self.total, self.wall + outside.settled.time);
         all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
         self.add_outside(&mut all, cell, outside);
         all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
-        rows.extend(self.lines.iter().map(|(name, line)| self.timed_row(&common, name, line)));
+        let row = |(name, line): &(String, Line)| self.timed_row(&common, name, (line, time));
+        rows.extend(self.lines.iter().map(row));
         if !self.has_figure() {
             rows.iter_mut().for_each(remove_figures);
         }
@@ -233,16 +256,20 @@ impl Measured {
         row.warm_up_s = self.warm_up.map(|time| round(time.as_secs_f64()));
         row.cpu_user_s = self.cpu.map(|cpu| round(cpu.user_s));
         row.cpu_sys_s = self.cpu.map(|cpu| round(cpu.sys_s));
-        row.cpu_ns_per_op = self.cpu_ns_per_op().map(round);
+        let deferred = self.deferred(outside);
+        row.cpu_ns_per_op = self.cpu_ns_per_op(deferred).map(round);
+        row.deferred_cpu_s = deferred.map(|deferred| round(deferred.work.cpu.as_secs_f64()));
+        row.deferred_s = deferred.map(|deferred| round(deferred.work.time.as_secs_f64()));
+        row.is_at_rest = deferred.map(|deferred| deferred.is_done);
         let overwritten = outside.live.key_bytes + outside.live.value_bytes;
         let has_settled =
             self.bytes_written() == 0 || self.written_bytes >= STEADY_OVERWRITES * overwritten;
         row.steady = self.is_even.map(|is_even| is_even && has_settled);
     }
 
-    /// The row of one operation: its times and sums.
-    fn timed_row(&self, common: &Row, op: &str, line: &Line) -> Row {
-        let rate = throughput(line, self.wall);
+    /// The row of one operation: its times and sums. Its speed is over `time`.
+    fn timed_row(&self, common: &Row, op: &str, (line, time): (&Line, Duration)) -> Row {
+        let rate = throughput(line, time);
         let has_schedule = self.target_rate.is_some();
         let is_overloaded = has_schedule && !keeps_up(self.total.ops, self.missed_ops);
         let threads = if op.starts_with("background:") { 1 } else { self.threads };

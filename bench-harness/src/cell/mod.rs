@@ -12,7 +12,9 @@ mod memory_use;
 mod prepare;
 mod run;
 mod series;
+mod settle;
 mod sweep;
+mod sync_count;
 #[cfg(test)]
 mod tests;
 

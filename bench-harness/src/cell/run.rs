@@ -1,5 +1,6 @@
 //! Running a cell from its first to its last phase.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kv::{Durability, Kv};
@@ -11,16 +12,20 @@ use super::final_check::check_everything;
 use super::measured::{CellKey, Measured, Outside};
 use super::memory_use::{MemoryBase, MemoryUse};
 use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_bytes};
+use super::settle::{OthersWork, Settled, settle};
 use super::sweep::sweep;
+use super::sync_count::SyncCount;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, NULL, Registration};
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, Timeline};
-use crate::probe::Probe;
+use crate::memory_elsewhere::Elsewhere;
+use crate::memory_watch::MemoryWatch;
+use crate::probe::{self, Probe};
 use crate::recorder::{Line, Recorder};
 use crate::row::Row;
-use crate::system::{Counters, DiskUse};
+use crate::system::{Counters, DiskUse, OtherThreads};
 use crate::values::ValueHeader;
 use crate::{page_cache, process_memory};
 
@@ -36,7 +41,7 @@ struct Cell<'c> {
     judge: Judge<'c>,
     desks: Vec<Desk>,
     recorders: Vec<Recorder>,
-    base: MemoryBase,
+    harness: Harness,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
     /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
@@ -44,23 +49,35 @@ struct Cell<'c> {
     probe: &'c mut dyn Probe,
 }
 
+/// The process before the engine was opened.
+struct Harness {
+    memory: MemoryBase,
+    /// Threads beside the one that runs the phases.
+    threads: usize,
+    /// Its files, and the place of the engine's.
+    files: Elsewhere,
+}
+
+/// The first measurements after the clock, before answers are judged.
+#[derive(Clone, Copy)]
+struct After {
+    memory: MemoryUse,
+    settled: Settled,
+}
+
 /// The counters at the begin of a phase.
 struct Before {
     counters: Counters,
-    fsyncs: Option<u64>,
-    /// The syncs of the instance that the phase has closed: the next one counts from 0.
-    closed_fsyncs: u64,
+    syncs: SyncCount,
+    /// Samples the memory until the clock has stopped.
+    watch: Option<MemoryWatch>,
 }
 
 impl Before {
     fn now(engine: &dyn Kv) -> Self {
         process_memory::forget_peak();
-        Self { counters: Counters::now(), fsyncs: fsyncs(engine), closed_fsyncs: 0 }
-    }
-
-    /// The syncs of the phase, when the engine that is open counts `now`. A count that went back is none.
-    fn fsyncs_until(&self, now: Option<u64>) -> Option<u64> {
-        (now? + self.closed_fsyncs).checked_sub(self.fsyncs?)
+        let watch = Some(MemoryWatch::start());
+        Self { counters: Counters::now(), syncs: SyncCount::now(engine), watch }
     }
 }
 
@@ -88,8 +105,8 @@ pub(crate) fn run(
     let is_strict = registration.name != NULL;
     let judge = Judge { dataset: &dataset, model, is_strict, timeline };
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.
-    let base = MemoryBase::now();
-    prepared(base.harness_bytes().unwrap_or_default())?;
+    let harness = Harness::now(&job.directory);
+    prepared(harness.memory.harness_bytes().unwrap_or_default())?;
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = durability.min(engine.capabilities().durability);
     let mut cell = Cell {
@@ -100,7 +117,7 @@ pub(crate) fn run(
         judge,
         desks,
         recorders,
-        base,
+        harness,
         written_bytes: 0,
         is_store_cut: false,
         probe,
@@ -121,6 +138,31 @@ pub(crate) fn run(
     Ok(())
 }
 
+impl Harness {
+    /// To be called before the engine is opened in `directory`.
+    fn now(directory: &Path) -> Self {
+        Self {
+            memory: MemoryBase::now(),
+            threads: OtherThreads::now().unwrap_or_default().count,
+            files: Elsewhere::new(directory, &probe::path_beside(directory)),
+        }
+    }
+
+    /// Measures `engine` when the clock has stopped, syncs it, and waits until it is at rest if it wrote for `wrote_for`.
+    fn after(
+        &self,
+        engine: &dyn Kv,
+        before: &mut Before,
+        wrote_for: Option<Duration>,
+    ) -> Outcome<After> {
+        let others = OthersWork::begin();
+        // Before the sync, which may empty the buffers that the phase has filled.
+        let memory = MemoryUse::now(self.memory, before.watch.take(), &self.files);
+        let settled = settle(engine, wrote_for, self.threads, others.so_far())?;
+        Ok(After { memory, settled })
+    }
+}
+
 impl Cell<'_> {
     fn run_phase(
         &mut self,
@@ -130,7 +172,7 @@ impl Cell<'_> {
     ) -> Outcome<(Box<dyn Kv>, Vec<Row>)> {
         let durability = self.key.durability;
         let probe_before = self.probe_disk(&phase.work)?;
-        let (engine, before, mut measured) = match &phase.work {
+        let (engine, before, after, mut measured) = match &phase.work {
             Work::Rest(time) => {
                 self.is_store_cut |= cap.is_some_and(|cap| cap < *time);
                 std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
@@ -140,21 +182,23 @@ impl Cell<'_> {
             Work::Reopen => {
                 let mut before = Before::now(engine.as_ref());
                 let (engine, measured) = self.reopen(engine, &mut before)?;
-                (engine, before, measured)
+                let after = self.harness.after(engine.as_ref(), &mut before, None)?;
+                (engine, before, after, measured)
             }
             Work::Sweep(direction) => {
                 let ground = self.ground(engine.as_ref());
-                let before = Before::now(engine.as_ref());
+                let mut before = Before::now(engine.as_ref());
                 let measured = sweep(ground, *direction, &mut self.desks[0], &self.judge)?;
-                (engine, before, measured)
+                let after = self.harness.after(engine.as_ref(), &mut before, None)?;
+                (engine, before, after, measured)
             }
             Work::Clients(clients) => {
                 let ground = self.ground(engine.as_ref());
-                let (before, measured) = self.run_clients(ground, phase, clients, cap)?;
-                (engine, before, measured)
+                let (before, after, measured) = self.run_clients(ground, phase, clients, cap)?;
+                (engine, before, after, measured)
             }
         };
-        let mut outside = self.outside(engine.as_ref(), &before)?;
+        let mut outside = self.outside(engine.as_ref(), &before, &after);
         outside.probes = (probe_before, self.probe_disk(&phase.work)?);
         let writes = matches!(&phase.work, Work::Clients(clients) if clients.has_writes());
         let has_cut_store = self.is_store_cut;
@@ -171,24 +215,20 @@ impl Cell<'_> {
         is_synced.then(|| self.probe.sync_ns()).transpose()
     }
 
-    /// The measurements of a phase from outside, after a final sync.
-    fn outside(&self, engine: &dyn Kv, before: &Before) -> Outcome<Outside> {
-        // Before the sync, which may empty the buffers that the phase has filled.
-        let mut memory = MemoryUse::now(self.base);
-        let settling = Instant::now();
-        engine.sync()?;
-        let settle = settling.elapsed();
+    /// The measurements of a phase from outside, after the final sync.
+    fn outside(&self, engine: &dyn Kv, before: &Before, after: &After) -> Outside {
+        let After { mut memory, settled } = *after;
         let directory = self.key.directory();
         memory.page_cache_bytes = page_cache::bytes_below(directory);
-        Ok(Outside {
-            settle,
+        Outside {
+            settled,
             counters: Counters::now().since(&before.counters),
             memory,
-            fsyncs: before.fsyncs_until(fsyncs(engine)),
+            fsyncs: before.syncs.until_now(engine),
             disk: DiskUse::of(directory),
             live: self.judge.model.live(&self.dataset.keys),
             probes: (None, None),
-        })
+        }
     }
 
     fn ground<'g>(&self, engine: &'g dyn Kv) -> Ground<'g>
@@ -205,9 +245,9 @@ impl Cell<'_> {
         phase: &PreparedPhase,
         clients: &Clients,
         cap: Option<Duration>,
-    ) -> Outcome<(Before, Measured)> {
+    ) -> Outcome<(Before, After, Measured)> {
         let deadline = cap.map(|cap| Instant::now() + cap);
-        let Self { desks, recorders, judge, .. } = self;
+        let Self { desks, recorders, judge, harness, .. } = self;
         let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
         let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.key.job));
         let (loop_ns, background_loop_ns) = crew.loop_times(&mut desks[0], mean_bytes)?;
@@ -220,21 +260,28 @@ impl Cell<'_> {
         if let Some(time) = warm_up {
             crew.warm_up(time, desks, recorders, judge)?;
         }
-        let before = Before::now(ground.engine);
-        let times = crew.measure(phase.duration, desks, recorders, judge)?;
+        let mut before = Before::now(ground.engine);
+        let mut after = None;
+        let mut settle = |wall| {
+            let wrote_for = clients.has_writes().then_some(wall);
+            after = Some(harness.after(ground.engine, &mut before, wrote_for)?);
+            Ok(())
+        };
+        let times = crew.measure(phase.duration, desks, (recorders, judge), &mut settle)?;
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
         (measured.loop_ns, measured.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         measured.warm_up = warm_up;
         measured.asked = phase.duration;
         self.written_bytes += measured.bytes_written();
         measured.written_bytes = self.written_bytes;
-        Ok((before, measured))
+        let Some(after) = after else { unreachable!("the last window of a phase settles it") };
+        Ok((before, after, measured))
     }
 
     /// Closes the engine cleanly, opens it again and reads one key. The syncs of the close are noted in `before`.
     fn reopen(&self, engine: Box<dyn Kv>, before: &mut Before) -> Outcome<(Box<dyn Kv>, Measured)> {
         engine.close()?;
-        before.closed_fsyncs = fsyncs(engine.as_ref()).unwrap_or_default();
+        before.syncs.close(engine.as_ref());
         drop(engine);
         let probe = self.judge.model.present_ids().next();
         let mut key = Vec::new();
@@ -260,23 +307,5 @@ impl Cell<'_> {
         let mut measured = Measured::from_line(Line { ops: 1, ..Line::new("all") }, time);
         measured.open = Some(time);
         Ok((opened, measured))
-    }
-}
-
-/// The number of syncs that the engine counts, if it does.
-fn fsyncs(engine: &dyn Kv) -> Option<u64> {
-    let stats = engine.stats();
-    stats.get("syncs").or(stats.get("sync_rounds"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_syncs_of_a_reopening_are_those_of_the_close_and_of_the_next_opening() {
-        let before = Before { counters: Counters::default(), fsyncs: Some(7), closed_fsyncs: 9 };
-        assert_eq!(before.fsyncs_until(Some(1)), Some(3));
-        assert_eq!(before.fsyncs_until(None), None);
     }
 }

@@ -136,7 +136,7 @@ fn cpu_time_is_divided_by_the_operations_of_all_threads_that_it_was_spent_on() {
     measured.background = Some(line(30));
     measured.cpu = Some(CpuTime { total: Duration::from_micros(4), ..CpuTime::default() });
     (measured.loop_ns, measured.background_loop_ns) = (Some(10.0), Some(20.0));
-    assert_eq!(measured.cpu_ns_per_op(), Some((4_000.0 - 100.0 - 600.0) / 40.0));
+    assert_eq!(measured.cpu_ns_per_op(None), Some((4_000.0 - 100.0 - 600.0) / 40.0));
 }
 
 /// An engine whose scans take CPU time when they begin and when their cursor goes away.

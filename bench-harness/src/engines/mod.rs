@@ -61,6 +61,16 @@ impl Registration {
     }
 }
 
+/// The syncs that this process has called the operating system for; `None` in builds that cannot count them: those
+/// without peers, which have no `unsafe`.
+pub(crate) fn sync_calls() -> Option<u64> {
+    #[cfg(all(feature = "peers", target_os = "linux"))]
+    let calls = Some(peers::sync_calls());
+    #[cfg(not(all(feature = "peers", target_os = "linux")))]
+    let calls = None;
+    calls
+}
+
 /// Whether `name` is the name of a yardstick.
 pub(crate) fn is_bound(name: &str) -> bool {
     name.starts_with("bound:")

@@ -7,6 +7,10 @@ use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 
 /// The mark of a speed that was not steady.
 pub(super) const UNSTEADY: &str = "†";
+/// The mark of a speed of which a good part of the work came after the clock.
+pub(super) const DEFERRED: &str = "»";
+/// The mark of an engine that had work left when the wait for it ended.
+pub(super) const LEFT_UNDONE: &str = "…";
 /// The mark of an engine beside which the disk itself became faster or slower.
 pub(super) const DISK_MOVED: &str = "!";
 /// The mark of an engine that holds more memory than its budget.
@@ -74,9 +78,10 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
         [
             column("ops/s", table, |line| {
                 format!(
-                    "{}{}",
+                    "{}{}{}",
                     show_count(line.speed.median),
-                    if line.is_unsteady { UNSTEADY } else { "" }
+                    if line.is_unsteady { UNSTEADY } else { "" },
+                    if line.is_deferred { DEFERRED } else { "" },
                 )
             }),
             column("95% interval", table, |line| {
@@ -93,8 +98,13 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
         Column {
             is_left: true,
             ..column("engine", table, |line| {
-                let cut = if line.cut_short { "*" } else { "" };
-                format!("{}{cut}{}", line.engine, if line.has_disk_moved { DISK_MOVED } else { "" })
+                let marks = [
+                    (line.cut_short, "*"),
+                    (line.is_left_undone, LEFT_UNDONE),
+                    (line.has_disk_moved, DISK_MOVED),
+                ];
+                let marks = marks.into_iter().filter(|(is_set, _)| *is_set);
+                format!("{}{}", line.engine, marks.map(|(_, mark)| mark).collect::<String>())
             })
         },
         speed,

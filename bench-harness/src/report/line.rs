@@ -40,12 +40,16 @@ pub(crate) struct Line {
     pub(crate) is_overloaded: bool,
     /// Whether the disk itself moved in some block, which then is not compared.
     pub(crate) has_disk_moved: bool,
-    /// Whether there is a block that counts: the disk kept its speed and no limit ended the work.
+    /// Whether there is a block that counts ([`Row::is_fair`]).
     pub(super) has_fair_block: bool,
     /// Whether it is ranked in several blocks, of which none compares it with the engines that have places.
     pub(crate) is_uncompared: bool,
     /// Whether half of the blocks or more were found not to be steady.
     pub(crate) is_unsteady: bool,
+    /// Whether in half of the blocks or more a good part of the CPU time came while the clock stood still.
+    pub(crate) is_deferred: bool,
+    /// Whether in some block the engine had work left when the wait for it ended.
+    pub(crate) is_left_undone: bool,
     /// The longest stall of all blocks; 0 without one.
     pub(crate) longest_stall_ns: Option<f64>,
     /// 99th percentile.
@@ -58,9 +62,9 @@ pub(crate) struct Line {
     pub(crate) write_amp: Option<f64>,
     /// Space amplification.
     pub(crate) space_amp: Option<f64>,
-    /// Memory of the engine that no file backs, at the end of the phase.
+    /// Memory of the engine that no file of its own backs, at the end of the phase.
     pub(crate) memory_bytes: Option<f64>,
-    /// Whether that is more than the memory budget allows.
+    /// Whether that, or the most in the phase, is more than the memory budget allows.
     pub(crate) is_over_budget: bool,
     /// Page cache of the engine's files.
     pub(crate) page_cache_bytes: Option<f64>,
@@ -119,9 +123,14 @@ impl<'r> Series<'r> {
         let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
             median(&self.figures.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
         };
-        let memory_bytes = middle(&|row| row.memory_anon_bytes.map(|bytes| bytes as f64));
-        let judged = self.figures.iter().filter_map(|row| row.steady);
-        let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
+        let memory_bytes = middle(&|row| row.memory_bytes().map(|bytes| bytes as f64));
+        let peak_bytes = middle(&|row| row.memory_peak_bytes.map(|bytes| bytes as f64));
+        let most_bytes = memory_bytes.into_iter().chain(peak_bytes).reduce(f64::max);
+        let in_half = |mark: fn(&Row) -> Option<bool>| {
+            let judged: Vec<_> = self.figures.iter().filter_map(|row| mark(row)).collect();
+            let marked = judged.iter().filter(|is_marked| **is_marked).count();
+            marked > 0 && 2 * marked >= judged.len()
+        };
         Some(Line {
             at: 0,
             is_ranked: false,
@@ -139,13 +148,15 @@ impl<'r> Series<'r> {
             write_amp: middle(&|row| row.write_amp),
             space_amp: middle(&|row| row.space_amp),
             memory_bytes,
-            is_over_budget: memory_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
+            is_over_budget: most_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
             page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
             has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
             has_fair_block: self.has_fair_block(),
             is_uncompared: false,
             is_overloaded: self.figures.iter().any(|row| row.is_overloaded()),
-            is_unsteady: unsteady > 0 && 2 * unsteady >= judged.count(),
+            is_unsteady: in_half(|row| row.steady.map(|is_steady| !is_steady)),
+            is_deferred: in_half(Row::is_deferred),
+            is_left_undone: self.rows.iter().any(|row| row.is_left_undone()),
             longest_stall_ns: self
                 .figures
                 .iter()

@@ -6,14 +6,17 @@ use crate::plan::SetUp;
 
 /// How to read the tables; printed once.
 pub(crate) const LEGEND: &str = "\
-ops/s: operations divided by wall time, median of the blocks; loop: time that the harness takes for an operation, a part
+ops/s: operations divided by wall time, for writes with the time of work that the engine puts off until after the clock;
+median of the blocks; loop: time that the harness takes for an operation, a part
 of that; of bound: share of the fastest yardstick; CPU: time of all threads for an operation, without the loop; p50 to
 p99.9: of the timed calls; #: one more than the engines that the blocks show to be faster, empty from one block, ? if no
 block compares the engine with those that have places; ~: no difference from the baseline is shown, Holm's adjustment
 for all ranked pairs of a phase included; WA, SA: bytes written and kept per user byte; memory: that of the engine
-without mapped files, at the end of the phase; ‡: more than 1.1 times --mem; cache: page cache of the engine's files; *:
+without the mapped files of its directory, at the end of the phase; ‡: more than 1.1 times --mem, then or at its peak;
+cache: page cache of the engine's files; *:
 in some block the time limit ended the phase or one before it, and that block is not compared; †: not steady in half of
-the blocks or more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as
+the blocks or more; »: in half of the blocks or more, more than a tenth of the CPU time came after the clock; …: in some
+block the engine still worked when the wait after the clock ended, and that block is not compared; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as
 are no two engines that met different disks; overloaded: less than 99 % of the operations due at the asked rate were
 made, so latencies say nothing.";
 

@@ -66,7 +66,7 @@ fn check(row: &Row, run: &Outline) -> Result<(), String> {
 }
 
 /// The figures that tables show or compute with.
-fn figures(row: &Row) -> [(&'static str, Option<f64>); 16] {
+fn figures(row: &Row) -> [(&'static str, Option<f64>); 18] {
     [
         ("throughput_ops_s", row.throughput_ops_s),
         ("settled_throughput_ops_s", row.settled_throughput_ops_s),
@@ -80,6 +80,8 @@ fn figures(row: &Row) -> [(&'static str, Option<f64>); 16] {
         ("loop_ns", row.loop_ns),
         ("lat_mean_ns", row.lat_mean_ns),
         ("cpu_ns_per_op", row.cpu_ns_per_op),
+        ("deferred_cpu_s", row.deferred_cpu_s),
+        ("deferred_s", row.deferred_s),
         ("write_amp", row.write_amp),
         ("space_amp", row.space_amp),
         ("probe_before_ns", row.probe_before_ns),

@@ -78,6 +78,9 @@ fn unranked(table: &Comparison) -> String {
     if kept.iter().any(|line| line.has_disk_moved) {
         reasons.push("the disk moved");
     }
+    if kept.iter().any(|line| line.is_left_undone) {
+        reasons.push("work was left undone");
+    }
     if kept.iter().any(|line| line.cut_short) {
         reasons.push("the time limit cut the work short");
     }

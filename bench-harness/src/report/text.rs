@@ -113,7 +113,8 @@ pub(crate) fn render_set_ups(set_ups: &[SetUp], limit: usize) -> String {
 
 fn rule(table: &Comparison, width: usize, limit: usize) -> String {
     let text = format!(
-        "--- not ranked: yardsticks, and engines that keep less than {}, had no still disk or were cut short ",
+        "--- not ranked: yardsticks, and engines that keep less than {}, had no still disk, left work undone or were cut \
+         short ",
         table.durability
     );
     let text: String = text.chars().take(limit.saturating_sub(2)).collect();
@@ -123,7 +124,9 @@ fn rule(table: &Comparison, width: usize, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::columns::{DISK_MOVED, OVER_BUDGET, OVERLOADED, UNSTEADY, show_place};
+    use crate::report::columns::{
+        DEFERRED, DISK_MOVED, LEFT_UNDONE, OVER_BUDGET, OVERLOADED, UNSTEADY, show_place,
+    };
     use crate::report::{FinishedRun, compare};
     use crate::row::Row;
 
@@ -190,7 +193,7 @@ mod tests {
         assert!(own.contains("k†"), "{own}");
         let interval = |line: &str| line.chars().position(|character| character == '[');
         assert_eq!(interval(own), interval(line_of(&text, "bound:log+hash")), "{text}");
-        for mark in [UNSTEADY, OVERLOADED, DISK_MOVED, OVER_BUDGET] {
+        for mark in [UNSTEADY, DEFERRED, LEFT_UNDONE, OVERLOADED, DISK_MOVED, OVER_BUDGET] {
             assert!(crate::report::LEGEND.contains(&format!("{mark}: ")), "{mark}");
         }
     }

@@ -28,7 +28,9 @@ pub(super) const REGISTRATION: Registration = Registration {
     open: |directory, config| Ok(Box::new(Fjall::open(directory, config)?)),
     settings: |config| {
         let memory = Division::of(config).describe("memtable");
-        format!("{memory}, Bloom filters of 10 bits on all levels, no compression, 2 workers")
+        format!(
+            "{memory}, Bloom filters of 10 bits on all levels, no compression, {WORKERS} workers"
+        )
     },
 };
 

@@ -36,7 +36,7 @@ pub(super) const REGISTRATION: Registration = Registration {
         let flags = if config.durability < Durability::Sync {
             "NO_SYNC, WRITE_MAP"
         } else {
-            "commits sync"
+            "commits sync (fdatasync for the pages, an O_DSYNC write for the root)"
         };
         format!(
             "{flags}, NO_READ_AHEAD, map of {} GiB, a thread keeps its read transaction until a write",

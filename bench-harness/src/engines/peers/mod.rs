@@ -1,10 +1,10 @@
 //! Engines that people use today, under the features `peers` and `peer-rocksdb`, to compare ours with.
 //!
 //! Each adapter passes the calls of [`kv::Kv`] on. It refuses a call that its engine lacks as `Unsupported` or
-//! `InvalidArgument`. Four adapters keep a read transaction for each thread between writes ([`kept`]); none adds anything else. Each is set up as its maintainers advise for a small machine: one memory budget
-//! for cache and write buffers, Bloom filters of 10 bits a key where there are any, no compression. Each setting that differs
-//! from the engine's default is printed with every result ([`super::Registration::settings`]); the file of the engine says
-//! why it is there.
+//! `InvalidArgument`. Four adapters keep a read transaction for each thread between writes ([`kept`]); none adds anything
+//! else. Each is set up as its maintainers advise for a small machine: one memory budget for cache and write buffers, Bloom
+//! filters of 10 bits a key where there are any, no compression. Each setting that differs from the engine's default is
+//! printed with every result ([`super::Registration::settings`]); the file of the engine says why it is there.
 //!
 //! A durability class is registered only where the engine keeps it to the letter. redb and sled have nothing between
 //! "may be lost with the process" and a sync: in a run of the class `buffered` they are run as `none`, unranked.
@@ -23,9 +23,14 @@ mod shell;
 mod sled;
 mod sqlite;
 mod surrealkv;
+#[cfg(target_os = "linux")]
+mod sync_calls;
 #[cfg(test)]
 mod tests;
 mod view_cursor;
+
+#[cfg(target_os = "linux")]
+pub(super) use sync_calls::sync_calls;
 
 use super::{EngineConfig, Registration};
 

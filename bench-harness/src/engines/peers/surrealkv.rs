@@ -34,10 +34,11 @@ pub(super) const REGISTRATION: Registration = Registration {
     settings: |config| {
         let memory = Division::of(config).describe("memtable");
         let runtime = match config.durability {
-            Durability::Sync => "preallocated log, tokio with 2 workers",
+            Durability::Sync => format!("preallocated log, tokio with {WORKERS} workers"),
             _ => {
                 "tokio without workers: commits and flushes run on the thread that writes (single puts 9 times as \
                  fast as with workers, batches of 100 three quarters as fast)"
+                    .into()
             }
         };
         format!("{memory}, Bloom filters of 10 bits, no compression, {runtime}")

@@ -179,3 +179,53 @@ fn the_time_between_arrivals_is_not_the_time_of_the_loop() {
     };
     assert_eq!((loop_ns(None), loop_ns(Some(100.0))), (Some(1e7), None));
 }
+
+/// The table of two engines that keep `sync`: one puts `deferred_cpu_s` off until after a second of work, and has not done
+/// all of it in the blocks of `undone`.
+fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> Comparison {
+    let rows = (1..=3).flat_map(|block| {
+        let late = Row {
+            cpu_user_s: Some(1.0),
+            cpu_sys_s: Some(0.0),
+            deferred_cpu_s: Some(deferred_cpu_s),
+            is_at_rest: Some(!undone.contains(&block)),
+            ..Row::of_puts("own", "sync", block, 900.0 + f64::from(block))
+        };
+        [late, Row::of_puts("peer:a", "sync", block, 300.0 + f64::from(block))]
+    });
+    compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+}
+
+#[test]
+fn a_speed_of_which_more_than_a_tenth_of_the_work_came_after_the_clock_is_marked() {
+    let is_marked = |seconds| table_of_deferred(seconds, &[]).lines[0].is_deferred;
+    assert!(is_marked(0.12) && !is_marked(0.11));
+    let text = crate::report::render_text(&table_of_deferred(0.12, &[]), 200);
+    assert!(text.contains("902»"), "{text}");
+}
+
+#[test]
+fn a_block_that_left_work_undone_is_not_compared_and_without_any_other_the_engine_has_no_place() {
+    let some = table_of_deferred(9.0, &[2]);
+    assert_eq!(places(&some), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+    let all = table_of_deferred(9.0, &[1, 2, 3]);
+    assert_eq!(places(&all), [("peer:a", true, Some(1)), ("own", false, None)]);
+    let text = crate::report::render_text(&all, 200);
+    assert!(text.contains("own…"), "{text}");
+}
+
+#[test]
+fn an_engine_above_its_budget_for_a_moment_or_in_files_elsewhere_is_marked() {
+    let is_marked = |peak: u64, elsewhere: u64| {
+        let rows = [Row {
+            memory_anon_bytes: Some(1 << 19),
+            memory_peak_bytes: Some(peak),
+            memory_elsewhere_bytes: Some(elsewhere),
+            ..Row::of_puts("own", "sync", 1, 900.0)
+        }];
+        let table = compare(&serde_json::from_str(PLAN).unwrap(), &rows).remove(0);
+        table.lines[0].is_over_budget
+    };
+    // The plan allows 1 MiB.
+    assert!(!is_marked(1 << 20, 0) && is_marked(2 << 20, 0) && is_marked(1 << 20, 1 << 20));
+}

@@ -15,10 +15,11 @@ mod targets;
 
 use super::busy::Busy;
 use super::file::Key;
-use super::options::{InvalidOptions, LeveledOptions};
+use super::invalid_options::InvalidOptions;
+use super::options::LeveledOptions;
 use super::plan::Plan;
+use super::reclaim;
 use super::strategy::{Score, Strategy, Urgency};
-use super::tombstones;
 use super::tree::Tree;
 
 pub(super) use pick::settle;
@@ -43,12 +44,12 @@ impl Leveled {
     fn l0_score<K: Key>(&self, tree: &Tree<K>) -> f64 {
         let level = &tree.levels()[0];
         let runs = level.runs().len() as f64 / self.options.l0_runs as f64;
-        runs.max(level.bytes() as f64 / (self.options.base_bytes as f64).max(self.l0_batch_bytes()))
+        runs.max(level.bytes() as f64 / self.options.base_bytes.max(self.l0_batch()) as f64)
     }
 
     /// The bytes that `l0_runs` full files have.
-    fn l0_batch_bytes(&self) -> f64 {
-        self.options.l0_runs as f64 * self.options.file_bytes as f64
+    fn l0_batch(&self) -> u64 {
+        self.options.file_bytes.saturating_mul(self.options.l0_runs as u64)
     }
 
     fn level_score<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> f64 {
@@ -87,8 +88,9 @@ impl Leveled {
 
 impl<K: Key> Strategy<K> for Leveled {
     fn pick(&self, tree: &Tree<K>, busy: &Busy<K>, urgency: Urgency) -> Option<Plan<K>> {
-        if let Some(plan) = self.settle(tree, busy) {
-            return Some(plan);
+        let free = reclaim::pick_obsolete(tree, busy).or_else(|| self.settle(tree, busy));
+        if free.is_some() {
+            return free;
         }
         let targets = Targets::of(tree, &self.options);
         let due = self.order(tree, &targets, urgency);
@@ -98,7 +100,7 @@ impl<K: Key> Strategy<K> for Leveled {
         };
         due.iter()
             .find_map(of_level)
-            .or_else(|| tombstones::pick(tree, busy, &self.options.tombstones))
+            .or_else(|| reclaim::pick(tree, busy, &self.options.reclaim, urgency))
     }
 
     fn scores(&self, tree: &Tree<K>) -> Vec<Score> {

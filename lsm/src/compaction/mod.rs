@@ -21,6 +21,13 @@
 //! A level whose score reaches [`Urgency::Eligible`] (85 % of its limit) may be compacted if the device is idle. From
 //! [`Urgency::Mandatory`] (100 %) on it must be.
 //!
+//! # Space that can be reclaimed
+//!
+//! A file carries how many of its entries are tombstones, expired, or hidden by newer ones ([`Reclaimable`]). Files with many of
+//! them are compacted; a file in which no reader finds a live entry goes without being read. A [`DropGuard`] says which
+//! tombstones a compaction may leave out. Two horizons of the [`Tree`] stand for all readers: the sequence number of the oldest
+//! snapshot, and the moment up to which entries have expired for each of them.
+//!
 //! # Strategies
 //!
 //! All of them work on every tree, whichever strategy made it, so that a store changes its strategy without a rewrite:
@@ -29,29 +36,34 @@
 mod busy;
 mod cutter;
 mod draft;
+mod drop_guard;
 mod file;
+mod invalid_options;
 mod lazy_leveled;
 mod leveled;
 mod options;
 mod overlap;
 mod plan;
+mod reclaim;
+mod reclaim_options;
+mod reclaimable;
 mod run;
 mod size_tiered;
 mod strategy;
-mod tombstones;
 mod tree;
 
 pub use busy::Busy;
 pub use cutter::OutputCutter;
+pub use drop_guard::DropGuard;
 pub use file::{File, FileId, Key};
+pub use invalid_options::InvalidOptions;
 pub use lazy_leveled::LazyLeveled;
 pub use leveled::Leveled;
-pub use options::{
-    InvalidOptions, LazyLeveledOptions, LeveledOptions, SizeTieredOptions, TombstoneOptions,
-};
-pub use plan::{Input, Plan, Reason};
+pub use options::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions};
+pub use plan::{Action, Input, Plan, Reason};
+pub use reclaim_options::ReclaimOptions;
+pub use reclaimable::{Expiry, RangeTombstone, Reclaimable, is_dense_block};
 pub use run::{Level, Place, Rank, Run};
 pub use size_tiered::SizeTiered;
 pub use strategy::{Score, Strategy, Urgency};
-pub use tombstones::DropGuard;
 pub use tree::Tree;

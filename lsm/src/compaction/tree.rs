@@ -11,6 +11,7 @@ pub struct Tree<K> {
     next_rank: u64,
     now: u64,
     horizon: u64,
+    expiry_horizon: u64,
 }
 
 impl<K: Key> Tree<K> {
@@ -21,7 +22,7 @@ impl<K: Key> Tree<K> {
     pub fn new(levels: usize) -> Self {
         assert!(levels >= 2, "a tree has level 0 and a last level");
         let levels = (0..levels).map(|_| Level::new()).collect();
-        Self { levels, next_rank: 1, now: 0, horizon: u64::MAX }
+        Self { levels, next_rank: 1, now: 0, horizon: u64::MAX, expiry_horizon: 0 }
     }
 
     /// The levels, 0 first.
@@ -52,6 +53,16 @@ impl<K: Key> Tree<K> {
     /// Sets the sequence number of the oldest snapshot; a new tree has none, and `u64::MAX`.
     pub fn set_horizon(&mut self, horizon: u64) {
         self.horizon = horizon;
+    }
+
+    /// The moment up to which entries have expired for every reader: the least time that a snapshot has fixed, or now.
+    pub fn expiry_horizon(&self) -> u64 {
+        self.expiry_horizon
+    }
+
+    /// Sets the moment up to which entries have expired for every reader; a new tree has 0.
+    pub fn set_expiry_horizon(&mut self, time: u64) {
+        self.expiry_horizon = time;
     }
 
     /// A rank above all ranks that were given out.

@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lsm::compaction::{Busy, File, Input, Place, Plan, Reason, Score, Strategy, Tree, Urgency};
+use lsm::compaction::{
+    Action, Busy, File, Input, Place, Plan, Reason, Score, Strategy, Tree, Urgency,
+};
 
 use crate::history::{self, Shape};
 use crate::presets::{Boxed, KINDS};
@@ -24,6 +26,10 @@ pub(crate) enum Mistake {
     DebtJumps,
     /// Each compaction takes all files.
     TakesEverything,
+    /// A file goes if a range tombstone has its keys, whichever is newer.
+    DropsNewer,
+    /// A file of tombstones and expired entries goes, whatever lies below it.
+    DropsAboveOlder,
 }
 
 /// A strategy with a mistake.
@@ -39,7 +45,7 @@ fn plan_of(mut inputs: Vec<Input<u64>>, reason: Reason) -> Option<Plan<u64>> {
     let files = || inputs.iter().flat_map(|input| &input.files);
     let smallest = files().map(|file| file.smallest).min()?;
     let largest = files().map(|file| file.largest).max()?;
-    Some(Plan { reason, smallest, largest, inputs, output, is_move: false })
+    Some(Plan { reason, smallest, largest, inputs, output, action: Action::Rewrite })
 }
 
 fn whole(tree: &Tree<u64>) -> Vec<Input<u64>> {
@@ -48,6 +54,24 @@ fn whole(tree: &Tree<u64>) -> Vec<Input<u64>> {
 
 fn oldest_file(tree: &Tree<u64>) -> Option<(Place, &File<u64>)> {
     tree.runs().last().map(|(place, run)| (place, &run.files()[0]))
+}
+
+fn files(tree: &Tree<u64>) -> impl Iterator<Item = (Place, &File<u64>)> {
+    tree.runs().flat_map(|(place, run)| run.files().iter().map(move |file| (place, file)))
+}
+
+/// The removal of a file for which `goes` holds, without further checks.
+fn drop_of(
+    tree: &Tree<u64>,
+    busy: &Busy<u64>,
+    goes: impl Fn(&File<u64>) -> bool,
+) -> Option<Plan<u64>> {
+    let mut gone = files(tree).filter(|(_, file)| !busy.has(file) && goes(file));
+    gone.find_map(|(place, file)| {
+        let mut plan = plan_of(vec![Input { place, files: vec![file.clone()] }], Reason::Obsolete)?;
+        plan.action = Action::Drop;
+        busy.allows(&plan).then_some(plan)
+    })
 }
 
 impl Mistaken {
@@ -84,6 +108,17 @@ impl Strategy<u64> for Mistaken {
                 plan.filter(|plan| plan.inputs.iter().all(|input| input.place.level > 0))
             }
             Mistake::DebtJumps => plan,
+            Mistake::DropsNewer => {
+                let ranges = files(tree).flat_map(|(_, file)| &file.reclaimable.range_tombstones);
+                let ranges: Vec<_> = ranges.collect();
+                let is_deleted = |file: &File<u64>| {
+                    ranges.iter().any(|range| range.contains(&file.smallest, &file.largest))
+                };
+                drop_of(tree, busy, is_deleted).or(plan)
+            }
+            Mistake::DropsAboveOlder => {
+                drop_of(tree, busy, |file| file.is_dead(tree.expiry_horizon())).or(plan)
+            }
             Mistake::TakesEverything => {
                 let plan = plan.filter(|_| busy.is_idle()).map(|_| whole(tree));
                 plan.and_then(|inputs| plan_of(inputs, Reason::Size))
@@ -195,4 +230,14 @@ fn p7_finds_a_debt_that_jumps() {
 #[test]
 fn p10_finds_a_plan_without_a_limit() {
     is_found(&[0], &["P10"], wrapped!(TakesEverything));
+}
+
+#[test]
+fn p6_finds_files_that_go_with_entries_newer_than_the_range_tombstone() {
+    is_found(&ALL, &["P3"], wrapped!(DropsNewer));
+}
+
+#[test]
+fn p6_finds_files_that_go_with_tombstones_that_hide_older_entries() {
+    is_found(&ALL, &["P3"], wrapped!(DropsAboveOlder));
 }

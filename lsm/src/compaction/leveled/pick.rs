@@ -35,8 +35,7 @@ pub(in super::super) fn settle<K: Key>(
 
 impl Leveled {
     pub(super) fn settle<K: Key>(&self, tree: &Tree<K>, busy: &Busy<K>) -> Option<Plan<K>> {
-        let batch = self.options.file_bytes.saturating_mul(self.options.l0_runs as u64);
-        settle(tree, busy, batch.max(self.options.base_bytes).saturating_mul(2))
+        settle(tree, busy, self.l0_batch().max(self.options.base_bytes).saturating_mul(2))
     }
 
     /// The oldest runs of level 0, as many as fit, into the base level or a level above it that has files.
@@ -47,8 +46,9 @@ impl Leveled {
         targets: &Targets,
     ) -> Option<Plan<K>> {
         let filled = (1..targets.base).find(|level| !tree.levels()[*level].is_empty());
-        let output = newest_place(tree, filled.unwrap_or(targets.base));
-        debug_assert!(targets.base > 0, "the base is below level 0");
+        let level = filled.unwrap_or(targets.base);
+        debug_assert!(level > 0, "the base is below level 0");
+        let output = newest_place(tree, level);
         let runs = tree.levels()[0].runs();
         let fits = |bytes: u64| bytes <= self.options.max_input_bytes;
         for first in 0..runs.len() {
@@ -126,7 +126,7 @@ impl Leveled {
         let below = tree.run(output).map_or(&[][..], Run::files);
         let cost = |file: &File<K>| {
             let overlap = overlap::overlapping_bytes(below, &file.smallest, &file.largest);
-            overlap as f64 / weight(file)
+            overlap as f64 / weight(file, tree.expiry_horizon())
         };
         let free = run.files().iter().enumerate().filter(|(_, file)| !busy.has(file));
         let mut candidates: Vec<(f64, usize)> = free.map(|(at, file)| (cost(file), at)).collect();
@@ -184,9 +184,10 @@ fn inputs<K: Key>(level: usize, runs: &[Run<K>]) -> Vec<Input<K>> {
     runs.iter().map(|run| draft::whole((Place { level, rank: run.rank() }, run))).collect()
 }
 
-/// The bytes that a file takes from its level, with those that its tombstones free below.
-fn weight<K: Key>(file: &File<K>) -> f64 {
-    let freed = file.bytes as f64 * file.tombstones as f64 / file.entries.max(1) as f64;
+/// The bytes that a file takes from its level, with those that its tombstones and expired entries free below.
+fn weight<K: Key>(file: &File<K>, expiry_horizon: u64) -> f64 {
+    let dead = file.dead(expiry_horizon);
+    let freed = file.bytes as f64 * dead as f64 / file.entries.max(1) as f64;
     debug_assert!(file.is_sound(), "tombstones are some of the entries");
     (file.bytes as f64 + freed).max(1.0)
 }

@@ -1,0 +1,94 @@
+//! The properties of a plan, of plans beside each other, and of a tree at rest.
+
+use lsm::compaction::{Action, File, Plan, Strategy, Urgency};
+
+use crate::world::World;
+
+/// P4, without the help of [`Busy`](lsm::compaction::Busy).
+pub(crate) fn beside(plan: &Plan<u64>, world: &World) -> Result<(), String> {
+    for (other, _) in &world.in_flight {
+        if let Some(file) = plan.files().find(|file| other.has_input(file.id)) {
+            return Err(format!("P4: file {} is an input of two plans", file.id));
+        }
+        let overlaps = plan.smallest <= other.largest && other.smallest <= plan.largest;
+        if plan.output == other.output && overlaps {
+            return Err(format!("P4: two plans write to {:?}", plan.output));
+        }
+    }
+    Ok(())
+}
+
+/// P10.
+pub(crate) fn plan(plan: &Plan<u64>, strategy: &dyn Strategy<u64>) -> Result<(), String> {
+    inputs(plan, strategy)
+}
+
+/// P10. Leveled plans have a limit in bytes; tiered ones take whole runs, at most `max_runs`.
+fn inputs(plan: &Plan<u64>, strategy: &dyn Strategy<u64>) -> Result<(), String> {
+    let Some(limit) = strategy.max_input_bytes() else { return Ok(()) };
+    let is_single = plan.inputs.iter().filter(|input| input.place != plan.output).count() <= 1
+        && plan.inputs[0].files.len() == 1;
+    if plan.input_bytes() > limit && !is_single && plan.action == Action::Rewrite {
+        return Err(format!("P10: {} bytes of at most {limit}: {plan:?}", plan.input_bytes()));
+    }
+    Ok(())
+}
+
+/// P5 and the live half of P6, for a tree without snapshots.
+pub(crate) fn rest(
+    strategy: &dyn Strategy<u64>,
+    world: &World,
+    urgency: Urgency,
+) -> Result<(), String> {
+    let scores = strategy.scores(&world.tree);
+    if let Some(score) = scores.iter().find(|score| score.value >= urgency.threshold()) {
+        return Err(format!("P5: {score:?} at rest, {urgency:?}"));
+    }
+    for (place, run) in world.tree.runs() {
+        for file in run.files() {
+            let text = |fact: &str| Err(format!("P6: {fact} at {place:?}: {file:?}"));
+            if is_dense(file, world.tree.now()) {
+                return text("dead entries stay");
+            }
+            let mut older = world.tree.runs().filter(|(other, _)| *other > place);
+            let is_oldest =
+                older.all(|(_, run)| run.overlapping(&file.smallest, &file.largest).is_empty());
+            if urgency == Urgency::Eligible && is_oldest && has_obsolete(file) {
+                return text("obsolete entries stay");
+            }
+        }
+    }
+    deleted_files(world)
+}
+
+/// Percentages above each `dense_percent`, `dense_block_percent` and `elide_percent` of the presets.
+const DENSE_PERCENT: u64 = 90;
+const ELIDE_PERCENT: u64 = 50;
+
+/// Whether most entries are dead, or most bytes are those of dense blocks.
+fn is_dense(file: &File<u64>, now: u64) -> bool {
+    let past = file.reclaimable.expiry.filter(|expiry| expiry.latest <= now);
+    let dead = file.tombstones + past.map_or(0, |expiry| expiry.entries);
+    let has_blocks = file.reclaimable.dense_bytes * 100 >= file.bytes * DENSE_PERCENT;
+    dead * 100 >= file.entries * DENSE_PERCENT || has_blocks
+}
+
+/// Whether many entries are needed by nobody, given that nothing older lies below the file.
+fn has_obsolete(file: &File<u64>) -> bool {
+    let gone = file.tombstones + file.reclaimable.hidden;
+    !file.reclaimable.range_tombstones.is_empty() || gone * 100 >= file.entries * ELIDE_PERCENT
+}
+
+/// No file has only entries that a range tombstone deletes.
+fn deleted_files(world: &World) -> Result<(), String> {
+    let files = || world.tree.runs().flat_map(|(_, run)| run.files());
+    for range in files().flat_map(|file| &file.reclaimable.range_tombstones) {
+        let is_deleted = |file: &&File<u64>| {
+            range.contains(&file.smallest, &file.largest) && file.newest < range.sequence
+        };
+        if let Some(file) = files().find(is_deleted) {
+            return Err(format!("P6: {range:?} deletes all of {file:?}"));
+        }
+    }
+    Ok(())
+}

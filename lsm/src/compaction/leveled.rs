@@ -9,6 +9,9 @@
 //!   while level 0 is behind.
 //! - A level that another strategy left with several runs is joined into one run file by file.
 //! - A large run that another strategy left in level 0 settles in a deep level without being rewritten.
+//! - A level far over its target takes nothing from above until it is smaller (`stop_percent`). Otherwise each compaction into
+//!   it would rewrite more than it brings. Levels above the base are exempt: they have only files that another strategy
+//!   left, and level 0 must not wait for them.
 
 mod pick;
 mod targets;
@@ -50,6 +53,20 @@ impl Leveled {
     /// The bytes that `l0_runs` full files have.
     fn l0_batch(&self) -> u64 {
         self.options.file_bytes.saturating_mul(self.options.l0_runs as u64)
+    }
+
+    fn stops<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> bool {
+        // The last level has no level to drain into, and levels above the base are exempt.
+        if level < targets.base || level == tree.last_level() {
+            return false;
+        }
+        // The target of the base can be below one compaction of level 0, which must always have room.
+        let is_base = level == targets.base;
+        let least = if is_base { self.l0_batch() } else { 0 };
+        let target = targets.bytes[level].max(least);
+        debug_assert!(target > 0, "the base and the levels below it have targets");
+        let bytes = u128::from(tree.levels()[level].bytes());
+        bytes * 100 >= u128::from(target) * u128::from(self.options.stop_percent)
     }
 
     fn level_score<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> f64 {
@@ -94,13 +111,21 @@ impl<K: Key> Strategy<K> for Leveled {
         }
         let targets = Targets::of(tree, &self.options);
         let due = self.order(tree, &targets, urgency);
+        let is_l0_due = due.iter().any(|score| score.level == 0);
         let of_level = |score: &Score| match score.level {
             0 => self.pick_l0(tree, busy, &targets),
             level => self.pick_level(tree, busy, level, &targets),
         };
+        // If the base takes nothing and all that could drain it is busy, runs of level 0 still become fewer.
+        let intra_l0 = || if is_l0_due { self.pick_intra_l0(tree, busy) } else { None };
         due.iter()
             .find_map(of_level)
+            .or_else(intra_l0)
             .or_else(|| reclaim::pick(tree, busy, &self.options.reclaim, urgency))
+    }
+
+    fn is_stopped(&self, tree: &Tree<K>, level: usize) -> bool {
+        level > 0 && self.stops(tree, level, &Targets::of(tree, &self.options))
     }
 
     fn scores(&self, tree: &Tree<K>) -> Vec<Score> {

@@ -19,7 +19,7 @@
 //! # Two thresholds
 //!
 //! A level whose score reaches [`Urgency::Eligible`] (85 % of its limit) may be compacted if the device is idle. From
-//! [`Urgency::Mandatory`] (100 %) on it must be.
+//! [`Urgency::Mandatory`] (100 %) on it must be. A level of leveled compaction with 125 % takes nothing from above.
 //!
 //! # Space that can be reclaimed
 //!

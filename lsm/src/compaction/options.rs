@@ -66,6 +66,9 @@ pub struct LeveledOptions {
     pub base_bytes: u64,
     /// The ratio of the sizes of adjacent levels, at least 2.
     pub fan_out: u64,
+    /// No compaction moves entries into a level that has at least this share of its target, at least 100 %. The level
+    /// is compacted first. For the base level, `l0_runs` files are the least target.
+    pub stop_percent: u64,
     /// The length of output files, in bytes.
     pub file_bytes: u64,
     /// The most that a compaction reads, in bytes, unless one file with its overlaps has more.
@@ -83,6 +86,7 @@ impl Default for LeveledOptions {
             l0_soft_runs: 12,
             base_bytes: 256 << 20,
             fan_out: 10,
+            stop_percent: 125,
             file_bytes: 64 << 20,
             max_input_bytes: 25 * (64 << 20),
             max_grandparent_files: 10,
@@ -100,6 +104,7 @@ impl LeveledOptions {
         require(self.l0_runs >= 1, "l0_runs is at least 1")?;
         require(self.l0_soft_runs >= self.l0_runs, "l0_soft_runs is at least l0_runs")?;
         require(self.fan_out >= 2, "fan_out is at least 2")?;
+        require(self.stop_percent >= 100, "stop_percent is at least 100")?;
         require(self.base_bytes > 0 && self.file_bytes > 0, "sizes are not 0")?;
         require(self.max_input_bytes >= self.file_bytes, "max_input_bytes is at least file_bytes")?;
         require(self.max_grandparent_files > 0, "max_grandparent_files is not 0")?;

@@ -1,6 +1,6 @@
 //! The properties of a plan, of plans beside each other, and of a tree at rest.
 
-use lsm::compaction::{Action, File, Plan, Strategy, Urgency};
+use lsm::compaction::{Action, File, Plan, Reason, Strategy, Urgency};
 
 use crate::world::World;
 
@@ -18,9 +18,14 @@ pub(crate) fn beside(plan: &Plan<u64>, world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// P10.
-pub(crate) fn plan(plan: &Plan<u64>, strategy: &dyn Strategy<u64>) -> Result<(), String> {
-    inputs(plan, strategy)
+/// P10 and P11.
+pub(crate) fn plan(
+    plan: &Plan<u64>,
+    strategy: &dyn Strategy<u64>,
+    world: &World,
+) -> Result<(), String> {
+    inputs(plan, strategy)?;
+    stop(plan, strategy, world)
 }
 
 /// P10. Leveled plans have a limit in bytes; tiered ones take whole runs, at most `max_runs`.
@@ -30,6 +35,17 @@ fn inputs(plan: &Plan<u64>, strategy: &dyn Strategy<u64>) -> Result<(), String> 
         && plan.inputs[0].files.len() == 1;
     if plan.input_bytes() > limit && !is_single && plan.action == Action::Rewrite {
         return Err(format!("P10: {} bytes of at most {limit}: {plan:?}", plan.input_bytes()));
+    }
+    Ok(())
+}
+
+/// P11.
+fn stop(plan: &Plan<u64>, strategy: &dyn Strategy<u64>, world: &World) -> Result<(), String> {
+    let level = plan.output.level;
+    let comes_from_above = plan.inputs.iter().any(|input| input.place.level < level);
+    let is_limited = matches!(plan.reason, Reason::Size | Reason::Runs | Reason::IntraL0);
+    if comes_from_above && is_limited && strategy.is_stopped(&world.tree, level) {
+        return Err(format!("P11: level {level} is stopped, and takes {:?}", plan.inputs));
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ impl History {
             };
         };
         checks::beside(&plan, &self.world)?;
-        checks::plan(&plan, &*self.strategy)?;
+        checks::plan(&plan, &*self.strategy, &self.world)?;
         self.world.begin(plan);
         Ok(())
     }
@@ -197,7 +197,7 @@ impl History {
         let budget = 20 * (files + 10) * LEVELS;
         for _ in 0..budget {
             let Some(plan) = pick(self) else { return Ok(()) };
-            checks::plan(&plan, &*self.strategy)?;
+            checks::plan(&plan, &*self.strategy, &self.world)?;
             self.world.begin(plan);
             self.finish(shape)?;
             self.world.check()?;

@@ -12,6 +12,7 @@
 //! | P8 | a change of the strategy writes less than the tree has bytes; from size-tiered to leveled, twice as much |
 //! | P9 | write, read and space amplification of uniform overwrites lie within their bands |
 //! | P10 | a plan reads no more than its limit, unless one file with its overlaps has more |
+//! | P11 | no plan for sizes or runs moves entries into a level that is stopped |
 //!
 //! A history is a seed: it repeats when a failed test prints it.
 
@@ -31,5 +32,7 @@ mod planted;
 mod presets;
 mod random;
 mod reclaim;
+mod slow_device;
+mod stop;
 mod switching;
 mod world;

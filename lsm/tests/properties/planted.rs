@@ -30,6 +30,8 @@ pub(crate) enum Mistake {
     DropsNewer,
     /// A file of tombstones and expired entries goes, whatever lies below it.
     DropsAboveOlder,
+    /// A level at its limit counts as stopped, and takes files nevertheless.
+    MovesIntoStopped,
 }
 
 /// A strategy with a mistake.
@@ -107,7 +109,7 @@ impl Strategy<u64> for Mistaken {
             Mistake::SkipsLevel0 => {
                 plan.filter(|plan| plan.inputs.iter().all(|input| input.place.level > 0))
             }
-            Mistake::DebtJumps => plan,
+            Mistake::DebtJumps | Mistake::MovesIntoStopped => plan,
             Mistake::DropsNewer => {
                 let ranges = files(tree).flat_map(|(_, file)| &file.reclaimable.range_tombstones);
                 let ranges: Vec<_> = ranges.collect();
@@ -123,6 +125,13 @@ impl Strategy<u64> for Mistaken {
                 let plan = plan.filter(|_| busy.is_idle()).map(|_| whole(tree));
                 plan.and_then(|inputs| plan_of(inputs, Reason::Size))
             }
+        }
+    }
+
+    fn is_stopped(&self, tree: &Tree<u64>, level: usize) -> bool {
+        match self.mistake {
+            Mistake::MovesIntoStopped => self.inner.scores(tree)[level].value >= 1.0,
+            _ => self.inner.is_stopped(tree, level),
         }
     }
 
@@ -240,4 +249,9 @@ fn p6_finds_files_that_go_with_entries_newer_than_the_range_tombstone() {
 #[test]
 fn p6_finds_files_that_go_with_tombstones_that_hide_older_entries() {
     is_found(&ALL, &["P3"], wrapped!(DropsAboveOlder));
+}
+
+#[test]
+fn p11_finds_a_plan_that_moves_files_into_a_stopped_level() {
+    is_found(&[0], &["P11"], wrapped!(MovesIntoStopped));
 }

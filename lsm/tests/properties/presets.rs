@@ -27,6 +27,7 @@ pub(crate) fn leveled_options(random: &mut Random) -> LeveledOptions {
         l0_soft_runs: 6 + random.below(10) as usize,
         base_bytes: 2_000 + random.below(10_000),
         fan_out: 2 + random.below(9),
+        stop_percent: 100 + random.below(100),
         file_bytes,
         max_input_bytes: file_bytes * (1 + random.below(30)),
         max_grandparent_files: 1 + random.below(10),

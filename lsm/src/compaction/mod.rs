@@ -28,6 +28,11 @@
 //! tombstones a compaction may leave out. Two horizons of the [`Tree`] stand for all readers: the sequence number of the oldest
 //! snapshot, and the moment up to which entries have expired for each of them.
 //!
+//! # Threads
+//!
+//! [`Plan::parts`] divides a plan among threads. All entries of a key are in one part, and the outputs of all parts are
+//! installed at once.
+//!
 //! # Strategies
 //!
 //! All of them work on every tree, whichever strategy made it, so that a store changes its strategy without a rewrite:
@@ -43,6 +48,7 @@ mod lazy_leveled;
 mod leveled;
 mod options;
 mod overlap;
+mod parts;
 mod plan;
 mod reclaim;
 mod reclaim_options;
@@ -60,6 +66,7 @@ pub use invalid_options::InvalidOptions;
 pub use lazy_leveled::LazyLeveled;
 pub use leveled::Leveled;
 pub use options::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions};
+pub use parts::{Anchor, Part};
 pub use plan::{Action, Input, Plan, Reason};
 pub use reclaim_options::ReclaimOptions;
 pub use reclaimable::{Expiry, RangeTombstone, Reclaimable, is_dense_block};

@@ -1,6 +1,6 @@
 //! The properties of a plan, of plans beside each other, and of a tree at rest.
 
-use lsm::compaction::{Action, File, Plan, Reason, Strategy, Urgency};
+use lsm::compaction::{Action, File, Part, Plan, Reason, Strategy, Urgency};
 
 use crate::world::World;
 
@@ -18,14 +18,19 @@ pub(crate) fn beside(plan: &Plan<u64>, world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// P10 and P11.
+/// P10, P11 and P12.
 pub(crate) fn plan(
     plan: &Plan<u64>,
     strategy: &dyn Strategy<u64>,
     world: &World,
 ) -> Result<(), String> {
     inputs(plan, strategy)?;
-    stop(plan, strategy, world)
+    stop(plan, strategy, world)?;
+    let parts = plan.parts(plan.anchors(), world.threads, 1);
+    if parts.len() > world.threads {
+        return Err(format!("P12: {} parts for {} threads", parts.len(), world.threads));
+    }
+    parts_of(plan, &parts)
 }
 
 /// P10. Leveled plans have a limit in bytes; tiered ones take whole runs, at most `max_runs`.
@@ -48,6 +53,18 @@ fn stop(plan: &Plan<u64>, strategy: &dyn Strategy<u64>, world: &World) -> Result
         return Err(format!("P11: level {level} is stopped, and takes {:?}", plan.inputs));
     }
     Ok(())
+}
+
+/// P12 for `parts`.
+pub(crate) fn parts_of(plan: &Plan<u64>, parts: &[Part<u64>]) -> Result<(), String> {
+    let ends_meet = parts.windows(2).all(|pair| pair[0].to == Some(pair[1].from));
+    let begins = parts.first().is_some_and(|part| part.from == plan.smallest);
+    let ends = parts.last().is_some_and(|part| part.to.is_none() && part.from <= plan.largest);
+    let rises = parts.iter().all(|part| part.to.is_none_or(|to| part.from < to));
+    if ends_meet && begins && ends && rises {
+        return Ok(());
+    }
+    Err(format!("P12: {parts:?} of {} to {}", plan.smallest, plan.largest))
 }
 
 /// P5 and the live half of P6, for a tree without snapshots.

@@ -55,6 +55,7 @@ pub(crate) fn run(seed: u64, shape: &Shape) -> Result<(), String> {
     let expiring_of_ten = if random.one_in(2) { random.below(9) } else { 0 };
     let range_every = if random.one_in(2) { 10 + random.below(90) } else { 0 };
     let mut world = World::new(LEVELS);
+    world.threads = 1 + random.below(4) as usize;
     world.splits_at_ranges = random.one_in(2);
     let mut history =
         History { random, world, strategy, keys, deletes_of_ten, expiring_of_ten, range_every };

@@ -13,6 +13,7 @@
 //! | P9 | write, read and space amplification of uniform overwrites lie within their bands |
 //! | P10 | a plan reads no more than its limit, unless one file with its overlaps has more |
 //! | P11 | no plan for sizes or runs moves entries into a level that is stopped |
+//! | P12 | the parts of a plan follow each other from its first key to its last; their outputs are the outputs of the plan |
 //!
 //! A history is a seed: it repeats when a failed test prints it.
 
@@ -27,6 +28,7 @@ mod histories;
 mod history;
 mod lifetimes;
 mod oracle;
+mod parts;
 mod plans;
 mod planted;
 mod presets;

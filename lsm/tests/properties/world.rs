@@ -23,6 +23,8 @@ pub(crate) struct World {
     pub(crate) tree: Tree<u64>,
     pub(crate) busy: Busy<u64>,
     pub(crate) in_flight: Vec<(Plan<u64>, DropGuard<u64>)>,
+    /// Each compaction is divided into at most so many parts.
+    pub(crate) threads: usize,
     /// A flush ends files where range tombstones begin and end. Otherwise a range can make a file as wide as itself.
     pub(crate) splits_at_ranges: bool,
     contents: BTreeMap<FileId, Content>,
@@ -42,6 +44,7 @@ impl World {
             tree: Tree::new(levels),
             busy: Busy::default(),
             in_flight: Vec::new(),
+            threads: 1,
             splits_at_ranges: false,
             contents: BTreeMap::new(),
             oracle: Oracle::default(),
@@ -158,7 +161,7 @@ impl World {
         plan.install(&mut self.tree, outputs);
     }
 
-    /// The keys at which output files begin.
+    /// The keys at which output files begin, each part of the plan with a cutter of its own.
     fn starts(
         &self,
         plan: &Plan<u64>,
@@ -166,16 +169,20 @@ impl World {
         merged: &Content,
     ) -> BTreeSet<u64> {
         let (target, limit) = (strategy.target_file_bytes(), strategy.max_grandparent_bytes());
-        let mut cutter = OutputCutter::new(plan, &self.tree, target, limit);
-        let mut starts = BTreeSet::from([plan.smallest]);
-        let mut last_key = None;
-        for entry in &merged.entries {
-            // The entries of one key stay together.
-            if last_key != Some(entry.key) && cutter.cuts_before(&entry.key) {
-                starts.insert(entry.key);
+        let mut starts = BTreeSet::new();
+        for part in plan.parts(plan.anchors(), self.threads, target) {
+            starts.insert(part.from);
+            let cutter = OutputCutter::new(plan, &self.tree, target, limit);
+            let mut cutter = cutter.for_part(&part);
+            let mut last_key = None;
+            for entry in merged.entries.iter().filter(|entry| part.contains(&entry.key)) {
+                // The entries of one key stay together.
+                if last_key != Some(entry.key) && cutter.cuts_before(&entry.key) {
+                    starts.insert(entry.key);
+                }
+                cutter.add(entry.bytes);
+                last_key = Some(entry.key);
             }
-            cutter.add(entry.bytes);
-            last_key = Some(entry.key);
         }
         starts
     }

@@ -112,6 +112,29 @@ impl<K: Key> Tree<K> {
         place
     }
 
+    /// Adds files at their place when a tree is built again from a manifest, in any order.
+    ///
+    /// # Errors
+    /// The tree has no such level, facts about a file contradict each other, or the file overlaps another one of its run.
+    pub fn restore(&mut self, place: Place, file: File<K>) -> Result<(), String> {
+        let (id, last) = (file.id, self.last_level());
+        if place.level > last || place.rank.0 == u64::MAX {
+            return Err(format!("file {id} is at {place:?}; the last level is {last}"));
+        }
+        if !file.is_sound() {
+            return Err(format!("the facts about file {id} contradict each other"));
+        }
+        if let Some(run) = self.run(place) {
+            let overlapped = &run.files()[run.overlapping(&file.smallest, &file.largest)];
+            if let Some(other) = overlapped.first() {
+                return Err(format!("files {id} and {} of {place:?} overlap", other.id));
+            }
+        }
+        self.levels[place.level].run_mut(place.rank).insert(vec![file]);
+        self.next_rank = self.next_rank.max(place.rank.0 + 1);
+        Ok(())
+    }
+
     /// Replaces `inputs`, files with their places, by `outputs` at `place`.
     ///
     /// # Panics

@@ -34,6 +34,7 @@ mod planted;
 mod presets;
 mod random;
 mod reclaim;
+mod restore;
 mod slow_device;
 mod stop;
 mod switching;

@@ -28,6 +28,9 @@
 //! tombstones a compaction may leave out. Two horizons of the [`Tree`] stand for all readers: the sequence number of the oldest
 //! snapshot, and the moment up to which entries have expired for each of them.
 //!
+//! Beside any strategy, [`pick_range`] compacts a range of keys that a user names, and [`pick_files`] files on which reads
+//! waste time.
+//!
 //! # Threads
 //!
 //! [`Plan::parts`] divides a plan among threads. All entries of a key are in one part, and the outputs of all parts are
@@ -53,6 +56,7 @@ mod plan;
 mod reclaim;
 mod reclaim_options;
 mod reclaimable;
+mod requested;
 mod run;
 mod size_tiered;
 mod strategy;
@@ -70,6 +74,7 @@ pub use parts::{Anchor, Part};
 pub use plan::{Action, Input, Plan, Reason};
 pub use reclaim_options::ReclaimOptions;
 pub use reclaimable::{Expiry, RangeTombstone, Reclaimable, is_dense_block};
+pub use requested::{pick_files, pick_range};
 pub use run::{Level, Place, Rank, Run};
 pub use size_tiered::SizeTiered;
 pub use strategy::{Score, Strategy, Urgency};

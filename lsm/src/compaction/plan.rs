@@ -24,6 +24,10 @@ pub enum Reason {
     Obsolete,
     /// A file has entries that nobody needs any more, and nothing older lies below it.
     Elision,
+    /// A user has asked for a range of keys.
+    Range,
+    /// Reads of a file pass many tombstones, or find nothing.
+    Reads,
 }
 
 /// How a compaction treats its inputs.

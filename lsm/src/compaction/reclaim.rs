@@ -115,7 +115,7 @@ pub(super) fn pick<K: Key>(
 }
 
 /// The plan for the oldest file that `choose` gives a place and a reason, the oldest run first.
-fn pick_file<K: Key>(
+pub(super) fn pick_file<K: Key>(
     tree: &Tree<K>,
     busy: &Busy<K>,
     choose: impl Fn(Place, &File<K>) -> Option<(Place, Reason)>,
@@ -135,7 +135,7 @@ fn pick_file<K: Key>(
 }
 
 /// The newest place below `place` with keys of `file`.
-fn next_older<K: Key>(tree: &Tree<K>, place: Place, file: &File<K>) -> Option<Place> {
+pub(super) fn next_older<K: Key>(tree: &Tree<K>, place: Place, file: &File<K>) -> Option<Place> {
     debug_assert!(tree.run(place).is_some(), "the file is in the tree");
     let mut older = tree.runs().skip_while(|(other, _)| *other <= place);
     let overlaps =

@@ -1,6 +1,8 @@
 //! The properties of a plan, of plans beside each other, and of a tree at rest.
 
-use lsm::compaction::{Action, File, Part, Plan, Reason, Strategy, Urgency};
+use std::collections::BTreeSet;
+
+use lsm::compaction::{Action, File, FileId, Part, Plan, Reason, Strategy, Urgency};
 
 use crate::world::World;
 
@@ -92,6 +94,33 @@ pub(crate) fn rest(
         }
     }
     deleted_files(world)
+}
+
+/// P13 for a tree without snapshots, after the compaction of `smallest..=largest`.
+pub(crate) fn range(world: &World, smallest: u64, largest: u64) -> Result<(), String> {
+    let has_keys = |file: &File<u64>| file.smallest <= largest && smallest <= file.largest;
+    compacted(world, has_keys)
+}
+
+/// P13 for a tree without snapshots, after the compaction of `ids`.
+pub(crate) fn files(world: &World, ids: &BTreeSet<FileId>) -> Result<(), String> {
+    compacted(world, |file| ids.contains(&file.id))
+}
+
+/// Whether the files that were to be compacted, as far as they are still there, have nothing to remove.
+fn compacted(world: &World, is_chosen: impl Fn(&File<u64>) -> bool) -> Result<(), String> {
+    for (place, run) in world.tree.runs() {
+        for file in run.files().iter().filter(|file| is_chosen(file)) {
+            if file.tombstones + file.reclaimable.hidden > 0 {
+                return Err(format!("P13: obsolete entries stay at {place:?}: {file:?}"));
+            }
+            let mut older = world.tree.runs().filter(|(other, _)| *other > place);
+            if older.any(|(_, run)| !run.overlapping(&file.smallest, &file.largest).is_empty()) {
+                return Err(format!("P13: {place:?} and an older run have keys of {file:?}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Percentages above each `dense_percent`, `dense_block_percent` and `elide_percent` of the presets.

@@ -1,6 +1,8 @@
 //! A random history of flushes, compactions, snapshots and changes of the strategy, checked after each step.
 
-use lsm::compaction::{Plan, Urgency};
+use std::collections::BTreeSet;
+
+use lsm::compaction::{FileId, Plan, Urgency, pick_files, pick_range};
 
 use crate::checks;
 use crate::oracle::Operation;
@@ -177,7 +179,22 @@ impl History {
         self.rest_at(Urgency::Mandatory, shape)?;
         checks::rest(&*self.strategy, &self.world, Urgency::Mandatory)?;
         self.rest_at(Urgency::Eligible, shape)?;
-        checks::rest(&*self.strategy, &self.world, Urgency::Eligible)
+        checks::rest(&*self.strategy, &self.world, Urgency::Eligible)?;
+        self.compact_requested(shape)
+    }
+
+    /// P13.
+    fn compact_requested(&mut self, shape: &Shape) -> Result<(), String> {
+        let all = self.world.tree.runs().flat_map(|(_, run)| run.files());
+        let ids: BTreeSet<FileId> = all.map(|file| file.id).filter(|id| id % 3 == 0).collect();
+        self.rest_of(shape, |history| pick_files(&history.world.tree, &history.world.busy, &ids))?;
+        checks::files(&self.world, &ids)?;
+        let smallest = self.random.below(self.keys);
+        let largest = smallest + self.random.below(self.keys);
+        self.rest_of(shape, |history| {
+            pick_range(&history.world.tree, &history.world.busy, &smallest, &largest)
+        })?;
+        checks::range(&self.world, smallest, largest)
     }
 
     fn rest_at(&mut self, urgency: Urgency, shape: &Shape) -> Result<(), String> {

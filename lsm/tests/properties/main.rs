@@ -14,6 +14,7 @@
 //! | P10 | a plan reads no more than its limit, unless one file with its overlaps has more |
 //! | P11 | no plan for sizes or runs moves entries into a level that is stopped |
 //! | P12 | the parts of a plan follow each other from its first key to its last; their outputs are the outputs of the plan |
+//! | P13 | a compacted range has its keys in one run, without obsolete entries |
 //!
 //! A history is a seed: it repeats when a failed test prints it.
 

@@ -6,8 +6,11 @@ use lsm::compaction::{
     Action, Busy, File, Input, Place, Plan, Reason, Score, Strategy, Tree, Urgency,
 };
 
+use crate::checks;
 use crate::history::{self, Shape};
+use crate::oracle::Operation;
 use crate::presets::{Boxed, KINDS};
+use crate::world::World;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -254,4 +257,17 @@ fn p6_finds_files_that_go_with_tombstones_that_hide_older_entries() {
 #[test]
 fn p11_finds_a_plan_that_moves_files_into_a_stopped_level() {
     is_found(&[0], &["P11"], wrapped!(MovesIntoStopped));
+}
+
+#[test]
+fn p13_finds_a_key_in_two_runs_and_a_tombstone() {
+    let mut twice = World::new(4);
+    twice.flush(&[Operation::put(5, 10)], 10);
+    assert_eq!(checks::range(&twice, 0, 10), Ok(()));
+    twice.flush(&[Operation::put(5, 10)], 10);
+    assert!(checks::range(&twice, 0, 10).is_err_and(|text| text.contains("an older run")));
+    let mut deleted = World::new(4);
+    deleted.flush(&[Operation::Delete { key: 5 }], 10);
+    assert!(checks::range(&deleted, 0, 10).is_err_and(|text| text.contains("obsolete entries")));
+    assert_eq!(checks::range(&deleted, 6, 10), Ok(()), "outside the range");
 }

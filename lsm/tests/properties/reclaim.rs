@@ -2,7 +2,7 @@
 
 use lsm::compaction::{
     Action, Busy, DropGuard, Expiry, File, Plan, RangeTombstone, Reason, Reclaimable, SizeTiered,
-    SizeTieredOptions, Strategy, Tree, Urgency,
+    SizeTieredOptions, Strategy, Tree, Urgency, pick_files, pick_range,
 };
 
 const LAST: usize = 3;
@@ -158,6 +158,26 @@ fn an_idle_device_leaves_tombstones_above_older_entries_alone() {
     tree.load(2, vec![file(7, (55, 100), range(70, 80, 7))]);
     // File 1 has a key of file 7, though none of the range tombstone.
     assert_eq!(pick(&tree, Urgency::Eligible), None);
+}
+
+#[test]
+fn files_and_ranges_that_a_caller_names_join_the_next_older_run_with_their_keys() {
+    let mut tree = Tree::new(LAST + 1);
+    let oldest = tree.load(LAST, vec![plain(1, (0, 50)), plain(2, (60, 100))]);
+    tree.load(2, vec![plain(7, (10, 20)), plain(8, (70, 80))]);
+    let busy = Busy::default();
+    let facts = |plan: Plan<u64>| {
+        assert_eq!(plan.output, oldest);
+        (plan.reason, plan.files().map(|file| file.id).collect::<Vec<_>>())
+    };
+    let files = |ids: &[u64]| pick_files(&tree, &busy, &ids.iter().copied().collect()).map(facts);
+    assert_eq!(files(&[7]), Some((Reason::Reads, vec![7, 1])));
+    assert_eq!(files(&[8, 9]), Some((Reason::Reads, vec![8, 2])));
+    assert_eq!((files(&[1, 2]), files(&[])), (None, None), "they have nothing to remove");
+    let range = |smallest, largest| pick_range(&tree, &busy, &smallest, &largest).map(facts);
+    assert_eq!(range(20, 20), Some((Reason::Range, vec![7, 1])));
+    assert_eq!(range(80, 90), Some((Reason::Range, vec![8, 2])));
+    assert_eq!((range(21, 69), range(81, 200)), (None, None), "one run has the keys");
 }
 
 #[test]

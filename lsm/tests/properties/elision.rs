@@ -1,8 +1,8 @@
 //! Which files are rewritten for the sake of their tombstones, and which are left alone: single cases, by hand.
 
 use lsm::compaction::{
-    Action, Busy, DropGuard, File, Leveled, LeveledOptions, Plan, Reason, ReclaimOptions,
-    SizeTiered, SizeTieredOptions, Strategy, Tree, Urgency,
+    Action, Busy, DropGuard, Expiry, File, Leveled, LeveledOptions, Plan, Reason, ReclaimOptions,
+    Reclaimable, SizeTiered, SizeTieredOptions, Strategy, Tree, Urgency,
 };
 
 fn leveled() -> Leveled {
@@ -89,6 +89,22 @@ fn a_tombstone_of_the_stated_age_is_compacted_away() {
         let plan = strategy.pick(&tree, &Busy::default(), Urgency::Mandatory);
         let files = plan.map(|plan| plan.files().map(|file| file.id).collect::<Vec<_>>());
         assert_eq!(files, is_due.then(|| vec![7]), "at {now}");
+    }
+}
+
+#[test]
+fn of_files_with_equal_overlaps_the_one_with_dead_entries_goes_down_first() {
+    let expiry = Some(Expiry { entries: 4, earliest: 1, latest: 1 });
+    let reclaimable = Reclaimable { expiry, ..Reclaimable::default() };
+    let expired = File { reclaimable, ..file(2, (80, 159), 0) };
+    for second in [file(2, (80, 159), 4), expired] {
+        let mut tree = Tree::new(4);
+        tree.set_expiry_horizon(1);
+        tree.load(3, (0..9).map(|id| file(50 + id, (id * 80, id * 80 + 79), 0)).collect());
+        tree.load(2, vec![file(1, (0, 79), 0), second]);
+        let plan = pick(&tree).unwrap();
+        assert_eq!((plan.reason, plan.output.level), (Reason::Size, 3));
+        assert!(plan.has_input(2) && !plan.has_input(1), "{plan:?}");
     }
 }
 

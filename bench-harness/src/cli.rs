@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// The engines of finished runs against the fastest of the engines of others, in Markdown.
     #[command(after_help = EXIT_CODES)]
     Table(TableArgs),
+    /// The compaction strategies of an LSM tree on metadata alone, up to 10 billion keys: amplification against data size.
+    #[command(after_help = EXIT_CODES)]
+    Simulate(crate::simulate::SimulateArgs),
     /// How often the comparison errs on recorded blocks; `examples/calibration.rs` records them.
     #[command(after_help = EXIT_CODES)]
     Calibration(CalibrationArgs),

@@ -52,6 +52,7 @@ mod row;
 mod run_clock;
 mod run_folder;
 mod runner;
+mod simulate;
 mod statistics;
 mod stores;
 mod student;
@@ -111,6 +112,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => table::print(&args.folders),
+        Command::Simulate(args) => simulate::simulate(&args, &cli.common.out),
         Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }

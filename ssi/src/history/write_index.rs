@@ -22,6 +22,8 @@ pub(super) struct Write {
 #[derive(Debug)]
 pub(super) struct WriteIndex {
     writes: Vec<Write>,
+    /// The first write of each key, and the number of writes.
+    starts: Vec<u32>,
 }
 
 impl WriteIndex {
@@ -54,7 +56,15 @@ impl WriteIndex {
         }
         writes
             .sort_unstable_by_key(|write| (write.key, write.value, write.transaction, write.last));
-        Self { writes }
+        let mut starts = vec![0_u32; history.keys.len() + 1];
+        for write in &writes {
+            starts[write.key.0 as usize + 1] += 1;
+        }
+        for key in 0..history.keys.len() {
+            starts[key + 1] += starts[key];
+        }
+        assert_eq!(starts.last().copied(), Some(writes.len() as u32), "each write has a key");
+        Self { writes, starts }
     }
 
     /// The writes of `value` to `key`, in the order of their transactions.
@@ -64,11 +74,15 @@ impl WriteIndex {
 
     /// As [`WriteIndex::of`], as indexes of [`WriteIndex::all`].
     pub(super) fn range_of(&self, key: KeyId, value: ValueId) -> std::ops::Range<usize> {
-        let start = self.writes.partition_point(|write| (write.key, write.value) < (key, value));
-        let len = self.writes[start..]
-            .iter()
-            .take_while(|write| (write.key, write.value) == (key, value))
-            .count();
+        let (first, end) = (self.starts[key.0 as usize], self.starts[key.0 as usize + 1]);
+        let of_key = &self.writes[first as usize..end as usize];
+        debug_assert!(
+            of_key.iter().all(|write| write.key == key),
+            "the writes of a key are together"
+        );
+        let start = of_key.partition_point(|write| write.value < value);
+        let len = of_key[start..].iter().take_while(|write| write.value == value).count();
+        let start = first as usize + start;
         start..start + len
     }
 

@@ -156,7 +156,7 @@ impl HistoryBuilder {
         for (session, in_flight) in open {
             self.events += 1;
             let completion = Completion::new(Outcome::Unknown, in_flight.announced);
-            // The announced operations fit, or they do not count: nobody can have read a value that is not in the table.
+            // Announced operations that do not fit do not count: nobody can have read a value that is not in the table.
             drop(self.add(session, &completion, in_flight.begin_event, self.events));
         }
         self.history

@@ -1,7 +1,7 @@
 //! Anti-dependencies of scans: a scan comes before each write of a key that it did not find.
 //!
 //! A scan of a wide range may miss as many keys as the history has. So the keys, in byte order, are the leaves of a binary
-//! tree of auxiliary nodes: a scan has edges to the few nodes that cover the keys between two that it found, each node has
+//! tree of auxiliary nodes. A scan has edges to the few nodes that cover the keys between two that it found. Each node has
 //! edges to its children, and each leaf has an edge to the first writer of its key.
 
 use super::graph::GraphBuilder;

@@ -9,5 +9,6 @@ mod formats;
 mod mutants;
 mod oracle;
 mod random_histories;
+mod second_opinion;
 mod story;
 mod time;

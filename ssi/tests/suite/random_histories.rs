@@ -27,13 +27,13 @@ const KEYS: [Key; 3] = ['a', 'b', 'c'];
 
 /// A store that keeps some isolation level, or none.
 #[derive(Clone, Copy, Debug)]
-struct Store {
+pub(crate) struct Store {
     /// A transaction reads the state at its begin instead of the newest one.
-    snapshots: bool,
+    pub(crate) snapshots: bool,
     /// A read is wrong once in so many.
-    wrong: usize,
-    deletes: bool,
-    scans: bool,
+    pub(crate) wrong: usize,
+    pub(crate) deletes: bool,
+    pub(crate) scans: bool,
 }
 
 struct Running {
@@ -44,19 +44,17 @@ struct Running {
     left: usize,
 }
 
-/// Runs a few transactions on `store`, step by step in a random order.
-fn run(random: &mut Random, store: Store) -> Vec<Txn> {
-    let count = 2 + random.below(3);
+/// Runs a few transactions on `store`, step by step in a random order, at most four at the same time.
+pub(crate) fn run(random: &mut Random, store: Store, count: usize) -> Vec<Txn> {
     let mut state: BTreeMap<Key, i64> = BTreeMap::new();
     let mut ever: Vec<(Key, i64)> = Vec::new();
     let mut running: Vec<Option<Running>> = (0..count).map(|_| None).collect();
     let mut done: Vec<Option<Txn>> = vec![None; count];
     let (mut event, mut value, mut commit) = (0, 0, 0);
     while done.iter().any(Option::is_none) {
-        let index = random.below(count);
-        if done[index].is_some() {
-            continue;
-        }
+        let waiting = done.iter().enumerate().filter(|(_, done)| done.is_none());
+        let next: Vec<usize> = waiting.map(|(index, _)| index).take(4).collect();
+        let index = next[random.below(next.len())];
         event += 1;
         let Some(txn) = &mut running[index] else {
             let (own, left) = (BTreeMap::new(), 1 + random.below(4));
@@ -142,7 +140,8 @@ fn the_checker_agrees_with_brute_force_where_the_order_of_versions_is_known() {
     for round in 0..6_000 {
         let (snapshots, wrong) = STORES[round % 4];
         let store = Store { snapshots, wrong, deletes: false, scans: round % 8 >= 4 };
-        let txns = run(&mut random, store);
+        let count = 2 + random.below(3);
+        let txns = run(&mut random, store, count);
         let report = check(&recorded(&txns, true)).unwrap();
         assert!(report.is_proof(), "every write has a commit number");
         for (level, expected) in brute_force(&txns, true) {
@@ -165,7 +164,8 @@ fn the_checker_accuses_nobody_that_brute_force_acquits() {
     for round in 0..6_000 {
         let (snapshots, wrong) = STORES[round % 4];
         let store = Store { snapshots, wrong, deletes: true, scans: round % 8 >= 4 };
-        let txns = run(&mut random, store);
+        let count = 2 + random.below(3);
+        let txns = run(&mut random, store, count);
         for commits in [true, false] {
             let report = check(&recorded(&txns, commits)).unwrap();
             for (level, innocent) in brute_force(&txns, commits) {

@@ -166,6 +166,42 @@ fn a_lost_update_is_found() {
 }
 
 #[test]
+fn every_lost_update_of_a_key_counts() {
+    let report = judge(
+        "0 commits 1: w x 10
+         1 commits 2: r x 10, w x 11
+         2 commits 3: r x 10, w x 12
+         3 commits 4: r x 10, w x 13",
+    );
+    assert_eq!(report.count(AnomalyKind::LostUpdate), 2, "{report}");
+}
+
+#[test]
+fn a_snapshot_tells_which_of_several_deletes_a_read_saw() {
+    let story = |numbers: &str| {
+        format!(
+            "1 commits 1: w x 1
+             2 commits 2: d x, w y 5
+             3 commits {numbers}: r x -, r y -"
+        )
+    };
+    // The newest version of `x` in snapshot 2 is the delete of transaction 2, whose other write was missed.
+    assert_eq!(anomalies(&story("3@2")), [AnomalyKind::GSingle]);
+    has_none(&story("3@0"));
+    // Without a snapshot, the key may have been read before all.
+    has_none(&story("3"));
+}
+
+#[test]
+fn a_read_of_no_value_proves_no_delete() {
+    let report = judge(
+        "1 vanishes: d x
+         2 commits: r x -",
+    );
+    assert_eq!((report.transactions, report.installed), (2, 1));
+}
+
+#[test]
 fn a_lost_update_needs_no_known_order_of_versions() {
     let story = "0 commits: w x 10
          1 commits: r x 10, w x 11

@@ -78,6 +78,22 @@ fn of_210_orders_of_the_receipt_report_6_must_abort() {
     }
 }
 
+#[test]
+fn write_skew_among_three_transactions_and_three_keys_in_every_order() {
+    let skewed = [('x', 'y'), ('y', 'z'), ('z', 'x')];
+    let programs = skewed.map(|(read, write)| Program::of(&[Get(read), Put(write)]));
+    let mut totals = [Tally::default(); 3];
+    each_order(&programs, &mut |order| {
+        for (certifier, total) in CERTIFIERS.into_iter().zip(&mut totals) {
+            tally(&programs, order, &[], certifier, total);
+        }
+    });
+    assert_eq!(
+        totals.map(|total| (total.needed, total.unneeded)),
+        [(702, 837), (702, 729), (1431, 0)]
+    );
+}
+
 /// Every program of one to `longest` steps.
 pub(crate) fn programs(steps: &[Step], longest: usize) -> Vec<Program> {
     let mut all: Vec<Vec<Step>> = vec![Vec::new()];

@@ -1,7 +1,7 @@
 //! Histories in a few words.
 //!
-//! A line is an event: `1 begins`, `1 commits 5: OPERATIONS` (with its commit number, or without), `1 aborts: OPERATIONS`,
-//! `1 vanishes: OPERATIONS`. Number and session of a transaction are the same. A transaction without a line `begins` begins
+//! A line is an event: `1 begins`, `1 commits 5: OPERATIONS` (with its commit number, or without; `5@3` states
+//! the snapshot as well), `1 aborts: OPERATIONS`, `1 vanishes: OPERATIONS`. Number and session of a transaction are the same. A transaction without a line `begins` begins
 //! before the first line, with all others like it.
 //!
 //! Operations, separated by `, `: `r x 10` and `r x -` (absent), `w x 11`, `d x`, `a x 1` (append), `l x 1 2` (a list),
@@ -41,8 +41,12 @@ pub(crate) fn history(story: &str) -> History {
             other => panic!("{other} is no event"),
         };
         let mut completion = Completion::new(outcome, operations).number(transaction);
-        if let Some(commit) = words.next() {
+        if let Some(numbers) = words.next() {
+            let (commit, snapshot) = numbers.split_once('@').unwrap_or((numbers, ""));
             completion = completion.commit(commit.parse().unwrap());
+            if !snapshot.is_empty() {
+                completion = completion.snapshot(snapshot.parse().unwrap());
+            }
         }
         builder.complete(transaction, completion).unwrap();
     }

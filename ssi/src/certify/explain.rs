@@ -1,0 +1,60 @@
+//! A refusal as a conflict that explains itself.
+
+use std::collections::BTreeMap;
+
+use kv::{Access, Bytes, Conflict, ConflictEdge, ConflictKind, Cycle, Operation};
+
+use super::certifier::{AntiDependency, Candidate, Refusal};
+use super::exact_cycles::leads_back;
+use super::tracker::{CommittedTransaction, ConflictTracker, RunningTransaction};
+
+/// Both transactions write a key, and the other one committed first.
+pub(super) fn write_conflict(
+    transaction: u64,
+    other: &CommittedTransaction,
+    (key, &operation): (&Bytes, &Operation),
+) -> Conflict {
+    let theirs = other.writes.get(key).copied().unwrap_or(Operation::Put);
+    let theirs = Access::new(other.transaction, theirs, key.clone());
+    let ours = Access::new(transaction, operation, key.clone());
+    Conflict::new(ConflictKind::Write, transaction).with_edge(ConflictEdge::new(theirs, ours))
+}
+
+/// The conflict of a refused candidate: the incoming dependency first, then the outgoing one.
+pub(super) fn explain(
+    tracker: &ConflictTracker,
+    candidate: &Candidate<'_>,
+    running: &RunningTransaction,
+    writes: &BTreeMap<Bytes, Operation>,
+    refusal: &Refusal,
+) -> Conflict {
+    let mut conflict = Conflict::new(refusal.kind, candidate.transaction);
+    if let Some(pivot) = refusal.pivot {
+        conflict = conflict.with_pivot(pivot);
+    }
+    let write = |transaction, operation: Option<&Operation>, key: &Bytes| {
+        Access::new(transaction, operation.copied().unwrap_or(Operation::Put), key.clone())
+    };
+    if let Some(AntiDependency { partner, key }) =
+        refusal.incoming.map(|index| &candidate.incoming[index])
+    {
+        let committed = partner.commit.and_then(|commit| candidate.committed.get(commit));
+        let reads = committed.map(|committed| &committed.reads);
+        if let Some(reads) = reads.or_else(|| tracker.running_reads(partner.transaction)) {
+            let read = reads.access(partner.transaction, key);
+            let written = write(candidate.transaction, writes.get(key), key);
+            conflict = conflict.with_edge(ConflictEdge::new(read, written));
+        }
+    }
+    if let Some(AntiDependency { partner, key }) =
+        refusal.outgoing.map(|index| &candidate.outgoing[index])
+    {
+        let committed = partner.commit.and_then(|commit| candidate.committed.get(commit));
+        let operation = committed.and_then(|committed| committed.writes.get(key));
+        let read = running.reads.access(candidate.transaction, key);
+        let written = write(partner.transaction, operation, key);
+        conflict = conflict.with_edge(ConflictEdge::new(read, written));
+    }
+    let real = candidate.outgoing.iter().any(|edge| leads_back(candidate, edge.partner.commit));
+    conflict.with_cycle(if real { Cycle::Real } else { Cycle::Absent })
+}

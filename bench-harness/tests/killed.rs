@@ -199,7 +199,7 @@ impl Log {
         match (self.habit.as_str(), self.syncs.load(Ordering::Relaxed)) {
             ("abort", PHASES..) => std::process::abort(),
             ("kill", 1..) => {
-                rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap()
+                rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
             }
             _ => {}
         }

@@ -37,6 +37,8 @@ pub struct FileWriter {
     file: Arc<dyn File>,
     /// Bytes that were appended and not written yet.
     buffer: Vec<u8>,
+    /// How many bytes the buffer takes until it is written. None after a failure.
+    room: usize,
     /// How many bytes were written to the file.
     written: u64,
     /// Of all bytes that were written.
@@ -70,6 +72,7 @@ impl FileWriter {
         Self {
             file,
             buffer: Vec::with_capacity(BUFFER_BYTES),
+            room: BUFFER_BYTES,
             written: 0,
             hasher: Hasher::new(),
             in_writeback: 0,
@@ -94,29 +97,31 @@ impl FileWriter {
     /// `Io`, which ends the file: every later call returns the same error.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > BUFFER_BYTES - self.buffer.len() {
+        let Some(room) = self.room.checked_sub(bytes.len()) else {
             return self.append_past_the_buffer(bytes);
-        }
+        };
+        self.room = room;
         self.buffer.extend_from_slice(bytes);
-        debug_assert!(self.buffer.len() <= BUFFER_BYTES, "the buffer does not grow");
+        debug_assert_eq!(self.buffer.len() + self.room, BUFFER_BYTES, "the buffer does not grow");
         Ok(())
     }
 
     fn append_past_the_buffer(&mut self, bytes: &[u8]) -> Result<()> {
         self.write_buffer()?;
-        if bytes.len() >= BUFFER_BYTES {
+        if bytes.len() > BUFFER_BYTES {
             return self.write(bytes);
         }
-        self.buffer.extend_from_slice(bytes);
-        Ok(())
+        self.append(bytes)
     }
 
     fn write_buffer(&mut self) -> Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
-        let result = self.write(&buffer);
+        self.room = 0;
+        self.write(&buffer)?;
         self.buffer = buffer;
         self.buffer.clear();
-        result
+        self.room = BUFFER_BYTES;
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {

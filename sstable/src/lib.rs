@@ -1,0 +1,42 @@
+//! Sorted tables: immutable files of sorted entries.
+#![forbid(unsafe_code)]
+
+mod block;
+mod block_cache;
+mod block_source;
+mod block_walk;
+mod bounds;
+mod compression;
+mod damage;
+mod directory;
+mod filter;
+mod filter_reader;
+mod first_use;
+mod footer;
+mod handle;
+mod index;
+mod index_builder;
+mod key_layout;
+mod options;
+mod properties;
+mod raw_file;
+mod readahead;
+mod stored_block;
+mod table;
+mod table_builder;
+mod table_cursor;
+mod table_id;
+mod verify;
+mod versions;
+
+pub use block::{ADAPTIVE_GROUP, Restarts};
+pub use block_cache::BlockCache;
+pub use compression::Compression;
+pub use filter::hash_stem;
+pub use key_layout::{KeyLayout, SplitKey};
+pub use options::{BuildOptions, ReadMode, ReadOptions};
+pub use properties::{Properties, PropertyCollector};
+pub use table::Table;
+pub use table_builder::{BuiltTable, MAX_VALUE_LEN, TableBuilder};
+pub use table_cursor::TableCursor;
+pub use table_id::TableId;

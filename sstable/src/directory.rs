@@ -17,7 +17,9 @@ pub(crate) const PROPERTIES: &str = "sstable.properties";
 /// The directory of the blocks in `named`.
 pub(crate) fn encode(named: &BTreeMap<String, BlockHandle>) -> Vec<u8> {
     let mut builder = BlockBuilder::new(KeyLayout::PLAIN, Restarts::Every(1));
-    named.iter().for_each(|(name, handle)| builder.add(name.as_bytes(), &handle.encode()));
+    for (name, handle) in named {
+        builder.add(name.as_bytes(), &handle.encode());
+    }
     let mut block = Vec::new();
     builder.finish(&mut block);
     debug_assert!(named.iter().all(|(name, handle)| find(&block, name) == Ok(Some(*handle))));

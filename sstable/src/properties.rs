@@ -78,7 +78,9 @@ impl Properties {
             assert!(earlier.is_none(), "the names of a collector are its own");
         }
         let mut builder = BlockBuilder::new(KeyLayout::PLAIN, Restarts::Adaptive);
-        all.iter().for_each(|(name, value)| builder.add(name.as_bytes(), value));
+        for (name, value) in &all {
+            builder.add(name.as_bytes(), value);
+        }
         let mut block = Vec::new();
         builder.finish(&mut block);
         debug_assert_eq!(Self::decode(&block).as_ref(), Ok(self), "properties read back");

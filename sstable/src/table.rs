@@ -98,6 +98,9 @@ impl Table {
     }
 
     /// The properties, read each time.
+    ///
+    /// # Errors
+    /// `Corruption`, `Io`.
     pub fn properties(&self) -> Result<Properties> {
         let handle = self.find(directory::PROPERTIES)?.ok_or_else(|| {
             let what = "the directory does not name the properties";
@@ -109,6 +112,9 @@ impl Table {
     }
 
     /// The block that the builder was given under `name`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the name begins with `sstable.`; `Corruption`, `Io`.
     pub fn named_block(&self, name: &str) -> Result<Option<Vec<u8>>> {
         crate::properties::check_name(name)?;
         let Some(handle) = self.find(name)? else { return Ok(None) };
@@ -122,6 +128,9 @@ impl Table {
 
     /// Whether the table may have a key with this [hash](crate::hash_stem) of its stem. If not, it has none; one in a
     /// hundred times, with the default options, it has none all the same. Without a filter, it may have every key.
+    ///
+    /// # Errors
+    /// `Corruption` when the part of the filter that tells is damaged; `Io`.
     #[inline]
     pub fn may_contain(&self, stem_hash: u64) -> Result<bool> {
         match &self.filter {
@@ -201,7 +210,10 @@ impl Table {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("path", &self.path()).field("id", &self.footer.id).finish()
+        f.debug_struct("Table")
+            .field("path", &self.path())
+            .field("id", &self.footer.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,7 +221,7 @@ impl fmt::Debug for Table {
 /// each would be a wait of its own.
 #[inline]
 pub(crate) fn touch(block: &[u8]) {
-    let lines = [0, 64, 128, 192, 256, 320].map(|at| block.get(at).copied().unwrap_or_default());
+    let lines = [0, 64, 128, 192].map(|at| block.get(at).copied().unwrap_or_default());
     std::hint::black_box(lines);
 }
 

@@ -254,7 +254,14 @@ impl TableCursor {
                     None => self.go_backward_from(None),
                 }
             }
-            Some(StepFrom::Entry(())) => self.settle_backward(self.entry.index()),
+            Some(StepFrom::Entry(())) => {
+                let index = self.entry.index();
+                if index > self.allowed().start {
+                    self.with_block(|entry, _, block| entry.prev(block))?;
+                    return Ok(true);
+                }
+                self.settle_backward(index)
+            }
         }
     }
 

@@ -197,10 +197,18 @@ impl<'t> Pass<'t> {
         let filter = self.table.filter().map(|filter| filter.directory().offset);
         let limit = self.table.source().limit();
         let mut covered = 0;
-        for part in self.parts.iter().cloned().chain([limit..limit]) {
+        self.parts.push(Range { start: limit, end: limit });
+        for part in &self.parts {
             let gap = covered..part.start;
-            let is_padding = filter == Some(part.start) && part.start - covered < LINE_LEN as u64;
-            if gap.start > gap.end || (!gap.is_empty() && !(is_padding && self.is_zero(&gap)?)) {
+            let len = part.start.checked_sub(covered);
+            let may_be_padding = filter == Some(part.start);
+            let is_right = match len {
+                // Two parts overlap.
+                None => false,
+                Some(0) => true,
+                Some(len) => may_be_padding && len < LINE_LEN as u64 && self.is_zero(&gap)?,
+            };
+            if !is_right {
                 return Err(self.wrong(covered, "bytes that belong to no part, or to two"));
             }
             covered = part.end;

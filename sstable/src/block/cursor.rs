@@ -15,10 +15,8 @@ pub(crate) struct BlockCursor {
     /// The stem of the entry, then its suffix.
     key: Vec<u8>,
     stem_len: usize,
-    /// Where the value is in the block.
+    /// Where the value is in the block. The entry ends with it.
     value: Range<usize>,
-    /// Where the entry ends, counted from the first entry. Only read inside a group of several entries.
-    end: usize,
 }
 
 impl BlockCursor {
@@ -39,18 +37,12 @@ impl BlockCursor {
         self.value.clone()
     }
 
-    /// Moves to entry `index`.
-    #[inline]
+    /// Moves to entry `index` of a block that the cursor may not have been in.
     pub(crate) fn set(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
-        assert!(index < block.count, "an entry of the block");
-        let (group, behind) = block.place(index);
-        let mut reader = GroupReader::new(block, group)?;
-        self.read_restart(block, group, &mut reader)?;
-        for _ in 0..behind {
-            self.read_follower(block, &mut reader)?;
-        }
-        self.arrive(block, index);
-        Ok(())
+        assert!(index < block.count(), "an entry of the block");
+        self.key.clear();
+        self.key.extend_from_slice(block.prefix());
+        self.read_from_restart(block, index)
     }
 
     /// Moves to the next entry, which the block has.
@@ -59,15 +51,36 @@ impl BlockCursor {
         let index = self.index + 1;
         let (group, behind) = block.place(index);
         if behind == 0 {
-            return self.set(block, index);
+            return self.read_from_restart(block, index);
         }
-        let mut reader = GroupReader::resume(block, group, self.end, behind)?;
+        let mut reader = GroupReader::resume(block, group, self.value.end, behind)?;
         self.key.truncate(self.stem_len);
         self.read_follower(block, &mut reader)?;
         self.arrive(block, index);
         Ok(())
     }
 
+    /// Moves to the entry before, which the block has.
+    #[inline]
+    pub(crate) fn prev(&mut self, block: &Block<'_>) -> Checked<()> {
+        self.read_from_restart(block, self.index - 1)
+    }
+
+    /// Reads entry `index`, and first those of its group that come before it. The key begins with the prefix of the block.
+    #[inline]
+    fn read_from_restart(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
+        let (group, behind) = block.place(index);
+        let mut reader = GroupReader::new(block, group)?;
+        self.key.truncate(block.prefix().len());
+        self.read_restart(block, group, &mut reader)?;
+        for _ in 0..behind {
+            self.read_follower(block, &mut reader)?;
+        }
+        self.arrive(block, index);
+        Ok(())
+    }
+
+    /// Appends the stem of the restart point of `group` to the prefix of the block.
     #[inline]
     fn read_restart(
         &mut self,
@@ -75,10 +88,9 @@ impl BlockCursor {
         group: usize,
         reader: &mut GroupReader<'_>,
     ) -> Checked<()> {
-        let restart = reader.restart(block.head_width)?;
-        let head = block.heads.get(group).unwrap_or(&[]);
-        self.key.clear();
-        self.key.extend_from_slice(block.prefix);
+        debug_assert_eq!(self.key, block.prefix(), "the prefix of the block is in place");
+        let restart = reader.restart(block.head_width())?;
+        let head = block.head(group);
         self.key.extend_from_slice(&head[..restart.stem_len.min(head.len())]);
         self.key.extend_from_slice(restart.tail);
         self.set_value(block, restart.value);
@@ -87,7 +99,7 @@ impl BlockCursor {
 
     fn read_follower(&mut self, block: &Block<'_>, reader: &mut GroupReader<'_>) -> Checked<()> {
         let follower = reader.follower()?;
-        let stem_len = block.prefix.len().saturating_add(follower.shared);
+        let stem_len = block.prefix().len().saturating_add(follower.shared);
         if stem_len > self.key.len() {
             return Err(Damage::new(self.value.end, "an entry shares more than there is"));
         }
@@ -99,8 +111,7 @@ impl BlockCursor {
 
     #[inline]
     fn set_value(&mut self, block: &Block<'_>, value: Range<usize>) {
-        debug_assert!(block.entries_at <= value.start, "a value lies among the entries");
-        self.end = value.end - block.entries_at;
+        debug_assert!(block.entries_at() <= value.start, "a value lies among the entries");
         self.value = value;
     }
 

@@ -26,6 +26,9 @@ use durable::coding::split_varint;
 use super::layout::Block;
 use crate::damage::{Checked, Damage};
 
+/// The damage of a length that leads out of a group.
+const LONG_ENTRY: &str = "an entry longer than its group";
+
 /// Reads a group front to back.
 #[derive(Clone, Debug)]
 pub(super) struct GroupReader<'b> {
@@ -64,17 +67,15 @@ impl<'b> GroupReader<'b> {
     #[inline]
     pub(super) fn new(block: &Block<'b>, group: usize) -> Checked<Self> {
         let extent = block.extent(group)?;
-        let first = group * block.interval;
-        debug_assert!(first < block.count, "a group has entries");
-        Ok(Self {
-            rest: &block.entries[extent.clone()],
-            end: block.entries_at + extent.end,
-            remaining: block.interval.min(block.count - first),
-        })
+        let before = group * block.interval();
+        debug_assert!(before < block.count(), "a group has entries");
+        let remaining = block.interval().min(block.count() - before);
+        let end = extent.end;
+        let rest = block.slice(extent).ok_or(Damage::new(end, LONG_ENTRY))?;
+        Ok(Self { rest, end, remaining })
     }
 
-    /// A reader in `group` behind its first `read` entries, which end at `offset`, counted from the first entry of the
-    /// block.
+    /// A reader in `group` behind its first `read` entries, which end at `offset` of the block.
     #[inline]
     pub(super) fn resume(
         block: &Block<'b>,
@@ -84,9 +85,8 @@ impl<'b> GroupReader<'b> {
     ) -> Checked<Self> {
         let mut reader = Self::new(block, group)?;
         debug_assert!(read < reader.remaining, "the group has another entry");
-        let end = reader.end - block.entries_at;
-        let rest = block.entries.get(offset..end);
-        reader.rest = rest.ok_or(Damage::new(reader.end, "an entry longer than its group"))?;
+        let rest = block.slice(offset..reader.end);
+        reader.rest = rest.ok_or(Damage::new(reader.end, LONG_ENTRY))?;
         reader.remaining -= read;
         Ok(reader)
     }
@@ -139,7 +139,7 @@ impl<'b> GroupReader<'b> {
     #[inline]
     fn bytes(&mut self, len: usize) -> Checked<&'b [u8]> {
         let split = self.rest.split_at_checked(len);
-        let (bytes, rest) = split.ok_or_else(|| self.damage("an entry longer than its group"))?;
+        let (bytes, rest) = split.ok_or_else(|| self.damage(LONG_ENTRY))?;
         self.rest = rest;
         Ok(bytes)
     }

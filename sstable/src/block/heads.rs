@@ -18,7 +18,13 @@ impl HeadWidth {
 
     /// The width with that code in the header of a block.
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|width| width.bytes() == usize::from(code))
+        match code {
+            1 => Some(Self::One),
+            2 => Some(Self::Two),
+            4 => Some(Self::Four),
+            8 => Some(Self::Eight),
+            _ => None,
+        }
     }
 
     pub(super) const fn bytes(self) -> usize {
@@ -45,17 +51,6 @@ impl<'b> Heads<'b> {
             HeadWidth::Two => Self::Two(bytes.as_chunks().0),
             HeadWidth::Four => Self::Four(bytes.as_chunks().0),
             HeadWidth::Eight => Self::Eight(bytes.as_chunks().0),
-        }
-    }
-
-    /// The bytes of one head.
-    #[inline]
-    pub(super) fn get(self, restart: usize) -> Option<&'b [u8]> {
-        match self {
-            Self::One(heads) => heads.get(restart).map(|head| &head[..]),
-            Self::Two(heads) => heads.get(restart).map(|head| &head[..]),
-            Self::Four(heads) => heads.get(restart).map(|head| &head[..]),
-            Self::Eight(heads) => heads.get(restart).map(|head| &head[..]),
         }
     }
 }
@@ -106,7 +101,5 @@ mod tests {
         assert_eq!(padded::<4>(b""), [0; 4]);
         assert_eq!(padded::<4>(b"ab"), *b"ab\0\0");
         assert_eq!(padded::<2>(b"abc"), *b"ab");
-        assert_eq!(Heads::new(HeadWidth::Two, b"abcd").get(1), Some(&b"cd"[..]));
-        assert_eq!(Heads::new(HeadWidth::Two, b"abcd").get(2), None);
     }
 }

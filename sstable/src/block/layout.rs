@@ -27,39 +27,25 @@ pub(super) const HEADER_LEN: usize = 12;
 /// Where the parts of one block are, all of them inside the block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockLayout {
+    len: u32,
+    count: u32,
+    shared_suffix_at: u32,
+    heads_at: u32,
+    ends_at: u32,
+    suffixes_at: u32,
+    entries_at: u32,
+    interval: u16,
+    /// How many bytes of a suffix are in the column of suffixes.
+    suffix_rest_len: u8,
     head_width: HeadWidth,
-    end_width: usize,
-    count: usize,
-    interval: usize,
-    suffix_len: usize,
-    shared_suffix_at: usize,
-    heads_at: usize,
-    ends_at: usize,
-    suffixes_at: usize,
-    entries_at: usize,
-    len: usize,
+    has_wide_ends: bool,
 }
 
 /// A block that can be searched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block<'b> {
-    /// The prefix of all stems.
-    pub(super) prefix: &'b [u8],
-    /// The leading bytes of all suffixes.
-    pub(super) shared_suffix: &'b [u8],
-    pub(super) heads: Heads<'b>,
-    ends: &'b [u8],
-    has_wide_ends: bool,
-    /// The rest of each suffix.
-    suffixes: &'b [u8],
-    suffix_rest_len: usize,
-    /// The entries, group by group.
-    pub(super) entries: &'b [u8],
-    /// Where they begin in the block.
-    pub(super) entries_at: usize,
-    pub(super) head_width: usize,
-    pub(super) interval: usize,
-    pub(super) count: usize,
+    bytes: &'b [u8],
+    at: BlockLayout,
 }
 
 impl BlockLayout {
@@ -75,45 +61,39 @@ impl BlockLayout {
         if !(end == 2 || end == 4) || zero != 0 {
             return Err(Damage::new(1, "an unknown width of ends"));
         }
-        let count = u32::from_le_bytes([n0, n1, n2, n3]) as usize;
-        let interval = usize::from(u16::from_le_bytes([i0, i1]));
+        let count = u32::from_le_bytes([n0, n1, n2, n3]);
+        let interval = u16::from_le_bytes([i0, i1]);
         if interval == 0 || usize::from(shared) > suffix_len {
             return Err(Damage::new(8, "groups without entries, or too long a suffix"));
         }
-        let groups = if interval == 1 { count } else { count.div_ceil(interval) };
-        let shared_suffix_at = HEADER_LEN + usize::from(u16::from_le_bytes([p0, p1]));
-        let heads_at = shared_suffix_at + usize::from(shared);
-        let ends_at = heads_at + groups * head_width.bytes();
-        let suffixes_at = ends_at + groups * usize::from(end);
-        let entries_at = suffixes_at + count * (suffix_len - usize::from(shared));
-        let layout = Self {
-            head_width,
-            end_width: usize::from(end),
-            count,
-            interval,
-            suffix_len,
-            shared_suffix_at,
-            heads_at,
-            ends_at,
-            suffixes_at,
-            entries_at,
-            len: bytes.len(),
-        };
-        layout.check_lengths(bytes)?;
-        Ok(layout)
-    }
-
-    /// The parts lie in the block, and the last group ends where the block does.
-    #[inline]
-    fn check_lengths(&self, bytes: &[u8]) -> Checked<()> {
-        if self.entries_at > bytes.len() {
+        let suffix_rest_len = suffix_len as u8 - shared;
+        let groups = u64::from(if interval == 1 { count } else { count.div_ceil(interval.into()) });
+        let shared_suffix_at = HEADER_LEN as u32 + u32::from(u16::from_le_bytes([p0, p1]));
+        let heads_at = shared_suffix_at + u32::from(shared);
+        let ends_at = u64::from(heads_at) + groups * head_width.bytes() as u64;
+        let suffixes_at = ends_at + groups * u64::from(end);
+        let entries_at = suffixes_at + u64::from(count) * u64::from(suffix_rest_len);
+        if entries_at > bytes.len() as u64 || bytes.len() > u32::MAX as usize {
             return Err(Damage::new(4, "more entries than there is room for"));
         }
-        let block = self.block(bytes);
-        if block.end_of(block.groups()) != block.entries.len() {
-            return Err(Damage::new(self.ends_at, "the last group ends elsewhere"));
+        let layout = Self {
+            len: bytes.len() as u32,
+            count,
+            shared_suffix_at,
+            heads_at,
+            ends_at: ends_at as u32,
+            suffixes_at: suffixes_at as u32,
+            entries_at: entries_at as u32,
+            interval,
+            suffix_rest_len,
+            head_width,
+            has_wide_ends: end == 4,
+        };
+        let block = layout.block(bytes);
+        if block.end_of(groups as usize) != bytes.len() - layout.entries_at as usize {
+            return Err(Damage::new(layout.ends_at as usize, "the last group ends elsewhere"));
         }
-        Ok(())
+        Ok(layout)
     }
 
     /// The block `bytes` that this is the layout of.
@@ -121,28 +101,15 @@ impl BlockLayout {
     /// # Panics
     /// When `bytes` has another length than the block that was parsed.
     #[inline]
-    pub(crate) fn block<'b>(&self, bytes: &'b [u8]) -> Block<'b> {
-        assert_eq!(bytes.len(), self.len, "the bytes are those that were parsed");
-        let shared_suffix = &bytes[self.shared_suffix_at..self.heads_at];
-        Block {
-            prefix: &bytes[HEADER_LEN..self.shared_suffix_at],
-            shared_suffix,
-            heads: Heads::new(self.head_width, &bytes[self.heads_at..self.ends_at]),
-            ends: &bytes[self.ends_at..self.suffixes_at],
-            has_wide_ends: self.end_width == 4,
-            suffixes: &bytes[self.suffixes_at..self.entries_at],
-            suffix_rest_len: self.suffix_len - shared_suffix.len(),
-            entries: &bytes[self.entries_at..],
-            entries_at: self.entries_at,
-            head_width: self.head_width.bytes(),
-            interval: self.interval,
-            count: self.count,
-        }
+    pub(crate) fn block(self, bytes: &[u8]) -> Block<'_> {
+        assert_eq!(bytes.len(), self.len as usize, "the bytes are those that were parsed");
+        Block { bytes, at: self }
     }
 
     /// How many entries the block has.
+    #[inline]
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.count as usize
     }
 }
 
@@ -156,41 +123,94 @@ impl<'b> Block<'b> {
     /// How many entries it has.
     #[inline]
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.at.count as usize
     }
 
-    /// How many groups it has.
+    /// How many entries a group has, but for the last one.
     #[inline]
-    pub(super) fn groups(&self) -> usize {
-        self.ends.len() / if self.has_wide_ends { 4 } else { 2 }
+    pub(super) fn interval(&self) -> usize {
+        usize::from(self.at.interval)
     }
 
-    /// Where the first `groups` groups end, counted from the first entry.
+    /// The prefix of all stems.
     #[inline]
-    pub(super) fn end_of(&self, groups: usize) -> usize {
-        let Some(last) = groups.checked_sub(1) else { return 0 };
-        if self.has_wide_ends {
-            u32::from_le_bytes(self.ends.as_chunks().0[last]) as usize
-        } else {
-            usize::from(u16::from_le_bytes(self.ends.as_chunks().0[last]))
-        }
+    pub(super) fn prefix(&self) -> &'b [u8] {
+        &self.bytes[HEADER_LEN..self.at.shared_suffix_at as usize]
     }
 
-    /// Where the entries of `group` are, counted from the first entry.
+    /// The leading bytes of all suffixes.
     #[inline]
-    pub(super) fn extent(&self, group: usize) -> Checked<Range<usize>> {
-        let extent = self.end_of(group)..self.end_of(group + 1);
-        if extent.start > extent.end || extent.end > self.entries.len() {
-            return Err(Damage::new(self.entries_at, "a group ends before it begins"));
-        }
-        Ok(extent)
+    pub(super) fn shared_suffix(&self) -> &'b [u8] {
+        &self.bytes[self.at.shared_suffix_at as usize..self.at.heads_at as usize]
+    }
+
+    /// How many bytes a suffix has.
+    #[inline]
+    pub(super) fn suffix_len(&self) -> usize {
+        usize::from(self.at.suffix_rest_len)
+            + (self.at.heads_at - self.at.shared_suffix_at) as usize
     }
 
     /// The bytes of the suffix of entry `index` that follow the shared ones.
     #[inline]
     pub(super) fn suffix_rest(&self, index: usize) -> &'b [u8] {
-        debug_assert!(index < self.count, "an entry of the block");
-        let start = index * self.suffix_rest_len;
-        &self.suffixes[start..start + self.suffix_rest_len]
+        debug_assert!(index < self.count(), "an entry of the block");
+        let len = usize::from(self.at.suffix_rest_len);
+        let start = self.at.suffixes_at as usize + index * len;
+        &self.bytes[start..start + len]
+    }
+
+    #[inline]
+    pub(super) fn heads(&self) -> Heads<'b> {
+        let heads = &self.bytes[self.at.heads_at as usize..self.at.ends_at as usize];
+        Heads::new(self.at.head_width, heads)
+    }
+
+    #[inline]
+    pub(super) fn head_width(&self) -> usize {
+        self.at.head_width.bytes()
+    }
+
+    /// The head of the restart point of `group`.
+    #[inline]
+    pub(super) fn head(&self, group: usize) -> &'b [u8] {
+        let start = self.at.heads_at as usize + group * self.head_width();
+        &self.bytes[start..start + self.head_width()]
+    }
+
+    /// Where the first entry begins in the block.
+    #[inline]
+    pub(super) fn entries_at(&self) -> usize {
+        self.at.entries_at as usize
+    }
+
+    /// The bytes of a range of the block.
+    #[inline]
+    pub(super) fn slice(&self, range: Range<usize>) -> Option<&'b [u8]> {
+        self.bytes.get(range)
+    }
+
+    /// Where the first `groups` groups end, counted from the first entry.
+    #[inline]
+    fn end_of(&self, groups: usize) -> usize {
+        let Some(last) = groups.checked_sub(1) else { return 0 };
+        let ends = &self.bytes[self.at.ends_at as usize..];
+        if self.at.has_wide_ends {
+            u32::from_le_bytes(ends.as_chunks().0[last]) as usize
+        } else {
+            usize::from(u16::from_le_bytes(ends.as_chunks().0[last]))
+        }
+    }
+
+    /// Where the entries of `group` are in the block.
+    #[inline]
+    pub(super) fn extent(&self, group: usize) -> Checked<Range<usize>> {
+        debug_assert!(group * self.interval() < self.count(), "a group of the block");
+        let entries_at = self.entries_at();
+        let extent = entries_at + self.end_of(group)..entries_at + self.end_of(group + 1);
+        if extent.start > extent.end || extent.end > self.bytes.len() {
+            return Err(Damage::new(self.at.ends_at as usize, "a group ends before it begins"));
+        }
+        Ok(extent)
     }
 }

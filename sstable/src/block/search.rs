@@ -31,16 +31,16 @@ impl Block<'_> {
     /// The answer is right if the keys of the block ascend. In a block of somebody who forged it, it is any index.
     #[inline]
     pub(crate) fn search(&self, key: SplitKey<'_>) -> Checked<Found> {
-        let Some(rest) = key.stem.strip_prefix(self.prefix) else {
+        let Some(rest) = key.stem.strip_prefix(self.prefix()) else {
             // All stems begin with the prefix, so all of them are on one side of a stem that does not.
-            let index = if key.stem < self.prefix { 0 } else { self.count };
+            let index = if key.stem < self.prefix() { 0 } else { self.count() };
             return Ok(Found { index, is_equal: false });
         };
         let sought = Sought { rest, suffix: key.suffix };
         let (group, is_equal) = self.search_restarts(sought)?;
-        if is_equal || self.interval == 1 || group == 0 {
+        if is_equal || self.interval() == 1 || group == 0 {
             // The entry is a restart point, or comes before all of them.
-            return Ok(Found { index: (group * self.interval).min(self.count), is_equal });
+            return Ok(Found { index: (group * self.interval()).min(self.count()), is_equal });
         }
         // The restart point of the group before is less than the key.
         self.search_group(group - 1, sought)
@@ -49,7 +49,7 @@ impl Block<'_> {
     /// The first group whose restart point is not less than the key, and whether it is the key.
     #[inline]
     fn search_restarts(&self, sought: Sought<'_>) -> Checked<(usize, bool)> {
-        match self.heads {
+        match self.heads() {
             Heads::One(heads) => self.search_heads(heads, sought),
             Heads::Two(heads) => self.search_heads(heads, sought),
             Heads::Four(heads) => self.search_heads(heads, sought),
@@ -98,13 +98,13 @@ impl Block<'_> {
         let tail = sought.rest.get(W..).unwrap_or(&[]);
         let stems = restart.stem_len.min(W).cmp(&sought.rest.len().min(W));
         let stems = stems.then_with(|| restart.tail.cmp(tail));
-        Ok(stems.then_with(|| self.compare_suffix(group * self.interval, sought.suffix)))
+        Ok(stems.then_with(|| self.compare_suffix(group * self.interval(), sought.suffix)))
     }
 
     #[inline]
     fn compare_suffix(&self, index: usize, suffix: &[u8]) -> Ordering {
-        let (shared, rest) = suffix.split_at(self.shared_suffix.len());
-        self.shared_suffix.cmp(shared).then_with(|| self.suffix_rest(index).cmp(rest))
+        let (shared, rest) = suffix.split_at(self.shared_suffix().len());
+        self.shared_suffix().cmp(shared).then_with(|| self.suffix_rest(index).cmp(rest))
     }
 
     /// Searches the entries of `group` behind its restart point, which is less than the key.
@@ -113,9 +113,9 @@ impl Block<'_> {
     /// difference; and the entry before is less.
     fn search_group(&self, group: usize, sought: Sought<'_>) -> Checked<Found> {
         let mut reader = GroupReader::new(self, group)?;
-        let restart = reader.restart(self.head_width)?;
+        let restart = reader.restart(self.head_width())?;
         let mut matched = self.matched_by_restart(group, &restart, sought.rest);
-        let mut index = group * self.interval;
+        let mut index = group * self.interval();
         while reader.remaining() > 0 {
             index += 1;
             let follower = reader.follower()?;
@@ -140,10 +140,10 @@ impl Block<'_> {
 
     /// How many bytes of `sought` the restart point of `group` has up to the first difference.
     fn matched_by_restart(&self, group: usize, restart: &Restart<'_>, sought: &[u8]) -> usize {
-        let head = self.heads.get(group).unwrap_or(&[]);
+        let head = self.head(group);
         let head = &head[..restart.stem_len.min(head.len())];
         let matched = common_prefix_len(head, sought);
-        if matched < self.head_width {
+        if matched < self.head_width() {
             return matched;
         }
         matched + common_prefix_len(restart.tail, &sought[matched..])
@@ -152,10 +152,10 @@ impl Block<'_> {
     /// Where the value of entry `index` is in the block.
     #[inline]
     pub(crate) fn value_of(&self, index: usize) -> Checked<Range<usize>> {
-        debug_assert!(index < self.count, "an entry of the block");
+        debug_assert!(index < self.count(), "an entry of the block");
         let (group, behind) = self.place(index);
         let mut reader = GroupReader::new(self, group)?;
-        let mut value = reader.restart(self.head_width)?.value;
+        let mut value = reader.restart(self.head_width())?.value;
         for _ in 0..behind {
             value = reader.follower()?.value;
         }
@@ -164,10 +164,10 @@ impl Block<'_> {
 
     /// Whether the stem of entry `index` is `stem`.
     pub(crate) fn has_stem(&self, index: usize, stem: &[u8]) -> Checked<bool> {
-        let Some(sought) = stem.strip_prefix(self.prefix) else { return Ok(false) };
+        let Some(sought) = stem.strip_prefix(self.prefix()) else { return Ok(false) };
         let (group, behind) = self.place(index);
         let mut reader = GroupReader::new(self, group)?;
-        let restart = reader.restart(self.head_width)?;
+        let restart = reader.restart(self.head_width())?;
         let mut matched = self.matched_by_restart(group, &restart, sought);
         let mut stem_len = restart.stem_len;
         for _ in 0..behind {
@@ -182,17 +182,21 @@ impl Block<'_> {
     }
 
     /// Appends the suffix of entry `index` to `out`.
+    #[inline]
     pub(crate) fn push_suffix(&self, index: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.shared_suffix);
+        if self.suffix_len() == 0 {
+            return;
+        }
+        out.extend_from_slice(self.shared_suffix());
         out.extend_from_slice(self.suffix_rest(index));
     }
 
     /// The group of entry `index`, and how many entries of the group come before it.
     #[inline]
     pub(super) fn place(&self, index: usize) -> (usize, usize) {
-        if self.interval == 1 {
+        if self.interval() == 1 {
             return (index, 0);
         }
-        (index / self.interval, index % self.interval)
+        (index / self.interval(), index % self.interval())
     }
 }

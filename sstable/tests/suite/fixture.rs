@@ -99,16 +99,16 @@ pub(crate) fn build(fs: &dyn Fs, model: &Model, options: BuildOptions) -> Result
 impl Fixture {
     pub(crate) fn new(model: Model, options: BuildOptions) -> Self {
         let disk = SimFs::new();
-        let built = build(&disk, &model, options).unwrap();
+        let built = build(&disk, &model, options).expect("the disk is whole");
         Self { disk, model, built, options }
     }
 
     pub(crate) fn open(&self, options: &ReadOptions) -> Arc<Table> {
-        open(&self.disk, options).unwrap()
+        open(&self.disk, options).expect("the disk is whole")
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.disk.contents(Path::new(PATH)).unwrap()
+        self.disk.contents(Path::new(PATH)).expect("it was built")
     }
 }
 

@@ -138,7 +138,8 @@ fn hashed_keys_of_16_bytes_with_values_of_100_take_at_most_a_twentieth_more() {
     let random = SeededEntropy::new(3);
     let key =
         |_| (u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())).to_be_bytes();
-    let model = (0..50_000).map(|at| ((key(at).to_vec(), Vec::new()), vec![at as u8; 100]));
+    let model =
+        (0..50_000).map(|at: u32| ((key(at).to_vec(), Vec::new()), at.to_le_bytes().repeat(25)));
     let fixture = Fixture::new(model.collect(), BuildOptions::default());
     let (len, raw) = (fixture.built.file.len_bytes(), 116 * 50_000);
     assert!(len * 100 <= raw * 105, "{len} bytes for {raw}");

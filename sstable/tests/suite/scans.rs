@@ -91,17 +91,20 @@ fn walk(
                 (cursor.seek_lt(&key(sought)), model.backward(index))
             }
         };
-        assert_eq!(moved.unwrap(), expected, "{:?}", model.at);
+        assert_eq!(moved.expect("the disk is whole"), expected, "{:?}", model.at);
         if let At::On(index) = model.at {
             let (expected, value) = &model.entries[index];
             assert_eq!(cursor.key(), key(expected));
-            assert_eq!(cursor.entry().unwrap(), (&key(expected)[..], &value[..]));
+            assert_eq!(
+                cursor.entry().expect("it is in the block"),
+                (&key(expected)[..], &value[..])
+            );
         }
     }
 }
 
 fn random_bounds(keys: &[ModelKey], random: &SeededEntropy) -> (Bound<ModelKey>, Bound<ModelKey>) {
-    let mut bound = || {
+    let bound = || {
         let number = random.next_u64();
         let key = keys[(number >> 8) as usize % keys.len()].clone();
         match number % 3 {
@@ -140,7 +143,7 @@ fn walks(fixture: &Fixture, table: &Arc<Table>, random: &SeededEntropy) {
             continue;
         }
         let mut model = ModelCursor::over(&fixture.model, &bounds);
-        walk(&mut cursor.unwrap(), &mut model, &keys, random, 120);
+        walk(&mut cursor.expect("the bounds are in order"), &mut model, &keys, random, 120);
     }
 }
 

@@ -1,4 +1,9 @@
 //! Sorted tables: immutable files of sorted entries.
+//!
+//! [`TableBuilder`] writes a table, [`Table`] reads it: look-ups, [cursors](TableCursor) and a check of the whole file. The
+//! crate knows no level, sequence number, tombstone or transaction; see [`KeyLayout`] and [`PropertyCollector`] for how a
+//! store puts its own knowledge into a table.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod block;
@@ -28,6 +33,9 @@ mod table_cursor;
 mod table_id;
 mod verify;
 mod versions;
+
+/// The error of this crate, so that it can be used without `kv`.
+pub use kv::{Error, Result};
 
 pub use block::{ADAPTIVE_GROUP, Restarts};
 pub use block_cache::BlockCache;

@@ -3,11 +3,12 @@
 //!
 //! `calibration:a` and `calibration:b` are the same. `calibration:slow-10` and `calibration:slow-20` have 90 % and 80 % of
 //! their speed: after each call they spin for a share of the time that the call and the loop before it took. All four read
-//! the clock equally often for that.
+//! the clock equally often for that. `kvbench calibration` says how often the recorded blocks lead to a wrong verdict.
 //!
 //! ```sh
 //! cargo run --release -p bench-harness --example calibration -- \
 //!     run -c bench-harness/examples/calibration.toml -d 300ms -r 100 --label calibration
+//! cargo run --release -- calibration results/*-calibration/summary.csv
 //! ```
 
 use std::path::Path;

@@ -11,6 +11,9 @@ use crate::keys::KeyShape;
 use crate::quantity::{parse_bytes, parse_count, parse_duration};
 use crate::{durability, failure::Failure};
 
+/// The least memory that an engine can be given.
+const LEAST_LIMIT_BYTES: u64 = 1 << 20;
+
 /// Runs storage engines on the same workloads, checks every answer, and says which is faster and at which cost.
 ///
 /// Without a command it runs `quick`: every engine on a small part of every kind of workload, in less than a minute.
@@ -36,6 +39,9 @@ pub(crate) enum Command {
     /// The engines of finished runs against the fastest of the engines of others, in Markdown.
     #[command(after_help = EXIT_CODES)]
     Table(TableArgs),
+    /// How often the comparison errs on recorded blocks; `examples/calibration.rs` records them.
+    #[command(after_help = EXIT_CODES)]
+    Calibration(CalibrationArgs),
     /// Runs one cell for the process that started it.
     #[command(hide = true)]
     Worker,
@@ -47,7 +53,7 @@ pub(crate) struct CommonArgs {
     /// Engines by name or glob, with commas between; yardsticks are always there [default: all].
     #[arg(global = true, short, long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) engines: Vec<String>,
-    /// Blocks: each runs every engine once, in a fresh order [default: 10; 3 in `quick`].
+    /// Blocks: each runs every engine once, in a fresh order [default: 20; 3 in `quick`].
     #[arg(global = true, short, long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) reps: Option<u32>,
     /// The seed of all randomness [default: from the time, printed].
@@ -59,6 +65,10 @@ pub(crate) struct CommonArgs {
     /// The memory that each engine may divide among buffers and caches.
     #[arg(global = true, long, default_value = "64MiB", value_parser = parse_bytes, value_name = "SIZE")]
     pub(crate) mem: u64,
+    /// The memory of each cell's process, page cache included, beyond what the harness itself holds. Needs the right to
+    /// make memory cgroups [default: no limit].
+    #[arg(global = true, long, value_parser = parse_limit, value_name = "SIZE")]
+    pub(crate) limit_memory: Option<u64>,
     /// The folder that the folder of the run goes into.
     #[arg(global = true, short, long, default_value = "results", value_name = "FOLDER")]
     pub(crate) out: PathBuf,
@@ -104,7 +114,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Vec<u32>,
     /// The time of phases that mix operations and do not say how many.
-    #[arg(short, long, default_value = "3s", value_parser = parse_duration, value_name = "TIME")]
+    #[arg(short, long, default_value = "1s", value_parser = parse_duration, value_name = "TIME")]
     pub(crate) duration: Duration,
     /// The operations of phases that mix them, on each thread; the time still holds.
     #[arg(long, value_parser = parse_count)]
@@ -116,6 +126,14 @@ pub(crate) struct RunArgs {
     /// The durability of writes: none, buffered, sync.
     #[arg(long, default_value = "buffered", value_parser = durability::parse, value_name = "CLASS")]
     pub(crate) durability: Durability,
+}
+
+/// Reads a limit: a size in which a process can run.
+fn parse_limit(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < LEAST_LIMIT_BYTES => Err("a process needs 1MiB at least".into()),
+        bytes => Ok(bytes),
+    }
 }
 
 /// Reads a rate: a count that is not 0.
@@ -141,6 +159,16 @@ pub(crate) struct TableArgs {
     /// Folders of runs; a table each.
     #[arg(required = true, value_name = "FOLDER")]
     pub(crate) folders: Vec<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CalibrationArgs {
+    /// Files with the rows of a record, as `summary.csv` or as --extract prints them.
+    #[arg(required = true, value_name = "FILE.csv")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Prints the part of the rows that the rates follow from.
+    #[arg(long)]
+    pub(crate) extract: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

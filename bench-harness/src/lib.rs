@@ -12,10 +12,12 @@
 // Where peers are built, the workspace's ban holds, with the one exception in `engines/peers/lmdb.rs`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
 
+mod calibration;
 mod cell;
 mod cli;
 mod client;
 mod dataset;
+mod disk;
 mod distribution;
 mod durability;
 mod engines;
@@ -25,17 +27,21 @@ mod input;
 mod judge;
 mod keys;
 mod list;
+mod memory_limit;
 mod model;
 mod operation;
 mod output;
+mod page_cache;
 mod paired;
 mod pattern;
 mod plan;
 mod probe;
+mod process_memory;
 mod published;
 mod quantity;
 mod random;
 mod recorder;
+mod repeat;
 mod report;
 mod row;
 mod run_folder;
@@ -88,6 +94,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => published::table(&args.folders),
+        Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }
 }

@@ -38,11 +38,16 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// An empty model for `capacity` keys.
+    /// An empty model for `capacity` keys with all of its memory touched: the memory that grows later is the engine's.
     pub(crate) fn new(capacity: u32) -> Self {
         let count = capacity as usize;
-        let states = vec![KeyState::default(); count];
-        Self { states, value_bytes: vec![0; count], in_use: 0, newest_version: 0 }
+        let mut states = vec![KeyState(u32::MAX); count];
+        let mut value_bytes = vec![u32::MAX; count];
+        // Memory that is 0 from the start would be resident only once it is written to.
+        std::hint::black_box((&mut states, &mut value_bytes));
+        states.fill(KeyState::default());
+        value_bytes.fill(0);
+        Self { states, value_bytes, in_use: 0, newest_version: 0 }
     }
 
     /// How many ids there can be.

@@ -43,6 +43,11 @@ impl Operation {
         matches!(self, Self::Get | Self::GetMiss | Self::Scan | Self::ReadModifyWrite)
     }
 
+    /// Whether the call writes.
+    pub(crate) fn is_write(self) -> bool {
+        matches!(self, Self::Put | Self::Insert | Self::Delete | Self::ReadModifyWrite)
+    }
+
     /// The name in workload files and results.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,16 +1,36 @@
 //! The paired comparison of two series of blocks: the one test behind every ratio, place and winner.
 //!
 //! Both numbers of a pair come from the same block, so that drift over time cancels out. The logarithms of the ratios are
-//! averaged without the fifth that is largest and the fifth that is smallest, and tested with Yuen's t: a block in
-//! which the machine paused for one engine then neither moves the ratio nor hides a difference. Below
+//! averaged without the tenth that is largest and the tenth that is smallest, and tested with Yuen's t: a block in
+//! which the machine paused for one engine then neither moves the ratio nor hides a difference. More is not left out: on
+//! recorded blocks (`results/calibration`) noise was nearly normal, and each block left out cost power. Below
 //! [`TRIMMED_FROM`] blocks nothing is left out, and the test is the t-test of the mean.
 
-use crate::student;
+use crate::{disk, student};
 
 /// The least number of blocks of which the extreme ones are left out.
-const TRIMMED_FROM: usize = 7;
+const TRIMMED_FROM: usize = 10;
 /// Of the blocks, one in so many is left out at each end.
-const TRIMMED_PART: usize = 5;
+const TRIMMED_PART: usize = 10;
+
+/// The speed of an engine in one block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct BlockSpeed {
+    /// The block.
+    pub(crate) block: u32,
+    /// Operations a second, or openings.
+    pub(crate) speed: f64,
+    /// The disk's own time for a sync beside the phase, in nanoseconds; `None` where nothing waits for it.
+    pub(crate) disk_sync_ns: Option<f64>,
+}
+
+impl BlockSpeed {
+    /// Whether both belong to one block and met the same disk, as far as their probes say.
+    fn is_comparable_with(&self, other: &Self) -> bool {
+        let disks = self.disk_sync_ns.zip(other.disk_sync_ns);
+        self.block == other.block && !disks.is_some_and(|(one, other)| disk::differ(one, other))
+    }
+}
 
 /// The ratio of two series of blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,11 +41,10 @@ pub(crate) struct Paired {
 }
 
 impl Paired {
-    /// Compares `of` with `to`, both in pairs of block and positive number; `None` where they share no block.
-    pub(crate) fn of(of: &[(u32, f64)], to: &[(u32, f64)]) -> Option<Self> {
-        let partner =
-            |block: u32| to.iter().find(|(other, _)| *other == block).map(|(_, value)| *value);
-        let pairs = of.iter().filter_map(|(block, value)| Some((*value, partner(*block)?)));
+    /// Compares `of` with `to`, both with at most one speed a block; `None` where they share no block on one disk.
+    pub(crate) fn of(of: &[BlockSpeed], to: &[BlockSpeed]) -> Option<Self> {
+        let partner = |of: &BlockSpeed| to.iter().find(|to| of.is_comparable_with(to));
+        let pairs = of.iter().filter_map(|of| Some((of.speed, partner(of)?.speed)));
         let pairs = pairs.filter(|(of, to)| *of > 0.0 && *to > 0.0);
         Self::of_logs(pairs.map(|(of, to)| of.ln() - to.ln()).collect())
     }
@@ -84,6 +103,13 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
+/// A speed that does not depend on the disk's.
+impl From<(u32, f64)> for BlockSpeed {
+    fn from((block, speed): (u32, f64)) -> Self {
+        Self { block, speed, disk_sync_ns: None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,10 +117,29 @@ mod tests {
 
     const LEVEL: f64 = 0.05;
 
+    fn blocks(speeds: &[(u32, f64)]) -> Vec<BlockSpeed> {
+        speeds.iter().copied().map(BlockSpeed::from).collect()
+    }
+
+    #[test]
+    fn a_block_in_which_the_two_met_different_disks_is_no_evidence() {
+        let on_disk = |block, speed, sync_ns| BlockSpeed {
+            disk_sync_ns: Some(sync_ns),
+            ..BlockSpeed::from((block, speed))
+        };
+        let of = [on_disk(1, 20.0, 100.0), on_disk(2, 900.0, 100.0), on_disk(3, 22.0, 149.0)];
+        let to = [on_disk(1, 10.0, 140.0), on_disk(2, 10.0, 151.0), on_disk(3, 11.0, 100.0)];
+        assert!((Paired::of(&of, &to).unwrap().ratio() - 2.0).abs() < 1e-12);
+        assert_eq!(Paired::of(&of[1..2], &to[1..2]), None);
+        // Without a probe on both sides, nothing speaks against the block.
+        let unprobed = [BlockSpeed::from((2, 10.0))];
+        assert!((Paired::of(&of, &unprobed).unwrap().ratio() - 90.0).abs() < 1e-9);
+    }
+
     #[test]
     fn a_drift_that_both_share_leaves_the_ratio_exact() {
-        let of = [(1, 20.0), (2, 40.0), (3, 80.0)];
-        let to = [(3, 40.0), (1, 10.0), (2, 20.0)];
+        let of = blocks(&[(1, 20.0), (2, 40.0), (3, 80.0)]);
+        let to = blocks(&[(3, 40.0), (1, 10.0), (2, 20.0)]);
         let paired = Paired::of(&of, &to).unwrap();
         assert!((paired.ratio() - 2.0).abs() < 1e-12);
         assert!(paired.p().unwrap() < 1e-6);
@@ -102,17 +147,19 @@ mod tests {
 
     #[test]
     fn one_block_has_a_ratio_and_shows_nothing() {
-        let paired = Paired::of(&[(1, 3.0)], &[(1, 2.0), (2, 9.0)]).unwrap();
+        let one = blocks(&[(1, 3.0)]);
+        let paired = Paired::of(&one, &blocks(&[(1, 2.0), (2, 9.0)])).unwrap();
         assert!((paired.ratio() - 1.5).abs() < 1e-12);
         assert_eq!((paired.p(), paired.interval(LEVEL)), (None, None));
-        assert_eq!(Paired::of(&[(1, 3.0)], &[(2, 2.0)]), None);
+        assert_eq!(Paired::of(&one, &blocks(&[(2, 2.0)])), None);
     }
 
     #[test]
     fn a_block_that_paused_neither_moves_the_ratio_nor_hides_the_difference() {
-        let to: Vec<_> = (1..=10).map(|block| (block, 100.0)).collect();
-        let mut of: Vec<_> = (1..=10).map(|block| (block, 110.0 + f64::from(block % 3))).collect();
-        of[4].1 = 1.0;
+        let to: Vec<_> = (1..=10).map(|block| BlockSpeed::from((block, 100.0))).collect();
+        let fast = |block| BlockSpeed::from((block, 110.0 + f64::from(block % 3)));
+        let mut of: Vec<_> = (1..=10).map(fast).collect();
+        of[4].speed = 1.0;
         let paired = Paired::of(&of, &to).unwrap();
         assert!((1.10..1.12).contains(&paired.ratio()), "{paired:?}");
         assert!(paired.p().unwrap() < 0.001, "{paired:?}");
@@ -143,8 +190,8 @@ mod tests {
             let (mut of, mut to) = (Vec::new(), Vec::new());
             for block in 1..=blocks {
                 drift += 0.2 * normal(&mut random);
-                of.push((block, speed * (drift + noise(&mut random)).exp()));
-                to.push((block, (drift + noise(&mut random)).exp()));
+                of.push((block, speed * (drift + noise(&mut random)).exp()).into());
+                to.push((block, (drift + noise(&mut random)).exp()).into());
             }
             let paired = Paired::of(&of, &to).unwrap();
             paired.p().unwrap() < LEVEL && paired.ratio() < 1.0
@@ -154,21 +201,15 @@ mod tests {
 
     #[test]
     fn equal_engines_are_called_slower_in_at_most_one_run_of_twenty() {
-        for blocks in [2, 3, 5, 7, 10, 15] {
+        for blocks in [2, 3, 5, 9, 10, 15, 20] {
             let share = share_called(blocks, 1.0);
             assert!(share <= 0.05, "{blocks} blocks: {share}");
         }
     }
 
     #[test]
-    fn ten_blocks_call_an_engine_that_is_ten_percent_slower_in_at_least_four_runs_of_five() {
+    fn the_blocks_of_run_call_an_engine_that_is_ten_percent_slower_in_at_least_four_runs_of_five() {
         let share = share_called(crate::plan::RUN_BLOCKS, 0.9);
         assert!(share >= 0.8, "{share}");
-    }
-
-    #[test]
-    fn the_power_of_three_blocks_is_the_one_that_the_readme_states() {
-        let (tenth, fifth) = (share_called(3, 0.9), share_called(3, 0.8));
-        assert!((0.25..0.45).contains(&tenth) && (0.6..0.85).contains(&fifth), "{tenth} {fifth}");
     }
 }

@@ -13,7 +13,7 @@ use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
 
 /// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
-pub(crate) const RUN_BLOCKS: u32 = 10;
+pub(crate) const RUN_BLOCKS: u32 = 20;
 /// The blocks of `quick`, unless another number is asked for.
 pub(crate) const QUICK_BLOCKS: u32 = 3;
 /// The workloads that `run` runs when none is chosen.
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) rate: Option<f64>,
     /// The memory budget of each engine.
     pub(crate) memory_budget_bytes: u64,
+    /// The limit of each cell's memory, page cache included, without the memory of the harness.
+    pub(crate) limit_memory_bytes: Option<u64>,
     /// The time for everything.
     pub(crate) budget: Option<Duration>,
     /// The length of a stream of random operations.
@@ -162,6 +164,7 @@ impl Plan {
             durability: Durability::Buffered,
             rate: None,
             memory_budget_bytes: common.mem,
+            limit_memory_bytes: common.limit_memory,
             budget: common.budget,
             stream_steps: STREAM_STEPS,
             baseline: common.baseline.clone(),
@@ -189,18 +192,21 @@ impl Plan {
 
     /// How each engine is set up; once more for each class that is asked for, where it makes a difference.
     pub(crate) fn set_ups(&self) -> Vec<SetUp> {
+        let class = |w: &Workload| w.durability.unwrap_or(self.durability);
         let mut asked: Vec<_> =
-            self.workloads.iter().map(|(_, w)| w.durability.unwrap_or(self.durability)).collect();
+            self.workloads.iter().map(|(_, w)| (class(w), w.value_len())).collect();
         asked.sort_unstable();
         asked.dedup();
         let mut set_ups: Vec<SetUp> = Vec::new();
         for engine in &self.engines {
-            let mut classes: Vec<_> =
-                asked.iter().map(|class| engine.effective_durability(*class)).collect();
+            let mut classes: Vec<_> = asked
+                .iter()
+                .map(|(class, len)| (engine.effective_durability(*class), *len))
+                .collect();
             classes.dedup();
-            for durability in classes {
+            for (durability, value_bytes) in classes {
                 let memory_budget_bytes = self.memory_budget_bytes;
-                let config = EngineConfig { memory_budget_bytes, durability };
+                let config = EngineConfig { memory_budget_bytes, durability, value_bytes };
                 add_set_up(&mut set_ups, engine, durability, (engine.settings)(config));
             }
         }

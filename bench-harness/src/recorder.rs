@@ -87,6 +87,21 @@ impl Line {
         }
     }
 
+    /// Forgets every call and keeps the memory.
+    fn restart(&mut self) {
+        let Self { name: _, latency, service, timed, long_stretches, .. } = self;
+        latency.reset();
+        *service = None;
+        *timed = Duration::ZERO;
+        long_stretches.clear();
+        let Self { ops, calls, late, not_found, retries, entries, verified, .. } = self;
+        for count in [ops, calls, late, not_found, retries, entries, verified] {
+            *count = 0;
+        }
+        (self.bytes_written, self.bytes_read) = (0, 0);
+        debug_assert!(self.latency.is_empty() && self.in_calls().is_none(), "nothing is left");
+    }
+
     fn time(&mut self, took_ns: u64, late_ns: u64, has_schedule: bool) {
         self.latency.saturating_record((took_ns + late_ns).max(1));
         self.timed += Duration::from_nanos(took_ns);
@@ -123,10 +138,19 @@ impl Line {
 }
 
 impl Recorder {
-    /// An empty recorder. Memory is touched only where something is recorded.
+    /// An empty recorder with all of its memory touched, but for the service times of a schedule.
     pub(crate) fn new() -> Self {
         let names = Operation::ALL.map(Operation::name).into_iter().chain(PARTS);
-        Self { lines: names.map(Line::new).collect(), long_stretches: Vec::new() }
+        let mut recorder =
+            Self { lines: names.map(Line::new).collect(), long_stretches: Vec::new() };
+        recorder.restart();
+        recorder
+    }
+
+    /// Forgets everything and keeps the memory, all of which it writes to.
+    pub(crate) fn restart(&mut self) {
+        self.lines.iter_mut().for_each(Line::restart);
+        self.long_stretches.clear();
     }
 
     /// The line of an operation, for the judge to count in.

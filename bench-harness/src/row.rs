@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
+
 /// Grows when a column changes its meaning, not when one is added.
 pub(crate) const SCHEMA_VERSION: u32 = 2;
 
@@ -66,8 +68,14 @@ row! {
     cpu_user_s: Option<f64> = "CPU time of the process in user mode during duration_s; steps of 10 ms",
     cpu_sys_s: Option<f64> = "CPU time of the process in the kernel, the same way",
     cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without loop_ns; not with a target rate",
-    rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM); pages of mapped files count",
-    rss_base_bytes: Option<u64> = "resident memory before the engine was opened: what belongs to the harness",
+    rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
+    rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
+    memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",
+    memory_mapped_bytes: Option<u64> = "resident pages of mapped files at the end of the phase, without those from before the engine was opened; a page that is mapped twice counts twice",
+    page_cache_bytes: Option<u64> = "pages of the engine's files in memory after the phase and its final sync, mapped or not, with those of deleted files that are still open; the system drops them where it needs memory",
+    harness_bytes: Option<u64> = "memory of the harness that no file backs: operations, pool, room for stamps, model; all of it is allocated and written to before the engine is opened",
+    memory_limit_bytes: Option<u64> = "limit of the memory of the process, page cache included: that of --limit-memory, raised by harness_bytes",
+    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in this phase or before it; the phase then has no figures",
     io_write_bytes: Option<u64> = "bytes of pages dirtied minus those dropped again, after a final sync",
     io_read_bytes: Option<u64> = "bytes fetched from the device",
     io_wchar: Option<u64> = "bytes that write calls took; blind to mappings",
@@ -85,16 +93,13 @@ row! {
     verified: u64 = "answers and entries that were compared with what was written",
     verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
     steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
-    probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases",
-    probe_after_ns: Option<f64> = "the same after the phase; where the two differ by more than 1.5 times, the cell is repeated once, and then the phase is not ranked",
+    probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases that write, and not beside `bound:null`",
+    probe_after_ns: Option<f64> = "the same after the phase; where the two differ by more than 1.5 times, the cell is repeated once, and then the phase is not ranked; where their geometric mean differs by more than that between two engines of a block, the block does not compare these two",
     cut_short: bool = "whether the time limit of the run ended the phase early",
 }
 
 /// The share of the asked rate that must be reached: below it, latencies say how long the phase was and nothing else.
 const LEAST_RATE: f64 = 0.99;
-
-/// The most that the disk's own speed may change during a phase that is ranked.
-const LARGEST_MOVE: f64 = 1.5;
 
 impl Row {
     /// A row of tests: the sum of phase `put` of workload `w` on one thread.
@@ -116,7 +121,13 @@ impl Row {
     /// Whether the disk itself became faster or slower during the phase.
     pub(crate) fn has_disk_moved(&self) -> bool {
         let both = self.probe_before_ns.zip(self.probe_after_ns);
-        both.is_some_and(|(before, after)| before.max(after) > LARGEST_MOVE * before.min(after))
+        both.is_some_and(|(before, after)| disk::differ(before, after))
+    }
+
+    /// The disk's own time for a sync, between that before the phase and that after it.
+    pub(crate) fn disk_sync_ns(&self) -> Option<f64> {
+        let (before, after) = self.probe_before_ns.zip(self.probe_after_ns)?;
+        Some((before * after).sqrt())
     }
 
     /// Whether a rate was asked for and not reached. Only the row of the sum has the whole rate.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::environment;
 use crate::failure::{Failure, Outcome};
 use crate::plan::Plan;
+use crate::report::MemoryLimit;
 use crate::row::Row;
 
 /// `results/<UTC>-<label>/`, open.
@@ -53,6 +54,13 @@ impl RunFolder {
             self.summary.serialize(row).map_err(|error| failed(error.into()))?;
         }
         self.summary.flush().map_err(failed)
+    }
+
+    /// Notes the limit of the memory of cells, and what it was raised by.
+    pub(crate) fn note_limit(&mut self, limit: Option<&MemoryLimit>) {
+        if let Some(limit) = limit {
+            self.manifest["memory_limit"] = json!(limit);
+        }
     }
 
     /// Notes how the run ended, and writes the report.

@@ -3,14 +3,18 @@
 //! The engines run a workload one after the other before the next workload begins: drift over time then hits
 //! all of them alike, and the ratios of a block are between neighbours.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cell::Job;
 use crate::cli::Format;
+use crate::engines::Registration;
 use crate::failure::{Failure, FailureKind, Outcome};
+use crate::memory_limit::Limiter;
 use crate::output::{self, Progress};
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::repeat;
 use crate::report::{self, Comparison, LEGEND, Outline};
 use crate::row::Row;
 use crate::run_folder::RunFolder;
@@ -32,12 +36,14 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
         output::result(&describe(&plan));
         return Ok(());
     }
+    // Where no group can be made, nothing is measured and no folder is left.
+    let limiter = plan.limit_memory_bytes.map(|_| Limiter::new()).transpose()?;
     let interrupt = Interrupt::listen();
     let (mut folder, plan) = RunFolder::create(plan)?;
     let plan = &plan;
     let mut rows = Vec::new();
     let begun = Instant::now();
-    let outcome = run_blocks(plan, &interrupt, &mut folder, &mut rows, begun);
+    let outcome = run_blocks(plan, (limiter.as_ref(), &interrupt), &mut folder, &mut rows, begun);
     let seconds = begun.elapsed().as_secs_f64();
     let ended = match &outcome {
         Ok(()) => format!("complete after {seconds:.1} s"),
@@ -49,7 +55,8 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
         folder.withdraw(&ended)?;
         return outcome;
     }
-    let outline = Outline::of(plan);
+    let outline = Outline::of(plan, &rows);
+    folder.note_limit(outline.memory_limit.as_ref());
     let tables = report::compare(&outline, &rows);
     folder.finish(&ended, &report::render_markdown(&outline, &tables, &ended))?;
     let has_result = outcome.as_ref().err().is_none_or(|f| f.kind == FailureKind::Interrupted);
@@ -75,7 +82,7 @@ fn verdict(answers: u64) -> String {
 
 fn run_blocks(
     plan: &Plan,
-    interrupt: &Interrupt,
+    (limiter, interrupt): (Option<&Limiter>, &Interrupt),
     folder: &mut RunFolder,
     rows: &mut Vec<Row>,
     begun: Instant,
@@ -89,35 +96,66 @@ fn run_blocks(
             output::note(&format!("the time is up after {} of {} blocks", block - 1, plan.blocks));
             break;
         }
-        let mut order = 0;
-        for (at, (name, workload)) in plan.workloads.iter().enumerate() {
-            let mut engines = plan.engines.clone();
-            let purpose = [SHUFFLE, u64::from(block), at as u64];
-            Random::new(plan.seed, &purpose).shuffle(&mut engines);
-            for engine in engines {
-                order += 1;
+        for at in 0..plan.workloads.len() {
+            let jobs = jobs(plan, block, at, stores.path());
+            let mut run = |job: &Job| {
                 let title = format!("block {block}/{}", plan.blocks);
                 let spent = begun.elapsed();
-                progress.show(&title, &format!("{spent:.0?}  {name}  {}", engine.name));
-                let job = Job {
-                    directory: stores.path().join(format!("{block}-{order}")),
-                    limit: limit(plan, spent, cells_left),
-                    ..job(plan, name, workload, engine.name, (block, order))
-                };
-                let measured = once_more_if_moved(|| run_cell(&job, interrupt))?;
+                let detail = format!("{spent:.0?}  {}  {}", job.workload_name, job.engine);
+                progress.show(&title, &detail);
+                let limit = limit(plan, spent, cells_left);
+                cells_left = cells_left.saturating_sub(1);
+                run_cell(&Job { limit, ..job.clone() }, limiter, interrupt)
+            };
+            let mut cells = Vec::new();
+            let outcome = run_cells(&jobs, &mut run, &mut cells);
+            // An interrupt or a failure keeps the cells that have ended.
+            for measured in cells {
                 folder.append(&measured)?;
                 rows.extend(measured);
-                cells_left -= 1;
             }
+            outcome?;
         }
     }
     Ok(())
 }
 
-/// Runs a cell, and once more if the disk itself became faster or slower during one of its phases.
-fn once_more_if_moved(mut run: impl FnMut() -> Outcome<Vec<Row>>) -> Outcome<Vec<Row>> {
-    let rows = run()?;
-    if rows.iter().any(Row::has_disk_moved) { run() } else { Ok(rows) }
+/// Runs the cells of one workload in one block. A cell is repeated once if the disk by itself became faster or slower
+/// during one of its phases. At the end, a cell whose disk differs from that of most of the others is repeated once.
+fn run_cells(
+    jobs: &[Job],
+    run: &mut dyn FnMut(&Job) -> Outcome<Vec<Row>>,
+    cells: &mut Vec<Vec<Row>>,
+) -> Outcome<()> {
+    let mut is_repeated = vec![false; jobs.len()];
+    for (at, job) in jobs.iter().enumerate() {
+        let mut rows = run(job)?;
+        if rows.iter().any(Row::has_disk_moved) {
+            is_repeated[at] = true;
+            rows = run(job)?;
+        }
+        cells.push(rows);
+    }
+    assert_eq!(cells.len(), jobs.len(), "every engine has a cell");
+    for at in repeat::outliers(cells) {
+        if !is_repeated[at] {
+            cells[at] = run(&jobs[at])?;
+        }
+    }
+    Ok(())
+}
+
+/// The jobs of the workload at `at` in the plan, one for each engine, in the order in which they run in `block`.
+fn jobs(plan: &Plan, block: u32, at: usize, stores: &Path) -> Vec<Job> {
+    let (name, workload) = &plan.workloads[at];
+    let mut engines = plan.engines.clone();
+    Random::new(plan.seed, &[SHUFFLE, u64::from(block), at as u64]).shuffle(&mut engines);
+    let first = (at * engines.len()) as u32 + 1;
+    let job = |(order, engine): (u32, Registration)| Job {
+        directory: stores.join(format!("{block}-{order}")),
+        ..job(plan, name, workload, engine.name, (block, order))
+    };
+    (first..).zip(engines).map(job).collect()
 }
 
 /// The time that the next cell may take.
@@ -144,6 +182,7 @@ fn job(
         durability: plan.durability.to_string(),
         rate: plan.rate,
         memory_budget_bytes: plan.memory_budget_bytes,
+        limit_memory_bytes: plan.limit_memory_bytes,
         directory: std::path::PathBuf::new(),
         limit: None,
         stream_steps: plan.stream_steps,
@@ -165,8 +204,13 @@ fn show(
             let shown = tables.iter().filter(|table| !table.is_preparation);
             let shown = shown.map(|table| report::render_text(table, limit));
             let legend = report::wrap(LEGEND, limit.min(LEGEND_WIDTH));
-            let head =
-                format!("{}, blocks: {}, seed: {}\n{legend}\n", run.run_id, run.blocks, run.seed);
+            let head = format!(
+                "{}, blocks: {}, seed: {}{}\n{legend}\n",
+                run.run_id,
+                run.blocks,
+                run.seed,
+                run.show_limit()
+            );
             let set_ups = report::render_set_ups_text(&run.set_ups, limit);
             let summary = report::render_summary(run, tables);
             let last = (!summary.is_empty()).then_some(summary);
@@ -214,24 +258,49 @@ fn describe(plan: &Plan) -> String {
 mod tests {
     use super::*;
 
+    /// The cells of two or more engines, each with the times of the disk before and after it, one pair a run.
+    fn run_on_disks(times: &[&[(f64, f64)]]) -> Vec<(usize, f64)> {
+        let plan = Plan::quick(&crate::engines::own(), &common()).unwrap();
+        let job = |engine: usize| Job {
+            order: engine as u32,
+            ..job(&plan, "w", &plan.workloads[0].1, "memory", (1, 0))
+        };
+        let jobs: Vec<_> = (0..times.len()).map(job).collect();
+        let mut runs = vec![0; times.len()];
+        let mut run = |job: &Job| {
+            let engine = job.order as usize;
+            let (before, after) = times[engine][runs[engine]];
+            runs[engine] += 1;
+            let (probe_before_ns, probe_after_ns) = (Some(before), Some(after));
+            Ok(vec![Row { probe_before_ns, probe_after_ns, ..Row::default() }])
+        };
+        let mut cells = Vec::new();
+        run_cells(&jobs, &mut run, &mut cells).unwrap();
+        let kept = cells.iter().map(|rows| rows[0].probe_after_ns.unwrap());
+        runs.into_iter().zip(kept).collect()
+    }
+
+    fn common() -> crate::cli::CommonArgs {
+        crate::cli::parse(["kvbench".into()].into_iter()).unwrap().common
+    }
+
     #[test]
     fn a_cell_whose_disk_moved_is_repeated_once_and_then_kept() {
-        let runs_of = |afters: &[f64]| {
-            let mut runs = 0;
-            let row = |after| Row {
-                probe_before_ns: Some(100.0),
-                probe_after_ns: Some(after),
-                ..Row::default()
-            };
-            let rows = once_more_if_moved(|| {
-                runs += 1;
-                Ok(vec![row(100.0), row(afters[runs - 1])])
-            });
-            (runs, rows.unwrap()[1].probe_after_ns)
-        };
-        assert_eq!(runs_of(&[120.0]), (1, Some(120.0)));
-        assert_eq!(runs_of(&[160.0, 110.0]), (2, Some(110.0)));
-        assert_eq!(runs_of(&[160.0, 40.0]), (2, Some(40.0)));
+        assert_eq!(run_on_disks(&[&[(100.0, 120.0)]]), [(1, 120.0)]);
+        assert_eq!(run_on_disks(&[&[(100.0, 160.0), (100.0, 110.0)]]), [(2, 110.0)]);
+        assert_eq!(run_on_disks(&[&[(100.0, 160.0), (100.0, 40.0)]]), [(2, 40.0)]);
+    }
+
+    #[test]
+    fn a_cell_on_another_disk_than_most_is_repeated_once_and_then_kept() {
+        let still = [(100.0, 100.0)];
+        let lucky = [(30.0, 30.0), (110.0, 110.0)];
+        assert_eq!(run_on_disks(&[&still, &lucky, &still]), [(1, 100.0), (2, 110.0), (1, 100.0)]);
+        let twice = [(30.0, 30.0), (30.0, 30.0)];
+        assert_eq!(run_on_disks(&[&still, &twice, &still]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
+        // It was repeated because its disk moved, and is not repeated again.
+        let moved = [(30.0, 60.0), (30.0, 30.0)];
+        assert_eq!(run_on_disks(&[&still, &moved, &still]), [(1, 100.0), (2, 30.0), (1, 100.0)]);
     }
 
     #[test]

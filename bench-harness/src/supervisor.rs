@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::cell::Job;
 use crate::failure::{Failure, Outcome};
+use crate::memory_limit::{Group, Limiter, refused};
 use crate::row::Row;
 use crate::worker::Message;
 
@@ -71,6 +72,20 @@ struct Worker {
     child: Child,
 }
 
+impl Worker {
+    /// Sends a line. JSON without indents has no line breaks.
+    fn say(&mut self, line: &str) -> std::io::Result<()> {
+        debug_assert!(!line.contains('\n'), "one line is one message");
+        let stdin = self.child.stdin.as_mut();
+        stdin.map_or(Ok(()), |stdin| stdin.write_all(format!("{line}\n").as_bytes()))
+    }
+
+    /// Tells the worker that its limit is set.
+    fn go_on(&mut self) -> Outcome<()> {
+        self.say("limited").map_err(|error| Failure::engine(format!("the worker is gone: {error}")))
+    }
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
         // Both fail only when the process has ended already.
@@ -79,10 +94,16 @@ impl Drop for Worker {
     }
 }
 
-/// Runs `job` in a fresh process on a fresh directory and returns its rows.
-pub(crate) fn run_cell(job: &Job, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
+/// Runs `job` in a fresh process on a fresh directory and returns its rows. With a limiter the process has a memory group
+/// of its own; where it is killed because it does not fit, its rows end with some that say so.
+pub(crate) fn run_cell(
+    job: &Job,
+    limiter: Option<&Limiter>,
+    interrupt: &Interrupt,
+) -> Outcome<Vec<Row>> {
+    let group = limiter.map(Limiter::group).transpose()?;
     let scratch = ScratchFolder::create(job.directory.clone())?;
-    let mut worker = start(job)?;
+    let mut worker = start(job, group.as_ref())?;
     let stdout = worker.child.stdout.take();
     let messages = stdout.map(listen).ok_or_else(|| Failure::engine("the worker has no output"))?;
     let deadline = Instant::now() + job.limit.map_or(HANGING, |limit| limit + GRACE);
@@ -92,6 +113,14 @@ pub(crate) fn run_cell(job: &Job, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
             break Err(Failure::interrupted());
         }
         match messages.recv_timeout(PAUSE) {
+            // The group is limited when the harness holds what it needs, and before the engine is opened.
+            Ok(Message::Prepared(harness_bytes)) => {
+                let limit_bytes = job.limit_memory_bytes.unwrap_or_default() + harness_bytes;
+                let limited = group.as_ref().map_or(Ok(()), |group| group.limit(limit_bytes));
+                if let Err(failure) = limited.map_err(refused).and_then(|()| worker.go_on()) {
+                    break Err(failure);
+                }
+            }
             Ok(Message::Row(row)) => rows.push(*row),
             Ok(Message::Done) => break Ok(rows),
             Ok(Message::Failed(failure)) => break Err(failure),
@@ -99,12 +128,21 @@ pub(crate) fn run_cell(job: &Job, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
             Err(RecvTimeoutError::Timeout) => {
                 break Err(Failure::engine("did not end in time and was stopped"));
             }
-            Err(RecvTimeoutError::Disconnected) => break Err(crashed(&mut worker.child)),
+            Err(RecvTimeoutError::Disconnected) => {
+                let crash = crashed(&mut worker.child);
+                if !group.as_ref().is_some_and(Group::has_killed) {
+                    break Err(crash);
+                }
+                rows.extend(job.rows_without_figures(&rows));
+                break Ok(rows);
+            }
         }
     };
     // The files go only when nobody writes to them any more.
     drop(worker);
     drop(scratch);
+    // Then the pages of the files are gone, and nothing is left in the group.
+    drop(group);
     outcome.map_err(|failure| {
         if interrupt.is_set() {
             return Failure::interrupted();
@@ -113,16 +151,18 @@ pub(crate) fn run_cell(job: &Job, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
     })
 }
 
-fn start(job: &Job) -> Outcome<Worker> {
+/// Starts a worker. It waits for its job, so it is in its group before it needs any memory to speak of.
+fn start(job: &Job, group: Option<&Group>) -> Outcome<Worker> {
     let failed = |error: std::io::Error| Failure::engine(format!("cannot start a worker: {error}"));
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
     let command = command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut worker = Worker { child: command.spawn().map_err(failed)? };
-    let text = serde_json::to_string(job).map_err(|error| Failure::usage(error.to_string()))?;
-    if let Some(mut stdin) = worker.child.stdin.take() {
-        stdin.write_all(text.as_bytes()).map_err(failed)?;
+    if let Some(group) = group {
+        group.add(worker.child.id()).map_err(refused)?;
     }
+    let text = serde_json::to_string(job).map_err(|error| Failure::usage(error.to_string()))?;
+    worker.say(&text).map_err(failed)?;
     Ok(worker)
 }
 

@@ -101,27 +101,6 @@ impl Counters {
     }
 }
 
-/// Forgets the peak of resident memory, so that the next peak belongs to the next phase.
-pub(crate) fn forget_memory_peak() {
-    // Refused on some systems; the peak is then the one since the start of the process, which is a young one.
-    fs::write("/proc/self/clear_refs", "5").unwrap_or_default();
-}
-
-/// The most memory that was resident since [`forget_memory_peak`], in bytes.
-pub(crate) fn memory_peak_bytes() -> Option<u64> {
-    status_bytes("VmHWM")
-}
-
-/// The memory that is resident now, in bytes.
-pub(crate) fn memory_bytes() -> Option<u64> {
-    status_bytes("VmRSS")
-}
-
-fn status_bytes(name: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    field(&status, name).map(|kib| kib * 1024)
-}
-
 /// The number after `name:` on a line of its own.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -162,13 +141,6 @@ impl DiskUse {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_are_found_by_their_whole_name() {
-        let text = "VmHWMX:\t1 kB\nVmHWM:\t  1932 kB\n";
-        assert_eq!(field(text, "VmHWM"), Some(1932));
-        assert_eq!(field(text, "Vm"), None);
-    }
 
     #[test]
     fn files_in_all_depths_count() {

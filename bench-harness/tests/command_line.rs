@@ -40,7 +40,7 @@ fn only_run(folder: &Path) -> std::path::PathBuf {
     run
 }
 
-const SMALL_RUN: [&str; 14] = [
+const SMALL_RUN: [&str; 16] = [
     "run",
     "-e",
     "bitcask,memory",
@@ -50,6 +50,8 @@ const SMALL_RUN: [&str; 14] = [
     "300",
     "--ops",
     "500",
+    "-d",
+    "1m",
     "-r",
     "2",
     "--seed",
@@ -85,8 +87,9 @@ fn a_run_prints_tables_and_writes_its_folder() {
         &row[column("durability")] == "sync" && &row[column("op")] == "all"
     };
     for row in rows.iter().filter(is_synced) {
-        assert!(!row[column("probe_before_ns")].is_empty(), "{row:?}");
-        assert!(!row[column("probe_after_ns")].is_empty(), "{row:?}");
+        let is_idle = &row[column("engine")] == "bound:null";
+        assert_eq!(row[column("probe_before_ns")].is_empty(), is_idle, "{row:?}");
+        assert_eq!(row[column("probe_after_ns")].is_empty(), is_idle, "{row:?}");
     }
     // Three engines keep the class: `bitcask` and two yardsticks.
     assert_eq!(rows.iter().filter(is_synced).count(), 3 * 2);
@@ -336,4 +339,41 @@ fn a_workload_is_listed_with_its_group_its_sizes_and_its_mix() {
     for expected in ["@ycsb", "1.00M x 1000 B", "95 get 5 put"] {
         assert!(line.contains(expected), "{expected}: {line}");
     }
+}
+
+#[test]
+fn an_engine_that_does_not_fit_in_its_memory_has_no_number_and_the_run_goes_on() {
+    let folder = folder();
+    let arguments =
+        ["run", "-e", "memory", "-w", "overwrite", "-n", "50k", "--ops", "1000", "-r", "1"];
+    let limited = [&arguments[..], &["--limit-memory", "8MiB"]].concat();
+    let output = kvbench(&limited, folder.path());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if complaint.contains("needs a memory cgroup") {
+        println!("skipped, because no memory group can be made here: {complaint}");
+        assert_eq!((output.status.code(), complaint.lines().count()), (Some(2), 1), "{complaint}");
+        assert!(!folder.path().join("results").exists(), "nothing was measured");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{complaint}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("limited to 8.00M with page cache"), "{text}");
+    let misfits: Vec<_> =
+        text.lines().filter(|line| line.contains("did not fit in 8.00M")).collect();
+    assert!(misfits.iter().any(|line| line.contains("memory")), "{text}");
+    let null = text.lines().find(|line| line.contains("bound:null")).unwrap();
+    assert!(!null.contains("did not fit"), "{text}");
+    let run = only_run(folder.path());
+    let manifest = std::fs::read_to_string(run.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["memory_limit"]["limit_bytes"], 8 << 20);
+    assert!(manifest["memory_limit"]["raised_by_bytes"][0].as_u64() > Some(1 << 20), "{manifest}");
+    let report = std::fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(report.contains("limited to 8.00M") && report.contains("did not fit"), "{report}");
+}
+
+#[test]
+fn a_limit_in_which_no_process_runs_is_refused() {
+    let text = complaint(&["quick", "--limit-memory", "4KiB"], 2);
+    assert!(text.contains("1MiB at least"), "{text}");
 }

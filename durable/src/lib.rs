@@ -53,7 +53,7 @@ pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
 pub use memory::prefer_huge_pages;
 pub use monotonic_clock::MonotonicClock;
-pub use os_fs::{LogBackend, OsFs};
+pub use os_fs::{LogBackend, OsFs, page_cache_bytes};
 pub use read_only_fs::{MappedPrefix, ReadOnlyFs};
 pub use reserve::{DiskReserve, is_disk_full};
 pub use sim_fs::{CrashSweep, MetadataModel, SimFs, SyncFailure, Variant};

@@ -27,6 +27,7 @@ use dir_handles::DirHandles;
 use file::OsFile;
 pub use log_file::LogBackend;
 pub(crate) use mapping::advise_huge_pages;
+pub use mapping::page_cache_bytes;
 
 /// The file system of the operating system. Clones share the directory handles that it keeps: that of each lock that is
 /// held, and a few more.

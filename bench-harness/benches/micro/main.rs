@@ -25,8 +25,11 @@ const RECORDS: u32 = 100_000;
 const PUTS: u32 = 10_000;
 const VALUE_BYTES: usize = 100;
 const SCAN_LENGTH: usize = 100;
-const CONFIG: EngineConfig =
-    EngineConfig { memory_budget_bytes: 64 << 20, durability: Durability::Buffered };
+const CONFIG: EngineConfig = EngineConfig {
+    memory_budget_bytes: 64 << 20,
+    durability: Durability::Buffered,
+    value_bytes: VALUE_BYTES as u64,
+};
 
 /// An engine with its records; the directory goes when it goes.
 struct Loaded {

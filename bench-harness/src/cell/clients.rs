@@ -54,6 +54,11 @@ impl Clients {
         self.all_steps().any(|steps| steps.iter().any(|step| step.operation() == operation))
     }
 
+    /// Whether any of the operations writes.
+    pub(super) fn has_writes(&self) -> bool {
+        Operation::ALL.into_iter().any(|operation| operation.is_write() && self.has(operation))
+    }
+
     /// The room that each window needs, with `batch` writes in a batch.
     pub(super) fn room(&self, batch: usize) -> Room {
         let ops = self.window_ops as usize;

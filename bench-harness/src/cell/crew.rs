@@ -37,11 +37,11 @@ pub(super) struct Crew<'c> {
 }
 
 /// The measurements of a crew.
-pub(super) struct CrewTimes {
+pub(super) struct CrewTimes<'r> {
     /// The clients that count.
-    pub(super) main: Recorder,
+    pub(super) main: &'r Recorder,
     /// The client in the background.
-    pub(super) background: Option<Recorder>,
+    pub(super) background: Option<&'r Recorder>,
     /// Time from the first call to the end of the last, without pauses.
     pub(super) wall: Duration,
     /// Time of the pauses in which full windows were judged.
@@ -135,23 +135,28 @@ impl<'c> Crew<'c> {
         &mut self,
         time: Duration,
         desks: &mut [Desk],
+        recorders: &mut [Recorder],
         judge: &mut Judge<'_>,
     ) -> Outcome<()> {
-        self.measure(Some(time), desks, judge)?;
+        self.measure(Some(time), desks, recorders, judge)?;
         self.clients.iter_mut().for_each(|client| client.is_done = false);
         Ok(())
     }
 
-    /// Runs until `time` is over or every client has taken its steps, and judges the answers.
-    pub(super) fn measure(
+    /// Runs until `time` is over or every client has taken its steps, judges the answers, and leaves the measurements in
+    /// `recorders`.
+    pub(super) fn measure<'r>(
         &mut self,
         time: Option<Duration>,
         desks: &mut [Desk],
+        recorders: &'r mut [Recorder],
         judge: &mut Judge<'_>,
-    ) -> Outcome<CrewTimes> {
+    ) -> Outcome<CrewTimes<'r>> {
         let begun = Instant::now();
         let wanted = time.unwrap_or(NO_LIMIT);
-        let mut recorders = vec![Recorder::new(); self.clients.len()];
+        assert!(recorders.len() >= self.clients.len(), "each client has a recorder");
+        let recorders = &mut recorders[..self.clients.len()];
+        recorders.iter_mut().for_each(Recorder::restart);
         let mut wall = Duration::ZERO;
         let mut cpu = CpuTime::default();
         let mut series = Series::default();
@@ -162,8 +167,8 @@ impl<'c> Crew<'c> {
             self.run_window(desks, &Span::new(until))?;
             cpu = cpu + CpuTime::now().since(before);
             let parts = self.parts(desks);
-            judge.judge(&parts, &mut recorders)?;
-            for (part, recorder) in parts.iter().zip(&mut recorders) {
+            judge.judge(&parts, recorders)?;
+            for (part, recorder) in parts.iter().zip(recorders.iter_mut()) {
                 recorder.take(part.window, self.has_schedule);
             }
             series.add(wall, parts[..self.main].iter().map(|part| part.window));
@@ -175,11 +180,12 @@ impl<'c> Crew<'c> {
         let cut_short = self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
             && wall < wanted
             && self.clients[..self.main].iter().any(|client| client.walk.taken < client.max_steps);
-        let background = recorders.split_off(self.main).pop();
-        let mut main = recorders.swap_remove(0);
-        for other in &recorders {
-            main.add(other);
+        let (main, background) = recorders.split_at_mut(self.main);
+        let (first, others) = main.split_at_mut(1);
+        for other in others.iter() {
+            first[0].add(other);
         }
+        let (main, background) = (&first[0], background.first());
         let paused = begun.elapsed().saturating_sub(wall);
         Ok(CrewTimes { main, background, wall, paused, cpu, series, cut_short })
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use kv::Durability;
 use serde::{Deserialize, Serialize};
 
-use crate::workload::Workload;
+use crate::row::{Row, SCHEMA_VERSION};
+use crate::workload::{Phase, Workload};
 
 /// The whole order for one cell. It goes to the worker as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub(crate) struct Job {
     pub(crate) rate: Option<f64>,
     /// The memory budget of the engine.
     pub(crate) memory_budget_bytes: u64,
+    /// The limit of the memory of the process, beyond that of the harness: the parent sets it when everything is prepared.
+    #[serde(default)]
+    pub(crate) limit_memory_bytes: Option<u64>,
     /// The fresh directory.
     #[serde(with = "os_path")]
     pub(crate) directory: PathBuf,
@@ -42,6 +46,29 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// The rows of the phases for which `rows` has none: those of a cell that was killed because it did not fit into its
+    /// memory.
+    pub(crate) fn rows_without_figures(&self, rows: &[Row]) -> Vec<Row> {
+        let is_measured = |name: &str| rows.iter().any(|row| row.phase == name);
+        let phases = self.workload.phase.iter();
+        let phases = phases.filter(|phase| phase.rest.is_none() && !is_measured(&phase.name));
+        let row = |phase: &Phase| Row {
+            schema_version: SCHEMA_VERSION,
+            run_id: self.run_id.clone(),
+            block: self.block,
+            order: self.order,
+            engine: self.engine.clone(),
+            workload: self.workload_name.clone(),
+            threads: phase.threads.or(self.workload.threads).unwrap_or(1),
+            durability: self.durability().to_string(),
+            phase: phase.name.clone(),
+            op: "all".into(),
+            did_not_fit: Some(true),
+            ..Row::default()
+        };
+        phases.map(row).collect()
+    }
+
     /// The promise that writes ask for.
     pub(crate) fn durability(&self) -> Durability {
         let asked = crate::durability::parse(&self.durability).unwrap_or_default();

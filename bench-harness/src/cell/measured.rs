@@ -9,6 +9,7 @@ use kv::Durability;
 use super::Job;
 use super::clients::Clients;
 use super::crew::CrewTimes;
+use super::memory_use::MemoryUse;
 use crate::model::Live;
 use crate::recorder::{Line, Recorder};
 use crate::row::{Row, SCHEMA_VERSION, is_reached};
@@ -56,10 +57,8 @@ pub(super) struct Measured {
 pub(super) struct Outside {
     /// The resources that the process used.
     pub(super) counters: Counters,
-    /// Most resident memory.
-    pub(super) rss_peak_bytes: Option<u64>,
-    /// Resident memory before the engine was opened.
-    pub(super) rss_base_bytes: Option<u64>,
+    /// The memory of the process and of the engine's files.
+    pub(super) memory: MemoryUse,
     /// Time of the final sync.
     pub(super) settle: Duration,
     /// Syncs that the engine counted.
@@ -75,12 +74,12 @@ pub(super) struct Outside {
 impl Measured {
     /// The measurements of streams of operations; with `target_rate`, on a schedule.
     pub(super) fn from_crew(
-        times: &CrewTimes,
+        times: &CrewTimes<'_>,
         clients: &Clients,
         target_rate: Option<f64>,
     ) -> Self {
         let own = times.main.lines().map(|line| (line.name.to_string(), line));
-        let background = times.background.iter().flat_map(Recorder::lines);
+        let background = times.background.into_iter().flat_map(Recorder::lines);
         let background = background.map(|line| (format!("background:{}", line.name), line));
         let has_schedule = !clients.arrivals.is_empty();
         Self {
@@ -158,8 +157,7 @@ impl Measured {
         };
         let counters = outside.counters;
         self.add_times(row, outside);
-        row.rss_peak_bytes = outside.rss_peak_bytes;
-        row.rss_base_bytes = outside.rss_base_bytes;
+        outside.memory.fill(row, cell.job.limit_memory_bytes);
         row.io_write_bytes = counters.write_bytes;
         row.io_read_bytes = counters.read_bytes;
         row.io_wchar = counters.wchar;

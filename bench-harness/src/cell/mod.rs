@@ -8,6 +8,7 @@ mod crew;
 mod final_check;
 mod job;
 mod measured;
+mod memory_use;
 mod prepare;
 mod run;
 mod series;

@@ -17,8 +17,6 @@ use crate::random::{Random, hash_name};
 use crate::values::{HEADER_BYTES, Values};
 use crate::workload::{LengthRange, LoadOrder, Mix, Phase, PhaseKind, SweepDirection};
 
-/// The size of values where a workload says nothing.
-const DEFAULT_VALUE_BYTES: u32 = 100;
 /// The length of scans where a phase says nothing.
 const DEFAULT_SCAN_LENGTH: LengthRange = LengthRange { least: 100, most: 100 };
 /// The room for inserts where a phase does not say how many there will be: as many as there are records, at least this.
@@ -219,7 +217,7 @@ fn one_client(steps: Vec<Step>) -> Work {
 
 /// The size of made-up values.
 pub(super) fn value_bytes(job: &Job) -> u32 {
-    job.workload.value_bytes.map_or(DEFAULT_VALUE_BYTES, |size| size.0 as u32)
+    job.workload.value_len() as u32
 }
 
 fn load_steps(job: &Job, at: usize, order: LoadOrder, material: &Material) -> Vec<Step> {

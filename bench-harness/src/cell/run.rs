@@ -9,18 +9,20 @@ use super::clients::Clients;
 use super::crew::{Crew, Ground};
 use super::final_check::check_everything;
 use super::measured::{CellKey, Measured, Outside};
+use super::memory_use::{MemoryBase, MemoryUse};
 use super::prepare::{Prepared, PreparedPhase, WARM_UP, Work, prepare, value_bytes};
 use super::sweep::sweep;
 use crate::client::{Desk, NOT_FOUND};
 use crate::dataset::Dataset;
 use crate::engines::{EngineConfig, NULL, Registration};
 use crate::failure::{Failure, Outcome};
-use crate::judge::Judge;
+use crate::judge::{Judge, Timeline};
 use crate::probe::Probe;
-use crate::recorder::Line;
+use crate::recorder::{Line, Recorder};
 use crate::row::Row;
-use crate::system::{self, Counters, DiskUse};
+use crate::system::{Counters, DiskUse};
 use crate::values::ValueHeader;
+use crate::{page_cache, process_memory};
 
 /// Of the time that is left, the most that a phase may take when others follow.
 const LARGEST_SHARE: f64 = 0.6;
@@ -33,7 +35,8 @@ struct Cell<'c> {
     dataset: &'c Dataset,
     judge: Judge<'c>,
     desks: Vec<Desk>,
-    rss_base_bytes: Option<u64>,
+    recorders: Vec<Recorder>,
+    base: MemoryBase,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
     probe: &'c mut dyn Probe,
@@ -47,16 +50,18 @@ struct Before {
 
 impl Before {
     fn now(engine: &dyn Kv) -> Self {
-        system::forget_memory_peak();
+        process_memory::forget_peak();
         Self { counters: Counters::now(), fsyncs: fsyncs(engine) }
     }
 }
 
 /// Runs `job` on the engine of `registration`, with `probe` beside synced phases, and hands over the rows of each phase.
+/// `prepared` is told the memory of the harness before the engine is opened.
 pub(crate) fn run(
     registration: &Registration,
     job: &Job,
     probe: &mut dyn Probe,
+    prepared: &mut dyn FnMut(u64) -> Outcome<()>,
     emit: &mut dyn FnMut(Row) -> Outcome<()>,
 ) -> Outcome<()> {
     let begun = Instant::now();
@@ -64,8 +69,18 @@ pub(crate) fn run(
     let values = |thread| dataset.values.writer(thread, threads, value_bytes(job) as usize);
     let desks: Vec<_> = (0..threads as u32).map(|thread| Desk::new(room, values(thread))).collect();
     let durability = registration.effective_durability(job.durability());
-    let config = EngineConfig { memory_budget_bytes: job.memory_budget_bytes, durability };
-    let rss_base_bytes = system::memory_bytes();
+    let config = EngineConfig {
+        memory_budget_bytes: job.memory_budget_bytes,
+        durability,
+        value_bytes: job.workload.value_len(),
+    };
+    let recorders = vec![Recorder::new(); threads];
+    let timeline = Timeline::new(threads, room.samples, model.capacity());
+    let is_strict = registration.name != NULL;
+    let judge = Judge { dataset: &dataset, model, is_strict, timeline };
+    // Everything of the harness is made and touched; memory that is added from here on is the engine's.
+    let base = MemoryBase::now();
+    prepared(base.harness_bytes().unwrap_or_default())?;
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = durability.min(engine.capabilities().durability);
     let mut cell = Cell {
@@ -73,9 +88,10 @@ pub(crate) fn run(
         registration,
         config,
         dataset: &dataset,
-        judge: Judge { dataset: &dataset, model, is_strict: registration.name != NULL },
+        judge,
         desks,
-        rss_base_bytes,
+        recorders,
+        base,
         written_bytes: 0,
         probe,
     };
@@ -132,23 +148,29 @@ impl Cell<'_> {
         Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
     }
 
-    /// The disk's own time for a sync, where clients wait for syncs.
+    /// The disk's own time for a sync, where clients of an engine that does something wait for syncs.
     fn probe_disk(&mut self, work: &Work) -> Outcome<Option<f64>> {
-        let is_synced = self.key.durability == Durability::Sync && matches!(work, Work::Clients(_));
+        let has_writes = matches!(work, Work::Clients(clients) if clients.has_writes());
+        let is_promised = self.key.durability == Durability::Sync && self.registration.name != NULL;
+        let is_synced = has_writes && is_promised;
         is_synced.then(|| self.probe.sync_ns()).transpose()
     }
 
     /// The measurements of a phase from outside, after a final sync.
     fn outside(&self, engine: &dyn Kv, before: &Before) -> Outcome<Outside> {
+        // Before the sync, which may empty the buffers that the phase has filled.
+        let mut memory = MemoryUse::now(self.base);
         let settling = Instant::now();
         engine.sync()?;
+        let settle = settling.elapsed();
+        let directory = self.key.directory();
+        memory.page_cache_bytes = page_cache::bytes_below(directory);
         Ok(Outside {
-            settle: settling.elapsed(),
+            settle,
             counters: Counters::now().since(&before.counters),
-            rss_peak_bytes: system::memory_peak_bytes(),
-            rss_base_bytes: self.rss_base_bytes,
+            memory,
             fsyncs: fsyncs(engine).zip(before.fsyncs).map(|(now, then)| now.saturating_sub(then)),
-            disk: DiskUse::of(self.key.directory()),
+            disk: DiskUse::of(directory),
             live: self.judge.model.live(&self.dataset.keys),
             probes: (None, None),
         })
@@ -170,16 +192,16 @@ impl Cell<'_> {
         cap: Option<Duration>,
     ) -> Outcome<(Before, Measured)> {
         let deadline = cap.map(|cap| Instant::now() + cap);
-        let (desks, judge) = (&mut self.desks[..], &mut self.judge);
+        let Self { desks, recorders, judge, .. } = self;
         let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
         let loop_ns = crew.loop_ns(&mut desks[0], value_bytes(self.key.job))?;
         let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
         let warm_up = warm_up.map(|time| time.mul_f64(WARM_UP));
         if let Some(time) = warm_up {
-            crew.warm_up(time, desks, judge)?;
+            crew.warm_up(time, desks, recorders, judge)?;
         }
         let before = Before::now(ground.engine);
-        let times = crew.measure(phase.duration, desks, judge)?;
+        let times = crew.measure(phase.duration, desks, recorders, judge)?;
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
         measured.loop_ns = Some(loop_ns);
         measured.warm_up = warm_up;
@@ -239,21 +261,23 @@ mod tests {
         }
     }
 
-    fn rows(durability: &str) -> Vec<Row> {
+    fn rows(engine: &str, durability: &str) -> Vec<Row> {
         let folder = tempfile::tempdir().unwrap();
         let workload = r#"{"about": "", "records": 4, "phase": [
-            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4}]}"#;
+            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4},
+            {"name": "rmw", "mix": {"get": 1, "rmw": 1}, "ops": 8}]}"#;
         let job = Job {
             run_id: "run".into(),
             block: 1,
             order: 1,
-            engine: "bitcask".into(),
+            engine: engine.into(),
             workload_name: "w".into(),
             workload: serde_json::from_str(workload).unwrap(),
             seed: 1,
             durability: durability.into(),
             rate: None,
             memory_budget_bytes: 1 << 20,
+            limit_memory_bytes: None,
             directory: folder.path().into(),
             limit: None,
             stream_steps: 16,
@@ -265,15 +289,25 @@ mod tests {
             rows.extend((row.op == "all").then_some(row));
             Ok(())
         };
-        run(engine, &job, &mut SlowingDisk(0.0), emit).unwrap();
+        run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit).unwrap();
         rows
     }
 
+    fn probes(engine: &str, durability: &str) -> Vec<Option<(f64, f64)>> {
+        let rows = rows(engine, durability).into_iter();
+        rows.map(|row| row.probe_before_ns.zip(row.probe_after_ns)).collect()
+    }
+
     #[test]
-    fn the_disk_is_probed_before_and_after_each_synced_phase_and_in_no_other() {
-        let probes = |row: Row| row.probe_before_ns.zip(row.probe_after_ns);
-        let synced: Vec<_> = rows("sync").into_iter().map(probes).collect();
-        assert_eq!(synced, [Some((100.0, 200.0)), Some((300.0, 400.0))]);
-        assert!(rows("buffered").into_iter().map(probes).all(|probes| probes.is_none()));
+    fn the_disk_is_probed_before_and_after_each_synced_phase_that_writes_and_in_no_other() {
+        let (load, rmw) = (Some((100.0, 200.0)), Some((300.0, 400.0)));
+        assert_eq!(probes("bitcask", "sync"), [load, None, rmw]);
+        assert_eq!(probes("bitcask", "buffered"), [None; 3]);
+    }
+
+    #[test]
+    fn the_disk_is_not_probed_beside_an_engine_that_does_nothing_or_keeps_nothing() {
+        assert_eq!(probes(NULL, "sync"), [None; 3]);
+        assert_eq!(probes("memory", "sync"), [None; 3]);
     }
 }

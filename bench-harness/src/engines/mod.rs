@@ -25,6 +25,8 @@ pub struct EngineConfig {
     pub memory_budget_bytes: u64,
     /// The class that writes will ask for, for engines that sync always or never and must know which.
     pub durability: Durability,
+    /// The size of the values that will be written, in bytes, for engines whose layout depends on it.
+    pub value_bytes: u64,
 }
 
 /// An engine that can be measured.
@@ -168,7 +170,7 @@ mod tests {
 
     fn keeps_what_it_promises(engine: Registration, durability: Durability) {
         let directory = tempfile::tempdir().unwrap();
-        let config = EngineConfig { memory_budget_bytes: 8 << 20, durability };
+        let config = EngineConfig { memory_budget_bytes: 8 << 20, durability, value_bytes: 100 };
         let open = || (engine.open)(directory.path(), config).unwrap();
         let first = open();
         assert!(first.capabilities().durability >= durability, "{}", engine.name);
@@ -190,8 +192,8 @@ mod tests {
 
     #[test]
     fn every_engine_says_how_it_is_set_up() {
-        let config =
-            EngineConfig { memory_budget_bytes: 320 << 20, durability: Durability::Buffered };
+        let durability = Durability::Buffered;
+        let config = EngineConfig { memory_budget_bytes: 320 << 20, durability, value_bytes: 100 };
         for engine in registered() {
             let settings = (engine.settings)(config);
             assert!(!settings.is_empty() && !settings.contains('\n'), "{}", engine.name);

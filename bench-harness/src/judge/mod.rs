@@ -17,6 +17,7 @@ use crate::operation::Step;
 use crate::recorder::Recorder;
 
 pub(crate) use scan_check::check_key;
+pub(crate) use timeline::Timeline;
 
 /// Judges the windows of one cell.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Judge<'c> {
     pub(crate) model: Model,
     /// Whether answers count; those of an engine that does nothing do not.
     pub(crate) is_strict: bool,
+    /// Where answers are judged that several threads may have changed.
+    pub(crate) timeline: Timeline,
 }
 
 /// What one thread did in a window.
@@ -49,15 +52,15 @@ impl Judge<'_> {
             return Err(Failure::wrong_data(text.clone()));
         }
         let writers = parts.iter().filter(|part| writes(part)).count();
-        let before = (writers > 0 && parts.len() > 1).then(|| self.model.states().to_vec());
+        let is_shared = writers > 0 && parts.len() > 1;
+        if is_shared {
+            self.timeline.begin(self.model.states());
+        }
         for (part, recorder) in parts.iter().zip(recorders) {
             let others_write = writers > usize::from(writes(part));
             replay::replay(self, part, others_write, recorder)?;
         }
-        match before {
-            Some(before) if self.is_strict => timeline::check(self.dataset, parts, before),
-            _ => Ok(()),
-        }
+        if is_shared && self.is_strict { self.timeline.check(self.dataset, parts) } else { Ok(()) }
     }
 
     /// Judges the answer of a get that was made between two phases: the version that it found.

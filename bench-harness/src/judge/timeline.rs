@@ -17,6 +17,8 @@ use crate::failure::{Failure, Outcome};
 use crate::model::KeyState;
 use crate::operation::Operation;
 
+/// Events of a segment: one of each kind.
+const EVENTS_OF_SEGMENT: usize = 4;
 /// How far apart two threads may see one moment.
 const SLACK_NS: i64 = 10_000;
 
@@ -53,29 +55,63 @@ struct Thread<'w> {
     captured: VecDeque<KeyState>,
 }
 
-/// Checks the answers of `parts`, which began with the states `before`.
-pub(super) fn check(dataset: &Dataset, parts: &[Part<'_>], before: Vec<KeyState>) -> Outcome<()> {
-    let Some(epoch) = parts.iter().map(|part| part.window.begun).min() else { return Ok(()) };
-    let mut events = Vec::new();
-    for (at, part) in parts.iter().enumerate() {
-        let offset = part.window.begun.duration_since(epoch).as_nanos() as i64;
-        add_events(&mut events, at, part, offset);
+/// The memory in which the answers of several threads are judged, used by one window after the other.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    events: Vec<Event>,
+    /// The states that reads may have seen.
+    issued: Vec<KeyState>,
+    /// The states that reads must have seen.
+    acked: Vec<KeyState>,
+}
+
+impl Timeline {
+    /// The memory for `threads` threads that take the time of at most `samples` calls each, all of it touched; none for a
+    /// single thread.
+    pub(crate) fn new(threads: usize, samples: usize, capacity: u32) -> Self {
+        let (threads, capacity) = if threads > 1 { (threads, capacity as usize) } else { (0, 0) };
+        let no_event = Event { at_ns: i64::MAX, kind: Kind::Issue, part: usize::MAX, ops: 0 };
+        let mut events = vec![no_event; EVENTS_OF_SEGMENT * threads * (samples + 1)];
+        events.clear();
+        let states = vec![KeyState::new(1, true); capacity];
+        Self { events, issued: states.clone(), acked: states }
     }
-    events.sort_unstable();
+
+    /// Notes the states with which the threads begin.
+    pub(super) fn begin(&mut self, states: &[KeyState]) {
+        assert_eq!(self.acked.len(), states.len(), "there is room for every key");
+        self.issued.copy_from_slice(states);
+        self.acked.copy_from_slice(states);
+    }
+
+    /// Checks the answers of `parts`, which began with the states that were noted.
+    pub(super) fn check(&mut self, dataset: &Dataset, parts: &[Part<'_>]) -> Outcome<()> {
+        let epoch = parts.iter().map(|part| part.window.begun).min();
+        self.events.clear();
+        for (at, part) in parts.iter().enumerate() {
+            let offset = epoch.map(|epoch| part.window.begun.duration_since(epoch));
+            add_events(&mut self.events, at, part, offset.unwrap_or_default().as_nanos() as i64);
+        }
+        self.events.sort_unstable();
+        follow(dataset, parts, self)
+    }
+}
+
+/// Follows the events in their order.
+fn follow(dataset: &Dataset, parts: &[Part<'_>], timeline: &mut Timeline) -> Outcome<()> {
+    let Timeline { events, issued, acked } = timeline;
     let mut threads: Vec<_> = parts.iter().map(|part| Thread::new(*part)).collect();
-    let mut issued = before.clone();
-    let mut acked = before;
-    for event in events {
+    for event in events.iter() {
         let thread = &mut threads[event.part];
         for _ in 0..event.ops {
             let walk = &mut thread.walks[event.kind as usize];
             let planned = walk.next(thread.part.steps).ok_or_else(out_of_step)?;
             let owns = walk.owns(planned.id);
             match event.kind {
-                Kind::Issue => apply(&mut issued, planned),
-                Kind::Acknowledge => apply(&mut acked, planned),
+                Kind::Issue => apply(issued, planned),
+                Kind::Acknowledge => apply(acked, planned),
                 Kind::Capture => thread.captured.push_back(acked[planned.id as usize]),
-                Kind::Judge => thread.judge(dataset, planned, owns, &issued)?,
+                Kind::Judge => thread.judge(dataset, planned, owns, issued)?,
             }
         }
     }

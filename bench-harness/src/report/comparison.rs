@@ -4,10 +4,12 @@
 //! stand below a rule, with their numbers and without a place. Places and ratios come from [`super::ranking`] alone.
 
 use super::Outline;
+use super::line::{Line, Series};
 use super::ranking::{Contestant, Ranking, Verdict};
 use crate::engines::{NULL, is_bound};
+use crate::quantity::show_bytes;
 use crate::row::Row;
-use crate::statistics::{Estimate, median};
+use crate::statistics::median;
 
 /// The class whose yardsticks stand apart.
 const SYNC: &str = "sync";
@@ -35,71 +37,14 @@ pub(crate) struct Comparison {
     pub(crate) is_opening: bool,
     /// The engine that ratios refer to.
     pub(crate) baseline: String,
+    /// The engines that did not fit into the memory of a cell in some block; they have no line.
+    pub(crate) misfits: Vec<String>,
+    /// That memory.
+    pub(crate) limit: String,
     /// Ranked lines first, best first; then the others.
     pub(crate) lines: Vec<Line>,
     /// The comparisons of the lines with each other.
     ranking: Ranking,
-}
-
-/// One engine of a table.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a mark of its own; any of them may be set"
-)]
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    /// Where the ranking has it.
-    at: usize,
-    /// Whether it kept the class that was asked for, on a disk that did not move in every block, and is no yardstick; if
-    /// not, it stands below the rule.
-    pub(crate) is_ranked: bool,
-    /// The place; `None` below the rule, and from a single block.
-    pub(crate) place: Option<usize>,
-    /// The engine's name.
-    pub(crate) engine: String,
-    /// The class that it kept.
-    pub(crate) durability: String,
-    /// Operations or openings a second.
-    pub(crate) speed: Estimate,
-    /// The same in each block.
-    speeds: Vec<(u32, f64)>,
-    /// Its ratio to the baseline; `None` for the baseline itself.
-    pub(crate) ratio: Option<Verdict>,
-    /// Its share of the fastest yardstick.
-    pub(crate) share_of_bound: Option<f64>,
-    /// Median latency in nanoseconds.
-    pub(crate) p50_ns: Option<f64>,
-    /// Whether less than the asked rate was reached in some block, so that latencies say nothing.
-    pub(crate) is_overloaded: bool,
-    /// Whether the disk itself moved in some block, which then is not compared.
-    pub(crate) has_disk_moved: bool,
-    /// Whether there is a block in which it did not.
-    had_a_still_disk: bool,
-    /// Whether half of the blocks or more were found not to be steady.
-    pub(crate) is_unsteady: bool,
-    /// The longest stall of all blocks; 0 without one.
-    pub(crate) longest_stall_ns: Option<f64>,
-    /// 99th percentile.
-    pub(crate) p99_ns: Option<f64>,
-    /// 99.9th percentile.
-    pub(crate) p999_ns: Option<f64>,
-    /// CPU time of all threads for an operation, without the loop's.
-    pub(crate) cpu_ns: Option<f64>,
-    /// Write amplification.
-    pub(crate) write_amp: Option<f64>,
-    /// Space amplification.
-    pub(crate) space_amp: Option<f64>,
-    /// Peak memory without the harness's own, in bytes.
-    pub(crate) memory_bytes: Option<f64>,
-    /// Whether a limit ended the phase in some block.
-    pub(crate) cut_short: bool,
-}
-
-/// The rows of one engine, by block.
-struct Series<'r> {
-    engine: &'r str,
-    rows: Vec<&'r Row>,
-    speeds: Vec<(u32, f64)>,
 }
 
 /// All tables of a run, in the order of its plan.
@@ -131,16 +76,26 @@ pub(crate) fn compare(run: &Outline, rows: &[Row]) -> Vec<Comparison> {
 }
 
 fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
+    let misfits = run.engines.iter().filter(|engine| {
+        rows.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
+    });
+    let misfits: Vec<_> = misfits.cloned().collect();
     let first = rows.first()?;
+    let fitting: Vec<_> =
+        rows.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
+    let (all, rows) = (rows, &fitting[..]);
     let is_opening = first.open_ms.is_some();
     let series: Vec<_> = run.engines.iter().filter_map(|e| Series::new(e, rows)).collect();
-    let asked = rows.iter().map(|row| &row.durability).max_by_key(|class| class_rank(class))?;
+    let asked = all.iter().map(|row| &row.durability).max_by_key(|class| class_rank(class))?;
     let fits = |series: &&Series<'_>| {
         !is_bound(series.engine) && series.rows.iter().all(|row| row.durability == **asked)
     };
     let wanted = |s: &&Series<'_>| run.baseline.as_deref() == Some(s.engine);
-    let baseline =
-        series.iter().find(wanted).or_else(|| series.iter().find(fits)).or(series.first())?;
+    let baseline = series.iter().find(wanted).or_else(|| series.iter().find(fits));
+    let baseline = baseline.or(series.first()).map_or("", |series| series.engine);
+    if baseline.is_empty() && misfits.is_empty() {
+        return None;
+    }
     // The cost of a sync says nothing about engines that never wait for one, and the other way round.
     let is_measure = |series: &Series<'_>| {
         asked != SYNC || series.rows.iter().all(|row| row.durability == *asked)
@@ -153,7 +108,8 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
     let null = series.iter().find(|series| series.engine == NULL);
     let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
     let loop_ns = speed.map(|speed| 1e9 * f64::from(first.threads) / speed);
-    let lines = series.iter().filter_map(|series| series.line(own_bound(series))).collect();
+    let budget = run.memory_budget_bytes as f64;
+    let lines = series.iter().filter_map(|series| series.line(own_bound(series), budget)).collect();
     Some(Comparison {
         workload: first.workload.clone(),
         phase: first.phase.clone(),
@@ -164,7 +120,9 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         loop_ns: loop_ns.filter(|_| !is_opening),
         is_preparation: false,
         is_opening,
-        baseline: baseline.engine.to_string(),
+        baseline: baseline.to_string(),
+        misfits,
+        limit: run.memory_limit.map_or(String::new(), |limit| show_bytes(limit.limit_bytes as f64)),
         lines,
         ranking: Ranking::new(&[]),
     })
@@ -182,70 +140,6 @@ fn setting(rows: &[&Row]) -> String {
         crate::quantity::show_number(middle(&|row| row.key_bytes.unwrap_or_default())),
         crate::quantity::show_number(middle(&|row| row.value_bytes.unwrap_or_default())),
     )
-}
-
-impl<'r> Series<'r> {
-    fn new(engine: &'r str, rows: &[&'r Row]) -> Option<Self> {
-        let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == engine).collect();
-        let speed = |row: &&Row| {
-            let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
-            Some((row.block, opening.or(row.throughput_ops_s)?))
-        };
-        // Where the disk itself moved in every block, the figures are shown and never ranked.
-        let on_a_still_disk = rows.iter().filter(|row| !row.has_disk_moved());
-        let mut speeds: Vec<_> = on_a_still_disk.filter_map(speed).collect();
-        if speeds.is_empty() {
-            speeds = rows.iter().filter_map(speed).collect();
-        }
-        (!speeds.is_empty()).then_some(Self { engine, rows, speeds })
-    }
-
-    fn values(&self) -> Vec<f64> {
-        self.speeds.iter().map(|(_, speed)| *speed).collect()
-    }
-
-    fn middle(&self) -> Option<f64> {
-        median(&self.values())
-    }
-
-    fn line(&self, bound: f64) -> Option<Line> {
-        let speed = Estimate::of(&self.values())?;
-        let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
-            median(&self.rows.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
-        };
-        let judged = self.rows.iter().filter_map(|row| row.steady);
-        let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
-        Some(Line {
-            at: 0,
-            is_ranked: false,
-            place: None,
-            engine: self.engine.to_string(),
-            durability: self.rows.first()?.durability.clone(),
-            speed,
-            speeds: self.speeds.clone(),
-            ratio: None,
-            share_of_bound: (bound > 0.0).then(|| speed.median / bound),
-            p50_ns: middle(&|row| row.lat_p50_ns.map(|ns| ns as f64)),
-            p99_ns: middle(&|row| row.lat_p99_ns.map(|ns| ns as f64)),
-            p999_ns: middle(&|row| row.lat_p999_ns.map(|ns| ns as f64)),
-            cpu_ns: middle(&|row| row.cpu_ns_per_op),
-            write_amp: middle(&|row| row.write_amp),
-            space_amp: middle(&|row| row.space_amp),
-            memory_bytes: middle(&|row| {
-                Some(row.rss_peak_bytes?.saturating_sub(row.rss_base_bytes?) as f64)
-            }),
-            has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
-            had_a_still_disk: self.rows.iter().any(|row| !row.has_disk_moved()),
-            is_overloaded: self.rows.iter().any(|row| row.is_overloaded()),
-            is_unsteady: unsteady > 0 && 2 * unsteady >= judged.count(),
-            longest_stall_ns: self
-                .rows
-                .iter()
-                .filter_map(|row| row.longest_stall_ns())
-                .reduce(f64::max),
-            cut_short: self.rows.iter().any(|row| row.cut_short),
-        })
-    }
 }
 
 impl Comparison {
@@ -338,6 +232,30 @@ mod tests {
         let table = table(&[1, 2, 3]);
         assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
         assert!(table.lines[1].speed.median > 900.0);
+    }
+
+    #[test]
+    fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
+        // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
+        let row = |engine, block, speed, sync_ns| Row {
+            probe_before_ns: Some(sync_ns),
+            probe_after_ns: Some(1.1 * sync_ns),
+            ..Row::of_puts(engine, "sync", block, speed)
+        };
+        let rows = |lucky_ns: f64| {
+            let rows = (1..=3).flat_map(|block| {
+                let (speed, sync_ns) = if block == 2 { (900.0, lucky_ns) } else { (100.0, 300.0) };
+                let speed = speed + f64::from(block);
+                let own = row("own", block, 300.0 + f64::from(block), 300.0);
+                [own, row("peer:a", block, speed, sync_ns)]
+            });
+            compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+        };
+        let table = rows(100.0);
+        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+        assert!(table.lines.iter().all(|line| !line.has_disk_moved));
+        // On one disk the same speeds are evidence, and show nothing.
+        assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
     }
 
     #[test]

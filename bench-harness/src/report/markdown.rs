@@ -1,6 +1,6 @@
 //! The report of a run in Markdown: every table, preparation included.
 
-use super::text::{Column, columns, title};
+use super::columns::{Column, columns, misfits, title};
 use super::{Comparison, Outline};
 use crate::plan::SetUp;
 
@@ -10,18 +10,20 @@ ops/s: operations divided by wall time, median of the blocks; loop: time that th
 of that; of bound: share of the fastest yardstick; CPU: time of all threads for an operation, without the loop; p50 to
 p99.9: of the timed calls; #: one more than the engines that the blocks show to be faster, empty from one block; ~: no
 difference from the baseline is shown, Holm's adjustment for all ranked pairs of a phase included; WA, SA: bytes written
-and kept per user byte; memory: peak without the harness's own; *: cut short by the time limit; †: not steady in half of
-the blocks or more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared;
-overloaded: less than 99 % of the asked rate was reached, so latencies say nothing.";
+and kept per user byte; memory: that of the engine without mapped files, at the end of the phase; ‡: more than 1.1 times
+--mem; cache: page cache of the engine's files; *: cut short by the time limit; †: not steady in half of the blocks or
+more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as are no two
+engines that met different disks; overloaded: less than 99 % of the asked rate was reached, so latencies say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {
     let head = format!(
-        "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB; {ended}.\n\n{LEGEND}\n",
+        "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB{}; {ended}.\n\n{LEGEND}\n",
         run.run_id,
         run.blocks,
         run.seed,
         run.memory_budget_bytes >> 20,
+        run.show_limit(),
     );
     let summary = super::render_summary(run, tables);
     let tables = tables.iter().map(render_table);
@@ -52,5 +54,8 @@ fn render_table(table: &Comparison) -> String {
         row(&|column| if column.is_left { "---".into() } else { "---:".into() }),
     ];
     lines.extend((0..table.lines.len()).map(|at| row(&|column| column.cells[at].clone())));
+    if let Some(misfits) = misfits(table) {
+        lines.push(format!("\n{misfits}"));
+    }
     lines.join("\n") + "\n"
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
 use crate::plan::{Plan, SetUp};
+use crate::quantity::show_bytes;
 use crate::row::Row;
 use crate::workload::Workload;
 
@@ -27,11 +28,23 @@ pub(crate) struct Outline {
     pub(crate) durability: String,
     /// The memory budget of each engine.
     pub(crate) memory_budget_bytes: u64,
+    /// The limit of the memory of cells; a manifest has it beside the plan.
+    #[serde(default)]
+    pub(crate) memory_limit: Option<MemoryLimit>,
     /// The engine that ratios refer to.
     pub(crate) baseline: Option<String>,
     /// How the engines were set up; a manifest has them beside the plan.
     #[serde(default)]
     pub(crate) set_ups: Vec<SetUp>,
+}
+
+/// The limit of the memory of each cell's process, page cache included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemoryLimit {
+    /// The limit that was asked for.
+    pub(crate) limit_bytes: u64,
+    /// The least and the most that it was raised by for a cell: what the harness itself holds.
+    pub(crate) raised_by_bytes: [u64; 2],
 }
 
 /// A run that ended, read from its folder.
@@ -56,13 +69,20 @@ struct Manifest {
     plan: Outline,
     #[serde(default)]
     engines: Vec<SetUp>,
+    #[serde(default)]
+    memory_limit: Option<MemoryLimit>,
     environment: serde_json::Value,
     outcome: String,
 }
 
 impl Outline {
-    /// The outline of a run about to begin.
-    pub(crate) fn of(plan: &Plan) -> Self {
+    /// The outline of a run that has left `rows`.
+    pub(crate) fn of(plan: &Plan, rows: &[Row]) -> Self {
+        let own = || rows.iter().filter_map(|row| row.harness_bytes);
+        let memory_limit = plan.limit_memory_bytes.map(|limit_bytes| MemoryLimit {
+            limit_bytes,
+            raised_by_bytes: [own().min().unwrap_or_default(), own().max().unwrap_or_default()],
+        });
         Self {
             run_id: plan.run_id.clone(),
             engines: plan.engines.iter().map(|engine| engine.name.to_string()).collect(),
@@ -71,9 +91,21 @@ impl Outline {
             seed: plan.seed,
             durability: plan.durability.to_string(),
             memory_budget_bytes: plan.memory_budget_bytes,
+            memory_limit,
             baseline: plan.baseline.clone(),
             set_ups: plan.set_ups(),
         }
+    }
+
+    /// The limit of the memory of cells as a part of a title; empty without one.
+    pub(crate) fn show_limit(&self) -> String {
+        self.memory_limit.map_or(String::new(), |limit| {
+            let show = |bytes: u64| show_bytes(bytes as f64);
+            let [least, most] = limit.raised_by_bytes.map(show);
+            let raised = if least == most { least } else { format!("{least} to {most}") };
+            let limit = show(limit.limit_bytes);
+            format!(", memory of each process limited to {limit} with page cache, + {raised} for the harness")
+        })
     }
 }
 
@@ -91,7 +123,11 @@ impl FinishedRun {
         let rows =
             csv::Reader::from_path(&path).and_then(|reader| reader.into_deserialize().collect());
         Ok(Self {
-            outline: Outline { set_ups: manifest.engines, ..manifest.plan },
+            outline: Outline {
+                set_ups: manifest.engines,
+                memory_limit: manifest.memory_limit,
+                ..manifest.plan
+            },
             command: manifest.command,
             environment: manifest.environment,
             outcome: manifest.outcome,

@@ -3,7 +3,7 @@
 //! Only peers that kept the durability class that was asked for count; weaker ones stand in a column of their own.
 //! Ratios are paired within blocks, as everywhere.
 
-use super::comparison::Line;
+use super::line::Line;
 use super::ranking::Verdict;
 use super::{Comparison, FinishedRun, compare};
 use crate::engines::{is_bound, is_peer};
@@ -39,7 +39,7 @@ fn title(run: &FinishedRun) -> String {
     let (key_bytes, value_bytes) = record.unwrap_or_default();
     format!(
         "**{}**: keys of {} B, values of {} B. `kvbench {}`; {cores} cores ({}), {}, Linux {}, {}; blocks: {}, memory \
-         for each engine: {}; {}.\n",
+         for each engine: {}{}; {}.\n",
         run.outline.run_id,
         show_number(key_bytes),
         show_number(value_bytes),
@@ -50,6 +50,7 @@ fn title(run: &FinishedRun) -> String {
         first_words("rustc", 2),
         run.outline.blocks,
         show_bytes(run.outline.memory_budget_bytes as f64),
+        run.outline.show_limit(),
         run.outcome,
     )
 }
@@ -60,6 +61,11 @@ fn render_phase(table: &Comparison) -> Vec<String> {
     let best = fastest(peers().filter(is_ranked));
     let weaker: Vec<_> =
         peers().filter(|line| !is_ranked(line)).map(|line| show_peer(table, line)).collect();
+    let not_fitting = table.misfits.iter().map(|engine| {
+        let name = engine.strip_prefix("peer:").unwrap_or(engine);
+        format!("{name} did not fit in {}", table.limit)
+    });
+    let weaker: Vec<_> = weaker.into_iter().chain(not_fitting).collect();
     let weaker = weaker.join(", ");
     let own = table.lines.iter().filter(is_ranked);
     let own = own.filter(|line| !is_peer(&line.engine) && !is_bound(&line.engine));

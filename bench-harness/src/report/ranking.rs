@@ -4,7 +4,7 @@
 //! and the interval of a ratio gets the level that its pair had: it excludes 1 exactly where the difference is shown.
 //! The place of an engine is one more than the number of engines that are shown to be faster, directly or through others.
 
-use crate::paired::Paired;
+use crate::paired::{BlockSpeed, Paired};
 use crate::statistics::LEVEL;
 
 /// The comparison of an engine with another.
@@ -30,8 +30,8 @@ pub(crate) struct Ranking {
 pub(crate) struct Contestant<'c> {
     /// Whether it may have a place.
     pub(crate) is_ranked: bool,
-    /// Block and speed.
-    pub(crate) speeds: &'c [(u32, f64)],
+    /// At most one speed a block.
+    pub(crate) speeds: &'c [BlockSpeed],
 }
 
 /// A test of two ranked engines.
@@ -183,17 +183,17 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    fn ranking(engines: &[Vec<(u32, f64)>]) -> Ranking {
+    fn ranking(engines: &[Vec<BlockSpeed>]) -> Ranking {
         let all = engines.iter().map(|speeds| Contestant { is_ranked: true, speeds });
         Ranking::new(&all.collect::<Vec<_>>())
     }
 
-    fn blocks(speeds: &[f64]) -> Vec<(u32, f64)> {
-        (1..).zip(speeds.iter().copied()).collect()
+    fn blocks(speeds: &[f64]) -> Vec<BlockSpeed> {
+        (1..).zip(speeds.iter().copied()).map(BlockSpeed::from).collect()
     }
 
     /// Engines whose speeds lie near each other, some with blocks missing.
-    fn random_engines(random: &mut Random) -> Vec<Vec<(u32, f64)>> {
+    fn random_engines(random: &mut Random) -> Vec<Vec<BlockSpeed>> {
         let count = 2 + random.below(6);
         let last = 1 + random.below(11) as u32;
         let noise = 0.2 * random.unit();
@@ -201,7 +201,7 @@ mod tests {
             let speed = 1.0 + 0.4 * random.unit();
             let missing = random.below(40) as u32;
             let speeds = (1..=last).filter(|block| *block != missing);
-            let speeds = speeds.map(|block| (block, speed * (noise * random.unit()).exp()));
+            let speeds = speeds.map(|block| (block, speed * (noise * random.unit()).exp()).into());
             speeds.collect()
         };
         (0..count).map(engine).collect()
@@ -283,7 +283,7 @@ mod tests {
         let pair = |left, right, p: f64| Pair {
             left,
             right,
-            paired: Paired::of(&[(1, 2.0)], &[(1, 1.0)]).unwrap(),
+            paired: Paired::of(&blocks(&[2.0]), &blocks(&[1.0])).unwrap(),
             p,
         };
         let mut faster = Faster::new(3);

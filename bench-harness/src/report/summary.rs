@@ -1,18 +1,20 @@
 //! The end of a run with several workloads: who won each phase, and what each engine costs.
 
-use super::comparison::Line;
-use super::text::show_verdict;
+use std::cmp::Ordering;
+
+use super::columns::{misfits, show_memory, show_verdict};
+use super::line::Line;
 use super::{Comparison, Outline};
 use crate::engines::NULL;
 use crate::quantity::{show_bytes, show_ns, show_number};
 use crate::statistics::median;
 
 /// The headings of the costs.
-const COSTS: [&str; 6] = ["engine", "CPU/op", "WA", "SA", "memory", "longest stall"];
+const COSTS: [&str; 7] = ["engine", "CPU/op", "WA", "SA", "memory", "cache", "longest stall"];
 
 /// How to read the costs.
 const COSTS_LEGEND: &str =
-    "CPU/op, WA, SA: median of the phases; memory, longest stall: largest of the phases";
+    "CPU/op, WA, SA: median of the phases; memory, cache, longest stall: largest of the phases";
 
 /// The summary of the phases that are not preparation; empty where there is one workload alone.
 pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
@@ -35,6 +37,9 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
 fn winner(table: &Comparison) -> String {
     let ranked: Vec<_> = table.ranked().collect();
     let Some((&first, others)) = ranked.split_first() else {
+        if let Some(misfits) = misfits(table) {
+            return misfits;
+        }
         return format!("no engine keeps {}", table.durability);
     };
     if others.is_empty() {
@@ -71,6 +76,9 @@ fn costs_of(engine: &str, tables: &[&Comparison]) -> Option<Vec<String>> {
     let largest = |value, show: fn(f64) -> String| {
         values(value).into_iter().reduce(f64::max).map_or("-".into(), show)
     };
+    let measured = lines.iter().filter(|line| line.memory_bytes.is_some());
+    let memory = measured
+        .max_by(|a, b| a.memory_bytes.partial_cmp(&b.memory_bytes).unwrap_or(Ordering::Equal));
     let stall = |ns: f64| if ns > 0.0 { show_ns(ns) } else { "none".into() };
     (!lines.is_empty()).then(|| {
         vec![
@@ -78,7 +86,8 @@ fn costs_of(engine: &str, tables: &[&Comparison]) -> Option<Vec<String>> {
             middle(|line| line.cpu_ns, show_ns),
             middle(|line| line.write_amp, show_number),
             middle(|line| line.space_amp, show_number),
-            largest(|line| line.memory_bytes, show_bytes),
+            memory.map_or("-".into(), |line| show_memory(line)),
+            largest(|line| line.page_cache_bytes, show_bytes),
             largest(|line| line.longest_stall_ns, stall),
         ]
     })

@@ -1,31 +1,23 @@
 //! Tables for a terminal.
 
 use super::Comparison;
-use super::comparison::Line;
-use super::ranking::Verdict;
+use super::columns::{Column, columns, misfits, title};
 use crate::plan::SetUp;
-use crate::quantity::{show_bytes, show_count, show_ns, show_number};
-
-/// A column: its heading and the cell of each line.
-pub(super) struct Column {
-    /// The heading.
-    pub(super) heading: String,
-    /// Whether cells begin at the left.
-    pub(super) is_left: bool,
-    /// One cell a line.
-    pub(super) cells: Vec<String>,
-}
-
-/// The mark of a speed that was not steady.
-const UNSTEADY: &str = "†";
-/// The mark of an engine beside which the disk itself became faster or slower.
-const DISK_MOVED: &str = "!";
-/// The text in the place of latencies of an engine that did not reach the asked rate.
-const OVERLOADED: &str = "overloaded";
 
 /// The columns in the order in which they drop where a terminal is too narrow for all of them; the others stay.
-const DROPPED: [&str; 10] =
-    ["class", "memory", "SA", "WA", "p99.9", "CPU", "p50", "of bound", "p99", "95% interval"];
+const DROPPED: [&str; 11] = [
+    "class",
+    "cache",
+    "memory",
+    "SA",
+    "WA",
+    "p99.9",
+    "CPU",
+    "p50",
+    "of bound",
+    "p99",
+    "95% interval",
+];
 
 /// The table in aligned columns, at most `limit` characters wide if columns that may drop make that possible.
 pub(crate) fn render(table: &Comparison, limit: usize) -> String {
@@ -52,18 +44,8 @@ pub(crate) fn render(table: &Comparison, limit: usize) -> String {
         }
         lines.push(line(&|column| column.cells[at].clone()));
     }
+    lines.extend(misfits(table).map(|text| wrap(&format!("- {text}"), limit)));
     lines.join("\n") + "\n"
-}
-
-impl Column {
-    fn width(&self) -> usize {
-        self.cells
-            .iter()
-            .map(|cell| cell.chars().count())
-            .chain([self.heading.len()])
-            .max()
-            .unwrap_or(0)
-    }
 }
 
 /// The width of a line with these columns, its indent included.
@@ -104,108 +86,10 @@ fn rule(table: &Comparison, width: usize, limit: usize) -> String {
     format!("  {text:-<width$}").trim_end().to_string()
 }
 
-/// The subject of a table, in one line.
-pub(super) fn title(table: &Comparison) -> String {
-    let Comparison { workload, phase, about, setting, durability, .. } = table;
-    let loop_ns = table.loop_ns.map_or(String::new(), |ns| format!(", loop {}", show_ns(ns)));
-    format!("{workload} / {phase}: {about} ({durability}, {setting}{loop_ns})")
-}
-
-/// The columns that have something to say.
-pub(super) fn columns(table: &Comparison) -> Vec<Column> {
-    let speed = if table.is_opening {
-        [
-            column("open", table, |line| show_ns(1e9 / line.speed.median)),
-            column("95% interval", table, |line| {
-                let turned = line.speed.interval.map(|(low, high)| (1e9 / high, 1e9 / low));
-                turned.map_or(String::new(), |(low, high)| {
-                    format!("[{} .. {}]", show_ns(low), show_ns(high))
-                })
-            }),
-        ]
-    } else {
-        [
-            column("ops/s", table, |line| {
-                format!(
-                    "{}{}",
-                    show_count(line.speed.median),
-                    if line.is_unsteady { UNSTEADY } else { "" }
-                )
-            }),
-            column("95% interval", table, |line| {
-                line.speed.interval.map_or(String::new(), |(low, high)| {
-                    format!("[{} .. {}]", show_count(low), show_count(high))
-                })
-            }),
-        ]
-    };
-    let [speed, interval] = speed;
-    let optional = |value: Option<f64>, show: fn(f64) -> String| value.map_or(String::new(), show);
-    let columns = vec![
-        Column { is_left: true, ..column("#", table, show_place) },
-        Column {
-            is_left: true,
-            ..column("engine", table, |line| {
-                let cut = if line.cut_short { "*" } else { "" };
-                format!("{}{cut}{}", line.engine, if line.has_disk_moved { DISK_MOVED } else { "" })
-            })
-        },
-        speed,
-        Column { is_left: true, ..interval },
-        Column {
-            is_left: true,
-            ..column(&format!("vs {}", table.baseline), table, |line| ratio(line, table))
-        },
-        column("of bound", table, |line| {
-            optional(line.share_of_bound, |share| format!("{:.0}%", share * 100.0))
-        }),
-        column("CPU", table, |line| optional(line.cpu_ns, show_ns)),
-        column("p50", table, |line| latency(line, line.p50_ns)),
-        column("p99", table, |line| latency(line, line.p99_ns)),
-        column("p99.9", table, |line| latency(line, line.p999_ns)),
-        column("WA", table, |line| optional(line.write_amp, show_number)),
-        column("SA", table, |line| optional(line.space_amp, show_number)),
-        column("memory", table, |line| optional(line.memory_bytes, show_bytes)),
-        Column { is_left: true, ..column("class", table, |line| line.durability.clone()) },
-    ];
-    columns.into_iter().filter(|column| column.cells.iter().any(|cell| !cell.is_empty())).collect()
-}
-
-fn column(heading: &str, table: &Comparison, cell: impl Fn(&Line) -> String) -> Column {
-    let cells = table.lines.iter().map(cell).collect();
-    Column { heading: heading.into(), is_left: false, cells }
-}
-
-/// The place, `-` below the rule; empty for a ranked engine without a place.
-fn show_place(line: &Line) -> String {
-    let without = if line.is_ranked { String::new() } else { "-".into() };
-    line.place.map_or(without, |place| place.to_string())
-}
-
-/// A latency; an engine that did not keep up has none.
-fn latency(line: &Line, ns: Option<f64>) -> String {
-    if line.is_overloaded { OVERLOADED.into() } else { ns.map_or(String::new(), show_ns) }
-}
-
-fn ratio(line: &Line, table: &Comparison) -> String {
-    if line.engine == table.baseline {
-        return "baseline".into();
-    }
-    line.ratio.map_or(String::new(), show_verdict)
-}
-
-/// A ratio with its interval, behind `~` where no difference is shown.
-pub(super) fn show_verdict(verdict: Verdict) -> String {
-    let mark = if verdict.is_shown { "" } else { "~" };
-    let interval = verdict.interval.map_or(String::new(), |(low, high)| {
-        format!(" [{} .. {}]", show_number(low), show_number(high))
-    });
-    format!("{mark}{}x{interval}", show_number(verdict.ratio))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::columns::{DISK_MOVED, OVER_BUDGET, OVERLOADED, UNSTEADY, show_place};
     use crate::report::{FinishedRun, compare};
     use crate::row::Row;
 
@@ -231,8 +115,8 @@ mod tests {
             cpu_ns_per_op: Some(5.0),
             write_amp: Some(1.5),
             space_amp: Some(1.5),
-            rss_peak_bytes: Some(1 << 30),
-            rss_base_bytes: Some(0),
+            memory_anon_bytes: Some(if engine == "own" { 1 << 30 } else { 1 << 20 }),
+            page_cache_bytes: Some(1 << 29),
             ..Row::default()
         };
         let rows = ["own", "bound:log+hash"].into_iter().flat_map(|e| [row(e, 1), row(e, 2)]);
@@ -272,9 +156,18 @@ mod tests {
         assert!(own.contains("k†"), "{own}");
         let interval = |line: &str| line.chars().position(|character| character == '[');
         assert_eq!(interval(own), interval(line_of(&text, "bound:log+hash")), "{text}");
-        for mark in [UNSTEADY, OVERLOADED, DISK_MOVED] {
+        for mark in [UNSTEADY, OVERLOADED, DISK_MOVED, OVER_BUDGET] {
             assert!(crate::report::LEGEND.contains(&format!("{mark}: ")), "{mark}");
         }
+    }
+
+    #[test]
+    fn an_engine_that_holds_more_than_its_budget_is_marked() {
+        let text = render(&table(), usize::MAX);
+        assert!(line_of(&text, "own").contains("1.00G‡"), "{text}");
+        let other = line_of(&text, "bound:log+hash");
+        assert!(other.contains("1.00M") && !other.contains(OVER_BUDGET), "{text}");
+        assert!(text.lines().nth(1).is_some_and(|head| head.contains("memory  cache")), "{text}");
     }
 
     #[test]

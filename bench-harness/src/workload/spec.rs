@@ -7,6 +7,9 @@ use super::{Bytes, Count, LengthRange, Span};
 use crate::distribution::KeyChoice;
 use crate::keys::KeyShape;
 
+/// The size of values where a workload says nothing.
+const DEFAULT_VALUE_BYTES: u64 = 100;
+
 /// One workload: an engine runs all of its phases in order, on one fresh directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +183,11 @@ impl Phase {
 }
 
 impl Workload {
+    /// The size of made-up values, in bytes; for values that come from an input, a guess.
+    pub(crate) fn value_len(&self) -> u64 {
+        self.value_bytes.map_or(DEFAULT_VALUE_BYTES, |size| size.0)
+    }
+
     /// Checks the workload. `Err` names the mistake.
     pub(crate) fn check(&self) -> Result<(), String> {
         super::check::check(self)

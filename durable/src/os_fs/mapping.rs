@@ -7,7 +7,8 @@
 //! again, and the rest belongs to the one appender.
 //!
 //! Two calls of the system that no safe wrapper offers stand here as well: `mincore` and `sync_file_range`. The former
-//! writes one byte for each page into a vector of that length; the latter takes numbers only.
+//! writes one byte for each page into a vector of that length; the latter takes numbers only. [`page_cache_bytes`] asks the
+//! former about files of anybody: its mapping is never read.
 //!
 //! The argument for an append mapping, which is about this process only:
 //! 1. The region is reached through a raw pointer; no `&mut [u8]` to it ever exists, and a `&[u8]` only to a published
@@ -37,7 +38,7 @@ use std::{fs, io, ptr, slice};
 
 #[cfg(target_os = "linux")]
 use memmap2::UncheckedAdvice;
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use memmap2::{Advice, Mmap, MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
 /// Maps a whole file for reading. `None` for an empty file, which cannot be mapped.
@@ -96,6 +97,39 @@ pub(super) fn resident_pages(map: &Mmap) -> io::Result<Vec<bool>> {
     Ok(pages.iter().map(|page| page & 1 == 1).collect())
 }
 
+/// Pages that one question about a file asks for: the answer takes a byte for each.
+const PAGES_AT_ONCE: usize = 1 << 16;
+
+/// How many bytes of memory the page cache holds for `file`, in whole pages. Reads none of them: the file may be written,
+/// mapped and cut by anybody meanwhile, and a page behind its end counts as absent.
+///
+/// # Errors
+/// A file that cannot be mapped for reading: one that is not open for reading, or no regular file.
+pub fn page_cache_bytes(file: &fs::File) -> io::Result<u64> {
+    if file.metadata()?.len() == 0 {
+        return Ok(0);
+    }
+    // A raw mapping hands out no reference, so nothing is promised about the bytes behind it.
+    let map = MmapOptions::new().map_raw_read_only(file)?;
+    let (page, len) = (page_bytes(), map.len());
+    let mut pages = vec![0; len.div_ceil(page).min(PAGES_AT_ONCE)];
+    let mut resident = 0;
+    for from in (0..len).step_by(PAGES_AT_ONCE * page) {
+        let asked = (len - from).min(PAGES_AT_ONCE * page);
+        // Each page has a byte for its answer.
+        let answers = &mut pages[..asked.div_ceil(page)];
+        let start = map.as_mut_ptr().wrapping_add(from);
+        // SAFETY: `asked` bytes from `start` lie in the mapping, which lives during the call, and `from` is a multiple of
+        // the page. `answers` has a byte for each page of them. The call changes `answers` and nothing else.
+        let code = unsafe { mincore(start.cast(), asked, answers.as_mut_ptr()) };
+        if code != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        resident += answers.iter().filter(|answer| **answer & 1 == 1).count();
+    }
+    Ok((resident * page) as u64)
+}
+
 /// Takes the pages of `range` out of the page table of the process. The next access finds them again.
 #[cfg(target_os = "linux")]
 pub(super) fn forget_pages(map: &Mmap, range: Range<usize>) -> io::Result<()> {
@@ -139,8 +173,13 @@ enum Memory {
 impl Region {
     /// A region over the first `len` bytes of `file`, which may not have them yet. Its owner gives the file its bytes
     /// before it appends to them: behind the end of a file, access ends the process.
+    ///
+    /// Values of the log are read in any order, so a page that left memory comes back without its neighbours: the
+    /// read-ahead of some disks is 8 MiB for one page.
     pub(super) fn over_file(file: &fs::File, len: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(len).map_raw(file)?;
+        // A kernel that refuses reads ahead.
+        let _is_refused = map.advise(Advice::Random).is_err();
         Ok(Self::new(Memory::File(map)))
     }
 
@@ -286,6 +325,46 @@ mod tests {
         let bytes = region.published(0, 5 * page + 7).expect("it was appended");
         let (first, second) = bytes.split_at(3 * page + 7);
         assert!(first.iter().all(|&byte| byte == 1) && second.iter().all(|&byte| byte == 2));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "maps a file")]
+    fn the_page_cache_of_a_file_is_its_written_pages_and_none_of_its_holes() {
+        use std::os::unix::fs::FileExt as _;
+
+        let file = tempfile::tempfile().expect("a temporary file");
+        assert_eq!(page_cache_bytes(&file).expect("an empty file"), 0);
+        let page = page_bytes();
+        let end = (PAGES_AT_ONCE + 100) * page;
+        file.write_all_at(&vec![1; 10 * page], 0).expect("the first pages are written");
+        file.write_all_at(&[1; 7], end as u64).expect("a last page behind a hole is written");
+        // The kernel may hold more around a written page, and never the whole hole.
+        let held = page_cache_bytes(&file).expect("the file is asked about");
+        assert!((11 * page as u64..end as u64 / 2).contains(&held), "{held}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    #[cfg_attr(miri, ignore = "maps a file")]
+    fn a_read_of_a_region_that_left_memory_fetches_its_own_pages_and_no_others() {
+        use rustix::fs::fadvise;
+
+        // Large enough for the read-ahead of any disk to fetch much of it, wherever it begins.
+        let len = 16 << 20;
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.set_len(len as u64).expect("the file grows");
+        let region = Region::over_file(&file, len).expect("the file is mapped");
+        region.append(0, &vec![1; len]);
+        region.forget_pages(0, len);
+        file.sync_all().expect("the bytes reach the disk");
+        fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("the pages leave memory");
+        let held = || page_cache_bytes(&file).expect("the file is asked about");
+        if held() > 0 {
+            println!("skipped: the folder for temporary files is on a file system in memory");
+            return;
+        }
+        assert_eq!(region.published(len / 2, 1), Some(&[1][..]));
+        assert!(held() <= 16 * page_bytes() as u64, "{}", held());
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use kv::{Error, Result};
-use parking_lot::RwLock;
 
-use super::table::{SHARDS, SLOT_BYTES, Slot, Table};
+use super::table::{SHARDS, SLOT_BYTES, Shard, Slot, Table};
 
 /// The tables of an image and the segments that they name. The image goes: the next write makes it old.
 pub(super) fn load(path: &Path) -> Result<Option<(Vec<Table>, u32)>> {
@@ -36,10 +35,10 @@ pub(super) fn load(path: &Path) -> Result<Option<(Vec<Table>, u32)>> {
 }
 
 /// Writes the table as it is: the count of segments, then each shard's slots behind their count.
-pub(super) fn save(path: &Path, shards: &[RwLock<Table>], segments: u32) -> Result<()> {
+pub(super) fn save(path: &Path, shards: &[Shard], segments: u32) -> Result<()> {
     let mut bytes = u64::from(segments).to_le_bytes().to_vec();
     for shard in shards {
-        let table = shard.read();
+        let table = shard.0.read();
         bytes.extend_from_slice(&(table.slots().len() as u64).to_le_bytes());
         bytes.extend(table.slots().iter().flat_map(|slot| slot.to_bytes()));
     }

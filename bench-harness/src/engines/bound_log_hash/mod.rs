@@ -23,7 +23,7 @@ use parking_lot::RwLock;
 
 use self::record::{HEADER_BYTES, Record};
 use self::segments::Segments;
-use self::table::{SHARDS, Slot, Table};
+use self::table::{SHARDS, Shard, Slot, Table};
 use super::Registration;
 use super::sorted_cursor::SortedCursor;
 use crate::random::mix;
@@ -33,7 +33,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     about: "yardstick: one copy into mapped space a put, a hash table, group commit; no checksums, no merge",
     version: env!("CARGO_PKG_VERSION"),
     classes: &[Durability::None, Durability::Buffered, Durability::Sync],
-    open: |directory, _| Ok(Box::new(BoundLogHash::open(directory)?)),
+    open: |directory, config| Ok(Box::new(BoundLogHash::open(directory, config.durability)?)),
     settings: |_| "no cache; 16 bytes for each slot of the table, a quarter of them free".into(),
 };
 
@@ -41,11 +41,11 @@ pub(super) const REGISTRATION: Registration = Registration {
 struct BoundLogHash {
     image: PathBuf,
     log: Arc<Segments>,
-    shards: Box<[RwLock<Table>]>,
+    shards: Box<[Shard]>,
 }
 
 impl BoundLogHash {
-    fn open(directory: &Path) -> Result<Self> {
+    fn open(directory: &Path, durability: Durability) -> Result<Self> {
         let image = directory.join("image");
         let loaded = image::load(&image)?;
         let (tables, sealed) = match loaded {
@@ -53,8 +53,8 @@ impl BoundLogHash {
             None => ((0..SHARDS).map(|_| Table::default()).collect(), None),
         };
         let segments = sealed.unwrap_or_else(|| segments::count(directory));
-        let log = Arc::new(Segments::open(directory, segments)?);
-        let shards = tables.into_iter().map(RwLock::new).collect();
+        let log = Arc::new(Segments::open(directory, segments, durability == Durability::Sync)?);
+        let shards = tables.into_iter().map(|table| Shard(RwLock::new(table))).collect();
         let engine = Self { image, log, shards };
         if sealed.is_none() {
             (0..segments).try_for_each(|segment| engine.replay(segment))?;
@@ -82,7 +82,7 @@ impl BoundLogHash {
         is_removed: bool,
     ) -> Result<()> {
         let (shard, tag) = place_of(key);
-        let mut table = self.shards[shard].write();
+        let mut table = self.shards[shard].0.write();
         let known = table.find(tag, |slot| self.is_record_of(slot, key))?;
         let slot = Slot { tag, len, segment, offset };
         match known {
@@ -117,7 +117,7 @@ fn place_of(key: &[u8]) -> (usize, u32) {
 impl Kv for BoundLogHash {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let (shard, tag) = place_of(key);
-        let table = self.shards[shard].read();
+        let table = self.shards[shard].0.read();
         let known = table.find(tag, |slot| {
             let mut is_match = false;
             self.log.read(slot, &mut |bytes| {
@@ -158,7 +158,7 @@ impl Kv for BoundLogHash {
         range.check()?;
         let mut entries = Vec::new();
         for shard in &self.shards {
-            let table = shard.read();
+            let table = shard.0.read();
             for slot in table.slots().iter().filter(|slot| slot.len > 0) {
                 self.log.read(slot, &mut |bytes| {
                     let key = Record::read(bytes).map(|record| record.key).unwrap_or_default();
@@ -194,7 +194,7 @@ impl Kv for BoundLogHash {
     }
 
     fn stats(&self) -> Stats {
-        let entries: usize = self.shards.iter().map(|shard| shard.read().len()).sum();
+        let entries: usize = self.shards.iter().map(|shard| shard.0.read().len()).sum();
         Stats::default().with("entries", Unit::Count, entries as u64).with(
             "syncs",
             Unit::Count,
@@ -227,11 +227,13 @@ mod tests {
 
     #[test]
     fn an_image_and_a_replay_lead_to_the_same_entries() {
-        for is_clean in [true, false] {
+        for (is_clean, durability) in
+            [(true, Durability::Buffered), (false, Durability::Buffered), (true, Durability::Sync)]
+        {
             let directory = tempfile::tempdir().unwrap();
             // More than one segment.
             let count = 20_000;
-            let engine = BoundLogHash::open(directory.path()).unwrap();
+            let engine = BoundLogHash::open(directory.path(), durability).unwrap();
             fill(&engine, count);
             check(&engine, count);
             if is_clean {
@@ -239,7 +241,7 @@ mod tests {
             }
             assert_eq!(engine.image.exists(), is_clean);
             drop(engine);
-            let engine = BoundLogHash::open(directory.path()).unwrap();
+            let engine = BoundLogHash::open(directory.path(), durability).unwrap();
             check(&engine, count);
             engine.put(b"new", b"1", Durability::Sync).unwrap();
             assert_eq!(engine.get(b"new").unwrap().as_deref(), Some(&b"1"[..]));
@@ -249,7 +251,7 @@ mod tests {
     #[test]
     fn syncs_of_several_threads_share_rounds() {
         let directory = tempfile::tempdir().unwrap();
-        let engine = &BoundLogHash::open(directory.path()).unwrap();
+        let engine = &BoundLogHash::open(directory.path(), Durability::Sync).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..4_u32 {
                 scope.spawn(move || {

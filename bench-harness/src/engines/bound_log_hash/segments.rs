@@ -1,8 +1,13 @@
-//! The log of the yardstick: mapped segments whose space was written ahead, one always in reserve.
+//! The log of the yardstick: mapped segments whose space is written ahead, one always in reserve.
 //!
-//! A thread makes the next segment once an eighth of the current one is full, so that no write waits for space. An opening that finds
-//! segments does not wait for a new one; the first write does. Concurrent syncs form a
-//! group: one caller syncs for all that wrote before it began.
+//! A thread makes the next segment once an eighth of the current one is full, so that no write waits for a file. An opening
+//! that finds segments does not wait for a new one; the first write does. Concurrent syncs form a group: one caller syncs
+//! for all that wrote before it began.
+//!
+//! Where writes wait for syncs, the thread fills a segment with zeros and syncs them, so that a later sync has nothing but
+//! data to write. Where they do not, the log writes a few zeros ahead of each append: they are in the processor's cache
+//! when the data takes their place, and no page was cleaned and write-protected before its first append. A segment that was
+//! filled and synced ahead made every page a fault, and the appender waited for the disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -34,6 +39,8 @@ enum Segment {
 #[derive(Debug)]
 pub(super) struct Segments {
     files: Box<[OnceLock<Segment>]>,
+    /// Whether segments are filled and synced before they are used.
+    fills: bool,
     tail: Mutex<Tail>,
     syncs: Mutex<Syncs>,
     synced: Condvar,
@@ -86,8 +93,9 @@ struct Syncs {
 }
 
 impl Segments {
-    /// The segments in `directory`, of which the first `sealed` are kept, ready to be appended to.
-    pub(super) fn open(directory: &Path, sealed: u32) -> Result<Self> {
+    /// The segments in `directory`, of which the first `sealed` are kept, ready to be appended to. With `fills`, segments
+    /// are filled and synced before they are used.
+    pub(super) fn open(directory: &Path, sealed: u32, fills: bool) -> Result<Self> {
         let fs = OsFs::default();
         let files: Box<[_]> = (0..MOST_SEGMENTS).map(|_| OnceLock::new()).collect();
         for number in 0..sealed {
@@ -99,7 +107,7 @@ impl Segments {
         let directory = directory.to_path_buf();
         let maker = std::thread::spawn(move || {
             // Requests end, and a send fails, when the engine is gone.
-            let mut made = numbers.iter().map(|number| create(&fs, &directory, number));
+            let mut made = numbers.iter().map(|number| create(&fs, &directory, number, fills));
             while made.next().is_some_and(|new| sender.send(new).is_ok()) {}
         });
         let maker = Some(Maker { requests, reserve, thread: maker });
@@ -107,6 +115,7 @@ impl Segments {
         tail.ask(sealed)?;
         let segments = Self {
             files,
+            fills,
             tail: Mutex::new(tail),
             syncs: Mutex::new(Syncs { done: (sealed, 0), ..Syncs::default() }),
             synced: Condvar::new(),
@@ -146,7 +155,11 @@ impl Segments {
             self.add(tail)?;
         }
         let start = tail.end;
-        self.log(tail.segment)?.append(start, &tail.buffer)?;
+        let log = self.log(tail.segment)?;
+        if !self.fills {
+            log.reserve(start + len)?;
+        }
+        log.append(start, &tail.buffer)?;
         tail.end += len;
         if tail.end >= RESERVE_AT {
             tail.ask(tail.segment + 1)?;
@@ -237,15 +250,17 @@ impl Drop for Segments {
     }
 }
 
-fn create(fs: &OsFs, directory: &Path, number: u32) -> Result<Arc<dyn LogFile>> {
+fn create(fs: &OsFs, directory: &Path, number: u32, fills: bool) -> Result<Arc<dyn LogFile>> {
     let path = path(directory, number);
     if path.exists() {
         // A reserve that an earlier opening did not use.
         fs.remove(&path)?;
     }
     let log = fs.create_log(&path, SEGMENT_BYTES)?;
-    log.reserve(SEGMENT_BYTES)?;
-    log.sync()?;
+    if fills {
+        log.reserve(SEGMENT_BYTES)?;
+        log.sync()?;
+    }
     fs.sync_dir(directory)?;
     Ok(log)
 }

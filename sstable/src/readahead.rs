@@ -1,4 +1,4 @@
-//! Deciding what a walk over mapped blocks reads ahead.
+//! Reading ahead of a walk over mapped blocks.
 
 use std::ops::Range;
 

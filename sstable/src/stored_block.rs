@@ -6,8 +6,8 @@
 //! | n | 1 | codec: 0 none, 1 LZ4, 2 zstd |
 //! | n + 1 | 4 | CRC-32 of body and codec, started from the seed of the place |
 //!
-//! The seed is the CRC-32 of the table's id, with the lower half of the body's offset and the upper half, rotated by 16
-//! bits, mixed in by exclusive or. So a right block in a wrong place, or in another table, fails its check.
+//! The seed is the CRC-32 of the table's id, xor the lower 32 bits of the body's offset, xor its upper 32 bits rotated left by
+//! 16. So a right block in a wrong place, or in another table, fails its check.
 
 use durable::{crc32, seeded_crc32};
 
@@ -27,7 +27,7 @@ impl Seeds {
         Self(crc32(&table.0))
     }
 
-    /// The seed of what lies at `offset`.
+    /// The seed of the bytes at `offset`.
     #[inline]
     pub(crate) fn at(self, offset: u64) -> u32 {
         self.0 ^ offset as u32 ^ ((offset >> 32) as u32).rotate_left(16)

@@ -53,7 +53,7 @@ impl Table {
         Ok(table)
     }
 
-    /// The same table for one pass over the whole file: each read checks what it reads, and the page cache stays as it is.
+    /// The same table for one pass over the whole file: every read checks its block, and the page cache stays as it is.
     pub(crate) fn for_one_pass(&self) -> Result<Self> {
         let file = Arc::clone(self.source.raw().file());
         let raw = RawFile::mapped(Arc::clone(&file), read_whole(&*file)?);
@@ -151,7 +151,6 @@ impl Table {
         let Some(handle) = self.find_data_block(key)? else { return Ok(false) };
         let found = self.source.read(handle)?;
         let bytes = self.source.bytes(&found);
-        touch(bytes);
         let value = Block::parse(bytes, self.footer.key_layout.suffix_len()).and_then(|block| {
             let found = block.search(key)?;
             found.is_equal.then(|| block.value_of(found.index)).transpose()
@@ -215,14 +214,6 @@ impl fmt::Debug for Table {
             .field("id", &self.footer.id)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads a byte of each of the first cache lines of a block, all at once. The search needs them one after the other, and
-/// each would be a wait of its own.
-#[inline]
-pub(crate) fn touch(block: &[u8]) {
-    let lines = [0, 64, 128, 192].map(|at| block.get(at).copied().unwrap_or_default());
-    std::hint::black_box(lines);
 }
 
 fn read_footer(raw: &RawFile) -> Result<Footer> {

@@ -107,9 +107,9 @@ impl TableBuilder {
     /// Adds an entry.
     ///
     /// # Errors
-    /// `InvalidArgument` when the key is not greater than the one before, shorter than a suffix, or too long, or the
-    /// value is longer than [`MAX_VALUE_LEN`]: nothing was added. `Io` when a block could not be written: the table
-    /// cannot be finished.
+    /// - `InvalidArgument` when the key is not greater than the one before, shorter than a suffix, or too long, or the value
+    ///   is longer than [`MAX_VALUE_LEN`]. Nothing was added, and the next entry may be.
+    /// - `Io` when a block could not be written. The table cannot be finished.
     pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let layout = self.options.key_layout;
         let split = checked(layout, key, value)?;

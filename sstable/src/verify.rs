@@ -14,9 +14,9 @@ use crate::stored_block::TRAILER_LEN;
 use crate::table::Table;
 
 impl Table {
-    /// Reads the whole file once and checks everything: every checksum, the order of all keys, that each separator
-    /// separates, that the filter knows every stem, that the properties count right, and that no byte of the file is
-    /// outside of its parts. Takes memory for a list of the blocks, 16 bytes each.
+    /// Reads the whole file once and checks everything: every checksum, the order of all keys, every separator, the filter's
+    /// answer for every stem, the properties, and that each byte of the file belongs to one part. Takes memory for a list of
+    /// the blocks, 16 bytes each.
     ///
     /// # Errors
     /// `Corruption` with the first thing that is wrong; `Io`.
@@ -33,7 +33,7 @@ impl Table {
     }
 }
 
-/// What the pass has seen so far.
+/// A pass over a table, with everything that it has seen so far.
 struct Pass<'t> {
     table: &'t Table,
     /// Of the entries that were visited.

@@ -8,7 +8,7 @@ use kv::{Cursor as _, Result};
 use crate::block::Block;
 use crate::filter::hash_stem;
 use crate::key_layout::SplitKey;
-use crate::table::{Table, touch};
+use crate::table::Table;
 
 impl Table {
     /// Calls `read` with the suffix and the value of the first entry that has the stem of `key` and is not less than
@@ -31,7 +31,6 @@ impl Table {
         };
         let found = self.source().read(handle)?;
         let bytes = self.source().bytes(&found);
-        touch(bytes);
         let damage = |damage| self.source().corruption(handle.offset, damage);
         let suffix_len = self.key_layout().suffix_len();
         let block = Block::parse(bytes, suffix_len).map_err(damage)?;

@@ -208,28 +208,19 @@ impl BlockBuilder {
     }
 
     fn encode_entries(&mut self, plan: Plan) {
-        let (mut out, mut ends) =
-            (std::mem::take(&mut self.encoded), std::mem::take(&mut self.ends));
+        let mut out = std::mem::take(&mut self.encoded);
+        let mut ends = std::mem::take(&mut self.ends);
         debug_assert!(out.is_empty(), "the entries of the block before are gone");
         ends.clear();
         for index in 0..self.count() {
-            let stem = &self.key(index).stem[plan.prefix_len..];
             let behind = index % plan.interval;
-            let stored = if behind == 0 {
-                put_varint(&mut out, stem.len() as u64);
-                stem.get(plan.head_width.bytes()..).unwrap_or(&[])
-            } else {
-                let shared = self.shared[index] - plan.prefix_len;
-                put_varint(&mut out, shared as u64);
-                put_varint(&mut out, (stem.len() - shared) as u64);
-                &stem[shared..]
-            };
             let is_last = behind + 1 == plan.interval || index + 1 == self.count();
+            let stem = self.encode_stem_lens(index, plan, &mut out);
             let value = self.value(index);
             if !is_last {
                 put_varint(&mut out, value.len() as u64);
             }
-            out.extend_from_slice(stored);
+            out.extend_from_slice(stem);
             out.extend_from_slice(value);
             if is_last {
                 ends.push(out.len());
@@ -238,6 +229,20 @@ impl BlockBuilder {
         debug_assert_eq!(ends.len(), self.count().div_ceil(plan.interval), "an end for each group");
         self.encoded = out;
         self.ends = ends;
+    }
+
+    /// Appends the lengths that describe the stem of an entry. Returns the bytes of the stem that the entry stores.
+    fn encode_stem_lens(&self, index: usize, plan: Plan, out: &mut Vec<u8>) -> &[u8] {
+        let stem = &self.key(index).stem[plan.prefix_len..];
+        if index.is_multiple_of(plan.interval) {
+            put_varint(out, stem.len() as u64);
+            return stem.get(plan.head_width.bytes()..).unwrap_or(&[]);
+        }
+        let shared = self.shared[index] - plan.prefix_len;
+        debug_assert!(shared <= stem.len(), "the shared bytes are a part of the stem");
+        put_varint(out, shared as u64);
+        put_varint(out, (stem.len() - shared) as u64);
+        &stem[shared..]
     }
 
     fn encode_arrays(&self, plan: Plan, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! The array of heads: the bytes of each restart point's stem that follow the prefix of the block.
 //!
-//! A head has a fixed width. A stem that ends before is padded with zeros, so the order of the heads is the order of the
-//! stems, except that different stems may have equal heads.
+//! A head has a fixed width. A stem that ends before is padded with zeros. So heads are in the order of their stems, and
+//! different stems may have equal heads.
 
 /// How many bytes a head has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

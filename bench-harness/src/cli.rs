@@ -11,8 +11,10 @@ use crate::keys::KeyShape;
 use crate::quantity::{parse_bytes, parse_count, parse_duration};
 use crate::{durability, failure::Failure};
 
-/// The least memory that an engine can be given.
+/// The least memory that a cell's process can be limited to.
 const LEAST_LIMIT_BYTES: u64 = 1 << 20;
+/// The least memory that an engine can be given: with less, engines of others do not end.
+const LEAST_BUDGET_BYTES: u64 = 1 << 20;
 
 /// Runs storage engines on the same workloads, checks every answer, and says which is faster and at which cost.
 ///
@@ -62,8 +64,8 @@ pub(crate) struct CommonArgs {
     /// The engine that ratios refer to [default: the first ranked one].
     #[arg(global = true, long, value_name = "ENGINE")]
     pub(crate) baseline: Option<String>,
-    /// The memory that each engine may divide among buffers and caches.
-    #[arg(global = true, long, default_value = "64MiB", value_parser = parse_bytes, value_name = "SIZE")]
+    /// The memory that each engine may divide among buffers and caches; 1MiB at least.
+    #[arg(global = true, long, default_value = "64MiB", value_parser = parse_budget, value_name = "SIZE")]
     pub(crate) mem: u64,
     /// The memory of each cell's process, page cache included, beyond what the harness itself holds. Needs the right to
     /// make memory cgroups [default: no limit].
@@ -87,7 +89,8 @@ pub(crate) struct CommonArgs {
     /// Prints the plan and its estimated time, and runs nothing.
     #[arg(global = true, long)]
     pub(crate) dry_run: bool,
-    /// The time for everything; phases that do not fit are cut short and marked [default: 55s in `quick`, else none].
+    /// The time for everything; phases that do not fit are cut short, marked and not ranked [default: 55s in `quick`,
+    /// else none].
     #[arg(global = true, long, value_parser = parse_duration, value_name = "TIME")]
     pub(crate) budget: Option<Duration>,
 }
@@ -132,6 +135,14 @@ pub(crate) struct RunArgs {
 fn parse_limit(text: &str) -> Result<u64, String> {
     match parse_bytes(text)? {
         bytes if bytes < LEAST_LIMIT_BYTES => Err("a process needs 1MiB at least".into()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Reads a memory budget: a size with which every engine works.
+fn parse_budget(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < LEAST_BUDGET_BYTES => Err("an engine needs 1MiB at least".into()),
         bytes => Ok(bytes),
     }
 }
@@ -207,8 +218,7 @@ pub(crate) fn parse(
         if error.use_stderr() {
             return Some(Failure::usage(one_line(&error.to_string())));
         }
-        crate::output::result(&error.to_string());
-        None
+        crate::output::result(&error.to_string()).err()
     })
 }
 
@@ -266,6 +276,17 @@ mod tests {
             let arguments = ["kvbench", "run", flag, "0s"].map(Into::into);
             let failure = parse(arguments.into_iter()).unwrap_err().unwrap();
             assert!(failure.text.contains("no time"), "{}", failure.text);
+        }
+    }
+
+    #[test]
+    fn a_memory_in_which_no_engine_works_is_refused() {
+        for flag in ["--mem", "--limit-memory"] {
+            for size in ["0", "1", "1048575"] {
+                let arguments = ["kvbench", "run", flag, size].map(Into::into);
+                let failure = parse(arguments.into_iter()).unwrap_err().unwrap();
+                assert!(failure.text.contains("1MiB at least"), "{}", failure.text);
+            }
         }
     }
 

@@ -49,9 +49,10 @@ fn git(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_string())
 }
 
-/// Type and options of the mount that holds `path`: the longest mount point above it.
+/// Type and options of the mount that holds `path`, or will hold it: the longest mount point above it.
 fn file_system(path: &Path) -> Option<String> {
-    let path = path.canonicalize().ok()?;
+    let existing = std::path::absolute(path).ok()?;
+    let path = existing.ancestors().find_map(|path| path.canonicalize().ok())?;
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let above = fields.filter(|fields| fields.len() > 3 && path.starts_with(fields[1]));
@@ -66,4 +67,16 @@ fn clock_call_ns() -> f64 {
         std::hint::black_box(Instant::now());
     }
     start.elapsed().as_nanos() as f64 / f64::from(CLOCK_CALLS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_system_is_the_one_on_which_engines_will_make_their_files() {
+        let stores = Path::new("/proc/self/no-such-directory/stores");
+        let described = describe(stores);
+        assert!(described["file_system"].as_str().unwrap().starts_with("proc "), "{described}");
+    }
 }

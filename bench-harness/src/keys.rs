@@ -15,6 +15,9 @@ const DIGIT_PAIRS: &[u8; 200] = b"\
     40414243444546474849505152535455565758596061626364656667686970717273747576777879\
     8081828384858687888990919293949596979899";
 
+/// The last byte of the keys that are never put.
+const MISSING_MARK: u8 = 0;
+
 /// How an id becomes a key. The three shapes stress different parts of an engine: scattered bytes, a common prefix
 /// before scattered digits, and a long common prefix in key order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,8 +107,13 @@ impl KeySpace {
     /// Writes a key that was never put, right behind the key of `id` in key order.
     pub(crate) fn write_missing_key(&self, id: u32, key: &mut Vec<u8>) {
         self.write_key(id, key);
-        key.push(0);
+        key.push(MISSING_MARK);
     }
+}
+
+/// Whether `key` ends like the keys of [`KeySpace::write_missing_key`]. So does one in 256 keys of [`KeyShape::Hashed`].
+pub(crate) fn has_missing_mark(key: &[u8]) -> bool {
+    key.last() == Some(&MISSING_MARK)
 }
 
 /// The ids in key order, so that a scan can be checked for lost entries and not only for wrong ones.
@@ -176,6 +184,20 @@ mod tests {
         assert_eq!(key, b"0000000000000042");
         KeyShape::User.write_key(0, &mut key);
         assert_eq!(key, format!("user{}", fnv_1a(0)).as_bytes());
+    }
+
+    #[test]
+    fn the_mark_of_missing_keys_ends_no_key_of_the_decimal_shapes() {
+        for shape in [KeyShape::User, KeyShape::Padded] {
+            let keys = KeySpace::Shaped(shape);
+            let mut key = Vec::new();
+            for id in 0..10_000 {
+                keys.write_key(id, &mut key);
+                assert!(!has_missing_mark(&key), "{shape:?} {id}");
+                keys.write_missing_key(id, &mut key);
+                assert!(has_missing_mark(&key), "{shape:?} {id}");
+            }
+        }
     }
 
     #[test]

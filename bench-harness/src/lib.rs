@@ -3,8 +3,8 @@
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
-//! clock stands still (`judge`, `model`). Rows go to `summary.csv` as they come (`run_folder`), and the tables are made from them
-//! (`statistics`, `paired`, `report`).
+//! clock stands still (`judge`, `model`). The rows of a workload go to `summary.csv` when its cells in a
+//! block have ended (`run_folder`), and the tables are made from them (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
@@ -54,6 +54,7 @@ mod system;
 mod utc;
 mod values;
 mod worker;
+mod worker_process;
 mod workload;
 
 use std::process::ExitCode;
@@ -89,6 +90,7 @@ pub fn main_with_only(engines: &[Registration]) -> ExitCode {
 }
 
 fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
+    engines::check_names(engines)?;
     match cli.command.unwrap_or(Command::Quick) {
         Command::Quick => runner::run(Plan::quick(engines, &cli.common)?),
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),

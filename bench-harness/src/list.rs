@@ -38,8 +38,7 @@ pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
         let lists =
             wanted.iter().map(|(_, title, entries)| ((*title).to_string(), json!(named(entries))));
         let lists = serde_json::Value::Object(lists.collect());
-        output::result(&format!("{lists:#}\n"));
-        return Ok(());
+        return output::result(&format!("{lists:#}\n"));
     }
     let width = wanted.iter().flat_map(|(.., entries)| entries).map(|(name, _)| name.len()).max();
     let width = width.unwrap_or_default();
@@ -48,8 +47,7 @@ pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
         lines.push((*title).to_string());
         lines.extend(entries.iter().map(|(name, about)| format!("  {name:<width$}  {about}")));
     }
-    output::result(&(lines.join("\n") + "\n"));
-    Ok(())
+    output::result(&(lines.join("\n") + "\n"))
 }
 
 /// A workload in one line: its group, its sizes, and the operations of its phases.

@@ -26,6 +26,55 @@ impl KeyState {
     }
 }
 
+/// The states of a key that one read may have seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// The newest state that was acknowledged before the read began.
+    before: KeyState,
+    /// The newest state whose write began before the read ended.
+    after: KeyState,
+    /// Whether one of the states behind `before`, up to `after`, is a deletion.
+    has_deletion: bool,
+}
+
+impl Bounds {
+    /// No other state than `state`.
+    pub(crate) fn exactly(state: KeyState) -> Self {
+        Self { before: state, after: state, has_deletion: false }
+    }
+
+    /// The states from `before` to `after`; `last_deletion` is the version of the last deletion up to `after`, or 0.
+    pub(crate) fn between(before: KeyState, after: KeyState, last_deletion: u32) -> Self {
+        debug_assert!(
+            before.version() <= after.version(),
+            "a write begins before it is acknowledged"
+        );
+        debug_assert!(last_deletion <= after.version(), "a deletion is a write");
+        Self { before, after, has_deletion: last_deletion > before.version() }
+    }
+
+    /// Whether the read may have found `version` (`None`: nothing).
+    pub(crate) fn allow(self, version: Option<u32>) -> bool {
+        let Self { before, after, has_deletion } = self;
+        match version {
+            None => !before.is_present() || has_deletion,
+            Some(version) if version == before.version() => before.is_present(),
+            Some(version) if version == after.version() => after.is_present(),
+            Some(version) => (before.version()..after.version()).contains(&version),
+        }
+    }
+
+    /// The answers that are right, for a message.
+    pub(crate) fn expected(self) -> String {
+        let Self { before, after, has_deletion } = self;
+        if before != after {
+            let or_nothing = if before.is_present() && !has_deletion { "" } else { " or nothing" };
+            return format!("version {} to {}{or_nothing}", before.version(), after.version());
+        }
+        if before.is_present() { format!("version {}", before.version()) } else { "nothing".into() }
+    }
+}
+
 /// The expected content of an engine.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -89,19 +138,16 @@ impl Model {
         self.in_use = self.in_use.max(id + 1);
     }
 
-    /// Whether a read that began at `before` and ended at `after` may have found `version` (`None`: nothing).
-    pub(crate) fn allows(before: KeyState, after: KeyState, version: Option<u32>) -> bool {
-        match version {
-            Some(_) if before == after && !before.is_present() => false,
-            Some(version) => (before.version()..=after.version()).contains(&version) && version > 0,
-            // Between two different states there may have been a deletion.
-            None => before != after || !before.is_present(),
-        }
-    }
-
     /// The ids that are present now.
     pub(crate) fn present_ids(&self) -> impl Iterator<Item = u32> {
         (0..self.capacity()).filter(|&id| self.state(id).is_present())
+    }
+
+    /// The mean size of the values that are present, in bytes; `None` without any.
+    pub(crate) fn mean_value_bytes(&self) -> Option<u32> {
+        let sizes = self.present_ids().map(|id| u64::from(self.value_bytes[id as usize]));
+        let (count, sum) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
+        (count > 0).then(|| u32::try_from(sum / count).unwrap_or(u32::MAX))
     }
 
     /// How many entries are present, and the bytes of their keys and values.
@@ -133,34 +179,60 @@ pub(crate) struct Live {
 mod tests {
     use super::*;
 
+    fn present(version: u32) -> KeyState {
+        KeyState::new(version, true)
+    }
+
+    fn deleted(version: u32) -> KeyState {
+        KeyState::new(version, false)
+    }
+
+    fn check(bounds: Bounds, right: &[Option<u32>], wrong: &[Option<u32>]) {
+        for answer in right {
+            assert!(bounds.allow(*answer), "{answer:?} is right: {}", bounds.expected());
+        }
+        for answer in wrong {
+            assert!(!bounds.allow(*answer), "{answer:?} is wrong: {}", bounds.expected());
+        }
+    }
+
     #[test]
     fn between_writes_exactly_one_answer_is_right() {
         let mut model = Model::new(1);
-        model.write(0, KeyState::new(1, true), 10);
-        model.write(0, KeyState::new(2, true), 10);
-        let state = model.state(0);
-        assert!(Model::allows(state, state, Some(2)));
-        for wrong in [None, Some(1), Some(3)] {
-            assert!(!Model::allows(state, state, wrong), "{wrong:?}");
-        }
+        model.write(0, present(1), 10);
+        model.write(0, present(2), 10);
+        let bounds = Bounds::exactly(model.state(0));
+        check(bounds, &[Some(2)], &[None, Some(1), Some(3)]);
     }
 
     #[test]
     fn a_deleted_key_must_stay_away() {
         let mut model = Model::new(1);
-        model.write(0, KeyState::new(1, true), 10);
-        model.write(0, KeyState::new(2, false), 0);
-        let state = model.state(0);
-        assert!(Model::allows(state, state, None));
-        assert!(!Model::allows(state, state, Some(1)));
+        model.write(0, present(1), 10);
+        model.write(0, deleted(2), 0);
+        check(Bounds::exactly(model.state(0)), &[None], &[Some(1), Some(2)]);
         assert_eq!(model.present_ids().count(), 0);
     }
 
     #[test]
-    fn during_a_write_both_the_old_and_the_new_value_are_right() {
-        let (before, after) = (KeyState::new(1, true), KeyState::new(2, true));
-        assert!(Model::allows(before, after, Some(1)));
-        assert!(Model::allows(before, after, Some(2)));
-        assert!(!Model::allows(before, after, Some(3)));
+    fn during_an_overwrite_the_old_and_the_new_value_are_right_and_nothing_is_wrong() {
+        let bounds = Bounds::between(present(1), present(2), 0);
+        check(bounds, &[Some(1), Some(2)], &[None, Some(0), Some(3)]);
+    }
+
+    #[test]
+    fn a_key_may_be_missing_if_it_was_deleted_between_two_puts() {
+        let bounds = Bounds::between(present(1), present(5), 3);
+        check(bounds, &[None, Some(1), Some(4), Some(5)], &[Some(6)]);
+        let long_ago = Bounds::between(present(4), present(5), 3);
+        check(long_ago, &[Some(4), Some(5)], &[None, Some(3)]);
+    }
+
+    #[test]
+    fn during_the_first_put_and_during_a_deletion_a_key_may_be_missing() {
+        let first = Bounds::between(KeyState::default(), present(1), 0);
+        check(first, &[None, Some(1)], &[Some(0), Some(2)]);
+        let deletion = Bounds::between(present(1), deleted(2), 2);
+        check(deletion, &[None, Some(1)], &[Some(2)]);
     }
 }

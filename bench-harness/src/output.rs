@@ -1,13 +1,22 @@
 //! The only place that writes to the terminal: results go to stdout, progress and complaints to stderr.
 //!
-//! A reader that goes away (`kvbench | head`) is no reason to fail: the files of the run are the result.
+//! A reader that goes away (`kvbench | head`) is no reason to fail: the files of the run are the result. A full disk is one.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
-/// Prints a result.
-pub(crate) fn result(text: &str) {
+use crate::failure::{Failure, FailureKind, Outcome};
+
+/// Prints a result. `Err`: the system refused it, for another reason than a reader that went away.
+pub(crate) fn result(text: &str) -> Outcome<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).unwrap_or_default();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.or_else(|error| {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Ok(());
+        }
+        let text = format!("cannot write to the standard output: {error}");
+        Err(Failure { kind: FailureKind::Io, text })
+    })
 }
 
 /// The width of the terminal that results go to; no limit where they go elsewhere.

@@ -1,16 +1,23 @@
 //! From the command line to a plan: which engines, which workloads at which sizes, how often.
 
+mod set_up;
+mod sweep;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kv::Durability;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cli::{CommonArgs, Format, RunArgs};
 use crate::engines::{self, EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
+use crate::input;
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
+
+pub(crate) use set_up::SetUp;
+use set_up::add_set_up;
 
 /// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
 pub(crate) const RUN_BLOCKS: u32 = 20;
@@ -84,19 +91,6 @@ fn as_text<S: serde::Serializer>(durability: &Durability, to: S) -> Result<S::Ok
     to.collect_str(durability)
 }
 
-/// How an engine is set up in a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SetUp {
-    /// The engine's name.
-    pub(crate) engine: String,
-    /// Its version.
-    pub(crate) version: String,
-    /// The classes that the run asks for, each with the one that the engine keeps.
-    pub(crate) classes: String,
-    /// Its settings under those classes.
-    pub(crate) settings: String,
-}
-
 impl Plan {
     /// The plan of `quick`.
     pub(crate) fn quick(known: &[Registration], common: &CommonArgs) -> Outcome<Self> {
@@ -126,7 +120,7 @@ impl Plan {
         if selectors.is_empty() {
             selectors = DEFAULT_WORKLOADS.map(Into::into).to_vec();
         }
-        let mut workloads = for_threads(catalog.select(&selectors)?, &args.threads);
+        let mut workloads = sweep::for_threads(catalog.select(&selectors)?, &args.threads)?;
         for (name, workload) in &mut workloads {
             resize(workload, args)
                 .map_err(|text| Failure::usage(format!("workload {name}: {text}")))?;
@@ -140,8 +134,9 @@ impl Plan {
         known: &[Registration],
         common: &CommonArgs,
         (command, blocks): (&str, u32),
-        workloads: Vec<(String, Workload)>,
+        mut workloads: Vec<(String, Workload)>,
     ) -> Outcome<Self> {
+        workloads.iter_mut().try_for_each(note_input)?;
         let all = ["*".to_string()];
         let selectors = if common.engines.is_empty() { &all[..] } else { &common.engines };
         let engines = engines::select(known, selectors)?;
@@ -238,42 +233,16 @@ impl Plan {
     }
 }
 
-/// Adds the settings of an engine under a class, or the class to the same settings.
-fn add_set_up(
-    set_ups: &mut Vec<SetUp>,
-    engine: &Registration,
-    durability: Durability,
-    settings: String,
-) {
-    match set_ups.last_mut() {
-        Some(last) if last.engine == engine.name && last.settings == settings => {
-            last.classes = format!("{}, {durability}", last.classes);
-        }
-        _ => set_ups.push(SetUp {
-            engine: engine.name.into(),
-            version: engine.version.into(),
-            classes: durability.to_string(),
-            settings,
-        }),
-    }
-}
-
-/// Each workload once for each number of threads, under names that tell them apart where there are several.
-fn for_threads(workloads: Vec<(String, Workload)>, threads: &[u32]) -> Vec<(String, Workload)> {
-    let variants = |(name, workload): (String, Workload)| {
-        if threads.is_empty() {
-            return vec![(name, workload)];
-        }
-        let variant = |count: &u32| {
-            let mut workload = workload.clone();
-            let mixes = workload.phase.iter_mut().filter(|phase| phase.mix.is_some());
-            mixes.for_each(|phase| phase.threads = Some(*count));
-            let name = if threads.len() > 1 { format!("{name}-{count}t") } else { name.clone() };
-            (name, workload)
-        };
-        threads.iter().map(variant).collect()
-    };
-    workloads.into_iter().flat_map(variants).collect()
+/// Refuses an input that cannot be read, before a folder is made, and gives its workload the mean size of its values: the
+/// layout of some engines depends on the size.
+fn note_input((name, workload): &mut (String, Workload)) -> Outcome<()> {
+    let Some(input) = workload.input.as_deref() else { return Ok(()) };
+    let within = |failure: Failure| failure.within(format!("workload {name}"));
+    input::check_readable(input).map_err(within)?;
+    let divisor = workload.value_divisor.map_or(1, |divisor| divisor.0);
+    let content = input::read(input, workload.input_rows()).map_err(within)?;
+    workload.value_bytes = Some(Bytes(content.mean_value_bytes(divisor)));
+    Ok(())
 }
 
 /// Puts the sizes of the command line in the place of the workload's.
@@ -292,4 +261,22 @@ fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
         }
     }
     workload.check()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_learn_the_mean_size_of_the_values_of_an_input() {
+        let common = crate::cli::parse(["kvbench".into()].into_iter()).unwrap().common;
+        let plan = Plan::quick(&engines::own(), &common).unwrap();
+        let size = |input: &str| {
+            let of_input =
+                |(_, workload): &&(String, Workload)| workload.input.as_deref() == Some(input);
+            plan.workloads.iter().find(of_input).unwrap().1.value_len()
+        };
+        assert!((1_000..2_000).contains(&size("git-history")), "{}", size("git-history"));
+        assert!((80..150).contains(&size("wordnet")), "{}", size("wordnet"));
+    }
 }

@@ -103,11 +103,14 @@ Swap:                  8 kB
     #[test]
     fn memory_on_the_heap_is_anonymous() {
         const BYTES: usize = 64 << 20;
-        let before = Resident::now().unwrap();
-        let heap = std::hint::black_box(vec![1_u8; BYTES]);
-        let grown = Resident::now().unwrap().beyond(before);
-        assert!(grown.anonymous_bytes >= BYTES as u64 * 9 / 10, "{grown:?}");
-        assert!(grown.mapped_bytes < BYTES as u64 / 2, "{grown:?}");
-        drop(heap);
+        let grows_by_the_heap_alone = || {
+            let before = Resident::now().unwrap();
+            let heap = std::hint::black_box(vec![1_u8; BYTES]);
+            let grown = Resident::now().unwrap().beyond(before);
+            drop(heap);
+            grown.anonymous_bytes >= BYTES as u64 * 9 / 10 && grown.mapped_bytes < BYTES as u64 / 2
+        };
+        // Other tests of this process map files meanwhile.
+        assert!((0..50).any(|_| grows_by_the_heap_alone()));
     }
 }

@@ -8,16 +8,28 @@ use std::path::PathBuf;
 use crate::failure::Outcome;
 use crate::output;
 use crate::report::{FinishedRun, render_peers};
+use crate::row::SCHEMA_VERSION;
 
-/// Prints the tables of the runs in `folders`.
+/// Prints the tables of the runs in `folders`, and a note for each run whose figures mean something else today.
 pub(crate) fn table(folders: &[PathBuf]) -> Outcome<()> {
-    output::result(&render(folders)?);
-    Ok(())
+    let runs = read(folders)?;
+    runs.iter().filter_map(older_meaning).for_each(|text| output::note(&text));
+    output::result(&render_peers(&runs))
 }
 
-fn render(folders: &[PathBuf]) -> Outcome<String> {
-    let runs = folders.iter().map(|folder| FinishedRun::read(folder));
-    Ok(render_peers(&runs.collect::<Outcome<Vec<_>>>()?))
+fn read(folders: &[PathBuf]) -> Outcome<Vec<FinishedRun>> {
+    folders.iter().map(|folder| FinishedRun::read(folder)).collect()
+}
+
+/// The note about a run with rows of an older version of the dictionary.
+fn older_meaning(run: &FinishedRun) -> Option<String> {
+    let version = run.rows.iter().map(|row| row.schema_version).min()?;
+    (version < SCHEMA_VERSION).then(|| {
+        let name = &run.outline.run_id;
+        format!(
+            "{name} has rows of version {version}: its speeds count the time inside the engine alone, not wall time"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -25,6 +37,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::row::Row;
 
     const BEGIN: &str = "<!-- peers:begin -->\n";
     const END: &str = "<!-- peers:end -->";
@@ -46,8 +59,11 @@ mod tests {
         let (before, rest) = readme.split_once(BEGIN).unwrap();
         let (shown, after) = rest.split_once(END).unwrap();
         let folders = published();
-        let expected =
-            if folders.is_empty() { NOTHING_YET.into() } else { render(&folders).unwrap() };
+        let expected = if folders.is_empty() {
+            NOTHING_YET.into()
+        } else {
+            render_peers(&read(&folders).unwrap())
+        };
         if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
             std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
         } else {
@@ -58,9 +74,25 @@ mod tests {
     #[test]
     fn a_folder_that_no_run_left_is_one_line() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(render(&[folder.path().into()]).unwrap_err().text.contains("manifest.json"));
+        assert!(read(&[folder.path().into()]).unwrap_err().text.contains("manifest.json"));
         std::fs::write(folder.path().join("manifest.json"), "{}").unwrap();
-        let text = render(&[folder.path().into()]).unwrap_err().text;
+        let text = read(&[folder.path().into()]).unwrap_err().text;
         assert!(text.contains("is not what a run leaves") && !text.contains('\n'), "{text}");
+    }
+    #[test]
+    fn a_run_whose_speeds_mean_something_else_today_gets_a_word() {
+        let run = |schema_version| FinishedRun {
+            outline: serde_json::from_str(
+                r#"{"run_id": "old", "engines": [], "workloads": [], "blocks": 1, "seed": 1,
+                    "durability": "buffered", "memory_budget_bytes": 1048576}"#,
+            )
+            .unwrap(),
+            command: Vec::new(),
+            environment: serde_json::json!({}),
+            outcome: "complete".into(),
+            rows: vec![Row { schema_version, ..Row::default() }],
+        };
+        assert!(older_meaning(&run(1)).unwrap().starts_with("old has rows of version 1"));
+        assert_eq!(older_meaning(&run(SCHEMA_VERSION)), None);
     }
 }

@@ -4,13 +4,18 @@
 
 use std::time::Duration;
 
-/// Reads a count: digits, with `k`, `M` or `G` for powers of a thousand.
+/// The least number that is shown without a power of ten.
+const LEAST_PLAIN: f64 = 1e-4;
+/// The least number above it that is shown with one again.
+const MOST_PLAIN: f64 = 1e6;
+
+/// Reads a count: `1000` or, with a point if need be, a number with `k`, `M` or `G` for powers of a thousand.
 pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
     parse_scaled(text, &[("k", 1_000), ("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)])
         .ok_or_else(|| format!("\"{text}\" is no count; write 1000, 100k or 1M"))
 }
 
-/// Reads a size in bytes: digits, with `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB` or `TB`.
+/// Reads a size in bytes: `100` or, with a point if need be, a number with `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB` or `TB`.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let units = [
         ("TiB", 1 << 40),
@@ -33,7 +38,25 @@ fn parse_scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
         Some((unit, scale)) => (text.strip_suffix(unit)?.trim_end(), *scale),
         None => (text, 1),
     };
-    digits.replace('_', "").parse::<u64>().ok()?.checked_mul(scale)
+    match digits.split_once('.') {
+        None => parse_digits(digits)?.checked_mul(scale),
+        Some(parts) if scale > 1 => parse_parts(parts, scale),
+        Some(_) => None,
+    }
+}
+
+/// The digits before and after a point, times `scale`, without the fraction of one that may be left.
+fn parse_parts((whole, part): (&str, &str), scale: u64) -> Option<u64> {
+    let tenths = 10_u128.checked_pow(part.len().try_into().ok()?)?;
+    let all = u128::from(parse_digits(whole)?).checked_mul(tenths)?;
+    let all = all.checked_add(u128::from(parse_digits(part)?))?;
+    u64::try_from(all.checked_mul(u128::from(scale))? / tenths).ok()
+}
+
+/// Digits alone, with `_` between them if need be; no sign.
+fn parse_digits(text: &str) -> Option<u64> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    text.replace('_', "").parse().ok().filter(|_| is_digits)
 }
 
 /// Reads a time: `200ms`, `10s`, `1.5s`, `2m`; not 0.
@@ -44,7 +67,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
         Duration::try_from_secs_f64(number * scale).ok().filter(|time| !time.is_zero())
     });
-    seconds.ok_or_else(|| format!("\"{text}\" is no time; write 200ms, 10s or 2m"))
+    seconds.ok_or_else(|| {
+        format!("\"{text}\" is no time; write a number with ms, s or m: 200ms, 1.5s, 2m")
+    })
 }
 
 /// A count for people: `999`, `41.2k`, `1.20M`.
@@ -68,10 +93,13 @@ pub(crate) fn show_bytes(value: f64) -> String {
     show_scaled(value, &[(mib * 1024.0, "G"), (mib, "M"), (1024.0, "K"), (1.0, "B")])
 }
 
-/// A plain number with three significant digits.
+/// A number with three significant digits; with a power of ten where it would be long.
 pub(crate) fn show_number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
+    }
+    if !(LEAST_PLAIN..MOST_PLAIN).contains(&value.abs()) {
+        return format!("{value:.2e}");
     }
     // Rounded first: 9.996 has one digit before the point, its rounded form two.
     let rounded = format!("{value:.2e}").parse().unwrap_or(value);
@@ -105,6 +133,7 @@ mod tests {
         assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
         assert_eq!(parse_bytes("1TiB"), Ok(1 << 40));
         assert_eq!(parse_bytes("2GB"), Ok(2_000_000_000));
+        assert_eq!(parse_count("1_000"), Ok(1_000));
         assert!(parse_duration("0s").is_err());
         assert_eq!(parse_duration("200ms"), Ok(Duration::from_millis(200)));
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
@@ -113,6 +142,36 @@ mod tests {
             assert!(parse_duration(nonsense).is_err(), "{nonsense}");
         }
         assert!(parse_count("99999999999999G").is_err());
+    }
+
+    #[test]
+    fn sizes_and_counts_may_have_a_point_as_times_may() {
+        assert_eq!(parse_bytes("1.5MiB"), Ok(3 << 19));
+        assert_eq!(parse_bytes("0.1KiB"), Ok(102));
+        assert_eq!(parse_count("2.25M"), Ok(2_250_000));
+        for nonsense in ["1.5", "1.5B", ".5k", "1.k", "1.-5k", "+1", "1.2.3k", "99999999999.9G"] {
+            assert!(parse_count(nonsense).is_err(), "{nonsense}");
+            assert!(parse_bytes(nonsense).is_err(), "{nonsense}");
+        }
+        assert!(parse_count(&format!("1.{}k", "0".repeat(50))).is_err());
+    }
+
+    #[test]
+    fn a_time_without_a_unit_is_told_the_units() {
+        assert_eq!(
+            parse_duration("5").unwrap_err(),
+            "\"5\" is no time; write a number with ms, s or m: 200ms, 1.5s, 2m"
+        );
+    }
+
+    #[test]
+    fn the_largest_and_the_smallest_numbers_are_shown_with_a_power_of_ten() {
+        assert_eq!(show_count(1.096_971_217_9e20), "1.10e11G");
+        assert_eq!(show_ns(1e30), "1.00e21s");
+        assert_eq!(show_count(2e-9), "2.00e-9");
+        assert_eq!(show_number(0.000_123), "0.000123");
+        assert_eq!(show_count(9.99e14), "999000G");
+        assert!(show_count(f64::INFINITY).len() < 8);
     }
 
     #[test]

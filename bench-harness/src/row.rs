@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk;
 
 /// Grows when a column changes its meaning, not when one is added.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 macro_rules! row {
     ($($(#[$attribute:meta])* $name:ident: $type:ty = $about:literal,)*) => {
@@ -44,16 +44,16 @@ row! {
     errors: u64 = "calls that failed; a run with one has no summary, so this is 0",
     not_found: u64 = "reads that rightly found nothing",
     retries: u64 = "writes that the engine asked to try again",
-    duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in version 1, time inside the engine per thread",
+    duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in a sweep, with the begin and, from version 3 on, the end of the scan; in version 1, time inside the engine per thread",
     throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
     settled_throughput_ops_s: Option<f64> = "the same with the time of a final sync added",
     call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls",
     timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
-    loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing",
+    loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing; from version 3 on, its gets return values of the mean size present, or nothing for keys that are never put",
     paused_s: Option<f64> = "time that the clock stood still because a full window of answers was judged",
     warm_up_s: Option<f64> = "time of the same operations before the clock was started; only in phases that time alone ends",
     entries: u64 = "entries that scans read",
-    user_bytes_written: u64 = "bytes of keys and values put",
+    user_bytes_written: u64 = "bytes of keys and values put, and of keys deleted",
     user_bytes_read: u64 = "bytes of keys and values returned",
     lat_mean_ns: Option<f64> = "mean latency of the timed calls; the call alone, reads with every byte of the value folded; in batches, the whole batch; with a target rate, from the intended start",
     lat_p50_ns: Option<u64> = "median latency; a percentile p is given from 10 / (1 - p) samples on",
@@ -65,9 +65,10 @@ row! {
     service_p99_ns: Option<u64> = "99th percentile from the actual start of a call; only with a target rate",
     achieved_rate: Option<f64> = "operations a second reached; only with a target rate",
     late_ops: Option<u64> = "calls that began more than 1 ms late; only with a target rate",
+    missed_ops: Option<u64> = "operations of the schedule that were due before the end of the phase and had not begun, without the one of each thread that the last call hid; only with a target rate, in the sum",
     cpu_user_s: Option<f64> = "CPU time of the process in user mode during duration_s; steps of 10 ms",
     cpu_sys_s: Option<f64> = "CPU time of the process in the kernel, the same way",
-    cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without loop_ns; not with a target rate",
+    cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without the loop's; from version 3 on, operations of the background count; not with a target rate",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
     rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
     memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",
@@ -75,7 +76,7 @@ row! {
     page_cache_bytes: Option<u64> = "pages of the engine's files in memory after the phase and its final sync, mapped or not, with those of deleted files that are still open; the system drops them where it needs memory",
     harness_bytes: Option<u64> = "memory of the harness that no file backs: operations, pool, room for stamps, model; all of it is allocated and written to before the engine is opened",
     memory_limit_bytes: Option<u64> = "limit of the memory of the process, page cache included: that of --limit-memory, raised by harness_bytes",
-    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in this phase or before it; the phase then has no figures",
+    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in a phase, in the comparison of the content at the end or while it closed the store; no phase of the cell then has figures",
     io_write_bytes: Option<u64> = "bytes of pages dirtied minus those dropped again, after a final sync",
     io_read_bytes: Option<u64> = "bytes fetched from the device",
     io_wchar: Option<u64> = "bytes that write calls took; blind to mappings",
@@ -84,21 +85,21 @@ row! {
     disk_alloc_bytes: Option<u64> = "bytes allocated to the engine's files at the end of the phase",
     disk_apparent_bytes: Option<u64> = "length of the engine's files at the end of the phase",
     live_bytes: u64 = "bytes of the newest keys and values present at the end of the phase",
-    write_amp: Option<f64> = "io_write_bytes / user_bytes_written; only where the phase wrote",
+    write_amp: Option<f64> = "io_write_bytes / user_bytes_written, both with the background's from version 3 on; only where the phase wrote",
     read_amp: Option<f64> = "io_rchar / user_bytes_read; blind to mappings; only where the phase read",
     space_amp: Option<f64> = "disk_alloc_bytes / live_bytes; only for engines that keep anything",
     stall_ms: Option<f64> = "sum of the timed calls, and of the stretches of untimed ones, longer than 10 ms and than 100 medians",
     stalls: Option<u64> = "number of such calls and stretches",
     open_ms: Option<f64> = "time to open the store after a clean close, until the first key was read",
-    verified: u64 = "answers and entries that were compared with what was written",
+    verified: u64 = "answers and entries that were compared with what was written; 0 for `bound:null`, whose answers are wrong, from version 3 on",
     verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
     steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
     probe_before_ns: Option<f64> = "median time of a write of one page and its fdatasync in place of a file beside the engine's, before the phase; only in synced phases that write, and not beside `bound:null`",
     probe_after_ns: Option<f64> = "the same after the phase; where the two differ by more than 1.5 times, the cell is repeated once, and then the phase is not ranked; where their geometric mean differs by more than that between two engines of a block, the block does not compare these two",
-    cut_short: bool = "whether the time limit of the run ended the phase early",
+    cut_short: bool = "whether the time limit of the run, or a lack of new keys to insert, ended the phase early, or, from version 3 on, one before it that writes or rests; the phase is then not ranked, and has a throughput only from 10 ms and 1,000 operations, or a tenth of its asked time and 100 operations on",
 }
 
-/// The share of the asked rate that must be reached: below it, latencies say how long the phase was and nothing else.
+/// The share of the due operations that must be made: below it, latencies say how long the phase was and nothing else.
 const LEAST_RATE: f64 = 0.99;
 
 impl Row {
@@ -130,9 +131,19 @@ impl Row {
         Some((before * after).sqrt())
     }
 
+    /// Whether the row may be compared: the disk kept its speed, and no limit ended the work.
+    pub(crate) fn is_fair(&self) -> bool {
+        !self.has_disk_moved() && !self.cut_short
+    }
+
     /// Whether a rate was asked for and not reached. Only the row of the sum has the whole rate.
     pub(crate) fn is_overloaded(&self) -> bool {
-        self.target_rate.is_some_and(|target| !is_reached(self.achieved_rate, target))
+        let Some(target) = self.target_rate else { return false };
+        match self.missed_ops {
+            Some(missed) => !keeps_up(self.ops, missed),
+            // Rows from before version 3 do not say how many operations the schedule had.
+            None => self.achieved_rate.is_none_or(|achieved| achieved < LEAST_RATE * target),
+        }
     }
 
     /// The longest stall in nanoseconds, 0 without one; `None` where calls were not timed.
@@ -142,9 +153,9 @@ impl Row {
     }
 }
 
-/// Whether `achieved` operations a second are the `target`.
-pub(crate) fn is_reached(achieved: Option<f64>, target: f64) -> bool {
-    achieved.is_some_and(|achieved| achieved >= LEAST_RATE * target)
+/// Whether an engine that made `ops` operations of a schedule and did not begin `missed` due ones keeps up with it.
+pub(crate) fn keeps_up(ops: u64, missed: u64) -> bool {
+    ops as f64 >= LEAST_RATE * (ops + missed) as f64
 }
 
 #[cfg(test)]
@@ -186,6 +197,21 @@ mod tests {
         assert!(row(Some(151.0), Some(100.0)).has_disk_moved());
         assert!(!row(Some(100.0), Some(149.0)).has_disk_moved());
         assert!(!row(None, None).has_disk_moved());
+    }
+
+    #[test]
+    fn a_rate_is_reached_where_the_due_operations_were_made_however_few_they_were() {
+        // The schedule is drawn: it may have had fewer operations than the rate says.
+        let row = |ops, missed_ops| Row {
+            target_rate: Some(20_000.0),
+            achieved_rate: Some(19_000.0),
+            ops,
+            missed_ops,
+            ..Row::default()
+        };
+        assert!(!row(99, Some(1)).is_overloaded() && row(98, Some(2)).is_overloaded());
+        assert!(!row(0, Some(0)).is_overloaded());
+        assert!(row(99, None).is_overloaded(), "rows of older versions have the rate alone");
     }
 
     #[test]

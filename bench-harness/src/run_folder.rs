@@ -1,4 +1,5 @@
-//! The folder of a run. Rows are written as they come, so that an interrupted run keeps its measurements.
+//! The folder of a run. The rows of a workload are written when all of its cells in a block have ended: until then a cell may
+//! be repeated. A run that is interrupted or fails writes the cells that have ended; one that is killed loses them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ impl RunFolder {
             "command": command_line(),
             "plan": plan,
             "engines": plan.set_ups(),
-            "environment": environment::describe(&path),
+            "environment": environment::describe(&plan.stores()),
             "load_at_start": environment::load(),
             "outcome": "running",
         });

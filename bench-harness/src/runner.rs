@@ -3,6 +3,7 @@
 //! The engines run a workload one after the other before the next workload begins: drift over time then hits
 //! all of them alike, and the ratios of a block are between neighbours.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use crate::workload::Workload;
 
 /// A cell may take this much more than its even share of the time that is left: cells differ.
 const CELL_SLACK: f64 = 1.5;
-/// The least limit of a cell, so that a run out of time still ends its block with numbers.
+/// The least limit of a cell, so that a run out of time still ends its workload.
 const LEAST_LIMIT: Duration = Duration::from_millis(40);
 /// The legend is text, and text has short lines.
 const LEGEND_WIDTH: usize = 120;
@@ -33,8 +34,7 @@ const SHUFFLE: u64 = 0x73_68_75_66;
 /// Runs `plan`, writes its folder and prints its tables.
 pub(crate) fn run(plan: Plan) -> Outcome<()> {
     if plan.dry_run {
-        output::result(&describe(&plan));
-        return Ok(());
+        return output::result(&describe(&plan));
     }
     // Where no group can be made, nothing is measured and no folder is left.
     let limiter = plan.limit_memory_bytes.map(|_| Limiter::new()).transpose()?;
@@ -60,24 +60,36 @@ pub(crate) fn run(plan: Plan) -> Outcome<()> {
     let tables = report::compare(&outline, &rows);
     folder.finish(&ended, &report::render_markdown(&outline, &tables, &ended))?;
     let has_result = outcome.as_ref().err().is_none_or(|f| f.kind == FailureKind::Interrupted);
-    if has_result && !rows.is_empty() {
-        output::result(&show(plan.format, &outline, &tables, &rows, &ended)?);
-    }
+    let printed = if has_result && !rows.is_empty() {
+        output::result(&show(plan.format, &outline, &tables, &rows, &ended)?)
+    } else {
+        Ok(())
+    };
     if let Err(Failure { kind, text }) = outcome {
         let text = format!("{text}; what was measured is in {}", folder.path().display());
         return Err(Failure { kind, text });
     }
-    let answers: u64 = rows.iter().filter(|row| row.op == "all").map(|row| row.verified).sum();
-    output::note(&format!("{}: {ended}, {}", folder.path().display(), verdict(answers)));
-    Ok(())
+    output::note(&format!("{}: {ended}, {}", folder.path().display(), verdict(&rows)));
+    printed
 }
 
-/// What was checked, in words.
-fn verdict(answers: u64) -> String {
-    match answers {
+/// What was checked, in words. Nothing of a cell that did not fit into its memory was.
+fn verdict(rows: &[Row]) -> String {
+    let sums = || rows.iter().filter(|row| row.op == "all");
+    let is_killed = |row: &&Row| row.did_not_fit == Some(true);
+    let killed: BTreeSet<_> =
+        sums().filter(is_killed).map(|row| (row.block, &row.workload, &row.engine)).collect();
+    let unchecked = match killed.len() {
+        0 => String::new(),
+        1 => "; 1 cell did not fit into its memory and was not checked".into(),
+        count => format!("; {count} cells did not fit into their memory and were not checked"),
+    };
+    let checked = match sums().map(|row| row.verified).sum::<u64>() {
+        0 if sums().all(|row| is_killed(&row)) => "nothing was measured".into(),
         0 => "nothing was read while it was measured; the content at the end was right".into(),
         answers => format!("all {} answers right", crate::quantity::show_whole(answers as f64)),
-    }
+    };
+    checked + &unchecked
 }
 
 fn run_blocks(
@@ -91,12 +103,13 @@ fn run_blocks(
     let mut progress = Progress::new(plan.quiet);
     let mut cells_left = plan.cell_count();
     for block in 1..=plan.blocks {
-        let spent = begun.elapsed();
-        if block > 1 && plan.budget.is_some_and(|budget| spent >= budget) {
-            output::note(&format!("the time is up after {} of {} blocks", block - 1, plan.blocks));
-            break;
-        }
         for at in 0..plan.workloads.len() {
+            // What would be cut to nothing is not run, beyond the first workload.
+            let is_over = plan.budget.is_some_and(|budget| begun.elapsed() >= budget);
+            if is_over && (block, at) != (1, 0) {
+                output::note(&time_is_up(plan, block, at));
+                return Ok(());
+            }
             let jobs = jobs(plan, block, at, stores.path());
             let mut run = |job: &Job| {
                 let title = format!("block {block}/{}", plan.blocks);
@@ -118,6 +131,15 @@ fn run_blocks(
         }
     }
     Ok(())
+}
+
+/// The note that the run ends before the workload at `at` of `block`.
+fn time_is_up(plan: &Plan, block: u32, at: usize) -> String {
+    let (blocks, workloads) = (plan.blocks, plan.workloads.len());
+    format!(
+        "the time is up: {} of {blocks} blocks are whole; block {block} has {at} of {workloads} workloads",
+        block - 1
+    )
 }
 
 /// Runs the cells of one workload in one block. A cell is repeated once if the disk by itself became faster or slower
@@ -305,7 +327,26 @@ mod tests {
 
     #[test]
     fn a_run_without_answers_does_not_say_that_they_were_right() {
-        assert!(!verdict(0).contains("answers right"));
-        assert_eq!(verdict(12), "all 12 answers right");
+        let row = |verified| Row { op: "all".into(), verified, ..Row::default() };
+        assert!(!verdict(&[row(0)]).contains("answers right"));
+        assert_eq!(verdict(&[row(12), row(0)]), "all 12 answers right");
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_right_of_cells_that_did_not_fit() {
+        let killed = |block, phase: &str| Row {
+            block,
+            phase: phase.into(),
+            op: "all".into(),
+            did_not_fit: Some(true),
+            ..Row::default()
+        };
+        let read = Row { op: "all".into(), verified: 12, engine: "other".into(), ..Row::default() };
+        let text = verdict(&[killed(1, "load"), killed(1, "get"), killed(2, "load")]);
+        let unchecked = "2 cells did not fit into their memory and were not checked";
+        assert_eq!(text, format!("nothing was measured; {unchecked}"));
+        assert!(
+            verdict(&[read, killed(1, "load")]).starts_with("all 12 answers right; 1 cell did")
+        );
     }
 }

@@ -176,6 +176,9 @@ fn wrong_usage_is_one_line_and_exit_code_2() {
     assert!(complaint(&["run", "-w", "ycsb-a", "--value", "3"], 2).contains("value_bytes = 3"));
     assert!(complaint(&["run", "-c", "none.toml"], 2).contains("none.toml"));
     assert!(complaint(&["run", "--baseline", "lsm"], 2).contains("unknown baseline"));
+    assert!(complaint(&["run", "-t", "1,2,1"], 2).contains("--threads names 1 twice"));
+    assert!(complaint(&["--mem", "1"], 2).contains("1MiB at least"));
+    assert!(complaint(&["run", "-d", "5"], 2).contains("a number with ms, s or m"));
 }
 
 #[test]
@@ -190,6 +193,39 @@ fn a_folder_that_cannot_be_written_is_exit_code_4() {
         assert_eq!(output.status.code(), Some(4), "{text}");
         assert!(text.contains("cannot create file/below"), "{text}");
     }
+}
+
+#[test]
+fn a_full_disk_behind_the_standard_output_is_exit_code_4() {
+    let folder = folder();
+    let run = ["run", "-e", "memory", "-w", "ycsb-c", "-n", "10", "--ops", "10", "-r", "1"];
+    for arguments in [&["list"][..], &["--help"], &["--dry-run"], &run] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(arguments, folder.path()).stdout(full).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {text}");
+        assert!(text.contains("cannot write to the standard output"), "{text}");
+    }
+    assert!(only_run(folder.path()).join("report.md").exists());
+}
+
+#[test]
+fn an_input_that_is_missing_is_told_before_a_folder_is_made() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("mine")).unwrap();
+    let text = "[workload.w]\nabout = \"x\"\ninput = \"words.tsv\"\n\
+        phase = [{ name = \"load\", load = \"random\" }]\n";
+    std::fs::write(folder.path().join("mine/own.toml"), text).unwrap();
+    let arguments = ["run", "-e", "memory", "-c", "mine/own.toml", "-r", "1"];
+    let output = kvbench(&arguments, folder.path());
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("workload w: cannot read input mine/words.tsv"), "{complaint}");
+    assert!(!folder.path().join("results").exists());
+    // The path begins at the folder of the workload file.
+    std::fs::write(folder.path().join("mine/words.tsv"), "a\tfirst\nb\tsecond\n").unwrap();
+    let output = kvbench(&arguments, folder.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -328,6 +364,18 @@ fn a_sweep_over_threads_has_a_table_for_each_number() {
     for expected in ["ycsb-c-1t / run", "ycsb-c-2t / run", "1 thread,", "2 threads,"] {
         assert!(printed.contains(expected), "{expected}\n{printed}");
     }
+}
+
+#[test]
+fn a_workload_that_mixes_nothing_runs_once_and_keeps_its_name_in_a_sweep_over_threads() {
+    let folder = folder();
+    let arguments = ["run", "-e", "memory", "-w", "fillbatch,overwrite", "-t", "2,256"];
+    let output = kvbench(&[&arguments[..], &["--dry-run"]].concat(), folder.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in ["\nfillbatch: ", "\noverwrite-2t: ", "\noverwrite-256t: "] {
+        assert_eq!(text.matches(expected).count(), 1, "{expected}\n{text}");
+    }
+    assert!(!text.contains("fillbatch-"), "{text}");
 }
 
 #[test]

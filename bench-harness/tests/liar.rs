@@ -8,8 +8,10 @@
     reason = "a test, though without the harness that clippy knows tests by"
 )]
 
+use std::ops::Bound;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bench_harness::Registration;
 use kv::memory::MemoryEngine;
@@ -17,7 +19,7 @@ use kv::{
     Capabilities, Cursor, Durability, KeyRange, Kv, Result, SequenceNumber, Stats, WriteBatch,
 };
 
-/// The ways to lie, and a word of the complaint that each must lead to.
+/// The ways to lie to one thread, and a word of the complaint that each must lead to.
 const LIES: [(&str, &str); 9] = [
     ("flip", "checksum"),
     ("cut", "checksum"),
@@ -26,9 +28,24 @@ const LIES: [(&str, &str); 9] = [
     ("lose-get", "found nothing where version"),
     ("lose-put", " where "),
     ("resurrect", " where "),
-    ("skip-in-scan", "comes first"),
+    ("skip-in-scan", "found nothing where version"),
     ("lose-at-end", "at the end there are"),
 ];
+
+/// The ways to lie to a thread that reads beside a writer. No key is ever deleted there.
+const LIES_BESIDE_A_WRITER: [(&str, &str); 6] = [
+    ("lose-get", "get of key"),
+    ("lose-while-put", "found nothing where version"),
+    ("old-get", "get of key"),
+    ("skip-in-scan", "scan of key"),
+    ("empty-scan", "scan of key"),
+    ("old-scan", "scan of key"),
+];
+
+/// Behind all keys of the workloads.
+const NO_KEY: &[u8] = b"~";
+/// How long a put that is no atomic one leaves its key absent.
+const GAP: Duration = Duration::from_millis(1);
 
 /// A call in this many is answered wrongly.
 const RARELY: u64 = 50;
@@ -38,24 +55,29 @@ fn main() -> ExitCode {
         return bench_harness::main(&[LIAR]);
     }
     for (lie, complaint) in LIES {
-        check(lie, complaint);
+        check("honesty", lie, complaint);
+    }
+    for (lie, complaint) in LIES_BESIDE_A_WRITER {
+        check("company", lie, complaint);
     }
     ExitCode::SUCCESS
 }
 
-fn check(lie: &str, complaint: &str) {
+fn check(workload: &str, lie: &str, complaint: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let workload = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/liar.toml");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/liar.toml");
     let output = Command::new(std::env::current_exe().unwrap())
         .env("KVBENCH_LIE", lie)
-        .args(["run", "-e", "liar", "-r", "1", "--quiet", "--seed", "1", "-c", workload, "--out"])
+        .args(["run", "-e", "liar", "-r", "1", "--quiet", "--seed", "1", "-c", file])
+        .args(["-w", workload, "--out"])
         .arg(folder.path())
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{lie}: {errors}");
     assert!(output.stdout.is_empty(), "{lie}: a number was printed");
-    assert!(errors.contains("liar in honesty: ") && errors.contains(complaint), "{lie}: {errors}");
+    let cell = format!("liar in {workload}: ");
+    assert!(errors.contains(&cell) && errors.contains(complaint), "{lie}: {errors}");
     assert_eq!(errors.lines().count(), 1, "{lie}: {errors}");
     let run = folder.path().read_dir().unwrap().next().unwrap().unwrap().path();
     assert!(!run.join("summary.csv").exists(), "{lie}: numbers were kept");
@@ -73,6 +95,8 @@ const LIAR: Registration = Registration {
 
 struct Liar {
     honest: MemoryEngine,
+    /// The first version of each key.
+    old: MemoryEngine,
     lie: String,
     calls: AtomicU64,
 }
@@ -80,11 +104,28 @@ struct Liar {
 impl Liar {
     fn new() -> Self {
         let lie = std::env::var("KVBENCH_LIE").unwrap();
-        Self { honest: MemoryEngine::new(), lie, calls: AtomicU64::new(0) }
+        let (honest, old) = (MemoryEngine::new(), MemoryEngine::new());
+        Self { honest, old, lie, calls: AtomicU64::new(0) }
     }
 
     fn is_lying(&self, lie: &str) -> bool {
         self.lie == lie && self.calls.fetch_add(1, Ordering::Relaxed) % RARELY == RARELY - 1
+    }
+
+    /// Puts new keys among the old ones, and takes the others away for a while.
+    fn prepare_lie(&self, batch: &WriteBatch) -> Result<()> {
+        for op in batch.ops() {
+            let mut one = WriteBatch::new();
+            if !self.old.get_with(op.key(), &mut |_| ())? {
+                one.put(op.key(), op.value());
+                self.old.write(&one, Durability::None)?;
+            } else if self.is_lying("lose-while-put") {
+                one.delete(op.key());
+                self.honest.write(&one, Durability::None)?;
+                std::thread::sleep(GAP);
+            }
+        }
+        Ok(())
     }
 
     fn some_other(&self, key: &[u8]) -> Result<Vec<u8>> {
@@ -98,6 +139,9 @@ impl Kv for Liar {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         if self.is_lying("lose-get") {
             return Ok(false);
+        }
+        if self.is_lying("old-get") {
+            return self.old.get_with(key, found);
         }
         let swapped = if self.is_lying("swap") { Some(self.some_other(key)?) } else { None };
         let (flip, cut, tear) =
@@ -122,11 +166,19 @@ impl Kv for Liar {
         if self.is_lying("lose-put") || (is_delete && self.lie == "resurrect") {
             return Ok(SequenceNumber::ZERO);
         }
+        self.prepare_lie(batch)?;
         self.honest.write(batch, durability)
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
         let is_all = range == KeyRange::all();
+        if !is_all && self.is_lying("old-scan") {
+            return self.old.scan(range);
+        }
+        if !is_all && self.is_lying("empty-scan") {
+            let range = KeyRange::new((Bound::Excluded(NO_KEY), Bound::Unbounded));
+            return self.honest.scan(range);
+        }
         let mut cursor = self.honest.scan(range)?;
         let skips = if is_all { self.lie == "lose-at-end" } else { self.is_lying("skip-in-scan") };
         if skips {

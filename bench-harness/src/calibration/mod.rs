@@ -19,8 +19,7 @@ use record::{PhaseRecord, Record};
 /// Prints the rates of the record that `files` make up; with `extract`, the rows that the rates follow from.
 pub(crate) fn calibrate(files: &[PathBuf], extract: bool) -> Outcome<()> {
     let record = read(files)?;
-    output::result(&if extract { record.to_csv()? } else { render(&record) });
-    Ok(())
+    output::result(&if extract { record.to_csv()? } else { render(&record) })
 }
 
 fn read(files: &[PathBuf]) -> Outcome<Record> {

@@ -50,7 +50,9 @@ pub(super) struct CrewTimes<'r> {
     pub(super) cpu: CpuTime,
     /// How the operations spread over the time.
     pub(super) series: Series,
-    /// Whether the deadline ended the phase.
+    /// Operations of the schedule that were due and had not begun.
+    pub(super) missed_ops: u64,
+    /// Whether the deadline or a lack of new keys ended the phase.
     pub(super) cut_short: bool,
 }
 
@@ -101,6 +103,7 @@ impl<'c> Crew<'c> {
             },
             watch: Stopwatch::new(clients.stride, clients.arrivals.get(thread).cloned()),
             is_done: false,
+            is_out_of_keys: false,
         };
         let all = clients.steps.iter().chain(&clients.background).enumerate();
         Self {
@@ -112,16 +115,29 @@ impl<'c> Crew<'c> {
         }
     }
 
-    /// The time that the loop takes for an operation, in nanoseconds: the first operations of the first client on an
-    /// engine that does nothing.
-    pub(super) fn loop_ns(&self, desk: &mut Desk, value_bytes: u32) -> Outcome<f64> {
+    /// The time that the loop takes for an operation, in nanoseconds, measured on an engine that does nothing and returns
+    /// values of `value_bytes`: that of the clients that count, and that of the background client.
+    pub(super) fn loop_times(
+        &self,
+        desk: &mut Desk,
+        value_bytes: u32,
+    ) -> Outcome<(f64, Option<f64>)> {
+        let main = self.loop_ns(&self.clients[0], desk, value_bytes)?;
+        let background = self.clients.get(self.main);
+        let background = background.map(|client| self.loop_ns(client, desk, value_bytes));
+        Ok((main, background.transpose()?))
+    }
+
+    /// The same for the first operations of `client`.
+    fn loop_ns(&self, client: &Client<'c>, desk: &mut Desk, value_bytes: u32) -> Outcome<f64> {
         let idle = Idle::new(value_bytes as usize);
-        let stride = self.clients[0].watch.stride();
+        let stride = client.watch.stride();
         let mut client = Client {
             engine: &idle,
             watch: Stopwatch::new(stride, None),
             max_steps: LOOP_OPS,
-            ..self.clients[0].clone()
+            is_done: false,
+            ..client.clone()
         };
         let span = Span::new(Instant::now() + LOOP_TIME);
         client.run(desk, &span, self.window_ops.min(LOOP_OPS))?;
@@ -160,6 +176,7 @@ impl<'c> Crew<'c> {
         let mut wall = Duration::ZERO;
         let mut cpu = CpuTime::default();
         let mut series = Series::default();
+        let mut missed_ops = 0;
         loop {
             let until = Instant::now() + wanted.saturating_sub(wall);
             let until = self.deadline.map_or(until, |deadline| deadline.min(until));
@@ -173,13 +190,17 @@ impl<'c> Crew<'c> {
             }
             series.add(wall, parts[..self.main].iter().map(|part| part.window));
             wall += window_time(&parts[..self.main]);
+            let clients = self.clients.iter().zip(&parts);
+            missed_ops += clients.map(|(c, part)| part.window.missed * c.batch as u64).sum::<u64>();
             if self.clients[..self.main].iter().all(|client| client.is_done) {
                 break;
             }
         }
-        let cut_short = self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-            && wall < wanted
-            && self.clients[..self.main].iter().any(|client| client.walk.taken < client.max_steps);
+        let counted = &self.clients[..self.main];
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let has_steps = |client: &Client<'_>| client.walk.taken < client.max_steps;
+        let is_cut = is_late && wall < wanted && counted.iter().any(has_steps);
+        let cut_short = is_cut || counted.iter().any(|client| client.is_out_of_keys);
         let (main, background) = recorders.split_at_mut(self.main);
         let (first, others) = main.split_at_mut(1);
         for other in others.iter() {
@@ -187,7 +208,7 @@ impl<'c> Crew<'c> {
         }
         let (main, background) = (&first[0], background.first());
         let paused = begun.elapsed().saturating_sub(wall);
-        Ok(CrewTimes { main, background, wall, paused, cpu, series, cut_short })
+        Ok(CrewTimes { main, background, wall, paused, cpu, series, missed_ops, cut_short })
     }
 
     fn parts<'d>(&self, desks: &'d [Desk]) -> Vec<Part<'d>>

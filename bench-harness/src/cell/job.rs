@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::row::{Row, SCHEMA_VERSION};
 use crate::workload::{Phase, Workload};
 
+/// A warm-up takes at most this part of its phase.
+const WARM_UPS: u32 = 4;
+
 /// The whole order for one cell. It goes to the worker as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Job {
@@ -46,12 +49,10 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// The rows of the phases for which `rows` has none: those of a cell that was killed because it did not fit into its
-    /// memory.
-    pub(crate) fn rows_without_figures(&self, rows: &[Row]) -> Vec<Row> {
-        let is_measured = |name: &str| rows.iter().any(|row| row.phase == name);
-        let phases = self.workload.phase.iter();
-        let phases = phases.filter(|phase| phase.rest.is_none() && !is_measured(&phase.name));
+    /// The rows of a cell that was killed because it did not fit into its memory: every phase, without figures. Those of the
+    /// phases that had ended count no more than the others, because nobody compared the content at the end.
+    pub(crate) fn rows_without_figures(&self) -> Vec<Row> {
+        let phases = self.workload.phase.iter().filter(|phase| phase.rest.is_none());
         let row = |phase: &Phase| Row {
             schema_version: SCHEMA_VERSION,
             run_id: self.run_id.clone(),
@@ -67,6 +68,21 @@ impl Job {
             ..Row::default()
         };
         phases.map(row).collect()
+    }
+
+    /// The time that the phases ask for by themselves, warm-up included.
+    pub(crate) fn asked_time(&self) -> Duration {
+        let span =
+            |phase: &Phase| phase.duration.or(phase.rest).map_or(Duration::ZERO, |span| span.0);
+        let on_schedule = |phase: &Phase| {
+            let seconds = phase.ops.zip(self.rate).map(|(ops, rate)| ops.0 as f64 / rate);
+            let time = seconds.map(Duration::try_from_secs_f64);
+            time.map_or(Duration::ZERO, |time| time.unwrap_or(Duration::MAX))
+        };
+        let phases = self.workload.phase.iter();
+        let times = phases.map(|phase| span(phase).max(on_schedule(phase)));
+        let sum = times.fold(Duration::ZERO, Duration::saturating_add);
+        sum.saturating_add(sum / WARM_UPS)
     }
 
     /// The promise that writes ask for.
@@ -90,5 +106,59 @@ mod os_path {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
         Ok(OsString::from_vec(Vec::deserialize(from)?).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(workload: &str) -> Job {
+        Job {
+            run_id: "run".into(),
+            block: 1,
+            order: 1,
+            engine: "memory".into(),
+            workload_name: "w".into(),
+            workload: serde_json::from_str(workload).unwrap(),
+            seed: 1,
+            durability: "none".into(),
+            rate: None,
+            memory_budget_bytes: 1 << 20,
+            limit_memory_bytes: None,
+            directory: PathBuf::new(),
+            limit: None,
+            stream_steps: 16,
+        }
+    }
+
+    const THREE_HOURS: &str = r#"{"about": "", "records": 10, "phase": [
+        {"name": "load", "load": "random"}, {"name": "pause", "rest": "60m"},
+        {"name": "get", "mix": {"get": 1}, "duration": "120m"},
+        {"name": "put", "mix": {"put": 1}, "ops": 7200}]}"#;
+
+    #[test]
+    fn a_killed_cell_has_no_figures_in_any_phase() {
+        let rows = job(THREE_HOURS).rows_without_figures();
+        let phases: Vec<_> = rows.iter().map(|row| row.phase.as_str()).collect();
+        assert_eq!(phases, ["load", "get", "put"]);
+        for row in &rows {
+            assert_eq!(
+                (row.did_not_fit, row.throughput_ops_s, row.verified),
+                (Some(true), None, 0)
+            );
+        }
+    }
+
+    #[test]
+    fn a_cell_is_given_the_time_that_its_phases_ask_for() {
+        let job = job(THREE_HOURS);
+        let hours = |job: &Job| job.asked_time().as_secs_f64() / 3600.0;
+        assert!((3.0..4.0).contains(&hours(&job)), "{}", hours(&job));
+        // 7,200 operations, one a second.
+        let slow = Job { rate: Some(1.0), ..job };
+        assert!((5.0..7.0).contains(&hours(&slow)), "{}", hours(&slow));
+        let endless = Job { rate: Some(f64::MIN_POSITIVE), ..slow };
+        assert_eq!(endless.asked_time(), Duration::MAX);
     }
 }

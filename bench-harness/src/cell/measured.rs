@@ -12,7 +12,7 @@ use super::crew::CrewTimes;
 use super::memory_use::MemoryUse;
 use crate::model::Live;
 use crate::recorder::{Line, Recorder};
-use crate::row::{Row, SCHEMA_VERSION, is_reached};
+use crate::row::{Row, SCHEMA_VERSION, keeps_up};
 use crate::system::{Counters, CpuTime, DiskUse};
 
 /// A stall is longer than this.
@@ -23,6 +23,13 @@ const STALL_MEDIANS: u64 = 100;
 /// How often a log-structured engine must have written its data before its speed may be called steady.
 const STEADY_OVERWRITES: u64 = 3;
 
+/// A phase that was cut short has a figure from this time and this number of operations on.
+const LEAST_TIME: Duration = Duration::from_millis(10);
+const LEAST_OPS: u64 = 1_000;
+/// Or from this share of the asked time and this number of operations on.
+const LEAST_SHARE: f64 = 0.1;
+const LEAST_OPS_OF_SHARE: u64 = 100;
+
 /// The measurements of one phase by its clients.
 pub(super) struct Measured {
     /// The sum of all operations.
@@ -32,15 +39,19 @@ pub(super) struct Measured {
     /// Threads that ran them.
     threads: u32,
     /// Time from the first call to the end of the last, without pauses.
-    wall: Duration,
+    pub(super) wall: Duration,
     /// Time that the clock stood still while full windows were judged.
     pub(super) paused: Duration,
     /// Time of the same operations before the clock was started.
     pub(super) warm_up: Option<Duration>,
     /// CPU time of the process, without pauses.
     pub(super) cpu: Option<CpuTime>,
+    /// The sum of the client in the background.
+    pub(super) background: Option<Line>,
     /// What the loop takes for an operation.
     pub(super) loop_ns: Option<f64>,
+    /// The same for the client in the background.
+    pub(super) background_loop_ns: Option<f64>,
     /// Operations a second that were asked for.
     target_rate: Option<f64>,
     /// Whether the second half of the phase ran at one speed.
@@ -49,8 +60,12 @@ pub(super) struct Measured {
     pub(super) written_bytes: u64,
     /// Time to open the store.
     pub(super) open: Option<Duration>,
-    /// Whether the limit of the cell ended the phase.
-    cut_short: bool,
+    /// Operations of the schedule that were due and had not begun.
+    missed_ops: u64,
+    /// The time that was asked for.
+    pub(super) asked: Option<Duration>,
+    /// Whether the limit of the cell ended the phase, or one that it depends on.
+    pub(super) cut_short: bool,
 }
 
 /// The measurements of one phase from outside.
@@ -86,9 +101,11 @@ impl Measured {
             lines: own.chain(background).collect(),
             threads: clients.steps.len() as u32,
             paused: times.paused,
+            background: times.background.map(Recorder::total),
             cpu: Some(times.cpu),
             target_rate: target_rate.filter(|_| has_schedule),
             is_even: times.series.is_steady(),
+            missed_ops: times.missed_ops,
             cut_short: times.cut_short,
             ..Self::from_line(times.main.total(), times.wall)
         }
@@ -104,13 +121,37 @@ impl Measured {
             paused: Duration::ZERO,
             warm_up: None,
             cpu: None,
+            background: None,
             loop_ns: None,
+            background_loop_ns: None,
             target_rate: None,
             is_even: None,
             written_bytes: 0,
             open: None,
+            missed_ops: 0,
+            asked: None,
             cut_short: false,
         }
+    }
+
+    /// Bytes of keys and values that all clients wrote, the one in the background included.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.total.bytes_written + self.background.as_ref().map_or(0, |line| line.bytes_written)
+    }
+
+    /// CPU time for an operation without that of the loop. The process has one clock, so operations of the background
+    /// count like the others.
+    pub(super) fn cpu_ns_per_op(&self) -> Option<f64> {
+        let (cpu, loop_ns) = self.cpu.zip(self.loop_ns)?;
+        let beside = self.background.as_ref().map_or(0, |line| line.ops);
+        let ops = self.total.ops + beside;
+        // A client that waits for its moment spins: with a schedule, its share is unknown.
+        if self.target_rate.is_some() || ops == 0 {
+            return None;
+        }
+        let loops = loop_ns * self.total.ops as f64
+            + self.background_loop_ns.unwrap_or(loop_ns) * beside as f64;
+        Some(((cpu.total.as_nanos() as f64 - loops) / ops as f64).max(0.0))
     }
 
     /// The rows of the phase: the sum first, with the measurements from outside, then each operation.
@@ -118,12 +159,23 @@ impl Measured {
         let common = self.common(cell, phase, outside);
         let mut all = self.timed_row(&common, "all", &self.total);
         let settled = throughput(&self.total, self.wall + outside.settle);
-        all.settled_throughput_ops_s = settled.filter(|_| self.total.bytes_written > 0);
+        all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
         self.add_outside(&mut all, cell, outside);
+        all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
         rows.extend(self.lines.iter().map(|(name, line)| self.timed_row(&common, name, line)));
+        if !self.has_figure() {
+            rows.iter_mut().for_each(remove_figures);
+        }
         rows
+    }
+
+    /// Whether a phase that was cut short is long enough for a figure; others are as long as was asked for.
+    pub(super) fn has_figure(&self) -> bool {
+        let is_long = self.wall >= LEAST_TIME && self.total.ops >= LEAST_OPS;
+        let has_share = self.asked.is_some_and(|asked| self.wall >= asked.mul_f64(LEAST_SHARE));
+        !self.cut_short || is_long || (has_share && self.total.ops >= LEAST_OPS_OF_SHARE)
     }
 
     fn common(&self, cell: &CellKey<'_>, phase: &str, outside: &Outside) -> Row {
@@ -166,8 +218,10 @@ impl Measured {
         (row.probe_before_ns, row.probe_after_ns) = outside.probes;
         row.disk_alloc_bytes = Some(outside.disk.allocated_bytes);
         row.disk_apparent_bytes = Some(outside.disk.apparent_bytes);
-        row.write_amp = per(counters.write_bytes, self.total.bytes_written);
-        row.read_amp = per(counters.rchar, self.total.bytes_read);
+        let bytes_read =
+            self.total.bytes_read + self.background.as_ref().map_or(0, |line| line.bytes_read);
+        row.write_amp = per(counters.write_bytes, self.bytes_written());
+        row.read_amp = per(counters.rchar, bytes_read);
         if cell.durability > Durability::None {
             row.space_amp = per(row.disk_alloc_bytes, row.live_bytes);
         }
@@ -179,24 +233,18 @@ impl Measured {
         row.warm_up_s = self.warm_up.map(|time| round(time.as_secs_f64()));
         row.cpu_user_s = self.cpu.map(|cpu| round(cpu.user_s));
         row.cpu_sys_s = self.cpu.map(|cpu| round(cpu.sys_s));
-        // A client that waits for its moment spins: with a schedule, its share cannot be told.
-        let is_closed = self.target_rate.is_none() && self.total.ops > 0;
-        row.cpu_ns_per_op =
-            self.cpu.zip(self.loop_ns).filter(|_| is_closed).map(|(cpu, loop_ns)| {
-                let whole = cpu.total.as_nanos() as f64 / self.total.ops as f64;
-                round((whole - loop_ns).max(0.0))
-            });
+        row.cpu_ns_per_op = self.cpu_ns_per_op().map(round);
         let overwritten = outside.live.key_bytes + outside.live.value_bytes;
         let has_settled =
-            self.total.bytes_written == 0 || self.written_bytes >= STEADY_OVERWRITES * overwritten;
+            self.bytes_written() == 0 || self.written_bytes >= STEADY_OVERWRITES * overwritten;
         row.steady = self.is_even.map(|is_even| is_even && has_settled);
     }
 
     /// The row of one operation: its times and sums.
     fn timed_row(&self, common: &Row, op: &str, line: &Line) -> Row {
         let rate = throughput(line, self.wall);
-        let all_rate = throughput(&self.total, self.wall);
-        let is_overloaded = self.target_rate.is_some_and(|target| !is_reached(all_rate, target));
+        let has_schedule = self.target_rate.is_some();
+        let is_overloaded = has_schedule && !keeps_up(self.total.ops, self.missed_ops);
         let threads = if op.starts_with("background:") { 1 } else { self.threads };
         let timed = !line.latency.is_empty() && !is_overloaded;
         let percentile = |p| quantile(&line.latency, p).filter(|_| timed);
@@ -255,9 +303,19 @@ fn quantile(latency: &Histogram<u64>, p: f64) -> Option<u64> {
     is_enough.then(|| latency.value_at_quantile(p))
 }
 
-/// Operations a second.
+/// Takes the figures away that so few operations do not give.
+fn remove_figures(row: &mut Row) {
+    row.throughput_ops_s = None;
+    row.settled_throughput_ops_s = None;
+    row.achieved_rate = None;
+    row.cpu_ns_per_op = None;
+    row.lat_mean_ns = None;
+    row.steady = None;
+}
+
+/// Operations a second; `None` without any.
 fn throughput(line: &Line, time: Duration) -> Option<f64> {
-    (!time.is_zero()).then(|| round(line.ops as f64 / time.as_secs_f64()))
+    (!time.is_zero() && line.ops > 0).then(|| round(line.ops as f64 / time.as_secs_f64()))
 }
 
 /// Calls that were much longer than the others: how many, and how long together. A long stretch of untimed calls

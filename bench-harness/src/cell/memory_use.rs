@@ -51,6 +51,21 @@ impl MemoryUse {
         row.memory_mapped_bytes = self.engine.map(|engine| engine.mapped_bytes);
         row.page_cache_bytes = self.page_cache_bytes;
         row.harness_bytes = self.base.harness_bytes();
-        row.memory_limit_bytes = limit_bytes.zip(row.harness_bytes).map(|(limit, own)| limit + own);
+        row.memory_limit_bytes =
+            limit_bytes.zip(row.harness_bytes).map(|(limit, own)| limit.saturating_add(own));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_limit_is_not_wrapped_by_the_memory_of_the_harness() {
+        let resident = Some(Resident { anonymous_bytes: 1, mapped_bytes: 0 });
+        let base = MemoryBase { resident, ..MemoryBase::default() };
+        let mut row = Row::default();
+        MemoryUse { base, ..MemoryUse::default() }.fill(&mut row, Some(u64::MAX));
+        assert_eq!(row.memory_limit_bytes, Some(u64::MAX));
     }
 }

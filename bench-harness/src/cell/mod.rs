@@ -13,6 +13,8 @@ mod prepare;
 mod run;
 mod series;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use job::Job;
 pub(crate) use run::run;

@@ -83,7 +83,9 @@ struct Material {
 /// Makes everything that `job` needs.
 pub(super) fn prepare(job: &Job) -> Outcome<Prepared> {
     let material = material(job)?;
-    let room: u64 = job.workload.phase.iter().map(|phase| room_for_inserts(phase, &material)).sum();
+    let threads = job.workload.threads.unwrap_or(1);
+    let phases = job.workload.phase.iter();
+    let room: u64 = phases.map(|phase| room_for_inserts(phase, threads, &material)).sum();
     let capacity = (u64::from(material.records) + room).min(u64::from(u32::MAX >> 1)) as u32;
     let phases = job.workload.phase.iter().enumerate();
     let phases = phases
@@ -132,9 +134,7 @@ fn material(job: &Job) -> Outcome<Material> {
         let keys = KeySpace::Shaped(workload.key.unwrap_or_default());
         return Ok(Material { keys, values: Values::Pooled, records, trace: Vec::new() });
     };
-    let replayed = workload.phase.iter().find(|phase| phase.replay).and_then(|phase| phase.ops);
-    let limit = workload.records.or(replayed).map_or(u64::MAX, |limit| limit.0);
-    Ok(match input::read(name, limit)? {
+    Ok(match input::read(name, workload.input_rows())? {
         Input::Records { keys, texts } => {
             let records = keys.len() as u32;
             let values = Values::Records(texts);
@@ -148,22 +148,31 @@ fn material(job: &Job) -> Outcome<Material> {
     })
 }
 
-/// How many new keys a phase may insert.
-fn room_for_inserts(phase: &Phase, material: &Material) -> u64 {
-    let Some(mix) = phase.mix.filter(|mix| mix.insert > 0) else { return 0 };
+/// The room for the new keys of a phase, which runs on `threads` threads unless it says otherwise.
+fn room_for_inserts(phase: &Phase, threads: u32, material: &Material) -> u64 {
+    let Some(mix) = phase.mix else { return 0 };
     let by_records = u64::from(material.records).max(LEAST_ROOM_FOR_INSERTS);
-    let threads = u64::from(phase.threads.unwrap_or(1));
-    let all = match (phase.ops, phase.duration) {
-        (Some(ops), _) => ops.0 * threads,
-        // Time ends the phase, not the keys, unless an engine is faster than any that keeps what it is given.
-        (None, Some(time)) => {
-            let fastest = if mix.scan > 0 { FASTEST_SCANS } else { FASTEST_INSERTS };
-            floor_to_u64(time.0.as_secs_f64() * (1.0 + WARM_UP) * fastest) * threads
-        }
-        (None, None) => by_records,
+    let of_thread = |mix: Mix, ops: Option<u64>| {
+        let most = match (ops, phase.duration) {
+            (Some(ops), _) => ops,
+            // Time ends the phase, not the keys, unless an engine is faster than any that keeps what it is given.
+            (None, Some(time)) => {
+                let fastest = if mix.scan > 0 { FASTEST_SCANS } else { FASTEST_INSERTS };
+                floor_to_u64(time.0.as_secs_f64() * (1.0 + WARM_UP) * fastest)
+            }
+            (None, None) => by_records,
+        };
+        // With a margin for the chance in the mix.
+        let most_inserts = most * u64::from(mix.insert) / mix.total().max(1) + most / 10 + 100;
+        if mix.insert > 0 { most_inserts } else { 0 }
     };
-    // With a margin for the chance in the mix.
-    all * u64::from(mix.insert) / mix.total() + all / 10 + 100
+    // The background runs for as long as the others: a phase of so many operations says little about its own number.
+    let ops_beside = phase.ops.map(|ops| ops.0.max(by_records));
+    let beside = phase.background.map(|mix| of_thread(mix, ops_beside));
+    let of_thread = of_thread(mix, phase.ops.map(|ops| ops.0)).max(beside.unwrap_or_default());
+    // New keys go to all threads in turn, whether they insert or not.
+    let threads = phase.threads.unwrap_or(threads) + u32::from(beside.is_some());
+    of_thread * u64::from(threads)
 }
 
 fn prepare_phase(
@@ -251,6 +260,7 @@ fn mix_clients(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Materia
         steps,
     };
     let threads = phase.threads.or(job.workload.threads).unwrap_or(1);
+    let batch = phase.batch.unwrap_or(1);
     let draw = |plan: &StreamPlan, thread| plan.draw(&mut random(job, at, thread));
     let background = phase
         .background
@@ -261,15 +271,15 @@ fn mix_clients(job: &Job, at: usize, phase: &Phase, mix: Mix, material: &Materia
         latest: matches!(keys, KeyChoice::Latest(_)),
         prefix_bytes: phase.prefix_bytes.map(|bytes| bytes as usize),
         stride: 1,
-        arrivals: job.rate.map_or(Vec::new(), |rate| arrivals(job, at, threads, rate)),
+        arrivals: job.rate.map_or(Vec::new(), |rate| arrivals(job, at, threads, rate, batch)),
         window_ops: 0,
     })
 }
 
-/// The schedules of all threads, which together make `rate` operations a second: times between arrivals are
-/// exponentially distributed.
-fn arrivals(job: &Job, phase: usize, threads: u32, rate: f64) -> Vec<Arrivals> {
-    let mean = f64::from(threads) / rate;
+/// The schedules of all threads, which together make `rate` operations a second in calls of `batch` operations: times
+/// between arrivals of calls are exponentially distributed.
+fn arrivals(job: &Job, phase: usize, threads: u32, rate: f64, batch: u32) -> Vec<Arrivals> {
+    let mean = f64::from(threads) * f64::from(batch) / rate;
     let thread = |thread| {
         let mut random = random(job, phase, u64::from(thread) | ARRIVALS);
         let gap = |_| Duration::from_secs_f64(-(1.0 - random.unit()).ln() * mean);
@@ -288,12 +298,26 @@ fn random(job: &Job, phase: usize, thread: u64) -> Random {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_phase_that_time_ends_has_new_keys_for_five_million_operations_a_second() {
+    fn room(text: &str, threads: u32) -> u64 {
         let keys = KeySpace::Shaped(crate::keys::KeyShape::User);
         let material = Material { keys, values: Values::Pooled, records: 1_000, trace: Vec::new() };
+        room_for_inserts(&toml::from_str(text).unwrap(), threads, &material)
+    }
+
+    #[test]
+    fn every_thread_of_the_workload_and_the_background_have_room_for_new_keys() {
+        let run = "name = \"run\"\nops = 50_000\n";
+        let inserts = format!("{run}mix = {{ insert = 1 }}\n");
+        assert!(room(&inserts, 4) >= 200_000);
+        assert!(room(&(inserts + "threads = 2"), 4) < 200_000);
+        let beside = format!("{run}mix = {{ get = 1 }}\nbackground = {{ insert = 1 }}");
+        assert!(room(&beside, 1) >= 100_000);
+        assert_eq!(room(&format!("{run}mix = {{ get = 1 }}"), 1), 0);
+    }
+
+    #[test]
+    fn a_phase_that_time_ends_has_new_keys_for_five_million_operations_a_second() {
         let text = "name = \"run\"\nmix = { get = 95, insert = 5 }\nduration = \"1s\"";
-        let phase: Phase = toml::from_str(text).unwrap();
-        assert!(room_for_inserts(&phase, &material) >= 250_000);
+        assert!(room(text, 1) >= 250_000);
     }
 }

@@ -39,6 +39,8 @@ struct Cell<'c> {
     base: MemoryBase,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
+    /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
+    is_store_cut: bool,
     probe: &'c mut dyn Probe,
 }
 
@@ -46,12 +48,19 @@ struct Cell<'c> {
 struct Before {
     counters: Counters,
     fsyncs: Option<u64>,
+    /// The syncs of the instance that the phase has closed: the next one counts from 0.
+    closed_fsyncs: u64,
 }
 
 impl Before {
     fn now(engine: &dyn Kv) -> Self {
         process_memory::forget_peak();
-        Self { counters: Counters::now(), fsyncs: fsyncs(engine) }
+        Self { counters: Counters::now(), fsyncs: fsyncs(engine), closed_fsyncs: 0 }
+    }
+
+    /// The syncs of the phase, when the engine that is open counts `now`. A count that went back is none.
+    fn fsyncs_until(&self, now: Option<u64>) -> Option<u64> {
+        (now? + self.closed_fsyncs).checked_sub(self.fsyncs?)
     }
 }
 
@@ -93,6 +102,7 @@ pub(crate) fn run(
         recorders,
         base,
         written_bytes: 0,
+        is_store_cut: false,
         probe,
     };
     for (at, phase) in phases.iter().enumerate() {
@@ -120,15 +130,16 @@ impl Cell<'_> {
     ) -> Outcome<(Box<dyn Kv>, Vec<Row>)> {
         let durability = self.key.durability;
         let probe_before = self.probe_disk(&phase.work)?;
-        let (engine, before, measured) = match &phase.work {
+        let (engine, before, mut measured) = match &phase.work {
             Work::Rest(time) => {
+                self.is_store_cut |= cap.is_some_and(|cap| cap < *time);
                 std::thread::sleep(cap.map_or(*time, |cap| cap.min(*time)));
                 return Ok((engine, Vec::new()));
             }
             Work::Reopen if durability == Durability::None => return Ok((engine, Vec::new())),
             Work::Reopen => {
-                let before = Before::now(engine.as_ref());
-                let (engine, measured) = self.reopen(engine)?;
+                let mut before = Before::now(engine.as_ref());
+                let (engine, measured) = self.reopen(engine, &mut before)?;
                 (engine, before, measured)
             }
             Work::Sweep(direction) => {
@@ -145,6 +156,10 @@ impl Cell<'_> {
         };
         let mut outside = self.outside(engine.as_ref(), &before)?;
         outside.probes = (probe_before, self.probe_disk(&phase.work)?);
+        let writes = matches!(&phase.work, Work::Clients(clients) if clients.has_writes());
+        let has_cut_store = self.is_store_cut;
+        self.is_store_cut |= writes && measured.cut_short;
+        measured.cut_short |= has_cut_store;
         Ok((engine, measured.rows(&self.key, &phase.name, &outside)))
     }
 
@@ -169,7 +184,7 @@ impl Cell<'_> {
             settle,
             counters: Counters::now().since(&before.counters),
             memory,
-            fsyncs: fsyncs(engine).zip(before.fsyncs).map(|(now, then)| now.saturating_sub(then)),
+            fsyncs: before.fsyncs_until(fsyncs(engine)),
             disk: DiskUse::of(directory),
             live: self.judge.model.live(&self.dataset.keys),
             probes: (None, None),
@@ -194,25 +209,32 @@ impl Cell<'_> {
         let deadline = cap.map(|cap| Instant::now() + cap);
         let Self { desks, recorders, judge, .. } = self;
         let mut crew = Crew::new(ground, phase, clients, &judge.model, deadline);
-        let loop_ns = crew.loop_ns(&mut desks[0], value_bytes(self.key.job))?;
+        let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.key.job));
+        let (loop_ns, background_loop_ns) = crew.loop_times(&mut desks[0], mean_bytes)?;
         let warm_up = phase.duration.filter(|_| phase.max_steps == u32::MAX);
-        let warm_up = warm_up.map(|time| time.mul_f64(WARM_UP));
+        let warm_up = warm_up.map(|time| {
+            // The limit shortens the warm-up and the measured time alike.
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            left.map_or(time, |left| time.min(left.div_f64(1.0 + WARM_UP))).mul_f64(WARM_UP)
+        });
         if let Some(time) = warm_up {
             crew.warm_up(time, desks, recorders, judge)?;
         }
         let before = Before::now(ground.engine);
         let times = crew.measure(phase.duration, desks, recorders, judge)?;
         let mut measured = Measured::from_crew(&times, clients, self.key.job.rate);
-        measured.loop_ns = Some(loop_ns);
+        (measured.loop_ns, measured.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         measured.warm_up = warm_up;
-        self.written_bytes += measured.total.bytes_written;
+        measured.asked = phase.duration;
+        self.written_bytes += measured.bytes_written();
         measured.written_bytes = self.written_bytes;
         Ok((before, measured))
     }
 
-    /// Closes the engine cleanly, opens it again and reads one key.
-    fn reopen(&self, engine: Box<dyn Kv>) -> Outcome<(Box<dyn Kv>, Measured)> {
+    /// Closes the engine cleanly, opens it again and reads one key. The syncs of the close are noted in `before`.
+    fn reopen(&self, engine: Box<dyn Kv>, before: &mut Before) -> Outcome<(Box<dyn Kv>, Measured)> {
         engine.close()?;
+        before.closed_fsyncs = fsyncs(engine.as_ref()).unwrap_or_default();
         drop(engine);
         let probe = self.judge.model.present_ids().next();
         let mut key = Vec::new();
@@ -251,63 +273,10 @@ fn fsyncs(engine: &dyn Kv) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A disk that becomes slower with each look at it.
-    struct SlowingDisk(f64);
-
-    impl Probe for SlowingDisk {
-        fn sync_ns(&mut self) -> Outcome<f64> {
-            self.0 += 100.0;
-            Ok(self.0)
-        }
-    }
-
-    fn rows(engine: &str, durability: &str) -> Vec<Row> {
-        let folder = tempfile::tempdir().unwrap();
-        let workload = r#"{"about": "", "records": 4, "phase": [
-            {"name": "load", "load": "random"}, {"name": "get", "mix": {"get": 1}, "ops": 4},
-            {"name": "rmw", "mix": {"get": 1, "rmw": 1}, "ops": 8}]}"#;
-        let job = Job {
-            run_id: "run".into(),
-            block: 1,
-            order: 1,
-            engine: engine.into(),
-            workload_name: "w".into(),
-            workload: serde_json::from_str(workload).unwrap(),
-            seed: 1,
-            durability: durability.into(),
-            rate: None,
-            memory_budget_bytes: 1 << 20,
-            limit_memory_bytes: None,
-            directory: folder.path().into(),
-            limit: None,
-            stream_steps: 16,
-        };
-        let known = crate::engines::own();
-        let engine = known.iter().find(|engine| engine.name == job.engine).unwrap();
-        let mut rows = Vec::new();
-        let emit = &mut |row: Row| {
-            rows.extend((row.op == "all").then_some(row));
-            Ok(())
-        };
-        run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit).unwrap();
-        rows
-    }
-
-    fn probes(engine: &str, durability: &str) -> Vec<Option<(f64, f64)>> {
-        let rows = rows(engine, durability).into_iter();
-        rows.map(|row| row.probe_before_ns.zip(row.probe_after_ns)).collect()
-    }
-
     #[test]
-    fn the_disk_is_probed_before_and_after_each_synced_phase_that_writes_and_in_no_other() {
-        let (load, rmw) = (Some((100.0, 200.0)), Some((300.0, 400.0)));
-        assert_eq!(probes("bitcask", "sync"), [load, None, rmw]);
-        assert_eq!(probes("bitcask", "buffered"), [None; 3]);
-    }
-
-    #[test]
-    fn the_disk_is_not_probed_beside_an_engine_that_does_nothing_or_keeps_nothing() {
-        assert_eq!(probes(NULL, "sync"), [None; 3]);
-        assert_eq!(probes("memory", "sync"), [None; 3]);
+    fn the_syncs_of_a_reopening_are_those_of_the_close_and_of_the_next_opening() {
+        let before = Before { counters: Counters::default(), fsyncs: Some(7), closed_fsyncs: 9 };
+        assert_eq!(before.fsyncs_until(Some(1)), Some(3));
+        assert_eq!(before.fsyncs_until(None), None);
     }
 }

@@ -7,6 +7,8 @@ use super::window::{Sample, Window};
 
 /// How much time before an arrival a waiting client wakes up; it spins for the rest.
 const SPIN: Duration = Duration::from_micros(150);
+/// The longest sleep of a waiting client before it looks whether the others have ended.
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// The end that all clients of a window share.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) struct Stopwatch {
     /// The end of the last timed call, until somebody has looked at it.
     pub(crate) last_end: Option<Instant>,
     arrivals: Option<Arrivals>,
+    /// How much later than intended the operation began.
     late: Duration,
 }
 
@@ -59,15 +62,27 @@ impl Stopwatch {
         self.stride
     }
 
-    /// Whether the next operation is timed. Waits for its moment if there is a schedule.
+    /// Waits for the moment of the next call if there is a schedule. `false`: the span ends before that moment.
+    pub(crate) fn await_arrival(&mut self, span: &Span) -> bool {
+        self.arrivals.as_mut().is_none_or(|arrivals| arrivals.wait(span))
+    }
+
+    /// How many calls of the schedule were due up to `end` and had not begun. One is not counted: the last call may have
+    /// hidden it.
+    pub(crate) fn missed(&self, end: Instant) -> u64 {
+        let due = self.arrivals.as_ref().map_or(0, |arrivals| arrivals.due(end));
+        due.saturating_sub(1)
+    }
+
+    /// Whether the next operation is timed.
     pub(crate) fn begin_operation(&mut self) -> bool {
         if self.calls_left > 0 {
             self.calls_left -= 1;
             return false;
         }
         self.calls_left = self.stride - 1;
-        if let Some(arrivals) = &mut self.arrivals {
-            self.late = arrivals.wait();
+        if let Some(arrivals) = &self.arrivals {
+            self.late = Instant::now().saturating_duration_since(arrivals.next);
         }
         true
     }
@@ -123,21 +138,47 @@ impl Arrivals {
         Self { gaps, at: 0, next: Instant::now() }
     }
 
-    /// Waits for the next arrival and returns how long ago it was.
-    fn wait(&mut self) -> Duration {
-        self.next += self.gaps[self.at];
-        self.at = (self.at + 1) % self.gaps.len();
+    /// Waits for the next arrival. `false`: the span ends before it.
+    fn wait(&mut self, span: &Span) -> bool {
+        let moment = self.next + self.gaps[self.at];
         loop {
             let now = Instant::now();
-            let Some(left) = self.next.checked_duration_since(now).filter(|left| !left.is_zero())
-            else {
-                return now.saturating_duration_since(self.next);
-            };
+            if moment <= now {
+                break;
+            }
+            if moment >= span.until && span.is_over(now) {
+                return false;
+            }
+            if span.stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            let left = moment.min(span.until).saturating_duration_since(now);
             match left.checked_sub(SPIN) {
-                Some(long) => std::thread::sleep(long),
+                Some(long) => std::thread::sleep(long.min(LONGEST_SLEEP)),
                 None => std::hint::spin_loop(),
             }
         }
+        self.next = moment;
+        self.at = (self.at + 1) % self.gaps.len();
+        true
+    }
+
+    /// Arrivals after the last one that was waited for, up to `end`.
+    fn due(&self, end: Instant) -> u64 {
+        let mut left = end.saturating_duration_since(self.next);
+        let round: Duration = self.gaps.iter().sum();
+        if round.is_zero() {
+            return 0;
+        }
+        let rounds = (left.as_nanos() / round.as_nanos()) as u64;
+        left = Duration::from_nanos((left.as_nanos() % round.as_nanos()) as u64);
+        let gaps = self.gaps.iter().cycle().skip(self.at);
+        let in_last_round = gaps.take_while(|gap| {
+            let is_due = **gap <= left;
+            left = left.saturating_sub(**gap);
+            is_due
+        });
+        rounds * self.gaps.len() as u64 + in_last_round.take(self.gaps.len()).count() as u64
     }
 }
 
@@ -160,14 +201,44 @@ mod tests {
         assert!(window.samples.is_sorted_by(|left, right| left.end_ns <= right.start_ns));
     }
 
+    fn span(time: Duration) -> Span {
+        Span::new(Instant::now() + time)
+    }
+
     #[test]
     fn a_call_that_begins_behind_its_moment_is_late_by_the_difference() {
         let gaps = vec![Duration::from_millis(1), Duration::ZERO];
-        let mut arrivals = Arrivals::new(gaps);
-        assert!(arrivals.wait() < Duration::from_secs(10));
-        let moment = arrivals.next;
+        let mut watch = Stopwatch::new(1, Some(Arrivals::new(gaps)));
+        assert!(watch.await_arrival(&span(Duration::from_mins(1))) && watch.begin_operation());
+        let moment = watch.arrivals.as_ref().unwrap().next;
         let before = Instant::now();
-        let late = arrivals.wait();
-        assert!(late >= before - moment && arrivals.next == moment);
+        assert!(watch.await_arrival(&span(Duration::from_mins(1))) && watch.begin_operation());
+        assert!(watch.late >= before - moment);
+        assert_eq!(watch.arrivals.unwrap().next, moment);
+    }
+
+    #[test]
+    fn a_client_does_not_wait_for_an_arrival_behind_the_end() {
+        let mut watch = Stopwatch::new(1, Some(Arrivals::new(vec![Duration::from_hours(1)])));
+        watch.restart();
+        let span = span(Duration::from_millis(5));
+        assert!(!watch.await_arrival(&span) && Instant::now() >= span.until);
+        assert_eq!(watch.missed(span.until), 0);
+        // Another client ended the window.
+        let span = Span::new(Instant::now() + Duration::from_hours(2));
+        span.end();
+        assert!(!watch.await_arrival(&span));
+    }
+
+    #[test]
+    fn arrivals_that_were_due_and_did_not_begin_are_counted() {
+        let mut arrivals = Arrivals::new([1, 2, 3].map(Duration::from_millis).to_vec());
+        let begin = arrivals.next;
+        let due = |arrivals: &Arrivals, ms| arrivals.due(begin + Duration::from_millis(ms));
+        assert_eq!([0, 1, 2, 3, 6, 7, 13].map(|ms| due(&arrivals, ms)), [0, 1, 1, 2, 3, 4, 7]);
+        arrivals.at = 2;
+        assert_eq!([2, 3, 4, 6, 9].map(|ms| due(&arrivals, ms)), [0, 1, 2, 3, 4]);
+        // An hour of arrivals behind is counted at once.
+        assert_eq!(due(&arrivals, 3_600_000), 1_800_000);
     }
 }

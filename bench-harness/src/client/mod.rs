@@ -49,6 +49,8 @@ pub(crate) struct Client<'p> {
     pub(crate) watch: Stopwatch,
     /// Whether the client has no more to do.
     pub(crate) is_done: bool,
+    /// Whether that is so because there was no new key left to insert.
+    pub(crate) is_out_of_keys: bool,
 }
 
 /// The memory that a client works in, used by one phase after the other.
@@ -79,6 +81,7 @@ impl Client<'_> {
         self.watch.restart();
         desk.window.restart(self.walk, room);
         let room = room.min(self.max_steps.saturating_sub(self.walk.taken));
+        let mut is_at_end = false;
         while desk.window.ops < room {
             if let Some(moment) = self.watch.last_end.take()
                 && span.is_over(moment)
@@ -89,8 +92,14 @@ impl Client<'_> {
             if self.has_no_room_for_scan(&desk.window) {
                 break;
             }
+            // A batch is put together at the moment of its call.
+            if desk.pending == 0 && !self.watch.await_arrival(span) {
+                self.is_done |= Instant::now() >= span.until;
+                break;
+            }
             let Some(planned) = self.walk.next(self.steps) else {
-                self.is_done = true;
+                (self.is_done, is_at_end) = (true, true);
+                self.is_out_of_keys = true;
                 break;
             };
             self.perform(planned, desk)?;
@@ -98,6 +107,9 @@ impl Client<'_> {
         }
         self.write_pending(desk, Operation::Put)?;
         desk.window.ended = Instant::now();
+        let has_steps = self.walk.taken < self.max_steps && !is_at_end;
+        let end = span.until.min(desk.window.ended);
+        desk.window.missed = if has_steps { self.watch.missed(end) } else { 0 };
         self.is_done |= self.walk.taken >= self.max_steps;
         assert!(desk.pending == 0, "every write was sent");
         Ok(())

@@ -72,6 +72,8 @@ pub(crate) struct Window {
     pub(crate) sums: [Sums; KINDS],
     /// The first answer that cannot be right, whatever was written.
     pub(crate) complaint: Option<String>,
+    /// Calls of the schedule that were due and had not begun when the window ended.
+    pub(crate) missed: u64,
     /// When the window began.
     pub(crate) begun: Instant,
     /// When the thread ended its part.
@@ -117,6 +119,7 @@ impl Window {
             samples: touched(room.samples, Sample { at: u32::MAX, ..Sample::default() }),
             sums: [Sums::default(); KINDS],
             complaint: None,
+            missed: 0,
             begun: now,
             ended: now,
             room: room.ops,
@@ -132,6 +135,7 @@ impl Window {
         self.samples.clear();
         self.sums = [Sums::default(); KINDS];
         self.complaint = None;
+        self.missed = 0;
         self.room = room;
         self.begun = Instant::now();
         self.ended = self.begun;

@@ -1,18 +1,19 @@
 //! `bound:null`: an engine that does nothing, to measure the loop that drives all engines.
 //!
-//! It takes writes and forgets them. Each get hands out one value of the size last written, each scan as many entries as
-//! it is asked for. So the loop folds as many bytes as with an engine that works. The answers are wrong and are not
-//! judged, and it is never ranked.
+//! It forgets each write. A get of a key that is never put finds nothing. Every other get returns a value of the mean
+//! size of the values written so far, and a scan returns as many entries as the caller reads. So the loop digests about
+//! as many bytes as with an engine that stores them. The answers are wrong and are not judged. The engine is never ranked.
 
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use kv::{
-    Capabilities, Cursor, Durability, KeyRange, Kv, Result, ScanSupport, SequenceNumber, Stats,
+    Capabilities, Cursor, Durability, KeyRange, Kv, Op, Result, ScanSupport, SequenceNumber, Stats,
     WriteBatch,
 };
 
 use super::Registration;
+use crate::keys::has_missing_mark;
 
 /// The name of the engine that measures the loop.
 pub(crate) const NULL: &str = "bound:null";
@@ -33,16 +34,19 @@ static ZEROS: [u8; LARGEST_VALUE] = [0; LARGEST_VALUE];
 /// An engine that does nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
+    /// The mean size of the values written, in bytes.
     value_len: AtomicUsize,
-    /// Only a sweep asks for it, so a count that is lost to another thread does no harm.
+    /// Writes so far. Threads may lose counts to each other: only a sweep and the mean size use it.
     puts: AtomicU64,
+    /// The bytes of their values.
+    bytes: AtomicU64,
 }
 
 impl Idle {
-    /// An engine that hands out values of `value_len` bytes until it is given others.
+    /// An engine that returns values of `value_len` bytes until the first write.
     pub(crate) fn new(value_len: usize) -> Self {
         let value_len = AtomicUsize::new(value_len.min(LARGEST_VALUE));
-        Self { value_len, puts: AtomicU64::new(0) }
+        Self { value_len, ..Self::default() }
     }
 
     fn value(&self) -> &'static [u8] {
@@ -51,16 +55,25 @@ impl Idle {
 }
 
 impl Kv for Idle {
-    fn get_with(&self, _: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        if has_missing_mark(key) {
+            return Ok(false);
+        }
         found(self.value());
         Ok(true)
     }
 
     fn write(&self, batch: &WriteBatch, _: Durability) -> Result<SequenceNumber> {
-        if let Some(op) = batch.ops().next() {
-            self.value_len.store(op.value().len().min(LARGEST_VALUE), Ordering::Relaxed);
-            let puts = self.puts.load(Ordering::Relaxed) + batch.len() as u64;
+        if let Some(op @ Op::Put { .. }) = batch.ops().next() {
+            // A batch holds puts alone. Its first value gives the size of all: only those of records differ.
+            let (count, len) = (batch.len() as u64, op.value().len().min(LARGEST_VALUE));
+            let puts = self.puts.load(Ordering::Relaxed) + count;
+            let bytes = self.bytes.load(Ordering::Relaxed) + count * len as u64;
             self.puts.store(puts, Ordering::Relaxed);
+            self.bytes.store(bytes, Ordering::Relaxed);
+            if len != self.value_len.load(Ordering::Relaxed) {
+                self.value_len.store((bytes / puts) as usize, Ordering::Relaxed);
+            }
         }
         Ok(SequenceNumber::ZERO)
     }
@@ -131,5 +144,26 @@ impl Cursor for IdleCursor {
 
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
         Ok((&ZEROS[..16], self.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(engine: &Idle, key: &[u8]) -> Option<usize> {
+        engine.get(key).unwrap().map(|value| value.len())
+    }
+
+    #[test]
+    fn a_get_returns_the_mean_size_of_the_values_written_and_nothing_for_a_key_that_is_never_put() {
+        let engine = Idle::new(7);
+        assert_eq!(answer(&engine, b"user1"), Some(7));
+        for len in [100, 200, 600] {
+            engine.put(b"user1", &vec![0; len], Durability::None).unwrap();
+            engine.delete(b"user1", Durability::None).unwrap();
+        }
+        assert_eq!(answer(&engine, b"user1"), Some(300));
+        assert_eq!(answer(&engine, b"user1\0"), None);
     }
 }

@@ -32,7 +32,8 @@ pub struct EngineConfig {
 /// An engine that can be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
-    /// The name in commands and results, for good. Peers begin with `peer:`, yardsticks with `bound:`.
+    /// The name in commands and results, for good: one word, and that of no other engine. Peers begin with `peer:`,
+    /// yardsticks with `bound:`.
     pub name: &'static str,
     /// A description of one line.
     pub about: &'static str,
@@ -88,6 +89,23 @@ pub(crate) fn registered() -> Vec<Registration> {
     #[cfg(feature = "peers")]
     engines.extend(peers::all());
     engines
+}
+
+/// Checks the names of the engines that this process knows: rows, files and selectors find an engine by its name alone.
+pub(crate) fn check_names(known: &[Registration]) -> Outcome<()> {
+    for (at, engine) in known.iter().enumerate() {
+        let name = engine.name;
+        let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '*' | '?' | '"' | '|');
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(Failure::usage(format!(
+                "{name:?} is no name of an engine: it is one word without , * ? | and quotes"
+            )));
+        }
+        if known[..at].iter().any(|earlier| earlier.name == name) {
+            return Err(Failure::usage(format!("two engines are registered as \"{name}\"")));
+        }
+    }
+    Ok(())
 }
 
 /// The engines that `selectors` (names and globs) name, and every yardstick: a table without one says little.
@@ -150,6 +168,22 @@ mod tests {
     fn every_peer_of_a_build_is_known_to_the_hint() {
         let peers = registered().into_iter().filter(|engine| is_peer(engine.name));
         peers.for_each(|engine| assert!(PEERS.iter().any(|(name, _)| *name == engine.name)));
+    }
+
+    #[test]
+    fn an_engine_that_takes_the_name_of_another_is_refused() {
+        check_names(&registered()).unwrap();
+        let text = check_names(&[&registered()[..], &own()[1..2]].concat()).unwrap_err().text;
+        assert_eq!(text, "two engines are registered as \"memory\"");
+    }
+
+    #[test]
+    fn an_engine_whose_name_is_not_one_word_is_refused() {
+        for name in ["", " ", "two words", "two\nlines", "a,b", "bit*", "a|b"] {
+            let engine = Registration { name, ..own()[0] };
+            let text = check_names(&[engine]).unwrap_err().text;
+            assert!(text.contains("is no name of an engine") && !text.contains('\n'), "{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ruzstd::decoding::StreamingDecoder;
 
 use crate::failure::{Failure, FailureKind, Outcome};
+use crate::values::HEADER_BYTES;
 
 pub(crate) use trace::TraceStep;
 
@@ -52,6 +53,25 @@ pub(crate) enum Input {
     },
 }
 
+impl Input {
+    /// The mean size of the values that it makes, with their header, in bytes. `value_divisor` divides those of a trace.
+    pub(crate) fn mean_value_bytes(&self, value_divisor: u64) -> u64 {
+        assert!(value_divisor > 0, "a workload is checked before its input is read");
+        let header = HEADER_BYTES as u64;
+        let add = |(count, sum), size| (count + 1, sum + size);
+        let (count, sum) = match self {
+            Self::Records { texts, .. } => {
+                texts.iter().map(|text| header + text.len() as u64).fold((0, 0), add)
+            }
+            Self::Trace { steps, .. } => {
+                let sizes = steps.iter().filter_map(|step| step.value_bytes);
+                sizes.map(|size| (u64::from(size) / value_divisor).max(header)).fold((0, 0), add)
+            }
+        };
+        u64::checked_div(sum, count).unwrap_or(header)
+    }
+}
+
 /// The ending of a compressed file.
 const COMPRESSED: &str = ".zst";
 
@@ -81,6 +101,22 @@ pub(crate) fn read(name: &str, limit: u64) -> Outcome<Input> {
         InputKind::Trace => trace::read(lines, limit),
     }
     .map_err(|text| Failure::usage(format!("input {name}: {text}")))
+}
+
+/// Whether `name` is the name of a built-in input, not that of a file.
+pub(crate) fn is_built_in(name: &str) -> bool {
+    BUILT_IN.iter().any(|(known, ..)| *known == name)
+}
+
+/// Reads the first bytes of the input called `name`. `Err`: there are none, or they cannot be read.
+pub(crate) fn check_readable(name: &str) -> Outcome<()> {
+    let mut source = open(name)?;
+    let first = source.fill_buf();
+    let first = first.map_err(|error| Failure::usage(format!("cannot read input {name}: {error}")));
+    if first?.is_empty() {
+        return Err(Failure::usage(format!("input {name} is empty")));
+    }
+    Ok(())
 }
 
 fn open(name: &str) -> Outcome<Box<dyn BufRead>> {
@@ -121,6 +157,17 @@ mod tests {
         };
         assert_eq!((keys.len(), texts.len()), (1_000, 1_000));
         assert_eq!(&keys[0][..], b"n00001740:entity");
+    }
+
+    #[test]
+    fn the_mean_size_of_values_counts_their_header_and_the_divisor() {
+        let step = |value_bytes| TraceStep { id: 0, value_bytes };
+        let steps = vec![step(Some(1_000)), step(None), step(Some(10))];
+        let trace = Input::Trace { keys: Arc::new([]), steps };
+        assert_eq!(trace.mean_value_bytes(10), u64::midpoint(100, 12));
+        let texts: Arc<[Box<[u8]>]> = Arc::new([Box::from(&b"four"[..]), Box::from(&b""[..])]);
+        let records = Input::Records { keys: Arc::new([]), texts };
+        assert_eq!(records.mean_value_bytes(10), 12 + 2);
     }
 
     #[test]

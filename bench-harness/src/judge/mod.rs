@@ -2,17 +2,20 @@
 //!
 //! The clock stands still meanwhile. Each thread's operations are taken again in their order (`replay`): its writes
 //! change the model, and an answer about a key that nobody else writes is known exactly. Where several threads run, an
-//! answer about a key of another thread has a lowest and a highest version (`timeline`): the newest one acknowledged before
-//! its call, and the newest one begun before its end.
+//! answer about a key of another thread has a lowest and a highest version (`timeline`). Between two timed calls of the
+//! reader the order of threads is unknown. So the lowest version is the newest one acknowledged when its previous timed call
+//! ended. The highest is the newest one begun when its next timed call ended. Both have 10 us to spare.
 
 mod replay;
 mod scan_check;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use crate::client::Window;
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
-use crate::model::Model;
+use crate::model::{Bounds, Model};
 use crate::operation::Step;
 use crate::recorder::Recorder;
 
@@ -65,8 +68,7 @@ impl Judge<'_> {
 
     /// Judges the answer of a get that was made between two phases: the version that it found.
     pub(crate) fn check_now(&self, id: u32, version: u32) -> Outcome<()> {
-        let state = self.model.state(id);
-        replay::check_version(self.dataset, id, version, (state, state))
+        replay::check_stamp(self.dataset, id, version, Bounds::exactly(self.model.state(id)))
     }
 }
 

@@ -1,11 +1,11 @@
 //! One thread's operations in their order, once more, against the model.
 
-use super::scan_check::ScanCheck;
+use super::scan_check::{ScanRequest, check_passed};
 use super::{Judge, Part};
-use crate::client::{NOT_FOUND, Planned, WRONG};
+use crate::client::{EntryStamp, NOT_FOUND, Planned, WRONG, Walk};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
-use crate::model::{KeyState, Model};
+use crate::model::{Bounds, KeyState, Model};
 use crate::operation::Operation;
 use crate::recorder::Recorder;
 
@@ -21,16 +21,16 @@ pub(super) fn replay(
     let mut entries = &part.window.entries[..];
     for _ in 0..part.window.ops {
         let planned = walk.next(part.steps).ok_or_else(out_of_step)?;
-        let is_exact = !others_write || walk.owns(planned.id);
         let line = recorder.line(planned.operation);
         line.ops += 1;
         match planned.operation {
             Operation::Get | Operation::GetMiss | Operation::ReadModifyWrite => {
                 let stamp = answers.next().ok_or_else(out_of_step)?;
                 line.not_found += u64::from(stamp == NOT_FOUND);
-                line.verified += 1;
-                if judge.is_strict && is_exact {
-                    check_get(judge, planned, stamp)?;
+                line.verified += u64::from(judge.is_strict);
+                if judge.is_strict {
+                    let is_exact = !others_write || walk.owns(planned.id);
+                    check_get(judge, planned, stamp, is_exact)?;
                 }
             }
             Operation::Scan => {
@@ -38,10 +38,11 @@ pub(super) fn replay(
                 let (found, rest) = entries.split_at_checked(count).ok_or_else(out_of_step)?;
                 entries = rest;
                 line.entries += count as u64;
-                line.verified += count as u64;
                 if judge.is_strict {
-                    let check = ScanCheck::new(judge, planned, part.prefix_bytes, !others_write);
-                    check.judge(found)?;
+                    line.verified += count as u64;
+                    let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
+                    let owner = others_write.then_some(&walk);
+                    check_scan(judge, &request, owner, found)?;
                 }
             }
             Operation::Put | Operation::Insert | Operation::Delete => {}
@@ -72,44 +73,62 @@ pub(super) fn state_after(planned: Planned) -> Option<KeyState> {
     }
 }
 
-/// An answer about a key whose state is known exactly.
-fn check_get(judge: &Judge<'_>, planned: Planned, stamp: u32) -> Outcome<()> {
-    if planned.operation == Operation::GetMiss {
-        return if stamp == NOT_FOUND {
-            Ok(())
+/// An answer of a get. Nobody puts a missing key; the state of another key is known if `is_exact`.
+fn check_get(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) -> Outcome<()> {
+    if planned.operation != Operation::GetMiss {
+        let bounds = Bounds::exactly(judge.model.state(planned.id));
+        return if is_exact {
+            check_stamp(judge.dataset, planned.id, stamp, bounds)
         } else {
-            let key = judge.dataset.show_key(planned.id);
-            Err(Failure::wrong_data(format!("get found a key never put, behind {key}")))
+            Ok(())
         };
     }
-    let state = judge.model.state(planned.id);
-    check_version(judge.dataset, planned.id, stamp, (state, state))
+    if stamp == NOT_FOUND {
+        return Ok(());
+    }
+    let key = judge.dataset.show_key(planned.id);
+    Err(Failure::wrong_data(format!("get found a key never put, behind {key}")))
 }
 
-/// Judges the stamp of a get of `id` that began at `before` and ended at `after`.
+/// The entries of a scan. If others write, the states of the keys of `owner` alone are known.
+fn check_scan(
+    judge: &Judge<'_>,
+    request: &ScanRequest<'_>,
+    owner: Option<&Walk>,
+    found: &[EntryStamp],
+) -> Outcome<()> {
+    request.check_shape(found)?;
+    check_passed(request.passed(found), found, |id, version| {
+        if owner.is_some_and(|owner| !owner.owns(id)) {
+            return Ok(());
+        }
+        let bounds = Bounds::exactly(judge.model.state(id));
+        check_version("scan", judge.dataset, id, version, bounds)
+    })
+}
+
+/// Judges the stamp of a get of `id`.
+pub(super) fn check_stamp(dataset: &Dataset, id: u32, stamp: u32, bounds: Bounds) -> Outcome<()> {
+    assert!(stamp != WRONG, "a wrong answer comes with a complaint");
+    check_version("get", dataset, id, (stamp != NOT_FOUND).then_some(stamp), bounds)
+}
+
+/// Judges the version of `id` that a `call` found.
+#[inline]
 pub(super) fn check_version(
+    call: &str,
     dataset: &Dataset,
     id: u32,
-    stamp: u32,
-    (before, after): (KeyState, KeyState),
+    version: Option<u32>,
+    bounds: Bounds,
 ) -> Outcome<()> {
-    assert!(stamp != WRONG, "a wrong answer comes with a complaint");
-    let version = (stamp != NOT_FOUND).then_some(stamp);
-    if Model::allows(before, after, version) {
+    if bounds.allow(version) {
         return Ok(());
     }
     let found = version.map_or("nothing".into(), |version| format!("version {version}"));
-    let expected = if before == after && !before.is_present() {
-        "nothing".into()
-    } else if before == after {
-        format!("version {}", before.version())
-    } else {
-        format!("version {} to {}", before.version(), after.version())
-    };
-    Err(Failure::wrong_data(format!(
-        "get of {} found {found} where {expected} was expected",
-        dataset.show_key(id)
-    )))
+    let expected = bounds.expected();
+    let key = dataset.show_key(id);
+    Err(Failure::wrong_data(format!("{call} of {key} found {found} where {expected} was expected")))
 }
 
 /// A mistake of the harness: the stamps do not fit the operations.

@@ -1,102 +1,107 @@
 //! Judges the stamps of a scan.
 //!
-//! Always: keys strictly ascend, lie in the range, and every value is right for its key. When nobody else writes, the answer
-//! is known exactly: no entry may be missing, none may be stale.
+//! By themselves, the entries must have right keys that ascend and lie in the range ([`check_shape`]). Against the states
+//! of the keys, each key that the scan has passed is like a get of that key: it may be missing only if it may be absent,
+//! and its version must be one that the scan may have seen ([`check_passed`]). The replay knows the states of the keys
+//! that its thread alone writes, the timeline the bounds of the others.
 
 use std::ops::Bound;
 
 use kv::KeyRange;
 
-use super::Judge;
 use crate::client::{EntryStamp, Planned, scan_range};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
-use crate::model::Model;
 use crate::values::digest;
 
-/// The entries that one scan must return.
-pub(super) struct ScanCheck<'j> {
-    dataset: &'j Dataset,
-    model: &'j Model,
+/// The keys that one scan was asked for.
+pub(super) struct ScanRequest<'d> {
+    dataset: &'d Dataset,
     range: KeyRange,
     length: usize,
-    is_exact: bool,
 }
 
-impl<'j> ScanCheck<'j> {
-    /// The expectation of the scan `planned`; `is_exact` when nobody else writes.
+impl<'d> ScanRequest<'d> {
+    /// The request of the scan `planned`.
     pub(super) fn new(
-        judge: &'j Judge<'_>,
+        dataset: &'d Dataset,
         planned: Planned,
         prefix_bytes: Option<usize>,
-        is_exact: bool,
-    ) -> Self {
+    ) -> ScanRequest<'d> {
         let mut key = Vec::new();
-        judge.dataset.keys.write_key(planned.id, &mut key);
+        dataset.keys.write_key(planned.id, &mut key);
         let range = scan_range(&key, prefix_bytes);
-        let (dataset, model, length) = (judge.dataset, &judge.model, planned.extra as usize);
-        Self { dataset, model, range, length, is_exact }
+        Self { dataset, range, length: planned.extra as usize }
     }
 
-    /// Judges the entries that the scan found.
-    pub(super) fn judge(&self, found: &[EntryStamp]) -> Outcome<()> {
-        let mut expected = self.expected_ids();
-        let (mut previous, mut key): (Option<Vec<u8>>, _) = (None, Vec::new());
-        for entry in found {
+    /// Checks that the entries are as many as were asked for or fewer, ascend, lie in the range and have right keys.
+    /// Returns the bytes of their keys.
+    pub(super) fn check_shape(&self, found: &[EntryStamp]) -> Outcome<u64> {
+        assert!(found.len() <= self.length, "the client stops at the length");
+        let (mut previous, mut key) = (Vec::new(), Vec::new());
+        let mut key_bytes = 0;
+        for (at, entry) in found.iter().enumerate() {
             check_key(self.dataset, entry, &mut key)?;
-            let is_behind = previous.as_ref().is_none_or(|previous| *previous < key);
-            if !is_behind || !self.range.contains(&key) {
-                return Err(self.wrong("out of order", entry.id));
+            let is_ascending = at == 0 || previous < key;
+            if !is_ascending || !self.range.contains(&key) {
+                let key = self.dataset.show_key(entry.id);
+                return Err(Failure::wrong_data(format!("a scan found {key} out of order")));
             }
-            previous.get_or_insert_default().clone_from(&key);
-            if let Some(expected) = &mut expected {
-                let wanted = expected.next();
-                if wanted != Some(entry.id) {
-                    return Err(self.lost_or_risen(wanted, entry.id));
-                }
-                if entry.version != self.model.state(entry.id).version() {
-                    return Err(self.wrong("with an old value", entry.id));
-                }
-            }
+            key_bytes += key.len() as u64;
+            std::mem::swap(&mut previous, &mut key);
         }
-        match expected.and_then(|mut rest| rest.next()) {
-            Some(id) if found.len() < self.length => Err(Failure::wrong_data(format!(
-                "a scan ended before {}",
-                self.dataset.show_key(id)
-            ))),
-            _ => Ok(()),
-        }
+        Ok(key_bytes)
     }
 
-    fn wrong(&self, what: &str, id: u32) -> Failure {
-        Failure::wrong_data(format!("a scan found {} {what}", self.dataset.show_key(id)))
+    /// The ids that the scan has passed, in key order: those up to its last entry, and all of the range if it found fewer
+    /// entries than were asked for. Keys that were never put are among them.
+    pub(super) fn passed(&self, found: &[EntryStamp]) -> &'d [u32] {
+        let ids = self.ids_from_start();
+        let end = if found.len() < self.length {
+            self.end_of_range(ids)
+        } else {
+            let at = |last: &EntryStamp| ids.iter().position(|id| *id == last.id);
+            found.last().and_then(at).map_or(0, |last| last + 1)
+        };
+        &ids[..end]
     }
 
-    fn lost_or_risen(&self, wanted: Option<u32>, found: u32) -> Failure {
-        match wanted {
-            Some(wanted) => {
-                self.wrong(&format!("where {} comes first", self.dataset.show_key(wanted)), found)
-            }
-            None => self.wrong("that is not there", found),
-        }
-    }
-
-    /// The present ids of the range in key order, where they are known.
-    fn expected_ids(&self) -> Option<impl Iterator<Item = u32>> {
-        let order = self.dataset.order.as_ref().filter(|_| self.is_exact)?;
+    fn ids_from_start(&self) -> &'d [u32] {
         let from = match self.range.start() {
             Bound::Included(start) | Bound::Excluded(start) => start,
             Bound::Unbounded => &[],
         };
+        let order = self.dataset.order.as_ref();
+        order.map_or(&[], |order| order.ids_from(&self.dataset.keys, from))
+    }
+
+    /// How many of `ids`, which begin in the range, lie in it.
+    fn end_of_range(&self, ids: &[u32]) -> usize {
+        if matches!(self.range.end(), Bound::Unbounded) {
+            return ids.len();
+        }
         let mut key = Vec::new();
-        let in_range = move |id: &u32| {
+        ids.partition_point(|id| {
             self.dataset.keys.write_key(*id, &mut key);
             self.range.contains(&key)
-        };
-        let ids = order.ids_from(&self.dataset.keys, from).iter().copied();
-        let present = |id: &u32| self.model.state(*id).is_present();
-        Some(ids.take_while(in_range).filter(present))
+        })
     }
+}
+
+/// Gives each of the `passed` ids to `judge`, with the version that the scan found of it, if it did. The entries must have
+/// passed [`ScanRequest::check_shape`].
+pub(super) fn check_passed(
+    passed: &[u32],
+    found: &[EntryStamp],
+    mut judge: impl FnMut(u32, Option<u32>) -> Outcome<()>,
+) -> Outcome<()> {
+    let mut entries = found.iter().peekable();
+    for &id in passed {
+        let entry = entries.next_if(|entry| entry.id == id);
+        judge(id, entry.map(|entry| entry.version))?;
+    }
+    assert!(entries.next().is_none(), "an entry of the range is among the keys that were passed");
+    Ok(())
 }
 
 /// Writes the key of `entry` into `key`, and compares it with the one that the engine returned.

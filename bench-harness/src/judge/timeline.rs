@@ -1,20 +1,25 @@
-//! Answers about keys that other threads write: each must lie between what was acknowledged before its call and what was
-//! begun before its end.
+//! Answers about keys that other threads write: each must lie between the newest version that was acknowledged when its
+//! segment began and the newest one that was begun when its segment ended.
 //!
-//! Not every call is timed, so time comes in segments: the operations behind one timed call, up to and with the next one.
+//! Not every call is timed, so time comes in segments: the operations after one timed call, up to and with the next one.
 //! A segment lasts from the end of the first of these calls to the end of the second. Its writes count as begun from its
 //! start and as acknowledged from its end, its reads as begun at its start and ended at its end. The clocks of two cores
-//! may differ by a little, and a store may leave a core late: [`SLACK_NS`] is given on both sides. So a stale answer is
+//! may differ by a little, and a store instruction may become visible to another core late: [`SLACK_NS`] is given on both
+//! sides. So a stale answer is
 //! found when it is older than two segments and the slack.
+//!
+//! A key may be missing only if it was absent when the call began, or if a deletion of it was begun since. A scan is
+//! judged like gets of all keys that it has passed.
 
 use std::collections::VecDeque;
 
-use super::replay::{check_version, out_of_step, state_after};
-use super::{Part, scan_check};
-use crate::client::{NOT_FOUND, Planned, Walk};
+use super::Part;
+use super::replay::{check_stamp, check_version, out_of_step, state_after};
+use super::scan_check::{ScanRequest, check_passed};
+use crate::client::{EntryStamp, Planned, Walk};
 use crate::dataset::Dataset;
-use crate::failure::{Failure, Outcome};
-use crate::model::KeyState;
+use crate::failure::Outcome;
+use crate::model::{Bounds, KeyState};
 use crate::operation::Operation;
 
 /// Events of a segment: one of each kind.
@@ -48,11 +53,29 @@ struct Event {
 struct Thread<'w> {
     part: Part<'w>,
     walks: [Walk; 4],
-    /// The answers and entries that are not judged yet.
+    /// The answers and entries of the reads that have not begun yet.
     answers: &'w [u32],
-    entries: &'w [crate::client::EntryStamp],
-    /// The acknowledged states at the begin of reads that have not ended yet.
-    captured: VecDeque<KeyState>,
+    entries: &'w [EntryStamp],
+    /// The reads that have begun and not ended.
+    reads: VecDeque<Read<'w>>,
+    /// The acknowledged states of the keys that these scans pass, as they were when each began.
+    passed_states: VecDeque<KeyState>,
+}
+
+/// A read that has begun, with its answer.
+enum Read<'w> {
+    /// A get found `stamp`, and began with the key's acknowledged state `before`.
+    Get { stamp: u32, before: KeyState },
+    /// A scan `found` entries on its way over the keys `passed`.
+    Scan { found: &'w [EntryStamp], passed: &'w [u32] },
+}
+
+/// The newest state of a key whose write was begun.
+#[derive(Clone, Copy, Debug)]
+struct Issued {
+    state: KeyState,
+    /// The version of the last deletion in the window; 0 without one.
+    last_deletion: u32,
 }
 
 /// The memory in which the answers of several threads are judged, used by one window after the other.
@@ -60,7 +83,7 @@ struct Thread<'w> {
 pub(crate) struct Timeline {
     events: Vec<Event>,
     /// The states that reads may have seen.
-    issued: Vec<KeyState>,
+    issued: Vec<Issued>,
     /// The states that reads must have seen.
     acked: Vec<KeyState>,
 }
@@ -73,19 +96,22 @@ impl Timeline {
         let no_event = Event { at_ns: i64::MAX, kind: Kind::Issue, part: usize::MAX, ops: 0 };
         let mut events = vec![no_event; EVENTS_OF_SEGMENT * threads * (samples + 1)];
         events.clear();
-        let states = vec![KeyState::new(1, true); capacity];
-        Self { events, issued: states.clone(), acked: states }
+        let state = KeyState::new(1, true);
+        let issued = vec![Issued { state, last_deletion: 0 }; capacity];
+        Self { events, issued, acked: vec![state; capacity] }
     }
 
     /// Notes the states with which the threads begin.
     pub(super) fn begin(&mut self, states: &[KeyState]) {
         assert_eq!(self.acked.len(), states.len(), "there is room for every key");
-        self.issued.copy_from_slice(states);
+        for (issued, &state) in self.issued.iter_mut().zip(states) {
+            *issued = Issued { state, last_deletion: 0 };
+        }
         self.acked.copy_from_slice(states);
     }
 
     /// Checks the answers of `parts`, which began with the states that were noted.
-    pub(super) fn check(&mut self, dataset: &Dataset, parts: &[Part<'_>]) -> Outcome<()> {
+    pub(super) fn check<'w>(&mut self, dataset: &'w Dataset, parts: &[Part<'w>]) -> Outcome<()> {
         let epoch = parts.iter().map(|part| part.window.begun).min();
         self.events.clear();
         for (at, part) in parts.iter().enumerate() {
@@ -98,7 +124,7 @@ impl Timeline {
 }
 
 /// Follows the events in their order.
-fn follow(dataset: &Dataset, parts: &[Part<'_>], timeline: &mut Timeline) -> Outcome<()> {
+fn follow<'w>(dataset: &'w Dataset, parts: &[Part<'w>], timeline: &mut Timeline) -> Outcome<()> {
     let Timeline { events, issued, acked } = timeline;
     let mut threads: Vec<_> = parts.iter().map(|part| Thread::new(*part)).collect();
     for event in events.iter() {
@@ -106,16 +132,21 @@ fn follow(dataset: &Dataset, parts: &[Part<'_>], timeline: &mut Timeline) -> Out
         for _ in 0..event.ops {
             let walk = &mut thread.walks[event.kind as usize];
             let planned = walk.next(thread.part.steps).ok_or_else(out_of_step)?;
-            let owns = walk.owns(planned.id);
             match event.kind {
-                Kind::Issue => apply(issued, planned),
-                Kind::Acknowledge => apply(acked, planned),
-                Kind::Capture => thread.captured.push_back(acked[planned.id as usize]),
-                Kind::Judge => thread.judge(dataset, planned, owns, issued)?,
+                Kind::Issue => issue(issued, planned),
+                Kind::Capture => thread.capture(dataset, planned, acked)?,
+                Kind::Judge => thread.judge(dataset, planned, issued)?,
+                Kind::Acknowledge => acknowledge(acked, planned),
             }
         }
     }
-    debug_assert!(issued == acked, "in the end every write is acknowledged");
+    debug_assert!(
+        issued.iter().zip(&*acked).all(|(issued, acked)| issued.state == *acked),
+        "in the end every write is acknowledged"
+    );
+    debug_assert!(
+        threads.iter().all(|thread| thread.answers.is_empty() && thread.reads.is_empty())
+    );
     Ok(())
 }
 
@@ -129,7 +160,12 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
         events.push(event(end + SLACK_NS, Kind::Acknowledge));
     };
     let (mut start, mut done) = (0, 0);
-    for sample in &of.window.samples {
+    let mut samples = of.window.samples.iter().peekable();
+    while let Some(sample) = samples.next() {
+        // The two parts of a read-modify-write are one operation: it ends with the second.
+        if samples.peek().is_some_and(|next| next.at == sample.at) {
+            continue;
+        }
         // A batch that is written at the end of the window stands behind its last operation.
         let next = (sample.at + 1).min(of.window.ops);
         let end = sample.end_ns.cast_signed();
@@ -144,10 +180,26 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
     }
 }
 
-fn apply(states: &mut [KeyState], planned: Planned) {
+fn issue(issued: &mut [Issued], planned: Planned) {
     if let Some(state) = state_after(planned) {
-        states[planned.id as usize] = state;
+        let known = &mut issued[planned.id as usize];
+        known.state = state;
+        if !state.is_present() {
+            known.last_deletion = state.version();
+        }
     }
+}
+
+fn acknowledge(acked: &mut [KeyState], planned: Planned) {
+    if let Some(state) = state_after(planned) {
+        acked[planned.id as usize] = state;
+    }
+}
+
+/// The states of `id` that a read may have seen if it began with `before`.
+fn bounds(before: KeyState, issued: &[Issued], id: u32) -> Bounds {
+    let Issued { state, last_deletion } = issued[id as usize];
+    Bounds::between(before, state, last_deletion)
 }
 
 impl<'w> Thread<'w> {
@@ -157,50 +209,53 @@ impl<'w> Thread<'w> {
             walks: [part.window.begin; 4],
             answers: &part.window.answers,
             entries: &part.window.entries,
-            captured: VecDeque::new(),
+            reads: VecDeque::new(),
+            passed_states: VecDeque::new(),
         }
     }
 
-    /// Judges the answer to `planned`, unless the replay has done it because this thread owns the key.
-    fn judge(
+    /// Notes the acknowledged states with which a read begins: of its key, or of all keys that a scan will pass.
+    fn capture(
         &mut self,
-        dataset: &Dataset,
+        dataset: &'w Dataset,
         planned: Planned,
-        owns: bool,
-        issued: &[KeyState],
+        acked: &[KeyState],
     ) -> Outcome<()> {
-        let before = self.captured.pop_front().ok_or_else(out_of_step)?;
-        if matches!(planned.operation, Operation::Put | Operation::Insert | Operation::Delete) {
+        if !planned.operation.is_read() {
             return Ok(());
         }
-        let (&answer, rest) = self.answers.split_first().ok_or_else(out_of_step)?;
+        let (&stamp, rest) = self.answers.split_first().ok_or_else(out_of_step)?;
         self.answers = rest;
-        match planned.operation {
-            Operation::Scan => self.judge_scan(dataset, answer as usize, issued),
-            Operation::GetMiss if answer != NOT_FOUND => {
-                let key = dataset.show_key(planned.id);
-                Err(Failure::wrong_data(format!("get found a key never put, behind {key}")))
-            }
-            Operation::Get if !owns => {
-                let after = issued[planned.id as usize];
-                check_version(dataset, planned.id, answer, (before, after))
-            }
-            _ => Ok(()),
+        if planned.operation != Operation::Scan {
+            self.reads.push_back(Read::Get { stamp, before: acked[planned.id as usize] });
+            return Ok(());
         }
+        let split = self.entries.split_at_checked(stamp as usize);
+        let (found, rest) = split.ok_or_else(out_of_step)?;
+        self.entries = rest;
+        let passed = ScanRequest::new(dataset, planned, self.part.prefix_bytes).passed(found);
+        self.passed_states.extend(passed.iter().map(|id| acked[*id as usize]));
+        self.reads.push_back(Read::Scan { found, passed });
+        Ok(())
     }
 
-    /// No entry of a scan comes from the future.
-    fn judge_scan(&mut self, dataset: &Dataset, count: usize, issued: &[KeyState]) -> Outcome<()> {
-        let (found, rest) = self.entries.split_at_checked(count).ok_or_else(out_of_step)?;
-        self.entries = rest;
-        let mut key = Vec::new();
-        for entry in found {
-            scan_check::check_key(dataset, entry, &mut key)?;
-            if entry.version > issued[entry.id as usize].version() {
-                let key = dataset.show_key(entry.id);
-                return Err(Failure::wrong_data(format!("a scan found {key} from the future")));
+    /// Judges the answer to `planned`, unless the replay has done it because this thread owns the key or nobody puts it.
+    fn judge(&mut self, dataset: &Dataset, planned: Planned, issued: &[Issued]) -> Outcome<()> {
+        if !planned.operation.is_read() {
+            return Ok(());
+        }
+        match self.reads.pop_front().ok_or_else(out_of_step)? {
+            Read::Scan { found, passed } => check_passed(passed, found, |id, version| {
+                let before = self.passed_states.pop_front().ok_or_else(out_of_step)?;
+                check_version("scan", dataset, id, version, bounds(before, issued, id))
+            }),
+            Read::Get { stamp, before } => {
+                let is_foreign = !self.part.window.begin.owns(planned.id);
+                if planned.operation != Operation::Get || !is_foreign {
+                    return Ok(());
+                }
+                check_stamp(dataset, planned.id, stamp, bounds(before, issued, planned.id))
             }
         }
-        Ok(())
     }
 }

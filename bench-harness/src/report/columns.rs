@@ -11,6 +11,8 @@ pub(super) const UNSTEADY: &str = "†";
 pub(super) const DISK_MOVED: &str = "!";
 /// The mark of an engine that holds more memory than its budget.
 pub(super) const OVER_BUDGET: &str = "‡";
+/// The mark in the place of an engine that no test connects with those that have places.
+pub(super) const UNCOMPARED: &str = "?";
 /// The text in the place of latencies of an engine that did not reach the asked rate.
 pub(super) const OVERLOADED: &str = "overloaded";
 
@@ -30,16 +32,23 @@ impl Column {
         self.cells
             .iter()
             .map(|cell| cell.chars().count())
-            .chain([self.heading.len()])
+            .chain([self.heading.chars().count()])
             .max()
             .unwrap_or(0)
     }
 }
 
-/// The engines that have no figures because they did not fit into their memory.
+/// The engines that have no figures, with the reason: they did not fit into their memory, or had too little time.
 pub(super) fn misfits(table: &Comparison) -> Option<String> {
-    let Comparison { misfits, limit, .. } = table;
-    (!misfits.is_empty()).then(|| format!("{}: did not fit in {limit}", misfits.join(", ")))
+    let Comparison { misfits, without_figure, limit, .. } = table;
+    let reasons = [
+        (misfits, format!("did not fit in {limit}")),
+        (without_figure, "too few operations for a figure".into()),
+    ];
+    let given = reasons.iter().filter(|(engines, _)| !engines.is_empty());
+    let texts: Vec<_> =
+        given.map(|(engines, why)| format!("{}: {why}", engines.join(", "))).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 /// The subject of a table, in one line.
@@ -115,10 +124,14 @@ fn column(heading: &str, table: &Comparison, cell: impl Fn(&Line) -> String) -> 
     Column { heading: heading.into(), is_left: false, cells }
 }
 
-/// The place, `-` below the rule; empty for a ranked engine without a place.
+/// The place, `-` below the rule; for a ranked engine without a place [`UNCOMPARED`], or nothing from one block.
 pub(super) fn show_place(line: &Line) -> String {
-    let without = if line.is_ranked { String::new() } else { "-".into() };
-    line.place.map_or(without, |place| place.to_string())
+    let without = match (line.is_ranked, line.is_uncompared) {
+        (false, _) => "-",
+        (true, true) => UNCOMPARED,
+        (true, false) => "",
+    };
+    line.place.map_or(without.into(), |place| place.to_string())
 }
 
 /// A latency; an engine that did not keep up has none.

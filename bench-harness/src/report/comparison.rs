@@ -39,7 +39,9 @@ pub(crate) struct Comparison {
     pub(crate) baseline: String,
     /// The engines that did not fit into the memory of a cell in some block; they have no line.
     pub(crate) misfits: Vec<String>,
-    /// That memory.
+    /// The engines that made too few operations for a figure in every block; they have no line.
+    pub(crate) without_figure: Vec<String>,
+    /// The memory of a cell, where it has a limit.
     pub(crate) limit: String,
     /// Ranked lines first, best first; then the others.
     pub(crate) lines: Vec<Line>,
@@ -80,30 +82,36 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         rows.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
     });
     let misfits: Vec<_> = misfits.cloned().collect();
-    let first = rows.first()?;
     let fitting: Vec<_> =
         rows.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
     let (all, rows) = (rows, &fitting[..]);
-    let is_opening = first.open_ms.is_some();
+    // The rows of an engine that did not fit have no figures, so the others say what the table compares.
+    let first = rows.first().or(all.first())?;
+    let is_opening = rows.iter().any(|row| row.open_ms.is_some());
     let series: Vec<_> = run.engines.iter().filter_map(|e| Series::new(e, rows)).collect();
     let asked = all.iter().map(|row| &row.durability).max_by_key(|class| class_rank(class))?;
     let fits = |series: &&Series<'_>| {
         !is_bound(series.engine) && series.rows.iter().all(|row| row.durability == **asked)
     };
     let wanted = |s: &&Series<'_>| run.baseline.as_deref() == Some(s.engine);
-    let baseline = series.iter().find(wanted).or_else(|| series.iter().find(fits));
+    let fits_and_counts = |series: &&Series<'_>| fits(series) && series.has_fair_block();
+    let baseline = series.iter().find(wanted).or_else(|| series.iter().find(fits_and_counts));
+    let baseline = baseline.or_else(|| series.iter().find(fits));
     let baseline = baseline.or(series.first()).map_or("", |series| series.engine);
-    if baseline.is_empty() && misfits.is_empty() {
-        return None;
-    }
+    let is_without = |engine: &&String| {
+        let is_measured = rows.iter().any(|row| row.engine == **engine);
+        is_measured && !series.iter().any(|series| series.engine == **engine)
+    };
+    let without_figure: Vec<_> = run.engines.iter().filter(is_without).cloned().collect();
     // The cost of a sync says nothing about engines that never wait for one, and the other way round.
     let is_measure = |series: &Series<'_>| {
         asked != SYNC || series.rows.iter().all(|row| row.durability == *asked)
     };
-    let bounds = series.iter().filter(|series| is_yardstick(series.engine) && is_measure(series));
+    let can_measure = |series: &Series<'_>| is_measure(series) && series.has_fair_block();
+    let bounds = series.iter().filter(|series| is_yardstick(series.engine) && can_measure(series));
     let bound = bounds.filter_map(Series::middle).fold(0.0, f64::max);
     let own_bound = |series: &Series<'_>| {
-        if is_measure(series) && series.engine != NULL { bound } else { 0.0 }
+        if can_measure(series) && series.engine != NULL { bound } else { 0.0 }
     };
     let null = series.iter().find(|series| series.engine == NULL);
     let speed = null.and_then(Series::middle).filter(|speed| *speed > 0.0);
@@ -117,11 +125,13 @@ fn compare_phase(run: &Outline, rows: &[&Row]) -> Option<Comparison> {
         threads: first.threads,
         setting: setting(rows),
         durability: asked.clone(),
-        loop_ns: loop_ns.filter(|_| !is_opening),
+        // On a schedule, the time for an operation is the time between arrivals.
+        loop_ns: loop_ns.filter(|_| !is_opening && first.target_rate.is_none()),
         is_preparation: false,
         is_opening,
         baseline: baseline.to_string(),
         misfits,
+        without_figure,
         limit: run.memory_limit.map_or(String::new(), |limit| show_bytes(limit.limit_bytes as f64)),
         lines,
         ranking: Ranking::new(&[]),
@@ -158,22 +168,27 @@ impl Comparison {
 fn place(table: &mut Comparison) {
     for line in &mut table.lines {
         let kept_the_class = line.durability == table.durability;
-        line.is_ranked = !is_bound(&line.engine) && kept_the_class && line.had_a_still_disk;
+        line.is_ranked = !is_bound(&line.engine) && kept_the_class && line.has_fair_block;
     }
-    let contestants = table.lines.iter();
-    let contestants =
-        contestants.map(|line| Contestant { is_ranked: line.is_ranked, speeds: &line.speeds });
+    let contestants = table.lines.iter().map(|line| {
+        // Figures without a block that counts are shown and compared with nothing.
+        let speeds = if line.has_fair_block { &line.speeds[..] } else { &[] };
+        Contestant { is_ranked: line.is_ranked, speeds }
+    });
     let ranking = Ranking::new(&contestants.collect::<Vec<_>>());
     let baseline = table.lines.iter().position(|line| line.engine == table.baseline);
     for (at, line) in table.lines.iter_mut().enumerate() {
         line.at = at;
         line.place = ranking.place(at);
+        line.is_uncompared = line.is_ranked && line.place.is_none() && line.speeds.len() > 1;
         line.ratio = baseline.and_then(|baseline| ranking.verdict(at, baseline));
     }
     table.ranking = ranking;
     table.lines.sort_by(|left, right| {
         let by_rank = right.is_ranked.cmp(&left.is_ranked);
-        let by_place = by_rank.then(left.place.cmp(&right.place));
+        // A ranked engine with one comparable block has no place: it follows those that have one.
+        let place = |line: &Line| line.place.unwrap_or(usize::MAX);
+        let by_place = by_rank.then(place(left).cmp(&place(right)));
         by_place.then(right.speed.median.total_cmp(&left.speed.median))
     });
     debug_assert!(table.lines.is_sorted_by_key(|line| !line.is_ranked), "the rule parts the lines");
@@ -189,77 +204,4 @@ fn class_rank(class: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAN: &str = r#"{
-        "run_id": "run", "engines": ["own", "peer:a"],
-        "workloads": [["w", {"about": "", "records": 10, "phase": [{"name": "put", "mix": {"put": 1}}]}]],
-        "blocks": 3, "seed": 1, "durability": "sync", "memory_budget_bytes": 1048576
-    }"#;
-
-    /// The table of two engines of which one is three times as fast; the disk moves in those blocks of the slower one.
-    fn table(moved: &[u32]) -> Comparison {
-        let row = |engine, block, speed, probe_after| Row {
-            probe_before_ns: Some(100.0),
-            probe_after_ns: Some(probe_after),
-            steady: Some(block > 1),
-            ..Row::of_puts(engine, "sync", block, speed)
-        };
-        let rows = (1..=3).flat_map(|block| {
-            let (speed, after) =
-                if moved.contains(&block) { (900.0, 200.0) } else { (100.0, 99.0) };
-            let slow = row("peer:a", block, speed + f64::from(block), after);
-            [row("own", block, 300.0 + f64::from(block), 101.0), slow]
-        });
-        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
-    }
-
-    fn places(table: &Comparison) -> Vec<(&str, bool, Option<usize>)> {
-        table.lines.iter().map(|line| (&line.engine[..], line.is_ranked, line.place)).collect()
-    }
-
-    #[test]
-    fn a_block_in_which_the_disk_moved_is_not_compared() {
-        let table = table(&[2]);
-        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
-        let slow = &table.lines[1];
-        assert!(slow.has_disk_moved && (101.0..104.0).contains(&slow.speed.median), "{slow:?}");
-    }
-
-    #[test]
-    fn an_engine_whose_disk_moved_in_every_block_is_not_ranked() {
-        let table = table(&[1, 2, 3]);
-        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
-        assert!(table.lines[1].speed.median > 900.0);
-    }
-
-    #[test]
-    fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
-        // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
-        let row = |engine, block, speed, sync_ns| Row {
-            probe_before_ns: Some(sync_ns),
-            probe_after_ns: Some(1.1 * sync_ns),
-            ..Row::of_puts(engine, "sync", block, speed)
-        };
-        let rows = |lucky_ns: f64| {
-            let rows = (1..=3).flat_map(|block| {
-                let (speed, sync_ns) = if block == 2 { (900.0, lucky_ns) } else { (100.0, 300.0) };
-                let speed = speed + f64::from(block);
-                let own = row("own", block, 300.0 + f64::from(block), 300.0);
-                [own, row("peer:a", block, speed, sync_ns)]
-            });
-            compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
-        };
-        let table = rows(100.0);
-        assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
-        assert!(table.lines.iter().all(|line| !line.has_disk_moved));
-        // On one disk the same speeds are evidence, and show nothing.
-        assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
-    }
-
-    #[test]
-    fn one_block_of_three_that_was_not_steady_is_no_dagger() {
-        assert!(table(&[]).lines.iter().all(|line| !line.is_unsteady));
-    }
-}
+mod tests;

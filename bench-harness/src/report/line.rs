@@ -17,8 +17,8 @@ const BUDGET_SLACK: f64 = 1.1;
 pub(crate) struct Line {
     /// Where the ranking has it.
     pub(super) at: usize,
-    /// Whether it kept the class that was asked for, on a disk that did not move in every block, and is no yardstick; if
-    /// not, it stands below the rule.
+    /// Whether it kept the class that was asked for, has a block that counts, and is no yardstick; if not, it stands below
+    /// the rule.
     pub(crate) is_ranked: bool,
     /// The place; `None` below the rule, and from a single block.
     pub(crate) place: Option<usize>,
@@ -40,8 +40,10 @@ pub(crate) struct Line {
     pub(crate) is_overloaded: bool,
     /// Whether the disk itself moved in some block, which then is not compared.
     pub(crate) has_disk_moved: bool,
-    /// Whether there is a block in which it did not.
-    pub(super) had_a_still_disk: bool,
+    /// Whether there is a block that counts: the disk kept its speed and no limit ended the work.
+    pub(super) has_fair_block: bool,
+    /// Whether it is ranked in several blocks, of which none compares it with the engines that have places.
+    pub(crate) is_uncompared: bool,
     /// Whether half of the blocks or more were found not to be steady.
     pub(crate) is_unsteady: bool,
     /// The longest stall of all blocks; 0 without one.
@@ -62,14 +64,18 @@ pub(crate) struct Line {
     pub(crate) is_over_budget: bool,
     /// Page cache of the engine's files.
     pub(crate) page_cache_bytes: Option<f64>,
-    /// Whether a limit ended the phase in some block.
+    /// Whether a limit ended the phase, or one before it that writes, in some block.
     pub(crate) cut_short: bool,
 }
 
 /// The rows of one engine, by block.
 pub(super) struct Series<'r> {
     pub(super) engine: &'r str,
+    /// All rows.
     pub(super) rows: Vec<&'r Row>,
+    /// The rows that figures come from: those of blocks that count ([`Row::is_fair`]), or all if there is no such block.
+    figures: Vec<&'r Row>,
+    /// The speeds of these rows.
     speeds: Vec<BlockSpeed>,
 }
 
@@ -79,21 +85,27 @@ impl<'r> Series<'r> {
         let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == engine).collect();
         let speed = |row: &&Row| {
             let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
-            let speed = opening.or(row.throughput_ops_s)?;
+            let speed = opening.or(row.throughput_ops_s).filter(|speed| *speed > 0.0)?;
             Some(BlockSpeed { block: row.block, speed, disk_sync_ns: row.disk_sync_ns() })
         };
-        // Where the disk itself moved in every block, the figures are shown and never ranked.
-        let on_a_still_disk = rows.iter().filter(|row| !row.has_disk_moved());
-        let mut speeds: Vec<_> = on_a_still_disk.filter_map(speed).collect();
-        if speeds.is_empty() {
-            speeds = rows.iter().filter_map(speed).collect();
+        // If no block counts, the figures are shown and never ranked.
+        let counts = |row: &&Row| row.is_fair() && speed(row).is_some();
+        let mut figures: Vec<_> = rows.iter().copied().filter(counts).collect();
+        if figures.is_empty() {
+            figures.clone_from(&rows);
         }
-        debug_assert!(speeds.len() <= rows.len(), "a block has at most one speed");
-        (!speeds.is_empty()).then_some(Self { engine, rows, speeds })
+        let speeds: Vec<_> = figures.iter().filter_map(speed).collect();
+        debug_assert!(speeds.len() <= figures.len(), "a block has at most one speed");
+        (!speeds.is_empty()).then_some(Self { engine, rows, figures, speeds })
     }
 
     fn values(&self) -> Vec<f64> {
         self.speeds.iter().map(|of| of.speed).collect()
+    }
+
+    /// Whether there is a block that counts.
+    pub(super) fn has_fair_block(&self) -> bool {
+        self.figures.iter().any(|row| row.is_fair())
     }
 
     /// The median speed.
@@ -105,10 +117,10 @@ impl<'r> Series<'r> {
     pub(super) fn line(&self, bound: f64, budget_bytes: f64) -> Option<Line> {
         let speed = Estimate::of(&self.values())?;
         let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
-            median(&self.rows.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
+            median(&self.figures.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
         };
         let memory_bytes = middle(&|row| row.memory_anon_bytes.map(|bytes| bytes as f64));
-        let judged = self.rows.iter().filter_map(|row| row.steady);
+        let judged = self.figures.iter().filter_map(|row| row.steady);
         let unsteady = judged.clone().filter(|is_steady| !is_steady).count();
         Some(Line {
             at: 0,
@@ -130,11 +142,12 @@ impl<'r> Series<'r> {
             is_over_budget: memory_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
             page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
             has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
-            had_a_still_disk: self.rows.iter().any(|row| !row.has_disk_moved()),
-            is_overloaded: self.rows.iter().any(|row| row.is_overloaded()),
+            has_fair_block: self.has_fair_block(),
+            is_uncompared: false,
+            is_overloaded: self.figures.iter().any(|row| row.is_overloaded()),
             is_unsteady: unsteady > 0 && 2 * unsteady >= judged.count(),
             longest_stall_ns: self
-                .rows
+                .figures
                 .iter()
                 .filter_map(|row| row.longest_stall_ns())
                 .reduce(f64::max),

@@ -8,12 +8,14 @@ use crate::plan::SetUp;
 pub(crate) const LEGEND: &str = "\
 ops/s: operations divided by wall time, median of the blocks; loop: time that the harness takes for an operation, a part
 of that; of bound: share of the fastest yardstick; CPU: time of all threads for an operation, without the loop; p50 to
-p99.9: of the timed calls; #: one more than the engines that the blocks show to be faster, empty from one block; ~: no
-difference from the baseline is shown, Holm's adjustment for all ranked pairs of a phase included; WA, SA: bytes written
-and kept per user byte; memory: that of the engine without mapped files, at the end of the phase; ‡: more than 1.1 times
---mem; cache: page cache of the engine's files; *: cut short by the time limit; †: not steady in half of the blocks or
-more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as are no two
-engines that met different disks; overloaded: less than 99 % of the asked rate was reached, so latencies say nothing.";
+p99.9: of the timed calls; #: one more than the engines that the blocks show to be faster, empty from one block, ? if no
+block compares the engine with those that have places; ~: no difference from the baseline is shown, Holm's adjustment
+for all ranked pairs of a phase included; WA, SA: bytes written and kept per user byte; memory: that of the engine
+without mapped files, at the end of the phase; ‡: more than 1.1 times --mem; cache: page cache of the engine's files; *:
+in some block the time limit ended the phase or one before it, and that block is not compared; †: not steady in half of
+the blocks or more; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as
+are no two engines that met different disks; overloaded: less than 99 % of the operations due at the asked rate were
+made, so latencies say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {

@@ -8,6 +8,7 @@ mod markdown;
 mod outline;
 mod peers;
 mod ranking;
+mod rows_file;
 mod summary;
 mod text;
 

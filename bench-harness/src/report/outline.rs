@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::rows_file;
 use crate::failure::{Failure, Outcome};
 use crate::plan::{Plan, SetUp};
 use crate::quantity::show_bytes;
@@ -114,14 +115,10 @@ impl FinishedRun {
     pub(crate) fn read(folder: &Path) -> Outcome<Self> {
         let path = folder.join("manifest.json");
         let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
-        let broken = |path: &Path, error: &dyn std::fmt::Display| {
+        let manifest: Manifest = serde_json::from_str(&text).map_err(|error| {
             Failure::usage(format!("{} is not what a run leaves: {error}", path.display()))
-        };
-        let manifest: Manifest =
-            serde_json::from_str(&text).map_err(|error| broken(&path, &error))?;
-        let path = folder.join("summary.csv");
-        let rows =
-            csv::Reader::from_path(&path).and_then(|reader| reader.into_deserialize().collect());
+        })?;
+        let rows = rows_file::read(&folder.join("summary.csv"), &manifest.plan)?;
         Ok(Self {
             outline: Outline {
                 set_ups: manifest.engines,
@@ -131,7 +128,7 @@ impl FinishedRun {
             command: manifest.command,
             environment: manifest.environment,
             outcome: manifest.outcome,
-            rows: rows.map_err(|error| broken(&path, &error))?,
+            rows,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Every pair of ranked engines is tested once. The p-values of a phase are adjusted for their number with Holm's method,
 //! and the interval of a ratio gets the level that its pair had: it excludes 1 exactly where the difference is shown.
 //! The place of an engine is one more than the number of engines that are shown to be faster, directly or through others.
+//! Tests connect engines. Only the largest group of connected engines has places: others were compared with none of them.
 
 use crate::paired::{BlockSpeed, Paired};
 use crate::statistics::LEVEL;
@@ -59,12 +60,14 @@ impl Ranking {
             let is_shown = pair.p * multiplier < LEVEL && faster.accepts(pair);
             put_ranked(&mut verdicts, pair, LEVEL / multiplier, is_shown);
         }
-        let has_place = |engine: &Contestant<'_>| engine.is_ranked && engine.speeds.len() > 1;
-        let place = |(at, engine)| has_place(engine).then(|| 1 + faster.count_above(at));
-        Self { places: engines.iter().enumerate().map(place).collect(), verdicts }
+        let connected = largest_group(engines, &pairs);
+        let has_place = |at: usize| connected.contains(&at) && engines[at].speeds.len() > 1;
+        let place = |at| has_place(at).then(|| 1 + faster.count_above(at));
+        Self { places: (0..count).map(place).collect(), verdicts }
     }
 
-    /// The place of an engine; `None` where it is not ranked, or was measured in one block alone.
+    /// The place of an engine; `None` if it is not ranked, was measured in one block alone, or has no tested pair, direct
+    /// or through others, with the engines that have places.
     pub(crate) fn place(&self, engine: usize) -> Option<usize> {
         self.places[engine]
     }
@@ -127,6 +130,22 @@ fn ranked_pairs(engines: &[Contestant<'_>]) -> Vec<Pair> {
     }
     pairs.sort_by(|left, right| left.p.total_cmp(&right.p));
     pairs
+}
+
+/// The largest group of ranked engines that tested pairs connect; empty if two groups are the largest.
+fn largest_group(engines: &[Contestant<'_>], pairs: &[Pair]) -> Vec<usize> {
+    let mut groups: Vec<Vec<usize>> =
+        (0..engines.len()).filter(|at| engines[*at].is_ranked).map(|at| vec![at]).collect();
+    for pair in pairs {
+        let is_joined =
+            |group: &mut Vec<usize>| group.contains(&pair.left) || group.contains(&pair.right);
+        let joined: Vec<_> = groups.extract_if(.., is_joined).flatten().collect();
+        groups.push(joined);
+    }
+    groups.sort_by_key(Vec::len);
+    let largest = groups.pop().unwrap_or_default();
+    let has_equal = groups.last().is_some_and(|group| group.len() == largest.len());
+    if has_equal { Vec::new() } else { largest }
 }
 
 /// Holm's factors: with each p-value times its factor, the chance of one false difference in the phase is at most that
@@ -291,5 +310,34 @@ mod tests {
         assert!(faster.accepts(&pair(1, 2, 0.002)));
         assert!(!faster.accepts(&pair(2, 0, 0.003)));
         assert_eq!([0, 1, 2].map(|at| faster.count_above(at)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn an_engine_that_was_compared_with_no_other_has_no_place() {
+        // Its disk was another one than that of the others in every block, or it ran in other blocks.
+        let others = [blocks(&[100.0, 101.0, 102.0]), blocks(&[50.0, 51.0, 52.0])];
+        let late = (4..=6).map(|block| (block, 900.0 + f64::from(block)).into()).collect();
+        let [first, second] = others;
+        let ranking = ranking(&[first, second, late]);
+        assert_eq!((ranking.place(0), ranking.place(1)), (Some(1), Some(2)));
+        assert_eq!(ranking.place(2), None, "a place without any test");
+    }
+
+    #[test]
+    fn two_engines_that_share_no_block_have_no_places_and_one_alone_has() {
+        let early = blocks(&[100.0, 101.0, 102.0]);
+        let late: Vec<_> = (4..=6).map(|block| BlockSpeed::from((block, 900.0))).collect();
+        let ranking_of_two = ranking(&[early.clone(), late]);
+        assert_eq!((ranking_of_two.place(0), ranking_of_two.place(1)), (None, None));
+        assert_eq!(ranking(&[early]).place(0), Some(1));
+    }
+
+    #[test]
+    fn engines_that_a_third_connects_have_places() {
+        let of = |blocks: std::ops::RangeInclusive<u32>, speed: f64| {
+            blocks.map(|block| (block, speed + f64::from(block)).into()).collect::<Vec<_>>()
+        };
+        let ranking = ranking(&[of(1..=3, 100.0), of(1..=6, 500.0), of(4..=6, 2000.0)]);
+        assert_eq!([0, 1, 2].map(|at| ranking.place(at)), [Some(3), Some(2), Some(1)]);
     }
 }

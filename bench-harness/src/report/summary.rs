@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::columns::{misfits, show_memory, show_verdict};
 use super::line::Line;
 use super::{Comparison, Outline};
-use crate::engines::NULL;
+use crate::engines::{NULL, is_bound};
 use crate::quantity::{show_bytes, show_ns, show_number};
 use crate::statistics::median;
 
@@ -35,16 +35,19 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
 
 /// The winner with its ratio to the next, or the reason why there is none.
 fn winner(table: &Comparison) -> String {
-    let ranked: Vec<_> = table.ranked().collect();
-    let Some((&first, others)) = ranked.split_first() else {
-        if let Some(misfits) = misfits(table) {
-            return misfits;
-        }
-        return format!("no engine keeps {}", table.durability);
-    };
-    if others.is_empty() {
+    let mut ranked: Vec<_> = table.ranked().collect();
+    let is_one = ranked.len() == 1;
+    // Engines that were compared with none of the others neither win nor lose.
+    if ranked.iter().any(|line| line.place.is_some()) {
+        ranked.retain(|line| line.place.is_some());
+    }
+    let Some((&first, others)) = ranked.split_first() else { return unranked(table) };
+    if is_one {
         let share = first.share_of_bound.map(|share| format!(", {:.0}% of bound", share * 100.0));
         return format!("{} alone{}", first.engine, share.unwrap_or_default());
+    }
+    if first.is_uncompared {
+        return "no block compares the engines with each other".into();
     }
     if first.place.is_none() {
         return format!("one block shows no difference; fastest: {}", first.engine);
@@ -61,6 +64,28 @@ fn winner(table: &Comparison) -> String {
     let ratio = next.and_then(|next| Some((next, table.verdict(first, next)?)));
     let ratio = ratio.map(|(next, verdict)| format!(" {} {}", show_verdict(verdict), next.engine));
     format!("{}{}", first.engine, ratio.unwrap_or_default())
+}
+
+/// The reason why no engine is ranked.
+fn unranked(table: &Comparison) -> String {
+    let kept: Vec<_> = table
+        .lines
+        .iter()
+        .filter(|line| !is_bound(&line.engine) && line.durability == table.durability)
+        .collect();
+    let names = kept.iter().map(|line| &line.engine[..]).collect::<Vec<_>>().join(", ");
+    let mut reasons = Vec::new();
+    if kept.iter().any(|line| line.has_disk_moved) {
+        reasons.push("the disk moved");
+    }
+    if kept.iter().any(|line| line.cut_short) {
+        reasons.push("the time limit cut the work short");
+    }
+    match (reasons.is_empty(), misfits(table)) {
+        (false, _) => format!("not ranked: {names}; {} in every block", reasons.join(" or ")),
+        (true, Some(misfits)) => misfits,
+        (true, None) => format!("no engine keeps {}", table.durability),
+    }
 }
 
 /// One line of costs; `None` for an engine that was not measured.
@@ -173,5 +198,40 @@ mod tests {
             assert!(line.contains(expected), "{expected}\n{summary}");
         }
         assert!(summary.contains("own alone") && !summary.contains(NULL), "{summary}");
+    }
+
+    /// The winner of phase `put`, from rows that `change` makes of even ones.
+    fn winner_of(change: impl Fn(Row) -> Row) -> String {
+        let outline = serde_json::from_str::<Outline>(PLAN).unwrap();
+        let rows = (1..=3).flat_map(|block| {
+            ["own", "peer:a"].map(|engine| {
+                change(Row::of_puts(engine, "buffered", block, 100.0 + f64::from(block)))
+            })
+        });
+        winner(&compare(&outline, &rows.collect::<Vec<_>>())[0])
+    }
+
+    #[test]
+    fn engines_that_are_not_ranked_for_another_reason_are_not_said_to_miss_the_class() {
+        let moved = winner_of(|row| Row {
+            probe_before_ns: Some(100.0),
+            probe_after_ns: Some(900.0),
+            ..row
+        });
+        assert_eq!(moved, "not ranked: own, peer:a; the disk moved in every block");
+        let cut = winner_of(|row| Row { cut_short: true, ..row });
+        let expected = "not ranked: own, peer:a; the time limit cut the work short in every block";
+        assert_eq!(cut, expected);
+        let weak = winner_of(|row| Row { durability: "none".into(), ..row });
+        assert_eq!(weak, "no engine keeps buffered");
+    }
+
+    #[test]
+    fn engines_that_no_block_compares_have_no_winner() {
+        let apart = winner_of(|row| {
+            let is_late = row.engine == "own";
+            Row { block: row.block + if is_late { 3 } else { 0 }, ..row }
+        });
+        assert_eq!(apart, "no block compares the engines with each other");
     }
 }

@@ -19,6 +19,11 @@ const DROPPED: [&str; 11] = [
     "95% interval",
 ];
 
+/// The beginning of the heading of ratios; the engine that they refer to follows.
+const RATIO: &str = "vs ";
+/// The least characters of a cell that is cut.
+const LEAST_WIDTH: usize = 6;
+
 /// The table in aligned columns, at most `limit` characters wide if columns that may drop make that possible.
 pub(crate) fn render(table: &Comparison, limit: usize) -> String {
     let mut columns = columns(table);
@@ -28,6 +33,7 @@ pub(crate) fn render(table: &Comparison, limit: usize) -> String {
         }
         columns.retain(|column| column.heading != heading);
     }
+    narrow(&mut columns, limit);
     let widths: Vec<_> = columns.iter().map(Column::width).collect();
     let line = |cell: &dyn Fn(&Column) -> String| {
         let cells = columns.iter().zip(&widths).map(|(column, &width)| {
@@ -46,6 +52,34 @@ pub(crate) fn render(table: &Comparison, limit: usize) -> String {
     }
     lines.extend(misfits(table).map(|text| wrap(&format!("- {text}"), limit)));
     lines.join("\n") + "\n"
+}
+
+/// Makes the columns that stay narrower, step by step, as long as a line is too long: the ratio without its interval, no
+/// ratio, long words cut.
+fn narrow(columns: &mut Vec<Column>, limit: usize) {
+    let is_ratio = |column: &Column| column.heading.starts_with(RATIO);
+    if total_width(columns) > limit {
+        for column in columns.iter_mut().filter(|column| is_ratio(column)) {
+            for cell in &mut column.cells {
+                cell.truncate(cell.find(" [").unwrap_or(cell.len()));
+            }
+        }
+    }
+    if total_width(columns) > limit {
+        columns.retain(|column| !is_ratio(column));
+    }
+    while total_width(columns) > limit {
+        let Some(widest) = columns.iter_mut().max_by_key(|column| column.width()) else { return };
+        let width = widest.width() - 1;
+        if width < LEAST_WIDTH {
+            return;
+        }
+        for text in widest.cells.iter_mut().chain([&mut widest.heading]) {
+            if text.chars().count() > width {
+                *text = text.chars().take(width - 1).chain(['…']).collect();
+            }
+        }
+    }
 }
 
 /// The width of a line with these columns, its indent included.
@@ -79,7 +113,7 @@ pub(crate) fn render_set_ups(set_ups: &[SetUp], limit: usize) -> String {
 
 fn rule(table: &Comparison, width: usize, limit: usize) -> String {
     let text = format!(
-        "--- not ranked: yardsticks, and engines that keep less than {} or had no still disk ",
+        "--- not ranked: yardsticks, and engines that keep less than {}, had no still disk or were cut short ",
         table.durability
     );
     let text: String = text.chars().take(limit.saturating_sub(2)).collect();
@@ -188,6 +222,24 @@ mod tests {
             assert!(text.contains(heading), "{heading}\n{text}");
         }
         assert!(!text.contains("class") && !text.contains("memory"), "{text}");
+    }
+
+    #[test]
+    fn a_table_fits_a_terminal_of_forty_columns_whatever_its_numbers() {
+        let mut table = table();
+        let mut noisy = table.lines[0].clone();
+        noisy.speed.median = 1e9;
+        noisy.speed.interval = Some((1e-7, 1.096_971_217_9e20));
+        table.lines.push(noisy);
+        let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+        for limit in [20, 30, 40, 60] {
+            let text = render(&table, limit);
+            let rows = text.lines().skip_while(|line| !line.contains("engine")).collect::<Vec<_>>();
+            assert!(widest(&rows.join("\n")) <= Some(limit), "{limit}\n{text}");
+        }
+        assert!(render(&table, 40).contains("bound:log+hash"), "{}", render(&table, 40));
+        let wide = render(&table, usize::MAX);
+        assert!(wide.contains("[1.00e-7 .. 1.10e11G]"), "{wide}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Workload, file};
 use crate::failure::{Failure, Outcome};
-use crate::pattern;
+use crate::{input, pattern};
 
 /// The built-in files, in the order in which they are listed and run.
 const BUILT_IN: [(&str, &str); 5] = [
@@ -37,7 +37,10 @@ impl Catalog {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::usage(format!("cannot read workload file {}: {error}", path.display()))
         })?;
-        let added = file::parse(&path.display().to_string(), &text)?;
+        let mut added = file::parse(&path.display().to_string(), &text)?;
+        for workload in added.values_mut() {
+            workload.input = workload.input.take().map(|input| beside(path, input));
+        }
         let names = added.keys().cloned().collect();
         self.add(added);
         Ok(names)
@@ -77,6 +80,15 @@ impl Catalog {
     }
 }
 
+/// The input that the workload file at `path` calls `input`: a relative path begins at the folder of the file.
+fn beside(path: &Path, input: String) -> String {
+    if input::is_built_in(&input) {
+        return input;
+    }
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    folder.join(&input).into_os_string().into_string().unwrap_or(input)
+}
+
 fn matches(selector: &str, (name, workload): &(String, Workload)) -> bool {
     match selector.strip_prefix('@') {
         Some(group) => workload.group.as_deref() == Some(group),
@@ -93,6 +105,15 @@ mod tests {
         let catalog = Catalog::built_in().unwrap();
         assert!(catalog.all().len() > 20);
         assert!(catalog.select(&["@ycsb".into()]).unwrap().len() == 6);
+    }
+
+    #[test]
+    fn a_relative_input_begins_at_the_folder_of_its_workload_file() {
+        let file = Path::new("mine/own.toml");
+        assert_eq!(beside(file, "data/log.csv".into()), "mine/data/log.csv");
+        assert_eq!(beside(file, "/data/log.csv".into()), "/data/log.csv");
+        assert_eq!(beside(file, "wordnet".into()), "wordnet");
+        assert_eq!(beside(Path::new("own.toml"), "log.csv".into()), "log.csv");
     }
 
     #[test]

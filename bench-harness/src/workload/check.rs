@@ -10,6 +10,8 @@ const MAX_RECORDS: u64 = 1 << 30;
 const MAX_THREADS: u32 = 256;
 /// More writes in a batch than any user would put there.
 const MAX_BATCH: u32 = 100_000;
+/// The longest scan: so many entries that the answers of one still fit in memory many times.
+const MAX_SCAN_LENGTH: u32 = 1_000_000;
 /// The largest value that the payload pool can fill.
 const MAX_VALUE_BYTES: u64 = 4 << 20;
 
@@ -35,14 +37,30 @@ pub(crate) fn check(workload: &Workload) -> Result<(), String> {
             size.0
         ));
     }
-    if workload.value_divisor.is_some_and(|divisor| divisor.0 == 0) {
-        return Err("value_divisor is at least 1".into());
+    if let Some(divisor) = workload.value_divisor
+        && !(1..=u64::from(u32::MAX)).contains(&divisor.0)
+    {
+        return Err(format!("value_divisor = {} is not from 1 to {}", divisor.0, u32::MAX));
     }
     if workload.phase.is_empty() {
         return Err("has no phase".into());
     }
     check_threads(workload.threads)?;
+    check_names(&workload.phase)?;
     workload.phase.iter().try_for_each(|phase| check_phase(phase, workload, kind))
+}
+
+/// Rows are found by the name of their phase, so each phase has a name of its own.
+fn check_names(phases: &[Phase]) -> Result<(), String> {
+    for (at, phase) in phases.iter().enumerate() {
+        if phase.name.trim().is_empty() || phase.name.contains(char::is_control) {
+            return Err(format!("phase {:?} needs a name of one line", phase.name));
+        }
+        if phases[..at].iter().any(|earlier| earlier.name == phase.name) {
+            return Err(format!("has two phases with the name \"{}\"", phase.name));
+        }
+    }
+    Ok(())
 }
 
 fn check_phase(
@@ -71,6 +89,9 @@ fn check_phase(
     }
     if phase.ops.is_some_and(|ops| ops.0 == 0) {
         return wrong("has no operations");
+    }
+    if phase.scan_length.is_some_and(|length| length.most > MAX_SCAN_LENGTH) {
+        return wrong("has a scan_length above 1,000,000");
     }
     check_batch(phase).or_else(wrong)
 }

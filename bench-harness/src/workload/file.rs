@@ -82,6 +82,30 @@ mod tests {
         );
     }
 
+    /// The complaint about a workload with these phases.
+    fn complaint_about(phases: &str) -> String {
+        complaint(&format!("[workload.w]\nabout = \"x\"\nrecords = 10\nphase = [{phases}]\n"))
+    }
+
+    #[test]
+    fn two_phases_of_one_name_are_refused() {
+        let load = "{ name = \"fill\", load = \"random\" }";
+        let text = complaint_about(&format!("{load}, {load}"));
+        assert_eq!(text, "own.toml: workload w: has two phases with the name \"fill\"");
+        for name in ["", " ", "two\\nlines"] {
+            let text = complaint_about(&format!("{{ name = \"{name}\", load = \"random\" }}"));
+            assert!(text.contains("needs a name of one line"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_scan_longer_than_a_step_can_say_is_refused() {
+        for length in ["4000000000", "\"1..1000001\""] {
+            let mix = format!("{{ name = \"run\", mix = {{ scan = 1 }}, scan_length = {length} }}");
+            assert!(complaint_about(&mix).contains("scan_length above 1,000,000"), "{length}");
+        }
+    }
+
     #[test]
     fn broken_toml_is_one_line() {
         assert!(!complaint("[workload.w\nabout =").contains('\n'));

@@ -24,7 +24,8 @@ pub(crate) struct Workload {
     pub(crate) key: Option<KeyShape>,
     /// The size of made-up values, with their header of 12 bytes.
     pub(crate) value_bytes: Option<Bytes>,
-    /// A real input that keys and values, or a whole trace, come from.
+    /// A real input that keys and values, or a whole trace, come from: a built-in name, or a file. A relative path begins
+    /// at the folder of the workload file.
     pub(crate) input: Option<String>,
     /// Divides the value sizes of a trace.
     pub(crate) value_divisor: Option<Count>,
@@ -183,9 +184,15 @@ impl Phase {
 }
 
 impl Workload {
-    /// The size of made-up values, in bytes; for values that come from an input, a guess.
+    /// The size of the values, in bytes; for values that come from an input, their mean, which a plan has put in.
     pub(crate) fn value_len(&self) -> u64 {
         self.value_bytes.map_or(DEFAULT_VALUE_BYTES, |size| size.0)
+    }
+
+    /// The most rows of the input that the workload uses.
+    pub(crate) fn input_rows(&self) -> u64 {
+        let replayed = self.phase.iter().find(|phase| phase.replay).and_then(|phase| phase.ops);
+        self.records.or(replayed).map_or(u64::MAX, |limit| limit.0)
     }
 
     /// Checks the workload. `Err` names the mistake.

@@ -1,7 +1,7 @@
 //! Engines that people use today, under the features `peers` and `peer-rocksdb`, to compare ours with.
 //!
-//! Each adapter passes the calls of [`kv::Kv`] on and adds nothing that its engine lacks: it refuses such a call as
-//! `Unsupported` or `InvalidArgument`. Each is set up as its maintainers advise for a small machine: one memory budget
+//! Each adapter passes the calls of [`kv::Kv`] on. It refuses a call that its engine lacks as `Unsupported` or
+//! `InvalidArgument`. Four adapters keep a read transaction for each thread between writes ([`kept`]); none adds anything else. Each is set up as its maintainers advise for a small machine: one memory budget
 //! for cache and write buffers, Bloom filters of 10 bits a key where there are any, no compression. Each setting that differs
 //! from the engine's default is printed with every result ([`super::Registration::settings`]); the file of the engine says
 //! why it is there.

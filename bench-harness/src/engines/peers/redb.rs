@@ -1,7 +1,8 @@
 //! `peer:redb`: a copy-on-write B-tree in Rust.
 //!
 //! It knows two promises: `Immediate`, which syncs, and `None`, which is lost with the process. There is nothing that
-//! survives the process and does not sync, so the class `Buffered` is not registered; a run that asks for it gets a sync.
+//! survives the process and does not sync, so the class `Buffered` is not registered. A run that asks for it gets `None`,
+//! and the engine is not ranked.
 //!
 //! A thread keeps its open table while nothing is written ([`super::kept`]): to begin a transaction and to open the table is
 //! a third of a get. Gets are 1.3 times as fast with one thread and 1.5 times with two. The engine has no other settings but

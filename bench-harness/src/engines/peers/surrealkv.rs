@@ -35,7 +35,10 @@ pub(super) const REGISTRATION: Registration = Registration {
         let memory = Division::of(config).describe("memtable");
         let runtime = match config.durability {
             Durability::Sync => "preallocated log, tokio with 2 workers",
-            _ => "tokio without workers: commits and flushes run on the thread that writes",
+            _ => {
+                "tokio without workers: commits and flushes run on the thread that writes (single puts 9 times as \
+                 fast as with workers, batches of 100 three quarters as fast)"
+            }
         };
         format!("{memory}, Bloom filters of 10 bits, no compression, {runtime}")
     },

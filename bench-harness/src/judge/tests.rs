@@ -1,0 +1,118 @@
+//! Right and wrong answers of threads that read beside a writer.
+
+use super::{Judge, Part, Timeline};
+use crate::client::{EntryStamp, NOT_FOUND, Room, Sample, Walk, Window};
+use crate::dataset::Dataset;
+use crate::failure::Outcome;
+use crate::keys::{KeyOrder, KeyShape, KeySpace};
+use crate::model::{KeyState, Model};
+use crate::operation::{Operation, Step};
+use crate::recorder::Recorder;
+use crate::values::{Values, digest};
+
+const KEYS: u32 = 4;
+
+/// Thread 0 makes `write`, thread 1 makes `read` meanwhile and gets `answer` and `entries`; the keys had version 2.
+fn judge(write: Step, read: Step, answer: u32, entries: &[(u32, u32)]) -> Outcome<()> {
+    let keys = KeySpace::Shaped(KeyShape::Padded);
+    let order = Some(KeyOrder::new(&keys, KEYS));
+    let dataset = Dataset { keys, values: Values::Pooled, capacity: KEYS, order };
+    let mut model = Model::new(KEYS);
+    for version in 1..=2 {
+        (0..KEYS).for_each(|id| model.write(id, KeyState::new(version, true), 100));
+    }
+    model.use_versions(2);
+    let walk = |thread| Walk {
+        thread,
+        threads: 2,
+        first_new: KEYS,
+        capacity: KEYS,
+        base_version: 2,
+        ..Walk::default()
+    };
+    let room = Room { ops: 1, answers: 1, samples: 1, entries: 8 };
+    let mut windows = [Window::new(room), Window::new(room)];
+    let begun = windows[0].begun;
+    for (thread, window) in windows.iter_mut().enumerate() {
+        window.restart(walk(thread as u32), 1);
+        window.begun = begun;
+        window.ops = 1;
+        let line = if thread == 0 { write.operation() } else { read.operation() } as u32;
+        // The write lasts from 0 to 1 s, the read from 0.4 s to 0.6 s.
+        let (start_ns, end_ns) =
+            if thread == 0 { (0, 1_000_000_000) } else { (400_000_000, 600_000_000) };
+        window.samples.push(Sample { at: 0, line, start_ns, end_ns, late_ns: 0 });
+        window.ended = begun + std::time::Duration::from_nanos(end_ns);
+    }
+    windows[0].sums[write.operation() as usize].bytes_written = 100;
+    windows[1].answers.push(answer);
+    let mut key = Vec::new();
+    for &(id, version) in entries {
+        dataset.keys.write_key(id, &mut key);
+        windows[1].entries.push(EntryStamp { id, version, key_digest: digest(&key) });
+    }
+    let timeline = Timeline::new(2, 1, KEYS);
+    let mut judge = Judge { dataset: &dataset, model, is_strict: true, timeline };
+    let (writes, reads) = ([write], [read]);
+    let part = |steps, window| Part { steps, window, prefix_bytes: None };
+    let parts = [part(&writes[..], &windows[0]), part(&reads[..], &windows[1])];
+    judge.judge(&parts, &mut [Recorder::new(), Recorder::new()])
+}
+
+fn put() -> Step {
+    Step::new(Operation::Put, 0, 100)
+}
+
+fn scan() -> Step {
+    Step::new(Operation::Scan, 0, KEYS)
+}
+
+#[test]
+fn the_judge_takes_right_answers() {
+    judge(put(), Step::new(Operation::Get, 0, 0), 2, &[]).unwrap();
+    judge(put(), Step::new(Operation::Get, 0, 0), 3, &[]).unwrap();
+    judge(put(), scan(), 4, &[(0, 2), (1, 2), (2, 2), (3, 2)]).unwrap();
+    judge(put(), scan(), 4, &[(0, 3), (1, 2), (2, 2), (3, 2)]).unwrap();
+}
+
+#[test]
+fn a_key_that_vanishes_while_it_is_overwritten_is_a_wrong_answer() {
+    // Nobody deletes: before, while and after the put the key is there.
+    let answer = judge(put(), Step::new(Operation::Get, 0, 0), NOT_FOUND, &[]);
+    assert!(answer.is_err(), "a get that lost a present key was taken");
+}
+
+#[test]
+fn a_scan_beside_a_writer_that_loses_keys_is_a_wrong_answer() {
+    // Keys 1 and 3 belong to the reader, 2 to the writer, which leaves it alone; nobody deletes the one that is put.
+    for lost in 0..KEYS {
+        let all = [(0, 2), (1, 2), (2, 2), (3, 2)];
+        let rest: Vec<_> = all.into_iter().filter(|(id, _)| *id != lost).collect();
+        let answer = judge(put(), scan(), KEYS - 1, &rest);
+        assert!(answer.is_err(), "a scan that left out key {lost} was taken");
+    }
+    assert!(judge(put(), scan(), 0, &[]).is_err(), "an empty scan of four present keys was taken");
+}
+
+#[test]
+fn a_scan_beside_a_writer_that_returns_old_values_or_some_of_the_future_is_a_wrong_answer() {
+    for id in 0..KEYS {
+        for wrong in [1, 4] {
+            let mut entries = [(0, 3), (1, 2), (2, 2), (3, 2)];
+            entries[id as usize].1 = wrong;
+            let answer = judge(put(), scan(), KEYS, &entries);
+            assert!(answer.is_err(), "version {wrong} of key {id} was taken");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_deleted_meanwhile_may_be_missing() {
+    let delete = Step::new(Operation::Delete, 0, 0);
+    judge(delete, Step::new(Operation::Get, 0, 0), NOT_FOUND, &[]).unwrap();
+    judge(delete, Step::new(Operation::Get, 0, 0), 2, &[]).unwrap();
+    judge(delete, scan(), 3, &[(1, 2), (2, 2), (3, 2)]).unwrap();
+    judge(delete, scan(), 4, &[(0, 2), (1, 2), (2, 2), (3, 2)]).unwrap();
+    let other = judge(delete, scan(), 3, &[(0, 2), (1, 2), (3, 2)]);
+    assert!(other.is_err(), "another key than the one that is deleted was missing");
+}

@@ -1,0 +1,155 @@
+//! A worker as its parent sees it: a process group that reports over one pipe and is killed with its owner.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+
+use crate::cell::Job;
+use crate::failure::{Failure, Outcome};
+use crate::memory_limit::{Group, refused};
+use crate::worker::Message;
+
+/// The most characters of a line that is no message that a complaint shows.
+const SHOWN_CHARS: usize = 80;
+
+/// A worker. It leads a process group of its own, and the whole group is killed with the owner: processes that the engine
+/// started end too.
+pub(crate) struct WorkerProcess {
+    child: Child,
+    messages: Receiver<Result<Message, String>>,
+    /// Its number is then free for another process.
+    was_waited_for: bool,
+}
+
+/// The news of a worker.
+pub(crate) enum News {
+    /// It sent a message.
+    Message(Message),
+    /// It wrote this line, which is no message, and is not listened to any more.
+    NoMessage(String),
+    /// It ended, or closed its output, without a last message.
+    Gone,
+    /// None within the time.
+    Nothing,
+}
+
+impl WorkerProcess {
+    /// Starts a worker. It waits for its job, so it is in its group before it needs any memory to speak of.
+    pub(crate) fn start(job: &Job, group: Option<&Group>) -> Outcome<Self> {
+        let failed =
+            |error: std::io::Error| Failure::engine(format!("cannot start a worker: {error}"));
+        let program = std::env::current_exe().map_err(failed)?;
+        let mut command = Command::new(program);
+        let command = command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.process_group(0).spawn().map_err(failed)?;
+        let messages = listen(child.stdout.take());
+        let mut worker = Self { child, messages, was_waited_for: false };
+        if let Some(group) = group {
+            group.add(worker.child.id()).map_err(refused)?;
+        }
+        let text = serde_json::to_string(job).map_err(|error| Failure::usage(error.to_string()))?;
+        worker.say(&text).map_err(failed)?;
+        Ok(worker)
+    }
+
+    /// Tells the worker that its limit is set.
+    pub(crate) fn go_on(&mut self) -> Outcome<()> {
+        self.say("limited").map_err(|error| Failure::engine(format!("the worker is gone: {error}")))
+    }
+
+    /// Sends a line. JSON without indents has no line breaks.
+    fn say(&mut self, line: &str) -> std::io::Result<()> {
+        debug_assert!(!line.contains('\n'), "one line is one message");
+        let stdin = self.child.stdin.as_mut();
+        stdin.map_or(Ok(()), |stdin| stdin.write_all(format!("{line}\n").as_bytes()))
+    }
+
+    /// The next news, after `pause` at most, or twice that when the worker has ended.
+    pub(crate) fn next(&self, pause: Duration) -> News {
+        match self.messages.recv_timeout(pause) {
+            Ok(heard) => heard.map_or_else(News::NoMessage, News::Message),
+            Err(RecvTimeoutError::Disconnected) => News::Gone,
+            // Its children may hold the pipe open when the worker has ended.
+            Err(RecvTimeoutError::Timeout) if !self.has_ended() => News::Nothing,
+            // Lines that it wrote before its end are in the pipe and come first.
+            Err(RecvTimeoutError::Timeout) => match self.messages.recv_timeout(pause) {
+                Ok(heard) => heard.map_or_else(News::NoMessage, News::Message),
+                Err(_) => News::Gone,
+            },
+        }
+    }
+
+    /// Whether the process has ended. It stays a zombie, so that its number is not given to another one.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = rustix::process::waitid(WaitId::Pid(self.id()), options);
+        matches!(status, Ok(Some(_)))
+    }
+
+    /// Ends a worker that is gone, and says how it ended.
+    pub(crate) fn crash(mut self) -> Failure {
+        match self.end() {
+            Ok(status) => Failure::engine(format!("the process crashed ({status})")),
+            Err(error) => Failure::engine(format!("the process is gone: {error}")),
+        }
+    }
+
+    /// Kills the worker and the processes that it started. A process that is ending by itself keeps its own status.
+    fn end(&mut self) -> std::io::Result<ExitStatus> {
+        assert!(!self.was_waited_for, "the number of the group is still its own");
+        // Fails only where all of them have ended.
+        rustix::process::kill_process_group(self.id(), Signal::KILL).unwrap_or_default();
+        self.was_waited_for = true;
+        self.child.wait()
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        if !self.was_waited_for {
+            self.end().map(drop).unwrap_or_default();
+        }
+    }
+}
+
+/// The messages of a worker, up to the first line that is none. The channel closes when the pipe does.
+fn listen(stdout: Option<ChildStdout>) -> Receiver<Result<Message, String>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).split(b'\n'));
+        for line in lines.map_while(Result::ok) {
+            let message = read_message(&line);
+            let is_last = message.is_err();
+            if sender.send(message).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The message on a line; the begin of the line where it is none.
+fn read_message(line: &[u8]) -> Result<Message, String> {
+    serde_json::from_slice(line)
+        .map_err(|_| String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_message_is_shown_up_to_its_80th_character() {
+        assert!(matches!(read_message(b"\"done\""), Ok(Message::Done)));
+        assert_eq!(read_message(b"cache miss").unwrap_err(), "cache miss");
+        assert_eq!(read_message(&[0xff; 500]).unwrap_err().chars().count(), SHOWN_CHARS);
+    }
+}

@@ -15,8 +15,8 @@ use std::sync::{Arc, LazyLock};
 use durable::{FileWriter, Fs, SimFs, crc32, seeded_crc32};
 use kv::{Cursor, Result};
 use sstable::{
-    BlockCache, BuildOptions, Compression, KeyLayout, ReadMode, ReadOptions, Restarts, Table,
-    TableBuilder, TableId,
+    BlockCache, BuildOptions, Compression, KeyLayout, MergingCursor, ReadMode, ReadOptions,
+    Restarts, Table, TableBuilder, TableId,
 };
 
 const FOOTER_LEN: usize = 64;
@@ -171,13 +171,14 @@ pub fn use_table(bytes: Vec<u8>, mode: u8, fixture: &Fixture) -> Result<bool> {
     let gets = look_up(&table, fixture);
     let forward = walk(&table, true);
     let backward = walk(&table, false);
+    let merged = walk_merged(&table, fixture);
     drop(table.properties());
     drop(table.named_block("none"));
     table.verify()?;
-    let (forward, mut backward) = (forward?, backward?);
+    let (forward, mut backward, merged) = (forward?, backward?, merged?);
     backward.reverse();
     let expected: Vec<Vec<u8>> = fixture.entries.keys().cloned().collect();
-    Ok(gets? && forward == expected && backward == expected)
+    Ok(gets? && forward == expected && backward == expected && merged == expected)
 }
 
 fn look_up(table: &Arc<Table>, fixture: &Fixture) -> Result<bool> {
@@ -193,11 +194,33 @@ fn look_up(table: &Arc<Table>, fixture: &Fixture) -> Result<bool> {
     outcome
 }
 
-/// The keys of a walk in one direction, which turns around now and then.
+/// The keys of a walk in one direction.
 fn walk(table: &Arc<Table>, is_forward: bool) -> Result<Vec<Vec<u8>>> {
+    walk_with(table.scan((Bound::Unbounded, Bound::Unbounded))?, is_forward)
+}
+
+/// The keys of a forward walk over the first part of the table, the rest of it, and all of it, merged.
+fn walk_merged(table: &Arc<Table>, fixture: &Fixture) -> Result<Vec<Vec<u8>>> {
+    let middle = fixture.entries.keys().nth(fixture.entries.len() / 2);
+    let middle = middle.map_or(&[][..], |key| key);
+    let parts = [
+        (Bound::Unbounded, Bound::Excluded(middle)),
+        (Bound::Included(middle), Bound::Unbounded),
+        (Bound::Unbounded, Bound::Unbounded),
+    ];
+    if table.key_layout().split(middle).is_none() {
+        // A forged footer that states longer suffixes than the keys are.
+        return Ok(Vec::new());
+    }
+    let sources = parts.map(|bounds| table.scan(bounds));
+    let sources = sources.into_iter().collect::<Result<_>>()?;
+    walk_with(MergingCursor::new(table.key_layout(), sources), true)
+}
+
+/// The keys of a walk in one direction, which turns around now and then.
+fn walk_with<C: Cursor>(mut cursor: C, is_forward: bool) -> Result<Vec<Vec<u8>>> {
     let mut keys = Vec::new();
-    let mut cursor = table.scan((Bound::Unbounded, Bound::Unbounded))?;
-    let step = |cursor: &mut sstable::TableCursor, ahead: bool| {
+    let step = |cursor: &mut C, ahead: bool| {
         if ahead == is_forward { cursor.next() } else { cursor.prev() }
     };
     // A forged table may lead to the same block many times.

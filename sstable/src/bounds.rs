@@ -1,5 +1,6 @@
 //! The range of keys that a cursor may show.
 
+use std::cmp::Ordering;
 use std::ops::{Bound, Range};
 
 use kv::{Error, Result};
@@ -38,6 +39,28 @@ impl Bounds {
     /// The key at the end, which itself may lie outside. `None`: there is no bound.
     pub(crate) fn end(&self) -> Option<SplitKey<'_>> {
         self.key(&self.end)
+    }
+
+    /// Where `key` lies: `Less` before the range, `Equal` inside, `Greater` behind it.
+    pub(crate) fn place_of(&self, key: SplitKey<'_>) -> Ordering {
+        let after_start = self.start().map(|start| key.cmp(&start));
+        let after_end = self.end().map(|end| key.cmp(&end));
+        match (after_start, after_end) {
+            (Some(Ordering::Less), _) => Ordering::Less,
+            (Some(Ordering::Equal), _) if matches!(self.start, Bound::Excluded(_)) => {
+                Ordering::Less
+            }
+            (_, Some(Ordering::Greater)) => Ordering::Greater,
+            (_, Some(Ordering::Equal)) if matches!(self.end, Bound::Excluded(_)) => {
+                Ordering::Greater
+            }
+            _ => Ordering::Equal,
+        }
+    }
+
+    /// The bounds as they were given.
+    pub(crate) fn as_given(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        (self.start.as_ref().map(Vec::as_slice), self.end.as_ref().map(Vec::as_slice))
     }
 
     fn key<'b>(&self, bound: &'b Bound<Vec<u8>>) -> Option<SplitKey<'b>> {

@@ -1,5 +1,7 @@
 //! The order of the keys of a table.
 
+use std::cmp::Ordering;
+
 /// How the keys of a table are made up, and so how they are ordered.
 ///
 /// A key is a *stem* of any length and a *suffix* of a fixed length, which is 0 in a plain table. Keys are ordered by the
@@ -43,6 +45,19 @@ impl KeyLayout {
         let stem_len = key.len().checked_sub(self.suffix_len())?;
         let (stem, suffix) = key.split_at(stem_len);
         Some(SplitKey { stem, suffix })
+    }
+
+    /// Compares two keys.
+    ///
+    /// # Panics
+    /// When one of them is shorter than a suffix.
+    #[inline]
+    pub fn compare(self, one: &[u8], other: &[u8]) -> Ordering {
+        if self.suffix_len == 0 {
+            return one.cmp(other);
+        }
+        let split = |key| self.split(key).expect("a key has a suffix");
+        split(one).cmp(&split(other))
     }
 
     /// Writes a short key that is greater than `before` and not greater than `key` over `out`.

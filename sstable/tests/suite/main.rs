@@ -4,5 +4,8 @@ mod crash;
 mod damage;
 mod fixture;
 mod gets;
+mod merging;
+mod model;
 mod opening;
+mod runs;
 mod scans;

@@ -3,134 +3,16 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use durable::{Entropy, SeededEntropy};
+use durable::SeededEntropy;
 use kv::{Cursor, Error};
 use sstable::{Table, TableCursor};
 
-use crate::fixture::{Fixture, Model, key, on_every_table, sought};
+use crate::fixture::{Fixture, key, on_every_table, sought};
+use crate::model::{ModelBounds, ModelCursor, as_keys, is_inverted, random_bounds, walk};
 
-/// Where a walk over a list stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    Fresh,
-    Before,
-    On(usize),
-    After,
-}
-
-type Entry = ((Vec<u8>, Vec<u8>), Vec<u8>);
-type ModelKey = (Vec<u8>, Vec<u8>);
-
-/// The cursor that the documentation of `kv::Cursor` describes, over a list.
-struct ModelCursor {
-    entries: Vec<Entry>,
-    at: At,
-}
-
-impl ModelCursor {
-    fn over(model: &Model, bounds: &(Bound<ModelKey>, Bound<ModelKey>)) -> Self {
-        let inside = |key: &ModelKey| std::ops::RangeBounds::contains(bounds, key);
-        let entries = model.iter().filter(|(key, _)| inside(key));
-        let entries = entries.map(|(key, value)| (key.clone(), value.clone())).collect();
-        Self { entries, at: At::Fresh }
-    }
-
-    /// Stands on the first entry from `index` on.
-    fn forward(&mut self, index: usize) -> bool {
-        self.at = if index < self.entries.len() { At::On(index) } else { At::After };
-        self.at != At::After
-    }
-
-    /// Stands on the last entry before `index`.
-    fn backward(&mut self, index: usize) -> bool {
-        self.at = index.checked_sub(1).map_or(At::Before, At::On);
-        self.at != At::Before
-    }
-
-    fn next(&mut self) -> bool {
-        match self.at {
-            At::Fresh | At::Before => self.forward(0),
-            At::On(index) => self.forward(index + 1),
-            At::After => false,
-        }
-    }
-
-    fn prev(&mut self) -> bool {
-        match self.at {
-            At::Fresh | At::After => self.backward(self.entries.len()),
-            At::On(index) => self.backward(index),
-            At::Before => false,
-        }
-    }
-
-    fn count_less(&self, key: &ModelKey) -> usize {
-        self.entries.partition_point(|(other, _)| other < key)
-    }
-}
-
-/// Takes `steps` random moves with both cursors.
-fn walk(
-    cursor: &mut TableCursor,
-    model: &mut ModelCursor,
-    keys: &[ModelKey],
-    random: &SeededEntropy,
-    steps: usize,
-) {
-    for _ in 0..steps {
-        let number = random.next_u64();
-        let sought = &keys[(number >> 8) as usize % keys.len()];
-        let (moved, expected) = match number % 10 {
-            0..4 => (cursor.next(), model.next()),
-            4..8 => (cursor.prev(), model.prev()),
-            8 => {
-                let index = model.count_less(sought);
-                (cursor.seek_ge(&key(sought)), model.forward(index))
-            }
-            _ => {
-                let index = model.count_less(sought);
-                (cursor.seek_lt(&key(sought)), model.backward(index))
-            }
-        };
-        assert_eq!(moved.expect("the disk is whole"), expected, "{:?}", model.at);
-        if let At::On(index) = model.at {
-            let (expected, value) = &model.entries[index];
-            assert_eq!(cursor.key(), key(expected));
-            assert_eq!(
-                cursor.entry().expect("it is in the block"),
-                (&key(expected)[..], &value[..])
-            );
-        }
-    }
-}
-
-fn random_bounds(keys: &[ModelKey], random: &SeededEntropy) -> (Bound<ModelKey>, Bound<ModelKey>) {
-    let bound = || {
-        let number = random.next_u64();
-        let key = keys[(number >> 8) as usize % keys.len()].clone();
-        match number % 3 {
-            0 => Bound::Unbounded,
-            1 => Bound::Included(key),
-            _ => Bound::Excluded(key),
-        }
-    };
-    (bound(), bound())
-}
-
-fn is_inverted(bounds: &(Bound<ModelKey>, Bound<ModelKey>)) -> bool {
-    let key = |bound: &Bound<ModelKey>| match bound {
-        Bound::Included(key) | Bound::Excluded(key) => Some(key.clone()),
-        Bound::Unbounded => None,
-    };
-    key(&bounds.0).zip(key(&bounds.1)).is_some_and(|(start, end)| start > end)
-}
-
-fn scan(
-    table: &Arc<Table>,
-    bounds: &(Bound<ModelKey>, Bound<ModelKey>),
-) -> kv::Result<TableCursor> {
-    let joined = [&bounds.0, &bounds.1].map(|bound| bound.as_ref().map(key));
-    let [start, end] = &joined;
-    table.scan((start.as_ref().map(|key| &key[..]), end.as_ref().map(|key| &key[..])))
+fn scan(table: &Arc<Table>, bounds: &ModelBounds) -> kv::Result<TableCursor> {
+    let (start, end) = as_keys(bounds);
+    table.scan((start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice)))
 }
 
 fn walks(fixture: &Fixture, table: &Arc<Table>, random: &SeededEntropy) {

@@ -15,7 +15,9 @@
 mod builder;
 mod cursor;
 mod entry;
+mod group_keys;
 mod heads;
+mod key_buffer;
 mod layout;
 mod search;
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use kv::Result;
+use kv::{Bytes, Result};
 
 use crate::block::{Block, BlockCursor, BlockLayout};
 use crate::block_walk::BlockWalk;
@@ -11,7 +11,6 @@ use crate::bounds::Bounds;
 use crate::damage::Checked;
 use crate::handle::BlockHandle;
 use crate::key_layout::SplitKey;
-use crate::raw_file::RawBytes;
 use crate::readahead::Readahead;
 use crate::stored_block::TRAILER_LEN;
 use crate::table::Table;
@@ -29,6 +28,8 @@ pub(crate) struct EntryWalk {
     blocks: BlockWalk,
     /// The data block under the walk.
     data: Option<DataBlock>,
+    /// Its entries that lie in the bounds.
+    allowed: Range<usize>,
     entry: BlockCursor,
     readahead: Readahead,
 }
@@ -36,12 +37,10 @@ pub(crate) struct EntryWalk {
 /// A data block that a walk is in.
 #[derive(Debug)]
 struct DataBlock {
-    found: RawBytes,
+    bytes: Bytes,
     layout: BlockLayout,
     /// Where it is in the file.
     offset: u64,
-    /// Its entries that lie in the bounds.
-    allowed: Range<usize>,
 }
 
 impl EntryWalk {
@@ -58,8 +57,8 @@ impl EntryWalk {
             None => self.blocks.last(&range.table)?,
         };
         let Some(handle) = handle else { return Ok(false) };
-        let end = self.load(range, handle)?.allowed.end;
-        self.settle_backward(range, end)
+        self.load(range, handle)?;
+        self.settle_backward(range, self.allowed.end)
     }
 
     /// Moves to the first entry in the bounds whose key is not less than `key`.
@@ -76,30 +75,43 @@ impl EntryWalk {
         let handle = self.blocks.seek(&range.table, key)?;
         let Some(handle) = handle else { return Ok(false) };
         let index = self.search(range, handle, key)?;
-        let end = self.data().allowed.end;
-        self.settle_backward(range, index.min(end))
+        self.settle_backward(range, index.min(self.allowed.end))
     }
 
-    /// Moves to the next entry. The walk stands on one.
+    /// Whether the data block has another entry in the bounds.
     #[inline]
-    pub(crate) fn next(&mut self, range: &TableRange) -> Result<bool> {
-        let index = self.entry.index() + 1;
-        if index < self.data().allowed.end {
-            self.with_block(range, BlockCursor::next)?;
-            return Ok(true);
-        }
-        self.settle_forward(range, index)
+    pub(crate) fn has_next_here(&self) -> bool {
+        self.entry.index() + 1 < self.allowed.end
     }
 
-    /// Moves to the entry before. The walk stands on one.
+    /// Whether the data block has an entry in the bounds before this one.
     #[inline]
-    pub(crate) fn prev(&mut self, range: &TableRange) -> Result<bool> {
-        let index = self.entry.index();
-        if index > self.data().allowed.start {
-            self.with_block(range, BlockCursor::prev)?;
-            return Ok(true);
-        }
-        self.settle_backward(range, index)
+    pub(crate) fn has_prev_here(&self) -> bool {
+        self.entry.index() > self.allowed.start
+    }
+
+    /// Moves to the next entry, which the data block has.
+    #[inline]
+    pub(crate) fn next_here(&mut self, range: &TableRange) -> Result<bool> {
+        debug_assert!(self.has_next_here(), "another entry");
+        self.with_block(range, BlockCursor::next).map(|()| true)
+    }
+
+    /// Moves to the entry before, which the data block has.
+    #[inline]
+    pub(crate) fn prev_here(&mut self, range: &TableRange) -> Result<bool> {
+        debug_assert!(self.has_prev_here(), "an entry before");
+        self.with_block(range, BlockCursor::prev).map(|()| true)
+    }
+
+    /// Moves from the last entry of the data block to the next one.
+    pub(crate) fn next_block(&mut self, range: &TableRange) -> Result<bool> {
+        self.settle_forward(range, self.allowed.end)
+    }
+
+    /// Moves from the first entry of the data block to the one before.
+    pub(crate) fn prev_block(&mut self, range: &TableRange) -> Result<bool> {
+        self.settle_backward(range, self.allowed.start)
     }
 
     /// The key of the entry.
@@ -110,9 +122,8 @@ impl EntryWalk {
 
     /// The key and the value of the entry.
     #[inline]
-    pub(crate) fn entry<'w>(&'w self, range: &'w TableRange) -> (&'w [u8], &'w [u8]) {
-        let bytes = range.table.source().bytes(&self.data().found);
-        (self.entry.key(), &bytes[self.entry.value()])
+    pub(crate) fn entry(&self) -> (&[u8], &[u8]) {
+        (self.entry.key(), &self.data().bytes[self.entry.value()])
     }
 
     fn go_forward_from(&mut self, range: &TableRange, key: Option<SplitKey<'_>>) -> Result<bool> {
@@ -123,10 +134,9 @@ impl EntryWalk {
         let Some(handle) = handle else { return Ok(false) };
         let index = match key {
             Some(key) => self.search(range, handle, key)?,
-            None => self.load(range, handle).map(|_| 0)?,
+            None => self.load(range, handle).map(|()| 0)?,
         };
-        let start = self.data().allowed.start;
-        self.settle_forward(range, index.max(start))
+        self.settle_forward(range, index.max(self.allowed.start))
     }
 
     /// Loads the data block at `handle`. Returns the index of its first entry that is not less than `key`.
@@ -143,32 +153,32 @@ impl EntryWalk {
     /// Stands on the first entry in the bounds at or behind entry `index` of the data block.
     fn settle_forward(&mut self, range: &TableRange, mut index: usize) -> Result<bool> {
         loop {
-            let data = self.data();
-            if index < data.allowed.end {
+            if index < self.allowed.end {
                 return self.stand_on(range, index);
             }
-            if data.allowed.end < data.layout.count() {
+            if self.allowed.end < self.data().layout.count() {
                 // The bounds end in this block.
                 return Ok(false);
             }
             let Some(handle) = self.blocks.next(&range.table)? else { return Ok(false) };
-            index = self.load(range, handle)?.allowed.start;
+            self.load(range, handle)?;
+            index = self.allowed.start;
         }
     }
 
     /// Stands on the last entry in the bounds before entry `index` of the data block.
     fn settle_backward(&mut self, range: &TableRange, mut index: usize) -> Result<bool> {
         loop {
-            let data = self.data();
-            if index > data.allowed.start {
+            if index > self.allowed.start {
                 return self.stand_on(range, index - 1);
             }
-            if data.allowed.start > 0 {
+            if self.allowed.start > 0 {
                 // The bounds begin in this block.
                 return Ok(false);
             }
             let Some(handle) = self.blocks.prev(&range.table)? else { return Ok(false) };
-            index = self.load(range, handle)?.allowed.end;
+            self.load(range, handle)?;
+            index = self.allowed.end;
         }
     }
 
@@ -190,24 +200,24 @@ impl EntryWalk {
         act: impl FnOnce(&mut BlockCursor, &Block<'_>) -> Checked<T>,
     ) -> Result<T> {
         let data = self.data.as_ref().expect("a walk that has begun is in a data block");
-        let source = range.table.source();
-        let block = data.layout.block(source.bytes(&data.found));
-        act(&mut self.entry, &block).map_err(|damage| source.corruption(data.offset, damage))
+        let done = act(&mut self.entry, &data.layout.block(&data.bytes));
+        done.map_err(|damage| range.table.source().corruption(data.offset, damage))
     }
 
-    fn load(&mut self, range: &TableRange, handle: BlockHandle) -> Result<&DataBlock> {
+    fn load(&mut self, range: &TableRange, handle: BlockHandle) -> Result<()> {
         self.read_ahead(&range.table, handle);
         let source = range.table.source();
-        let found = source.read(handle)?;
-        let bytes = source.bytes(&found);
-        let layout = BlockLayout::parse(bytes, range.table.key_layout().suffix_len());
+        let bytes = source.raw().share(source.read(handle)?);
+        let layout = BlockLayout::parse(&bytes, range.table.key_layout().suffix_len());
         let checked = layout.and_then(|layout| {
-            let allowed = range.bounds.entries_in(&layout.block(bytes))?;
+            let allowed = range.bounds.entries_in(&layout.block(&bytes))?;
             Ok((layout, allowed))
         });
         let checked = checked.map_err(|damage| source.corruption(handle.offset, damage))?;
-        let (layout, allowed) = checked;
-        Ok(self.data.insert(DataBlock { found, layout, offset: handle.offset, allowed }))
+        let layout;
+        (layout, self.allowed) = checked;
+        self.data = Some(DataBlock { bytes, layout, offset: handle.offset });
+        Ok(())
     }
 
     fn read_ahead(&mut self, table: &Table, handle: BlockHandle) {

@@ -33,12 +33,12 @@ impl FilterReader {
         let line = line_of(hash, self.directory.lines);
         let chunk = FilterDirectory::chunk_of(line);
         let at = self.directory.offset as usize + line * LINE_LEN;
-        if let Some(map) = source.raw().map() {
+        if let Some(bytes) = source.raw().mapped() {
             if source.checks_always() || !self.first_use.is_checked(chunk) {
                 self.read_chunk(source, chunk)?;
                 self.first_use.set_checked(chunk);
             }
-            return Ok(self.has(&map.bytes()[at..], hash));
+            return Ok(self.has(&bytes[at..], hash));
         }
         let found = self.read_chunk(source, chunk)?;
         let at = at - self.directory.chunk_extent(chunk).start as usize;

@@ -19,6 +19,8 @@ pub(crate) struct RawFile {
     file: Arc<dyn File>,
     len: u64,
     map: Option<Arc<dyn Mapped>>,
+    /// The bytes of the mapping, so that a read need not ask it.
+    mapped: Bytes,
     /// The end of the file, while a table is opened by position.
     tail: Option<Bytes>,
 }
@@ -48,7 +50,8 @@ impl RawFile {
             Some(map) => map.bytes().len() as u64,
             None => file.len()?,
         };
-        let mut raw = Self { file, len, map, tail: None };
+        let mapped = map.clone().map(view).unwrap_or_default();
+        let mut raw = Self { file, len, map, mapped, tail: None };
         if raw.map.is_none() {
             raw.tail = Some(raw.copy(len.saturating_sub(TAIL_BYTES)..len)?);
         }
@@ -56,8 +59,9 @@ impl RawFile {
     }
 
     /// A file whose bytes are mapped already.
-    pub(crate) fn mapped(file: Arc<dyn File>, map: Arc<dyn Mapped>) -> Self {
-        Self { file, len: map.bytes().len() as u64, map: Some(map), tail: None }
+    pub(crate) fn of_mapping(file: Arc<dyn File>, map: Arc<dyn Mapped>) -> Self {
+        let mapped = view(Arc::clone(&map));
+        Self { file, len: mapped.len() as u64, map: Some(map), mapped, tail: None }
     }
 
     /// The table was opened: the end is read like the rest from now on.
@@ -75,6 +79,12 @@ impl RawFile {
 
     pub(crate) fn map(&self) -> Option<&dyn Mapped> {
         self.map.as_deref()
+    }
+
+    /// The bytes of the whole file. `None`: it is read by position.
+    #[inline]
+    pub(crate) fn mapped(&self) -> Option<&[u8]> {
+        self.map.is_some().then(|| &self.mapped[..])
     }
 
     /// The bytes of `range`, which lies in the file.
@@ -108,10 +118,28 @@ impl RawFile {
     /// The bytes that a read has found.
     #[inline]
     pub(crate) fn bytes<'b>(&'b self, found: &'b RawBytes) -> &'b [u8] {
-        match (found, &self.map) {
-            (RawBytes::Mapped(range), Some(map)) => &map.bytes()[range.clone()],
-            (RawBytes::Mapped(_), None) => unreachable!("only a mapping gives mapped bytes"),
-            (RawBytes::Copied(bytes), _) => bytes,
+        match found {
+            RawBytes::Mapped(range) => &self.mapped[range.clone()],
+            RawBytes::Copied(bytes) => bytes,
         }
     }
+
+    /// The bytes that a read has found, to be kept. Counts a reference, and copies nothing.
+    pub(crate) fn share(&self, found: RawBytes) -> Bytes {
+        match found {
+            RawBytes::Mapped(range) => self.mapped.slice(range),
+            RawBytes::Copied(bytes) => bytes,
+        }
+    }
+}
+
+/// The bytes of `map`, which they keep.
+fn view(map: Arc<dyn Mapped>) -> Bytes {
+    struct Owner(Arc<dyn Mapped>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            self.0.bytes()
+        }
+    }
+    Bytes::from_owner(Owner(map))
 }

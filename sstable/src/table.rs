@@ -56,7 +56,7 @@ impl Table {
     /// The same table for one pass over the whole file: every read checks its block, and the page cache stays as it is.
     pub(crate) fn for_one_pass(&self) -> Result<Self> {
         let file = Arc::clone(self.source.raw().file());
-        let raw = RawFile::mapped(Arc::clone(&file), read_whole(&*file)?);
+        let raw = RawFile::of_mapping(Arc::clone(&file), read_whole(&*file)?);
         let footer = read_footer(&raw)?;
         Self::of(BlockSource::new(raw, &footer, None).checking_always(), footer)
     }

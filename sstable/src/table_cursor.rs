@@ -88,7 +88,11 @@ impl Cursor for TableCursor {
     fn next(&mut self) -> Result<bool> {
         match self.position.step(Direction::Forward) {
             None => Ok(false),
-            Some(StepFrom::Entry(())) => self.moving(Direction::Forward, EntryWalk::next),
+            Some(StepFrom::Entry(())) if self.walk.has_next_here() => {
+                // A cursor on an entry has not failed. It stays on an entry.
+                self.walk.next_here(&self.range).or_else(|error| self.fail(error))
+            }
+            Some(StepFrom::Entry(())) => self.moving(Direction::Forward, EntryWalk::next_block),
             Some(StepFrom::Edge) => self.moving(Direction::Forward, EntryWalk::first),
         }
     }
@@ -97,7 +101,10 @@ impl Cursor for TableCursor {
     fn prev(&mut self) -> Result<bool> {
         match self.position.step(Direction::Backward) {
             None => Ok(false),
-            Some(StepFrom::Entry(())) => self.moving(Direction::Backward, EntryWalk::prev),
+            Some(StepFrom::Entry(())) if self.walk.has_prev_here() => {
+                self.walk.prev_here(&self.range).or_else(|error| self.fail(error))
+            }
+            Some(StepFrom::Entry(())) => self.moving(Direction::Backward, EntryWalk::prev_block),
             Some(StepFrom::Edge) => self.moving(Direction::Backward, EntryWalk::last),
         }
     }
@@ -111,6 +118,6 @@ impl Cursor for TableCursor {
     #[inline]
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
         assert!(matches!(self.position, CursorPosition::On(())), "the cursor is on no entry");
-        Ok(self.walk.entry(&self.range))
+        Ok(self.walk.entry())
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Restart<'b> {
     pub(super) stem_len: usize,
     /// The bytes of the stem behind the head.
     pub(super) tail: &'b [u8],
+    /// Where they are in the block.
+    pub(super) tail_at: usize,
     /// Where the value is in the block.
     pub(super) value: Range<usize>,
 }
@@ -58,6 +60,8 @@ pub(super) struct Follower<'b> {
     pub(super) shared: usize,
     /// The bytes of the stem that follow.
     pub(super) rest: &'b [u8],
+    /// Where they are in the block.
+    pub(super) rest_at: usize,
     /// Where the value is in the block.
     pub(super) value: Range<usize>,
 }
@@ -75,20 +79,23 @@ impl<'b> GroupReader<'b> {
         Ok(Self { rest, end, remaining })
     }
 
-    /// A reader in `group` behind its first `read` entries, which end at `offset` of the block.
+    /// A reader of the last `remaining` entries of a group, which are at `extent` of the block.
     #[inline]
     pub(super) fn resume(
         block: &Block<'b>,
-        group: usize,
-        offset: usize,
-        read: usize,
+        extent: Range<usize>,
+        remaining: usize,
     ) -> Checked<Self> {
-        let mut reader = Self::new(block, group)?;
-        debug_assert!(read < reader.remaining, "the group has another entry");
-        let rest = block.slice(offset..reader.end);
-        reader.rest = rest.ok_or(Damage::new(reader.end, LONG_ENTRY))?;
-        reader.remaining -= read;
-        Ok(reader)
+        debug_assert!(remaining > 0, "the group has another entry");
+        let end = extent.end;
+        let rest = block.slice(extent).ok_or(Damage::new(end, LONG_ENTRY))?;
+        Ok(Self { rest, end, remaining })
+    }
+
+    /// Where the group ends in the block.
+    #[inline]
+    pub(super) fn end(&self) -> usize {
+        self.end
     }
 
     /// How many entries of the group were not read yet.
@@ -102,7 +109,7 @@ impl<'b> GroupReader<'b> {
     pub(super) fn restart(&mut self, head_width: usize) -> Checked<Restart<'b>> {
         let stem_len = self.varint()?;
         let (tail, value) = self.key_and_value(|| stem_len.saturating_sub(head_width))?;
-        Ok(Restart { stem_len, tail, value })
+        Ok(Restart { stem_len, tail, tail_at: value.start - tail.len(), value })
     }
 
     /// Reads an entry behind the first.
@@ -111,7 +118,7 @@ impl<'b> GroupReader<'b> {
         let shared = self.varint()?;
         let rest_len = self.varint()?;
         let (rest, value) = self.key_and_value(|| rest_len)?;
-        Ok(Follower { shared, rest, value })
+        Ok(Follower { shared, rest, rest_at: value.start - rest.len(), value })
     }
 
     #[inline]
@@ -131,6 +138,12 @@ impl<'b> GroupReader<'b> {
 
     #[inline]
     fn varint(&mut self) -> Checked<usize> {
+        if let Some((&byte, rest)) = self.rest.split_first()
+            && byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(usize::from(byte));
+        }
         let (value, rest) = split_varint(self.rest).map_err(|what| self.damage(what))?;
         self.rest = rest;
         Ok(value as usize)

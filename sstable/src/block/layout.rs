@@ -178,6 +178,30 @@ impl<'b> Block<'b> {
         &self.bytes[start..start + self.head_width()]
     }
 
+    /// The head of the restart point of `group`, and whatever follows it.
+    #[inline]
+    pub(super) fn head_word(&self, group: usize) -> [u8; 8] {
+        let start = self.at.heads_at as usize + group * self.head_width();
+        match self.bytes[start..].first_chunk() {
+            Some(word) => *word,
+            None => super::heads::padded(self.head(group)),
+        }
+    }
+
+    /// The block from `at` to its end.
+    #[inline]
+    pub(super) fn behind(&self, at: usize) -> &'b [u8] {
+        &self.bytes[at..]
+    }
+
+    /// How many entries the group of entry `index` has from that entry on.
+    #[inline]
+    pub(super) fn remaining_behind(&self, index: usize) -> usize {
+        debug_assert!(index < self.count(), "an entry of the block");
+        let behind = index % self.interval();
+        (self.interval() - behind).min(self.count() - index)
+    }
+
     /// Where the first entry begins in the block.
     #[inline]
     pub(super) fn entries_at(&self) -> usize {

@@ -133,6 +133,36 @@ fn a_cursor_shows_each_entry_in_both_directions_and_from_anywhere() {
 }
 
 #[test]
+fn a_cursor_turns_around_anywhere_in_a_block() {
+    let random = SeededEntropy::new(11);
+    on_every_block(|layout, bytes, entries| {
+        let block = Block::parse(bytes, layout.suffix_len()).unwrap();
+        let Some(last) = entries.len().checked_sub(1) else { return };
+        let mut cursor = BlockCursor::default();
+        let mut index = random.next_u64() as usize % entries.len();
+        cursor.set(&block, index).unwrap();
+        for _ in 0..60 {
+            let (is_forward, steps) = (random.next_u64().is_multiple_of(2), random.next_u64() % 20);
+            for _ in 0..steps {
+                match is_forward {
+                    true if index < last => {
+                        index += 1;
+                        cursor.next(&block).unwrap();
+                    }
+                    false if index > 0 => {
+                        index -= 1;
+                        cursor.prev(&block).unwrap();
+                    }
+                    _ => {}
+                }
+                let (key, value) = &entries[index];
+                assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
+            }
+        }
+    });
+}
+
+#[test]
 fn long_shared_prefixes_make_groups_and_hashed_keys_do_not() {
     let entries = |prefix: &str| -> Entries {
         let keys = (0..60_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -12,7 +12,7 @@ Exit codes:
     2  wrong usage: a flag, an engine, a workload or a workload file
     3  wrong data: an engine returned something else than what was written; no number is printed
     4  input or output: a folder that cannot be written, a full disk
-    5  an engine failed: an error, a crash, or no end within its time
+    5  an engine failed: an error, a crash, no end within its time, or none fitted into its memory
   130  interrupted; what was measured is kept";
 
 /// The result of everything that can end a run.

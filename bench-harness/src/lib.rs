@@ -3,21 +3,24 @@
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
-//! clock stands still (`judge`, `model`). The rows of a workload go to `summary.csv` when its cells in a
+//! clock stands still (`judge`, `model`). At the end a worker that promised to keep its writes is killed, and a second one
+//! checks the store. The rows of a workload go to `summary.csv` when its cells in a
 //! block have ended (`run_folder`), and the tables are made from them (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
 #![doc = include_str!("../README.md")]
-// Where peers are built, the workspace's ban holds, with the one exception in `engines/peers/lmdb.rs`.
+// Where peers are built, the workspace's ban holds, with the exceptions in `engines/peers`: `lmdb.rs` and `sync_calls.rs`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
 
 mod calibration;
 mod cell;
 mod cli;
 mod client;
+mod csv_text;
 mod dataset;
-mod disk;
+mod disk_outliers;
+mod disk_use;
 mod distribution;
 mod durability;
 mod engines;
@@ -27,7 +30,9 @@ mod input;
 mod judge;
 mod keys;
 mod list;
+mod memory_elsewhere;
 mod memory_limit;
+mod memory_watch;
 mod model;
 mod operation;
 mod output;
@@ -36,21 +41,23 @@ mod paired;
 mod pattern;
 mod plan;
 mod probe;
+mod proc_text;
+mod process_counters;
 mod process_memory;
-mod published;
 mod quantity;
 mod random;
 mod recorder;
-mod repeat;
 mod report;
 mod row;
 mod run_folder;
 mod runner;
 mod statistics;
+mod stores;
 mod student;
 mod suggest;
 mod supervisor;
-mod system;
+mod suspend;
+mod table;
 mod utc;
 mod values;
 mod worker;
@@ -92,10 +99,17 @@ pub fn main_with_only(engines: &[Registration]) -> ExitCode {
 fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
     engines::check_names(engines)?;
     match cli.command.unwrap_or(Command::Quick) {
-        Command::Quick => runner::run(Plan::quick(engines, &cli.common)?),
+        Command::Quick => {
+            let plan = Plan::quick(engines, &cli.common)?;
+            runner::run(if plan.dry_run {
+                plan
+            } else {
+                plan.for_this_machine(cli.common.reps.is_some())
+            })
+        }
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
-        Command::Table(args) => published::table(&args.folders),
+        Command::Table(args) => table::print(&args.folders),
         Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }

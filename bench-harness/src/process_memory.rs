@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use crate::proc_text::field;
+
 /// Resident memory of this process, by where its pages come from.
+#[expect(clippy::struct_field_names, reason = "the unit ends the name of each quantity")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resident {
     /// Pages that no file backs: the heap, stacks, shared memory and huge pages, also while they are swapped out. The
@@ -10,6 +13,8 @@ pub(crate) struct Resident {
     pub(crate) anonymous_bytes: u64,
     /// Pages of mapped files. A page that is mapped twice counts twice.
     pub(crate) mapped_bytes: u64,
+    /// The part of `anonymous_bytes` that is mapped shared memory.
+    pub(crate) shared_bytes: u64,
 }
 
 impl Resident {
@@ -30,6 +35,7 @@ impl Resident {
         Some(Self {
             anonymous_bytes: anonymous + shared + outside,
             mapped_bytes: resident.saturating_sub(anonymous + shared),
+            shared_bytes: shared,
         })
     }
 
@@ -38,6 +44,7 @@ impl Resident {
         Self {
             anonymous_bytes: self.anonymous_bytes.saturating_sub(earlier.anonymous_bytes),
             mapped_bytes: self.mapped_bytes.saturating_sub(earlier.mapped_bytes),
+            shared_bytes: self.shared_bytes.saturating_sub(earlier.shared_bytes),
         }
     }
 }
@@ -63,12 +70,6 @@ fn status_bytes(name: &str) -> Option<u64> {
     field(&status, name).map(|kib| kib * 1024)
 }
 
-/// The number after `name:` on a line of its own.
-fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,13 +85,6 @@ Shared_Hugetlb:        4 kB
 Private_Hugetlb:    2044 kB
 Swap:                  8 kB
 ";
-
-    #[test]
-    fn fields_are_found_by_their_whole_name() {
-        let text = "VmHWMX:\t1 kB\nVmHWM:\t  1932 kB\n";
-        assert_eq!(field(text, "VmHWM"), Some(1932));
-        assert_eq!(field(text, "Vm"), None);
-    }
 
     #[test]
     fn memory_that_no_file_backs_counts_once_and_apart_from_mapped_files() {

@@ -257,6 +257,93 @@ fn an_interrupt_keeps_what_was_measured_and_leaves_no_store() {
     assert!(rows.map(Result::unwrap).count() >= 4);
 }
 
+/// The state of a process, as the letter of `/proc`; `None` when it is gone.
+fn state(pid: &str) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// The worker of a process, once there is one.
+fn worker_of(pid: &str) -> String {
+    let children = || std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    // The run asks other programs about the machine first.
+    let is_worker = |child: &&str| {
+        let command = std::fs::read_to_string(format!("/proc/{child}/cmdline"));
+        command.is_ok_and(|command| command.contains("\0worker\0"))
+    };
+    loop {
+        if let Some(child) = children().split_whitespace().find(is_worker) {
+            return child.into();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn wait_until(holds: impl Fn() -> bool) {
+    while !holds() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_worker_stops_and_continues_with_the_run_and_its_cell_is_measured_again() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let folder = folder();
+    let arguments =
+        ["run", "-e", "memory", "-w", "readrandom", "-n", "100", "-d", "2s", "-r", "1", "--quiet"];
+    let mut command = command(&arguments, folder.path());
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (id, pid) = (running.id().to_string(), Pid::from_child(&running));
+    let worker = worker_of(&id);
+    kill_process(pid, Signal::TSTP).unwrap();
+    wait_until(|| state(&id) == Some('T') && state(&worker) == Some('T'));
+    kill_process(pid, Signal::CONT).unwrap();
+    wait_until(|| state(&id) != Some('T') && state(&worker) != Some('T'));
+    // The cell that was stopped runs once more, in another process.
+    wait_until(|| state(&worker).is_none_or(|state| state == 'Z'));
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = csv::Reader::from_path(only_run(folder.path()).join("summary.csv")).unwrap();
+    assert!(rows.into_records().count() > 0);
+}
+
+#[test]
+fn the_stores_of_a_killed_run_go_when_the_next_one_begins() {
+    let folder = folder();
+    let arguments = ["run", "-e", "memory", "-w", "ycsb-c", "-n", "100", "-d", "1m", "-r", "1"];
+    let mut killed = command(&arguments, folder.path()).stderr(Stdio::null()).spawn().unwrap();
+    worker_of(&killed.id().to_string());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let stores = only_run(folder.path()).join("stores");
+    assert!(stores.exists());
+    let arguments = ["run", "-e", "memory", "-w", "ycsb-c", "-n", "100", "--ops", "9", "-r", "1"];
+    let output = kvbench(&arguments, folder.path());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.matches("removed the stores of a killed run: ").count(), 1, "{text}");
+    assert!(!stores.exists());
+}
+
+#[test]
+fn a_run_in_which_no_engine_fits_fails_with_their_names() {
+    let folder = folder();
+    let arguments =
+        ["run", "-e", "memory", "-w", "overwrite", "-n", "50k", "--ops", "1000", "-r", "1"];
+    let limited = [&arguments[..], &["--limit-memory", "8MiB", "--quiet"]].concat();
+    let output = kvbench(&limited, folder.path());
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    if complaint.contains("needs a memory cgroup") {
+        println!("skipped, because no memory group can be made here: {complaint}");
+        return;
+    }
+    assert_eq!((output.status.code(), complaint.lines().count()), (Some(5), 1), "{complaint}");
+    assert!(
+        complaint.contains("were not checked: ") && complaint.contains("memory"),
+        "{complaint}"
+    );
+}
+
 #[test]
 fn lists_name_everything_in_text_and_json() {
     let folder = folder();
@@ -393,7 +480,7 @@ fn a_workload_is_listed_with_its_group_its_sizes_and_its_mix() {
 fn an_engine_that_does_not_fit_in_its_memory_has_no_number_and_the_run_goes_on() {
     let folder = folder();
     let arguments =
-        ["run", "-e", "memory", "-w", "overwrite", "-n", "50k", "--ops", "1000", "-r", "1"];
+        ["run", "-e", "memory,bitcask", "-w", "overwrite", "-n", "50k", "--ops", "1000", "-r", "1"];
     let limited = [&arguments[..], &["--limit-memory", "8MiB"]].concat();
     let output = kvbench(&limited, folder.path());
     let complaint = String::from_utf8_lossy(&output.stderr);

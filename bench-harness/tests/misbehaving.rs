@@ -1,5 +1,5 @@
 //! An engine that prints, leaves processes behind, writes where it should not or needs too much memory ends its own cell at
-//! most, and the run says which one.
+//! most, and the run says which one. One that puts its work off or hides its memory has that counted.
 //!
 //! This file is a `kvbench` with one further engine, which misbehaves in a way that `KVBENCH_HABIT` names. Without that
 //! variable it is the test: it runs itself once for each way.
@@ -14,12 +14,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
-use bench_harness::Registration;
+use bench_harness::{EngineConfig, Registration, own_engines};
 use kv::memory::MemoryEngine;
 use kv::{
     Capabilities, Cursor, Durability, KeyRange, Kv, Result, SequenceNumber, Stats, WriteBatch,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 const HABIT: &str = "KVBENCH_HABIT";
 
@@ -40,6 +44,9 @@ fn main() -> ExitCode {
     a_crash_is_reported_and_the_processes_of_the_engine_end_with_it();
     a_line_that_is_no_message_ends_the_cell_though_the_engine_goes_on();
     a_cell_that_is_killed_while_its_content_is_compared_has_no_figures();
+    work_that_a_sync_waits_for_counts_in_cpu_time_and_in_the_settled_speed();
+    an_engine_that_leaves_work_undone_or_does_most_of_it_after_the_clock_has_no_place();
+    memory_in_an_unlinked_file_and_memory_for_a_moment_are_memory();
     ExitCode::SUCCESS
 }
 
@@ -57,7 +64,10 @@ fn a_crash_is_reported_and_the_processes_of_the_engine_end_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let output = run("leave", folder.path(), &[]);
     assert_eq!(output.status.code(), Some(5), "{}", complaint(&output));
-    assert!(complaint(&output).contains("odd in w: the process crashed (signal: 6"), "{output:?}");
+    assert!(
+        complaint(&output).contains("odd in w, block 1: the process crashed (signal: 6"),
+        "{output:?}"
+    );
 }
 
 fn a_line_that_is_no_message_ends_the_cell_though_the_engine_goes_on() {
@@ -75,8 +85,9 @@ fn a_cell_that_is_killed_while_its_content_is_compared_has_no_figures() {
         println!("skipped, because no memory group can be made here: {complaint}");
         return;
     }
-    assert_eq!(output.status.code(), Some(0), "{complaint}");
-    assert!(complaint.contains("2 cells did not fit into their memory and were not checked"));
+    assert_eq!(output.status.code(), Some(5), "it is the only engine: {complaint}");
+    let expected = "2 cells did not fit into their memory and were not checked: odd; what was";
+    assert!(complaint.contains(expected), "{complaint}");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(printed.contains("odd: did not fit in 32.0M"), "{printed}");
     let run = folder.path().join("out").read_dir().unwrap().next().unwrap().unwrap().path();
@@ -88,6 +99,67 @@ fn a_cell_that_is_killed_while_its_content_is_compared_has_no_figures() {
     let speeds: Vec<_> =
         lines.filter(|line| line[engine] == "odd").map(|line| line[speed]).collect();
     assert_eq!(speeds, ["", ""], "{summary}");
+}
+
+/// The thread of the engine burns `BURNT` for each of 1,000 puts, during the phase or after it, so both together take no less.
+fn work_that_a_sync_waits_for_counts_in_cpu_time_and_in_the_settled_speed() {
+    let rows = rows("queue", &["-r", "1"]);
+    let figure = |name: &str| rows[0].figure(name);
+    let (time, deferred) = (figure("duration_s"), figure("deferred_s"));
+    let least = 1_000.0 * BURNT.as_secs_f64();
+    assert!(time + deferred >= 0.99 * least, "{time} s and {deferred} s after it");
+    assert!((figure("throughput_ops_s") * time - 1_000.0).abs() < 1.0, "{time} s");
+    assert!(figure("settled_throughput_ops_s") * (time + deferred) <= 1_010.0);
+    assert!(figure("cpu_ns_per_op") >= 0.9 * BURNT.as_nanos() as f64);
+    assert_eq!(rows[0].text("is_at_rest"), "true");
+}
+
+fn an_engine_that_leaves_work_undone_or_does_most_of_it_after_the_clock_has_no_place() {
+    let undone = rows("put-off", &["-r", "2"]);
+    assert!(undone.iter().all(|row| row.text("is_at_rest") == "false"), "{undone:?}");
+    for habit in ["put-off", "queue"] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(habit, folder.path(), &["-r", "2"]);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = printed.lines().find(|line| line.contains("odd…")).unwrap_or_default();
+        assert!(line.trim_start().starts_with("-  odd"), "{printed}");
+    }
+}
+
+fn memory_in_an_unlinked_file_and_memory_for_a_moment_are_memory() {
+    let hidden = &rows("hide", &["-r", "1"])[0];
+    assert!(hidden.figure("memory_elsewhere_bytes") >= BALLOON as f64, "{hidden:?}");
+    let mapped = &rows("balloon", &["-r", "1"])[0];
+    assert!(mapped.figure("memory_peak_bytes") >= 0.5 * BALLOON as f64, "{mapped:?}");
+    assert!(mapped.figure("memory_anon_bytes") < 0.5 * BALLOON as f64, "{mapped:?}");
+    assert!(mapped.figure("memory_elsewhere_bytes") < 0.5 * BALLOON as f64, "{mapped:?}");
+}
+
+/// A row of the engine.
+#[derive(Debug)]
+struct OddRow(Vec<(String, String)>);
+
+impl OddRow {
+    fn text(&self, name: &str) -> &str {
+        &self.0.iter().find(|(column, _)| column == name).unwrap().1
+    }
+
+    fn figure(&self, name: &str) -> f64 {
+        self.text(name).parse().unwrap_or_else(|_| panic!("{name} is no number in {self:?}"))
+    }
+}
+
+/// The rows of the sums of the engine.
+fn rows(habit: &str, further: &[&str]) -> Vec<OddRow> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(habit, folder.path(), &[further, &["--format", "csv"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", complaint(&output));
+    let mut reader = csv::Reader::from_reader(&output.stdout[..]);
+    let head: Vec<_> = reader.headers().unwrap().iter().map(String::from).collect();
+    let rows = reader.records().map(std::result::Result::unwrap);
+    let rows =
+        rows.map(|row| OddRow(head.iter().cloned().zip(row.iter().map(String::from)).collect()));
+    rows.filter(|row| row.text("engine") == "odd" && row.text("op") == "all").collect()
 }
 
 fn run(habit: &str, folder: &Path, further: &[&str]) -> Output {
@@ -110,7 +182,7 @@ const ENGINE: Registration = Registration {
     about: "misbehaves",
     version: "0",
     classes: &[Durability::Buffered],
-    open: |_, _| Ok(Box::new(Odd { inner: MemoryEngine::new(), habit: habit() })),
+    open: |path, config| Ok(Box::new(Odd::open(path, config)?)),
     settings: |_| "everything in memory".into(),
 };
 
@@ -119,11 +191,73 @@ fn habit() -> String {
 }
 
 struct Odd {
-    inner: MemoryEngine,
+    inner: Box<dyn Kv>,
     habit: String,
+    /// To a thread that works for each write, and answers where an answer is asked for.
+    queue: Mutex<Sender<Option<Sender<()>>>>,
+    /// An unlinked file.
+    hidden: Option<File>,
+}
+
+/// CPU time for each write that is put off.
+const BURNT: Duration = Duration::from_micros(200);
+/// The same for an engine that does not wait for it: more than the harness waits for.
+const BURNT_FOR_LONG: Duration = Duration::from_millis(20);
+/// Memory that is hidden, or held for a moment.
+const BALLOON: usize = 128 << 20;
+
+/// Uses the processor for `time`.
+fn burn(time: Duration) {
+    let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let begun = now();
+    while now().saturating_sub(begun) < time {}
 }
 
 impl Odd {
+    fn open(path: &Path, config: EngineConfig) -> Result<Self> {
+        let (habit, (queue, queued)) = (habit(), channel::<Option<Sender<()>>>());
+        let time = if habit == "queue" { BURNT } else { BURNT_FOR_LONG };
+        std::thread::spawn(move || {
+            for answer in queued {
+                answer.map_or_else(|| burn(time), drop);
+            }
+        });
+        let unlinked = std::env::temp_dir().join(format!("kvbench-odd-{}", std::process::id()));
+        let hidden = (habit == "hide").then(|| File::create_new(&unlinked).unwrap());
+        if hidden.is_some() {
+            fs::remove_file(&unlinked).unwrap();
+        }
+        // Work that is put off counts in the speed of engines that keep what they are given.
+        let inner: Box<dyn Kv> = match habit.as_str() {
+            "queue" | "put-off" => {
+                let own = own_engines();
+                (own.iter().find(|engine| engine.name == "bitcask").unwrap().open)(path, config)?
+            }
+            _ => Box::new(MemoryEngine::new()),
+        };
+        Ok(Self { inner, habit, queue: Mutex::new(queue), hidden })
+    }
+
+    /// Work or memory beside a write.
+    fn burden(&self) {
+        match self.habit.as_str() {
+            "queue" | "put-off" => self.queue.lock().unwrap().send(None).unwrap(),
+            "hide" => {
+                let mut file = self.hidden.as_ref().unwrap();
+                if file.metadata().unwrap().len() == 0 {
+                    file.write_all(&vec![1; BALLOON]).unwrap();
+                }
+            }
+            "balloon" if self.inner.scan(KeyRange::all()).unwrap().next().unwrap() => {}
+            "balloon" => {
+                let balloon = std::hint::black_box(vec![1_u8; BALLOON]);
+                std::thread::sleep(Duration::from_millis(50));
+                drop(balloon);
+            }
+            _ => {}
+        }
+    }
+
     /// The walk over everything at the end; memory that is written to counts.
     fn misbehave(&self) {
         match self.habit.as_str() {
@@ -143,6 +277,7 @@ impl Odd {
                 }
             }
             "devour" => drop(std::hint::black_box(vec![1_u8; 256 << 20])),
+            "queue" | "put-off" | "hide" | "balloon" => {}
             habit => panic!("{habit} is no habit"),
         }
     }
@@ -168,6 +303,7 @@ impl Kv for Odd {
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
+        self.burden();
         self.inner.write(batch, durability)
     }
 
@@ -177,6 +313,12 @@ impl Kv for Odd {
     }
 
     fn sync(&self) -> Result<()> {
+        if self.habit == "queue" {
+            let (answer, answered) = channel();
+            self.queue.lock().unwrap().send(Some(answer)).unwrap();
+            // The thread drops its end when it has come so far.
+            answered.recv().unwrap_err();
+        }
         self.inner.sync()
     }
 

@@ -1,5 +1,7 @@
-//! The memory of a cell: what the harness holds by itself, and what came on top of it.
+//! The memory of a cell: that of the harness, and the rest, which is the engine's.
 
+use crate::memory_elsewhere::FilesElsewhere;
+use crate::memory_watch::{self, MemoryWatch};
 use crate::process_memory::{self, Resident};
 use crate::row::Row;
 
@@ -10,12 +12,18 @@ pub(super) struct MemoryBase {
     resident: Option<Resident>,
     /// Its sum as the peak counts it.
     rss_bytes: Option<u64>,
+    /// The part that no file backs, as a watch counts it.
+    unbacked_bytes: Option<u64>,
 }
 
 impl MemoryBase {
     /// The memory as it is now.
     pub(super) fn now() -> Self {
-        Self { resident: Resident::now(), rss_bytes: process_memory::resident_bytes() }
+        Self {
+            resident: Resident::now(),
+            rss_bytes: process_memory::resident_bytes(),
+            unbacked_bytes: memory_watch::unbacked_bytes(),
+        }
     }
 
     /// The memory of the harness that no file backs.
@@ -31,26 +39,49 @@ pub(super) struct MemoryUse {
     /// Beyond the base.
     engine: Option<Resident>,
     rss_peak_bytes: Option<u64>,
+    /// The most in the phase, without the base.
+    unbacked_peak_bytes: Option<u64>,
+    /// Files outside of the engine's directory.
+    elsewhere_bytes: Option<u64>,
     /// Pages of the engine's files.
     pub(super) page_cache_bytes: Option<u64>,
 }
 
 impl MemoryUse {
-    /// The memory of the process as it is now, and the peak since it was forgotten.
-    pub(super) fn now(base: MemoryBase) -> Self {
+    /// The memory of the process as it is now, its peak since it was forgotten, and that of `watch`.
+    pub(super) fn now(
+        base: MemoryBase,
+        watch: Option<MemoryWatch>,
+        files: &FilesElsewhere,
+    ) -> Self {
+        let unbacked_peak_bytes = watch.and_then(MemoryWatch::peak_bytes);
+        let unbacked_peak_bytes = unbacked_peak_bytes.zip(base.unbacked_bytes);
         let engine = Resident::now().zip(base.resident).map(|(now, base)| now.beyond(base));
-        let rss_peak_bytes = process_memory::peak_bytes();
-        Self { base, engine, rss_peak_bytes, page_cache_bytes: None }
+        Self {
+            base,
+            engine,
+            rss_peak_bytes: process_memory::peak_bytes(),
+            unbacked_peak_bytes: unbacked_peak_bytes.map(|(peak, base)| peak.saturating_sub(base)),
+            elsewhere_bytes: engine.map(|engine| files.bytes(engine.shared_bytes)),
+            page_cache_bytes: None,
+        }
     }
 
-    /// Puts everything into the columns of `row`.
-    pub(super) fn fill(&self, row: &mut Row, limit_bytes: Option<u64>) {
+    /// Writes everything to the columns of `row`. `limit_bytes` is the limit that was asked for.
+    pub(super) fn write_to(&self, row: &mut Row, limit_bytes: Option<u64>) {
         row.rss_peak_bytes = self.rss_peak_bytes;
         row.rss_base_bytes = self.base.rss_bytes;
         row.memory_anon_bytes = self.engine.map(|engine| engine.anonymous_bytes);
+        row.memory_elsewhere_bytes = self.elsewhere_bytes;
+        row.memory_peak_bytes = self.unbacked_peak_bytes.map(|peak| {
+            // A sample may miss the end of the phase by a period.
+            peak.max(row.memory_anon_bytes.unwrap_or_default())
+                + self.elsewhere_bytes.unwrap_or_default()
+        });
         row.memory_mapped_bytes = self.engine.map(|engine| engine.mapped_bytes);
         row.page_cache_bytes = self.page_cache_bytes;
         row.harness_bytes = self.base.harness_bytes();
+        assert!(row.memory_peak_bytes >= row.memory_bytes() || row.memory_peak_bytes.is_none());
         row.memory_limit_bytes =
             limit_bytes.zip(row.harness_bytes).map(|(limit, own)| limit.saturating_add(own));
     }
@@ -62,10 +93,10 @@ mod tests {
 
     #[test]
     fn the_largest_limit_is_not_wrapped_by_the_memory_of_the_harness() {
-        let resident = Some(Resident { anonymous_bytes: 1, mapped_bytes: 0 });
+        let resident = Some(Resident { anonymous_bytes: 1, ..Resident::default() });
         let base = MemoryBase { resident, ..MemoryBase::default() };
         let mut row = Row::default();
-        MemoryUse { base, ..MemoryUse::default() }.fill(&mut row, Some(u64::MAX));
+        MemoryUse { base, ..MemoryUse::default() }.write_to(&mut row, Some(u64::MAX));
         assert_eq!(row.memory_limit_bytes, Some(u64::MAX));
     }
 }

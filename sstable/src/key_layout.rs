@@ -79,6 +79,7 @@ impl KeyLayout {
 }
 
 /// How many bytes `a` and `b` have in common at their beginnings.
+#[inline]
 pub(crate) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
     let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
     let mut shared = 0;
@@ -89,6 +90,7 @@ pub(crate) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
         }
         shared += 8;
     }
+    debug_assert!(shared <= a.len().min(b.len()), "whole words of both");
     let rest = a[shared..].iter().zip(&b[shared..]);
     shared + rest.take_while(|(a, b)| a == b).count()
 }

@@ -6,11 +6,11 @@ const MOST_BITS: u8 = 16;
 /// By how much one more bit for each stem lowers the rate of false positives of a Bloom filter: `e^-(ln 2)^2`.
 const RATE_PER_BIT: f64 = 0.618_503_137_8;
 
-/// Divides `budget_bits` over the filters of a store, so that a look-up of an absent key reads as few blocks in vain as it
-/// can. Returns [`filter_bits_per_stem`](crate::BuildOptions::filter_bits_per_stem) for each sorted run.
+/// Divides `budget_bits` over the filters of a store: a look-up of an absent key is to read as few blocks in vain as it can.
+/// Returns [`filter_bits_per_stem`](crate::BuildOptions::filter_bits_per_stem) for each sorted run.
 ///
-/// `stems` has how many stems each run holds. A look-up asks the filters of all runs, so a bit in vain costs the same in each
-/// of them, but a sharp filter is cheap where there are few stems. The plan gives one bit for each stem of a run after the
+/// `stems` has how many stems each run holds. A look-up asks the filters of all runs, so a false positive costs the same in
+/// each of them. But a sharp filter is cheap where there are few stems. The plan gives one bit for each stem of a run after the
 /// other, always where it saves most per bit of memory (Dayan, Athanassoulis, Idreos: Monkey, 2017). So small runs get sharp
 /// filters, and the largest run goes without one when memory is short.
 ///

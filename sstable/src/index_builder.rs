@@ -75,6 +75,16 @@ mod tests {
     use crate::index_block::IndexBlock;
 
     #[test]
+    fn a_separator_longer_than_an_index_block_has_one_of_its_own() {
+        let mut builder = IndexBuilder::new(KeyLayout::PLAIN, 64);
+        for at in 0..3_u8 {
+            let handle = BlockHandle { offset: u64::from(at) * 105, len: 100 };
+            builder.add(&[at; 100], handle);
+        }
+        assert_eq!(builder.finish().len(), 3);
+    }
+
+    #[test]
     fn an_index_block_ends_when_it_is_full_or_the_next_data_block_is_out_of_reach() {
         for (len, expected) in [(100, [12_u8, 8]), (1 << 29, [7, 7])] {
             let mut builder = IndexBuilder::new(KeyLayout::PLAIN, 16 + 12 * 9);

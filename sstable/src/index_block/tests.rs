@@ -153,6 +153,25 @@ fn long_separators_get_wide_ends() {
     }
 }
 
+#[test]
+fn bytes_behind_the_last_rest_are_refused() {
+    let mut bytes = build(KeyLayout::PLAIN, &[b"a".to_vec(), b"b".to_vec()]);
+    bytes.push(0);
+    assert!(IndexBlock::parse(&bytes, 0).is_err());
+}
+
+#[test]
+fn a_block_that_ends_before_its_trailer_has_no_handle() {
+    let mut bytes = build(KeyLayout::PLAIN, &[b"a".to_vec(), b"b".to_vec()]);
+    // The header, a fence and two heads of a byte each come before the ends.
+    for (end, is_right) in [(4, false), (5, true), (42, true), (43, false)] {
+        bytes[19] = end;
+        let block = IndexBlock::parse(&bytes, 0).unwrap();
+        let handles = [block.handle(0), block.handle(1)];
+        assert_eq!(handles.iter().all(Result::is_ok), is_right, "{end}");
+    }
+}
+
 /// Does everything that a reader of an index block can do.
 fn use_block(bytes: &[u8], layout: KeyLayout, sought: &[Vec<u8>]) -> Result<(), Damage> {
     let block = IndexBlock::parse(bytes, layout.suffix_len())?;

@@ -14,8 +14,7 @@
 //!
 //! # Memory
 //!
-//! An entry is dropped when no transaction is left that began before it: their watermarks and the current one have reached its
-//! ticket. If one transaction stays open for long, names are dropped beyond [`MAX_NAMES`]: a conflict then names the other
+//! An entry is dropped when no transaction is left that began before it: the watermarks of all have reached its ticket. If one transaction stays open for long, names are dropped beyond [`MAX_NAMES`]: a conflict then names the other
 //! transaction 0. Marks are dropped beyond [`MAX_MARKS`]: a transaction that began before a dropped mark can no longer know
 //! whether it conflicts, so its commit fails. Both limits only ever add conflicts.
 
@@ -175,8 +174,9 @@ impl State {
 
     /// Drops the entries that neither a transaction in flight nor a later one can need.
     fn drop_unneeded(&mut self) {
-        let oldest = self.begun.keys().next().copied().unwrap_or(u64::MAX);
-        let unneeded = oldest.min(self.watermark());
+        // A later transaction gets a watermark that is not less: watermarks never fall, and the candidate itself has one.
+        let unneeded = *self.begun.keys().next().expect("the candidate has begun");
+        debug_assert!(unneeded <= self.watermark(), "watermarks never fall");
         while self.names.front().is_some_and(|name| name.ticket <= unneeded) {
             self.names.pop_front();
         }

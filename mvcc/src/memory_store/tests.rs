@@ -4,6 +4,7 @@ use kv::KeyRange;
 
 use super::*;
 use crate::store::VersionRead;
+use crate::visibility::Horizon;
 
 fn number(number: u64) -> SequenceNumber {
     SequenceNumber(number)
@@ -153,6 +154,24 @@ fn commits_collect_the_versions_of_a_released_pin_in_small_steps() {
         commits += 1;
     }
     assert!((10..=100).contains(&commits), "{commits} commits visited two keys each");
+}
+
+/// It visited a held key for a pin that was released, and the pass counted the key as done.
+#[test]
+fn a_collector_with_an_outdated_horizon_takes_no_part_in_a_newer_pass() {
+    let versions = Versions::new();
+    for (sequence, value) in [(1, b"1"), (2, b"2")] {
+        versions.apply(WriteBatch::new().put(b"k", value), number(sequence));
+    }
+    let pinned = Horizon::new(vec![number(1)], number(2));
+    let released = Horizon::new(Vec::new(), number(2));
+    assert!(versions.collect(64, &pinned, 0), "the key is held");
+    assert!(!versions.collect(0, &released, 1), "a pass has begun");
+    assert!(!versions.collect(64, &pinned, 0), "outdated");
+    assert!(!versions.history(1).is_settled);
+    assert!(versions.collect(64, &released, 1));
+    let settled = HistoryUse { is_settled: true, ..HistoryUse::default() };
+    assert_eq!(versions.history(1), settled);
 }
 
 #[test]

@@ -168,6 +168,31 @@ fn marks_of_transactions_that_overlap_in_any_way_prevent_write_skew() {
     assert!(BOTH.load(Ordering::Relaxed) > 0, "one after the other, both commit");
 }
 
+/// Only the marks on the common key conflict. A snapshot must not be older than the watermark that comes with it.
+#[test]
+fn a_guard_that_both_mark_prevents_write_skew() {
+    let scenario = || {
+        let (engine, _) = engine();
+        put_both(&engine, 1);
+        let leave = |own: &'static [u8], other: &'static [u8]| {
+            let engine = Arc::clone(&engine);
+            spawn(move || {
+                let mut transaction = begin(&engine);
+                if get(&transaction, other) == Some(1) {
+                    transaction.mark(b"guard").unwrap();
+                    transaction.put(own, &[0]).unwrap();
+                }
+                transaction.commit().is_ok()
+            })
+        };
+        let (first, second) = (leave(b"a", b"b"), leave(b"b", b"a"));
+        assert!(first.join().unwrap() | second.join().unwrap(), "one of them wins");
+        let reader = begin(&engine);
+        assert_ne!((get(&reader, b"a"), get(&reader, b"b")), (Some(0), Some(0)));
+    };
+    check(scenario, 3_000);
+}
+
 /// Marks without writes have no numbers: the guard is held by at most one of two that overlap.
 #[test]
 fn of_two_transactions_that_only_mark_a_key_and_overlap_one_loses() {

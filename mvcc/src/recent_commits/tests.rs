@@ -122,3 +122,16 @@ fn beyond_the_limits_names_and_marks_are_forgotten_and_old_transactions_fail() {
     assert_eq!(mark(&recent, &older, 21, &[b"y"]).unwrap_err(), MarkConflict::Forgotten);
     assert!(mark(&recent, &recent.begin(), 22, &[b"x"]).is_ok(), "a new one goes on");
 }
+
+#[test]
+fn a_later_mark_on_a_key_outlives_the_one_that_it_replaced() {
+    let recent = RecentCommits::new();
+    drop(mark(&recent, &recent.begin(), 1, &[b"k"]).unwrap());
+    let (reader, writer) = (recent.begin(), recent.begin());
+    drop(mark(&recent, &writer, 2, &[b"k"]).unwrap());
+    // Drops the first mark, which is in every snapshot.
+    drop(mark(&recent, &writer, 3, &[b"other"]).unwrap());
+    assert_eq!(recent.state.lock().mark_order.len(), 2);
+    let conflict = MarkConflict::Known(Bytes::from_static(b"k"), 2);
+    assert_eq!(mark(&recent, &reader, 4, &[b"k"]).unwrap_err(), conflict);
+}

@@ -49,11 +49,11 @@ fn a_dropped_transaction_is_rolled_back() {
 fn a_read_only_transaction_refuses_writes() {
     let engine = engine();
     let defaults = TransactionOptions::default;
-    for options in [
-        defaults().read_only(),
-        defaults().deferrable(),
-        defaults().as_of(kv::SequenceNumber::ZERO),
-    ] {
+    // The fields are public, so the two kinds that imply it may come without the promise.
+    let (mut deferrable, mut past) = (defaults(), defaults());
+    deferrable.deferrable = true;
+    past.as_of = Some(kv::SequenceNumber::ZERO);
+    for options in [defaults().read_only(), defaults().deferrable(), deferrable, past] {
         let mut reader = engine.begin(options).unwrap();
         assert!(matches!(reader.put(b"k", b"v"), Err(Error::ReadOnly)));
         assert!(matches!(reader.delete(b"k"), Err(Error::ReadOnly)));

@@ -126,10 +126,12 @@ fn beyond_the_limits_names_and_marks_are_forgotten_and_old_transactions_fail() {
 #[test]
 fn a_later_mark_on_a_key_outlives_the_one_that_it_replaced() {
     let recent = RecentCommits::new();
+    let old = recent.begin();
     drop(mark(&recent, &recent.begin(), 1, &[b"k"]).unwrap());
     let (reader, writer) = (recent.begin(), recent.begin());
     drop(mark(&recent, &writer, 2, &[b"k"]).unwrap());
-    // Drops the first mark, which is in every snapshot.
+    drop(old);
+    // Drops the first mark, which is in every snapshot by now.
     drop(mark(&recent, &writer, 3, &[b"other"]).unwrap());
     assert_eq!(recent.state.lock().mark_order.len(), 2);
     let conflict = MarkConflict::Known(Bytes::from_static(b"k"), 2);

@@ -79,7 +79,8 @@ pub struct ConflictEdge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access {
-    /// The transaction.
+    /// The transaction, as [`Transaction::id`](crate::Transaction::id) names it. 0: a writer that the engine does not
+    /// know any more.
     pub transaction: u64,
     /// The kind of operation.
     pub operation: Operation,
@@ -99,6 +100,8 @@ pub enum Operation {
     Put,
     /// A delete of one key.
     Delete,
+    /// A mark on one key, which counts as a write of it.
+    Mark,
 }
 
 /// The object of an operation.
@@ -138,12 +141,12 @@ impl Conflict {
         self
     }
 
-    /// The transactions that took part, the loser first, each once.
+    /// The transactions that took part and are known, the loser first, each once.
     pub fn transactions(&self) -> Vec<u64> {
         let mut transactions = vec![self.loser];
         let ends = self.edges.iter().flat_map(|edge| [edge.from.transaction, edge.to.transaction]);
         for transaction in self.pivot.into_iter().chain(ends) {
-            if !transactions.contains(&transaction) {
+            if transaction != 0 && !transactions.contains(&transaction) {
                 transactions.push(transaction);
             }
         }
@@ -225,7 +228,11 @@ impl fmt::Display for ConflictEdge {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "transaction {} {} {}", self.transaction, self.operation, self.target)
+        match self.transaction {
+            0 => f.write_str("another writer")?,
+            transaction => write!(f, "transaction {transaction}")?,
+        }
+        write!(f, " {} {}", self.operation, self.target)
     }
 }
 
@@ -236,6 +243,7 @@ impl fmt::Display for Operation {
             Self::Scan => "scanned",
             Self::Put => "put",
             Self::Delete => "deleted",
+            Self::Mark => "marked",
         })
     }
 }
@@ -277,6 +285,19 @@ mod tests {
     fn a_long_key_is_cut_in_the_story() {
         let access = Access::new(1, Operation::Get, &vec![b'k'; 65_535][..]);
         assert!(access.to_string().len() < 150, "{access}");
+    }
+
+    #[test]
+    fn a_writer_that_the_engine_no_longer_knows_has_no_number() {
+        let forgotten = Access::new(0, Operation::Put, b"k");
+        let edge = ConflictEdge::new(forgotten, Access::new(4, Operation::Mark, b"k"));
+        let conflict = Conflict::new(ConflictKind::Write, 4).with_edge(edge);
+        assert_eq!(conflict.transactions(), [4]);
+        let story = conflict.to_string();
+        assert!(
+            story.ends_with(r#"another writer put "k" before transaction 4 marked "k""#),
+            "{story}"
+        );
     }
 
     #[test]

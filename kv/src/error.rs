@@ -55,7 +55,7 @@ pub enum Error {
     ReadOnly,
     /// The handle was closed.
     Closed,
-    /// The snapshot was given up to stay inside a memory budget: take a new one.
+    /// The snapshot was given up to stay inside a limit, or is older than the history that is kept: take a new one.
     SnapshotTooOld,
     /// This engine lacks the capability. Nothing was written.
     Unsupported(&'static str),

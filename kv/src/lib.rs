@@ -33,7 +33,7 @@ pub use error::{Error, Result};
 pub use key_range::{KeyRange, no_key_between};
 pub use snapshot::{Snapshot, Snapshots};
 pub use stats::{Label, Metric, Stats, Unit};
-pub use transaction::{Transaction, TransactionOptions, Transactional};
+pub use transaction::{Savepoint, Transaction, TransactionOptions, Transactional};
 
 /// An owned value: a slice that is cheap to clone and may share its memory with the engine.
 pub type Value = Bytes;

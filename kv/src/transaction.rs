@@ -1,6 +1,6 @@
 //! Transactions. The crates `mvcc` and `ssi` implement them.
 
-use crate::{Cursor, Durability, KeyRange, Result, SequenceNumber, Stats, Value};
+use crate::{Cursor, Durability, Error, KeyRange, Result, SequenceNumber, Stats, Value};
 
 /// An engine with transactions.
 ///
@@ -110,6 +110,10 @@ impl TransactionOptions {
 /// }
 /// ```
 pub trait Transaction: Send {
+    /// The number by which a [`Conflict`](crate::Conflict) names this transaction: at least 1, and different for all
+    /// transactions of one handle.
+    fn id(&self) -> u64;
+
     /// Calls `found` with the value of `key` and returns `true`, or returns `false` without calling it. The value is the
     /// transaction's own write, else the one in its snapshot.
     ///
@@ -146,6 +150,45 @@ pub trait Transaction: Send {
     /// As [`Transaction::put`].
     fn delete(&mut self, key: &[u8]) -> Result<()>;
 
+    /// Makes `key` count as written for conflicts, although its value stays. A transaction that relies on a value it has
+    /// read marks the key: then it conflicts with each concurrent transaction that writes or marks the key. SQL databases
+    /// call this `SELECT ... FOR UPDATE`.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`]; [`Error::Unsupported`](crate::Error::Unsupported) for an engine without marks.
+    fn mark(&mut self, key: &[u8]) -> Result<()> {
+        let _ = key;
+        Err(Error::Unsupported("conflict marks"))
+    }
+
+    /// A moment to which [`Transaction::rollback_to`] can return.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for an engine without savepoints.
+    fn savepoint(&mut self) -> Result<Savepoint> {
+        Err(Error::Unsupported("savepoints"))
+    }
+
+    /// Undoes all writes and marks since `savepoint` was set, and forgets the savepoints that were set after it. The
+    /// savepoint itself stays. Reads are not undone: a serializable transaction goes on depending on them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a savepoint of another transaction or one that was
+    /// forgotten; [`Error::Unsupported`](crate::Error::Unsupported).
+    fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
+        let _ = savepoint;
+        Err(Error::Unsupported("savepoints"))
+    }
+
+    /// Forgets `savepoint` and those that were set after it. The writes since then stay.
+    ///
+    /// # Errors
+    /// As [`Transaction::rollback_to`].
+    fn release(&mut self, savepoint: Savepoint) -> Result<()> {
+        let _ = savepoint;
+        Err(Error::Unsupported("savepoints"))
+    }
+
     /// Makes all writes visible at once, and returns the place of the transaction in the order of commits.
     ///
     /// # Errors
@@ -155,4 +198,29 @@ pub trait Transaction: Send {
 
     /// Forgets all writes.
     fn rollback(self: Box<Self>);
+}
+
+/// A moment of one transaction. See [`Transaction::savepoint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Savepoint {
+    transaction: u64,
+    number: u64,
+}
+
+impl Savepoint {
+    /// Savepoint `number` of the transaction with this id. For engines, which give each savepoint of a transaction
+    /// another number.
+    pub fn new(transaction: u64, number: u64) -> Self {
+        Self { transaction, number }
+    }
+
+    /// The id of the transaction that it belongs to.
+    pub fn transaction(&self) -> u64 {
+        self.transaction
+    }
+
+    /// Its number within the transaction.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
 }

@@ -37,6 +37,7 @@ mod replay;
 mod report;
 mod rounds;
 mod run;
+pub mod schedules;
 mod script;
 #[cfg(test)]
 mod scripted;

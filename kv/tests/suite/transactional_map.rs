@@ -120,6 +120,10 @@ impl MapTransaction {
 }
 
 impl Transaction for MapTransaction {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.reads.set(self.reads.get() + 1);
         let own = self.writes.get(key).map(Option::as_ref);

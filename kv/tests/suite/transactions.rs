@@ -1,8 +1,8 @@
 //! The transactional traits can be implemented, boxed and used.
 
 use kv::{
-    Durability, Error, KeyRange, Operation, SequenceNumber, Transaction, TransactionOptions,
-    Transactional,
+    Durability, Error, KeyRange, Operation, Savepoint, SequenceNumber, Transaction,
+    TransactionOptions, Transactional,
 };
 
 use crate::transactional_map::TransactionalMap;
@@ -107,6 +107,21 @@ fn a_read_only_transaction_refuses_writes_and_an_option_that_lacks_is_refused() 
     let past = TransactionOptions::default().as_of(SequenceNumber(1));
     assert!(past.read_only);
     assert!(matches!(store.begin(past).map(drop), Err(Error::Unsupported(_))));
+}
+
+#[test]
+fn an_engine_without_marks_and_savepoints_refuses_them() {
+    let store = store_with(&[b"a"]);
+    let mut transaction = begin(store.as_ref());
+    let savepoint = Savepoint::new(transaction.id(), 1);
+    assert_eq!((savepoint.transaction(), savepoint.number()), (transaction.id(), 1));
+    let refused = [
+        transaction.mark(b"a"),
+        transaction.savepoint().map(drop),
+        transaction.rollback_to(savepoint),
+        transaction.release(savepoint),
+    ];
+    assert!(refused.iter().all(|call| matches!(call, Err(Error::Unsupported(_)))), "{refused:?}");
 }
 
 #[test]

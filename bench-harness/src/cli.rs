@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Chosen engines on chosen workloads at full size.
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
-    /// Lists engines, workloads and inputs.
+    /// Lists engines, workloads and distributions.
     List(ListArgs),
     /// The engines of finished runs against the fastest of the engines of others, in Markdown.
     #[command(after_help = EXIT_CODES)]
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Worker,
 }
 
-/// Flags of every command that measures, before the command or behind it.
+/// Flags of every command that measures, before the command or after it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CommonArgs {
     /// Engines by name or glob, with commas between; yardsticks are always there [default: all].
@@ -70,7 +70,7 @@ pub(crate) struct CommonArgs {
     /// The memory that each engine may divide among buffers and caches; 1MiB at least.
     #[arg(global = true, long, default_value = "64MiB", value_parser = parse_budget, value_name = "SIZE")]
     pub(crate) mem: u64,
-    /// The memory of each cell's process, page cache included, beyond what the harness itself holds. Needs the right to
+    /// The memory of each cell's process, page cache included, beyond that of the harness. Needs the right to
     /// make memory cgroups [default: no limit].
     #[arg(global = true, long, value_parser = parse_limit, value_name = "SIZE")]
     pub(crate) limit_memory: Option<u64>,

@@ -11,6 +11,8 @@ pub(crate) struct Dataset {
     pub(crate) keys: KeySpace,
     /// Where payloads come from.
     pub(crate) values: Values,
+    /// The size that every made-up value has; `None` where a trace gives each its own.
+    pub(crate) common_value_bytes: Option<u32>,
     /// How many ids there can be.
     pub(crate) capacity: u32,
     /// The ids in key order, where scans are checked for lost entries.

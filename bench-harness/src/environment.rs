@@ -19,9 +19,9 @@ pub(crate) fn describe(stores: &Path) -> Value {
         "target": env!("KVBENCH_TARGET"),
         "git_commit": git(&["rev-parse", "HEAD"]),
         "git_is_dirty": git(&["status", "--porcelain"]).map(|text| !text.is_empty()),
-        "cpu": line_of("/proc/cpuinfo", "model name"),
+        "cpu": field_of("/proc/cpuinfo", "model name"),
         "cores": std::thread::available_parallelism().map(usize::from).ok(),
-        "memory": line_of("/proc/meminfo", "MemTotal"),
+        "memory": field_of("/proc/meminfo", "MemTotal"),
         "kernel": fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| text.trim().to_string()),
         "governor": fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
             .ok()
@@ -37,7 +37,7 @@ pub(crate) fn load() -> Option<f64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-fn line_of(file: &str, name: &str) -> Option<String> {
+fn field_of(file: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.split_once(':').map(|(_, value)| value.trim().to_string())

@@ -15,6 +15,10 @@ const DIGIT_PAIRS: &[u8; 200] = b"\
     40414243444546474849505152535455565758596061626364656667686970717273747576777879\
     8081828384858687888990919293949596979899";
 
+/// The begin of the keys of YCSB.
+const USER: &[u8] = b"user";
+/// The length of hashed and padded keys.
+const FIXED_BYTES: usize = 16;
 /// The last byte of the keys that are never put.
 const MISSING_MARK: u8 = 0;
 
@@ -43,11 +47,12 @@ impl KeyShape {
                 key.extend_from_slice(&mix(first).to_be_bytes());
             }
             Self::User => {
-                key.extend_from_slice(b"user");
+                key.extend_from_slice(USER);
                 write_decimal(fnv_1a(u64::from(id)), 0, key);
             }
-            Self::Padded => write_decimal(u64::from(id), 16, key),
+            Self::Padded => write_decimal(u64::from(id), FIXED_BYTES, key),
         }
+        debug_assert!((5..=USER.len() + LONGEST_DECIMAL).contains(&key.len()), "{key:?}");
     }
 }
 
@@ -102,12 +107,26 @@ impl KeySpace {
                 key.extend_from_slice(&keys[id as usize]);
             }
         }
+        debug_assert_eq!(key.len(), self.key_len(id), "the length is known without the key");
     }
 
-    /// Writes a key that was never put, right behind the key of `id` in key order.
+    /// The length of the key of `id`, in bytes.
+    pub(crate) fn key_len(&self, id: u32) -> usize {
+        match self {
+            Self::Shaped(KeyShape::Hashed | KeyShape::Padded) => FIXED_BYTES,
+            Self::Shaped(KeyShape::User) => {
+                let digits = fnv_1a(u64::from(id)).checked_ilog10().unwrap_or(0) + 1;
+                USER.len() + digits as usize
+            }
+            Self::Listed(keys) => keys[id as usize].len(),
+        }
+    }
+
+    /// Writes a key that was never put, right after the key of `id` in key order.
     pub(crate) fn write_missing_key(&self, id: u32, key: &mut Vec<u8>) {
         self.write_key(id, key);
         key.push(MISSING_MARK);
+        debug_assert!(has_missing_mark(key), "a missing key is known by its end");
     }
 }
 
@@ -162,6 +181,21 @@ mod tests {
             for id in 0..50_000 {
                 shape.write_key(id, &mut key);
                 assert!(keys.insert(key.clone()), "{shape:?} {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_key_is_known_without_its_bytes() {
+        let listed = [&b""[..], b"a", b"long key"].map(Box::from);
+        let shaped = [KeyShape::Hashed, KeyShape::User, KeyShape::Padded].map(KeySpace::Shaped);
+        let listed = (KeySpace::Listed(listed.into()), vec![0, 1, 2]);
+        let ids = || (0..10_000).chain([u32::MAX]).collect();
+        for (keys, ids) in shaped.map(|keys| (keys, ids())).into_iter().chain([listed]) {
+            let mut key = Vec::new();
+            for id in ids {
+                keys.write_key(id, &mut key);
+                assert_eq!(keys.key_len(id), key.len(), "{keys:?} {id}");
             }
         }
     }

@@ -3,7 +3,8 @@
 //! A run consists of blocks, a block of cells; a cell is one engine on one workload, in a fresh process on a fresh
 //! directory (module `cell`). The operations are drawn from a seed before anything is timed and are the same for every
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
-//! clock stands still (`judge`, `model`). The rows of a workload go to `summary.csv` when its cells in a
+//! clock stands still (`judge`, `model`). At the end a worker that promised to keep its writes is killed, and a second one
+//! checks the store. The rows of a workload go to `summary.csv` when its cells in a
 //! block have ended (`run_folder`), and the tables are made from them (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
@@ -16,8 +17,10 @@ mod calibration;
 mod cell;
 mod cli;
 mod client;
+mod csv_text;
 mod dataset;
-mod disk;
+mod disk_outliers;
+mod disk_use;
 mod distribution;
 mod durability;
 mod engines;
@@ -38,12 +41,12 @@ mod paired;
 mod pattern;
 mod plan;
 mod probe;
+mod proc_text;
+mod process_counters;
 mod process_memory;
-mod published;
 mod quantity;
 mod random;
 mod recorder;
-mod repeat;
 mod report;
 mod row;
 mod run_folder;
@@ -55,7 +58,7 @@ mod student;
 mod suggest;
 mod supervisor;
 mod suspend;
-mod system;
+mod table;
 mod utc;
 mod values;
 mod worker;
@@ -107,7 +110,7 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         }
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
-        Command::Table(args) => published::table(&args.folders),
+        Command::Table(args) => table::print(&args.folders),
         Command::Simulate(args) => simulate::simulate(&args, &cli.common.out),
         Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),

@@ -1,4 +1,4 @@
-//! `kvbench list`: the engines, workloads and inputs that can be run.
+//! `kvbench list`: the engines, workloads and distributions that a run can use.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::cli::{ListArgs, Listed};
 use crate::distribution;
 use crate::engines::Registration;
 use crate::failure::Outcome;
-use crate::operation::Operation;
+use crate::operation::weights;
 use crate::output;
 use crate::quantity::show_whole;
 use crate::workload::{Catalog, Mix, Phase, PhaseKind, Workload};
@@ -26,7 +26,7 @@ pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
     ];
     let wanted: Vec<_> = all
         .into_iter()
-        .filter(|(what, ..)| args.what.is_none_or(|wanted| wanted == *what))
+        .filter(|(listed, ..)| args.what.is_none_or(|wanted| wanted == *listed))
         .collect();
     if args.json {
         let named = |entries: &[(String, String)]| {
@@ -78,10 +78,7 @@ fn describe_phase(phase: &Phase) -> String {
 
 /// The operations with their weights: `95 get 5 put`.
 fn describe_mix(mix: Mix) -> String {
-    let Mix { get, get_miss, put, insert, delete, scan, rmw } = mix;
-    let weights = [get, get_miss, put, insert, delete, scan, rmw];
-    let parts = Operation::ALL.iter().zip(weights).filter(|(_, weight)| *weight > 0);
-    let parts: Vec<_> =
-        parts.map(|(operation, weight)| format!("{weight} {}", operation.name())).collect();
-    parts.join(" ")
+    let parts = weights(mix).into_iter().filter(|(_, weight)| *weight > 0);
+    let parts = parts.map(|(operation, weight)| format!("{weight} {}", operation.name()));
+    parts.collect::<Vec<_>>().join(" ")
 }

@@ -1,9 +1,9 @@
 //! Memory that an engine holds in files outside of its directory: shared memory, `memfd`, files that it unlinked.
 //!
-//! Such pages are neither on the heap nor in the engine's part of the page cache. Counted are the pages of the regular files
-//! that the process has open (`/proc/self/fd`, asked with `mincore`) or mapped (`/proc/self/smaps`) and had neither open nor
-//! mapped before the engine was opened. Files below the engine's directory, deleted ones included, are not counted here:
-//! [`crate::page_cache`] has them.
+//! Such pages are neither on the heap nor in the engine's part of the page cache. This module counts the pages of the regular
+//! files that the process has open (`/proc/self/fd`, asked with `mincore`) or mapped (`/proc/self/smaps`). Files that it had
+//! open or mapped before the engine was opened are not counted. Nor are files below the engine's directory, deleted ones
+//! included: [`crate::page_cache`] has them.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -14,15 +14,14 @@ use std::path::{Path, PathBuf};
 
 use durable::page_cache_bytes;
 
-/// `st_blocks` counts in these units.
-const BLOCK_BYTES: u64 = 512;
+use crate::disk_use::BLOCK_BYTES;
 
 /// A file by its number and the name that the kernel shows, which links of descriptors and lists of mappings share.
 type Identity = (u64, Vec<u8>);
 
-/// The files of the harness, and the directory of the engine.
+/// Finds the files elsewhere: neither of the harness nor below the directory of the engine.
 #[derive(Debug)]
-pub(crate) struct Elsewhere {
+pub(crate) struct FilesElsewhere {
     directory: PathBuf,
     /// Open or mapped before the engine was opened, or opened by the harness later.
     harness: HashSet<Identity>,
@@ -38,7 +37,7 @@ struct Mapping {
     bytes: u64,
 }
 
-impl Elsewhere {
+impl FilesElsewhere {
     /// To be called before the engine is opened: files that are open or mapped now are the harness's. So is the one at
     /// `probe`, whenever it is opened.
     pub(crate) fn new(directory: &Path, probe: &Path) -> Self {
@@ -131,7 +130,7 @@ fn parse(smaps: &[u8]) -> Vec<Mapping> {
             }
         }
     }
-    // Without a number there is no file behind it.
+    // A mapping without a file has no number.
     found.retain(|mapping| mapping.file.0 != 0);
     found
 }
@@ -163,7 +162,7 @@ mod tests {
             file
         };
         let early = create(&folder.path().join("early"));
-        let elsewhere = Elsewhere::new(&directory, &probe);
+        let elsewhere = FilesElsewhere::new(&directory, &probe);
         // Other tests of this process have files open meanwhile.
         let root = folder.path().canonicalize().unwrap();
         let is_here = |file: &Identity| file.1.starts_with(root.as_os_str().as_bytes());

@@ -1,4 +1,4 @@
-//! The most memory without a file behind it that the process has held between two moments.
+//! The most memory that no file backs which the process has held between two moments.
 //!
 //! The kernel keeps a peak of all resident pages alone, those of mapped files included, so a thread takes samples. Memory
 //! has to be touched page by page before it counts: at 10 GB/s, one period hides less than [`PERIOD`] x 10 GB/s = 50 MB.
@@ -8,9 +8,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::process_memory::field;
+use crate::proc_text::field;
 
-/// The time between two samples. A sample takes about 20 us.
+/// The time between two samples. A sample takes 25 to 50 us of a core.
 const PERIOD: Duration = Duration::from_millis(5);
 
 /// A thread that samples until it is asked for the peak.

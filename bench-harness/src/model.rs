@@ -24,6 +24,16 @@ impl KeyState {
     pub(crate) fn is_present(self) -> bool {
         self.0 & 1 == 1
     }
+
+    /// The state as a number, for a file.
+    pub(crate) fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The state that [`KeyState::to_bits`] made into `bits`.
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
 }
 
 /// The states of a key that one read may have seen.
@@ -33,7 +43,7 @@ pub(crate) struct Bounds {
     before: KeyState,
     /// The newest state whose write began before the read ended.
     after: KeyState,
-    /// Whether one of the states behind `before`, up to `after`, is a deletion.
+    /// Whether one of the states after `before`, up to `after`, is a deletion.
     has_deletion: bool,
 }
 
@@ -99,12 +109,24 @@ impl Model {
         Self { states, value_bytes, in_use: 0, newest_version: 0 }
     }
 
+    /// A model of `capacity` keys whose first ones have the given states and sizes of values: all that a check needs.
+    pub(crate) fn of_states(capacity: u32, known: &[(KeyState, u32)]) -> Self {
+        assert!(known.len() <= capacity as usize, "an id in use is one that there can be");
+        let mut model = Self::new(capacity);
+        for (id, &(state, value_bytes)) in known.iter().enumerate() {
+            model.states[id] = state;
+            model.value_bytes[id] = value_bytes;
+        }
+        model.in_use = known.len() as u32;
+        model
+    }
+
     /// How many ids there can be.
     pub(crate) fn capacity(&self) -> u32 {
         self.states.len() as u32
     }
 
-    /// How many ids are in use.
+    /// The highest id in use, plus one.
     pub(crate) fn in_use(&self) -> u32 {
         self.in_use
     }
@@ -114,14 +136,19 @@ impl Model {
         self.newest_version
     }
 
-    /// Notes that versions up to `version` are in use.
-    pub(crate) fn use_versions(&mut self, version: u32) {
+    /// Makes `version` the newest version, unless a newer one is known.
+    pub(crate) fn raise_newest_version(&mut self, version: u32) {
         self.newest_version = self.newest_version.max(version);
     }
 
     /// The state of `id`.
     pub(crate) fn state(&self, id: u32) -> KeyState {
         self.states[id as usize]
+    }
+
+    /// The size of the newest value of `id`, in bytes; 0 if it was deleted.
+    pub(crate) fn value_bytes(&self, id: u32) -> u32 {
+        self.value_bytes[id as usize]
     }
 
     /// The states of all keys.

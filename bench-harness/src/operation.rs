@@ -62,33 +62,35 @@ impl Operation {
     }
 }
 
-/// The place of the first part of a read-modify-write, behind all operations, where parts are measured apart.
+/// Index of the read part of a read-modify-write; it follows the indexes of all operations.
 pub(crate) const RMW_GET: usize = Operation::ALL.len();
-/// The place of the second part.
+/// Index of the write part.
 pub(crate) const RMW_PUT: usize = RMW_GET + 1;
 
 /// One operation of a stream, in eight bytes: a long stream must not push the engine's data out of the processor's cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {
     pick: u32,
-    /// The operation in the upper three bits, `extra` in the others.
+    /// The operation in the upper three bits, `length` in the others.
     packed: u32,
 }
 
-/// Bits of [`Step::extra`].
-const EXTRA_BITS: u32 = 29;
+/// Bits of [`Step::length`].
+const LENGTH_BITS: u32 = 29;
 const _: () = assert!(size_of::<Step>() == 8);
 
 impl Step {
-    /// A step. `extra` is below 2^29.
-    pub(crate) fn new(operation: Operation, pick: u32, extra: u32) -> Self {
-        assert!(extra < 1 << EXTRA_BITS, "no value and no scan is so long");
-        Self { pick, packed: (operation as u32) << EXTRA_BITS | extra }
+    /// A step. `length` is below 2^29.
+    pub(crate) fn new(operation: Operation, pick: u32, length: u32) -> Self {
+        assert!(length < 1 << LENGTH_BITS, "no value and no scan is so long");
+        let step = Self { pick, packed: (operation as u32) << LENGTH_BITS | length };
+        debug_assert_eq!((step.operation(), step.length()), (operation, length), "reads back");
+        step
     }
 
     /// The kind of call.
     pub(crate) fn operation(self) -> Operation {
-        Operation::ALL[(self.packed >> EXTRA_BITS) as usize]
+        Operation::ALL[(self.packed >> LENGTH_BITS) as usize]
     }
 
     /// The id of the key; with `latest` the distance from the newest one.
@@ -97,14 +99,14 @@ impl Step {
     }
 
     /// The length of a scan, or the size of a value.
-    pub(crate) fn extra(self) -> u32 {
-        self.packed & ((1 << EXTRA_BITS) - 1)
+    pub(crate) fn length(self) -> u32 {
+        self.packed & ((1 << LENGTH_BITS) - 1)
     }
 }
 
 impl std::fmt::Debug for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} ({})", self.operation().name(), self.pick(), self.extra())
+        write!(f, "{} {} ({})", self.operation().name(), self.pick(), self.length())
     }
 }
 
@@ -128,26 +130,30 @@ pub(crate) struct StreamPlan {
 impl StreamPlan {
     /// Draws the stream. Operation, key and length come from independent draws, so that one does not tell another.
     pub(crate) fn draw(&self, random: &mut Random) -> Vec<Step> {
-        let weights = self.weights();
+        let weights = weights(self.mix);
         let total = self.mix.total();
         let mut picker = Picker::new(self.keys, u64::from(self.key_count));
         let lengths = u64::from(self.scan_length.most - self.scan_length.least) + 1;
         let mut draw_step = || {
             let operation = operation_at(&weights, random.below(total));
-            let extra = match operation {
+            let length = match operation {
                 Operation::Scan => self.scan_length.least + random.below(lengths) as u32,
                 _ => self.value_bytes,
             };
-            Step::new(operation, picker.pick(random) as u32, extra)
+            Step::new(operation, picker.pick(random) as u32, length)
         };
         (0..self.steps).map(|_| draw_step()).collect()
     }
+}
 
-    fn weights(&self) -> [(Operation, u32); 7] {
-        let Mix { get, get_miss, put, insert, delete, scan, rmw } = self.mix;
-        let weights = [get, get_miss, put, insert, delete, scan, rmw];
-        std::array::from_fn(|at| (Operation::ALL[at], weights[at]))
-    }
+/// Each operation with its weight in `mix`.
+pub(crate) fn weights(mix: Mix) -> [(Operation, u32); 7] {
+    let Mix { get, get_miss, put, insert, delete, scan, rmw } = mix;
+    let weights = [get, get_miss, put, insert, delete, scan, rmw];
+    let weights: [_; 7] = std::array::from_fn(|at| (Operation::ALL[at], weights[at]));
+    let sum: u64 = weights.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    assert_eq!(sum, mix.total(), "each operation has its weight");
+    weights
 }
 
 fn operation_at(weights: &[(Operation, u32)], point: u64) -> Operation {
@@ -168,9 +174,9 @@ mod tests {
     #[test]
     fn a_step_keeps_its_parts() {
         for operation in Operation::ALL {
-            let step = Step::new(operation, u32::MAX, (1 << EXTRA_BITS) - 1);
+            let step = Step::new(operation, u32::MAX, (1 << LENGTH_BITS) - 1);
             assert_eq!(step.operation(), operation);
-            assert_eq!((step.pick(), step.extra()), (u32::MAX, (1 << EXTRA_BITS) - 1));
+            assert_eq!((step.pick(), step.length()), (u32::MAX, (1 << LENGTH_BITS) - 1));
         }
     }
 
@@ -187,7 +193,7 @@ mod tests {
         let steps = plan.draw(&mut Random::new(1, &[]));
         let scans: Vec<_> = steps.iter().filter(|s| s.operation() == Operation::Scan).collect();
         assert!((4_700..5_300).contains(&scans.len()), "{}", scans.len());
-        assert!(scans.iter().all(|step| (3..=5).contains(&step.extra())));
+        assert!(scans.iter().all(|step| (3..=5).contains(&step.length())));
         assert_eq!(steps, plan.draw(&mut Random::new(1, &[])));
     }
 }

@@ -1,6 +1,6 @@
 //! How much memory the page cache holds for the files of an engine, whether or not the engine maps them.
 //!
-//! Each file is asked about by its own pages (`mincore`), so the answer needs no group of the operating system and counts
+//! Each file is asked about by its own pages (`mincore`), so the answer needs no cgroup and counts
 //! nothing of other programs. Counted are the regular files below the engine's directory, and deleted ones of it that this
 //! process still has open. A deleted file of which only a mapping is left is not found. On a file system in memory the pages
 //! of a file are the file.
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use durable::page_cache_bytes;
 
+use crate::disk_use::files_below;
+
 /// The open files of this process, a link each.
 const OPEN_FILES: &str = "/proc/self/fd";
 /// The end of the link to a file that was deleted.
@@ -24,7 +26,9 @@ const DELETED: &[u8] = b" (deleted)";
 pub(crate) fn bytes_below(directory: &Path) -> Option<u64> {
     let mut asked = HashSet::new();
     let mut total = 0;
-    for path in files_below(directory).into_iter().chain(deleted_files_of(directory)) {
+    // A symbolic link leads to a file that is found elsewhere or is none of the engine's.
+    let files = files_below(directory).into_iter().filter(|(_, metadata)| metadata.is_file());
+    for path in files.map(|(path, _)| path).chain(deleted_files_of(directory)) {
         // Two names of one file are one file.
         let Some(file) = open_once(&path, &mut asked) else { continue };
         total += page_cache_bytes(&file).ok()?;
@@ -38,23 +42,6 @@ fn open_once(path: &Path, asked: &mut HashSet<(u64, u64)>) -> Option<File> {
     let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
     let file = asked.insert(identity(&metadata)).then(|| File::open(path))?;
     file.ok()
-}
-
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut directories = vec![directory.to_path_buf()];
-    while let Some(directory) = directories.pop() {
-        let entries = fs::read_dir(directory).into_iter().flatten().filter_map(io::Result::ok);
-        for entry in entries {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => directories.push(entry.path()),
-                Ok(kind) if kind.is_file() => files.push(entry.path()),
-                // A symbolic link leads to a file that is found elsewhere or is none of the engine's.
-                Ok(_) | Err(_) => {}
-            }
-        }
-    }
-    files
 }
 
 /// The links to deleted files of `directory` that are still open.

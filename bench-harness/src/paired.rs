@@ -1,4 +1,4 @@
-//! The paired comparison of two series of blocks: the one test behind every ratio, place and winner.
+//! The paired comparison of two series of blocks: the one test from which every ratio, place and winner follows.
 //!
 //! Both numbers of a pair come from the same block, so that drift over time cancels out. The logarithms of the ratios are
 //! averaged without the tenth that is largest and the tenth that is smallest, and tested with Yuen's t: a block in
@@ -6,7 +6,8 @@
 //! recorded blocks (`results/calibration`) noise was nearly normal, and each block left out cost power. Below
 //! [`TRIMMED_FROM`] blocks nothing is left out, and the test is the t-test of the mean.
 
-use crate::{disk, student};
+use crate::statistics::mean;
+use crate::{probe, student};
 
 /// The least number of blocks of which the extreme ones are left out.
 const TRIMMED_FROM: usize = 10;
@@ -25,14 +26,14 @@ pub(crate) struct BlockSpeed {
 }
 
 impl BlockSpeed {
-    /// Whether both belong to one block and met the same disk, as far as their probes say.
+    /// Whether both belong to one block and ran at the same disk speed, as far as their probes say.
     fn is_comparable_with(&self, other: &Self) -> bool {
-        let disks = self.disk_sync_ns.zip(other.disk_sync_ns);
-        self.block == other.block && !disks.is_some_and(|(one, other)| disk::differ(one, other))
+        let syncs = self.disk_sync_ns.zip(other.disk_sync_ns);
+        self.block == other.block && !syncs.is_some_and(|(one, other)| probe::differ(one, other))
     }
 }
 
-/// The ratio of two series of blocks.
+/// The ratio of two engines over their common blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Paired {
     log_ratio: f64,
@@ -41,8 +42,9 @@ pub(crate) struct Paired {
 }
 
 impl Paired {
-    /// Compares `of` with `to`, both with at most one speed a block; `None` where they share no block on one disk.
+    /// Compares `of` with `to`, both with at most one speed a block; `None` if they share no block at the same disk speed.
     pub(crate) fn of(of: &[BlockSpeed], to: &[BlockSpeed]) -> Option<Self> {
+        debug_assert!(has_one_speed_a_block(of) && has_one_speed_a_block(to));
         let partner = |of: &BlockSpeed| to.iter().find(|to| of.is_comparable_with(to));
         let pairs = of.iter().filter_map(|of| Some((of.speed, partner(of)?.speed)));
         let pairs = pairs.filter(|(of, to)| *of > 0.0 && *to > 0.0);
@@ -57,6 +59,7 @@ impl Paired {
         logs.sort_by(f64::total_cmp);
         let cut = if logs.len() < TRIMMED_FROM { 0 } else { logs.len() / TRIMMED_PART };
         let kept = &logs[cut..logs.len() - cut];
+        assert!(!kept.is_empty(), "most blocks are kept");
         let log_ratio = mean(kept);
         if logs.len() < 2 {
             return Some(Self { log_ratio, spread: None });
@@ -66,6 +69,7 @@ impl Paired {
         let pulled_in: Vec<_> = logs.iter().map(|log| log.clamp(least, most)).collect();
         let middle = mean(&pulled_in);
         let squares = pulled_in.iter().map(|log| (log - middle).powi(2)).sum::<f64>();
+        assert!(kept.len() > 1, "at most two of ten are left out");
         let (count, degrees) = (kept.len() as f64, kept.len() as u32 - 1);
         let error = (squares / (count * (count - 1.0))).sqrt();
         debug_assert!(error >= 0.0 || error.is_nan(), "a variance is not negative");
@@ -99,8 +103,9 @@ impl Paired {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+fn has_one_speed_a_block(speeds: &[BlockSpeed]) -> bool {
+    let is_first = |at: usize| speeds[..at].iter().all(|other| other.block != speeds[at].block);
+    (0..speeds.len()).all(is_first)
 }
 
 /// A speed that does not depend on the disk's.
@@ -122,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn a_block_in_which_the_two_met_different_disks_is_no_evidence() {
-        let on_disk = |block, speed, sync_ns| BlockSpeed {
+    fn a_block_in_which_the_two_ran_at_different_disk_speeds_is_no_evidence() {
+        let beside = |block, speed, sync_ns| BlockSpeed {
             disk_sync_ns: Some(sync_ns),
             ..BlockSpeed::from((block, speed))
         };
-        let of = [on_disk(1, 20.0, 100.0), on_disk(2, 900.0, 100.0), on_disk(3, 22.0, 149.0)];
-        let to = [on_disk(1, 10.0, 140.0), on_disk(2, 10.0, 151.0), on_disk(3, 11.0, 100.0)];
+        let of = [beside(1, 20.0, 100.0), beside(2, 900.0, 100.0), beside(3, 22.0, 149.0)];
+        let to = [beside(1, 10.0, 140.0), beside(2, 10.0, 151.0), beside(3, 11.0, 100.0)];
         assert!((Paired::of(&of, &to).unwrap().ratio() - 2.0).abs() < 1e-12);
         assert_eq!(Paired::of(&of[1..2], &to[1..2]), None);
         // Without a probe on both sides, nothing speaks against the block.

@@ -1,7 +1,7 @@
 //! From the command line to a plan: which engines, which workloads at which sizes, how often.
 
+mod engine_settings;
 mod pace;
-mod set_up;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ use crate::stores;
 use crate::utc;
 use crate::workload::{Bytes, Catalog, Count, PhaseKind, Span, Workload};
 
-pub(crate) use set_up::SetUp;
-use set_up::add_set_up;
+pub(crate) use engine_settings::EngineSettings;
+use engine_settings::add_settings;
 
 /// The blocks of `run`, unless another number is asked for: enough to show a difference of 10 % in most runs.
 pub(crate) const RUN_BLOCKS: u32 = 20;
@@ -34,9 +34,9 @@ const QUICK_STREAM_STEPS: usize = 1 << 16;
 /// The time for all of `quick`, unless another is asked for.
 const QUICK_BUDGET: Duration = Duration::from_secs(55);
 /// The time to load a record, for the estimate of a dry run.
-const RECKONED_LOAD_NS: f64 = 2_000.0;
+const ESTIMATED_LOAD_NS: f64 = 2_000.0;
 /// The time that a cell takes besides its phases, for the same estimate.
-const RECKONED_CELL_S: f64 = 0.06;
+const ESTIMATED_CELL_S: f64 = 0.06;
 
 /// Everything that a run does, resolved.
 #[derive(Clone, Debug, Serialize)]
@@ -150,12 +150,7 @@ impl Plan {
         let all = ["*".to_string()];
         let selectors = if common.engines.is_empty() { &all[..] } else { &common.engines };
         let engines = engines::select(known, selectors)?;
-        if let Some(baseline) = &common.baseline
-            && !engines.iter().any(|engine| engine.name == baseline)
-        {
-            let names = engines.iter().map(|engine| engine.name);
-            return Err(Failure::usage(crate::suggest::unknown("baseline", baseline, names)));
-        }
+        check_baseline(common.baseline.as_deref(), &engines)?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let label = common.label.as_deref().unwrap_or(command);
         let run_id = utc::run_name(label);
@@ -194,13 +189,13 @@ impl Plan {
     }
 
     /// How each engine is set up; once more for each class that is asked for, where it makes a difference.
-    pub(crate) fn set_ups(&self) -> Vec<SetUp> {
+    pub(crate) fn engine_settings(&self) -> Vec<EngineSettings> {
         let class = |w: &Workload| w.durability.unwrap_or(self.durability);
         let mut asked: Vec<_> =
             self.workloads.iter().map(|(_, w)| (class(w), w.value_len())).collect();
         asked.sort_unstable();
         asked.dedup();
-        let mut set_ups: Vec<SetUp> = Vec::new();
+        let mut engine_settings: Vec<EngineSettings> = Vec::new();
         for engine in &self.engines {
             let mut classes: Vec<_> = asked
                 .iter()
@@ -209,47 +204,64 @@ impl Plan {
             classes.dedup();
             for (durability, value_bytes) in classes {
                 let memory_budget_bytes = self.memory_budget_bytes;
-                let config = EngineConfig { memory_budget_bytes, durability, value_bytes };
-                add_set_up(&mut set_ups, engine, durability, (engine.settings)(config));
+                let config = EngineConfig {
+                    memory_budget_bytes,
+                    durability,
+                    value_bytes,
+                    limit_memory_bytes: self.limit_memory_bytes,
+                };
+                add_settings(&mut engine_settings, engine, durability, (engine.settings)(config));
             }
         }
-        set_ups
+        engine_settings
     }
 
     /// An estimate of the whole run, in seconds. Inputs count with their known sizes.
-    pub(crate) fn reckoned_s(&self) -> f64 {
-        let (fixed, scaled) = self.reckoned_parts_s(1.0);
+    pub(crate) fn estimated_s(&self) -> f64 {
+        let (fixed, scaled) = self.estimated_parts_s(1.0);
         let all = fixed + scaled;
         self.budget.map_or(all, |budget| all.min(budget.as_secs_f64()))
     }
 
     /// The part of that estimate that no size changes, and the other, on a machine that is so many times slower.
-    fn reckoned_parts_s(&self, slowness: f64) -> (f64, f64) {
+    fn estimated_parts_s(&self, slowness: f64) -> (f64, f64) {
         let cells = self.engines.len() as f64 * f64::from(self.blocks);
-        let phases: f64 = self.workloads.iter().map(|(_, w)| reckoned_phases_s(w, slowness)).sum();
-        let fixed = RECKONED_CELL_S * slowness * self.workloads.len() as f64;
+        let phases: f64 = self.workloads.iter().map(|(_, w)| estimated_phases_s(w, slowness)).sum();
+        let fixed = ESTIMATED_CELL_S * slowness * self.workloads.len() as f64;
+        assert!(fixed >= 0.0 && phases >= 0.0, "an estimate is a time");
         (fixed * cells, phases * cells)
     }
 
     /// The estimate for one cell of the workload at `at`, in seconds.
-    pub(crate) fn reckoned_cell_s(&self, at: usize) -> f64 {
+    pub(crate) fn estimated_cell_s(&self, at: usize) -> f64 {
         let slowness = self.slowness.unwrap_or(1.0);
-        RECKONED_CELL_S * slowness + reckoned_phases_s(&self.workloads[at].1, slowness)
+        ESTIMATED_CELL_S * slowness + estimated_phases_s(&self.workloads[at].1, slowness)
     }
 }
 
 /// The time of the phases of a cell: loads take longer on a slower machine, phases that time ends do not.
-fn reckoned_phases_s(workload: &Workload, slowness: f64) -> f64 {
+fn estimated_phases_s(workload: &Workload, slowness: f64) -> f64 {
     let phases = workload.phase.iter().map(|phase| match phase.kind() {
         Ok(PhaseKind::Mix(_)) => phase.duration.map_or(0.0, |span| span.0.as_secs_f64()),
         Ok(PhaseKind::Rest(time)) => time.0.as_secs_f64(),
         Ok(PhaseKind::Load(_) | PhaseKind::Replay) => {
             let ops = workload.records.or(phase.ops).map_or(116_000, |count| count.0);
-            ops as f64 * RECKONED_LOAD_NS / 1e9 * slowness
+            ops as f64 * ESTIMATED_LOAD_NS / 1e9 * slowness
         }
         _ => 0.0,
     });
     phases.sum()
+}
+
+/// Refuses a baseline that is none of `engines`.
+fn check_baseline(baseline: Option<&str>, engines: &[Registration]) -> Outcome<()> {
+    match baseline.filter(|name| !engines.iter().any(|engine| engine.name == *name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let names = engines.iter().map(|engine| engine.name);
+            Err(Failure::usage(crate::suggest::unknown("baseline", unknown, names)))
+        }
+    }
 }
 
 /// Refuses an input that cannot be read, before a folder is made, and gives its workload the mean size of its values: the

@@ -1,5 +1,6 @@
-//! The speed of the disk by itself. It stands beside each synced phase, because the time of a sync is mostly the disk's
-//! and changes by itself: a figure of an engine says nothing where the disk was another one before it than behind it.
+//! The speed of the disk without an engine. On virtual machines it changes by a factor of ten and more, and the time of a
+//! sync is mostly the disk's. If the disk's sync time changes during a phase, the figure of the engine is meaningless. So
+//! the disk is probed before and after each synced phase.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -17,8 +18,16 @@ const WRITE_BYTES: usize = 4096;
 const TIME: Duration = Duration::from_millis(50);
 /// The probe makes at least so many syncs, however long they take.
 const LEAST_SYNCS: usize = 5;
+/// Sync times that differ by more than this factor are too different to compare.
+const LARGEST_RATIO: f64 = 1.5;
 
-/// The file of the probe of a cell: beside the engine's directory, so that it is on the same disk and none of the engine's.
+/// Whether two sync times of the disk are too different to compare the phases beside them.
+pub(crate) fn differ(one_ns: f64, other_ns: f64) -> bool {
+    assert!(one_ns >= 0.0 && other_ns >= 0.0, "{one_ns} and {other_ns} are times");
+    one_ns.max(other_ns) > LARGEST_RATIO * one_ns.min(other_ns)
+}
+
+/// The file of the probe of a cell: next to the engine's directory, so that it is on the same disk and not the engine's.
 pub(crate) fn path_beside(directory: &Path) -> PathBuf {
     directory.with_extension("probe")
 }
@@ -29,7 +38,7 @@ pub(crate) trait Probe {
     fn sync_ns(&mut self) -> Outcome<f64>;
 }
 
-/// A loop of writes and `fdatasync` in place of a file that was written ahead, so that no sync has to allocate space.
+/// A loop of writes and `fdatasync` that overwrites the pages of a preallocated file, so that no sync has to allocate space.
 #[derive(Debug)]
 pub(crate) struct DiskProbe {
     path: PathBuf,
@@ -68,6 +77,7 @@ impl Probe for DiskProbe {
             times.push(started.elapsed().as_nanos() as f64);
         }
         self.file = Some(file);
+        assert!(times.len() >= LEAST_SYNCS, "a median needs times");
         Ok(median(&times).unwrap_or_default())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::proc_text::field;
+
 /// Resident memory of this process, by where its pages come from.
 #[expect(clippy::struct_field_names, reason = "the unit ends the name of each quantity")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,12 +70,6 @@ fn status_bytes(name: &str) -> Option<u64> {
     field(&status, name).map(|kib| kib * 1024)
 }
 
-/// The number after `name:` on a line of its own.
-pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,13 +85,6 @@ Shared_Hugetlb:        4 kB
 Private_Hugetlb:    2044 kB
 Swap:                  8 kB
 ";
-
-    #[test]
-    fn fields_are_found_by_their_whole_name() {
-        let text = "VmHWMX:\t1 kB\nVmHWM:\t  1932 kB\n";
-        assert_eq!(field(text, "VmHWM"), Some(1932));
-        assert_eq!(field(text, "Vm"), None);
-    }
 
     #[test]
     fn memory_that_no_file_backs_counts_once_and_apart_from_mapped_files() {

@@ -1,6 +1,6 @@
 //! The measurements of a phase: for each operation a histogram of the calls that were timed, and sums over all calls.
 //!
-//! `all` counts each operation of the workload once; the parts of a read-modify-write have lines of their own.
+//! `all` counts each operation of the workload once; the parts of a read-modify-write have statistics of their own.
 
 use std::time::Duration;
 
@@ -23,14 +23,15 @@ const LATE_NS: u64 = 1_000_000;
 /// Measurements of one or more threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
-    lines: Vec<Line>,
+    /// By operation, in the order of [`Operation::ALL`]; then the parts.
+    stats: Vec<OperationStats>,
     /// Stretches of untimed calls that took [`LONG_STRETCH_NS`] or longer.
     long_stretches: Vec<u64>,
 }
 
-/// The measurements of one operation.
+/// The measurements of one kind of operation, of one of its parts, or of all.
 #[derive(Clone, Debug)]
-pub(crate) struct Line {
+pub(crate) struct OperationStats {
     /// The operation's name in the results.
     pub(crate) name: &'static str,
     /// How many operations there were; a sweep counts its entries.
@@ -57,7 +58,7 @@ pub(crate) struct Line {
     pub(crate) entries: u64,
     /// Answers that were compared with the model: values, entries of scans, and rightly empty ones.
     pub(crate) verified: u64,
-    /// Longest stretches of untimed calls; in the sum alone.
+    /// Long stretches of untimed calls; only in the sum, because a stretch may hold calls of several kinds.
     pub(crate) long_stretches: Vec<u64>,
 }
 
@@ -66,8 +67,8 @@ fn histogram() -> Histogram<u64> {
         .expect("the bounds and digits are constants that the histogram accepts")
 }
 
-impl Line {
-    /// A line without any call.
+impl OperationStats {
+    /// Statistics without any call.
     pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -87,7 +88,7 @@ impl Line {
         }
     }
 
-    /// Forgets every call and keeps the memory.
+    /// Forgets every call and keeps the memory, but for the service times of a schedule.
     fn restart(&mut self) {
         let Self { name: _, latency, service, timed, long_stretches, .. } = self;
         latency.reset();
@@ -102,13 +103,15 @@ impl Line {
         debug_assert!(self.latency.is_empty() && self.in_calls().is_none(), "nothing is left");
     }
 
-    fn time(&mut self, took_ns: u64, late_ns: u64, has_schedule: bool) {
+    /// Records the time of a call.
+    fn record(&mut self, took_ns: u64, late_ns: u64, has_schedule: bool) {
         self.latency.saturating_record((took_ns + late_ns).max(1));
         self.timed += Duration::from_nanos(took_ns);
         if has_schedule {
             self.service.get_or_insert_with(histogram).saturating_record(took_ns.max(1));
             self.late += u64::from(late_ns > LATE_NS);
         }
+        debug_assert!(self.late <= self.latency.len(), "a late call was timed");
     }
 
     /// Time inside all calls, from the mean of the timed ones; `None` where none was timed.
@@ -141,47 +144,53 @@ impl Recorder {
     /// An empty recorder with all of its memory touched, but for the service times of a schedule.
     pub(crate) fn new() -> Self {
         let names = Operation::ALL.map(Operation::name).into_iter().chain(PARTS);
-        let mut recorder =
-            Self { lines: names.map(Line::new).collect(), long_stretches: Vec::new() };
+        let stats = names.map(OperationStats::new).collect();
+        let mut recorder = Self { stats, long_stretches: Vec::new() };
+        assert_eq!(recorder.stats.len(), Operation::ALL.len() + PARTS.len());
         recorder.restart();
         recorder
     }
 
-    /// Forgets everything and keeps the memory, all of which it writes to.
+    /// Forgets everything and writes to all of the memory that it keeps.
     pub(crate) fn restart(&mut self) {
-        self.lines.iter_mut().for_each(Line::restart);
+        self.stats.iter_mut().for_each(OperationStats::restart);
         self.long_stretches.clear();
     }
 
-    /// The line of an operation, for the judge to count in.
-    pub(crate) fn line(&mut self, operation: Operation) -> &mut Line {
-        &mut self.lines[operation as usize]
+    /// The statistics of an operation, in which the judge counts.
+    pub(crate) fn stats(&mut self, operation: Operation) -> &mut OperationStats {
+        &mut self.stats[operation as usize]
     }
 
     /// Takes the times and sums of a window; the operations are counted by the judge.
     pub(crate) fn take(&mut self, window: &Window, has_schedule: bool) {
-        for (line, sums) in self.lines.iter_mut().zip(&window.sums) {
-            line.calls += sums.calls;
-            line.retries += sums.retries;
-            line.bytes_read += sums.bytes_read;
-            line.bytes_written += sums.bytes_written;
+        for (stats, sums) in self.stats.iter_mut().zip(&window.sums) {
+            stats.calls += sums.calls;
+            stats.retries += sums.retries;
+            stats.bytes_read += sums.bytes_read;
+            stats.bytes_written += sums.bytes_written;
         }
         let mut last: Option<&Sample> = None;
         for sample in &window.samples {
+            assert!(sample.start_ns <= sample.end_ns, "a call ends after it has begun");
+            debug_assert!(last.is_none_or(|last| last.end_ns <= sample.start_ns), "in order");
             let took = sample.end_ns - sample.start_ns;
-            let at = sample.line as usize;
-            self.lines[at].time(took, sample.late_ns, has_schedule);
+            let kind = sample.kind as usize;
+            self.stats[kind].record(took, sample.late_ns, has_schedule);
             match last {
-                Some(get) if at == RMW_PUT => {
-                    debug_assert!(get.line as usize == RMW_GET && get.at == sample.at);
+                // The second part of a read-modify-write: the whole took as long as both parts.
+                Some(get) if kind == RMW_PUT => {
+                    debug_assert!(get.kind as usize == RMW_GET && get.at == sample.at);
                     let whole = took + get.end_ns - get.start_ns;
-                    let line = self.line(Operation::ReadModifyWrite);
-                    line.time(whole, sample.late_ns, has_schedule);
+                    let stats = self.stats(Operation::ReadModifyWrite);
+                    stats.record(whole, sample.late_ns, has_schedule);
                 }
+                // Untimed calls came before this one. With a schedule each call is timed.
                 Some(last) if sample.at > last.at + 1 && !has_schedule => {
                     let stretch = sample.start_ns - last.end_ns;
                     self.long_stretches.extend((stretch >= LONG_STRETCH_NS).then_some(stretch));
                 }
+                // No untimed call came before this one.
                 _ => {}
             }
             last = Some(sample);
@@ -190,29 +199,31 @@ impl Recorder {
 
     /// Adds the measurements of another thread.
     pub(crate) fn add(&mut self, other: &Self) {
-        assert_eq!(self.lines.len(), other.lines.len());
-        for (line, other) in self.lines.iter_mut().zip(&other.lines) {
-            assert_eq!(line.name, other.name);
-            line.add(other);
+        assert_eq!(self.stats.len(), other.stats.len());
+        for (stats, other) in self.stats.iter_mut().zip(&other.stats) {
+            assert_eq!(stats.name, other.name);
+            stats.add(other);
         }
         self.long_stretches.extend(&other.long_stretches);
     }
 
-    /// The operations that took place, without their sum. Parts that were timed count with their operation.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = Line> {
-        let rmw = &self.lines[Operation::ReadModifyWrite as usize];
-        let parts = self.lines.iter().enumerate().map(move |(at, line)| match at {
-            RMW_GET | RMW_PUT => Line { ops: rmw.ops, calls: rmw.calls, ..line.clone() },
-            _ => line.clone(),
+    /// The operations that took place, without their sum. The parts of `rmw` report the operation count of `rmw`.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = OperationStats> {
+        let rmw = &self.stats[Operation::ReadModifyWrite as usize];
+        let stats = self.stats.iter().enumerate().map(move |(kind, stats)| match kind {
+            RMW_GET | RMW_PUT => OperationStats { ops: rmw.ops, calls: rmw.calls, ..stats.clone() },
+            _ => stats.clone(),
         });
-        parts.filter(|line| line.ops > 0)
+        stats.filter(|stats| stats.ops > 0)
     }
 
     /// The sum of all operations, without the parts.
-    pub(crate) fn total(&self) -> Line {
-        let mut total = Line::new("all");
-        self.lines[..Operation::ALL.len()].iter().for_each(|line| total.add(line));
+    pub(crate) fn total(&self) -> OperationStats {
+        let mut total = OperationStats::new("all");
+        self.stats[..Operation::ALL.len()].iter().for_each(|stats| total.add(stats));
         total.long_stretches.clone_from(&self.long_stretches);
+        let ops = self.stats[..Operation::ALL.len()].iter().map(|stats| stats.ops);
+        assert_eq!(total.ops, ops.sum::<u64>(), "the sum counts each operation once");
         total
     }
 }
@@ -220,15 +231,16 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Room, Walk};
+    use crate::client::{StreamPosition, WindowCapacity};
 
     fn window(samples: &[(u32, usize, u64, u64)]) -> Window {
-        let room = Room { ops: 100, samples: samples.len(), ..Room::default() };
-        let mut window = Window::new(room);
-        window.restart(Walk::default(), 100);
-        window.samples.extend(samples.iter().map(|&(at, line, start_ns, end_ns)| Sample {
+        let capacity =
+            WindowCapacity { ops: 100, samples: samples.len(), ..WindowCapacity::default() };
+        let mut window = Window::new(capacity);
+        window.restart(StreamPosition::default(), 100);
+        window.samples.extend(samples.iter().map(|&(at, kind, start_ns, end_ns)| Sample {
             at,
-            line: line as u32,
+            kind: kind as u32,
             start_ns,
             end_ns,
             late_ns: 0,
@@ -247,12 +259,12 @@ mod tests {
         window.sums[Operation::Get as usize].calls = 1;
         let mut recorder = Recorder::new();
         recorder.take(&window, false);
-        recorder.line(Operation::ReadModifyWrite).ops += 1;
-        recorder.line(Operation::Get).ops += 1;
+        recorder.stats(Operation::ReadModifyWrite).ops += 1;
+        recorder.stats(Operation::Get).ops += 1;
         let total = recorder.total();
         assert_eq!((total.ops, total.latency.len()), (2, 2));
         assert_eq!(total.in_calls(), Some(Duration::from_nanos(35)));
-        assert_eq!(recorder.lines().count(), 4);
+        assert_eq!(recorder.operations().count(), 4);
     }
 
     #[test]

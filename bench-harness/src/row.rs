@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk;
+use crate::probe;
 
 /// Grows when a column changes its meaning, not when one is added.
 pub(crate) const SCHEMA_VERSION: u32 = 4;
@@ -45,8 +45,8 @@ row! {
     not_found: u64 = "reads that rightly found nothing",
     retries: u64 = "writes that the engine asked to try again",
     duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in a sweep, with the begin and, from version 3 on, the end of the scan; in version 1, time inside the engine per thread",
-    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s, from version 4 on by duration_s and deferred_s together in phases that write with class buffered or sync and have no target rate: the ranked figure",
-    settled_throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s and the time of a final sync together, from version 4 on with the time after it until the engine was at rest",
+    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
+    settled_throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s and the time of a final sync together; from version 4 on, by duration_s and the longer of deferred_s and the time of that sync with the work after it",
     call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls",
     timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
     loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing; from version 3 on, its gets return values of the mean size present, or nothing for keys that are never put",
@@ -71,7 +71,7 @@ row! {
     cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without the loop's; from version 3 on, operations of the background count, and from version 4 on deferred_cpu_s; not with a target rate",
     deferred_cpu_s: Option<f64> = "CPU time of the engine for the phase while the clock stood still: in pauses, in the final sync, and after it until the engine was at rest (all threads below 10 % of one core for 20 ms, and none waiting for a core); only in phases that write",
     deferred_s: Option<f64> = "wall time of that work; a wait for the disk is none",
-    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 100 ms, at most 5 s) after the final sync; if not, the phase is not ranked, unless its class is none",
+    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, or if deferred_s is longer than duration_s, the phase is not ranked, unless its class is none",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
     rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
     memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",
@@ -81,12 +81,13 @@ row! {
     page_cache_bytes: Option<u64> = "pages of the engine's files in memory after the phase and its final sync, mapped or not, with those of deleted files that are still open; the system drops them where it needs memory",
     harness_bytes: Option<u64> = "memory of the harness that no file backs: operations, pool, room for stamps, model; all of it is allocated and written to before the engine is opened",
     memory_limit_bytes: Option<u64> = "limit of the memory of the process, page cache included: that of --limit-memory, raised by harness_bytes",
-    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in a phase, in the comparison of the content at the end or while it closed the store; no phase of the cell then has figures",
+    did_not_fit: Option<bool> = "true where the system killed the process because it needed more than its limit, in a phase, in the last writes, or, in class `none`, in the comparison of the content at the end or while it closed the store; no phase of the cell then has figures",
     io_write_bytes: Option<u64> = "bytes of pages dirtied minus those dropped again, after a final sync",
     io_read_bytes: Option<u64> = "bytes fetched from the device",
     io_wchar: Option<u64> = "bytes that write calls took; blind to mappings",
     io_rchar: Option<u64> = "bytes that read calls returned; blind to mappings",
-    fsyncs: Option<u64> = "syncs in the phase and in the final sync. Builds with peers count all calls of `fsync`, `fdatasync` and waiting `msync`; builds without them take the number of rounds that the engine counts, and leave the column empty where it counts none. A write to a file opened with `O_DSYNC` is not counted: LMDB makes one for each commit that syncs",
+    fsyncs: Option<u64> = "syncs in the phase and in the final sync. Builds with peers count the calls of `fsync`, `fdatasync` and waiting `msync` that succeed; builds without them take the number of rounds that the engine counts, and leave the column empty where it counts none. A write to a file opened with `O_DSYNC` is not counted: LMDB makes one for each commit that syncs",
+    least_fsyncs: Option<u64> = "syncs without which the acknowledged puts of the phase cannot be durable: its calls that put, divided by the threads that may share a sync; only in class `sync`, in the sum; an engine that made fewer fsyncs is not ranked",
     disk_alloc_bytes: Option<u64> = "bytes allocated to the engine's files at the end of the phase",
     disk_apparent_bytes: Option<u64> = "length of the engine's files at the end of the phase",
     live_bytes: u64 = "bytes of the newest keys and values present at the end of the phase",
@@ -129,27 +130,35 @@ impl Row {
         }
     }
 
-    /// Whether the disk itself became faster or slower during the phase.
-    pub(crate) fn has_disk_moved(&self) -> bool {
+    /// Whether the disk became too much faster or slower during the phase.
+    pub(crate) fn disk_speed_changed(&self) -> bool {
         let both = self.probe_before_ns.zip(self.probe_after_ns);
-        both.is_some_and(|(before, after)| disk::differ(before, after))
+        both.is_some_and(|(before, after)| probe::differ(before, after))
     }
 
-    /// The disk's own time for a sync, between that before the phase and that after it.
+    /// The disk's sync time beside the phase: the geometric mean of the times before and after it.
     pub(crate) fn disk_sync_ns(&self) -> Option<f64> {
         let (before, after) = self.probe_before_ns.zip(self.probe_after_ns)?;
         Some((before * after).sqrt())
     }
 
-    /// Whether the row may be compared: the disk kept its speed, no limit ended the work, and none was left undone.
-    pub(crate) fn is_fair(&self) -> bool {
-        !self.has_disk_moved() && !self.cut_short && !self.is_left_undone()
+    /// Whether the engine claims to sync its writes and made fewer syncs than that takes. An unknown number accuses nobody.
+    pub(crate) fn lacks_syncs(&self) -> bool {
+        self.fsyncs.zip(self.least_fsyncs).is_some_and(|(made, least)| made < least)
     }
 
-    /// Whether the engine still worked for the phase when the wait for it ended: nobody knows how long that work takes. An
-    /// engine that promises nothing may leave it.
+    /// Whether the row may be compared: the disk kept its speed, no limit ended the work, none was left undone, and the
+    /// syncs were made.
+    pub(crate) fn is_fair(&self) -> bool {
+        let is_whole = !self.cut_short && !self.is_left_undone();
+        is_whole && !self.disk_speed_changed() && !self.lacks_syncs()
+    }
+
+    /// Whether the engine put more work off than its speed can stand for: it still worked when the wait for it ended, or it
+    /// worked longer after the clock than before. An engine that promises nothing may leave work undone.
     pub(crate) fn is_left_undone(&self) -> bool {
-        self.is_at_rest == Some(false) && self.durability != "none"
+        let is_long = self.deferred_s.is_some_and(|time| time > self.duration_s);
+        (self.is_at_rest == Some(false) || is_long) && self.durability != "none"
     }
 
     /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still.
@@ -215,16 +224,16 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_has_moved_where_its_probes_differ_by_half_in_either_direction() {
+    fn the_disk_speed_changed_where_the_probes_differ_by_half_in_either_direction() {
         let row = |before, after| Row {
             probe_before_ns: before,
             probe_after_ns: after,
             ..Row::default()
         };
-        assert!(row(Some(100.0), Some(151.0)).has_disk_moved());
-        assert!(row(Some(151.0), Some(100.0)).has_disk_moved());
-        assert!(!row(Some(100.0), Some(149.0)).has_disk_moved());
-        assert!(!row(None, None).has_disk_moved());
+        assert!(row(Some(100.0), Some(151.0)).disk_speed_changed());
+        assert!(row(Some(151.0), Some(100.0)).disk_speed_changed());
+        assert!(!row(Some(100.0), Some(149.0)).disk_speed_changed());
+        assert!(!row(None, None).disk_speed_changed());
     }
 
     #[test]

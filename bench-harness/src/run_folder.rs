@@ -10,7 +10,7 @@ use crate::environment;
 use crate::failure::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::report::MemoryLimit;
-use crate::row::Row;
+use crate::row::{Row, SCHEMA_VERSION};
 
 /// `results/<UTC>-<label>/`, open.
 pub(crate) struct RunFolder {
@@ -29,10 +29,10 @@ impl RunFolder {
         let file =
             File::create(&summary).map_err(|error| Failure::io("create", &summary, &error))?;
         let manifest = json!({
-            "schema_version": crate::row::SCHEMA_VERSION,
+            "schema_version": SCHEMA_VERSION,
             "command": command_line(),
             "plan": plan,
-            "engines": plan.set_ups(),
+            "engines": plan.engine_settings(),
             "environment": environment::describe(&plan.stores()),
             "load_at_start": environment::load(),
             "outcome": "running",
@@ -47,17 +47,19 @@ impl RunFolder {
         &self.path
     }
 
-    /// Appends rows to the summary, for good.
+    /// Appends rows to the summary and flushes.
     pub(crate) fn append(&mut self, rows: &[Row]) -> Outcome<()> {
         let path = self.path.join("summary.csv");
         let failed = |error: std::io::Error| Failure::io("write", &path, &error);
+        let is_current = |row: &Row| row.schema_version == SCHEMA_VERSION;
+        assert!(rows.iter().all(is_current), "a run writes rows of this build");
         for row in rows {
             self.summary.serialize(row).map_err(|error| failed(error.into()))?;
         }
         self.summary.flush().map_err(failed)
     }
 
-    /// Notes the limit of the memory of cells, and what it was raised by.
+    /// Notes the limit of the memory of cells, and the bytes that it was raised by.
     pub(crate) fn note_limit(&mut self, limit: Option<&MemoryLimit>) {
         if let Some(limit) = limit {
             self.manifest["memory_limit"] = json!(limit);
@@ -89,12 +91,12 @@ impl RunFolder {
     }
 }
 
-/// The arguments of this process; what is no Unicode in them is shown as replacement characters.
+/// The arguments of this process. Bytes that are not Unicode become replacement characters.
 fn command_line() -> Vec<String> {
     std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect()
 }
 
-/// Creates the folder, with a number behind its name if a run that began in the same second has it already.
+/// Creates the folder; its name ends with a number if a run that began in the same second has the name already.
 fn create_afresh(folder: &Path) -> Outcome<PathBuf> {
     let parent = folder.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(parent).map_err(|error| Failure::io("create", parent, &error))?;

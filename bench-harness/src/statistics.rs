@@ -6,7 +6,7 @@
 
 use crate::student;
 
-/// The part of intervals that may miss.
+/// The significance level: the share of intervals that miss the true value.
 pub(crate) const LEVEL: f64 = 0.05;
 
 /// A number from several blocks.
@@ -24,7 +24,9 @@ impl Estimate {
         if values.iter().any(|value| *value <= 0.0) {
             return None;
         }
-        Some(Self { median: median(values)?, interval: interval(values) })
+        let (median, interval) = (median(values)?, interval(values));
+        debug_assert!(interval.is_none_or(|(low, high)| low <= high || low.is_nan()));
+        Some(Self { median, interval })
     }
 }
 
@@ -32,6 +34,7 @@ impl Estimate {
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
+    debug_assert!(sorted.iter().all(|value| !value.is_nan()), "a median is of numbers");
     let middle = sorted.len() / 2;
     match sorted.len() {
         0 => None,
@@ -40,17 +43,22 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
+/// The mean of `values`; not a number without any.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 fn interval(values: &[f64]) -> Option<(f64, f64)> {
     if values.len() < 2 {
         return None;
     }
     let n = values.len() as f64;
     let logs: Vec<_> = values.iter().map(|value| value.ln()).collect();
-    let mean = logs.iter().sum::<f64>() / n;
-    let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let middle = mean(&logs);
+    let variance = logs.iter().map(|log| (log - middle).powi(2)).sum::<f64>() / (n - 1.0);
     let half = student::critical(LEVEL, values.len() as u32 - 1) * (variance / n).sqrt();
     assert!(half >= 0.0 || half.is_nan(), "a variance is not negative");
-    Some(((mean - half).exp(), (mean + half).exp()))
+    Some(((middle - half).exp(), (middle + half).exp()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::supervisor::ScratchFolder;
 const LOCK: &str = "kvbench.lock";
 /// The folder of stores in the folder of a run.
 const IN_RUN: &str = "stores";
-/// The begin of its name elsewhere.
+/// The prefix of its name elsewhere.
 const ELSEWHERE: &str = "kvbench-";
 
 /// The folder of the stores of this run; it goes away with its owner.

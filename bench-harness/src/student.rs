@@ -20,7 +20,9 @@ pub(crate) fn two_sided(t: f64, degrees: u32) -> f64 {
         power += 2;
     }
     let within = if is_odd { FRAC_2_PI * (angle + sin * sum) } else { sin * sum };
-    (1.0 - within).clamp(0.0, 1.0)
+    let p = (1.0 - within).clamp(0.0, 1.0);
+    debug_assert!(p.is_nan() || (0.0..=1.0).contains(&p), "{p} is a probability");
+    p
 }
 
 /// The t whose two-sided p-value is `level`, which lies between 0 and 1.
@@ -35,6 +37,7 @@ pub(crate) fn critical(level: f64, degrees: u32) -> f64 {
         let middle = f64::midpoint(low, high);
         if two_sided(middle, degrees) > level { low = middle } else { high = middle }
     }
+    assert!(low <= high && high.is_finite(), "the bisection ends around the quantile");
     high
 }
 

@@ -1,4 +1,4 @@
-//! The parent's side of a cell: a fresh directory, a worker process, an eye on the clock and on Ctrl-C.
+//! The parent's side of a cell: a fresh directory, a worker process, its deadline, and Ctrl-C.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cell::Job;
-use crate::failure::{Failure, Outcome};
-use crate::memory_limit::{Group, Limiter, refused};
+use crate::failure::{Failure, FailureKind, Outcome};
+use crate::memory_limit::{CgroupFactory, MemoryCgroup, refused};
 use crate::row::Row;
 use crate::suspend;
-use crate::worker::Message;
+use crate::worker::{Message, Order};
 use crate::worker_process::{News, WorkerProcess};
 
 /// How long a cell without a limit may take, beyond the time that its phases ask for, before it counts as hanging.
 const HANGING: Duration = Duration::from_hours(1);
 /// How long beyond its limit a cell may take: making data and the final check are not limited.
 const GRACE: Duration = Duration::from_secs(45);
-/// How often the parent looks up while the worker is busy.
+/// How often the parent looks at its deadline while the worker is busy.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Set once the user asks to stop.
@@ -66,68 +66,162 @@ impl Drop for ScratchFolder {
     }
 }
 
-/// Runs `job` in a fresh process on a fresh directory and returns its rows, once the worker has said that everything was
-/// measured and right. With a limiter the process has a memory group of its own; a cell whose process is killed because it
-/// does not fit was not compared to its end, so none of its figures count: its rows say that it did not fit.
+/// A file that goes away with its owner.
+#[derive(Debug)]
+struct ScratchFile(PathBuf);
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        // Most cells have none; the folder of all stores goes away with the run.
+        std::fs::remove_file(&self.0).unwrap_or_default();
+    }
+}
+
+/// Runs `job` in a fresh process on a fresh directory and returns its rows, once everything was measured and right. A second
+/// process checks the content that must outlive the first; `on_check` is called before it begins.
+///
+/// With `cgroups` the process has a memory cgroup of its own. If the kernel kills it because it does not fit, its content was
+/// not compared, so none of its figures count: all of its rows are marked `did_not_fit`. The second process has no limit: the
+/// figures are taken, and the question is only whether the data is there.
 pub(crate) fn run_cell(
     job: &Job,
-    limiter: Option<&Limiter>,
+    cgroups: Option<&CgroupFactory>,
     interrupt: &Interrupt,
+    on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
-    let group = limiter.map(Limiter::group).transpose()?;
+    let cgroup = cgroups.map(CgroupFactory::create).transpose()?;
     let scratch = ScratchFolder::create(job.directory.clone())?;
-    // The worker is gone when this returns: nobody writes to the files any more.
-    let outcome = supervise(job, group.as_ref(), interrupt);
-    drop(scratch);
-    // Then the pages of the files are gone, and nothing is left in the group.
-    drop(group);
+    let expected = ScratchFile(job.expected_path());
+    // The workers are gone when this returns: nobody writes to the files any more.
+    let outcome = supervise(job, cgroup.as_ref(), interrupt, on_check);
+    drop((scratch, expected));
+    // Then the pages of the files are gone, and nothing is left in the cgroup.
+    drop(cgroup);
     outcome.map_err(|failure| {
         if interrupt.is_set() {
             return Failure::interrupted();
         }
-        failure.within(format_args!("{} in {}", job.engine, job.workload_name))
+        let Job { engine, workload_name, block, .. } = job;
+        failure.within(format_args!("{engine} in {workload_name}, block {block}"))
     })
 }
 
-/// Starts a worker, listens to it until it ends or has to be ended, and returns the rows of its cell.
-fn supervise(job: &Job, group: Option<&Group>, interrupt: &Interrupt) -> Outcome<Vec<Row>> {
-    let mut worker = WorkerProcess::start(job, group)?;
-    let begun = Instant::now();
-    let limit = job.limit.map_or(HANGING.saturating_add(job.asked_time()), |limit| limit + GRACE);
-    // A time that the clock cannot show is none. Time for which the process was stopped is given back.
-    let stopped = suspend::stopped();
-    let deadline = || (begun + suspend::stopped().saturating_sub(stopped)).checked_add(limit);
+/// Runs the processes of a cell one after the other and returns its rows.
+fn supervise(
+    job: &Job,
+    cgroup: Option<&MemoryCgroup>,
+    interrupt: &Interrupt,
+    on_check: &mut dyn FnMut(),
+) -> Outcome<Vec<Row>> {
+    let hanging = HANGING.saturating_add(job.asked_time());
+    let time_limit = job.time_limit.map_or(hanging, |limit| limit + GRACE);
+    let watch = Watch { job, cgroup, interrupt, deadline: Deadline::after(time_limit) };
     let mut rows = Vec::new();
-    loop {
-        if interrupt.is_set() {
-            return Err(Failure::interrupted());
+    match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), cgroup)?, &mut rows)? {
+        End::Done => return Ok(rows),
+        End::DidNotFit => return Ok(job.rows_without_figures()),
+        End::Survived => on_check(),
+    }
+    let watch = Watch { cgroup: None, ..watch };
+    let second = WorkerProcess::start(&Order::Check(job.clone()), None)?;
+    let end = watch.listen_to(second, &mut Vec::new());
+    // A complaint about wrong data names the moment itself.
+    let in_check = |failure: Failure| match failure.kind {
+        FailureKind::WrongData => failure,
+        _ => failure.within("check of its store"),
+    };
+    match end.map_err(in_check)? {
+        End::Done => Ok(rows),
+        End::DidNotFit | End::Survived => Err(Failure::engine("the check of its store was none")),
+    }
+}
+
+/// How a worker ended that did not fail.
+enum End {
+    /// It carried out its order.
+    Done,
+    /// It was killed after its last write; its store must have everything.
+    Survived,
+    /// The system killed it because it needed more memory than its limit.
+    DidNotFit,
+}
+
+/// The things that the parent watches while a worker runs.
+#[derive(Clone, Copy)]
+struct Watch<'w> {
+    job: &'w Job,
+    /// The cgroup of the worker, if its memory is limited.
+    cgroup: Option<&'w MemoryCgroup>,
+    interrupt: &'w Interrupt,
+    deadline: Deadline,
+}
+
+/// The time at which a cell counts as hanging. Time for which the process was stopped is given back.
+#[derive(Clone, Copy)]
+struct Deadline {
+    begun: Instant,
+    time_limit: Duration,
+    /// Time for which the process had been stopped before.
+    stopped: Duration,
+}
+
+impl Deadline {
+    fn after(time_limit: Duration) -> Self {
+        Self { begun: Instant::now(), time_limit, stopped: suspend::stopped() }
+    }
+
+    fn is_over(&self) -> bool {
+        let stopped = suspend::stopped().saturating_sub(self.stopped);
+        self.begun.elapsed().saturating_sub(stopped) >= self.time_limit
+    }
+}
+
+impl Watch<'_> {
+    /// Listens to `worker` until it ends or has to be ended. Its rows go to `rows`.
+    fn listen_to(&self, mut worker: WorkerProcess, rows: &mut Vec<Row>) -> Outcome<End> {
+        loop {
+            if self.interrupt.is_set() {
+                return Err(Failure::interrupted());
+            }
+            if self.deadline.is_over() {
+                return Err(Failure::engine("did not end in time and was stopped"));
+            }
+            match worker.next(PAUSE) {
+                News::Nothing => {}
+                News::Message(Message::Prepared(harness_bytes)) => {
+                    self.limit_memory(harness_bytes)?;
+                    worker.release()?;
+                }
+                News::Message(Message::Row(row)) => rows.push(*row),
+                // Only now the content of the engine has been compared.
+                News::Message(Message::Done) => return Ok(End::Done),
+                News::Message(Message::Survived) => return worker.kill().map(|()| End::Survived),
+                News::Message(Message::Failed(failure)) => return Err(failure),
+                News::NoMessage(line) => {
+                    let text = format!("the worker wrote something that is no message: {line:?}");
+                    return Err(Failure::engine(text));
+                }
+                News::Gone => return self.why_gone(worker),
+            }
         }
-        if deadline().is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Failure::engine("did not end in time and was stopped"));
-        }
-        match worker.next(PAUSE) {
-            News::Nothing => {}
-            // The group is limited when the harness holds what it needs, and before the engine is opened.
-            News::Message(Message::Prepared(harness_bytes)) => {
-                let asked = job.limit_memory_bytes.unwrap_or_default();
-                let limit_bytes = asked.saturating_add(harness_bytes);
-                group.map_or(Ok(()), |group| group.limit(limit_bytes)).map_err(refused)?;
-                worker.go_on()?;
-            }
-            News::Message(Message::Row(row)) => rows.push(*row),
-            // Only now the content of the engine has been compared.
-            News::Message(Message::Done) => return Ok(rows),
-            News::Message(Message::Failed(failure)) => return Err(failure),
-            News::NoMessage(line) => {
-                let text = format!("the worker wrote something that is no message: {line:?}");
-                return Err(Failure::engine(text));
-            }
-            News::Gone => {
-                let crash = worker.crash();
-                // The kernel counts its kills; any other end is a crash.
-                let is_misfit = group.is_some_and(Group::has_killed);
-                return if is_misfit { Ok(job.rows_without_figures()) } else { Err(crash) };
-            }
+    }
+
+    /// Limits the memory of the worker, which holds `harness_bytes` and has not opened the engine.
+    fn limit_memory(&self, harness_bytes: u64) -> Outcome<()> {
+        let asked = self.job.limit_memory_bytes.unwrap_or_default();
+        let limit_bytes = asked.saturating_add(harness_bytes);
+        assert!(limit_bytes >= harness_bytes, "the harness fits");
+        self.cgroup.map_or(Ok(()), |cgroup| cgroup.limit(limit_bytes)).map_err(refused)
+    }
+
+    /// The end of a worker that went without a last message.
+    fn why_gone(&self, worker: WorkerProcess) -> Outcome<End> {
+        let crash = worker.crash();
+        // The kernel counts its kills; any other end is a crash.
+        if self.cgroup.is_some_and(MemoryCgroup::has_killed) {
+            Ok(End::DidNotFit)
+        } else {
+            Err(crash)
         }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) struct ValueWriter {
 pub(crate) struct ValueHeader {
     /// The key it belongs to.
     pub(crate) id: u32,
-    /// Which write to that key it comes from.
+    /// The operation of its writer that wrote it.
     pub(crate) version: u32,
 }
 
@@ -75,13 +75,16 @@ impl Values {
         let pool = pool((POOLS_BYTES / threads.max(1)).min(POOL_BYTES).max(stride), thread);
         let payload =
             |slot: usize| digest(&pool[slot * stride + HEADER_BYTES..slot * stride + size]);
-        let digests = (0..pool.len() / stride).map(payload).collect();
+        let digests: Vec<_> = (0..pool.len() / stride).map(payload).collect();
+        assert!(!digests.is_empty(), "a pool holds a value");
+        assert!(digests.len() * stride <= pool.len(), "every slot is in the pool");
         ValueWriter { texts, pool, slot_bytes: size, stride, digests, next: 0 }
     }
 }
 
-fn pool(bytes: usize, thread: u32) -> Vec<u8> {
-    let mut random = Random::new(0, &[u64::from(thread)]);
+/// A pool of `bytes` or a little more; each `stream` gives another one.
+fn pool(bytes: usize, stream: u32) -> Vec<u8> {
+    let mut random = Random::new(0, &[u64::from(stream)]);
     let mut pool = Vec::with_capacity(bytes + POOL_UNIT_BYTES);
     while pool.len() < bytes {
         let start = pool.len();
@@ -108,6 +111,7 @@ impl ValueWriter {
             let slot = self.next;
             self.next = if slot + 1 == self.digests.len() { 0 } else { slot + 1 };
             let start = slot * self.stride;
+            debug_assert!(start + size <= self.pool.len(), "a slot is in the pool");
             return sealed(&mut self.pool[start..start + size], id, version, self.digests[slot]);
         }
         // Values of other sizes are stamped across the slots, so from now on each is digested when it is written.
@@ -120,6 +124,7 @@ impl ValueWriter {
         }
         let start = if self.next + size > self.pool.len() { 0 } else { self.next };
         self.next = start + size;
+        debug_assert!(self.next <= self.pool.len(), "a value is in the pool");
         let value = &mut self.pool[start..start + size];
         let payload = digest(&value[HEADER_BYTES..]);
         sealed(value, id, version, payload)
@@ -131,7 +136,7 @@ fn sealed(value: &mut [u8], id: u32, version: u32, payload: u64) -> &[u8] {
     value[..4].copy_from_slice(&id.to_le_bytes());
     value[4..8].copy_from_slice(&version.to_le_bytes());
     value[8..12].copy_from_slice(&seal(id, version, payload).to_le_bytes());
-    debug_assert_eq!(ValueHeader::read(value), Some(ValueHeader { id, version }));
+    debug_assert_eq!(ValueHeader::read(value), Some(ValueHeader { id, version }), "reads back");
     value
 }
 

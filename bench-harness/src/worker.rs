@@ -1,7 +1,7 @@
-//! The child process that runs one cell: a job as one line of JSON on stdin, rows as JSON lines on the pipe that is stdout
-//! at the start.
+//! The child process that runs one cell: an order as one line of JSON on stdin, rows as JSON lines on the pipe that is stdout
+//! at the start. Another one checks the store of a cell whose process was killed at its end.
 //!
-//! That pipe is put aside under another number before any engine is opened. What engines print goes to stderr.
+//! That pipe is put aside under another number before any engine is opened. The output of engines goes to stderr.
 //!
 //! A fresh process gives every cell a fresh heap, its own counters and its own peak of memory; and an engine that
 //! crashes ends only its cell. The parent decides when to stop, so an interrupt is ignored here; should the parent
@@ -11,57 +11,84 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd as _;
 
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::cell::{self, Job};
+use crate::cell::{self, Ending, Job};
 use crate::engines::Registration;
 use crate::failure::{Failure, Outcome};
 use crate::probe::{self, DiskProbe};
 use crate::row::Row;
 
+/// The line that a worker begins with.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// Run a cell.
+    Run(Job),
+    /// Check the store that the killed process of this cell left.
+    Check(Job),
+}
+
 /// One line from a worker.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Message {
-    /// The harness has made everything that it needs, which takes this many bytes; the worker waits for its limit. Only
-    /// where the job has one.
+    /// Carries the anonymous memory of the harness, in bytes, when everything is prepared. The worker then waits for its
+    /// limit. Only sent where the job has one.
     Prepared(u64),
-    /// A measurement.
+    /// A row of measurements.
     Row(Box<Row>),
     /// The cell failed; nothing follows.
     Failed(Failure),
-    /// Everything was measured and right; nothing follows.
+    /// Everything was measured, and the last writes are acknowledged; the worker kills itself now. A second one must find
+    /// all of them.
+    Survived,
+    /// Everything was measured or checked, and right; nothing follows.
     Done,
 }
 
-/// Runs the job on stdin and tells the parent everything, failures included.
+/// Carries out the order on stdin and tells the parent everything, failures included.
 pub(crate) fn work(engines: &[Registration]) -> Outcome<()> {
-    let signal = rustix::process::Signal::KILL;
     // Refused on some systems; the worker then ends with its job.
-    rustix::process::set_parent_process_death_signal(Some(signal)).unwrap_or_default();
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).unwrap_or_default();
     ctrlc::set_handler(|| {}).unwrap_or_default();
     let parent = Parent::take_stdout()?;
-    let outcome = read_job().and_then(|job| {
-        let registration = engines.iter().find(|engine| engine.name == job.engine);
-        let registration = registration.ok_or_else(|| {
-            Failure::usage(format!("the worker knows no engine \"{}\"", job.engine))
-        })?;
-        let mut probe = DiskProbe::new(probe::path_beside(&job.directory));
-        let prepared = &mut |harness_bytes| match job.limit_memory_bytes {
-            Some(_) => parent.wait_for_limit(harness_bytes),
-            None => Ok(()),
-        };
-        let emit = &mut |row| parent.send(&Message::Row(Box::new(row)));
-        cell::run(registration, &job, &mut probe, prepared, emit)
+    let outcome = read_order().and_then(|order| match order {
+        Order::Run(job) => run(registration(engines, &job)?, &job, &parent),
+        Order::Check(job) => cell::check(registration(engines, &job)?, &job),
     });
     parent.send(&outcome.map_or_else(Message::Failed, |()| Message::Done))
 }
 
-fn read_job() -> Outcome<Job> {
+fn read_order() -> Outcome<Order> {
     let mut text = String::new();
     let broken = |error: String| Failure::usage(format!("the worker was given no job: {error}"));
     std::io::stdin().read_line(&mut text).map_err(|error| broken(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| broken(error.to_string()))
+}
+
+fn registration<'e>(engines: &'e [Registration], job: &Job) -> Outcome<&'e Registration> {
+    let unknown = || Failure::usage(format!("the worker knows no engine \"{}\"", job.engine));
+    engines.iter().find(|engine| engine.name == job.engine).ok_or_else(unknown)
+}
+
+/// Runs the cell of `job`. If its content must outlive this process, this function does not return.
+fn run(registration: &Registration, job: &Job, parent: &Parent) -> Outcome<()> {
+    let mut probe = DiskProbe::new(probe::path_beside(&job.directory));
+    let on_prepared = &mut |harness_bytes| match job.limit_memory_bytes {
+        Some(_) => parent.wait_for_limit(harness_bytes),
+        None => Ok(()),
+    };
+    let emit = &mut |row| parent.send(&Message::Row(Box::new(row)));
+    let ending = cell::run(registration, job, &mut probe, on_prepared, emit)?;
+    // Removes its file.
+    drop(probe);
+    let Ending::Survived(mut survivor) = ending else { return Ok(()) };
+    survivor.make_last_writes()?;
+    parent.send(&Message::Survived)?;
+    rustix::process::kill_process(rustix::process::getpid(), Signal::KILL)
+        .map_err(|error| Failure::engine(format!("the worker cannot kill itself: {error}")))
 }
 
 /// The pipe to the parent.
@@ -93,6 +120,7 @@ impl Parent {
     fn send(&self, message: &Message) -> Outcome<()> {
         let line =
             serde_json::to_string(message).map_err(|error| Failure::engine(error.to_string()))?;
+        debug_assert!(!line.contains('\n'), "one line is one message");
         let sent = (&self.0).write_all(format!("{line}\n").as_bytes());
         sent.map_err(|error| Failure::engine(format!("the parent is gone: {error}")))
     }

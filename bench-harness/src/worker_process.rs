@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use crate::cell::Job;
 use crate::failure::{Failure, Outcome};
-use crate::memory_limit::{Group, refused};
+use crate::memory_limit::{MemoryCgroup, refused};
 use crate::suspend;
-use crate::worker::Message;
+use crate::worker::{Message, Order};
 
 /// The most characters of a line that is no message that a complaint shows.
 const SHOWN_CHARS: usize = 80;
@@ -30,7 +29,7 @@ pub(crate) struct WorkerProcess {
 pub(crate) enum News {
     /// It sent a message.
     Message(Message),
-    /// It wrote this line, which is no message, and is not listened to any more.
+    /// It wrote this line, which is no message; later lines are not read.
     NoMessage(String),
     /// It ended, or closed its output, without a last message.
     Gone,
@@ -39,8 +38,8 @@ pub(crate) enum News {
 }
 
 impl WorkerProcess {
-    /// Starts a worker. It waits for its job, so it is in its group before it needs any memory to speak of.
-    pub(crate) fn start(job: &Job, group: Option<&Group>) -> Outcome<Self> {
+    /// Starts a worker. It waits for its order, so it is in its cgroup before it needs any memory to speak of.
+    pub(crate) fn start(order: &Order, cgroup: Option<&MemoryCgroup>) -> Outcome<Self> {
         let failed =
             |error: std::io::Error| Failure::engine(format!("cannot start a worker: {error}"));
         let program = std::env::current_exe().map_err(failed)?;
@@ -49,21 +48,23 @@ impl WorkerProcess {
         let mut child = suspend::start(|| command.process_group(0).spawn()).map_err(failed)?;
         let messages = listen(child.stdout.take());
         let mut worker = Self { child, messages, was_waited_for: false };
-        if let Some(group) = group {
-            group.add(worker.child.id()).map_err(refused)?;
+        if let Some(cgroup) = cgroup {
+            cgroup.add(worker.child.id()).map_err(refused)?;
         }
-        let text = serde_json::to_string(job).map_err(|error| Failure::usage(error.to_string()))?;
-        worker.say(&text).map_err(failed)?;
+        let text =
+            serde_json::to_string(order).map_err(|error| Failure::usage(error.to_string()))?;
+        worker.send_line(&text).map_err(failed)?;
         Ok(worker)
     }
 
-    /// Tells the worker that its limit is set.
-    pub(crate) fn go_on(&mut self) -> Outcome<()> {
-        self.say("limited").map_err(|error| Failure::engine(format!("the worker is gone: {error}")))
+    /// Tells the worker that its limit is set: it opens the engine now.
+    pub(crate) fn release(&mut self) -> Outcome<()> {
+        self.send_line("limited")
+            .map_err(|error| Failure::engine(format!("the worker is gone: {error}")))
     }
 
     /// Sends a line. JSON without indents has no line breaks.
-    fn say(&mut self, line: &str) -> std::io::Result<()> {
+    fn send_line(&mut self, line: &str) -> std::io::Result<()> {
         debug_assert!(!line.contains('\n'), "one line is one message");
         let stdin = self.child.stdin.as_mut();
         stdin.map_or(Ok(()), |stdin| stdin.write_all(format!("{line}\n").as_bytes()))
@@ -89,6 +90,12 @@ impl WorkerProcess {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = rustix::process::waitid(WaitId::Pid(self.id()), options);
         matches!(status, Ok(Some(_)))
+    }
+
+    /// Kills the worker and the processes that it started, and waits for its end: it holds no file any more.
+    pub(crate) fn kill(mut self) -> Outcome<()> {
+        let lost = |error| Failure::engine(format!("the process cannot be waited for: {error}"));
+        self.end().map(drop).map_err(lost)
     }
 
     /// Ends a worker that is gone, and says how it ended.

@@ -8,6 +8,8 @@
     reason = "a test, though without the harness that clippy knows tests by"
 )]
 
+mod seal;
+
 use std::ops::Bound;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,21 +22,23 @@ use kv::{
 };
 
 /// The ways to lie to one thread, and a word of the complaint that each must lead to.
-const LIES: [(&str, &str); 9] = [
+const LIES: [(&str, &str); 10] = [
     ("flip", "checksum"),
     ("cut", "checksum"),
     ("tear", "checksum"),
+    ("shorten", " bytes where "),
     ("swap", "has the value of key number"),
     ("lose-get", "found nothing where version"),
     ("lose-put", " where "),
     ("resurrect", " where "),
     ("skip-in-scan", "found nothing where version"),
-    ("lose-at-end", "at the end there are"),
+    ("lose-at-end", "the store lost key"),
 ];
 
 /// The ways to lie to a thread that reads beside a writer. No key is ever deleted there.
-const LIES_BESIDE_A_WRITER: [(&str, &str); 6] = [
+const LIES_BESIDE_A_WRITER: [(&str, &str); 7] = [
     ("lose-get", "get of key"),
+    ("shorten", "gets returned"),
     ("lose-while-put", "found nothing where version"),
     ("old-get", "get of key"),
     ("skip-in-scan", "scan of key"),
@@ -76,7 +80,7 @@ fn check(workload: &str, lie: &str, complaint: &str) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{lie}: {errors}");
     assert!(output.stdout.is_empty(), "{lie}: a number was printed");
-    let cell = format!("liar in {workload}: ");
+    let cell = format!("liar in {workload}, block 1: ");
     assert!(errors.contains(&cell) && errors.contains(complaint), "{lie}: {errors}");
     assert_eq!(errors.lines().count(), 1, "{lie}: {errors}");
     let run = folder.path().read_dir().unwrap().next().unwrap().unwrap().path();
@@ -146,6 +150,7 @@ impl Kv for Liar {
         let swapped = if self.is_lying("swap") { Some(self.some_other(key)?) } else { None };
         let (flip, cut, tear) =
             (self.is_lying("flip"), self.is_lying("cut"), self.is_lying("tear"));
+        let shorten = self.is_lying("shorten");
         self.honest.get_with(key, &mut |value| {
             let mut value = swapped.clone().unwrap_or_else(|| value.to_vec());
             if flip {
@@ -156,6 +161,9 @@ impl Kv for Liar {
             }
             if tear {
                 value[50..].rotate_left(8);
+            }
+            if shorten {
+                value = seal::shortened(&value);
             }
             found(&value);
         })

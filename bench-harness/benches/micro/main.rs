@@ -29,6 +29,7 @@ const CONFIG: EngineConfig = EngineConfig {
     memory_budget_bytes: 64 << 20,
     durability: Durability::Buffered,
     value_bytes: VALUE_BYTES as u64,
+    limit_memory_bytes: None,
 };
 
 /// An engine with its records; the directory goes when it goes.

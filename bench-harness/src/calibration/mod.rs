@@ -62,8 +62,8 @@ fn render_rates(title: &str, rates: &[(String, Rates)]) -> String {
             rates.runs(),
             percent(first),
             percent(second),
-            percent(rates.tenth_called()),
-            percent(rates.fifth_called()),
+            percent(rates.slow_10_called()),
+            percent(rates.slow_20_called()),
         )
     };
     let head = [
@@ -77,11 +77,12 @@ fn render_rates(title: &str, rates: &[(String, Rates)]) -> String {
 mod tests {
     use super::*;
 
-    /// The record that the README speaks of.
-    fn published() -> Record {
+    /// The records of `results/calibration`: all of them together, or those whose file name contains `part`.
+    fn published(part: &str) -> Record {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/calibration");
         let mut files: Vec<_> =
             folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.to_str().unwrap().contains(part));
         files.sort();
         read(&files).unwrap()
     }
@@ -92,28 +93,39 @@ mod tests {
 
     #[test]
     fn recorded_runs_of_the_default_length_err_as_rarely_as_the_readme_says() {
-        let record = published();
+        let record = published("");
         let drawn = total(&record, RUN_BLOCKS, Rates::of_drawn_runs);
-        assert!(drawn.falsely_called().iter().sum::<f64>() <= 0.05, "{drawn:?}");
-        assert!(drawn.tenth_called() >= 0.8 && drawn.fifth_called() >= 0.99, "{drawn:?}");
-        let disjoint = total(&record, RUN_BLOCKS, Rates::of_disjoint_runs);
-        assert!(disjoint.tenth_called() >= 0.8 && disjoint.fifth_called() >= 0.99, "{disjoint:?}");
+        // The test has a level of 5 %, for both directions together: the records may show chance above it.
+        assert!(drawn.falsely_called().iter().all(|rate| *rate <= 0.05), "{drawn:?}");
+        assert!(drawn.falsely_called().iter().sum::<f64>() <= 0.06, "{drawn:?}");
+        assert!(drawn.slow_10_called() >= 0.8 && drawn.slow_20_called() >= 0.99, "{drawn:?}");
+        // A run does not span two records, which were made at different times.
+        let disjoint = ["first", "second"]
+            .map(|name| total(&published(name), RUN_BLOCKS, Rates::of_disjoint_runs));
+        let disjoint = disjoint[0] + disjoint[1];
+        assert!(
+            disjoint.slow_10_called() >= 0.8 && disjoint.slow_20_called() >= 0.99,
+            "{disjoint:?}"
+        );
+        assert_eq!(disjoint.runs(), 18);
     }
 
     #[test]
-    fn the_readme_states_the_rates_of_the_record() {
+    fn the_readme_states_the_rates_of_each_record() {
         let readme = include_str!("../../README.md").replace("\n  ", " ");
-        let record = published();
-        for (blocks, command) in [(RUN_BLOCKS, "`run`"), (QUICK_BLOCKS, "`quick`")] {
-            let rates = total(&record, blocks, Rates::of_drawn_runs);
-            let percent = |share: f64| format!("{:.0} %", share * 100.0);
-            let stated = format!(
-                "| {command} | {blocks} | {} | {} | {} |",
-                percent(rates.falsely_called().iter().sum()),
-                percent(rates.tenth_called()),
-                percent(rates.fifth_called()),
-            );
-            assert!(readme.contains(&stated), "{stated}");
+        for name in ["first", "second"] {
+            let record = published(name);
+            for (blocks, command) in [(RUN_BLOCKS, "`run`"), (QUICK_BLOCKS, "`quick`")] {
+                let rates = total(&record, blocks, Rates::of_drawn_runs);
+                let percent = |share: f64| format!("{:.0} %", share * 100.0);
+                let stated = format!(
+                    "| {command} | {blocks} | {name} | {} | {} | {} |",
+                    percent(rates.falsely_called().iter().sum()),
+                    percent(rates.slow_10_called()),
+                    percent(rates.slow_20_called()),
+                );
+                assert!(readme.contains(&stated), "{stated}");
+            }
         }
     }
 
@@ -144,7 +156,7 @@ mod tests {
         for of in [Rates::of_disjoint_runs, Rates::of_drawn_runs] {
             let (_, all) = rates(&record, RUN_BLOCKS, of).pop().unwrap();
             assert!(all.falsely_called().iter().sum::<f64>() < 0.1, "{all:?}");
-            assert!(all.tenth_called() > 0.99 && all.fifth_called() > 0.99, "{all:?}");
+            assert!(all.slow_10_called() > 0.99 && all.slow_20_called() > 0.99, "{all:?}");
         }
         // 83 blocks are four runs of twenty; the last three blocks belong to none.
         assert_eq!(rates(&record, RUN_BLOCKS, Rates::of_disjoint_runs)[0].1.runs(), 4);
@@ -171,5 +183,13 @@ mod tests {
         let failure = record(&csv(2).replace("calibration:slow-10", "bitcask")).unwrap_err();
         assert!(failure.text.contains("calibration:slow-10"), "{failure}");
         assert!(record("block\n1\n").unwrap_err().text.contains("is no record"));
+    }
+
+    #[test]
+    fn a_speed_that_no_run_measures_is_refused() {
+        for speed in ["inf", "NaN", "-1"] {
+            let text = csv(2).replace(",0.9,", &format!(",{speed},"));
+            assert!(record(&text).unwrap_err().text.contains("a speed is"), "{speed}");
+        }
     }
 }

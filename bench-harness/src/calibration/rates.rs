@@ -22,9 +22,9 @@ pub(super) struct Rates {
     /// The second was called slower.
     second_called: u32,
     /// The engine that is 10 % slower was called slower, than the first and than the second.
-    tenth_called: u32,
+    slow_10_called: u32,
     /// The engine that is 20 % slower was, the same way.
-    fifth_called: u32,
+    slow_20_called: u32,
 }
 
 impl Rates {
@@ -62,8 +62,8 @@ impl Rates {
         self.first_called += u32::from(is_called_slower(first, second));
         self.second_called += u32::from(is_called_slower(second, first));
         for equal in [first, second] {
-            self.tenth_called += u32::from(is_called_slower(tenth, equal));
-            self.fifth_called += u32::from(is_called_slower(fifth, equal));
+            self.slow_10_called += u32::from(is_called_slower(tenth, equal));
+            self.slow_20_called += u32::from(is_called_slower(fifth, equal));
         }
         assert!(self.first_called + self.second_called <= self.runs, "one of two is slower");
     }
@@ -79,17 +79,19 @@ impl Rates {
     }
 
     /// The share of comparisons that call the engine slower which is 10 % slower.
-    pub(super) fn tenth_called(self) -> f64 {
-        self.share(self.tenth_called) / 2.0
+    pub(super) fn slow_10_called(self) -> f64 {
+        self.share(self.slow_10_called) / 2.0
     }
 
     /// The same for the engine that is 20 % slower.
-    pub(super) fn fifth_called(self) -> f64 {
-        self.share(self.fifth_called) / 2.0
+    pub(super) fn slow_20_called(self) -> f64 {
+        self.share(self.slow_20_called) / 2.0
     }
 
     fn share(self, count: u32) -> f64 {
-        f64::from(count) / f64::from(self.runs.max(1))
+        let share = f64::from(count) / f64::from(self.runs.max(1));
+        assert!((0.0..=2.0).contains(&share), "a run has at most two verdicts of a kind");
+        share
     }
 }
 
@@ -101,8 +103,8 @@ impl Add for Rates {
             runs: self.runs + other.runs,
             first_called: self.first_called + other.first_called,
             second_called: self.second_called + other.second_called,
-            tenth_called: self.tenth_called + other.tenth_called,
-            fifth_called: self.fifth_called + other.fifth_called,
+            slow_10_called: self.slow_10_called + other.slow_10_called,
+            slow_20_called: self.slow_20_called + other.slow_20_called,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::csv_text::to_csv;
 use crate::failure::{Failure, Outcome};
 use crate::paired::BlockSpeed;
 
@@ -51,6 +52,10 @@ impl Record {
             };
             for entry in csv::Reader::from_path(file).map_err(broken)?.into_deserialize() {
                 let entry: Entry = entry.map_err(broken)?;
+                if let Some(speed) = entry.throughput_ops_s.filter(|s| !s.is_finite() || *s < 0.0) {
+                    let path = file.display();
+                    return Err(Failure::usage(format!("{path} is no record: a speed is {speed}")));
+                }
                 if entry.op == "all" {
                     entries.push(Entry { block: entry.block + last, ..entry });
                 }
@@ -81,13 +86,7 @@ impl Record {
 
     /// The rows that the record consists of.
     pub(super) fn to_csv(&self) -> Outcome<String> {
-        let broken = |error: String| Failure::usage(format!("cannot show the record: {error}"));
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for entry in &self.entries {
-            writer.serialize(entry).map_err(|error| broken(error.to_string()))?;
-        }
-        let bytes = writer.into_inner().map_err(|error| broken(error.to_string()))?;
-        String::from_utf8(bytes).map_err(|error| broken(error.to_string()))
+        to_csv(&self.entries, "the record")
     }
 }
 

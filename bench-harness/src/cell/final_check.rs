@@ -1,4 +1,4 @@
-//! The last word on an engine: everything it holds, compared with everything it was given.
+//! The final check: everything that the engine holds, compared with the model.
 
 use kv::{KeyRange, Kv};
 
@@ -6,37 +6,76 @@ use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::model::Model;
 
-/// Walks over all entries: keys must ascend, each entry must be the newest of its key, and none may be missing.
-pub(super) fn check_everything(engine: &dyn Kv, dataset: &Dataset, model: &Model) -> Outcome<u64> {
+/// Walks over all entries: keys must ascend, each entry must be the newest of its key, and none may be missing. `when` is
+/// the moment of the check, for a complaint.
+pub(super) fn check_everything(
+    engine: &dyn Kv,
+    dataset: &Dataset,
+    model: &Model,
+    when: &str,
+) -> Outcome<u64> {
     let mut cursor = engine.scan(KeyRange::all())?;
     let mut previous: Option<Vec<u8>> = None;
+    let mut found = vec![false; model.capacity() as usize];
     let mut entries = 0;
     while cursor.next()? {
         let (key, value) = cursor.entry()?;
-        let (id, version) = dataset.check_entry(key, value)?;
-        let state = model.state(id);
-        let what = if previous.as_deref().is_some_and(|previous| previous >= key) {
-            Some("out of order")
-        } else if !state.is_present() {
-            Some("that was deleted")
-        } else if state.version() != version {
-            Some("with an old value")
-        } else {
-            None
-        };
-        if let Some(what) = what {
-            let key = key.escape_ascii();
-            return Err(Failure::wrong_data(format!("at the end there is key \"{key}\" {what}")));
+        let (id, version) = dataset.check_entry(key, value).map_err(|wrong| wrong.within(when))?;
+        let in_order = previous.as_deref().is_none_or(|previous| previous < key);
+        if let Some(complaint) = complaint(model, id, version, value.len(), in_order) {
+            let key = dataset.show_key(id);
+            return Err(Failure::wrong_data(format!("the store has {key} {when}, {complaint}")));
         }
+        assert!(!found[id as usize], "keys that ascend are different");
+        found[id as usize] = true;
         previous.get_or_insert_default().clear();
         previous.get_or_insert_default().extend_from_slice(key);
         entries += 1;
     }
-    let present = model.present_ids().count() as u64;
-    if entries != present {
-        return Err(Failure::wrong_data(format!(
-            "at the end there are {entries} entries where {present} were put and not deleted"
-        )));
-    }
+    assert_eq!(found.iter().filter(|is_found| **is_found).count() as u64, entries);
+    check_nothing_is_lost(dataset, model, &found, when)?;
     Ok(entries)
+}
+
+/// The complaint about an entry of key `id`; `None` if it is right.
+fn complaint(
+    model: &Model,
+    id: u32,
+    version: u32,
+    value_bytes: usize,
+    in_order: bool,
+) -> Option<String> {
+    let state = model.state(id);
+    let expected = model.value_bytes(id);
+    if !in_order {
+        Some("after a larger key".into())
+    } else if state.version() == 0 {
+        Some("and it was never put".into())
+    } else if !state.is_present() {
+        Some("and it was deleted".into())
+    } else if state.version() != version {
+        let newest = state.version();
+        Some(format!("in version {version} where version {newest} was acknowledged"))
+    } else if expected as usize != value_bytes {
+        Some(format!("with a value of {value_bytes} bytes where {expected} were put"))
+    } else {
+        None
+    }
+}
+
+/// Each key that is present by the model must be among those that were `found`.
+fn check_nothing_is_lost(
+    dataset: &Dataset,
+    model: &Model,
+    found: &[bool],
+    when: &str,
+) -> Outcome<()> {
+    let mut lost = model.present_ids().filter(|id| !found[*id as usize]);
+    let Some(first) = lost.next() else { return Ok(()) };
+    let key = dataset.show_key(first);
+    let others = match lost.count() {
+        0 => String::new(),
+        count => format!(" and {count} others"),
+    };
+    Err(Failure::wrong_data(format!("the store lost {key}{others} {when}")))
 }

@@ -6,20 +6,21 @@ use std::time::Duration;
 use kv::Durability;
 use serde::{Deserialize, Serialize};
 
+use crate::engines::{EngineConfig, Registration};
 use crate::row::{Row, SCHEMA_VERSION};
 use crate::workload::{Phase, Workload};
 
-/// A warm-up takes at most this part of its phase.
-const WARM_UPS: u32 = 4;
+/// Warm-ups take at most one part in this many of the time of their phases.
+const WARM_UP_PART: u32 = 4;
 
-/// The whole order for one cell. It goes to the worker as one line of JSON.
+/// All that a worker needs to know to run one cell. It goes to the worker as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// The run that the rows belong to.
     pub(crate) run_id: String,
     /// Repetition, from 1.
     pub(crate) block: u32,
-    /// Place within the block, from 1.
+    /// Position within the block, from 1.
     pub(crate) order: u32,
     /// The engine's name.
     pub(crate) engine: String,
@@ -29,7 +30,7 @@ pub(crate) struct Job {
     pub(crate) workload: Workload,
     /// The seed of the run.
     pub(crate) seed: u64,
-    /// The promise to ask for, unless the workload has its own: by its name.
+    /// The durability class to ask for, unless the workload has its own: by its name.
     pub(crate) durability: String,
     /// Operations a second that mixes shall make, on a schedule; as many as possible without.
     #[serde(default)]
@@ -43,7 +44,7 @@ pub(crate) struct Job {
     #[serde(with = "os_path")]
     pub(crate) directory: PathBuf,
     /// The time in which the cell should end; phases are cut short to keep it.
-    pub(crate) limit: Option<Duration>,
+    pub(crate) time_limit: Option<Duration>,
     /// The length of a stream of random operations, which then starts over.
     pub(crate) stream_steps: usize,
 }
@@ -72,7 +73,7 @@ impl Job {
 
     /// The time that the phases ask for by themselves, warm-up included.
     pub(crate) fn asked_time(&self) -> Duration {
-        let span =
+        let own_time =
             |phase: &Phase| phase.duration.or(phase.rest).map_or(Duration::ZERO, |span| span.0);
         let on_schedule = |phase: &Phase| {
             let seconds = phase.ops.zip(self.rate).map(|(ops, rate)| ops.0 as f64 / rate);
@@ -80,12 +81,29 @@ impl Job {
             time.map_or(Duration::ZERO, |time| time.unwrap_or(Duration::MAX))
         };
         let phases = self.workload.phase.iter();
-        let times = phases.map(|phase| span(phase).max(on_schedule(phase)));
+        let times = phases.map(|phase| own_time(phase).max(on_schedule(phase)));
         let sum = times.fold(Duration::ZERO, Duration::saturating_add);
-        sum.saturating_add(sum / WARM_UPS)
+        let is_in_sum = |phase: &Phase| own_time(phase) <= sum;
+        assert!(self.workload.phase.iter().all(is_in_sum), "no phase is left out");
+        sum.saturating_add(sum / WARM_UP_PART)
     }
 
-    /// The promise that writes ask for.
+    /// The configuration that the engine of `registration` is opened with, each time.
+    pub(super) fn config(&self, registration: &Registration) -> EngineConfig {
+        EngineConfig {
+            memory_budget_bytes: self.memory_budget_bytes,
+            durability: registration.effective_durability(self.durability()),
+            value_bytes: self.workload.value_len(),
+            limit_memory_bytes: self.limit_memory_bytes,
+        }
+    }
+
+    /// The file with the expected content of the store: next to the engine's directory, not in it.
+    pub(crate) fn expected_path(&self) -> PathBuf {
+        self.directory.with_extension("expected")
+    }
+
+    /// The durability class that writes ask for.
     pub(crate) fn durability(&self) -> Durability {
         let asked = crate::durability::parse(&self.durability).unwrap_or_default();
         self.workload.durability.unwrap_or(asked)
@@ -127,7 +145,7 @@ mod tests {
             memory_budget_bytes: 1 << 20,
             limit_memory_bytes: None,
             directory: PathBuf::new(),
-            limit: None,
+            time_limit: None,
             stream_steps: 16,
         }
     }

@@ -1,6 +1,6 @@
-//! The memory of a cell: what the harness holds by itself, and what came on top of it.
+//! The memory of a cell: that of the harness, and the rest, which is the engine's.
 
-use crate::memory_elsewhere::Elsewhere;
+use crate::memory_elsewhere::FilesElsewhere;
 use crate::memory_watch::{self, MemoryWatch};
 use crate::process_memory::{self, Resident};
 use crate::row::Row;
@@ -49,7 +49,11 @@ pub(super) struct MemoryUse {
 
 impl MemoryUse {
     /// The memory of the process as it is now, its peak since it was forgotten, and that of `watch`.
-    pub(super) fn now(base: MemoryBase, watch: Option<MemoryWatch>, elsewhere: &Elsewhere) -> Self {
+    pub(super) fn now(
+        base: MemoryBase,
+        watch: Option<MemoryWatch>,
+        files: &FilesElsewhere,
+    ) -> Self {
         let unbacked_peak_bytes = watch.and_then(MemoryWatch::peak_bytes);
         let unbacked_peak_bytes = unbacked_peak_bytes.zip(base.unbacked_bytes);
         let engine = Resident::now().zip(base.resident).map(|(now, base)| now.beyond(base));
@@ -58,13 +62,13 @@ impl MemoryUse {
             engine,
             rss_peak_bytes: process_memory::peak_bytes(),
             unbacked_peak_bytes: unbacked_peak_bytes.map(|(peak, base)| peak.saturating_sub(base)),
-            elsewhere_bytes: engine.map(|engine| elsewhere.bytes(engine.shared_bytes)),
+            elsewhere_bytes: engine.map(|engine| files.bytes(engine.shared_bytes)),
             page_cache_bytes: None,
         }
     }
 
-    /// Puts everything into the columns of `row`.
-    pub(super) fn fill(&self, row: &mut Row, limit_bytes: Option<u64>) {
+    /// Writes everything to the columns of `row`. `limit_bytes` is the limit that was asked for.
+    pub(super) fn write_to(&self, row: &mut Row, limit_bytes: Option<u64>) {
         row.rss_peak_bytes = self.rss_peak_bytes;
         row.rss_base_bytes = self.base.rss_bytes;
         row.memory_anon_bytes = self.engine.map(|engine| engine.anonymous_bytes);
@@ -77,6 +81,7 @@ impl MemoryUse {
         row.memory_mapped_bytes = self.engine.map(|engine| engine.mapped_bytes);
         row.page_cache_bytes = self.page_cache_bytes;
         row.harness_bytes = self.base.harness_bytes();
+        assert!(row.memory_peak_bytes >= row.memory_bytes() || row.memory_peak_bytes.is_none());
         row.memory_limit_bytes =
             limit_bytes.zip(row.harness_bytes).map(|(limit, own)| limit.saturating_add(own));
     }
@@ -91,7 +96,7 @@ mod tests {
         let resident = Some(Resident { anonymous_bytes: 1, ..Resident::default() });
         let base = MemoryBase { resident, ..MemoryBase::default() };
         let mut row = Row::default();
-        MemoryUse { base, ..MemoryUse::default() }.fill(&mut row, Some(u64::MAX));
+        MemoryUse { base, ..MemoryUse::default() }.write_to(&mut row, Some(u64::MAX));
         assert_eq!(row.memory_limit_bytes, Some(u64::MAX));
     }
 }

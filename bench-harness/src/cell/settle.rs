@@ -1,7 +1,10 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
-//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase: its CPU time
-//! counts in theirs, its time in the ranked figure, and the next phase begins after it.
+//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time
+//! is added to theirs, its wall time is stated beside the ranked figure, and the next phase begins after it. An engine that
+//! works longer after the clock than before, or does not come to rest, is not ranked.
+//!
+//! Work that a thread begins after sleeping for longer than a slice is not seen.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
@@ -9,19 +12,19 @@ use std::time::{Duration, Instant};
 use kv::Kv;
 
 use crate::failure::Outcome;
-use crate::system::{self, OtherThreads};
+use crate::process_counters::{self, OtherThreads};
 
 /// The engine is at rest if all threads of the process together take less than [`IDLE_SHARE`] of one core for so long, and
 /// none of them waits for a core at the end.
 const SLICE: Duration = Duration::from_millis(20);
 const IDLE_SHARE: f64 = 0.1;
-/// The wait takes at most as long as the phase did, within these limits.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
+/// The wait takes at most as long as the phase did, within these limits: short phases leave work as large as long ones.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Work of the engine while the clock stands still.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Work {
+pub(super) struct EngineWork {
     /// CPU time of its threads.
     pub(super) cpu: Duration,
     /// Wall time in which they worked.
@@ -41,46 +44,51 @@ pub(super) struct Settled {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Deferred {
     /// The work until the engine was at rest, or until the wait ended.
-    pub(super) work: Work,
+    pub(super) work: EngineWork,
     /// Whether the engine was at rest when the wait ended.
     pub(super) is_done: bool,
 }
 
-/// Counts the work of all threads but the calling one, which works for the harness meanwhile.
-pub(super) struct OthersWork {
+/// Measures the work of all threads but the calling one, which works for the harness meanwhile.
+pub(super) struct WorkMeter {
     begun: Instant,
     cpu: Duration,
 }
 
-impl Work {
+impl EngineWork {
     /// Work of `cpu` in a stretch of `wall`. Threads that worked at the same time worked for no longer than that; the rest
     /// of the stretch was a wait for the disk or for the harness.
     fn within(cpu: Duration, wall: Duration) -> Self {
-        Self { cpu, time: cpu.min(wall) }
+        let work = Self { cpu, time: cpu.min(wall) };
+        debug_assert!(
+            work.time <= wall && work.time <= cpu,
+            "work takes no longer than its stretch"
+        );
+        work
     }
 }
 
-impl AddAssign for Work {
+impl AddAssign for EngineWork {
     fn add_assign(&mut self, other: Self) {
         self.cpu += other.cpu;
         self.time += other.time;
     }
 }
 
-impl OthersWork {
+impl WorkMeter {
     /// Begins to count.
     pub(super) fn begin() -> Self {
         Self { begun: Instant::now(), cpu: others_cpu() }
     }
 
     /// The work since the begin.
-    pub(super) fn so_far(&self) -> Work {
-        Work::within(others_cpu().saturating_sub(self.cpu), self.begun.elapsed())
+    pub(super) fn so_far(&self) -> EngineWork {
+        EngineWork::within(others_cpu().saturating_sub(self.cpu), self.begun.elapsed())
     }
 }
 
 fn others_cpu() -> Duration {
-    system::process_cpu().saturating_sub(system::thread_cpu())
+    process_counters::process_cpu().saturating_sub(process_counters::thread_cpu())
 }
 
 /// Syncs `engine`. After a phase that wrote for `phase`, also waits until it is at rest. `harness_threads` ran beside the
@@ -89,37 +97,38 @@ pub(super) fn settle(
     engine: &dyn Kv,
     phase: Option<Duration>,
     harness_threads: usize,
-    before_sync: Work,
+    before_sync: EngineWork,
 ) -> Outcome<Settled> {
-    let (begun, cpu) = (Instant::now(), system::process_cpu());
+    let (begun, cpu) = (Instant::now(), process_counters::process_cpu());
     engine.sync()?;
     let time = begun.elapsed();
     let Some(phase) = phase else { return Ok(Settled { time, deferred: None }) };
     // The calling thread works for the engine here. A wait for the disk is no work: `buffered` does not ask for a sync.
     let mut work = before_sync;
-    work += Work::within(system::process_cpu().saturating_sub(cpu), time);
+    work += EngineWork::within(process_counters::process_cpu().saturating_sub(cpu), time);
     let (waited, is_done) = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness_threads);
     work += waited;
+    assert!(work.time <= before_sync.time + time + waited.time, "work is part of the time");
     Ok(Settled { time: time + waited.time, deferred: Some(Deferred { work, is_done }) })
 }
 
-/// Waits for `longest` at most. Returns the work until then, and whether the engine is at rest.
-fn wait_for_rest(longest: Duration, harness_threads: usize) -> (Work, bool) {
+/// Waits until the engine is at rest, for `longest` at most. Returns the work until then, and whether the engine is at rest.
+fn wait_for_rest(longest: Duration, harness_threads: usize) -> (EngineWork, bool) {
     let begun = Instant::now();
-    let mut work = Work::default();
+    let mut work = EngineWork::default();
     loop {
-        // An engine without a thread has nobody who could work.
+        // An engine without a thread of its own cannot work.
         if OtherThreads::now().is_some_and(|others| others.count <= harness_threads) {
             return (work, true);
         }
-        let (slice, cpu) = (Instant::now(), system::process_cpu());
+        let (slice, cpu) = (Instant::now(), process_counters::process_cpu());
         std::thread::sleep(SLICE);
-        let (cpu, time) = (system::process_cpu().saturating_sub(cpu), slice.elapsed());
+        let (cpu, time) = (process_counters::process_cpu().saturating_sub(cpu), slice.elapsed());
         let is_any_running = OtherThreads::now().is_some_and(|others| others.is_any_running);
         if cpu < time.mul_f64(IDLE_SHARE) && !is_any_running {
             return (work, true);
         }
-        work += Work { cpu, time };
+        work += EngineWork::within(cpu, time);
         if begun.elapsed() >= longest {
             return (work, false);
         }
@@ -133,7 +142,7 @@ mod tests {
     #[test]
     fn threads_that_work_at_once_work_for_no_longer_than_the_stretch() {
         let ms = Duration::from_millis;
-        assert_eq!(Work::within(ms(30), ms(20)), Work { cpu: ms(30), time: ms(20) });
-        assert_eq!(Work::within(ms(5), ms(20)), Work { cpu: ms(5), time: ms(5) });
+        assert_eq!(EngineWork::within(ms(30), ms(20)), EngineWork { cpu: ms(30), time: ms(20) });
+        assert_eq!(EngineWork::within(ms(5), ms(20)), EngineWork { cpu: ms(5), time: ms(5) });
     }
 }

@@ -1,59 +1,56 @@
-//! One cursor over everything.
+//! A sweep: one cursor over everything.
 
 use std::time::{Duration, Instant};
 
 use kv::{Cursor, KeyRange};
 
-use super::crew::Ground;
-use super::measured::Measured;
-use crate::client::{Desk, EntryStamp, Walk, Window, stamp_entry};
+use super::phase_clients::Target;
+use super::phase_result::PhaseResult;
+use crate::client::{ClientBuffers, EntryStamp, StreamPosition, Window, stamp_entry};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::judge::{Judge, check_key};
-use crate::recorder::Line;
-use crate::system::CpuTime;
+use crate::process_counters::CpuTime;
+use crate::recorder::OperationStats;
 use crate::workload::SweepDirection;
 
 /// Reads everything. The clock stands still when the window is full and its entries are judged.
 pub(super) fn sweep(
-    ground: Ground<'_>,
+    target: Target<'_>,
     direction: SweepDirection,
-    desk: &mut Desk,
+    buffers: &mut ClientBuffers,
     judge: &Judge<'_>,
-) -> Outcome<Measured> {
-    let window = &mut desk.window;
-    let mut line = Line::new("all");
+) -> Outcome<PhaseResult> {
+    let window = &mut buffers.window;
+    let mut stats = OperationStats::new("all");
     let mut clock = SweepClock::default();
     let begun = Instant::now();
-    let mut cursor = clock.run(|| ground.engine.scan(KeyRange::all()))?;
+    let mut cursor = clock.run(|| target.engine.scan(KeyRange::all()))?;
     let mut previous = None;
     let mut has_more = true;
     while has_more {
-        window.restart(Walk::default(), 0);
+        window.restart(StreamPosition::default(), 0);
         has_more = clock.run(|| {
-            read_window(cursor.as_mut(), direction, ground.dataset, window, &mut line.bytes_read)
+            read_window(cursor.as_mut(), direction, target.dataset, window, &mut stats.bytes_read)
         })?;
-        line.ops += window.entries.len() as u64;
+        stats.ops += window.entries.len() as u64;
         if judge.is_strict {
-            judge_window(ground.dataset, judge, window, direction, &mut previous)?;
+            check_window(target.dataset, judge, window, direction, &mut previous)?;
         }
     }
     // The end of the frozen view is part of the work, as in a scan.
     clock.run(|| drop(cursor));
     let SweepClock { wall, cpu } = clock;
+    assert!(wall <= begun.elapsed(), "the clock runs in parts of the sweep");
     let paused = begun.elapsed().saturating_sub(wall);
-    line.entries = line.ops;
-    line.verified = if judge.is_strict { line.ops } else { 0 };
-    let present = judge.model.present_ids().count() as u64;
-    if judge.is_strict && line.ops != present {
-        return Err(Failure::wrong_data(format!(
-            "a sweep found {} entries where {present} are present",
-            line.ops
-        )));
+    stats.entries = stats.ops;
+    if judge.is_strict {
+        stats.verified = stats.ops;
+        check_sums(target.dataset, judge, &stats)?;
     }
-    let mut measured = Measured::from_line(line, wall);
-    (measured.paused, measured.cpu) = (paused, Some(cpu));
-    Ok(measured)
+    let mut result = PhaseResult::from_stats(stats, wall);
+    (result.paused, result.cpu) = (paused, Some(cpu));
+    Ok(result)
 }
 
 /// Wall time and CPU time of the parts of a sweep that the engine works in.
@@ -95,11 +92,30 @@ fn read_window(
         *bytes_read += (key.len() + value.len()) as u64;
         stamp_entry(dataset, key, value, window);
     }
+    debug_assert!(!window.entries.is_empty(), "a full window holds entries");
     Ok(true)
 }
 
+/// The entries must be as many as are present, and as many bytes as were put.
+fn check_sums(dataset: &Dataset, judge: &Judge<'_>, stats: &OperationStats) -> Outcome<()> {
+    let live = judge.model.live(&dataset.keys);
+    if stats.ops != live.entries {
+        return Err(Failure::wrong_data(format!(
+            "a sweep found {} entries where {} are present",
+            stats.ops, live.entries
+        )));
+    }
+    let (found, expected) = (stats.bytes_read, live.key_bytes + live.value_bytes);
+    if found != expected {
+        return Err(Failure::wrong_data(format!(
+            "a sweep returned {found} bytes where {expected} were expected"
+        )));
+    }
+    Ok(())
+}
+
 /// Entries come in order, and each is the newest of its key. `previous` is the key before the window.
-fn judge_window(
+fn check_window(
     dataset: &Dataset,
     judge: &Judge<'_>,
     window: &Window,
@@ -132,7 +148,11 @@ fn check_entry(
     if in_order && state.is_present() && state.version() == entry.version {
         return Ok(());
     }
-    let what = if in_order { "with an old value" } else { "out of order" };
+    let complaint = match (in_order, state.is_present()) {
+        (false, _) => "out of order",
+        (true, false) => "which is not present",
+        (true, true) => "with an old value",
+    };
     let key = dataset.show_key(entry.id);
-    Err(Failure::wrong_data(format!("a sweep found {key} {what}")))
+    Err(Failure::wrong_data(format!("a sweep found {key} {complaint}")))
 }

@@ -7,7 +7,7 @@ use crate::engines;
 /// The syncs before a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SyncCount {
-    /// Calls of this process: they mean the same for every engine, and a reopening changes nothing.
+    /// Calls of this process: they mean the same for every engine, and a reopening does not reset them.
     Calls(u64),
     /// Rounds of the engine.
     Rounds {
@@ -41,7 +41,10 @@ impl SyncCount {
 
     fn until(self, now: Self) -> Option<u64> {
         match (self, now) {
-            (Self::Calls(before), Self::Calls(now)) => Some(now - before),
+            (Self::Calls(before), Self::Calls(now)) => {
+                assert!(before <= now, "calls are counted up");
+                Some(now - before)
+            }
             (Self::Rounds { before, closed }, Self::Rounds { before: now, .. }) => {
                 (now? + closed).checked_sub(before?)
             }

@@ -3,41 +3,50 @@
 use std::ops::Bound;
 use std::time::Duration;
 
-use kv::KeyRange;
+use kv::{Durability, KeyRange, Kv, WriteBatch};
 
 use super::window::{EntryStamp, NOT_FOUND, WRONG};
-use super::{Client, Desk, Planned, Window};
+use super::{Client, ClientBuffers, PlannedOperation, Window};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::operation::{Operation, RMW_GET, RMW_PUT};
 use crate::values::{ValueHeader, digest};
 
-/// How often a stalled write is tried again, with a pause of a millisecond.
+/// How often a stalled write is tried again, with a pause before each time.
 const STALL_RETRIES: u64 = 10_000;
+const STALL_PAUSE: Duration = Duration::from_millis(1);
 
 impl Client<'_> {
-    pub(super) fn get(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
-        let is_timed = self.watch.begin_operation();
-        self.call_get(planned, desk, is_timed, Operation::Get as usize)
+    pub(super) fn get(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
+        let is_timed = self.timer.begin_operation();
+        self.call_get(planned, buffers, is_timed, Operation::Get as usize)
     }
 
-    pub(super) fn get_miss(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_missing_key(planned.id, &mut desk.key);
-        let is_timed = self.watch.begin_operation();
-        self.call_get(planned, desk, is_timed, Operation::GetMiss as usize)
+    pub(super) fn get_miss(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
+        self.dataset.keys.write_missing_key(planned.id, &mut buffers.key);
+        let is_timed = self.timer.begin_operation();
+        self.call_get(planned, buffers, is_timed, Operation::GetMiss as usize)
     }
 
-    /// Reads the key on the desk and stamps the answer.
+    /// Reads the key in `buffers` and stamps the answer. The time of the call belongs to `kind`.
     fn call_get(
         &mut self,
-        planned: Planned,
-        desk: &mut Desk,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
         is_timed: bool,
-        line: usize,
+        kind: usize,
     ) -> Outcome<()> {
-        let (engine, dataset, key) = (self.engine, self.dataset, &desk.key);
-        self.watch.call(is_timed, line, &mut desk.window, |window| {
+        let (engine, dataset, key) = (self.engine, self.dataset, &buffers.key);
+        self.timer.call(is_timed, kind, &mut buffers.window, |window| {
             let (mut stamp, mut bytes) = (NOT_FOUND, 0);
             let found = engine.get_with(key, &mut |value| {
                 bytes = key.len() + value.len();
@@ -48,122 +57,155 @@ impl Client<'_> {
                     _ => complain_of_value(dataset, planned.id, value, window),
                 };
             })?;
-            if found != (stamp != NOT_FOUND) {
-                stamp = complain(window, || "a get says one thing and does another".into());
+            let has_value = stamp != NOT_FOUND;
+            if found != has_value {
+                stamp = complain(window, || {
+                    let value = if has_value { "a" } else { "no" };
+                    format!("get returned {found} and delivered {value} value")
+                });
             }
             let sums = &mut window.sums[planned.operation as usize];
             sums.calls += 1;
             sums.bytes_read += bytes as u64;
-            debug_assert!(window.answers.len() < window.answers.capacity());
+            debug_assert!(window.answers.len() < window.answers.capacity(), "answers never grow");
             window.answers.push(stamp);
             Ok(())
         })
     }
 
     /// Puts or deletes.
-    pub(super) fn write(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.fill(planned, desk);
+    pub(super) fn write(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
+        self.add_to_batch(planned, buffers);
         if self.batch > 1 {
-            desk.pending += 1;
-            return if desk.pending >= self.batch {
-                self.write_pending(desk, planned.operation)
+            buffers.pending_writes += 1;
+            return if buffers.pending_writes >= self.batch {
+                self.write_pending(buffers, planned.operation)
             } else {
                 Ok(())
             };
         }
-        let is_timed = self.watch.begin_operation();
-        self.call_write(planned.operation, desk, is_timed, planned.operation as usize)?;
-        desk.batch.clear();
+        let is_timed = self.timer.begin_operation();
+        self.call_write(planned.operation, buffers, is_timed, planned.operation as usize)?;
+        buffers.batch.clear();
         Ok(())
     }
 
-    /// Adds the write to the batch on the desk.
-    fn fill(&self, planned: Planned, desk: &mut Desk) {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
+    /// Adds the write to the batch in `buffers`. A single write is a batch of one.
+    fn add_to_batch(&self, planned: PlannedOperation, buffers: &mut ClientBuffers) {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let written = if planned.operation == Operation::Delete {
-            desk.batch.delete(&desk.key);
-            desk.key.len()
+            buffers.batch.delete(&buffers.key);
+            buffers.key.len()
         } else {
-            let value = desk.values.stamp(planned.id, planned.version, planned.extra);
-            desk.batch.put(&desk.key, value);
-            desk.key.len() + value.len()
+            let value = buffers.values.stamp(planned.id, planned.version, planned.length);
+            buffers.batch.put(&buffers.key, value);
+            buffers.key.len() + value.len()
         };
-        desk.window.sums[planned.operation as usize].bytes_written += written as u64;
+        buffers.window.sums[planned.operation as usize].bytes_written += written as u64;
     }
 
-    /// Writes the batch that was put together, if there is one. Its time counts for `operation`.
-    pub(super) fn write_pending(&mut self, desk: &mut Desk, operation: Operation) -> Outcome<()> {
-        if desk.pending == 0 {
+    /// Writes the pending batch, if there is one. Its time counts for `operation`.
+    pub(super) fn write_pending(
+        &mut self,
+        buffers: &mut ClientBuffers,
+        operation: Operation,
+    ) -> Outcome<()> {
+        if buffers.pending_writes == 0 {
             return Ok(());
         }
-        let is_timed = self.watch.begin_operation();
-        self.call_write(operation, desk, is_timed, operation as usize)?;
-        desk.batch.clear();
-        desk.pending = 0;
+        let is_timed = self.timer.begin_operation();
+        self.call_write(operation, buffers, is_timed, operation as usize)?;
+        buffers.batch.clear();
+        buffers.pending_writes = 0;
         Ok(())
     }
 
-    /// Writes the batch on the desk; a stalled engine is asked again.
+    /// Writes the batch in `buffers`; a stalled engine is asked again. The time of the call belongs to `kind`.
     fn call_write(
         &mut self,
         operation: Operation,
-        desk: &mut Desk,
+        buffers: &mut ClientBuffers,
         is_timed: bool,
-        line: usize,
+        kind: usize,
     ) -> Outcome<()> {
-        let (engine, durability, batch) = (self.engine, self.durability, &desk.batch);
-        self.watch.call(is_timed, line, &mut desk.window, |window| {
+        let (engine, durability, batch) = (self.engine, self.durability, &buffers.batch);
+        // A later write to a key takes the place of an earlier one.
+        debug_assert!((1..=buffers.pending_writes.max(1)).contains(&batch.len()));
+        self.timer.call(is_timed, kind, &mut buffers.window, |window| {
             let sums = &mut window.sums[operation as usize];
             sums.calls += 1;
-            let mut retries = 0;
-            while let Err(error) = engine.write(batch, durability) {
-                if !matches!(error, kv::Error::Stalled { .. }) || retries == STALL_RETRIES {
-                    return Err(Failure::from(error));
-                }
-                retries += 1;
-                sums.retries += 1;
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Ok(())
+            write_patiently(engine, batch, durability, &mut sums.retries)
         })
     }
 
     /// Reads a key and writes it back. It counts as one call; its two parts are timed one by one.
-    pub(super) fn read_modify_write(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
-        let is_timed = self.watch.begin_operation();
-        self.call_get(planned, desk, is_timed, RMW_GET)?;
-        self.fill(planned, desk);
-        self.call_write(planned.operation, desk, is_timed, RMW_PUT)?;
-        desk.batch.clear();
-        desk.window.sums[planned.operation as usize].calls -= 1;
+    pub(super) fn read_modify_write(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
+        let is_timed = self.timer.begin_operation();
+        self.call_get(planned, buffers, is_timed, RMW_GET)?;
+        self.add_to_batch(planned, buffers);
+        self.call_write(planned.operation, buffers, is_timed, RMW_PUT)?;
+        buffers.batch.clear();
+        buffers.window.sums[planned.operation as usize].calls -= 1;
         Ok(())
     }
 
-    pub(super) fn scan(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
-        self.dataset.keys.write_key(planned.id, &mut desk.key);
-        let range = scan_range(&desk.key, self.prefix_bytes);
-        let is_timed = self.watch.begin_operation();
+    pub(super) fn scan(
+        &mut self,
+        planned: PlannedOperation,
+        buffers: &mut ClientBuffers,
+    ) -> Outcome<()> {
+        self.dataset.keys.write_key(planned.id, &mut buffers.key);
+        let range = scan_range(&buffers.key, self.prefix_bytes);
+        let is_timed = self.timer.begin_operation();
         let (engine, dataset) = (self.engine, self.dataset);
-        let line = Operation::Scan as usize;
-        self.watch.call(is_timed, line, &mut desk.window, |window| {
+        let kind = Operation::Scan as usize;
+        self.timer.call(is_timed, kind, &mut buffers.window, |window| {
             let (mut entries, mut bytes) = (0, 0);
             let mut cursor = engine.scan(range)?;
-            while entries < planned.extra && cursor.next()? {
+            while entries < planned.length && cursor.next()? {
                 let (key, value) = cursor.entry()?;
                 bytes += key.len() + value.len();
                 stamp_entry(dataset, key, value, window);
                 entries += 1;
             }
-            // Letting go of the frozen view is part of the work.
+            // The end of the frozen view is part of the work.
             drop(cursor);
-            let sums = &mut window.sums[line];
+            let sums = &mut window.sums[kind];
             sums.calls += 1;
             sums.bytes_read += bytes as u64;
             window.answers.push(entries);
             Ok(())
         })
     }
+}
+
+/// Writes `batch`; a stalled engine is asked again, which adds to `retries`.
+#[inline]
+pub(crate) fn write_patiently(
+    engine: &dyn Kv,
+    batch: &WriteBatch,
+    durability: Durability,
+    retries: &mut u64,
+) -> Outcome<()> {
+    let mut tries = 0;
+    while let Err(error) = engine.write(batch, durability) {
+        if !matches!(error, kv::Error::Stalled { .. }) || tries == STALL_RETRIES {
+            return Err(Failure::from(error));
+        }
+        tries += 1;
+        *retries += 1;
+        std::thread::sleep(STALL_PAUSE);
+    }
+    Ok(())
 }
 
 /// The range of a scan from `key` on.
@@ -181,7 +223,7 @@ pub(crate) fn stamp_entry(dataset: &Dataset, key: &[u8], value: &[u8], window: &
         Some(header) if header.id < dataset.capacity => (header.id, header.version),
         _ => (complain_of_entry(key, value, window), 0),
     };
-    debug_assert!(window.entries.len() < window.entries.capacity());
+    debug_assert!(window.entries.len() < window.entries.capacity(), "entries never grow");
     window.entries.push(EntryStamp { id, version, key_digest: digest(key) });
 }
 
@@ -199,8 +241,8 @@ fn complain_of_value(dataset: &Dataset, id: u32, value: &[u8], window: &mut Wind
 #[cold]
 fn complain_of_entry(key: &[u8], value: &[u8], window: &mut Window) -> u32 {
     complain(window, || {
-        let what = ValueHeader::complaint(value);
-        format!("a scan found key \"{}\" with a {what}", key.escape_ascii())
+        let complaint = ValueHeader::complaint(value);
+        format!("a scan found key \"{}\" with a {complaint}", key.escape_ascii())
     })
 }
 

@@ -12,33 +12,33 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// The end that all clients of a window share.
 #[derive(Debug)]
-pub(crate) struct Span {
+pub(crate) struct WindowEnd {
     /// When to stop.
     pub(crate) until: Instant,
-    /// Set when all shall stop: one failed, one has a full window, or all that count are done.
+    /// Set when all must stop: one failed, one has a full window, or all that count are done.
     pub(crate) stop: AtomicBool,
 }
 
-impl Span {
-    /// A span that ends at `until`.
+impl WindowEnd {
+    /// An end at `until`.
     pub(crate) fn new(until: Instant) -> Self {
         Self { until, stop: AtomicBool::new(false) }
     }
 
-    /// Ends the span for all.
-    pub(crate) fn end(&self) {
+    /// Stops all clients, whatever the time.
+    pub(crate) fn stop_all(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a client whose last timed call ended at `moment` shall stop.
-    pub(crate) fn is_over(&self, moment: Instant) -> bool {
+    /// Whether a client whose last timed call ended at `moment` must stop.
+    pub(crate) fn is_reached(&self, moment: Instant) -> bool {
         moment >= self.until || self.stop.load(Ordering::Relaxed)
     }
 }
 
 /// Times one call in `stride`.
 #[derive(Clone, Debug)]
-pub(crate) struct Stopwatch {
+pub(crate) struct CallTimer {
     stride: u32,
     /// Calls until the next one that is timed.
     calls_left: u32,
@@ -49,8 +49,8 @@ pub(crate) struct Stopwatch {
     late: Duration,
 }
 
-impl Stopwatch {
-    /// A stopwatch; with `arrivals`, calls wait for their moments and each of them is timed.
+impl CallTimer {
+    /// A timer; with `arrivals`, calls wait for their moments and each of them is timed.
     pub(crate) fn new(stride: u32, arrivals: Option<Arrivals>) -> Self {
         let stride = if arrivals.is_some() { 1 } else { stride };
         assert!(stride > 0);
@@ -62,9 +62,9 @@ impl Stopwatch {
         self.stride
     }
 
-    /// Waits for the moment of the next call if there is a schedule. `false`: the span ends before that moment.
-    pub(crate) fn await_arrival(&mut self, span: &Span) -> bool {
-        self.arrivals.as_mut().is_none_or(|arrivals| arrivals.wait(span))
+    /// Waits for the moment of the next call if there is a schedule. `false`: the window ends before that moment.
+    pub(crate) fn await_arrival(&mut self, window_end: &WindowEnd) -> bool {
+        self.arrivals.as_mut().is_none_or(|arrivals| arrivals.wait(window_end))
     }
 
     /// How many calls of the schedule were due up to `end` and had not begun. One is not counted: the last call may have
@@ -95,12 +95,12 @@ impl Stopwatch {
         }
     }
 
-    /// Makes `call`, and takes its time if `is_timed`; `line` is the line of the recorder that it belongs to.
+    /// Makes `call`, and takes its time if `is_timed`; `kind` is the index of the recorder's statistics that get it.
     #[inline]
     pub(crate) fn call<R>(
         &mut self,
         is_timed: bool,
-        line: usize,
+        kind: usize,
         window: &mut Window,
         call: impl FnOnce(&mut Window) -> R,
     ) -> R {
@@ -111,9 +111,10 @@ impl Stopwatch {
         let result = call(window);
         let end = Instant::now();
         self.last_end = Some(end);
+        debug_assert!(window.samples.len() < window.samples.capacity(), "samples never grow");
         window.samples.push(Sample {
             at: window.ops,
-            line: line as u32,
+            kind: kind as u32,
             start_ns: window.since_begin(start),
             end_ns: window.since_begin(end),
             late_ns: self.late.as_nanos() as u64,
@@ -138,21 +139,21 @@ impl Arrivals {
         Self { gaps, at: 0, next: Instant::now() }
     }
 
-    /// Waits for the next arrival. `false`: the span ends before it.
-    fn wait(&mut self, span: &Span) -> bool {
+    /// Waits for the next arrival. `false`: the window ends before it.
+    fn wait(&mut self, window_end: &WindowEnd) -> bool {
         let moment = self.next + self.gaps[self.at];
         loop {
             let now = Instant::now();
             if moment <= now {
                 break;
             }
-            if moment >= span.until && span.is_over(now) {
+            if moment >= window_end.until && window_end.is_reached(now) {
                 return false;
             }
-            if span.stop.load(Ordering::Relaxed) {
+            if window_end.stop.load(Ordering::Relaxed) {
                 return false;
             }
-            let left = moment.min(span.until).saturating_duration_since(now);
+            let left = moment.min(window_end.until).saturating_duration_since(now);
             match left.checked_sub(SPIN) {
                 Some(long) => std::thread::sleep(long.min(LONGEST_SLEEP)),
                 None => std::hint::spin_loop(),
@@ -185,49 +186,49 @@ impl Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::window::Room;
+    use crate::client::window::WindowCapacity;
 
     #[test]
     fn one_call_in_a_stride_is_timed_and_the_first_one_is() {
-        let mut window = Window::new(Room::default());
-        let mut watch = Stopwatch::new(17, None);
+        let mut window = Window::new(WindowCapacity { samples: 3, ..WindowCapacity::default() });
+        let mut timer = CallTimer::new(17, None);
         for at in 0..35 {
             window.ops = at;
-            let is_timed = watch.begin_operation();
-            watch.call(is_timed, 2, &mut window, |_| ());
+            let is_timed = timer.begin_operation();
+            timer.call(is_timed, 2, &mut window, |_| ());
         }
         let timed: Vec<_> = window.samples.iter().map(|sample| sample.at).collect();
         assert_eq!(timed, [0, 17, 34]);
         assert!(window.samples.is_sorted_by(|left, right| left.end_ns <= right.start_ns));
     }
 
-    fn span(time: Duration) -> Span {
-        Span::new(Instant::now() + time)
+    fn end_in(time: Duration) -> WindowEnd {
+        WindowEnd::new(Instant::now() + time)
     }
 
     #[test]
-    fn a_call_that_begins_behind_its_moment_is_late_by_the_difference() {
+    fn a_call_that_begins_after_its_moment_is_late_by_the_difference() {
         let gaps = vec![Duration::from_millis(1), Duration::ZERO];
-        let mut watch = Stopwatch::new(1, Some(Arrivals::new(gaps)));
-        assert!(watch.await_arrival(&span(Duration::from_mins(1))) && watch.begin_operation());
-        let moment = watch.arrivals.as_ref().unwrap().next;
+        let mut timer = CallTimer::new(1, Some(Arrivals::new(gaps)));
+        assert!(timer.await_arrival(&end_in(Duration::from_mins(1))) && timer.begin_operation());
+        let moment = timer.arrivals.as_ref().unwrap().next;
         let before = Instant::now();
-        assert!(watch.await_arrival(&span(Duration::from_mins(1))) && watch.begin_operation());
-        assert!(watch.late >= before - moment);
-        assert_eq!(watch.arrivals.unwrap().next, moment);
+        assert!(timer.await_arrival(&end_in(Duration::from_mins(1))) && timer.begin_operation());
+        assert!(timer.late >= before - moment);
+        assert_eq!(timer.arrivals.unwrap().next, moment);
     }
 
     #[test]
-    fn a_client_does_not_wait_for_an_arrival_behind_the_end() {
-        let mut watch = Stopwatch::new(1, Some(Arrivals::new(vec![Duration::from_hours(1)])));
-        watch.restart();
-        let span = span(Duration::from_millis(5));
-        assert!(!watch.await_arrival(&span) && Instant::now() >= span.until);
-        assert_eq!(watch.missed(span.until), 0);
+    fn a_client_does_not_wait_for_an_arrival_after_the_end() {
+        let mut timer = CallTimer::new(1, Some(Arrivals::new(vec![Duration::from_hours(1)])));
+        timer.restart();
+        let window_end = end_in(Duration::from_millis(5));
+        assert!(!timer.await_arrival(&window_end) && Instant::now() >= window_end.until);
+        assert_eq!(timer.missed(window_end.until), 0);
         // Another client ended the window.
-        let span = Span::new(Instant::now() + Duration::from_hours(2));
-        span.end();
-        assert!(!watch.await_arrival(&span));
+        let window_end = WindowEnd::new(Instant::now() + Duration::from_hours(2));
+        window_end.stop_all();
+        assert!(!timer.await_arrival(&window_end));
     }
 
     #[test]
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 6, 7, 13].map(|ms| due(&arrivals, ms)), [0, 1, 1, 2, 3, 4, 7]);
         arrivals.at = 2;
         assert_eq!([2, 3, 4, 6, 9].map(|ms| due(&arrivals, ms)), [0, 1, 2, 3, 4]);
-        // An hour of arrivals behind is counted at once.
+        // The arrivals of an hour are counted at once.
         assert_eq!(due(&arrivals, 3_600_000), 1_800_000);
     }
 }

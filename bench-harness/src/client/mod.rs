@@ -2,14 +2,12 @@
 //!
 //! The loop is part of the measured time, so it does little: it makes the key, stamps a value in the pool, calls the
 //! engine and folds the answer into a stamp of four bytes. One call in a stride is timed by itself. The judge
-//! ([`crate::judge`]) reads the stamps while the clock stands still. An engine that does nothing ([`Idle`]) measures the
-//! loop.
-//!
-//! [`Idle`]: crate::engines::Idle
+//! (module `judge`) reads the stamps while the clock stands still. An engine that does nothing (`engines::NullEngine`)
+//! measures the loop.
 
 mod calls;
 mod clock;
-mod walk;
+mod stream_position;
 mod window;
 
 use std::time::Instant;
@@ -21,10 +19,10 @@ use crate::failure::Outcome;
 use crate::operation::{Operation, Step};
 use crate::values::ValueWriter;
 
-pub(crate) use calls::{scan_range, stamp_entry};
-pub(crate) use clock::{Arrivals, Span, Stopwatch};
-pub(crate) use walk::{Planned, Walk};
-pub(crate) use window::{EntryStamp, NOT_FOUND, Room, Sample, WRONG, Window};
+pub(crate) use calls::{scan_range, stamp_entry, write_patiently};
+pub(crate) use clock::{Arrivals, CallTimer, WindowEnd};
+pub(crate) use stream_position::{PlannedOperation, StreamPosition};
+pub(crate) use window::{EntryStamp, NOT_FOUND, Sample, WRONG, Window, WindowCapacity};
 
 /// One thread's part of a phase.
 #[derive(Clone)]
@@ -35,18 +33,18 @@ pub(crate) struct Client<'p> {
     pub(crate) dataset: &'p Dataset,
     /// The steps; the client starts over at the end.
     pub(crate) steps: &'p [Step],
-    /// Where the client stands in them.
-    pub(crate) walk: Walk,
+    /// The next of them.
+    pub(crate) position: StreamPosition,
     /// Scans stay within the keys that share this many bytes.
     pub(crate) prefix_bytes: Option<usize>,
-    /// The promise that writes ask for.
+    /// The durability class that writes ask for.
     pub(crate) durability: Durability,
     /// How many writes go into one batch.
     pub(crate) batch: usize,
     /// The most steps to take.
     pub(crate) max_steps: u32,
     /// Which calls are timed.
-    pub(crate) watch: Stopwatch,
+    pub(crate) timer: CallTimer,
     /// Whether the client has no more to do.
     pub(crate) is_done: bool,
     /// Whether that is so because there was no new key left to insert.
@@ -55,7 +53,7 @@ pub(crate) struct Client<'p> {
 
 /// The memory that a client works in, used by one phase after the other.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct ClientBuffers {
     /// The stamps and the times.
     pub(crate) window: Window,
     /// The values to write.
@@ -63,71 +61,94 @@ pub(crate) struct Desk {
     key: Vec<u8>,
     batch: WriteBatch,
     /// The writes in the batch that is being put together.
-    pending: usize,
+    pending_writes: usize,
 }
 
-impl Desk {
-    /// A desk with room for a window.
-    pub(crate) fn new(room: Room, values: ValueWriter) -> Self {
-        let window = Window::new(room);
-        Self { window, values, key: Vec::new(), batch: WriteBatch::new(), pending: 0 }
+impl ClientBuffers {
+    /// Buffers with a window of `capacity`.
+    pub(crate) fn new(capacity: WindowCapacity, values: ValueWriter) -> Self {
+        let window = Window::new(capacity);
+        Self { window, values, key: Vec::new(), batch: WriteBatch::new(), pending_writes: 0 }
     }
 }
 
 impl Client<'_> {
-    /// Runs the client to the end of `span`, of its window or of its steps. `room` is the most operations.
-    pub(crate) fn run(&mut self, desk: &mut Desk, span: &Span, room: u32) -> Outcome<()> {
-        assert!(self.batch > 0 && desk.pending == 0);
-        self.watch.restart();
-        desk.window.restart(self.walk, room);
-        let room = room.min(self.max_steps.saturating_sub(self.walk.taken));
-        let mut is_at_end = false;
-        while desk.window.ops < room {
-            if let Some(moment) = self.watch.last_end.take()
-                && span.is_over(moment)
+    /// Runs the client until `window_end`, until its window is full, or until it has taken its steps. A window holds at
+    /// most `window_ops` operations.
+    pub(crate) fn run(
+        &mut self,
+        buffers: &mut ClientBuffers,
+        window_end: &WindowEnd,
+        window_ops: u32,
+    ) -> Outcome<()> {
+        assert!(self.batch > 0 && buffers.pending_writes == 0);
+        self.timer.restart();
+        buffers.window.restart(self.position, window_ops);
+        let most_ops = window_ops.min(self.max_steps.saturating_sub(self.position.taken));
+        let mut has_keys = true;
+        while buffers.window.ops < most_ops {
+            if let Some(moment) = self.timer.last_end.take()
+                && window_end.is_reached(moment)
             {
-                self.is_done |= moment >= span.until;
+                self.is_done |= moment >= window_end.until;
                 break;
             }
-            if self.has_no_room_for_scan(&desk.window) {
+            if self.lacks_entries_for_scan(&buffers.window) {
                 break;
             }
-            // A batch is put together at the moment of its call.
-            if desk.pending == 0 && !self.watch.await_arrival(span) {
-                self.is_done |= Instant::now() >= span.until;
+            // The operations of a batch arrive together: only the first of them waits.
+            if buffers.pending_writes == 0 && !self.timer.await_arrival(window_end) {
+                self.is_done |= Instant::now() >= window_end.until;
                 break;
             }
-            let Some(planned) = self.walk.next(self.steps) else {
-                (self.is_done, is_at_end) = (true, true);
-                self.is_out_of_keys = true;
+            let Some(planned) = self.position.next(self.steps) else {
+                (self.is_done, self.is_out_of_keys, has_keys) = (true, true, false);
                 break;
             };
-            self.perform(planned, desk)?;
-            desk.window.ops += 1;
+            self.perform(planned, buffers)?;
+            buffers.window.ops += 1;
         }
-        self.write_pending(desk, Operation::Put)?;
-        desk.window.ended = Instant::now();
-        let has_steps = self.walk.taken < self.max_steps && !is_at_end;
-        let end = span.until.min(desk.window.ended);
-        desk.window.missed = if has_steps { self.watch.missed(end) } else { 0 };
-        self.is_done |= self.walk.taken >= self.max_steps;
-        assert!(desk.pending == 0, "every write was sent");
+        self.end_window(buffers, window_end, has_keys)
+    }
+
+    /// Sends the writes of an incomplete batch and notes how the window ended. `has_keys`: the next insert has a key.
+    fn end_window(
+        &mut self,
+        buffers: &mut ClientBuffers,
+        window_end: &WindowEnd,
+        has_keys: bool,
+    ) -> Outcome<()> {
+        self.write_pending(buffers, Operation::Put)?;
+        assert!(buffers.pending_writes == 0, "every write was sent");
+        let window = &mut buffers.window;
+        window.ended = Instant::now();
+        let has_steps = self.position.taken < self.max_steps && has_keys;
+        let end = window_end.until.min(window.ended);
+        window.missed = if has_steps { self.timer.missed(end) } else { 0 };
+        self.is_done |= self.position.taken >= self.max_steps;
+        assert!(window.ops <= window.most_ops, "a window was overrun");
+        assert_eq!(self.position.taken - window.start.taken, window.ops, "each step is counted");
+        assert!(
+            window.samples.len() as u64 <= 2 * u64::from(window.ops) + 1,
+            "a call has one time"
+        );
         Ok(())
     }
 
-    fn has_no_room_for_scan(&self, window: &Window) -> bool {
-        let step = self.walk.peek(self.steps);
-        let room = window.entries.capacity() - window.entries.len();
-        step.operation() == Operation::Scan && room < step.extra() as usize
+    /// Whether the next operation is a scan that may read more entries than the window can still hold.
+    fn lacks_entries_for_scan(&self, window: &Window) -> bool {
+        let step = self.position.peek(self.steps);
+        let free = window.entries.capacity() - window.entries.len();
+        step.operation() == Operation::Scan && free < step.length() as usize
     }
 
-    fn perform(&mut self, planned: Planned, desk: &mut Desk) -> Outcome<()> {
+    fn perform(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
         match planned.operation {
-            Operation::Get => self.get(planned, desk),
-            Operation::GetMiss => self.get_miss(planned, desk),
-            Operation::Put | Operation::Insert | Operation::Delete => self.write(planned, desk),
-            Operation::Scan => self.scan(planned, desk),
-            Operation::ReadModifyWrite => self.read_modify_write(planned, desk),
+            Operation::Get => self.get(planned, buffers),
+            Operation::GetMiss => self.get_miss(planned, buffers),
+            Operation::Put | Operation::Insert | Operation::Delete => self.write(planned, buffers),
+            Operation::Scan => self.scan(planned, buffers),
+            Operation::ReadModifyWrite => self.read_modify_write(planned, buffers),
         }
     }
 }

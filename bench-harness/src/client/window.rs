@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::Walk;
+use super::StreamPosition;
 use crate::operation::Operation;
 
 /// The stamp of a get that found nothing. Versions begin at 1.
@@ -19,13 +19,13 @@ const KINDS: usize = Operation::ALL.len();
 /// A call whose time was taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sample {
-    /// The operation's place in the window.
+    /// The operation, as an index into those of the window.
     pub(crate) at: u32,
-    /// The operation, as an index of the recorder's lines.
-    pub(crate) line: u32,
-    /// When the call began, in nanoseconds since the window's.
+    /// The kind of operation or its part, as an index into the recorder's statistics.
+    pub(crate) kind: u32,
+    /// The begin of the call, in nanoseconds since the begin of the window.
     pub(crate) start_ns: u64,
-    /// When it ended.
+    /// Its end.
     pub(crate) end_ns: u64,
     /// How much later than intended it began; 0 without a schedule.
     pub(crate) late_ns: u64,
@@ -55,11 +55,11 @@ pub(crate) struct Sums {
     pub(crate) bytes_written: u64,
 }
 
-/// Room for a stretch of operations.
+/// The stamps and the measurements of the operations of one thread, from one stop of the clock to the next.
 #[derive(Debug)]
 pub(crate) struct Window {
-    /// Where the thread stood when the window began.
-    pub(crate) begin: Walk,
+    /// The position of the thread when the window began.
+    pub(crate) start: StreamPosition,
     /// Operations in it.
     pub(crate) ops: u32,
     /// One stamp for each get (a version) and each scan (how many entries), in order.
@@ -78,13 +78,13 @@ pub(crate) struct Window {
     pub(crate) begun: Instant,
     /// When the thread ended its part.
     pub(crate) ended: Instant,
-    /// The most operations.
-    pub(crate) room: u32,
+    /// The most operations; never more than the memory was made for.
+    pub(crate) most_ops: u32,
 }
 
-/// How much room a window has.
+/// How much a window can hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct WindowCapacity {
     /// Operations.
     pub(crate) ops: u32,
     /// Stamps of gets and scans.
@@ -95,8 +95,8 @@ pub(crate) struct Room {
     pub(crate) entries: usize,
 }
 
-impl Room {
-    /// Room for both.
+impl WindowCapacity {
+    /// The capacity that both need.
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
             ops: self.ops.max(other.ops),
@@ -109,26 +109,26 @@ impl Room {
 
 impl Window {
     /// An empty window with all of its memory touched.
-    pub(crate) fn new(room: Room) -> Self {
+    pub(crate) fn new(capacity: WindowCapacity) -> Self {
         let now = Instant::now();
         Self {
-            begin: Walk::default(),
+            start: StreamPosition::default(),
             ops: 0,
-            answers: touched(room.answers, WRONG),
-            entries: touched(room.entries, EntryStamp { id: WRONG, ..EntryStamp::default() }),
-            samples: touched(room.samples, Sample { at: u32::MAX, ..Sample::default() }),
+            answers: touched(capacity.answers, WRONG),
+            entries: touched(capacity.entries, EntryStamp { id: WRONG, ..EntryStamp::default() }),
+            samples: touched(capacity.samples, Sample { at: u32::MAX, ..Sample::default() }),
             sums: [Sums::default(); KINDS],
             complaint: None,
             missed: 0,
             begun: now,
             ended: now,
-            room: room.ops,
+            most_ops: capacity.ops,
         }
     }
 
-    /// Empties the window for the next stretch, with at most `room` operations.
-    pub(crate) fn restart(&mut self, begin: Walk, room: u32) {
-        self.begin = begin;
+    /// Empties the window for the next operations, at most `most_ops`, from `start` on.
+    pub(crate) fn restart(&mut self, start: StreamPosition, most_ops: u32) {
+        self.start = start;
         self.ops = 0;
         self.answers.clear();
         self.entries.clear();
@@ -136,7 +136,7 @@ impl Window {
         self.sums = [Sums::default(); KINDS];
         self.complaint = None;
         self.missed = 0;
-        self.room = room;
+        self.most_ops = most_ops;
         self.begun = Instant::now();
         self.ended = self.begun;
     }
@@ -147,9 +147,10 @@ impl Window {
     }
 }
 
-/// An empty vector whose memory is resident.
+/// An empty vector of capacity `len` whose memory is resident.
 fn touched<T: Clone>(len: usize, filler: T) -> Vec<T> {
     let mut memory = vec![filler; len];
     memory.clear();
+    debug_assert!(memory.capacity() >= len, "no window grows while the clock runs");
     memory
 }

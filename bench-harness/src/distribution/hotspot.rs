@@ -15,6 +15,7 @@ impl Hotspot {
     /// `share` of the operations on the fraction `keys` of `count` ranks; at least one rank is hot.
     pub(super) fn new(count: u64, keys: f64, share: f64) -> Self {
         let hot = floor_to_u64((count as f64 * keys).round()).clamp(1, count);
+        assert!((0.0..=1.0).contains(&share), "{share} is a share");
         Self { count, hot, share }
     }
 

@@ -121,6 +121,7 @@ enum Draw {
 impl Picker {
     /// A picker over the keys `0..count`; `count` is not 0.
     pub(crate) fn new(choice: KeyChoice, count: u64) -> Self {
+        assert!(count > 0, "a pick needs a key");
         let draw = match choice {
             KeyChoice::Uniform => Draw::Uniform,
             KeyChoice::Sequential => Draw::Sequential { next: 0 },
@@ -134,7 +135,7 @@ impl Picker {
 
     /// The next pick in `0..count`: a key, or for `latest` the distance from the newest key.
     pub(crate) fn pick(&mut self, random: &mut Random) -> u64 {
-        match &mut self.draw {
+        let pick = match &mut self.draw {
             Draw::Uniform => random.below(self.count),
             Draw::Sequential { next } => {
                 let key = *next;
@@ -145,7 +146,9 @@ impl Picker {
             Draw::YcsbZipfian(zipfian) => zipfian.draw(random) % self.count,
             Draw::Latest(zipfian) => zipfian.draw(random),
             Draw::Hotspot(hotspot) => self.scatter.place(hotspot.draw(random)),
-        }
+        };
+        debug_assert!(pick < self.count, "{pick} of {} keys", self.count);
+        pick
     }
 }
 

@@ -17,19 +17,20 @@ pub(super) struct Zipfian {
     /// The hat's integral at the right end of the last bar.
     high: f64,
     /// A draw this close to its bar is accepted without computing the bar.
-    surely: f64,
+    acceptance_margin: f64,
 }
 
 impl Zipfian {
     /// Zipf over the ranks `0..count`; `count` and `skew` are positive.
     pub(super) fn new(count: u64, skew: f64) -> Self {
+        assert!(count > 0 && skew > 0.0 && skew.is_finite(), "{count} keys, skew {skew}");
         let integral = |x| integral(skew, x);
         Self {
             count,
             skew,
             low: integral(1.5) - 1.0,
             high: integral(count as f64 + 0.5),
-            surely: 2.0 - inverse(skew, integral(2.5) - 2.0_f64.powf(-skew)),
+            acceptance_margin: 2.0 - inverse(skew, integral(2.5) - 2.0_f64.powf(-skew)),
         }
     }
 
@@ -39,7 +40,7 @@ impl Zipfian {
             let area = self.high + random.unit() * (self.low - self.high);
             let x = inverse(self.skew, area);
             let bar = (x + 0.5).floor().clamp(1.0, self.count as f64);
-            let accepted = bar - x <= self.surely
+            let accepted = bar - x <= self.acceptance_margin
                 || area >= integral(self.skew, bar + 0.5) - bar.powf(-self.skew);
             if accepted {
                 return floor_to_u64(bar) - 1;

@@ -16,14 +16,14 @@ use super::Registration;
 use crate::keys::has_missing_mark;
 
 /// The name of the engine that measures the loop.
-pub(crate) const NULL: &str = "bound:null";
+pub(crate) const NULL_ENGINE: &str = "bound:null";
 
 pub(super) const REGISTRATION: Registration = Registration {
-    name: NULL,
+    name: NULL_ENGINE,
     about: "yardstick: does nothing; the cost of the loop that drives the engines",
     version: env!("CARGO_PKG_VERSION"),
     classes: &[Durability::None, Durability::Buffered, Durability::Sync],
-    open: |_, _| Ok(Box::new(Idle::new(0))),
+    open: |_, _| Ok(Box::new(NullEngine::new(0))),
     settings: |_| "does nothing; its answers are not judged".into(),
 };
 
@@ -33,7 +33,7 @@ static ZEROS: [u8; LARGEST_VALUE] = [0; LARGEST_VALUE];
 
 /// An engine that does nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Idle {
+pub(crate) struct NullEngine {
     /// The mean size of the values written, in bytes.
     value_len: AtomicUsize,
     /// Writes so far. Threads may lose counts to each other: only a sweep and the mean size use it.
@@ -42,7 +42,7 @@ pub(crate) struct Idle {
     bytes: AtomicU64,
 }
 
-impl Idle {
+impl NullEngine {
     /// An engine that returns values of `value_len` bytes until the first write.
     pub(crate) fn new(value_len: usize) -> Self {
         let value_len = AtomicUsize::new(value_len.min(LARGEST_VALUE));
@@ -54,7 +54,7 @@ impl Idle {
     }
 }
 
-impl Kv for Idle {
+impl Kv for NullEngine {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         if has_missing_mark(key) {
             return Ok(false);
@@ -86,7 +86,7 @@ impl Kv for Idle {
             // A prefix: few keys have it.
             _ => 1,
         };
-        Ok(Box::new(IdleCursor { value: self.value(), entries }))
+        Ok(Box::new(NullCursor { value: self.value(), entries }))
     }
 
     fn sync(&self) -> Result<()> {
@@ -108,12 +108,12 @@ impl Kv for Idle {
 }
 
 /// The same entry again and again.
-struct IdleCursor {
+struct NullCursor {
     value: &'static [u8],
     entries: u64,
 }
 
-impl IdleCursor {
+impl NullCursor {
     fn step(&mut self) -> bool {
         let has_more = self.entries > 0;
         self.entries = self.entries.saturating_sub(1);
@@ -121,7 +121,7 @@ impl IdleCursor {
     }
 }
 
-impl Cursor for IdleCursor {
+impl Cursor for NullCursor {
     fn seek_ge(&mut self, _: &[u8]) -> Result<bool> {
         Ok(self.step())
     }
@@ -151,13 +151,13 @@ impl Cursor for IdleCursor {
 mod tests {
     use super::*;
 
-    fn answer(engine: &Idle, key: &[u8]) -> Option<usize> {
+    fn answer(engine: &NullEngine, key: &[u8]) -> Option<usize> {
         engine.get(key).unwrap().map(|value| value.len())
     }
 
     #[test]
     fn a_get_returns_the_mean_size_of_the_values_written_and_nothing_for_a_key_that_is_never_put() {
-        let engine = Idle::new(7);
+        let engine = NullEngine::new(7);
         assert_eq!(answer(&engine, b"user1"), Some(7));
         for len in [100, 200, 600] {
             engine.put(b"user1", &vec![0; len], Durability::None).unwrap();

@@ -16,7 +16,7 @@ use kv::{Durability, Kv};
 use crate::failure::{Failure, Outcome};
 use crate::{pattern, suggest};
 
-pub(crate) use bound_null::{Idle, NULL};
+pub(crate) use bound_null::{NULL_ENGINE, NullEngine};
 
 /// The limits and promises that an adapter opens its engine with.
 #[derive(Clone, Copy, Debug)]
@@ -27,20 +27,22 @@ pub struct EngineConfig {
     pub durability: Durability,
     /// The size of the values that will be written, in bytes, for engines whose layout depends on it.
     pub value_bytes: u64,
+    /// The limit of the memory of the process, page cache included, if it has one: then the store may not fit.
+    pub limit_memory_bytes: Option<u64>,
 }
 
 /// An engine that can be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
-    /// The name in commands and results, for good: one word, and that of no other engine. Peers begin with `peer:`,
+    /// The permanent name in commands and results: one word, and that of no other engine. Peers begin with `peer:`,
     /// yardsticks with `bound:`.
     pub name: &'static str,
     /// A description of one line.
     pub about: &'static str,
     /// The version of the engine.
     pub version: &'static str,
-    /// The durability classes that the engine keeps, weakest first. With `None` alone nothing survives a reopening;
-    /// a class that is not here is asked of it as the next weaker one, which stands unranked.
+    /// The durability classes that the engine keeps, weakest first. With `None` alone nothing survives a reopening. For a
+    /// missing class the engine is opened with the next weaker one and is not ranked.
     pub classes: &'static [Durability],
     /// Opens the engine in a directory that exists: empty the first time, as the engine left it afterwards.
     pub open: fn(&Path, EngineConfig) -> kv::Result<Box<dyn Kv>>,
@@ -57,7 +59,9 @@ impl Registration {
     /// The class that the engine keeps where `asked` is asked for.
     pub fn effective_durability(&self, asked: Durability) -> Durability {
         let fitting = self.classes.iter().copied().filter(|class| *class <= asked);
-        fitting.max().unwrap_or(Durability::None)
+        let kept = fitting.max().unwrap_or(Durability::None);
+        debug_assert!(kept <= asked, "an engine is never asked for more");
+        kept
     }
 }
 
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn every_engine_keeps_what_its_registration_promises() {
-        for engine in registered().into_iter().filter(|engine| engine.name != NULL) {
+        for engine in registered().into_iter().filter(|engine| engine.name != NULL_ENGINE) {
             let classes = [Durability::None, Durability::Buffered, Durability::Sync];
             for durability in classes.map(|asked| engine.effective_durability(asked)) {
                 keeps_what_it_promises(engine, durability);
@@ -214,7 +218,12 @@ mod tests {
 
     fn keeps_what_it_promises(engine: Registration, durability: Durability) {
         let directory = tempfile::tempdir().unwrap();
-        let config = EngineConfig { memory_budget_bytes: 8 << 20, durability, value_bytes: 100 };
+        let config = EngineConfig {
+            memory_budget_bytes: 8 << 20,
+            durability,
+            value_bytes: 100,
+            limit_memory_bytes: None,
+        };
         let open = || (engine.open)(directory.path(), config).unwrap();
         let first = open();
         assert!(first.capabilities().durability >= durability, "{}", engine.name);
@@ -237,7 +246,12 @@ mod tests {
     #[test]
     fn every_engine_says_how_it_is_set_up() {
         let durability = Durability::Buffered;
-        let config = EngineConfig { memory_budget_bytes: 320 << 20, durability, value_bytes: 100 };
+        let config = EngineConfig {
+            memory_budget_bytes: 320 << 20,
+            durability,
+            value_bytes: 100,
+            limit_memory_bytes: None,
+        };
         for engine in registered() {
             let settings = (engine.settings)(config);
             assert!(!settings.is_empty() && !settings.contains('\n'), "{}", engine.name);

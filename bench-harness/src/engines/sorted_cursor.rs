@@ -1,4 +1,4 @@
-//! A cursor over entries that were collected and sorted: how the yardsticks scan.
+//! A cursor over entries that were collected and sorted: how a yardstick without order scans.
 
 use kv::{Bytes, Cursor, CursorPosition, Direction, Result};
 

@@ -5,7 +5,10 @@
 //! answer about a key of another thread has a lowest and a highest version (`timeline`). Between two timed calls of the
 //! reader the order of threads is unknown. So the lowest version is the newest one acknowledged when its previous timed call
 //! ended. The highest is the newest one begun when its next timed call ended. Both have 10 us to spare.
+//!
+//! The lengths of values are compared as sums over a window (`read_bytes`).
 
+mod read_bytes;
 mod replay;
 mod scan_check;
 #[cfg(test)]
@@ -29,13 +32,13 @@ pub(crate) struct Judge<'c> {
     pub(crate) dataset: &'c Dataset,
     /// The right answers.
     pub(crate) model: Model,
-    /// Whether answers count; those of an engine that does nothing do not.
+    /// Whether answers are compared; those of the engine that does nothing are not.
     pub(crate) is_strict: bool,
-    /// Where answers are judged that several threads may have changed.
+    /// Judges answers about keys that another thread writes.
     pub(crate) timeline: Timeline,
 }
 
-/// What one thread did in a window.
+/// The part of one thread in a window.
 #[derive(Clone, Copy)]
 pub(crate) struct Part<'w> {
     /// Its steps.
@@ -47,9 +50,13 @@ pub(crate) struct Part<'w> {
 }
 
 impl Judge<'_> {
-    /// Judges the parts of all threads and counts their operations, each in its own recorder.
-    pub(crate) fn judge(&mut self, parts: &[Part<'_>], recorders: &mut [Recorder]) -> Outcome<()> {
-        assert_eq!(parts.len(), recorders.len());
+    /// Checks the answers of all threads in a window and counts their operations, each in its own recorder.
+    pub(crate) fn check_window(
+        &mut self,
+        parts: &[Part<'_>],
+        recorders: &mut [Recorder],
+    ) -> Outcome<()> {
+        assert_eq!(parts.len(), recorders.len(), "each thread has a recorder");
         let complaint = parts.iter().find_map(|part| part.window.complaint.as_ref());
         if let Some(text) = complaint.filter(|_| self.is_strict) {
             return Err(Failure::wrong_data(text.clone()));
@@ -66,7 +73,7 @@ impl Judge<'_> {
         if is_shared && self.is_strict { self.timeline.check(self.dataset, parts) } else { Ok(()) }
     }
 
-    /// Judges the answer of a get that was made between two phases: the version that it found.
+    /// Checks the answer of a get that was made between two phases: the version that it found.
     pub(crate) fn check_now(&self, id: u32, version: u32) -> Outcome<()> {
         replay::check_stamp(self.dataset, id, version, Bounds::exactly(self.model.state(id)))
     }

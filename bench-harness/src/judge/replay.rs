@@ -1,13 +1,21 @@
 //! One thread's operations in their order, once more, against the model.
 
+use super::read_bytes::{ReadBytes, value_bytes};
 use super::scan_check::{ScanRequest, check_passed};
 use super::{Judge, Part};
-use crate::client::{EntryStamp, NOT_FOUND, Planned, WRONG, Walk};
+use crate::client::{EntryStamp, NOT_FOUND, PlannedOperation, StreamPosition, WRONG, Window};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::model::{Bounds, KeyState, Model};
 use crate::operation::Operation;
-use crate::recorder::Recorder;
+use crate::recorder::{OperationStats, Recorder};
+
+/// The answers of a window that the replay has not reached yet, and the bytes of the right ones before them.
+struct Answers<'w> {
+    stamps: std::slice::Iter<'w, u32>,
+    entries: &'w [EntryStamp],
+    read_bytes: ReadBytes,
+}
 
 /// Replays `part`. Answers about keys that others write meanwhile are left to the timeline.
 pub(super) fn replay(
@@ -16,54 +24,109 @@ pub(super) fn replay(
     others_write: bool,
     recorder: &mut Recorder,
 ) -> Outcome<()> {
-    let mut walk = part.window.begin;
-    let mut answers = part.window.answers.iter().copied();
-    let mut entries = &part.window.entries[..];
+    assert!(part.window.ops <= part.window.most_ops, "a window was overrun");
+    let mut position = part.window.start;
+    let mut answers = Answers::of(part.window);
     for _ in 0..part.window.ops {
-        let planned = walk.next(part.steps).ok_or_else(out_of_step)?;
-        let line = recorder.line(planned.operation);
-        line.ops += 1;
+        let planned = position.next(part.steps).ok_or_else(out_of_step)?;
+        // The states of the keys of other writers are not known here.
+        let owner = others_write.then_some(&position);
+        let stats = recorder.stats(planned.operation);
+        stats.ops += 1;
         match planned.operation {
             Operation::Get | Operation::GetMiss | Operation::ReadModifyWrite => {
-                let stamp = answers.next().ok_or_else(out_of_step)?;
-                line.not_found += u64::from(stamp == NOT_FOUND);
-                line.verified += u64::from(judge.is_strict);
-                if judge.is_strict {
-                    let is_exact = !others_write || walk.owns(planned.id);
-                    check_get(judge, planned, stamp, is_exact)?;
-                }
+                replay_get(judge, planned, owner, &mut answers, stats)?;
             }
             Operation::Scan => {
-                let count = answers.next().ok_or_else(out_of_step)? as usize;
-                let (found, rest) = entries.split_at_checked(count).ok_or_else(out_of_step)?;
-                entries = rest;
-                line.entries += count as u64;
-                if judge.is_strict {
-                    line.verified += count as u64;
-                    let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
-                    let owner = others_write.then_some(&walk);
-                    check_scan(judge, &request, owner, found)?;
-                }
+                let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
+                replay_scan(judge, &request, owner, &mut answers, stats)?;
             }
             Operation::Put | Operation::Insert | Operation::Delete => {}
         }
-        write(&mut judge.model, judge.dataset, planned);
+        apply(&mut judge.model, judge.dataset, planned);
     }
-    judge.model.use_versions(walk.base_version + walk.taken);
+    assert!(answers.is_at_end(), "each answer belongs to an operation");
+    assert_eq!(position.taken - part.window.start.taken, part.window.ops, "each step is replayed");
+    judge.model.raise_newest_version(position.base_version + position.taken);
+    if judge.is_strict { answers.read_bytes.check(part.window) } else { Ok(()) }
+}
+
+impl<'w> Answers<'w> {
+    fn of(window: &'w Window) -> Self {
+        Self {
+            stamps: window.answers.iter(),
+            entries: &window.entries,
+            read_bytes: ReadBytes::new(),
+        }
+    }
+
+    fn next_stamp(&mut self) -> Outcome<u32> {
+        self.stamps.next().copied().ok_or_else(out_of_step)
+    }
+
+    /// The entries of the next scan.
+    fn next_entries(&mut self) -> Outcome<&'w [EntryStamp]> {
+        let count = self.next_stamp()? as usize;
+        let (found, rest) = self.entries.split_at_checked(count).ok_or_else(out_of_step)?;
+        self.entries = rest;
+        Ok(found)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.stamps.as_slice().is_empty() && self.entries.is_empty()
+    }
+}
+
+/// Counts the answer of a get in `stats` and checks it, if answers are compared.
+fn replay_get(
+    judge: &Judge<'_>,
+    planned: PlannedOperation,
+    owner: Option<&StreamPosition>,
+    answers: &mut Answers<'_>,
+    stats: &mut OperationStats,
+) -> Outcome<()> {
+    let stamp = answers.next_stamp()?;
+    stats.not_found += u64::from(stamp == NOT_FOUND);
+    if !judge.is_strict {
+        return Ok(());
+    }
+    stats.verified += 1;
+    let is_exact = owner.is_none_or(|owner| owner.owns(planned.id));
+    check_get(judge, planned, stamp, is_exact)?;
+    answers.read_bytes.add(planned.operation, get_bytes(judge, planned, stamp, is_exact));
     Ok(())
 }
 
-/// Applies the write of an operation, if it is one.
-fn write(model: &mut Model, dataset: &Dataset, planned: Planned) {
+/// The same for the entries of a scan.
+fn replay_scan(
+    judge: &Judge<'_>,
+    request: &ScanRequest<'_>,
+    owner: Option<&StreamPosition>,
+    answers: &mut Answers<'_>,
+    stats: &mut OperationStats,
+) -> Outcome<()> {
+    let found = answers.next_entries()?;
+    stats.entries += found.len() as u64;
+    if !judge.is_strict {
+        return Ok(());
+    }
+    stats.verified += found.len() as u64;
+    let bytes = check_scan(judge, request, owner, found)?;
+    answers.read_bytes.add(Operation::Scan, bytes);
+    Ok(())
+}
+
+/// Applies an operation to the model, if it is a write.
+fn apply(model: &mut Model, dataset: &Dataset, planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
         let size =
-            if state.is_present() { dataset.value_bytes(planned.id, planned.extra) } else { 0 };
+            if state.is_present() { dataset.value_bytes(planned.id, planned.length) } else { 0 };
         model.write(planned.id, state, size);
     }
 }
 
 /// The state of the key after a write; `None` for a read.
-pub(super) fn state_after(planned: Planned) -> Option<KeyState> {
+pub(super) fn state_after(planned: PlannedOperation) -> Option<KeyState> {
     match planned.operation {
         Operation::Put | Operation::Insert | Operation::ReadModifyWrite => {
             Some(KeyState::new(planned.version, true))
@@ -74,7 +137,12 @@ pub(super) fn state_after(planned: Planned) -> Option<KeyState> {
 }
 
 /// An answer of a get. Nobody puts a missing key; the state of another key is known if `is_exact`.
-fn check_get(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) -> Outcome<()> {
+fn check_get(
+    judge: &Judge<'_>,
+    planned: PlannedOperation,
+    stamp: u32,
+    is_exact: bool,
+) -> Outcome<()> {
     if planned.operation != Operation::GetMiss {
         let bounds = Bounds::exactly(judge.model.state(planned.id));
         return if is_exact {
@@ -87,24 +155,45 @@ fn check_get(judge: &Judge<'_>, planned: Planned, stamp: u32, is_exact: bool) ->
         return Ok(());
     }
     let key = judge.dataset.show_key(planned.id);
-    Err(Failure::wrong_data(format!("get found a key never put, behind {key}")))
+    Err(Failure::wrong_data(format!("get found a key never put, just after {key}")))
 }
 
-/// The entries of a scan. If others write, the states of the keys of `owner` alone are known.
+/// The bytes that a get returned, if its answer is right; `None` if the length of the value is not known.
+fn get_bytes(
+    judge: &Judge<'_>,
+    planned: PlannedOperation,
+    stamp: u32,
+    is_exact: bool,
+) -> Option<u64> {
+    if stamp == NOT_FOUND {
+        return Some(0);
+    }
+    let key_bytes = judge.dataset.keys.key_len(planned.id) as u64;
+    let value_bytes = value_bytes(judge.dataset, &judge.model, planned.id, is_exact)?;
+    Some(key_bytes + value_bytes)
+}
+
+/// The entries of a scan. If others write, the states of the keys of `owner` alone are known. Returns the bytes of the
+/// entries, if all of their lengths are known.
 fn check_scan(
     judge: &Judge<'_>,
     request: &ScanRequest<'_>,
-    owner: Option<&Walk>,
+    owner: Option<&StreamPosition>,
     found: &[EntryStamp],
-) -> Outcome<()> {
-    request.check_shape(found)?;
+) -> Outcome<Option<u64>> {
+    let key_bytes = request.check_shape(found)?;
+    let is_exact = |id| owner.is_none_or(|owner| owner.owns(id));
     check_passed(request.passed(found), found, |id, version| {
-        if owner.is_some_and(|owner| !owner.owns(id)) {
+        if !is_exact(id) {
             return Ok(());
         }
         let bounds = Bounds::exactly(judge.model.state(id));
         check_version("scan", judge.dataset, id, version, bounds)
-    })
+    })?;
+    let mut lens = found
+        .iter()
+        .map(|EntryStamp { id, .. }| value_bytes(judge.dataset, &judge.model, *id, is_exact(*id)));
+    Ok(lens.try_fold(key_bytes, |sum, len| Some(sum + len?)))
 }
 
 /// Judges the stamp of a get of `id`.

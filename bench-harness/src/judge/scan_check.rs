@@ -9,7 +9,7 @@ use std::ops::Bound;
 
 use kv::KeyRange;
 
-use crate::client::{EntryStamp, Planned, scan_range};
+use crate::client::{EntryStamp, PlannedOperation, scan_range};
 use crate::dataset::Dataset;
 use crate::failure::{Failure, Outcome};
 use crate::values::digest;
@@ -25,13 +25,13 @@ impl<'d> ScanRequest<'d> {
     /// The request of the scan `planned`.
     pub(super) fn new(
         dataset: &'d Dataset,
-        planned: Planned,
+        planned: PlannedOperation,
         prefix_bytes: Option<usize>,
     ) -> ScanRequest<'d> {
         let mut key = Vec::new();
         dataset.keys.write_key(planned.id, &mut key);
         let range = scan_range(&key, prefix_bytes);
-        Self { dataset, range, length: planned.extra as usize }
+        Self { dataset, range, length: planned.length as usize }
     }
 
     /// Checks that the entries are as many as were asked for or fewer, ascend, lie in the range and have right keys.
@@ -88,17 +88,17 @@ impl<'d> ScanRequest<'d> {
     }
 }
 
-/// Gives each of the `passed` ids to `judge`, with the version that the scan found of it, if it did. The entries must have
+/// Calls `check` with each of the `passed` ids and the version that the scan found of it, if it did. The entries must have
 /// passed [`ScanRequest::check_shape`].
 pub(super) fn check_passed(
     passed: &[u32],
     found: &[EntryStamp],
-    mut judge: impl FnMut(u32, Option<u32>) -> Outcome<()>,
+    mut check: impl FnMut(u32, Option<u32>) -> Outcome<()>,
 ) -> Outcome<()> {
     let mut entries = found.iter().peekable();
     for &id in passed {
         let entry = entries.next_if(|entry| entry.id == id);
-        judge(id, entry.map(|entry| entry.version))?;
+        check(id, entry.map(|entry| entry.version))?;
     }
     assert!(entries.next().is_none(), "an entry of the range is among the keys that were passed");
     Ok(())

@@ -1,7 +1,7 @@
 //! Right and wrong answers of threads that read beside a writer.
 
 use super::{Judge, Part, Timeline};
-use crate::client::{EntryStamp, NOT_FOUND, Room, Sample, Walk, Window};
+use crate::client::{EntryStamp, NOT_FOUND, Sample, StreamPosition, Window, WindowCapacity};
 use crate::dataset::Dataset;
 use crate::failure::Outcome;
 use crate::keys::{KeyOrder, KeyShape, KeySpace};
@@ -11,41 +11,60 @@ use crate::recorder::Recorder;
 use crate::values::{Values, digest};
 
 const KEYS: u32 = 4;
+const VALUE_BYTES: u32 = 100;
+/// A padded key and its value.
+const ENTRY_BYTES: u64 = 16 + VALUE_BYTES as u64;
 
 /// Thread 0 makes `write`, thread 1 makes `read` meanwhile and gets `answer` and `entries`; the keys had version 2.
 fn judge(write: Step, read: Step, answer: u32, entries: &[(u32, u32)]) -> Outcome<()> {
+    judge_with_missing_bytes(write, read, answer, entries, 0)
+}
+
+/// The same where the values of the answer lack `missing_bytes` together.
+fn judge_with_missing_bytes(
+    write: Step,
+    read: Step,
+    answer: u32,
+    entries: &[(u32, u32)],
+    missing_bytes: u32,
+) -> Outcome<()> {
     let keys = KeySpace::Shaped(KeyShape::Padded);
     let order = Some(KeyOrder::new(&keys, KEYS));
-    let dataset = Dataset { keys, values: Values::Pooled, capacity: KEYS, order };
+    let common_value_bytes = Some(VALUE_BYTES);
+    let values = Values::Pooled;
+    let dataset = Dataset { keys, values, common_value_bytes, capacity: KEYS, order };
     let mut model = Model::new(KEYS);
     for version in 1..=2 {
-        (0..KEYS).for_each(|id| model.write(id, KeyState::new(version, true), 100));
+        (0..KEYS).for_each(|id| model.write(id, KeyState::new(version, true), VALUE_BYTES));
     }
-    model.use_versions(2);
-    let walk = |thread| Walk {
+    model.raise_newest_version(2);
+    let position = |thread| StreamPosition {
         thread,
         threads: 2,
         first_new: KEYS,
         capacity: KEYS,
         base_version: 2,
-        ..Walk::default()
+        ..StreamPosition::default()
     };
-    let room = Room { ops: 1, answers: 1, samples: 1, entries: 8 };
-    let mut windows = [Window::new(room), Window::new(room)];
+    let capacity = WindowCapacity { ops: 1, answers: 1, samples: 1, entries: 8 };
+    let mut windows = [Window::new(capacity), Window::new(capacity)];
     let begun = windows[0].begun;
     for (thread, window) in windows.iter_mut().enumerate() {
-        window.restart(walk(thread as u32), 1);
+        window.restart(position(thread as u32), 1);
         window.begun = begun;
         window.ops = 1;
-        let line = if thread == 0 { write.operation() } else { read.operation() } as u32;
+        let kind = if thread == 0 { write.operation() } else { read.operation() } as u32;
         // The write lasts from 0 to 1 s, the read from 0.4 s to 0.6 s.
         let (start_ns, end_ns) =
             if thread == 0 { (0, 1_000_000_000) } else { (400_000_000, 600_000_000) };
-        window.samples.push(Sample { at: 0, line, start_ns, end_ns, late_ns: 0 });
+        window.samples.push(Sample { at: 0, kind, start_ns, end_ns, late_ns: 0 });
         window.ended = begun + std::time::Duration::from_nanos(end_ns);
     }
     windows[0].sums[write.operation() as usize].bytes_written = 100;
     windows[1].answers.push(answer);
+    let found = if read.operation() == Operation::Scan { answer } else { u32::from(answer > 0) };
+    let bytes_read = u64::from(found) * ENTRY_BYTES - u64::from(missing_bytes);
+    windows[1].sums[read.operation() as usize].bytes_read = bytes_read;
     let mut key = Vec::new();
     for &(id, version) in entries {
         dataset.keys.write_key(id, &mut key);
@@ -56,7 +75,7 @@ fn judge(write: Step, read: Step, answer: u32, entries: &[(u32, u32)]) -> Outcom
     let (writes, reads) = ([write], [read]);
     let part = |steps, window| Part { steps, window, prefix_bytes: None };
     let parts = [part(&writes[..], &windows[0]), part(&reads[..], &windows[1])];
-    judge.judge(&parts, &mut [Recorder::new(), Recorder::new()])
+    judge.check_window(&parts, &mut [Recorder::new(), Recorder::new()])
 }
 
 fn put() -> Step {
@@ -115,4 +134,16 @@ fn a_key_that_is_deleted_meanwhile_may_be_missing() {
     judge(delete, scan(), 4, &[(0, 2), (1, 2), (2, 2), (3, 2)]).unwrap();
     let other = judge(delete, scan(), 3, &[(0, 2), (1, 2), (3, 2)]);
     assert!(other.is_err(), "another key than the one that is deleted was missing");
+}
+
+#[test]
+fn values_of_another_length_than_was_put_are_wrong_answers() {
+    let get = |id| Step::new(Operation::Get, id, 0);
+    let all = [(0, 2), (1, 2), (2, 2), (3, 2)];
+    // Key 1 belongs to the reader, key 0 to the writer.
+    let own = judge_with_missing_bytes(put(), get(1), 2, &[], 88).unwrap_err();
+    assert_eq!(own.text, "gets returned 28 bytes where 116 were expected");
+    assert!(judge_with_missing_bytes(put(), get(0), 2, &[], 1).is_err());
+    let scanned = judge_with_missing_bytes(put(), scan(), 4, &all, 1).unwrap_err();
+    assert_eq!(scanned.text, "scans returned 463 bytes where 464 were expected");
 }

@@ -5,8 +5,7 @@
 //! A segment lasts from the end of the first of these calls to the end of the second. Its writes count as begun from its
 //! start and as acknowledged from its end, its reads as begun at its start and ended at its end. The clocks of two cores
 //! may differ by a little, and a store instruction may become visible to another core late: [`SLACK_NS`] is given on both
-//! sides. So a stale answer is
-//! found when it is older than two segments and the slack.
+//! sides. So a stale answer is found when it is older than two segments and the slack.
 //!
 //! A key may be missing only if it was absent when the call began, or if a deletion of it was begun since. A scan is
 //! judged like gets of all keys that it has passed.
@@ -16,7 +15,7 @@ use std::collections::VecDeque;
 use super::Part;
 use super::replay::{check_stamp, check_version, out_of_step, state_after};
 use super::scan_check::{ScanRequest, check_passed};
-use crate::client::{EntryStamp, Planned, Walk};
+use crate::client::{EntryStamp, PlannedOperation, StreamPosition};
 use crate::dataset::Dataset;
 use crate::failure::Outcome;
 use crate::model::{Bounds, KeyState};
@@ -27,17 +26,17 @@ const EVENTS_OF_SEGMENT: usize = 4;
 /// How far apart two threads may see one moment.
 const SLACK_NS: i64 = 10_000;
 
-/// What happens to the operations of a segment. At one moment, the order is the one that accuses least.
+/// An event in the life of the operations of a segment. Events of one moment come in this order: it accepts the most answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     /// Its writes may be seen.
-    Issue,
+    WriteStart,
     /// Its reads begin.
-    Capture,
+    ReadStart,
     /// Its reads have ended.
-    Judge,
+    ReadEnd,
     /// Its writes must be seen.
-    Acknowledge,
+    WriteEnd,
 }
 
 /// A moment at which something happens to `ops` operations of a part.
@@ -49,10 +48,11 @@ struct Event {
     ops: u32,
 }
 
-/// How far the operations of one part were followed, for each kind of event.
-struct Thread<'w> {
+/// The events of one thread, followed up to some moment.
+struct ThreadEvents<'w> {
     part: Part<'w>,
-    walks: [Walk; 4],
+    /// The next operation, for each kind of event.
+    positions: [StreamPosition; EVENTS_OF_SEGMENT],
     /// The answers and entries of the reads that have not begun yet.
     answers: &'w [u32],
     entries: &'w [EntryStamp],
@@ -93,7 +93,7 @@ impl Timeline {
     /// single thread.
     pub(crate) fn new(threads: usize, samples: usize, capacity: u32) -> Self {
         let (threads, capacity) = if threads > 1 { (threads, capacity as usize) } else { (0, 0) };
-        let no_event = Event { at_ns: i64::MAX, kind: Kind::Issue, part: usize::MAX, ops: 0 };
+        let no_event = Event { at_ns: i64::MAX, kind: Kind::WriteStart, part: usize::MAX, ops: 0 };
         let mut events = vec![no_event; EVENTS_OF_SEGMENT * threads * (samples + 1)];
         events.clear();
         let state = KeyState::new(1, true);
@@ -103,7 +103,8 @@ impl Timeline {
 
     /// Notes the states with which the threads begin.
     pub(super) fn begin(&mut self, states: &[KeyState]) {
-        assert_eq!(self.acked.len(), states.len(), "there is room for every key");
+        assert_eq!(self.acked.len(), states.len(), "each key has a state");
+        assert_eq!(self.issued.len(), states.len(), "each key has a state");
         for (issued, &state) in self.issued.iter_mut().zip(states) {
             *issued = Issued { state, last_deletion: 0 };
         }
@@ -119,6 +120,9 @@ impl Timeline {
             add_events(&mut self.events, at, part, offset.unwrap_or_default().as_nanos() as i64);
         }
         self.events.sort_unstable();
+        let ops_of_events: u64 = self.events.iter().map(|event| u64::from(event.ops)).sum();
+        let ops: u64 = parts.iter().map(|part| u64::from(part.window.ops)).sum();
+        assert_eq!(ops_of_events, EVENTS_OF_SEGMENT as u64 * ops, "each operation is in a segment");
         follow(dataset, parts, self)
     }
 }
@@ -126,17 +130,17 @@ impl Timeline {
 /// Follows the events in their order.
 fn follow<'w>(dataset: &'w Dataset, parts: &[Part<'w>], timeline: &mut Timeline) -> Outcome<()> {
     let Timeline { events, issued, acked } = timeline;
-    let mut threads: Vec<_> = parts.iter().map(|part| Thread::new(*part)).collect();
+    let mut threads: Vec<_> = parts.iter().map(|part| ThreadEvents::new(*part)).collect();
     for event in events.iter() {
         let thread = &mut threads[event.part];
         for _ in 0..event.ops {
-            let walk = &mut thread.walks[event.kind as usize];
-            let planned = walk.next(thread.part.steps).ok_or_else(out_of_step)?;
+            let position = &mut thread.positions[event.kind as usize];
+            let planned = position.next(thread.part.steps).ok_or_else(out_of_step)?;
             match event.kind {
-                Kind::Issue => issue(issued, planned),
-                Kind::Capture => thread.capture(dataset, planned, acked)?,
-                Kind::Judge => thread.judge(dataset, planned, issued)?,
-                Kind::Acknowledge => acknowledge(acked, planned),
+                Kind::WriteStart => issue(issued, planned),
+                Kind::ReadStart => thread.begin_read(dataset, planned, acked)?,
+                Kind::ReadEnd => thread.end_read(dataset, planned, issued)?,
+                Kind::WriteEnd => acknowledge(acked, planned),
             }
         }
     }
@@ -145,7 +149,8 @@ fn follow<'w>(dataset: &'w Dataset, parts: &[Part<'w>], timeline: &mut Timeline)
         "in the end every write is acknowledged"
     );
     debug_assert!(
-        threads.iter().all(|thread| thread.answers.is_empty() && thread.reads.is_empty())
+        threads.iter().all(ThreadEvents::is_at_end),
+        "in the end every answer has been checked"
     );
     Ok(())
 }
@@ -154,10 +159,11 @@ fn follow<'w>(dataset: &'w Dataset, parts: &[Part<'w>], timeline: &mut Timeline)
 fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) {
     let mut add = |start: i64, end: i64, ops: u32| {
         let event = |at_ns, kind| Event { at_ns: at_ns + offset, kind, part, ops };
-        events.push(event(start - SLACK_NS, Kind::Issue));
-        events.push(event(start, Kind::Capture));
-        events.push(event(end, Kind::Judge));
-        events.push(event(end + SLACK_NS, Kind::Acknowledge));
+        assert!(start <= end && ops > 0, "a segment holds operations and ends after it has begun");
+        events.push(event(start - SLACK_NS, Kind::WriteStart));
+        events.push(event(start, Kind::ReadStart));
+        events.push(event(end, Kind::ReadEnd));
+        events.push(event(end + SLACK_NS, Kind::WriteEnd));
     };
     let (mut start, mut done) = (0, 0);
     let mut samples = of.window.samples.iter().peekable();
@@ -166,7 +172,7 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
         if samples.peek().is_some_and(|next| next.at == sample.at) {
             continue;
         }
-        // A batch that is written at the end of the window stands behind its last operation.
+        // A batch that is written at the end of the window has the index after its last operation.
         let next = (sample.at + 1).min(of.window.ops);
         let end = sample.end_ns.cast_signed();
         if next > done {
@@ -180,7 +186,7 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
     }
 }
 
-fn issue(issued: &mut [Issued], planned: Planned) {
+fn issue(issued: &mut [Issued], planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
         let known = &mut issued[planned.id as usize];
         known.state = state;
@@ -190,7 +196,7 @@ fn issue(issued: &mut [Issued], planned: Planned) {
     }
 }
 
-fn acknowledge(acked: &mut [KeyState], planned: Planned) {
+fn acknowledge(acked: &mut [KeyState], planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
         acked[planned.id as usize] = state;
     }
@@ -202,11 +208,11 @@ fn bounds(before: KeyState, issued: &[Issued], id: u32) -> Bounds {
     Bounds::between(before, state, last_deletion)
 }
 
-impl<'w> Thread<'w> {
+impl<'w> ThreadEvents<'w> {
     fn new(part: Part<'w>) -> Self {
         Self {
             part,
-            walks: [part.window.begin; 4],
+            positions: [part.window.start; EVENTS_OF_SEGMENT],
             answers: &part.window.answers,
             entries: &part.window.entries,
             reads: VecDeque::new(),
@@ -214,11 +220,17 @@ impl<'w> Thread<'w> {
         }
     }
 
+    /// Whether every read has begun and ended.
+    fn is_at_end(&self) -> bool {
+        let has_unread = !self.answers.is_empty() || !self.entries.is_empty();
+        !has_unread && self.reads.is_empty() && self.passed_states.is_empty()
+    }
+
     /// Notes the acknowledged states with which a read begins: of its key, or of all keys that a scan will pass.
-    fn capture(
+    fn begin_read(
         &mut self,
         dataset: &'w Dataset,
-        planned: Planned,
+        planned: PlannedOperation,
         acked: &[KeyState],
     ) -> Outcome<()> {
         if !planned.operation.is_read() {
@@ -240,7 +252,12 @@ impl<'w> Thread<'w> {
     }
 
     /// Judges the answer to `planned`, unless the replay has done it because this thread owns the key or nobody puts it.
-    fn judge(&mut self, dataset: &Dataset, planned: Planned, issued: &[Issued]) -> Outcome<()> {
+    fn end_read(
+        &mut self,
+        dataset: &Dataset,
+        planned: PlannedOperation,
+        issued: &[Issued],
+    ) -> Outcome<()> {
         if !planned.operation.is_read() {
             return Ok(());
         }
@@ -250,7 +267,7 @@ impl<'w> Thread<'w> {
                 check_version("scan", dataset, id, version, bounds(before, issued, id))
             }),
             Read::Get { stamp, before } => {
-                let is_foreign = !self.part.window.begin.owns(planned.id);
+                let is_foreign = !self.part.window.start.owns(planned.id);
                 if planned.operation != Operation::Get || !is_foreign {
                     return Ok(());
                 }

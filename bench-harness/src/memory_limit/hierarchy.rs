@@ -1,10 +1,10 @@
-//! Where the memory groups of this machine are, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
+//! Where the memory cgroups of this machine are, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-/// The layout of groups.
+/// The layout of cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// A hierarchy for each controller.
@@ -18,13 +18,13 @@ pub(super) enum Version {
 pub(super) struct Hierarchy {
     /// Its layout.
     pub(super) version: Version,
-    /// The directory of the group that this process is in.
+    /// The directory of the cgroup that this process is in.
     pub(super) own: PathBuf,
 }
 
 /// A mounted hierarchy.
 struct Mount<'t> {
-    /// The group that stands at the mount point.
+    /// The cgroup at the mount point.
     root: PathBuf,
     point: PathBuf,
     kind: &'t str,
@@ -85,12 +85,12 @@ impl<'t> Mount<'t> {
 fn unescape(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        let digits = behind.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+    while let Some((&byte, following)) = rest.split_first() {
+        let digits = following.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
         let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
         let escaped = escaped.filter(|_| byte == b'\\');
         bytes.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { &behind[3..] } else { behind };
+        rest = if escaped.is_some() { &following[3..] } else { following };
     }
     PathBuf::from(OsString::from_vec(bytes))
 }

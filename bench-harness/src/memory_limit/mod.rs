@@ -1,9 +1,9 @@
 //! A limit to the memory of cells, page cache included: each cell's process runs in a memory cgroup of its own.
 //!
-//! The group is a child of the group that this process is in, so limits from outside stay in force. Both layouts of Linux
-//! are known: the memory controller of version 1, and version 2 (`hierarchy`).
+//! The cgroup is a child of the one that this process is in, so limits from outside stay in force. Both layouts of Linux are
+//! known: the memory controller of version 1, and version 2 (`hierarchy`).
 
-mod group;
+mod cgroup;
 mod hierarchy;
 
 use std::fs;
@@ -12,25 +12,25 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::failure::{Failure, Outcome};
 
-pub(crate) use group::Group;
-use group::{NAME, NestedSelf};
+pub(crate) use cgroup::MemoryCgroup;
+use cgroup::{HarnessCgroup, NAME_PREFIX};
 use hierarchy::Hierarchy;
 
-/// A limit that every process keeps: what a trial sets.
+/// The limit of the trial cgroup: larger than any process.
 const TRIAL_BYTES: u64 = 1 << 40;
 
-/// Makes groups. Groups that runs left behind when they were killed are removed first.
+/// Creates the cgroups of cells. Cgroups that killed runs have left are removed first.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub(crate) struct CgroupFactory {
     hierarchy: Hierarchy,
-    /// Groups that were made so far.
+    /// Cgroups that were created so far.
     count: AtomicU32,
-    /// This process in a group beside those of the cells, where the layout asks for it.
-    _nested: Option<NestedSelf>,
+    /// In version 2, the leaf cgroup that holds this process.
+    _own_leaf: Option<HarnessCgroup>,
 }
 
-impl Limiter {
-    /// Finds the group of this process and tries whether a limited group can be made in it.
+impl CgroupFactory {
+    /// Finds the cgroup of this process and tries whether a limited cgroup can be created in it.
     pub(crate) fn new() -> Outcome<Self> {
         let read = |path: &str| {
             fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
@@ -41,27 +41,27 @@ impl Limiter {
     }
 
     fn within(hierarchy: Hierarchy) -> Result<Self, String> {
-        group::remove_left_over(&hierarchy.own);
-        let nested = group::delegate(&hierarchy)?;
-        let limiter = Self { hierarchy, count: AtomicU32::new(0), _nested: nested };
-        limiter.make()?.limit(TRIAL_BYTES)?;
-        Ok(limiter)
+        cgroup::remove_left_over(&hierarchy.own);
+        let own_leaf = cgroup::enable_memory_controller(&hierarchy)?;
+        let factory = Self { hierarchy, count: AtomicU32::new(0), _own_leaf: own_leaf };
+        factory.try_create()?.limit(TRIAL_BYTES)?;
+        Ok(factory)
     }
 
-    /// A group for the next cell, without a limit so far.
-    pub(crate) fn group(&self) -> Outcome<Group> {
-        self.make().map_err(refused)
+    /// Creates a cgroup for the next cell, without a limit so far.
+    pub(crate) fn create(&self) -> Outcome<MemoryCgroup> {
+        self.try_create().map_err(refused)
     }
 
-    fn make(&self) -> Result<Group, String> {
+    fn try_create(&self) -> Result<MemoryCgroup, String> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{NAME}{}-{number}", std::process::id());
+        let name = format!("{NAME_PREFIX}{}-{number}", std::process::id());
         let path: PathBuf = self.hierarchy.own.join(name);
-        Group::create(path, self.hierarchy.version)
+        MemoryCgroup::create(path, self.hierarchy.version)
     }
 }
 
-/// The one line for a group that cannot be made or used.
+/// The one line for a cgroup that cannot be created or used.
 pub(crate) fn refused(text: impl std::fmt::Display) -> Failure {
     Failure::usage(format!("--limit-memory needs a memory cgroup: {text}"))
 }
@@ -71,11 +71,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_that_cannot_be_made_is_a_wrong_use_that_names_path_and_error() {
+    fn a_cgroup_that_cannot_be_created_is_a_wrong_use_that_names_path_and_error() {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("missing");
         let hierarchy = Hierarchy { version: hierarchy::Version::V1, own };
-        let failure = Limiter::within(hierarchy).map_err(refused).unwrap_err();
+        let failure = CgroupFactory::within(hierarchy).map_err(refused).unwrap_err();
         assert_eq!(failure.kind.exit_code(), 2);
         assert!(failure.text.contains("missing/kvbench-"), "{failure}");
         assert!(failure.text.contains("No such file"), "{failure}");

@@ -1,18 +1,20 @@
 //! The columns of a table, the same in a terminal and in Markdown.
 
-use super::Comparison;
-use super::line::Line;
+use super::PhaseTable;
+use super::engine_line::EngineLine;
 use super::ranking::Verdict;
 use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 
 /// The mark of a speed that was not steady.
 pub(super) const UNSTEADY: &str = "†";
-/// The mark of a speed of which a good part of the work came after the clock.
+/// The mark of a speed where more than a tenth of the CPU time came after the clock.
 pub(super) const DEFERRED: &str = "»";
 /// The mark of an engine that had work left when the wait for it ended.
 pub(super) const LEFT_UNDONE: &str = "…";
-/// The mark of an engine beside which the disk itself became faster or slower.
-pub(super) const DISK_MOVED: &str = "!";
+/// The mark of an engine beside which the disk speed changed.
+pub(super) const DISK_SPEED_CHANGED: &str = "!";
+/// The mark of an engine that claims to sync its writes and made too few syncs.
+pub(super) const UNSYNCED: &str = "§";
 /// The mark of an engine that holds more memory than its budget.
 pub(super) const OVER_BUDGET: &str = "‡";
 /// The mark in the place of an engine that no test connects with those that have places.
@@ -31,6 +33,11 @@ pub(super) struct Column {
 }
 
 impl Column {
+    /// The same column with cells that begin at the left.
+    fn left(self) -> Self {
+        Self { is_left: true, ..self }
+    }
+
     /// Characters of the widest cell, or of the heading.
     pub(super) fn width(&self) -> usize {
         self.cells
@@ -43,10 +50,10 @@ impl Column {
 }
 
 /// The engines that have no figures, with the reason: they did not fit into their memory, or had too little time.
-pub(super) fn misfits(table: &Comparison) -> Option<String> {
-    let Comparison { misfits, without_figure, limit, .. } = table;
+pub(super) fn misfits(table: &PhaseTable) -> Option<String> {
+    let PhaseTable { misfits, without_figure, memory_limit, .. } = table;
     let reasons = [
-        (misfits, format!("did not fit in {limit}")),
+        (misfits, format!("did not fit in {memory_limit}")),
         (without_figure, "too few operations for a figure".into()),
     ];
     let given = reasons.iter().filter(|(engines, _)| !engines.is_empty());
@@ -56,66 +63,54 @@ pub(super) fn misfits(table: &Comparison) -> Option<String> {
 }
 
 /// The subject of a table, in one line.
-pub(super) fn title(table: &Comparison) -> String {
-    let Comparison { workload, phase, about, setting, durability, .. } = table;
+pub(super) fn title(table: &PhaseTable) -> String {
+    let PhaseTable { workload, phase, about, setting, durability, .. } = table;
     let loop_ns = table.loop_ns.map_or(String::new(), |ns| format!(", loop {}", show_ns(ns)));
     format!("{workload} / {phase}: {about} ({durability}, {setting}{loop_ns})")
 }
 
 /// The columns that have something to say.
-pub(super) fn columns(table: &Comparison) -> Vec<Column> {
-    let speed = if table.is_opening {
-        [
-            column("open", table, |line| show_ns(1e9 / line.speed.median)),
-            column("95% interval", table, |line| {
-                let turned = line.speed.interval.map(|(low, high)| (1e9 / high, 1e9 / low));
-                turned.map_or(String::new(), |(low, high)| {
-                    format!("[{} .. {}]", show_ns(low), show_ns(high))
-                })
-            }),
-        ]
-    } else {
-        [
-            column("ops/s", table, |line| {
-                format!(
-                    "{}{}{}",
-                    show_count(line.speed.median),
-                    if line.is_unsteady { UNSTEADY } else { "" },
-                    if line.is_deferred { DEFERRED } else { "" },
-                )
-            }),
-            column("95% interval", table, |line| {
-                line.speed.interval.map_or(String::new(), |(low, high)| {
-                    format!("[{} .. {}]", show_count(low), show_count(high))
-                })
-            }),
-        ]
-    };
-    let [speed, interval] = speed;
+pub(super) fn columns(table: &PhaseTable) -> Vec<Column> {
+    let names =
+        [column("#", table, show_place).left(), column("engine", table, marked_name).left()];
+    let ratios = [
+        column(&format!("vs {}", table.baseline), table, |line| ratio(line, table)).left(),
+        column("of bound", table, |line| line.share_of_bound.map_or(String::new(), show_share)),
+    ];
+    let class = column("class", table, |line| line.durability.clone()).left();
+    let columns = names.into_iter().chain(speed_columns(table)).chain(ratios);
+    let columns = columns.chain(cost_columns(table)).chain([class]);
+    let columns = columns.filter(|column| column.cells.iter().any(|cell| !cell.is_empty()));
+    let columns: Vec<_> = columns.collect();
+    assert!(columns.iter().all(|column| column.cells.len() == table.lines.len()));
+    columns
+}
+
+/// Speeds with their intervals; in a table of openings, times.
+fn speed_columns(table: &PhaseTable) -> [Column; 2] {
+    let show: fn(f64) -> String =
+        if table.is_opening { |speed: f64| show_ns(1e9 / speed) } else { show_count };
+    let heading = if table.is_opening { "open" } else { "ops/s" };
+    let speed = column(heading, table, |line| {
+        let marks = [
+            (line.is_unsteady && !table.is_opening, UNSTEADY),
+            (line.is_deferred && !table.is_opening, DEFERRED),
+        ];
+        show(line.speed.median) + &set_marks(marks)
+    });
+    let interval = column("95% interval", table, |line| {
+        // The highest speed is the shortest time.
+        let ends = line.speed.interval;
+        let ends = ends.map(|(low, high)| if table.is_opening { (high, low) } else { (low, high) });
+        ends.map_or(String::new(), |(from, to)| format!("[{} .. {}]", show(from), show(to)))
+    });
+    [speed, interval.left()]
+}
+
+/// CPU time, latencies, amplification and memory.
+fn cost_columns(table: &PhaseTable) -> [Column; 8] {
     let optional = |value: Option<f64>, show: fn(f64) -> String| value.map_or(String::new(), show);
-    let columns = vec![
-        Column { is_left: true, ..column("#", table, show_place) },
-        Column {
-            is_left: true,
-            ..column("engine", table, |line| {
-                let marks = [
-                    (line.cut_short, "*"),
-                    (line.is_left_undone, LEFT_UNDONE),
-                    (line.has_disk_moved, DISK_MOVED),
-                ];
-                let marks = marks.into_iter().filter(|(is_set, _)| *is_set);
-                format!("{}{}", line.engine, marks.map(|(_, mark)| mark).collect::<String>())
-            })
-        },
-        speed,
-        Column { is_left: true, ..interval },
-        Column {
-            is_left: true,
-            ..column(&format!("vs {}", table.baseline), table, |line| ratio(line, table))
-        },
-        column("of bound", table, |line| {
-            optional(line.share_of_bound, |share| format!("{:.0}%", share * 100.0))
-        }),
+    [
         column("CPU", table, |line| optional(line.cpu_ns, show_ns)),
         column("p50", table, |line| latency(line, line.p50_ns)),
         column("p99", table, |line| latency(line, line.p99_ns)),
@@ -124,18 +119,32 @@ pub(super) fn columns(table: &Comparison) -> Vec<Column> {
         column("SA", table, |line| optional(line.space_amp, show_number)),
         column("memory", table, show_memory),
         column("cache", table, |line| optional(line.page_cache_bytes, show_bytes)),
-        Column { is_left: true, ..column("class", table, |line| line.durability.clone()) },
-    ];
-    columns.into_iter().filter(|column| column.cells.iter().any(|cell| !cell.is_empty())).collect()
+    ]
 }
 
-fn column(heading: &str, table: &Comparison, cell: impl Fn(&Line) -> String) -> Column {
+/// A column of numbers.
+fn column(heading: &str, table: &PhaseTable, cell: impl Fn(&EngineLine) -> String) -> Column {
     let cells = table.lines.iter().map(cell).collect();
     Column { heading: heading.into(), is_left: false, cells }
 }
 
+/// The name of an engine with its marks.
+fn marked_name(line: &EngineLine) -> String {
+    let marks = [
+        (line.cut_short, "*"),
+        (line.is_left_undone, LEFT_UNDONE),
+        (line.disk_speed_changed, DISK_SPEED_CHANGED),
+        (line.lacks_syncs, UNSYNCED),
+    ];
+    format!("{}{}", line.engine, set_marks(marks))
+}
+
+fn set_marks<const N: usize>(marks: [(bool, &str); N]) -> String {
+    marks.into_iter().filter(|(is_set, _)| *is_set).map(|(_, mark)| mark).collect()
+}
+
 /// The place, `-` below the rule; for a ranked engine without a place [`UNCOMPARED`], or nothing from one block.
-pub(super) fn show_place(line: &Line) -> String {
+pub(super) fn show_place(line: &EngineLine) -> String {
     let without = match (line.is_ranked, line.is_uncompared) {
         (false, _) => "-",
         (true, true) => UNCOMPARED,
@@ -145,28 +154,39 @@ pub(super) fn show_place(line: &Line) -> String {
 }
 
 /// A latency; an engine that did not keep up has none.
-fn latency(line: &Line, ns: Option<f64>) -> String {
+fn latency(line: &EngineLine, ns: Option<f64>) -> String {
     if line.is_overloaded { OVERLOADED.into() } else { ns.map_or(String::new(), show_ns) }
 }
 
 /// The memory that the engine holds, marked where its budget allows less.
-pub(super) fn show_memory(line: &Line) -> String {
+pub(super) fn show_memory(line: &EngineLine) -> String {
     let mark = if line.is_over_budget { OVER_BUDGET } else { "" };
     line.memory_bytes.map_or(String::new(), |bytes| show_bytes(bytes) + mark)
 }
 
-fn ratio(line: &Line, table: &Comparison) -> String {
+fn ratio(line: &EngineLine, table: &PhaseTable) -> String {
     if line.engine == table.baseline {
         return "baseline".into();
     }
     line.ratio.map_or(String::new(), show_verdict)
 }
 
-/// A ratio with its interval, behind `~` where no difference is shown.
+/// A ratio with its interval, after `~` where no difference is shown.
 pub(super) fn show_verdict(verdict: Verdict) -> String {
     let mark = if verdict.is_shown { "" } else { "~" };
+    let (ratio, interval) = show_ratio(verdict);
+    format!("{mark}{ratio}{interval}")
+}
+
+/// A ratio, and its interval or nothing.
+pub(super) fn show_ratio(verdict: Verdict) -> (String, String) {
     let interval = verdict.interval.map_or(String::new(), |(low, high)| {
         format!(" [{} .. {}]", show_number(low), show_number(high))
     });
-    format!("{mark}{}x{interval}", show_number(verdict.ratio))
+    (format!("{}x", show_number(verdict.ratio)), interval)
+}
+
+/// A share of the fastest yardstick.
+pub(super) fn show_share(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
 }

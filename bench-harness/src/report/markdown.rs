@@ -1,12 +1,12 @@
 //! The report of a run in Markdown: every table, preparation included.
 
 use super::columns::{Column, columns, misfits, title};
-use super::{Comparison, Outline};
-use crate::plan::SetUp;
+use super::{PhaseTable, RunFacts};
+use crate::plan::EngineSettings;
 
 /// How to read the tables; printed once.
 pub(crate) const LEGEND: &str = "\
-ops/s: operations divided by wall time, for writes with the time of work that the engine puts off until after the clock;
+ops/s: operations divided by wall time;
 median of the blocks; loop: time that the harness takes for an operation, a part
 of that; of bound: share of the fastest yardstick; CPU: time of all threads for an operation, without the loop; p50 to
 p99.9: of the timed calls; #: one more than the engines that the blocks show to be faster, empty from one block, ? if no
@@ -16,12 +16,14 @@ without the mapped files of its directory, at the end of the phase; ‡: more th
 cache: page cache of the engine's files; *:
 in some block the time limit ended the phase or one before it, and that block is not compared; †: not steady in half of
 the blocks or more; »: in half of the blocks or more, more than a tenth of the CPU time came after the clock; …: in some
-block the engine still worked when the wait after the clock ended, and that block is not compared; !: in some block the disk by itself moved by more than 1.5 times, and that block is not compared, as
-are no two engines that met different disks; overloaded: less than 99 % of the operations due at the asked rate were
+block the engine worked longer after the clock than before, or still when the wait for it ended, and that block is not
+compared; !: in some block the disk speed changed by more than 1.5 times, and that block is not compared; nor are two
+engines in a block in which they ran at different disk speeds; §: claims sync and made fewer syncs in some block than its
+writes take, and that block is not compared; overloaded: less than 99 % of the operations due at the asked rate were
 made, so latencies say nothing.";
 
 /// The whole report.
-pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> String {
+pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> String {
     let head = format!(
         "# {}\n\nblocks: {}, seed: {}, memory for each engine: {} MiB{}; {ended}.\n\n{LEGEND}\n",
         run.run_id,
@@ -30,25 +32,26 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison], ended: &str) -> Strin
         run.memory_budget_bytes >> 20,
         run.show_limit(),
     );
-    let summary = super::render_summary(run, tables);
+    let summary = super::summary::render(run, tables);
     let tables = tables.iter().map(render_table);
     let summary = (!summary.is_empty()).then(|| format!("## Summary\n\n```text\n{summary}```\n"));
-    let set_ups = render_set_ups(&run.set_ups);
-    let parts = std::iter::once(head).chain(summary).chain(tables).chain([set_ups]);
+    let engine_settings = render_settings(&run.engine_settings);
+    let parts = std::iter::once(head).chain(summary).chain(tables).chain([engine_settings]);
     parts.collect::<Vec<_>>().join("\n")
 }
 
 /// How the engines were set up.
-fn render_set_ups(set_ups: &[SetUp]) -> String {
-    let lines = set_ups.iter().map(|SetUp { engine, version, classes, settings }| {
-        format!("| {engine} | {version} | {classes} | {settings} |")
-    });
+fn render_settings(engine_settings: &[EngineSettings]) -> String {
+    let lines =
+        engine_settings.iter().map(|EngineSettings { engine, version, classes, settings }| {
+            format!("| {engine} | {version} | {classes} | {settings} |")
+        });
     let head =
         ["## Engines\n", "| engine | version | class | settings |", "| --- | --- | --- | --- |"];
     head.map(Into::into).into_iter().chain(lines).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn render_table(table: &Comparison) -> String {
+fn render_table(table: &PhaseTable) -> String {
     let columns = columns(table);
     let row = |cell: &dyn Fn(&Column) -> String| {
         format!("| {} |", columns.iter().map(cell).collect::<Vec<_>>().join(" | "))

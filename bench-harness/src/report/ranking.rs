@@ -19,7 +19,7 @@ pub(crate) struct Verdict {
     pub(crate) is_shown: bool,
 }
 
-/// All comparisons of a phase. Engines go by their place in the list that they came in.
+/// All comparisons of a phase. An engine is known by its index in the list of contestants.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranking {
     places: Vec<Option<usize>>,
@@ -47,23 +47,29 @@ impl Ranking {
     /// Compares all engines of a phase.
     pub(crate) fn new(engines: &[Contestant<'_>]) -> Self {
         let count = engines.len();
+        let all = (0..count).flat_map(|left| (0..left).map(move |right| (left, right)));
+        let all = all.filter_map(|(left, right)| {
+            let paired = Paired::of(engines[left].speeds, engines[right].speeds)?;
+            Some((left, right, paired))
+        });
+        let all: Vec<_> = all.collect();
         let mut verdicts = vec![vec![None; count]; count];
-        for left in 0..count {
-            for right in 0..left {
-                let paired = Paired::of(engines[left].speeds, engines[right].speeds);
-                put(&mut verdicts, (left, right), paired.map(single), paired);
-            }
+        for &(left, right, paired) in &all {
+            verdicts[left][right] = Some(single(paired));
+            verdicts[right][left] = Some(single(paired.inverse()));
         }
-        let pairs = ranked_pairs(engines);
-        let mut faster = Faster::new(count);
+        let pairs = ranked_pairs(engines, &all);
+        let mut faster = FasterRelation::new(count);
         for (pair, multiplier) in pairs.iter().zip(multipliers(&pairs)) {
-            let is_shown = pair.p * multiplier < LEVEL && faster.accepts(pair);
+            let is_shown = pair.p * multiplier < LEVEL && faster.insert_unless_contradicted(pair);
             put_ranked(&mut verdicts, pair, LEVEL / multiplier, is_shown);
         }
         let connected = largest_group(engines, &pairs);
         let has_place = |at: usize| connected.contains(&at) && engines[at].speeds.len() > 1;
         let place = |at| has_place(at).then(|| 1 + faster.count_above(at));
-        Self { places: (0..count).map(place).collect(), verdicts }
+        let places: Vec<_> = (0..count).map(place).collect();
+        assert!(places.iter().flatten().all(|place| (1..=count).contains(place)));
+        Self { places, verdicts }
     }
 
     /// The place of an engine; `None` if it is not ranked, was measured in one block alone, or has no tested pair, direct
@@ -82,7 +88,7 @@ impl Verdict {
     /// The ratio and its interval, at `level`.
     fn new(paired: Paired, level: f64, is_shown: bool) -> Self {
         let interval = paired.interval(level);
-        debug_assert!(!is_shown || interval.is_some(), "one block shows nothing");
+        assert!(!is_shown || interval.is_some(), "one block shows nothing");
         Self { ratio: paired.ratio(), interval, is_shown }
     }
 }
@@ -92,16 +98,7 @@ fn single(paired: Paired) -> Verdict {
     Verdict::new(paired, LEVEL, paired.p().is_some_and(|p| p < LEVEL))
 }
 
-fn put(
-    verdicts: &mut [Vec<Option<Verdict>>],
-    (left, right): (usize, usize),
-    verdict: Option<Verdict>,
-    paired: Option<Paired>,
-) {
-    verdicts[left][right] = verdict;
-    verdicts[right][left] = paired.map(Paired::inverse).map(single);
-}
-
+/// Puts the verdicts of a pair of ranked engines, both ways.
 fn put_ranked(verdicts: &mut [Vec<Option<Verdict>>], pair: &Pair, level: f64, is_shown: bool) {
     let both =
         [(pair.left, pair.right, pair.paired), (pair.right, pair.left, pair.paired.inverse())];
@@ -117,18 +114,16 @@ fn excludes_one((low, high): (f64, f64)) -> bool {
     low > 1.0 || high < 1.0
 }
 
-/// The pairs of ranked engines that share at least two blocks, the surest difference first.
-fn ranked_pairs(engines: &[Contestant<'_>]) -> Vec<Pair> {
-    let ranked: Vec<_> = (0..engines.len()).filter(|at| engines[*at].is_ranked).collect();
-    let mut pairs = Vec::new();
-    for (at, &left) in ranked.iter().enumerate() {
-        for &right in &ranked[..at] {
-            let paired = Paired::of(engines[left].speeds, engines[right].speeds);
-            let tested = paired.and_then(|paired| Some((paired, paired.p()?)));
-            pairs.extend(tested.map(|(paired, p)| Pair { left, right, paired, p }));
-        }
-    }
+/// Of all comparisons, those of two ranked engines that share at least two blocks, the surest difference first.
+fn ranked_pairs(engines: &[Contestant<'_>], all: &[(usize, usize, Paired)]) -> Vec<Pair> {
+    let pair = |&(left, right, paired): &(usize, usize, Paired)| {
+        let is_ranked = engines[left].is_ranked && engines[right].is_ranked;
+        let p = paired.p().filter(|_| is_ranked)?;
+        Some(Pair { left, right, paired, p })
+    };
+    let mut pairs: Vec<_> = all.iter().filter_map(pair).collect();
     pairs.sort_by(|left, right| left.p.total_cmp(&right.p));
+    assert!(pairs.iter().all(|pair| (0.0..=1.0).contains(&pair.p)), "a p-value is a probability");
     pairs
 }
 
@@ -154,26 +149,28 @@ fn multipliers(pairs: &[Pair]) -> Vec<f64> {
     let mut largest: f64 = 0.0;
     let factor = |(at, pair): (usize, &Pair)| {
         let step = (pairs.len() - at) as f64;
-        // A surer difference is never shown less than an unsurer one.
+        // Adjusted p-values never decrease along the list.
         let factor = if pair.p > 0.0 { step.max(largest / pair.p) } else { step };
         largest = pair.p * factor;
         factor
     };
-    pairs.iter().enumerate().map(factor).collect()
+    let factors: Vec<_> = pairs.iter().enumerate().map(factor).collect();
+    debug_assert!(factors.iter().all(|factor| *factor >= 1.0), "an adjustment makes no p smaller");
+    factors
 }
 
 /// Which engine is shown to be faster than which, directly or through others.
-struct Faster {
+struct FasterRelation {
     above: Vec<Vec<bool>>,
 }
 
-impl Faster {
+impl FasterRelation {
     fn new(count: usize) -> Self {
         Self { above: vec![vec![false; count]; count] }
     }
 
-    /// Takes a difference, unless stronger ones say the opposite.
-    fn accepts(&mut self, pair: &Pair) -> bool {
+    /// Inserts the difference of `pair`, unless stronger ones say the opposite. Returns whether it did.
+    fn insert_unless_contradicted(&mut self, pair: &Pair) -> bool {
         let is_left = pair.paired.ratio() > 1.0;
         let (fast, slow) = if is_left { (pair.left, pair.right) } else { (pair.right, pair.left) };
         if self.above[fast][slow] {
@@ -305,16 +302,16 @@ mod tests {
             paired: Paired::of(&blocks(&[2.0]), &blocks(&[1.0])).unwrap(),
             p,
         };
-        let mut faster = Faster::new(3);
-        assert!(faster.accepts(&pair(0, 1, 0.001)));
-        assert!(faster.accepts(&pair(1, 2, 0.002)));
-        assert!(!faster.accepts(&pair(2, 0, 0.003)));
+        let mut faster = FasterRelation::new(3);
+        assert!(faster.insert_unless_contradicted(&pair(0, 1, 0.001)));
+        assert!(faster.insert_unless_contradicted(&pair(1, 2, 0.002)));
+        assert!(!faster.insert_unless_contradicted(&pair(2, 0, 0.003)));
         assert_eq!([0, 1, 2].map(|at| faster.count_above(at)), [0, 1, 2]);
     }
 
     #[test]
     fn an_engine_that_was_compared_with_no_other_has_no_place() {
-        // Its disk was another one than that of the others in every block, or it ran in other blocks.
+        // It ran at another disk speed than the others in every block, or in other blocks.
         let others = [blocks(&[100.0, 101.0, 102.0]), blocks(&[50.0, 51.0, 52.0])];
         let late = (4..=6).map(|block| (block, 900.0 + f64::from(block)).into()).collect();
         let [first, second] = others;

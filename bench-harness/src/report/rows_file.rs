@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use super::Outline;
+use super::RunFacts;
 use crate::failure::{Failure, Outcome};
 use crate::row::{Row, SCHEMA_VERSION};
 
@@ -12,14 +12,14 @@ use crate::row::{Row, SCHEMA_VERSION};
 const FIRST_LINE: usize = 2;
 
 /// Reads the rows of `run` from the file at `path`.
-pub(super) fn read(path: &Path, run: &Outline) -> Outcome<Vec<Row>> {
+pub(super) fn read(path: &Path, run: &RunFacts) -> Outcome<Vec<Row>> {
     let text = fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?;
     parse(&text, run).map_err(|error| {
         Failure::usage(format!("{} is not what a run leaves: {error}", path.display()))
     })
 }
 
-fn parse(text: &str, run: &Outline) -> Result<Vec<Row>, String> {
+fn parse(text: &str, run: &RunFacts) -> Result<Vec<Row>, String> {
     let rows = csv::Reader::from_reader(text.as_bytes()).into_deserialize();
     let rows: Vec<Row> = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     if rows.is_empty() {
@@ -39,7 +39,7 @@ fn parse(text: &str, run: &Outline) -> Result<Vec<Row>, String> {
 }
 
 /// Checks a row by itself. `Err` names the mistake.
-fn check(row: &Row, run: &Outline) -> Result<(), String> {
+fn check(row: &Row, run: &RunFacts) -> Result<(), String> {
     if !(1..=SCHEMA_VERSION).contains(&row.schema_version) {
         return Err(format!(
             "schema_version is {}; this build reads 1 to {SCHEMA_VERSION}",

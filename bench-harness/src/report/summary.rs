@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::columns::{misfits, show_memory, show_verdict};
-use super::line::Line;
-use super::{Comparison, Outline};
-use crate::engines::{NULL, is_bound};
+use super::alignment::align;
+use super::columns::{misfits, show_memory, show_share, show_verdict};
+use super::engine_line::EngineLine;
+use super::{PhaseTable, RunFacts};
+use crate::engines::{NULL_ENGINE, is_bound};
 use crate::quantity::{show_bytes, show_ns, show_number};
 use crate::statistics::median;
 
@@ -17,7 +18,7 @@ const COSTS_LEGEND: &str =
     "CPU/op, WA, SA: median of the phases; memory, cache, longest stall: largest of the phases";
 
 /// The summary of the phases that are not preparation; empty where there is one workload alone.
-pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
+pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable]) -> String {
     if run.workloads.len() < 2 {
         return String::new();
     }
@@ -25,16 +26,16 @@ pub(crate) fn render(run: &Outline, tables: &[Comparison]) -> String {
     let winners = tables
         .iter()
         .map(|table| vec![format!("{} / {}", table.workload, table.phase), winner(table)]);
-    let costs = run.engines.iter().filter(|engine| *engine != NULL);
+    let costs = run.engines.iter().filter(|engine| *engine != NULL_ENGINE);
     let costs = costs.filter_map(|engine| costs_of(engine, &tables));
     let head = COSTS.map(Into::into).to_vec();
     let costs: Vec<_> = std::iter::once(head).chain(costs).collect();
-    let winners = align(&winners.collect::<Vec<_>>());
-    format!("summary: winners\n{winners}\nsummary: costs ({COSTS_LEGEND})\n{}", align(&costs))
+    let winners = align_all(&winners.collect::<Vec<_>>());
+    format!("summary: winners\n{winners}\nsummary: costs ({COSTS_LEGEND})\n{}", align_all(&costs))
 }
 
 /// The winner with its ratio to the next, or the reason why there is none.
-fn winner(table: &Comparison) -> String {
+fn winner(table: &PhaseTable) -> String {
     let mut ranked: Vec<_> = table.ranked().collect();
     let is_one = ranked.len() == 1;
     // Engines that were compared with none of the others neither win nor lose.
@@ -43,7 +44,7 @@ fn winner(table: &Comparison) -> String {
     }
     let Some((&first, others)) = ranked.split_first() else { return unranked(table) };
     if is_one {
-        let share = first.share_of_bound.map(|share| format!(", {:.0}% of bound", share * 100.0));
+        let share = first.share_of_bound.map(|share| format!(", {} of bound", show_share(share)));
         return format!("{} alone{}", first.engine, share.unwrap_or_default());
     }
     if first.is_uncompared {
@@ -52,7 +53,7 @@ fn winner(table: &Comparison) -> String {
     if first.place.is_none() {
         return format!("one block shows no difference; fastest: {}", first.engine);
     }
-    let is_beaten = |other: &&&Line| {
+    let is_beaten = |other: &&&EngineLine| {
         table.verdict(first, other).is_some_and(|verdict| verdict.is_shown && verdict.ratio > 1.0)
     };
     let equals: Vec<_> =
@@ -67,7 +68,7 @@ fn winner(table: &Comparison) -> String {
 }
 
 /// The reason why no engine is ranked.
-fn unranked(table: &Comparison) -> String {
+fn unranked(table: &PhaseTable) -> String {
     let kept: Vec<_> = table
         .lines
         .iter()
@@ -75,8 +76,11 @@ fn unranked(table: &Comparison) -> String {
         .collect();
     let names = kept.iter().map(|line| &line.engine[..]).collect::<Vec<_>>().join(", ");
     let mut reasons = Vec::new();
-    if kept.iter().any(|line| line.has_disk_moved) {
-        reasons.push("the disk moved");
+    if kept.iter().any(|line| line.disk_speed_changed) {
+        reasons.push("the disk speed changed");
+    }
+    if kept.iter().any(|line| line.lacks_syncs) {
+        reasons.push("too few syncs were made");
     }
     if kept.iter().any(|line| line.is_left_undone) {
         reasons.push("work was left undone");
@@ -92,12 +96,12 @@ fn unranked(table: &Comparison) -> String {
 }
 
 /// One line of costs; `None` for an engine that was not measured.
-fn costs_of(engine: &str, tables: &[&Comparison]) -> Option<Vec<String>> {
+fn costs_of(engine: &str, tables: &[&PhaseTable]) -> Option<Vec<String>> {
     let lines: Vec<_> = tables
         .iter()
         .filter_map(|table| table.lines.iter().find(|line| line.engine == engine))
         .collect();
-    let values = |value: fn(&Line) -> Option<f64>| {
+    let values = |value: fn(&EngineLine) -> Option<f64>| {
         lines.iter().filter_map(|line| value(line)).collect::<Vec<_>>()
     };
     let middle = |value, show: fn(f64) -> String| median(&values(value)).map_or("-".into(), show);
@@ -121,14 +125,14 @@ fn costs_of(engine: &str, tables: &[&Comparison]) -> Option<Vec<String>> {
     })
 }
 
-/// Cells in columns, each as wide as its widest cell.
-fn align(lines: &[Vec<String>]) -> String {
+/// Lines of cells in columns, each as wide as its widest cell.
+fn align_all(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
     let width = |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.len())).max();
     let widths: Vec<_> = (0..columns).map(|at| width(at).unwrap_or_default()).collect();
     let show = |line: &Vec<String>| {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end()) + "\n"
+        let cells = line.iter().zip(&widths).map(|(cell, width)| (&cell[..], *width, true));
+        align(cells) + "\n"
     };
     lines.iter().map(show).collect()
 }
@@ -167,8 +171,8 @@ mod tests {
                 [("w", "put"), ("v", "get")].map(|phase| row(engine, phase, block, *speed))
             })
         });
-        let outline = serde_json::from_str(PLAN).unwrap();
-        render(&outline, &compare(&outline, &rows.collect::<Vec<_>>()))
+        let facts = serde_json::from_str(PLAN).unwrap();
+        render(&facts, &compare(&facts, &rows.collect::<Vec<_>>()))
     }
 
     fn line<'s>(summary: &'s str, begin: &str) -> &'s str {
@@ -200,28 +204,28 @@ mod tests {
         for expected in ["200ns", "1.50", "40.0ms"] {
             assert!(line.contains(expected), "{expected}\n{summary}");
         }
-        assert!(summary.contains("own alone") && !summary.contains(NULL), "{summary}");
+        assert!(summary.contains("own alone") && !summary.contains(NULL_ENGINE), "{summary}");
     }
 
     /// The winner of phase `put`, from rows that `change` makes of even ones.
     fn winner_of(change: impl Fn(Row) -> Row) -> String {
-        let outline = serde_json::from_str::<Outline>(PLAN).unwrap();
+        let facts = serde_json::from_str::<RunFacts>(PLAN).unwrap();
         let rows = (1..=3).flat_map(|block| {
             ["own", "peer:a"].map(|engine| {
                 change(Row::of_puts(engine, "buffered", block, 100.0 + f64::from(block)))
             })
         });
-        winner(&compare(&outline, &rows.collect::<Vec<_>>())[0])
+        winner(&compare(&facts, &rows.collect::<Vec<_>>())[0])
     }
 
     #[test]
     fn engines_that_are_not_ranked_for_another_reason_are_not_said_to_miss_the_class() {
-        let moved = winner_of(|row| Row {
+        let changed = winner_of(|row| Row {
             probe_before_ns: Some(100.0),
             probe_after_ns: Some(900.0),
             ..row
         });
-        assert_eq!(moved, "not ranked: own, peer:a; the disk moved in every block");
+        assert_eq!(changed, "not ranked: own, peer:a; the disk speed changed in every block");
         let cut = winner_of(|row| Row { cut_short: true, ..row });
         let expected = "not ranked: own, peer:a; the time limit cut the work short in every block";
         assert_eq!(cut, expected);

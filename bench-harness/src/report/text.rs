@@ -1,8 +1,9 @@
 //! Tables for a terminal.
 
-use super::Comparison;
+use super::PhaseTable;
+use super::alignment::align;
 use super::columns::{Column, columns, misfits, title};
-use crate::plan::SetUp;
+use crate::plan::EngineSettings;
 
 /// The columns in the order in which they drop where a terminal is too narrow for all of them; the others stay.
 const DROPPED: [&str; 11] = [
@@ -24,51 +25,50 @@ const RATIO: &str = "vs ";
 /// The least characters of a cell that is cut.
 const LEAST_WIDTH: usize = 6;
 
-/// The table in aligned columns, at most `limit` characters wide if columns that may drop make that possible.
-pub(crate) fn render(table: &Comparison, limit: usize) -> String {
+/// The table in aligned columns, at most `max_width` characters wide if columns that may drop make that possible.
+pub(crate) fn render(table: &PhaseTable, max_width: usize) -> String {
     let mut columns = columns(table);
     for heading in DROPPED {
-        if total_width(&columns) <= limit {
+        if total_width(&columns) <= max_width {
             break;
         }
         columns.retain(|column| column.heading != heading);
     }
-    narrow(&mut columns, limit);
+    narrow(&mut columns, max_width);
     let widths: Vec<_> = columns.iter().map(Column::width).collect();
+    debug_assert!(columns.iter().all(|column| column.cells.len() == table.lines.len()));
     let line = |cell: &dyn Fn(&Column) -> String| {
-        let cells = columns.iter().zip(&widths).map(|(column, &width)| {
-            let text = cell(column);
-            if column.is_left { format!("{text:<width$}") } else { format!("{text:>width$}") }
-        });
-        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
+        let texts: Vec<_> = columns.iter().map(cell).collect();
+        let cells = texts.iter().zip(&columns).zip(&widths);
+        align(cells.map(|((text, column), width)| (&text[..], *width, column.is_left)))
     };
-    let mut lines = vec![wrap(&title(table), limit), line(&|column| column.heading.clone())];
+    let mut lines = vec![wrap(&title(table), max_width), line(&|column| column.heading.clone())];
     let ranked = table.ranked().count();
     for at in 0..table.lines.len() {
         if at == ranked {
-            lines.push(rule(table, total_width(&columns) - 2, limit));
+            lines.push(rule(table, total_width(&columns) - 2, max_width));
         }
         lines.push(line(&|column| column.cells[at].clone()));
     }
-    lines.extend(misfits(table).map(|text| wrap(&format!("- {text}"), limit)));
+    lines.extend(misfits(table).map(|text| wrap(&format!("- {text}"), max_width)));
     lines.join("\n") + "\n"
 }
 
 /// Makes the columns that stay narrower, step by step, as long as a line is too long: the ratio without its interval, no
 /// ratio, long words cut.
-fn narrow(columns: &mut Vec<Column>, limit: usize) {
+fn narrow(columns: &mut Vec<Column>, max_width: usize) {
     let is_ratio = |column: &Column| column.heading.starts_with(RATIO);
-    if total_width(columns) > limit {
+    if total_width(columns) > max_width {
         for column in columns.iter_mut().filter(|column| is_ratio(column)) {
             for cell in &mut column.cells {
                 cell.truncate(cell.find(" [").unwrap_or(cell.len()));
             }
         }
     }
-    if total_width(columns) > limit {
+    if total_width(columns) > max_width {
         columns.retain(|column| !is_ratio(column));
     }
-    while total_width(columns) > limit {
+    while total_width(columns) > max_width {
         let Some(widest) = columns.iter_mut().max_by_key(|column| column.width()) else { return };
         let width = widest.width() - 1;
         if width < LEAST_WIDTH {
@@ -87,12 +87,12 @@ fn total_width(columns: &[Column]) -> usize {
     columns.iter().map(|column| 2 + column.width()).sum()
 }
 
-/// `text` in lines of at most `limit` characters, further ones indented; a longer word has a line of its own.
-pub(crate) fn wrap(text: &str, limit: usize) -> String {
+/// `text` in lines of at most `max_width` characters, further ones indented; a longer word has a line of its own.
+pub(crate) fn wrap(text: &str, max_width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= limit => {
+            Some(line) if line.len() + 1 + word.len() <= max_width => {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -104,20 +104,20 @@ pub(crate) fn wrap(text: &str, limit: usize) -> String {
 }
 
 /// How the engines were set up, a line each.
-pub(crate) fn render_set_ups(set_ups: &[SetUp], limit: usize) -> String {
-    let line = |SetUp { engine, version, classes, settings }: &SetUp| {
-        wrap(&format!("{engine} {version} ({classes}): {settings}"), limit) + "\n"
+pub(crate) fn render_settings(engine_settings: &[EngineSettings], max_width: usize) -> String {
+    let line = |EngineSettings { engine, version, classes, settings }: &EngineSettings| {
+        wrap(&format!("{engine} {version} ({classes}): {settings}"), max_width) + "\n"
     };
-    std::iter::once("engines\n".into()).chain(set_ups.iter().map(line)).collect()
+    std::iter::once("engines\n".into()).chain(engine_settings.iter().map(line)).collect()
 }
 
-fn rule(table: &Comparison, width: usize, limit: usize) -> String {
+fn rule(table: &PhaseTable, width: usize, max_width: usize) -> String {
     let text = format!(
-        "--- not ranked: yardsticks, and engines that keep less than {}, had no still disk, left work undone or were cut \
-         short ",
+        "--- not ranked: yardsticks, and engines that keep less than {}, made too few syncs, left work undone, were cut \
+         short, or ran while the disk speed changed ",
         table.durability
     );
-    let text: String = text.chars().take(limit.saturating_sub(2)).collect();
+    let text: String = text.chars().take(max_width.saturating_sub(2)).collect();
     format!("  {text:-<width$}").trim_end().to_string()
 }
 
@@ -125,12 +125,13 @@ fn rule(table: &Comparison, width: usize, limit: usize) -> String {
 mod tests {
     use super::*;
     use crate::report::columns::{
-        DEFERRED, DISK_MOVED, LEFT_UNDONE, OVER_BUDGET, OVERLOADED, UNSTEADY, show_place,
+        DEFERRED, DISK_SPEED_CHANGED, LEFT_UNDONE, OVER_BUDGET, OVERLOADED, UNSTEADY, UNSYNCED,
+        show_place,
     };
     use crate::report::{FinishedRun, compare};
     use crate::row::Row;
 
-    fn table() -> Comparison {
+    fn table() -> PhaseTable {
         let plan = r#"{
             "run_id": "run", "engines": ["own", "bound:log+hash"],
             "workloads": [["w", {"about": "a workload with a long description that no narrow terminal can show",
@@ -158,13 +159,13 @@ mod tests {
         };
         let rows = ["own", "bound:log+hash"].into_iter().flat_map(|e| [row(e, 1), row(e, 2)]);
         let run = FinishedRun {
-            outline: serde_json::from_str(plan).unwrap(),
+            facts: serde_json::from_str(plan).unwrap(),
             command: Vec::new(),
             environment: serde_json::json!({}),
             outcome: "complete".into(),
             rows: rows.collect(),
         };
-        compare(&run.outline, &run.rows).remove(0)
+        compare(&run.facts, &run.rows).remove(0)
     }
 
     /// The line of an engine; the title and the headings name engines, too.
@@ -193,8 +194,10 @@ mod tests {
         assert!(own.contains("k†"), "{own}");
         let interval = |line: &str| line.chars().position(|character| character == '[');
         assert_eq!(interval(own), interval(line_of(&text, "bound:log+hash")), "{text}");
-        for mark in [UNSTEADY, DEFERRED, LEFT_UNDONE, OVERLOADED, DISK_MOVED, OVER_BUDGET] {
-            assert!(crate::report::LEGEND.contains(&format!("{mark}: ")), "{mark}");
+        for mark in
+            [UNSTEADY, DEFERRED, LEFT_UNDONE, OVERLOADED, DISK_SPEED_CHANGED, OVER_BUDGET, UNSYNCED]
+        {
+            assert!(crate::report::markdown::LEGEND.contains(&format!("{mark}: ")), "{mark}");
         }
     }
 
@@ -235,10 +238,10 @@ mod tests {
         noisy.speed.interval = Some((1e-7, 1.096_971_217_9e20));
         table.lines.push(noisy);
         let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
-        for limit in [20, 30, 40, 60] {
-            let text = render(&table, limit);
+        for max_width in [20, 30, 40, 60] {
+            let text = render(&table, max_width);
             let rows = text.lines().skip_while(|line| !line.contains("engine")).collect::<Vec<_>>();
-            assert!(widest(&rows.join("\n")) <= Some(limit), "{limit}\n{text}");
+            assert!(widest(&rows.join("\n")) <= Some(max_width), "{max_width}\n{text}");
         }
         assert!(render(&table, 40).contains("bound:log+hash"), "{}", render(&table, 40));
         let wide = render(&table, usize::MAX);

@@ -44,9 +44,16 @@ impl<'r> Record<'r> {
             Op::Delete { .. } => REMOVED,
             _ => op.value().len() as u32 + 1,
         };
+        debug_assert!(u16::try_from(op.key().len()).is_ok(), "a key has its length in two bytes");
+        debug_assert!(op.value().len() <= LONGEST_VALUE, "a value has its length in four bytes");
+        let start = buffer.len();
         buffer.extend_from_slice(&(op.key().len() as u16).to_le_bytes());
         buffer.extend_from_slice(&value_len.to_le_bytes());
         buffer.extend_from_slice(op.key());
         buffer.extend_from_slice(op.value());
+        debug_assert!(
+            Record::read(&buffer[start..]).is_some_and(|record| record.len == buffer.len() - start),
+            "a record reads back"
+        );
     }
 }

@@ -1,44 +1,51 @@
 //! The log of the yardstick: mapped segments whose space is written ahead, one always in reserve.
 //!
 //! A thread makes the next segment once an eighth of the current one is full, so that no write waits for a file. An opening
-//! that finds segments does not wait for a new one; the first write does. Concurrent syncs form a group: one caller syncs
-//! for all that wrote before it began.
+//! that finds segments starts no thread, and makes and maps no segment. The first write makes one; the first read of a
+//! segment maps it. Concurrent syncs form a group: one caller syncs for all that wrote before it began.
 //!
 //! Where writes wait for syncs, the thread fills a segment with zeros and syncs them, so that a later sync has nothing but
 //! data to write. Where they do not, the log writes a few zeros ahead of each append: they are in the processor's cache
 //! when the data takes their place, and no page was cleaned and write-protected before its first append. A segment that was
-//! filled and synced ahead made every page a fault, and the appender waited for the disk.
+//! synced in advance made each page fault at its first write, and the appender waited for the disk.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 
 use durable::{Access, Fs, LogFile, Mapped, OsFs};
 use kv::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::table::Slot;
+use super::maker::{Maker, SEGMENT_BYTES};
+use super::slot::{SEGMENTS_END, Slot};
 
-/// Bytes of a segment, and so of the largest batch.
-const SEGMENT_BYTES: u64 = 16 << 20;
 /// Once this much of a segment is full, the next one is made.
 const RESERVE_AT: u64 = SEGMENT_BYTES / 8;
-/// More segments than any run of the harness fills.
-const MOST_SEGMENTS: usize = 1 << 14;
+/// Segments whose places are allocated together: an opening allocates few.
+const CHUNK: usize = 1 << 7;
+/// More segments than any run of the harness fills: 256 GiB.
+const MOST_SEGMENTS: u32 = 1 << 14;
+const _: () = assert!(MOST_SEGMENTS <= SEGMENTS_END);
 
 #[derive(Debug)]
 enum Segment {
     /// Written by this process.
     Open(Arc<dyn LogFile>),
-    /// Found when the engine was opened.
+    /// Found when the engine was opened, and mapped by its first read.
     Sealed(Arc<dyn Mapped>),
 }
+
+/// Places of segments: each is filled once.
+type Chunk = Box<[OnceLock<Segment>]>;
 
 /// All segments.
 #[derive(Debug)]
 pub(super) struct Segments {
-    files: Box<[OnceLock<Segment>]>,
+    fs: OsFs,
+    directory: PathBuf,
+    chunks: Box<[OnceLock<Chunk>]>,
+    /// How many segments were found when the engine was opened.
+    sealed: u32,
     /// Whether segments are filled and synced before they are used.
     fills: bool,
     tail: Mutex<Tail>,
@@ -54,30 +61,10 @@ pub(super) struct Tail {
     end: u64,
     /// The next segment that nobody asked the maker for.
     asked: u32,
-    /// `None` once the engine is going.
+    /// Started by the first request.
     maker: Option<Maker>,
     /// Memory to put a batch together in.
     pub(super) buffer: Vec<u8>,
-}
-
-/// The thread that makes segments: it takes numbers and hands over logs.
-#[derive(Debug)]
-struct Maker {
-    requests: Sender<u32>,
-    reserve: Receiver<Result<Arc<dyn LogFile>>>,
-    thread: JoinHandle<()>,
-}
-
-impl Tail {
-    /// Asks the maker for `segment`, once.
-    fn ask(&mut self, segment: u32) -> Result<()> {
-        if segment < self.asked {
-            return Ok(());
-        }
-        self.asked = segment + 1;
-        let maker = self.maker.as_ref().ok_or(Error::Closed)?;
-        maker.requests.send(segment).map_err(|_| Error::Closed)
-    }
 }
 
 /// A place in the log, in the order of the writes.
@@ -93,47 +80,81 @@ struct Syncs {
 }
 
 impl Segments {
-    /// The segments in `directory`, of which the first `sealed` are kept, ready to be appended to. With `fills`, segments
-    /// are filled and synced before they are used.
-    pub(super) fn open(directory: &Path, sealed: u32, fills: bool) -> Result<Self> {
-        let fs = OsFs::default();
-        let files: Box<[_]> = (0..MOST_SEGMENTS).map(|_| OnceLock::new()).collect();
-        for number in 0..sealed {
-            let bytes = fs.open(&path(directory, number))?.map(Access::Random)?;
-            files[number as usize].get_or_init(|| Segment::Sealed(bytes));
-        }
-        let (requests, numbers) = channel();
-        let (sender, reserve) = channel();
-        let directory = directory.to_path_buf();
-        let maker = std::thread::spawn(move || {
-            // Requests end, and a send fails, when the engine is gone.
-            let mut made = numbers.iter().map(|number| create(&fs, &directory, number, fills));
-            while made.next().is_some_and(|new| sender.send(new).is_ok()) {}
-        });
-        let maker = Some(Maker { requests, reserve, thread: maker });
-        let mut tail = Tail { segment: sealed, end: 0, asked: sealed, maker, buffer: Vec::new() };
-        tail.ask(sealed)?;
+    /// The segments in `directory`, ready to be appended to: the first `known` and those that follow them. With `fills`,
+    /// segments are filled and synced before they are used. Where there are none, the first is made.
+    pub(super) fn open(fs: OsFs, directory: &Path, known: u32, fills: bool) -> Result<Self> {
+        let is_there = |number: &u32| path(directory, *number).exists();
+        let sealed = known + (known..MOST_SEGMENTS).take_while(is_there).count() as u32;
+        let tail = Tail { segment: sealed, end: 0, asked: sealed, maker: None, buffer: Vec::new() };
         let segments = Self {
-            files,
+            fs,
+            directory: directory.to_path_buf(),
+            chunks: (0..MOST_SEGMENTS as usize / CHUNK).map(|_| OnceLock::new()).collect(),
+            sealed,
             fills,
             tail: Mutex::new(tail),
             syncs: Mutex::new(Syncs { done: (sealed, 0), ..Syncs::default() }),
             synced: Condvar::new(),
         };
         if sealed == 0 {
-            segments.add(&segments.tail.lock())?;
+            segments.add(&mut segments.tail.lock())?;
         }
         Ok(segments)
     }
 
-    /// Puts the segment in reserve in the place of the tail's.
-    fn add(&self, tail: &Tail) -> Result<()> {
-        let maker = tail.maker.as_ref().ok_or(Error::Closed)?;
-        let log = maker.reserve.recv().map_err(|_| Error::Closed)??;
-        let place = self.files.get(tail.segment as usize);
+    /// How many segments there were when the engine was opened.
+    pub(super) fn sealed(&self) -> u32 {
+        self.sealed
+    }
+
+    /// Asks the maker for `segment`, once.
+    fn ask(&self, tail: &mut Tail, segment: u32) -> Result<()> {
+        if segment < tail.asked {
+            return Ok(());
+        }
+        let maker = tail.maker.get_or_insert_with(|| Maker::start(self.fs.clone(), self.fills));
+        maker.ask(path(&self.directory, segment))?;
+        tail.asked = segment + 1;
+        Ok(())
+    }
+
+    /// Makes the tail's segment, or takes the one in reserve.
+    fn add(&self, tail: &mut Tail) -> Result<()> {
+        let place = self.place(tail.segment);
         let place = place.ok_or(Error::Unsupported("more than 256 GiB in a yardstick"))?;
+        self.ask(tail, tail.segment)?;
+        let maker = tail.maker.as_ref().ok_or(Error::Closed)?;
+        let log = maker.take()?;
         place.get_or_init(|| Segment::Open(log));
         Ok(())
+    }
+
+    /// The place of a segment; `None` after the last chunk.
+    fn place(&self, number: u32) -> Option<&OnceLock<Segment>> {
+        let (chunk, at) = (number as usize / CHUNK, number as usize % CHUNK);
+        let empty = || (0..CHUNK).map(|_| OnceLock::new()).collect();
+        Some(&self.chunks.get(chunk)?.get_or_init(empty)[at])
+    }
+
+    /// A segment that is open or can be mapped.
+    #[inline]
+    fn segment(&self, number: u32) -> Result<&Segment> {
+        let chunk = self.chunks.get(number as usize / CHUNK).and_then(OnceLock::get);
+        match chunk.and_then(|chunk| chunk[number as usize % CHUNK].get()) {
+            Some(segment) => Ok(segment),
+            None => self.map(number),
+        }
+    }
+
+    #[cold]
+    fn map(&self, number: u32) -> Result<&Segment> {
+        let path = path(&self.directory, number);
+        let place = self.place(number).filter(|_| number < self.sealed);
+        let Some(place) = place else {
+            return Err(Error::corruption(path, 0, "a slot names a segment that was never made"));
+        };
+        let mapped = self.fs.open(&path)?.map(Access::Random)?;
+        Ok(place.get_or_init(|| Segment::Sealed(mapped)))
     }
 
     /// The end of the log, for one writer at a time.
@@ -148,10 +169,9 @@ impl Segments {
             return Err(Error::Unsupported("batches beyond 16 MiB in a yardstick"));
         }
         if tail.end + len > SEGMENT_BYTES {
-            tail.ask(tail.segment + 1)?;
             (tail.segment, tail.end) = (tail.segment + 1, 0);
         }
-        if self.files.get(tail.segment as usize).is_none_or(|place| place.get().is_none()) {
+        if tail.end == 0 && self.log(tail.segment).is_err() {
             self.add(tail)?;
         }
         let start = tail.end;
@@ -161,37 +181,44 @@ impl Segments {
         }
         log.append(start, &tail.buffer)?;
         tail.end += len;
+        debug_assert!(tail.end <= SEGMENT_BYTES, "a segment was overrun");
         if tail.end >= RESERVE_AT {
-            tail.ask(tail.segment + 1)?;
+            self.ask(tail, tail.segment + 1)?;
         }
         Ok((tail.segment, start))
     }
 
+    /// The log of a segment that this process writes.
     fn log(&self, segment: u32) -> Result<&Arc<dyn LogFile>> {
-        match self.files[segment as usize].get() {
+        match self.place(segment).and_then(OnceLock::get) {
             Some(Segment::Open(log)) => Ok(log),
             _ => Err(Error::Closed),
         }
     }
 
     /// Calls `read` with the record that `slot` names.
+    #[inline]
     pub(super) fn read(&self, slot: &Slot, read: &mut dyn FnMut(&[u8])) -> Result<()> {
         let (start, len) = (slot.offset as usize, slot.len as usize);
-        match self.files[slot.segment as usize].get() {
-            Some(Segment::Open(log)) => log.read(u64::from(slot.offset), len, read),
-            Some(Segment::Sealed(mapped)) => {
-                read(&mapped.bytes()[start..start + len]);
+        match self.segment(slot.segment)? {
+            Segment::Open(log) => log.read(u64::from(slot.offset), len, read),
+            Segment::Sealed(mapped) => {
+                let Some(bytes) = mapped.bytes().get(start..start + len) else {
+                    let path = path(&self.directory, slot.segment);
+                    let what = "a slot names a record past the end of the segment";
+                    return Err(Error::corruption(path, u64::from(slot.offset), what));
+                };
+                read(bytes);
                 Ok(())
             }
-            None => Err(Error::Closed),
         }
     }
 
-    /// The bytes of a segment that was found, records and what is behind them.
-    pub(super) fn sealed_bytes(&self, segment: u32) -> Option<&[u8]> {
-        match self.files[segment as usize].get()? {
-            Segment::Sealed(mapped) => Some(mapped.bytes()),
-            Segment::Open(_) => None,
+    /// The bytes of a segment that was found, records and the space after them.
+    pub(super) fn sealed_bytes(&self, segment: u32) -> Result<&[u8]> {
+        match self.segment(segment)? {
+            Segment::Sealed(mapped) => Ok(mapped.bytes()),
+            Segment::Open(_) => Ok(&[]),
         }
     }
 
@@ -229,48 +256,40 @@ impl Segments {
         self.syncs.lock().count
     }
 
-    /// How many segments hold records, and gives back the space behind the last of them.
+    /// How many segments hold records. Gives back the space after the last of them, and removes the reserve. A later
+    /// append begins another segment.
     pub(super) fn finish(&self) -> Result<u32> {
-        let tail = self.tail.lock();
-        if tail.end == 0 {
-            return Ok(tail.segment);
+        let mut tail = self.tail.lock();
+        if let Some(maker) = tail.maker.take() {
+            maker.stop();
         }
-        self.log(tail.segment)?.finish(tail.end)?;
-        Ok(tail.segment + 1)
+        for reserve in tail.segment + 1..tail.asked {
+            let path = path(&self.directory, reserve);
+            if path.exists() {
+                self.fs.remove(&path)?;
+            }
+        }
+        if tail.end > 0 {
+            let log = self.log(tail.segment)?;
+            log.finish(tail.end)?;
+            log.sync()?;
+            (tail.segment, tail.end) = (tail.segment + 1, 0);
+            self.syncs.lock().done = (tail.segment, 0);
+        }
+        tail.asked = tail.segment;
+        Ok(tail.segment)
     }
 }
 
 impl Drop for Segments {
     fn drop(&mut self) {
         // Nothing of this engine may touch the directory once it is gone.
-        if let Some(Maker { requests, reserve, thread }) = self.tail.get_mut().maker.take() {
-            drop((requests, reserve));
-            thread.join().unwrap_or_default();
+        if let Some(maker) = self.tail.get_mut().maker.take() {
+            maker.stop();
         }
     }
 }
 
-fn create(fs: &OsFs, directory: &Path, number: u32, fills: bool) -> Result<Arc<dyn LogFile>> {
-    let path = path(directory, number);
-    if path.exists() {
-        // A reserve that an earlier opening did not use.
-        fs.remove(&path)?;
-    }
-    let log = fs.create_log(&path, SEGMENT_BYTES)?;
-    if fills {
-        log.reserve(SEGMENT_BYTES)?;
-        log.sync()?;
-    }
-    fs.sync_dir(directory)?;
-    Ok(log)
-}
-
 fn path(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("{number:06}.log"))
-}
-
-/// How many segments there are in `directory`.
-pub(super) fn count(directory: &Path) -> u32 {
-    let is_there = |number: &u32| path(directory, *number).exists();
-    (0..MOST_SEGMENTS as u32).take_while(is_there).count() as u32
 }

@@ -3,7 +3,7 @@
 //! A write is an exclusive transaction: those that run beside each other may conflict and have to be run again. The log
 //! is handed to the operating system before a commit returns, and synced where that is asked for.
 //!
-//! A thread keeps its read transaction while nothing is written ([`super::kept`]): gets are 1.1 times as fast with one thread
+//! A thread keeps its read transaction while nothing is written ([`super::thread_views`]): gets are 1.1 times as fast with one thread
 //! and 1.4 times with two.
 
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use kv::{
     Stats, WriteBatch,
 };
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
-use super::kept::KeptViews;
-use super::shell::{Shell, failure};
-use super::view_cursor::{Part, View, ViewCursor};
-use super::{Division, EngineConfig, Registration};
+use super::thread_views::ThreadViews;
+use super::view_cursor::{StretchRequest, View, ViewCursor};
+use super::{BudgetSplit, EngineConfig, Registration};
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:canopydb",
@@ -27,7 +27,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     classes: &[Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(Canopydb::open(directory, config)?)),
     settings: |config| {
-        let memory = Division::of(config).describe("checkpoint");
+        let memory = BudgetSplit::of(config).describe("checkpoint");
         format!(
             "{memory}, log on, exclusive write transactions, no compression, a thread keeps its read transaction until a write"
         )
@@ -37,16 +37,16 @@ pub(super) const REGISTRATION: Registration = Registration {
 const TREE: &[u8] = b"entries";
 
 struct Canopydb {
-    shell: Shell,
+    state: AdapterState,
     path: PathBuf,
     database: Database,
-    views: KeptViews<ReadTransaction>,
+    views: ThreadViews<ReadTransaction>,
 }
 
 impl Canopydb {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
-        let shell = Shell::new(directory, Durability::Sync);
-        let memory = Division::of(config);
+        let state = AdapterState::new(directory, Durability::Sync);
+        let memory = BudgetSplit::of(config);
         let mut environment = EnvOptions::new(directory);
         environment.page_cache_size = memory.cache_bytes as usize;
         let mut options = DbOptions::new();
@@ -55,9 +55,9 @@ impl Canopydb {
             options.throttle_memory_limit.max(memory.write_bytes as usize);
         options.stall_memory_limit = options.stall_memory_limit.max(options.throttle_memory_limit);
         let database = Database::with_options(environment, options);
-        let database = database.map_err(shell.failed("open"))?;
-        create_tree(&database).map_err(shell.failed("open"))?;
-        Ok(Self { shell, path: directory.into(), database, views: KeptViews::new() })
+        let database = database.map_err(state.failed("open"))?;
+        create_tree(&database).map_err(state.failed("open"))?;
+        Ok(Self { state, path: directory.into(), database, views: ThreadViews::new() })
     }
 
     fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
@@ -81,7 +81,7 @@ impl Canopydb {
         }
         drop(tree);
         transaction.commit_with(durability == Durability::Sync)?;
-        self.views.outdate();
+        self.views.invalidate();
         Ok(())
     }
 }
@@ -102,31 +102,31 @@ fn create_tree(database: &Database) -> Outcome<()> {
 
 impl Kv for Canopydb {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.shell.check_open()?;
-        self.get(key, found).map_err(self.shell.failed("read"))
+        self.state.check_open()?;
+        self.get(key, found).map_err(self.state.failed("read"))
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.shell.write(batch, || self.apply(batch, durability))
+        self.state.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.shell.check_open()?;
-        let transaction = self.database.begin_read().map_err(self.shell.failed("read"))?;
+        self.state.check_open()?;
+        let transaction = self.database.begin_read().map_err(self.state.failed("read"))?;
         let view = CanopydbView { transaction, path: self.path.clone() };
         Ok(Box::new(ViewCursor::new(view, range)?))
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.sync(|| self.database.sync())
+        self.state.sync(|| self.database.sync())
     }
 
     fn close(&self) -> Result<()> {
-        self.shell.close(|| self.database.sync())
+        self.state.close(|| self.database.sync())
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.shell.capabilities()
+        self.state.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -140,11 +140,11 @@ struct CanopydbView {
 }
 
 impl CanopydbView {
-    fn try_copy(&self, part: Part<'_>, into: &mut Copied) -> Outcome<()> {
+    fn try_copy(&self, request: StretchRequest<'_>, into: &mut Copied) -> Outcome<()> {
         let Some(tree) = self.transaction.get_tree(TREE)? else { return Ok(()) };
-        let mut entries = tree.range::<&[u8]>((part.start, part.end))?;
-        for _ in 0..part.wanted {
-            let entry = match part.direction {
+        let mut entries = tree.range::<&[u8]>((request.start, request.end))?;
+        for _ in 0..request.wanted {
+            let entry = match request.direction {
                 Direction::Forward => entries.next(),
                 Direction::Backward => entries.next_back(),
             };
@@ -157,9 +157,10 @@ impl CanopydbView {
 }
 
 impl View for CanopydbView {
-    const KEEPS_ITS_PLACE: bool = false;
+    const KEEPS_ITERATOR: bool = false;
 
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
-        self.try_copy(part, into).map_err(|error| -> Error { failure("read", &self.path, &error) })
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(request, into)
+            .map_err(|error| -> Error { failure("read", &self.path, &error) })
     }
 }

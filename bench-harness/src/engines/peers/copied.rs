@@ -1,6 +1,6 @@
 //! A stretch of entries that a cursor copied out of an engine.
 
-/// Entries one behind the other, in the order of the walk.
+/// Entries one after the other, in the order of the cursor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copied {
     bytes: Vec<u8>,

@@ -15,10 +15,10 @@ use kv::{
     Unit, WriteBatch,
 };
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
-use super::shell::{Shell, failure};
-use super::view_cursor::{Part, View, ViewCursor};
-use super::{Division, EngineConfig, Registration};
+use super::view_cursor::{StretchRequest, View, ViewCursor};
+use super::{BudgetSplit, EngineConfig, Registration};
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:fjall",
@@ -27,7 +27,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     classes: &[Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(Fjall::open(directory, config)?)),
     settings: |config| {
-        let memory = Division::of(config).describe("memtable");
+        let memory = BudgetSplit::of(config).describe("memtable");
         format!(
             "{memory}, Bloom filters of 10 bits on all levels, no compression, {WORKERS} workers"
         )
@@ -38,21 +38,21 @@ pub(super) const REGISTRATION: Registration = Registration {
 const WORKERS: usize = 2;
 
 struct Fjall {
-    shell: Shell,
+    state: AdapterState,
     keyspace: Keyspace,
     database: Database,
 }
 
 impl Fjall {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
-        let shell = Shell::new(directory, Durability::Sync).without_empty_keys();
-        let memory = Division::of(config);
+        let state = AdapterState::new(directory, Durability::Sync).without_empty_keys();
+        let memory = BudgetSplit::of(config);
         let database = Database::builder(directory)
             .cache_size(memory.cache_bytes)
             .journal_compression(CompressionType::None)
             .worker_threads(WORKERS)
             .open()
-            .map_err(shell.failed("open"))?;
+            .map_err(state.failed("open"))?;
         let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
         let options = || {
             KeyspaceCreateOptions::default()
@@ -60,8 +60,8 @@ impl Fjall {
                 .filter_policy(FilterPolicy::all(bloom))
                 .data_block_compression_policy(CompressionPolicy::disabled())
         };
-        let keyspace = database.keyspace("entries", options).map_err(shell.failed("open"))?;
-        Ok(Self { shell, keyspace, database })
+        let keyspace = database.keyspace("entries", options).map_err(state.failed("open"))?;
+        Ok(Self { state, keyspace, database })
     }
 
     fn write_one(&self, op: Op<'_>, durability: Durability) -> fjall::Result<()> {
@@ -94,17 +94,17 @@ impl Fjall {
 
 impl Kv for Fjall {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.shell.check_open()?;
-        if !self.shell.can_hold(key) {
+        self.state.check_open()?;
+        if !self.state.can_hold(key) {
             return Ok(false);
         }
-        let value = self.keyspace.get(key).map_err(self.shell.failed("read"))?;
+        let value = self.keyspace.get(key).map_err(self.state.failed("read"))?;
         value.as_deref().inspect(|value| found(value));
         Ok(value.is_some())
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.shell.write(batch, || {
+        self.state.write(batch, || {
             let mut ops = batch.ops();
             match (ops.next(), ops.next()) {
                 (Some(only), None) => self.write_one(only, durability),
@@ -114,22 +114,22 @@ impl Kv for Fjall {
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.shell.check_open()?;
+        self.state.check_open()?;
         let snapshot = self.database.snapshot();
         let view = FjallView { snapshot, keyspace: self.keyspace.clone(), walk: None };
         Ok(Box::new(ViewCursor::new(view, range)?))
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.sync(|| self.database.persist(PersistMode::SyncAll))
+        self.state.sync(|| self.database.persist(PersistMode::SyncAll))
     }
 
     fn close(&self) -> Result<()> {
-        self.shell.close(|| self.database.persist(PersistMode::SyncAll))
+        self.state.close(|| self.database.persist(PersistMode::SyncAll))
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.shell.capabilities()
+        self.state.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -145,17 +145,17 @@ struct FjallView {
 }
 
 impl View for FjallView {
-    const KEEPS_ITS_PLACE: bool = true;
+    const KEEPS_ITERATOR: bool = true;
 
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
         let Self { snapshot, keyspace, walk } = self;
-        if !part.goes_on {
+        if !request.is_continuation {
             *walk = None;
         }
-        let range = || snapshot.range::<&[u8], _>(&*keyspace, (part.start, part.end));
+        let range = || snapshot.range::<&[u8], _>(&*keyspace, (request.start, request.end));
         let walk = walk.get_or_insert_with(range);
-        for _ in 0..part.wanted {
-            let entry = match part.direction {
+        for _ in 0..request.wanted {
+            let entry = match request.direction {
                 Direction::Forward => walk.next(),
                 Direction::Backward => walk.next_back(),
             };

@@ -6,7 +6,7 @@
 //!
 //! - `WRITE_MAP`, where commits do not sync: pages are changed in the mapping and not copied and written back, and the kernel
 //!   keeps them when the process dies. Puts are 4.3 times as fast, batches 3.3 times. With syncs it gains nothing.
-//! - Each thread keeps its read transaction while nothing is written ([`super::kept`]). LMDB's own means to that end, slots tied
+//! - Each thread keeps its read transaction while nothing is written ([`super::thread_views`]). LMDB's own means to that end, slots tied
 //!   to threads, is out of reach: a cursor may change threads, and a thread may read while it has a cursor open. Gets are 1.2
 //!   times as fast as with a transaction each.
 //! - `NO_READ_AHEAD`: point reads of a store larger than memory would bring in pages that nobody asked for.
@@ -20,10 +20,10 @@ use kv::{
     Unit, WriteBatch,
 };
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
-use super::kept::KeptViews;
-use super::shell::{Shell, failure};
-use super::view_cursor::{Part, View, ViewCursor};
+use super::thread_views::ThreadViews;
+use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{EngineConfig, Registration};
 
 pub(super) const REGISTRATION: Registration = Registration {
@@ -53,20 +53,20 @@ const READERS: u32 = 1_024;
 type Entries = Database<'static, Bytes, Bytes>;
 
 struct Lmdb {
-    shell: Shell,
+    state: AdapterState,
     env: Env<WithoutTls>,
     entries: Entries,
-    views: KeptViews<RoTxn<'static, WithoutTls>>,
+    views: ThreadViews<RoTxn<'static, WithoutTls>>,
 }
 
 impl Lmdb {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
         let durability = config.durability.max(Durability::Buffered);
-        let shell = Shell::new(directory, durability).without_empty_keys();
-        let env = open_env(directory, durability).map_err(shell.failed("open"))?;
-        let entries = create_entries(&env).map_err(shell.failed("open"))?;
-        let shell = shell.with_longest_key(env.max_key_size());
-        Ok(Self { shell, env, entries, views: KeptViews::new() })
+        let state = AdapterState::new(directory, durability).without_empty_keys();
+        let env = open_env(directory, durability).map_err(state.failed("open"))?;
+        let entries = create_entries(&env).map_err(state.failed("open"))?;
+        let state = state.with_longest_key(env.max_key_size());
+        Ok(Self { state, env, entries, views: ThreadViews::new() })
     }
 
     fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> heed::Result<bool> {
@@ -87,7 +87,7 @@ impl Lmdb {
             }
         }
         txn.commit()?;
-        self.views.outdate();
+        self.views.invalidate();
         Ok(())
     }
 }
@@ -119,34 +119,34 @@ fn create_entries(env: &Env<WithoutTls>) -> heed::Result<Entries> {
 
 impl Kv for Lmdb {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.shell.check_open()?;
-        if !self.shell.can_hold(key) {
+        self.state.check_open()?;
+        if !self.state.can_hold(key) {
             return Ok(false);
         }
-        self.get(key, found).map_err(self.shell.failed("read"))
+        self.get(key, found).map_err(self.state.failed("read"))
     }
 
     fn write(&self, batch: &WriteBatch, _: Durability) -> Result<SequenceNumber> {
-        self.shell.write(batch, || self.apply(batch))
+        self.state.write(batch, || self.apply(batch))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.shell.check_open()?;
-        let txn = self.env.clone().static_read_txn().map_err(self.shell.failed("read"))?;
+        self.state.check_open()?;
+        let txn = self.env.clone().static_read_txn().map_err(self.state.failed("read"))?;
         let view = LmdbView { txn, entries: self.entries, path: self.env.path().into() };
         Ok(Box::new(ViewCursor::new(view, range)?))
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.sync(|| self.env.force_sync())
+        self.state.sync(|| self.env.force_sync())
     }
 
     fn close(&self) -> Result<()> {
-        self.shell.close(|| self.env.force_sync())
+        self.state.close(|| self.env.force_sync())
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.shell.capabilities()
+        self.state.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -161,12 +161,14 @@ struct LmdbView {
 }
 
 impl LmdbView {
-    fn try_copy(&self, part: Part<'_>, into: &mut Copied) -> heed::Result<()> {
-        let bounds = (part.start, part.end);
-        match part.direction {
-            Direction::Forward => push(self.entries.range(&self.txn, &bounds)?, part.wanted, into),
+    fn try_copy(&self, request: StretchRequest<'_>, into: &mut Copied) -> heed::Result<()> {
+        let bounds = (request.start, request.end);
+        match request.direction {
+            Direction::Forward => {
+                push(self.entries.range(&self.txn, &bounds)?, request.wanted, into)
+            }
             Direction::Backward => {
-                push(self.entries.rev_range(&self.txn, &bounds)?, part.wanted, into)
+                push(self.entries.rev_range(&self.txn, &bounds)?, request.wanted, into)
             }
         }
     }
@@ -185,9 +187,9 @@ fn push<'t>(
 }
 
 impl View for LmdbView {
-    const KEEPS_ITS_PLACE: bool = false;
+    const KEEPS_ITERATOR: bool = false;
 
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
-        self.try_copy(part, into).map_err(|error| failure("read", &self.path, &error))
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(request, into).map_err(|error| failure("read", &self.path, &error))
     }
 }

@@ -1,7 +1,7 @@
 //! Engines that people use today, under the features `peers` and `peer-rocksdb`, to compare ours with.
 //!
 //! Each adapter passes the calls of [`kv::Kv`] on. It refuses a call that its engine lacks as `Unsupported` or
-//! `InvalidArgument`. Four adapters keep a read transaction for each thread between writes ([`kept`]); none adds anything
+//! `InvalidArgument`. Four adapters keep a read transaction for each thread between writes ([`thread_views`]); none adds anything
 //! else. Each is set up as its maintainers advise for a small machine: one memory budget for cache and write buffers, Bloom
 //! filters of 10 bits a key where there are any, no compression. Each setting that differs from the engine's default is
 //! printed with every result ([`super::Registration::settings`]); the file of the engine says why it is there.
@@ -11,15 +11,14 @@
 //!
 //! The adapters leave out range deletion and expiry, whether the engine has them or not: no workload uses them.
 
+mod adapter_state;
 mod canopydb;
 mod copied;
 mod fjall;
-mod kept;
 mod lmdb;
 mod redb;
 #[cfg(feature = "peer-rocksdb")]
 mod rocksdb;
-mod shell;
 mod sled;
 mod sqlite;
 mod surrealkv;
@@ -27,6 +26,7 @@ mod surrealkv;
 mod sync_calls;
 #[cfg(test)]
 mod tests;
+mod thread_views;
 mod view_cursor;
 
 #[cfg(target_os = "linux")]
@@ -49,16 +49,17 @@ pub(super) fn all() -> Vec<Registration> {
     ]
 }
 
-/// How an engine that gathers writes in memory divides its budget: a fifth for them, the rest for its cache.
+/// How an engine that gathers writes in memory splits its budget: a fifth for them, the rest for its cache.
 #[derive(Clone, Copy, Debug)]
-struct Division {
+struct BudgetSplit {
     write_bytes: u64,
     cache_bytes: u64,
 }
 
-impl Division {
+impl BudgetSplit {
     fn of(config: EngineConfig) -> Self {
         let write_bytes = config.memory_budget_bytes / 5;
+        assert!(write_bytes <= config.memory_budget_bytes, "a part of the budget");
         Self { write_bytes, cache_bytes: config.memory_budget_bytes - write_bytes }
     }
 

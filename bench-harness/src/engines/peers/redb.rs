@@ -4,7 +4,7 @@
 //! survives the process and does not sync, so the class `Buffered` is not registered. A run that asks for it gets `None`,
 //! and the engine is not ranked.
 //!
-//! A thread keeps its open table while nothing is written ([`super::kept`]): to begin a transaction and to open the table is
+//! A thread keeps its open table while nothing is written ([`super::thread_views`]): to begin a transaction and to open the table is
 //! a third of a get. Gets are 1.3 times as fast with one thread and 1.5 times with two. The engine has no other settings but
 //! its cache: the page size is fixed.
 
@@ -18,10 +18,10 @@ use redb::{
     Builder, Database, Range, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError,
 };
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
-use super::kept::KeptViews;
-use super::shell::{Shell, failure};
-use super::view_cursor::{Part, View, ViewCursor};
+use super::thread_views::ThreadViews;
+use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
 
 pub(super) const REGISTRATION: Registration = Registration {
@@ -40,21 +40,21 @@ pub(super) const REGISTRATION: Registration = Registration {
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
 
 struct Redb {
-    shell: Shell,
+    state: AdapterState,
     path: PathBuf,
     database: Database,
-    views: KeptViews<Table>,
+    views: ThreadViews<Table>,
 }
 
 impl Redb {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
-        let shell = Shell::new(directory, Durability::Sync);
+        let state = AdapterState::new(directory, Durability::Sync);
         let database = Builder::new()
             .set_cache_size(config.memory_budget_bytes as usize)
             .create(directory.join("entries.redb"))
-            .map_err(shell.failed("open"))?;
-        let engine = Self { shell, path: directory.into(), database, views: KeptViews::new() };
-        engine.apply(&WriteBatch::new(), Durability::Sync).map_err(engine.shell.failed("open"))?;
+            .map_err(state.failed("open"))?;
+        let engine = Self { state, path: directory.into(), database, views: ThreadViews::new() };
+        engine.apply(&WriteBatch::new(), Durability::Sync).map_err(engine.state.failed("open"))?;
         Ok(engine)
     }
 
@@ -79,7 +79,7 @@ impl Redb {
         })?;
         write_all(&transaction, batch)?;
         transaction.commit()?;
-        self.views.outdate();
+        self.views.invalidate();
         Ok(())
     }
 }
@@ -100,32 +100,32 @@ fn write_all(transaction: &redb::WriteTransaction, batch: &WriteBatch) -> Outcom
 
 impl Kv for Redb {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.shell.check_open()?;
-        self.get(key, found).map_err(self.shell.failed("read"))
+        self.state.check_open()?;
+        self.get(key, found).map_err(self.state.failed("read"))
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.shell.write(batch, || self.apply(batch, durability))
+        self.state.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.shell.check_open()?;
-        let table = self.table().map_err(self.shell.failed("read"))?;
+        self.state.check_open()?;
+        let table = self.table().map_err(self.state.failed("read"))?;
         let view = RedbView { table, walk: None, path: self.path.clone() };
         Ok(Box::new(ViewCursor::new(view, range)?))
     }
 
     /// A commit that syncs carries all before it.
     fn sync(&self) -> Result<()> {
-        self.shell.sync(|| self.apply(&WriteBatch::new(), Durability::Sync))
+        self.state.sync(|| self.apply(&WriteBatch::new(), Durability::Sync))
     }
 
     fn close(&self) -> Result<()> {
-        self.shell.close(|| self.apply(&WriteBatch::new(), Durability::Sync))
+        self.state.close(|| self.apply(&WriteBatch::new(), Durability::Sync))
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.shell.capabilities()
+        self.state.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -140,13 +140,13 @@ struct RedbView {
 }
 
 impl RedbView {
-    fn try_copy(&mut self, part: Part<'_>, into: &mut Copied) -> Outcome<()> {
-        if !part.goes_on || self.walk.is_none() {
-            self.walk = Some(self.table.range::<&[u8]>((part.start, part.end))?);
+    fn try_copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Outcome<()> {
+        if !request.is_continuation || self.walk.is_none() {
+            self.walk = Some(self.table.range::<&[u8]>((request.start, request.end))?);
         }
         let Some(walk) = &mut self.walk else { return Ok(()) };
-        for _ in 0..part.wanted {
-            let entry = match part.direction {
+        for _ in 0..request.wanted {
+            let entry = match request.direction {
                 Direction::Forward => walk.next(),
                 Direction::Backward => walk.next_back(),
             };
@@ -159,9 +159,9 @@ impl RedbView {
 }
 
 impl View for RedbView {
-    const KEEPS_ITS_PLACE: bool = true;
+    const KEEPS_ITERATOR: bool = true;
 
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
-        self.try_copy(part, into).map_err(|error| failure("read", &self.path, &error))
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(request, into).map_err(|error| failure("read", &self.path, &error))
     }
 }

@@ -15,8 +15,8 @@ use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, Op
 use rocksdb::{ReadOptions, WriteBatch, WriteOptions};
 
 use self::walk::Walk;
-use super::shell::{Shell, failure};
-use super::{Division, EngineConfig, Registration};
+use super::adapter_state::{AdapterState, failure};
+use super::{BudgetSplit, EngineConfig, Registration};
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:rocksdb",
@@ -25,7 +25,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     classes: &[Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(Rocksdb::open(directory, config)?)),
     settings: |config| {
-        let memory = Division::of(config).describe("memtable");
+        let memory = BudgetSplit::of(config).describe("memtable");
         format!(
             "{memory}, Bloom filters of 10 bits, no compression, increase_parallelism({THREADS})"
         )
@@ -36,15 +36,15 @@ pub(super) const REGISTRATION: Registration = Registration {
 const THREADS: i32 = 2;
 
 struct Rocksdb {
-    shell: Shell,
+    state: AdapterState,
     path: PathBuf,
     database: Arc<DB>,
 }
 
 impl Rocksdb {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
-        let shell = Shell::new(directory, Durability::Sync);
-        let memory = Division::of(config);
+        let state = AdapterState::new(directory, Durability::Sync);
+        let memory = BudgetSplit::of(config);
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&Cache::new_lru_cache(memory.cache_bytes as usize));
         table.set_bloom_filter(10.0, false);
@@ -54,8 +54,8 @@ impl Rocksdb {
         options.set_write_buffer_size(memory.write_bytes as usize);
         options.set_compression_type(DBCompressionType::None);
         options.set_block_based_table_factory(&table);
-        let database = DB::open(&options, directory).map_err(shell.failed("open"))?;
-        Ok(Self { shell, path: directory.into(), database: Arc::new(database) })
+        let database = DB::open(&options, directory).map_err(state.failed("open"))?;
+        Ok(Self { state, path: directory.into(), database: Arc::new(database) })
     }
 
     fn apply(&self, batch: &kv::WriteBatch, durability: Durability) -> Outcome<()> {
@@ -85,18 +85,18 @@ fn own_batch(batch: &kv::WriteBatch) -> WriteBatch {
 
 impl Kv for Rocksdb {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.shell.check_open()?;
-        let value = self.database.get_pinned(key).map_err(self.shell.failed("read"))?;
+        self.state.check_open()?;
+        let value = self.database.get_pinned(key).map_err(self.state.failed("read"))?;
         value.as_deref().inspect(|value| found(value));
         Ok(value.is_some())
     }
 
     fn write(&self, batch: &kv::WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.shell.write(batch, || self.apply(batch, durability))
+        self.state.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.shell.check_open()?;
+        self.state.check_open()?;
         range.check()?;
         let walk = Walk::new(Arc::clone(&self.database), |database| {
             database.raw_iterator_opt(within(&range))
@@ -106,15 +106,15 @@ impl Kv for Rocksdb {
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.sync(|| self.database.flush_wal(true))
+        self.state.sync(|| self.database.flush_wal(true))
     }
 
     fn close(&self) -> Result<()> {
-        self.shell.close(|| self.database.flush_wal(true))
+        self.state.close(|| self.database.flush_wal(true))
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.shell.capabilities()
+        self.state.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -125,15 +125,15 @@ impl Kv for Rocksdb {
 
 /// The bounds of a walk: from a key that belongs to one that no longer does.
 fn within(range: &KeyRange) -> ReadOptions {
-    let behind = |key: &[u8]| [key, &[0]].concat();
+    let successor = |key: &[u8]| [key, &[0]].concat();
     let mut options = ReadOptions::default();
     match range.start() {
         Bound::Included(key) => options.set_iterate_lower_bound(key),
-        Bound::Excluded(key) => options.set_iterate_lower_bound(behind(key)),
+        Bound::Excluded(key) => options.set_iterate_lower_bound(successor(key)),
         Bound::Unbounded => {}
     }
     match range.end() {
-        Bound::Included(key) => options.set_iterate_upper_bound(behind(key)),
+        Bound::Included(key) => options.set_iterate_upper_bound(successor(key)),
         Bound::Excluded(key) => options.set_iterate_upper_bound(key),
         Bound::Unbounded => {}
     }

@@ -2,7 +2,7 @@
 //!
 //! An acknowledged write may still be in the memory of the process, for up to half a second; the only stronger promise
 //! is a flush. On Linux a flush ends in `sync_file_range`. That call neither empties the cache of the disk nor makes the size
-//! of the file durable, so the adapter syncs the file itself behind each flush. No promise between the two
+//! of the file durable, so the adapter syncs the file itself after each flush. No promise between the two
 //! is faster than a sync, so the class `Buffered` is not registered. A run that asks for it gets unflushed writes, the class
 //! `None`, and the engine is not ranked.
 //!
@@ -17,9 +17,9 @@ use kv::{
 };
 use sled::{Batch, Config, Db, Iter, Tree};
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
-use super::shell::{Shell, failure};
-use super::view_cursor::{Part, View, ViewCursor};
+use super::view_cursor::{StretchRequest, View, ViewCursor};
 use super::{EngineConfig, Registration, mebibytes};
 
 pub(super) const REGISTRATION: Registration = Registration {
@@ -40,7 +40,7 @@ pub(super) const REGISTRATION: Registration = Registration {
 const FLUSH_EVERY_MS: u64 = 500;
 
 struct Sled {
-    shell: Shell,
+    state: AdapterState,
     path: PathBuf,
     database: Db,
     /// Its file once more, to sync it.
@@ -49,15 +49,15 @@ struct Sled {
 
 impl Sled {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
-        let shell = Shell::new(directory, Durability::Sync);
+        let state = AdapterState::new(directory, Durability::Sync);
         let database = Config::default()
             .path(directory)
             .cache_capacity(config.memory_budget_bytes)
             .flush_every_ms(Some(FLUSH_EVERY_MS))
             .open()
-            .map_err(shell.failed("open"))?;
-        let file = File::open(directory.join("db")).map_err(shell.failed("open"))?;
-        Ok(Self { shell, path: directory.into(), database, file })
+            .map_err(state.failed("open"))?;
+        let file = File::open(directory.join("db")).map_err(state.failed("open"))?;
+        Ok(Self { state, path: directory.into(), database, file })
     }
 
     fn apply(&self, batch: &WriteBatch, durability: Durability) -> sled::Result<()> {
@@ -89,33 +89,33 @@ fn own_batch(batch: &WriteBatch) -> Batch {
 
 impl Kv for Sled {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.shell.check_open()?;
-        let value = self.database.get(key).map_err(self.shell.failed("read"))?;
+        self.state.check_open()?;
+        let value = self.database.get(key).map_err(self.state.failed("read"))?;
         value.as_deref().inspect(|value| found(value));
         Ok(value.is_some())
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.shell.write(batch, || self.apply(batch, durability))
+        self.state.write(batch, || self.apply(batch, durability))
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.shell.check_open()?;
+        self.state.check_open()?;
         let tree = Tree::clone(&self.database);
         let view = SledView { tree, walk: None, path: self.path.clone() };
         Ok(Box::new(ViewCursor::new(view, range)?))
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.sync(|| self.flush())
+        self.state.sync(|| self.flush())
     }
 
     fn close(&self) -> Result<()> {
-        self.shell.close(|| self.flush())
+        self.state.close(|| self.flush())
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.shell.capabilities()
+        self.state.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -130,17 +130,17 @@ struct SledView {
 }
 
 impl View for SledView {
-    const KEEPS_ITS_PLACE: bool = true;
+    const KEEPS_ITERATOR: bool = true;
 
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
         let Self { tree, walk, path } = self;
-        if !part.goes_on {
+        if !request.is_continuation {
             *walk = None;
         }
-        let range = || tree.range::<&[u8], _>((part.start, part.end));
+        let range = || tree.range::<&[u8], _>((request.start, request.end));
         let walk = walk.get_or_insert_with(range);
-        for _ in 0..part.wanted {
-            let entry = match part.direction {
+        for _ in 0..request.wanted {
+            let entry = match request.direction {
                 Direction::Forward => walk.next(),
                 Direction::Backward => walk.next_back(),
             };

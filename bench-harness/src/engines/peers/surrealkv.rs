@@ -20,10 +20,10 @@ use kv::{
 use surrealkv::{LSMIterator, Mode, Options, ReadOptions, Transaction, Tree, TreeBuilder};
 use tokio::runtime::{Builder, Runtime};
 
+use super::adapter_state::{AdapterState, failure};
 use super::copied::Copied;
-use super::shell::{Shell, failure};
-use super::view_cursor::{Part, View, ViewCursor};
-use super::{Division, EngineConfig, Registration};
+use super::view_cursor::{StretchRequest, View, ViewCursor};
+use super::{BudgetSplit, EngineConfig, Registration};
 
 pub(super) const REGISTRATION: Registration = Registration {
     name: "peer:surrealkv",
@@ -32,7 +32,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     classes: &[Durability::Buffered, Durability::Sync],
     open: |directory, config| Ok(Box::new(Surrealkv::open(directory, config)?)),
     settings: |config| {
-        let memory = Division::of(config).describe("memtable");
+        let memory = BudgetSplit::of(config).describe("memtable");
         let runtime = match config.durability {
             Durability::Sync => format!("preallocated log, tokio with {WORKERS} workers"),
             _ => {
@@ -49,7 +49,7 @@ pub(super) const REGISTRATION: Registration = Registration {
 const WORKERS: usize = 2;
 
 struct Surrealkv {
-    shell: Shell,
+    state: AdapterState,
     path: PathBuf,
     tree: Tree,
     runtime: Runtime,
@@ -57,10 +57,10 @@ struct Surrealkv {
 
 impl Surrealkv {
     fn open(directory: &Path, config: EngineConfig) -> Result<Self> {
-        let shell = Shell::new(directory, Durability::Sync).without_empty_keys();
+        let state = AdapterState::new(directory, Durability::Sync).without_empty_keys();
         let syncs = config.durability == Durability::Sync;
-        let runtime = start_runtime(syncs).map_err(shell.failed("start"))?;
-        let memory = Division::of(config);
+        let runtime = start_runtime(syncs).map_err(state.failed("start"))?;
+        let memory = BudgetSplit::of(config);
         let tree = {
             let _context = runtime.enter();
             TreeBuilder::with_options(Options::new().with_wal_preallocation(syncs))
@@ -69,9 +69,9 @@ impl Surrealkv {
                 .with_block_cache_capacity(memory.cache_bytes)
                 .without_compression()
                 .build()
-                .map_err(shell.failed("open"))?
+                .map_err(state.failed("open"))?
         };
-        Ok(Self { shell, path: directory.into(), tree, runtime })
+        Ok(Self { state, path: directory.into(), tree, runtime })
     }
 
     fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> surrealkv::Result<bool> {
@@ -106,19 +106,19 @@ fn start_runtime(syncs: bool) -> std::io::Result<Runtime> {
 
 impl Kv for Surrealkv {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.shell.check_open()?;
-        if !self.shell.can_hold(key) {
+        self.state.check_open()?;
+        if !self.state.can_hold(key) {
             return Ok(false);
         }
-        self.get(key, found).map_err(self.shell.failed("read"))
+        self.get(key, found).map_err(self.state.failed("read"))
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        if !self.shell.admit(batch)? {
-            return Ok(self.shell.newest());
+        if !self.state.check_batch(batch)? {
+            return Ok(self.state.newest());
         }
         match self.apply(batch, durability) {
-            Ok(()) => Ok(self.shell.acknowledge()),
+            Ok(()) => Ok(self.state.acknowledge()),
             Err(surrealkv::Error::TransactionWriteConflict) => {
                 Err(Error::Stalled { signal: "a write to the same key" })
             }
@@ -127,23 +127,23 @@ impl Kv for Surrealkv {
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.shell.check_open()?;
+        self.state.check_open()?;
         let transaction = self.tree.begin_with_mode(Mode::ReadOnly);
-        let transaction = transaction.map_err(self.shell.failed("read"))?;
+        let transaction = transaction.map_err(self.state.failed("read"))?;
         let view = SurrealkvView { transaction, path: self.path.clone() };
         Ok(Box::new(ViewCursor::new(view, range)?))
     }
 
     fn sync(&self) -> Result<()> {
-        self.shell.sync(|| self.tree.flush_wal(true))
+        self.state.sync(|| self.tree.flush_wal(true))
     }
 
     fn close(&self) -> Result<()> {
-        self.shell.close(|| self.runtime.block_on(self.tree.close()))
+        self.state.close(|| self.runtime.block_on(self.tree.close()))
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.shell.capabilities()
+        self.state.capabilities()
     }
 
     fn stats(&self) -> Stats {
@@ -157,21 +157,21 @@ struct SurrealkvView {
 }
 
 impl SurrealkvView {
-    fn try_copy(&self, part: Part<'_>, into: &mut Copied) -> surrealkv::Result<()> {
+    fn try_copy(&self, request: StretchRequest<'_>, into: &mut Copied) -> surrealkv::Result<()> {
         let mut options = ReadOptions::new();
-        options.set_iterate_lower_bound(from_start(part.start));
-        options.set_iterate_upper_bound(to_end(part.end));
+        options.set_iterate_lower_bound(from_start(request.start));
+        options.set_iterate_upper_bound(to_end(request.end));
         let mut entries = self.transaction.range_with_options(&options)?;
-        let mut is_there = match part.direction {
+        let mut is_there = match request.direction {
             Direction::Forward => entries.seek_first()?,
             Direction::Backward => entries.seek_last()?,
         };
-        for _ in 0..part.wanted {
+        for _ in 0..request.wanted {
             if !is_there {
                 break;
             }
             into.push(entries.key().user_key(), &entries.value_ref()?);
-            is_there = match part.direction {
+            is_there = match request.direction {
                 Direction::Forward => entries.next()?,
                 Direction::Backward => entries.prev()?,
             };
@@ -199,9 +199,10 @@ fn to_end(bound: Bound<&[u8]>) -> Option<Vec<u8>> {
 }
 
 impl View for SurrealkvView {
-    const KEEPS_ITS_PLACE: bool = false;
+    const KEEPS_ITERATOR: bool = false;
 
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
-        self.try_copy(part, into).map_err(|error| -> Error { failure("read", &self.path, &error) })
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
+        self.try_copy(request, into)
+            .map_err(|error| -> Error { failure("read", &self.path, &error) })
     }
 }

@@ -18,7 +18,12 @@ const ENTRIES: u64 = 300;
 fn open(peer: Registration) -> (TempDir, Box<dyn Kv>) {
     let directory = tempfile::tempdir().unwrap();
     let durability = peer.effective_durability(Durability::Buffered);
-    let config = EngineConfig { memory_budget_bytes: 8 << 20, durability, value_bytes: 100 };
+    let config = EngineConfig {
+        memory_budget_bytes: 8 << 20,
+        durability,
+        value_bytes: 100,
+        limit_memory_bytes: None,
+    };
     let engine = (peer.open)(directory.path(), config).unwrap();
     (directory, engine)
 }
@@ -131,7 +136,7 @@ fn a_read_of_a_peer_sees_every_write_that_was_acknowledged_before_it() {
         for round in 0_u32..20 {
             engine.put(b"a", &round.to_le_bytes(), Durability::None).unwrap();
             let read = || engine.get(b"a").unwrap().unwrap().to_vec();
-            // The first read behind a write, those behind it on this thread, and one on another.
+            // The first read after a write, later ones on this thread, and one on another.
             let reads =
                 [read(), read(), read(), std::thread::scope(|s| s.spawn(read).join().unwrap())];
             assert!(reads.iter().all(|read| *read == round.to_le_bytes()), "{}", peer.name);

@@ -1,5 +1,5 @@
 //! The cursor over a peer's frozen view. Iterators of peers borrow their view, go one way, or cannot change threads. So the
-//! cursor copies a stretch of entries at a time, and seeks behind its last key for the next.
+//! cursor copies a stretch of entries at a time, and seeks past its last key for the next.
 
 use std::ops::Bound;
 
@@ -14,26 +14,26 @@ const LONGEST_STRETCH: usize = 2_048;
 
 /// A frozen view that entries are copied from.
 pub(super) trait View: Send {
-    /// Whether the view keeps its place between stretches, so that a stretch of one entry costs no search.
-    const KEEPS_ITS_PLACE: bool;
+    /// Whether the view keeps its iterator between stretches, so that a stretch of one entry costs no search.
+    const KEEPS_ITERATOR: bool;
 
-    /// Copies the next entries of `part`, at most as many as it wants; none when it has no more.
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()>;
+    /// Copies the entries that `request` asks for, or fewer where the view has no more.
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()>;
 }
 
-/// A part of a walk.
+/// The entries that a cursor asks its view for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'p> {
+pub(super) struct StretchRequest<'p> {
     /// The lower bound.
     pub(super) start: Bound<&'p [u8]>,
     /// The upper bound.
     pub(super) end: Bound<&'p [u8]>,
-    /// Which way the walk goes.
+    /// The direction of the cursor.
     pub(super) direction: Direction,
     /// The most entries to copy.
     pub(super) wanted: usize,
-    /// Whether the part follows the one before without a gap, in the same direction.
-    pub(super) goes_on: bool,
+    /// Whether the request continues the one before without a gap, in the same direction.
+    pub(super) is_continuation: bool,
 }
 
 /// A cursor over a view.
@@ -43,7 +43,7 @@ pub(super) struct ViewCursor<V> {
     position: CursorPosition<usize>,
     direction: Direction,
     stretch: Copied,
-    /// The key that the next stretch begins behind.
+    /// The last key of the stretch before the next one.
     from: Vec<u8>,
     /// The error of an earlier move: every later one fails with it.
     failure: Option<Error>,
@@ -68,36 +68,41 @@ impl<V: View> ViewCursor<V> {
         let is_same_way = direction == self.direction;
         match self.position.step(direction) {
             None => Ok(false),
-            Some(StepFrom::Edge) => self.copy_stretch(From::End, direction, false),
+            Some(StepFrom::Edge) => self.copy_stretch(StretchStart::End, direction, false),
             Some(StepFrom::Entry(&at)) if is_same_way && at + 1 < self.stretch.len() => {
                 Ok(self.position.land(Some(at + 1), direction))
             }
             Some(StepFrom::Entry(&at)) => {
                 self.from.clear();
                 self.from.extend_from_slice(self.stretch.entry(at).0);
-                self.copy_stretch(From::Behind, direction, is_same_way)
+                self.copy_stretch(StretchStart::After, direction, is_same_way)
             }
         }
     }
 
-    fn copy_stretch(&mut self, from: From, direction: Direction, goes_on: bool) -> Result<bool> {
+    fn copy_stretch(
+        &mut self,
+        from: StretchStart,
+        direction: Direction,
+        is_continuation: bool,
+    ) -> Result<bool> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let wanted = self.wanted(goes_on);
+        let wanted = self.wanted(is_continuation);
         let (start, end) = (self.range.start(), self.range.end());
         let (start, end) = match (from, direction) {
-            (From::End, _) => (start, end),
-            (From::Behind, Direction::Forward) => (Bound::Excluded(&self.from[..]), end),
-            (From::At, Direction::Forward) => (self.range.start_from(&self.from), end),
-            (From::Behind, Direction::Backward) => (start, Bound::Excluded(&self.from[..])),
-            (From::At, Direction::Backward) => (start, self.range.end_before(&self.from)),
+            (StretchStart::End, _) => (start, end),
+            (StretchStart::After, Direction::Forward) => (Bound::Excluded(&self.from[..]), end),
+            (StretchStart::At, Direction::Forward) => (self.range.start_from(&self.from), end),
+            (StretchStart::After, Direction::Backward) => (start, Bound::Excluded(&self.from[..])),
+            (StretchStart::At, Direction::Backward) => (start, self.range.end_before(&self.from)),
         };
-        let part = Part { start, end, direction, wanted, goes_on };
+        let request = StretchRequest { start, end, direction, wanted, is_continuation };
         self.stretch.clear();
         // Some engines refuse bounds that are crossed.
         if !no_key_between(start, end)
-            && let Err(failure) = self.view.copy(part, &mut self.stretch)
+            && let Err(failure) = self.view.copy(request, &mut self.stretch)
         {
             self.failure = Some(failure.clone());
             return Err(failure);
@@ -107,8 +112,8 @@ impl<V: View> ViewCursor<V> {
         Ok(self.position.land((self.stretch.len() > 0).then_some(0), direction))
     }
 
-    fn wanted(&self, goes_on: bool) -> usize {
-        match (V::KEEPS_ITS_PLACE, goes_on) {
+    fn wanted(&self, is_continuation: bool) -> usize {
+        match (V::KEEPS_ITERATOR, is_continuation) {
             (true, _) => 1,
             (false, true) => (self.stretch.len() * 4).clamp(FIRST_STRETCH, LONGEST_STRETCH),
             (false, false) => FIRST_STRETCH,
@@ -118,7 +123,7 @@ impl<V: View> ViewCursor<V> {
     fn seek(&mut self, key: &[u8], direction: Direction) -> Result<bool> {
         self.from.clear();
         self.from.extend_from_slice(key);
-        self.copy_stretch(From::At, direction, false)
+        self.copy_stretch(StretchStart::At, direction, false)
     }
 
     fn current(&self) -> (&[u8], &[u8]) {
@@ -128,11 +133,11 @@ impl<V: View> ViewCursor<V> {
 
 /// Where a stretch begins.
 #[derive(Clone, Copy)]
-enum From {
+enum StretchStart {
     /// At an end of the range.
     End,
-    /// Behind a key, in the direction of the walk.
-    Behind,
+    /// After a key, in the direction of the cursor.
+    After,
     /// At a key that was sought: the first key not less, or the last key that is less.
     At,
 }

@@ -23,25 +23,27 @@ const COMMIT: &str = "COMMIT";
 pub(super) struct Readers {
     path: PathBuf,
     cache_bytes: u64,
+    maps: bool,
     idle: Mutex<Vec<Connection>>,
 }
 
 /// Opens a connection to the database in the directory `path`, which may not exist yet.
-pub(super) fn connect(path: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, cache_bytes: u64, maps: bool) -> rusqlite::Result<Connection> {
+    let mapped_bytes = if maps { MAPPED_BYTES } else { 0 };
     let connection = Connection::open(path.join("entries.sqlite"))?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {BUSY_MS}; PRAGMA journal_mode = WAL; PRAGMA cache_size = -{}; \
-         PRAGMA mmap_size = {MAPPED_BYTES}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};",
+         PRAGMA mmap_size = {mapped_bytes}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};",
         cache_bytes >> 10,
     ))?;
     Ok(connection)
 }
 
 impl Readers {
-    /// Connections to the database in the directory `path`, each with a cache of `cache_bytes`.
-    pub(super) fn new(path: &Path, cache_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), cache_bytes, idle: Mutex::default() })
+    /// Connections to the database in the directory `path`, each with a cache of `cache_bytes`, which map it or not.
+    pub(super) fn new(path: &Path, cache_bytes: u64, maps: bool) -> Arc<Self> {
+        Arc::new(Self { path: path.into(), cache_bytes, maps, idle: Mutex::default() })
     }
 
     /// The directory of the database.
@@ -52,7 +54,8 @@ impl Readers {
     /// An idle connection, or a new one.
     pub(super) fn borrow(self: &Arc<Self>) -> rusqlite::Result<Reader> {
         let idle = self.idle.lock().pop();
-        let connection = idle.map_or_else(|| connect(&self.path, self.cache_bytes), Ok)?;
+        let connection =
+            idle.map_or_else(|| connect(&self.path, self.cache_bytes, self.maps), Ok)?;
         Ok(Reader { connection: Some(connection), readers: Arc::clone(self) })
     }
 }

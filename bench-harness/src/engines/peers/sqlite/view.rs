@@ -5,9 +5,9 @@ use std::ops::Bound;
 use kv::{Direction, Error, Result};
 use rusqlite::params_from_iter;
 
+use super::super::adapter_state::failure;
 use super::super::copied::Copied;
-use super::super::shell::failure;
-use super::super::view_cursor::{Part, View};
+use super::super::view_cursor::{StretchRequest, View};
 use super::readers::Reader;
 
 /// A read transaction on a connection of its own.
@@ -29,9 +29,9 @@ impl SqliteView {
         statement.query([])?.next().map(drop)
     }
 
-    fn try_copy(&self, part: Part<'_>, into: &mut Copied) -> rusqlite::Result<()> {
-        let mut statement = self.reader.connection()?.prepare_cached(&query(part))?;
-        let keys = [key_of(part.start), key_of(part.end)];
+    fn try_copy(&self, request: StretchRequest<'_>, into: &mut Copied) -> rusqlite::Result<()> {
+        let mut statement = self.reader.connection()?.prepare_cached(&query(request))?;
+        let keys = [key_of(request.start), key_of(request.end)];
         let mut rows = statement.query(params_from_iter(keys.into_iter().flatten()))?;
         while let Some(row) = rows.next()? {
             into.push(row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?);
@@ -47,30 +47,30 @@ fn key_of(bound: Bound<&[u8]>) -> Option<&[u8]> {
     }
 }
 
-fn query(part: Part<'_>) -> String {
-    let start = match part.start {
+fn query(request: StretchRequest<'_>) -> String {
+    let start = match request.start {
         Bound::Included(_) => "k >= ?",
         Bound::Excluded(_) => "k > ?",
         Bound::Unbounded => "TRUE",
     };
-    let end = match part.end {
+    let end = match request.end {
         Bound::Included(_) => "k <= ?",
         Bound::Excluded(_) => "k < ?",
         Bound::Unbounded => "TRUE",
     };
-    let order = match part.direction {
+    let order = match request.direction {
         Direction::Forward => "ASC",
         Direction::Backward => "DESC",
     };
-    let wanted = part.wanted;
+    let wanted = request.wanted;
     format!("SELECT k, v FROM entries WHERE {start} AND {end} ORDER BY k {order} LIMIT {wanted}")
 }
 
 impl View for SqliteView {
-    const KEEPS_ITS_PLACE: bool = false;
+    const KEEPS_ITERATOR: bool = false;
 
-    fn copy(&mut self, part: Part<'_>, into: &mut Copied) -> Result<()> {
+    fn copy(&mut self, request: StretchRequest<'_>, into: &mut Copied) -> Result<()> {
         let path = self.reader.readers().path();
-        self.try_copy(part, into).map_err(|error| -> Error { failure("read", path, &error) })
+        self.try_copy(request, into).map_err(|error| -> Error { failure("read", path, &error) })
     }
 }

@@ -1,17 +1,19 @@
-//! Which cells are repeated because their disk differed from that of the others.
+//! The cells beside which the disk was faster or slower than beside the others: they run once more.
 
-use crate::disk;
+use crate::probe;
 use crate::row::Row;
 
-/// Of the cells of one workload in one block, those whose disk differed from that of more than half of the others, in
-/// some phase.
-pub(crate) fn outliers(cells: &[Vec<Row>]) -> Vec<usize> {
+/// Of the cells of one workload in one block, the indexes of those whose disk speed differed from that of more than half of
+/// the others, in some phase.
+pub(crate) fn find(cells: &[Vec<Row>]) -> Vec<usize> {
     let is_outlier = |at: &usize| {
         cells[*at].iter().any(|row| {
             let others = cells.iter().enumerate().filter(|(other, _)| other != at);
             let others = others.filter_map(|(_, rows)| sync_ns(rows, &row.phase));
             let Some(own) = row.disk_sync_ns() else { return false };
-            let (other, same): (Vec<_>, Vec<_>) = others.partition(|sync| disk::differ(own, *sync));
+            let (other, same): (Vec<_>, Vec<_>) =
+                others.partition(|sync| probe::differ(own, *sync));
+            assert!(other.len() + same.len() < cells.len(), "a cell is compared with the others");
             other.len() > same.len()
         })
     };
@@ -34,14 +36,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_an_outlier_where_its_disk_differs_from_that_of_most_others() {
-        let outliers_of = |times: &[f64]| {
-            outliers(&times.iter().map(|time| cell(Some(*time))).collect::<Vec<_>>())
-        };
+    fn a_cell_is_an_outlier_where_its_disk_speed_differs_from_that_of_most_others() {
+        let outliers_of =
+            |times: &[f64]| find(&times.iter().map(|time| cell(Some(*time))).collect::<Vec<_>>());
         assert_eq!(outliers_of(&[100.0, 140.0, 120.0]), [] as [usize; 0]);
         assert_eq!(outliers_of(&[100.0, 300.0, 120.0]), [1]);
         assert_eq!(outliers_of(&[100.0, 10.0, 120.0, 110.0]), [1]);
-        // The disk became another one in the middle: each half differs from most of the others.
+        // The disk speed changed in the middle: each half differs from most of the others.
         assert_eq!(outliers_of(&[100.0, 100.0, 300.0, 300.0]), [0, 1, 2, 3]);
         assert_eq!(outliers_of(&[100.0, 300.0]), [0, 1]);
         assert_eq!(outliers_of(&[100.0]), [] as [usize; 0]);
@@ -50,6 +51,6 @@ mod tests {
     #[test]
     fn a_cell_without_a_probe_is_no_outlier_and_makes_none() {
         let cells = [cell(Some(100.0)), cell(None), cell(None), cell(Some(110.0))];
-        assert!(outliers(&cells).is_empty());
+        assert!(find(&cells).is_empty());
     }
 }

@@ -8,8 +8,8 @@ const PLAN: &str = r#"{
     "blocks": 3, "seed": 1, "durability": "sync", "memory_budget_bytes": 1048576
 }"#;
 
-/// The table of two engines of which one is three times as fast; the disk moves in those blocks of the slower one.
-fn table(moved: &[u32]) -> Comparison {
+/// The table of two engines of which one is three times as fast; the disk speed changes in those blocks of the slower one.
+fn table(changed: &[u32]) -> PhaseTable {
     let row = |engine, block, speed, probe_after| Row {
         probe_before_ns: Some(100.0),
         probe_after_ns: Some(probe_after),
@@ -17,35 +17,35 @@ fn table(moved: &[u32]) -> Comparison {
         ..Row::of_puts(engine, "sync", block, speed)
     };
     let rows = (1..=3).flat_map(|block| {
-        let (speed, after) = if moved.contains(&block) { (900.0, 200.0) } else { (100.0, 99.0) };
+        let (speed, after) = if changed.contains(&block) { (900.0, 200.0) } else { (100.0, 99.0) };
         let slow = row("peer:a", block, speed + f64::from(block), after);
         [row("own", block, 300.0 + f64::from(block), 101.0), slow]
     });
     compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
 }
 
-fn places(table: &Comparison) -> Vec<(&str, bool, Option<usize>)> {
+fn places(table: &PhaseTable) -> Vec<(&str, bool, Option<usize>)> {
     table.lines.iter().map(|line| (&line.engine[..], line.is_ranked, line.place)).collect()
 }
 
 #[test]
-fn a_block_in_which_the_disk_moved_is_not_compared() {
+fn a_block_in_which_the_disk_speed_changed_is_not_compared() {
     let table = table(&[2]);
     assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
     let slow = &table.lines[1];
-    assert!(slow.has_disk_moved && (101.0..104.0).contains(&slow.speed.median), "{slow:?}");
+    assert!(slow.disk_speed_changed && (101.0..104.0).contains(&slow.speed.median), "{slow:?}");
 }
 
 #[test]
-fn an_engine_whose_disk_moved_in_every_block_is_not_ranked() {
+fn an_engine_beside_which_the_disk_speed_changed_in_every_block_is_not_ranked() {
     let table = table(&[1, 2, 3]);
     assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", false, None)]);
     assert!(table.lines[1].speed.median > 900.0);
 }
 
 #[test]
-fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
-    // In block 2 the disk under `peer:a` was three times as fast from begin to end, and so was the engine.
+fn a_block_in_which_two_engines_ran_at_different_disk_speeds_does_not_compare_them() {
+    // In block 2 the disk beside `peer:a` was three times as fast from begin to end, and so was the engine.
     let row = |engine, block, speed, sync_ns| Row {
         probe_before_ns: Some(sync_ns),
         probe_after_ns: Some(1.1 * sync_ns),
@@ -62,8 +62,8 @@ fn a_block_in_which_two_engines_met_different_disks_does_not_compare_them() {
     };
     let table = rows(100.0);
     assert_eq!(places(&table), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
-    assert!(table.lines.iter().all(|line| !line.has_disk_moved));
-    // On one disk the same speeds are evidence, and show nothing.
+    assert!(table.lines.iter().all(|line| !line.disk_speed_changed));
+    // At one disk speed the same figures are evidence, and show nothing.
     assert!(rows(300.0).lines.iter().all(|line| line.place == Some(1)));
 }
 
@@ -73,7 +73,7 @@ fn one_block_of_three_that_was_not_steady_is_no_dagger() {
 }
 
 /// The table of `rows` whose workload has the phase `put`, a reopening.
-fn openings(rows: &[Row]) -> Comparison {
+fn openings(rows: &[Row]) -> PhaseTable {
     let plan = PLAN.replace(r#""mix": {"put": 1}"#, r#""reopen": true"#);
     compare(&serde_json::from_str(&plan).unwrap(), rows).remove(0)
 }
@@ -108,13 +108,13 @@ fn an_engine_without_a_place_follows_those_that_have_one() {
 }
 
 #[test]
-fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
+fn a_block_in_which_the_disk_speed_changed_takes_part_in_no_figure() {
     let rows = (1..=3).map(|block| {
-        let has_moved = block > 1;
-        let figure = if has_moved { 9_000 } else { 10 };
+        let has_changed = block > 1;
+        let figure = if has_changed { 9_000 } else { 10 };
         Row {
             probe_before_ns: Some(100.0),
-            probe_after_ns: Some(if has_moved { 900.0 } else { 100.0 }),
+            probe_after_ns: Some(if has_changed { 900.0 } else { 100.0 }),
             lat_p50_ns: Some(figure),
             lat_p99_ns: Some(figure),
             lat_p999_ns: Some(figure),
@@ -125,7 +125,7 @@ fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
             space_amp: Some(figure as f64),
             memory_anon_bytes: Some(figure << 20),
             page_cache_bytes: Some(figure),
-            steady: Some(!has_moved),
+            steady: Some(!has_changed),
             ..Row::of_puts("own", "sync", block, 100.0)
         }
     });
@@ -135,7 +135,7 @@ fn a_block_in_which_the_disk_moved_takes_part_in_no_figure() {
     let costs = [line.cpu_ns, line.write_amp, line.space_amp, line.page_cache_bytes];
     assert_eq!((latencies, costs), ([Some(10.0); 4], [Some(10.0); 4]));
     assert_eq!(line.memory_bytes, Some(f64::from(10 << 20)));
-    assert!(line.has_disk_moved && !line.is_unsteady, "{line:?}");
+    assert!(line.disk_speed_changed && !line.is_unsteady, "{line:?}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn an_engine_without_a_figure_is_named_and_has_no_line() {
     });
     let table = compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0);
     assert_eq!((table.lines.len(), &table.without_figure[..]), (1, &["peer:a".to_string()][..]));
-    let text = crate::report::render_text(&table, 200);
+    let text = crate::report::text::render(&table, 200);
     assert!(text.contains("peer:a: too few operations for a figure"), "{text}");
 }
 
@@ -180,9 +180,33 @@ fn the_time_between_arrivals_is_not_the_time_of_the_loop() {
     assert_eq!((loop_ns(None), loop_ns(Some(100.0))), (Some(1e7), None));
 }
 
+#[test]
+fn an_engine_that_claims_sync_and_makes_too_few_syncs_is_marked_and_not_ranked() {
+    let row = |engine, block, speed, fsyncs| Row {
+        fsyncs,
+        least_fsyncs: Some(50),
+        ..Row::of_puts(engine, "sync", block, speed)
+    };
+    let table = |fsyncs| {
+        let rows = (1..=3).flat_map(|block| {
+            let jitter = f64::from(block);
+            [
+                row("own", block, 300.0 + jitter, Some(50)),
+                row("peer:a", block, 9e3 + jitter, fsyncs),
+            ]
+        });
+        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+    };
+    let without = table(Some(0));
+    assert_eq!(places(&without), [("own", true, Some(1)), ("peer:a", false, None)]);
+    assert!(without.lines[1].lacks_syncs && !without.lines[0].lacks_syncs);
+    // A number that nobody knows accuses nobody.
+    assert_eq!(places(&table(None)), [("peer:a", true, Some(1)), ("own", true, Some(2))]);
+}
+
 /// The table of two engines that keep `sync`: one puts `deferred_cpu_s` off until after a second of work, and has not done
 /// all of it in the blocks of `undone`.
-fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> Comparison {
+fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> PhaseTable {
     let rows = (1..=3).flat_map(|block| {
         let late = Row {
             cpu_user_s: Some(1.0),
@@ -200,7 +224,7 @@ fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> Comparison {
 fn a_speed_of_which_more_than_a_tenth_of_the_work_came_after_the_clock_is_marked() {
     let is_marked = |seconds| table_of_deferred(seconds, &[]).lines[0].is_deferred;
     assert!(is_marked(0.12) && !is_marked(0.11));
-    let text = crate::report::render_text(&table_of_deferred(0.12, &[]), 200);
+    let text = crate::report::text::render(&table_of_deferred(0.12, &[]), 200);
     assert!(text.contains("902»"), "{text}");
 }
 
@@ -210,8 +234,26 @@ fn a_block_that_left_work_undone_is_not_compared_and_without_any_other_the_engin
     assert_eq!(places(&some), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
     let all = table_of_deferred(9.0, &[1, 2, 3]);
     assert_eq!(places(&all), [("peer:a", true, Some(1)), ("own", false, None)]);
-    let text = crate::report::render_text(&all, 200);
+    let text = crate::report::text::render(&all, 200);
     assert!(text.contains("own…"), "{text}");
+}
+
+#[test]
+fn an_engine_that_works_longer_after_the_clock_than_before_has_no_place() {
+    let table = |deferred_s| {
+        let rows = (1..=3).flat_map(|block| {
+            let late = Row {
+                duration_s: 1.0,
+                deferred_s: Some(deferred_s),
+                is_at_rest: Some(true),
+                ..Row::of_puts("own", "sync", block, 900.0 + f64::from(block))
+            };
+            [late, Row::of_puts("peer:a", "sync", block, 300.0 + f64::from(block))]
+        });
+        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+    };
+    assert_eq!(places(&table(1.0)), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
+    assert_eq!(places(&table(1.01)), [("peer:a", true, Some(1)), ("own", false, None)]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One engine of a phase: its rows of all blocks, and the line of the table that they make.
+//! One engine of a phase: its rows of all blocks, and the line of the table that is made from them.
 
 use super::ranking::Verdict;
 use crate::paired::BlockSpeed;
@@ -14,10 +14,10 @@ const BUDGET_SLACK: f64 = 1.1;
     reason = "each is a mark of its own; any of them may be set"
 )]
 #[derive(Clone, Debug)]
-pub(crate) struct Line {
-    /// Where the ranking has it.
-    pub(super) at: usize,
-    /// Whether it kept the class that was asked for, has a block that counts, and is no yardstick; if not, it stands below
+pub(crate) struct EngineLine {
+    /// The index of the engine in the ranking.
+    pub(super) ranking_index: usize,
+    /// Whether it kept the class that was asked for, has a block that counts, and is no yardstick; if not, it is listed below
     /// the rule.
     pub(crate) is_ranked: bool,
     /// The place; `None` below the rule, and from a single block.
@@ -38,8 +38,10 @@ pub(crate) struct Line {
     pub(crate) p50_ns: Option<f64>,
     /// Whether less than the asked rate was reached in some block, so that latencies say nothing.
     pub(crate) is_overloaded: bool,
-    /// Whether the disk itself moved in some block, which then is not compared.
-    pub(crate) has_disk_moved: bool,
+    /// Whether the disk speed changed in some block, which then is not compared.
+    pub(crate) disk_speed_changed: bool,
+    /// Whether it claims to sync its writes and made too few syncs in some block, which then is not compared.
+    pub(crate) lacks_syncs: bool,
     /// Whether there is a block that counts ([`Row::is_fair`]).
     pub(super) has_fair_block: bool,
     /// Whether it is ranked in several blocks, of which none compares it with the engines that have places.
@@ -73,20 +75,21 @@ pub(crate) struct Line {
 }
 
 /// The rows of one engine, by block.
-pub(super) struct Series<'r> {
-    pub(super) engine: &'r str,
+pub(super) struct EngineBlocks<'r> {
+    /// The engine's name.
+    pub(super) name: &'r str,
     /// All rows.
-    pub(super) rows: Vec<&'r Row>,
+    rows: Vec<&'r Row>,
     /// The rows that figures come from: those of blocks that count ([`Row::is_fair`]), or all if there is no such block.
     figures: Vec<&'r Row>,
     /// The speeds of these rows.
     speeds: Vec<BlockSpeed>,
 }
 
-impl<'r> Series<'r> {
-    /// The series of `engine`; `None` where it has no speed.
-    pub(super) fn new(engine: &'r str, rows: &[&'r Row]) -> Option<Self> {
-        let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == engine).collect();
+impl<'r> EngineBlocks<'r> {
+    /// The blocks of the engine `name`; `None` where it has no speed.
+    pub(super) fn new(name: &'r str, rows: &[&'r Row]) -> Option<Self> {
+        let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == name).collect();
         let speed = |row: &&Row| {
             let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
             let speed = opening.or(row.throughput_ops_s).filter(|speed| *speed > 0.0)?;
@@ -99,8 +102,8 @@ impl<'r> Series<'r> {
             figures.clone_from(&rows);
         }
         let speeds: Vec<_> = figures.iter().filter_map(speed).collect();
-        debug_assert!(speeds.len() <= figures.len(), "a block has at most one speed");
-        (!speeds.is_empty()).then_some(Self { engine, rows, figures, speeds })
+        assert!(speeds.len() <= figures.len(), "a block has at most one speed");
+        (!speeds.is_empty()).then_some(Self { name, rows, figures, speeds })
     }
 
     fn values(&self) -> Vec<f64> {
@@ -112,57 +115,76 @@ impl<'r> Series<'r> {
         self.figures.iter().any(|row| row.is_fair())
     }
 
-    /// The median speed.
-    pub(super) fn middle(&self) -> Option<f64> {
+    /// Whether the engine kept `class` in every block.
+    pub(super) fn kept(&self, class: &str) -> bool {
+        self.rows.iter().all(|row| row.durability == class)
+    }
+
+    /// The median speed over the blocks.
+    pub(super) fn median_speed(&self) -> Option<f64> {
         median(&self.values())
     }
 
-    /// The line without a place. `bound` is the speed of the yardstick, 0 without one.
-    pub(super) fn line(&self, bound: f64, budget_bytes: f64) -> Option<Line> {
+    /// The median of a figure over the blocks that have it.
+    fn median_of(&self, value: impl Fn(&Row) -> Option<f64>) -> Option<f64> {
+        median(&self.figures.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
+    }
+
+    /// The same for a figure that is a whole number.
+    fn median_of_counts(&self, value: impl Fn(&Row) -> Option<u64>) -> Option<f64> {
+        self.median_of(|row| value(row).map(|count| count as f64))
+    }
+
+    /// Whether half of the blocks that can have a mark, or more, have it.
+    fn has_mark_in_half(&self, mark: impl Fn(&Row) -> Option<bool>) -> bool {
+        let judged: Vec<_> = self.figures.iter().filter_map(|row| mark(row)).collect();
+        let marked = judged.iter().filter(|is_marked| **is_marked).count();
+        assert!(marked <= judged.len(), "a mark is of a block");
+        marked > 0 && 2 * marked >= judged.len()
+    }
+
+    /// Whether some block has a mark, blocks that do not count included.
+    fn has_mark(&self, mark: impl Fn(&Row) -> bool) -> bool {
+        self.rows.iter().any(|row| mark(row))
+    }
+
+    /// The line without a place. `bound` is the speed of the yardstick, if it bounds this engine.
+    pub(super) fn line(&self, bound: Option<f64>, budget_bytes: f64) -> Option<EngineLine> {
+        assert!(bound.is_none_or(|bound| bound > 0.0), "a yardstick has a speed");
         let speed = Estimate::of(&self.values())?;
-        let middle = |value: &dyn Fn(&Row) -> Option<f64>| {
-            median(&self.figures.iter().filter_map(|row| value(row)).collect::<Vec<_>>())
-        };
-        let memory_bytes = middle(&|row| row.memory_bytes().map(|bytes| bytes as f64));
-        let peak_bytes = middle(&|row| row.memory_peak_bytes.map(|bytes| bytes as f64));
+        let memory_bytes = self.median_of_counts(Row::memory_bytes);
+        let peak_bytes = self.median_of_counts(|row| row.memory_peak_bytes);
         let most_bytes = memory_bytes.into_iter().chain(peak_bytes).reduce(f64::max);
-        let in_half = |mark: fn(&Row) -> Option<bool>| {
-            let judged: Vec<_> = self.figures.iter().filter_map(|row| mark(row)).collect();
-            let marked = judged.iter().filter(|is_marked| **is_marked).count();
-            marked > 0 && 2 * marked >= judged.len()
-        };
-        Some(Line {
-            at: 0,
+        let stalls = self.figures.iter().filter_map(|row| row.longest_stall_ns());
+        Some(EngineLine {
+            ranking_index: 0,
             is_ranked: false,
             place: None,
-            engine: self.engine.to_string(),
+            engine: self.name.to_string(),
             durability: self.rows.first()?.durability.clone(),
             speed,
             speeds: self.speeds.clone(),
             ratio: None,
-            share_of_bound: (bound > 0.0).then(|| speed.median / bound),
-            p50_ns: middle(&|row| row.lat_p50_ns.map(|ns| ns as f64)),
-            p99_ns: middle(&|row| row.lat_p99_ns.map(|ns| ns as f64)),
-            p999_ns: middle(&|row| row.lat_p999_ns.map(|ns| ns as f64)),
-            cpu_ns: middle(&|row| row.cpu_ns_per_op),
-            write_amp: middle(&|row| row.write_amp),
-            space_amp: middle(&|row| row.space_amp),
+            share_of_bound: bound.map(|bound| speed.median / bound),
+            p50_ns: self.median_of_counts(|row| row.lat_p50_ns),
+            p99_ns: self.median_of_counts(|row| row.lat_p99_ns),
+            p999_ns: self.median_of_counts(|row| row.lat_p999_ns),
+            cpu_ns: self.median_of(|row| row.cpu_ns_per_op),
+            write_amp: self.median_of(|row| row.write_amp),
+            space_amp: self.median_of(|row| row.space_amp),
             memory_bytes,
             is_over_budget: most_bytes.is_some_and(|bytes| bytes > BUDGET_SLACK * budget_bytes),
-            page_cache_bytes: middle(&|row| row.page_cache_bytes.map(|bytes| bytes as f64)),
-            has_disk_moved: self.rows.iter().any(|row| row.has_disk_moved()),
+            page_cache_bytes: self.median_of_counts(|row| row.page_cache_bytes),
+            disk_speed_changed: self.has_mark(Row::disk_speed_changed),
+            lacks_syncs: self.has_mark(Row::lacks_syncs),
             has_fair_block: self.has_fair_block(),
             is_uncompared: false,
             is_overloaded: self.figures.iter().any(|row| row.is_overloaded()),
-            is_unsteady: in_half(|row| row.steady.map(|is_steady| !is_steady)),
-            is_deferred: in_half(Row::is_deferred),
-            is_left_undone: self.rows.iter().any(|row| row.is_left_undone()),
-            longest_stall_ns: self
-                .figures
-                .iter()
-                .filter_map(|row| row.longest_stall_ns())
-                .reduce(f64::max),
-            cut_short: self.rows.iter().any(|row| row.cut_short),
+            is_unsteady: self.has_mark_in_half(|row| row.steady.map(|is_steady| !is_steady)),
+            is_deferred: self.has_mark_in_half(Row::is_deferred),
+            is_left_undone: self.has_mark(Row::is_left_undone),
+            longest_stall_ns: stalls.reduce(f64::max),
+            cut_short: self.has_mark(|row| row.cut_short),
         })
     }
 }

@@ -7,14 +7,16 @@ use std::path::PathBuf;
 
 use crate::failure::Outcome;
 use crate::output;
-use crate::report::{FinishedRun, render_peers};
-use crate::row::SCHEMA_VERSION;
+use crate::report::{FinishedRun, render_peer_tables};
+
+/// The first version of the rows whose speeds are operations over wall time.
+const WALL_TIME_VERSION: u32 = 2;
 
 /// Prints the tables of the runs in `folders`, and a note for each run whose figures mean something else today.
-pub(crate) fn table(folders: &[PathBuf]) -> Outcome<()> {
+pub(crate) fn print(folders: &[PathBuf]) -> Outcome<()> {
     let runs = read(folders)?;
     runs.iter().filter_map(older_meaning).for_each(|text| output::note(&text));
-    output::result(&render_peers(&runs))
+    output::result(&render_peer_tables(&runs))
 }
 
 fn read(folders: &[PathBuf]) -> Outcome<Vec<FinishedRun>> {
@@ -24,12 +26,10 @@ fn read(folders: &[PathBuf]) -> Outcome<Vec<FinishedRun>> {
 /// The note about a run with rows of an older version of the dictionary.
 fn older_meaning(run: &FinishedRun) -> Option<String> {
     let version = run.rows.iter().map(|row| row.schema_version).min()?;
-    let meaning = match version {
-        SCHEMA_VERSION.. => return None,
-        ..2 => "count the time inside the engine alone, not wall time",
-        2.. => "leave out work that engines put off until after the clock",
-    };
-    Some(format!("{} has rows of version {version}: its speeds {meaning}", run.outline.run_id))
+    (version < WALL_TIME_VERSION).then(|| {
+        let run = &run.facts.run_id;
+        format!("{run} has rows of version {version}: its speeds count the time inside the engine alone, not wall time")
+    })
 }
 
 #[cfg(test)]
@@ -37,6 +37,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::report::{compare, render_markdown};
     use crate::row::Row;
 
     const BEGIN: &str = "<!-- peers:begin -->\n";
@@ -62,12 +63,29 @@ mod tests {
         let expected = if folders.is_empty() {
             NOTHING_YET.into()
         } else {
-            render_peers(&read(&folders).unwrap())
+            render_peer_tables(&read(&folders).unwrap())
         };
         if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
             std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
         } else {
             assert_eq!(shown, expected);
+        }
+    }
+
+    #[test]
+    fn the_report_of_a_published_run_follows_from_its_rows() {
+        for folder in published() {
+            let FinishedRun { facts, outcome, rows, .. } = FinishedRun::read(&folder).unwrap();
+            let report = render_markdown(&facts, &compare(&facts, &rows), &outcome);
+            let path = folder.join("report.md");
+            if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
+                std::fs::write(&path, report).unwrap();
+            } else {
+                let committed = std::fs::read_to_string(&path).unwrap();
+                let mut lines = committed.lines().zip(report.lines());
+                assert_eq!(lines.find(|(left, right)| left != right), None, "{}", path.display());
+                assert_eq!(committed.len(), report.len(), "{}", path.display());
+            }
         }
     }
 
@@ -79,10 +97,11 @@ mod tests {
         let text = read(&[folder.path().into()]).unwrap_err().text;
         assert!(text.contains("is not what a run leaves") && !text.contains('\n'), "{text}");
     }
+
     #[test]
     fn a_run_whose_speeds_mean_something_else_today_gets_a_word() {
         let run = |schema_version| FinishedRun {
-            outline: serde_json::from_str(
+            facts: serde_json::from_str(
                 r#"{"run_id": "old", "engines": [], "workloads": [], "blocks": 1, "seed": 1,
                     "durability": "buffered", "memory_budget_bytes": 1048576}"#,
             )
@@ -93,6 +112,6 @@ mod tests {
             rows: vec![Row { schema_version, ..Row::default() }],
         };
         assert!(older_meaning(&run(1)).unwrap().starts_with("old has rows of version 1"));
-        assert_eq!(older_meaning(&run(SCHEMA_VERSION)), None);
+        assert_eq!(older_meaning(&run(WALL_TIME_VERSION)), None);
     }
 }

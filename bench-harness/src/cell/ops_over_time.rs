@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::client::Window;
+use crate::statistics::mean;
 
-/// The resolution of the series.
+/// The length of a bucket.
 const BUCKET: Duration = Duration::from_millis(5);
 /// A phase is cut into this many slices; the last [`JUDGED`] of them are judged.
 const SLICES: usize = 10;
@@ -16,12 +17,12 @@ const T_THREE: f64 = 3.182;
 
 /// Operations by time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Series {
+pub(super) struct OpsOverTime {
     buckets: Vec<u32>,
 }
 
-impl Series {
-    /// Adds the windows of all threads, which began at `offset` from the phase's begin.
+impl OpsOverTime {
+    /// Adds the windows of all threads, which began at `offset` after the begin of the phase.
     pub(super) fn add<'w, I: Iterator<Item = &'w Window>>(&mut self, offset: Duration, windows: I) {
         for window in windows {
             let mut done = 0;
@@ -30,6 +31,7 @@ impl Series {
                 self.count(offset + Duration::from_nanos(sample.end_ns), next - done.min(next));
                 done = next;
             }
+            assert!(done <= window.ops, "a sample belongs to an operation");
             self.count(offset + (window.ended - window.begun), window.ops - done);
         }
     }
@@ -53,16 +55,13 @@ impl Series {
         let judged = &self.buckets[full - JUDGED * width..full];
         let sum = |slice: &[u32]| slice.iter().map(|ops| f64::from(*ops)).sum::<f64>();
         let slices: Vec<_> = judged.chunks(width).map(sum).collect();
-        debug_assert_eq!(slices.len(), JUDGED);
+        assert_eq!(slices.len(), JUDGED, "the slices fill the second half");
         Some(varies_little(&slices) && !drifts(&slices))
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
 fn varies_little(slices: &[f64]) -> bool {
+    assert!(slices.len() > 1, "a deviation needs two slices");
     let middle = mean(slices);
     let squares = slices.iter().map(|slice| (slice - middle).powi(2)).sum::<f64>();
     let deviation = (squares / (slices.len() as f64 - 1.0)).sqrt();
@@ -71,14 +70,16 @@ fn varies_little(slices: &[f64]) -> bool {
 
 /// Whether the 95 % interval of the slope of a line through the slices excludes 0.
 fn drifts(slices: &[f64]) -> bool {
+    assert_eq!(slices.len(), JUDGED, "three degrees of freedom");
     let middle = (slices.len() as f64 - 1.0) / 2.0;
     let height = mean(slices);
-    let places = || (0..slices.len()).map(|at| at as f64 - middle);
-    let spread: f64 = places().map(|place| place * place).sum();
-    let slope = places().zip(slices).map(|(place, slice)| place * slice).sum::<f64>() / spread;
-    let rest = |(place, slice): (f64, &f64)| (slice - height - slope * place).powi(2);
-    let rests: f64 = places().zip(slices).map(rest).sum();
-    let error = (rests / (slices.len() as f64 - 2.0) / spread).sqrt();
+    let offsets = || (0..slices.len()).map(|at| at as f64 - middle);
+    let spread: f64 = offsets().map(|offset| offset * offset).sum();
+    let products = offsets().zip(slices).map(|(offset, slice)| offset * slice);
+    let slope = products.sum::<f64>() / spread;
+    let square = |(offset, slice): (f64, &f64)| (slice - height - slope * offset).powi(2);
+    let squares: f64 = offsets().zip(slices).map(square).sum();
+    let error = (squares / (slices.len() as f64 - 2.0) / spread).sqrt();
     slope.abs() > T_THREE * error
 }
 
@@ -86,28 +87,25 @@ fn drifts(slices: &[f64]) -> bool {
 mod tests {
     use super::*;
 
-    fn series(speed: impl Fn(u32) -> u32) -> Series {
-        Series { buckets: (0..=200).map(speed).collect() }
+    fn ops(speed: impl Fn(u32) -> u32) -> OpsOverTime {
+        OpsOverTime { buckets: (0..=200).map(speed).collect() }
     }
 
     #[test]
     fn an_even_speed_is_steady_after_any_beginning() {
         let wobble = |at: u32| if at < 90 { 10 } else { 1000 + at * 7 % 13 };
-        assert_eq!(series(wobble).is_steady(), Some(true));
+        assert_eq!(ops(wobble).is_steady(), Some(true));
     }
 
     #[test]
     fn a_speed_that_falls_or_jumps_is_not_steady() {
-        assert_eq!(series(|at| 10_000 - 10 * at).is_steady(), Some(false));
-        assert_eq!(
-            series(|at| if at / 20 % 2 == 0 { 1000 } else { 1200 }).is_steady(),
-            Some(false)
-        );
+        assert_eq!(ops(|at| 10_000 - 10 * at).is_steady(), Some(false));
+        assert_eq!(ops(|at| if at / 20 % 2 == 0 { 1000 } else { 1200 }).is_steady(), Some(false));
     }
 
     #[test]
     fn a_phase_that_is_too_short_is_not_judged() {
-        assert_eq!(Series::default().is_steady(), None);
-        assert_eq!(Series { buckets: vec![5; 12] }.is_steady(), None);
+        assert_eq!(OpsOverTime::default().is_steady(), None);
+        assert_eq!(OpsOverTime { buckets: vec![5; 12] }.is_steady(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The part that all adapters share: the refusals of the contract, a number for each write, and errors that name the store.
+//! The state that all adapters share: the refusals of the contract, a number for each write, and errors that name the store.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(super) const LONGEST_VALUE: usize = kv::MIN_VALUE_LIMIT;
 
 /// The state of an adapter besides its engine.
 #[derive(Debug)]
-pub(super) struct Shell {
+pub(super) struct AdapterState {
     path: PathBuf,
     capabilities: Capabilities,
     takes_empty_keys: bool,
@@ -22,8 +22,8 @@ pub(super) struct Shell {
     acknowledged: AtomicU64,
 }
 
-impl Shell {
-    /// The shell of an ordered engine in `directory` that keeps writes of the class `durability`.
+impl AdapterState {
+    /// The state of an ordered engine in `directory` that keeps writes of the class `durability`.
     pub(super) fn new(directory: &Path, durability: Durability) -> Self {
         let capabilities =
             Capabilities::new(ScanSupport::Ordered, durability).with_max_value_len(LONGEST_VALUE);
@@ -59,7 +59,7 @@ impl Shell {
         self.capabilities
     }
 
-    /// Refuses calls after [`Shell::close`].
+    /// Refuses calls after [`AdapterState::close`].
     pub(super) fn check_open(&self) -> Result<()> {
         if self.is_closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) }
     }
@@ -69,8 +69,8 @@ impl Shell {
         (self.takes_empty_keys || !key.is_empty()) && key.len() <= self.longest_key
     }
 
-    /// Refuses a batch that the engine cannot apply; `Ok(false)` means that there is nothing to do.
-    pub(super) fn admit(&self, batch: &WriteBatch) -> Result<bool> {
+    /// Checks a batch: `Err` if the engine cannot apply it, `Ok(false)` if there is nothing to do.
+    pub(super) fn check_batch(&self, batch: &WriteBatch) -> Result<bool> {
         self.check_open()?;
         self.capabilities.check(batch)?;
         match batch.ops().find(|op| !self.can_hold(op.key())) {
@@ -91,7 +91,7 @@ impl Shell {
         batch: &WriteBatch,
         apply: impl FnOnce() -> std::result::Result<(), E>,
     ) -> Result<SequenceNumber> {
-        if !self.admit(batch)? {
+        if !self.check_batch(batch)? {
             return Ok(self.newest());
         }
         apply().map_err(self.failed("write"))?;
@@ -107,7 +107,7 @@ impl Shell {
         sync().map_err(self.failed("sync"))
     }
 
-    /// Numbers a write. Peers do not tell the places of writes in their order, so this counts acknowledgements.
+    /// Numbers a write. Peers do not tell the order of writes, so this counts acknowledgements.
     pub(super) fn acknowledge(&self) -> SequenceNumber {
         SequenceNumber(self.acknowledged.fetch_add(1, Ordering::Relaxed) + 1)
     }
@@ -135,7 +135,7 @@ impl Shell {
     }
 }
 
-/// The error of a failed `op` on the store at `path`, for views, which have no shell.
+/// The error of a failed `op` on the store at `path`, for views, which have no adapter state.
 pub(super) fn failure(op: &'static str, path: &Path, error: &dyn Display) -> Error {
     Error::io(op, path, std::io::Error::other(error.to_string()))
 }

@@ -1,16 +1,17 @@
 //! The table for the README: every engine of the workspace against the fastest engine of others, phase by phase.
 //!
-//! Only peers that kept the durability class that was asked for count; weaker ones stand in a column of their own.
+//! Only ranked peers count. The others stand in a column of their own, with the class that they kept if it is weaker.
 //! Ratios are paired within blocks, as everywhere.
 
-use super::line::Line;
+use super::columns::{show_ratio, show_share, show_verdict};
+use super::engine_line::EngineLine;
 use super::ranking::Verdict;
-use super::{Comparison, FinishedRun, compare};
+use super::{FinishedRun, PhaseTable, compare};
 use crate::engines::{is_bound, is_peer};
 use crate::quantity::{show_bytes, show_count, show_ns, show_number};
 
 const HEAD: &str = "\
-| workload / phase | threads | engine | its result | best peer | ratio | of bound | peers that keep less |
+| workload / phase | threads | engine | its result | best peer | ratio | of bound | peers without a place |
 | --- | ---: | --- | ---: | --- | --- | ---: | --- |";
 
 /// One table for each run, under a line that names its workload and its machine.
@@ -19,14 +20,14 @@ pub(crate) fn render(runs: &[FinishedRun]) -> String {
 }
 
 fn render_run(run: &FinishedRun) -> String {
-    let tables = compare(&run.outline, &run.rows);
+    let tables = compare(&run.facts, &run.rows);
     let lines = tables.iter().filter(|table| !is_load(table)).flat_map(render_phase);
     let parts = [title(run), HEAD.into()].into_iter().chain(lines);
     parts.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Loads in batches are preparation for all engines alike; the phase that is compared is called by its measure.
-fn is_load(table: &Comparison) -> bool {
+fn is_load(table: &PhaseTable) -> bool {
     table.is_preparation || table.phase == "load"
 }
 
@@ -40,7 +41,7 @@ fn title(run: &FinishedRun) -> String {
     format!(
         "**{}**: keys of {} B, values of {} B. `kvbench {}`; {cores} cores ({}), {}, Linux {}, {}; blocks: {}, memory \
          for each engine: {}{}; {}.\n",
-        run.outline.run_id,
+        run.facts.run_id,
         show_number(key_bytes),
         show_number(value_bytes),
         run.command.join(" "),
@@ -48,56 +49,59 @@ fn title(run: &FinishedRun) -> String {
         first_words("file_system", 1),
         text("kernel").split('-').next().unwrap_or_default(),
         first_words("rustc", 2),
-        run.outline.blocks,
-        show_bytes(run.outline.memory_budget_bytes as f64),
-        run.outline.show_limit(),
+        run.facts.blocks,
+        show_bytes(run.facts.memory_budget_bytes as f64),
+        run.facts.show_limit(),
         run.outcome,
     )
 }
 
-fn render_phase(table: &Comparison) -> Vec<String> {
-    let is_ranked = |line: &&Line| line.is_ranked;
+fn render_phase(table: &PhaseTable) -> Vec<String> {
+    let is_ranked = |line: &&EngineLine| line.is_ranked;
     let peers = || table.lines.iter().filter(|line| is_peer(&line.engine));
     let best = fastest(peers().filter(is_ranked));
-    let weaker: Vec<_> =
-        peers().filter(|line| !is_ranked(line)).map(|line| show_peer(table, line)).collect();
-    let not_fitting = table.misfits.iter().map(|engine| {
-        let name = engine.strip_prefix("peer:").unwrap_or(engine);
-        format!("{name} did not fit in {}", table.limit)
+    let unranked = peers().filter(|line| !is_ranked(line)).map(|line| {
+        let reason =
+            if line.durability == table.durability { "not compared" } else { &line.durability };
+        format!("{} ({reason})", show_peer(table, line))
     });
-    let weaker: Vec<_> = weaker.into_iter().chain(not_fitting).collect();
-    let weaker = weaker.join(", ");
-    let own = table.lines.iter().filter(is_ranked);
+    let not_fitting = table
+        .misfits
+        .iter()
+        .map(|engine| format!("{} did not fit in {}", without_prefix(engine), table.memory_limit));
+    let unranked = unranked.chain(not_fitting).collect::<Vec<_>>().join(", ");
+    // An own engine without a place keeps its line, and has no ratio.
+    let keeps_class = |line: &&EngineLine| line.durability == table.durability;
+    let own = table.lines.iter().filter(keeps_class);
     let own = own.filter(|line| !is_peer(&line.engine) && !is_bound(&line.engine));
     own.map(|line| {
-        let Comparison { workload, phase, threads, .. } = table;
+        let PhaseTable { workload, phase, threads, .. } = table;
         let speed = show_speed(table, line);
         let peer = best.map_or("-".into(), |best| show_peer(table, best));
-        let ratio = best.and_then(|best| table.verdict(line, best));
+        let ratio = best.filter(|_| line.is_ranked).and_then(|best| table.verdict(line, best));
         let ratio = ratio.map_or(String::new(), ratio_cell);
-        let share = line.share_of_bound.map(|share| format!("{:.0}%", share * 100.0));
-        let share = share.unwrap_or_default();
+        let share = line.share_of_bound.map_or(String::new(), show_share);
         format!(
-            "| {workload} / {phase} | {threads} | {} | {speed} | {peer} | {ratio} | {share} | {weaker} |",
+            "| {workload} / {phase} | {threads} | {} | {speed} | {peer} | {ratio} | {share} | {unranked} |",
             line.engine
         )
     })
     .collect()
 }
 
-fn fastest<'l>(lines: impl Iterator<Item = &'l Line>) -> Option<&'l Line> {
+fn fastest<'l>(lines: impl Iterator<Item = &'l EngineLine>) -> Option<&'l EngineLine> {
     lines.max_by(|left, right| left.speed.median.total_cmp(&right.speed.median))
 }
 
-fn show_peer(table: &Comparison, line: &Line) -> String {
-    format!("{} {}", short(line), show_speed(table, line))
+fn show_peer(table: &PhaseTable, line: &EngineLine) -> String {
+    format!("{} {}", without_prefix(&line.engine), show_speed(table, line))
 }
 
-fn short(line: &Line) -> &str {
-    line.engine.strip_prefix("peer:").unwrap_or(&line.engine)
+fn without_prefix(engine: &str) -> &str {
+    engine.strip_prefix("peer:").unwrap_or(engine)
 }
 
-fn show_speed(table: &Comparison, line: &Line) -> String {
+fn show_speed(table: &PhaseTable, line: &EngineLine) -> String {
     let cut = if line.cut_short { "*" } else { "" };
     if table.is_opening {
         return format!("{}{cut}", show_ns(1e9 / line.speed.median));
@@ -107,15 +111,11 @@ fn show_speed(table: &Comparison, line: &Line) -> String {
 
 /// How much faster; bold where the blocks show that it is, `~` where they show no difference.
 fn ratio_cell(verdict: Verdict) -> String {
-    let interval = verdict.interval.map_or(String::new(), |(low, high)| {
-        format!(" [{} .. {}]", show_number(low), show_number(high))
-    });
-    let number = format!("{}x", show_number(verdict.ratio));
-    match (verdict.is_shown, verdict.ratio > 1.0) {
-        (false, _) => format!("~{number}{interval}"),
-        (true, true) => format!("**{number}**{interval}"),
-        (true, false) => format!("{number}{interval}"),
+    if !verdict.is_shown || verdict.ratio <= 1.0 {
+        return show_verdict(verdict);
     }
+    let (ratio, interval) = show_ratio(verdict);
+    format!("**{ratio}**{interval}")
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
             [row(1, speeds[0]), row(2, speeds[1])]
         });
         FinishedRun {
-            outline: serde_json::from_str(PLAN).unwrap(),
+            facts: serde_json::from_str(PLAN).unwrap(),
             command: vec!["run".into()],
             environment: serde_json::json!({}),
             outcome: "complete".into(),
@@ -155,8 +155,29 @@ mod tests {
         let line = table.lines().last().unwrap();
         assert_eq!(
             line,
-            "| w / put | 1 | own | 302 | safe 100 | **3.00x** [3.00 .. 3.00] | 50% | fast 900 |"
+            "| w / put | 1 | own | 302 | safe 100 | **3.00x** [3.00 .. 3.00] | 50% | fast 900 (none) |"
         );
+    }
+
+    /// The last line of the table where `engine` still worked after each phase.
+    fn line_without_a_place_for(engine: &str) -> String {
+        let mut run =
+            run(&[("own", "buffered", [300.0, 303.0]), ("peer:safe", "buffered", [100.0, 101.0])]);
+        let rows = run.rows.iter_mut().filter(|row| row.engine == engine);
+        rows.for_each(|row| row.is_at_rest = Some(false));
+        render(&[run]).lines().last().unwrap().into()
+    }
+
+    #[test]
+    fn a_peer_that_keeps_the_class_and_has_no_place_is_not_said_to_keep_less() {
+        let line = line_without_a_place_for("peer:safe");
+        assert!(!line.ends_with("| safe 100 |"), "{line}");
+    }
+
+    #[test]
+    fn a_phase_in_which_the_own_engine_has_no_place_keeps_its_line() {
+        let line = line_without_a_place_for("own");
+        assert!(line.starts_with("| w / put | 1 | own |"), "{line}");
     }
 
     #[test]

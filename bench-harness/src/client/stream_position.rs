@@ -1,14 +1,14 @@
-//! The way of one thread through its stream: which key each operation touches, and which version a write makes.
+//! The position of one thread in its stream: which key the next operation touches, and which version a write makes.
 //!
-//! The client walks while the clock runs, the judge walks the same way afterwards. Nothing in it depends on the answers
-//! of the engine or on the speed of other threads, so both see the same operations.
+//! The client moves through the stream while the clock runs; the judge moves through it again afterwards. Nothing depends
+//! on the answers of the engine or on the speed of other threads, so both see the same operations.
 
 use crate::operation::{Operation, Step};
 
-/// A place in the stream of one thread.
+/// A position in the stream of one thread.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Walk {
-    /// This thread, among `threads` that write.
+pub(crate) struct StreamPosition {
+    /// The number of this thread, below `threads`.
     pub(crate) thread: u32,
     /// Threads of the phase, the background included; at least 1.
     pub(crate) threads: u32,
@@ -30,25 +30,25 @@ pub(crate) struct Walk {
 
 /// An operation with its key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedOperation {
     /// The kind of call.
     pub(crate) operation: Operation,
     /// The key.
     pub(crate) id: u32,
     /// The length of a scan, or the size of a value.
-    pub(crate) extra: u32,
+    pub(crate) length: u32,
     /// The version that a write makes. The versions of a key ascend, because each key has one writer.
     pub(crate) version: u32,
 }
 
-impl Walk {
-    /// The step that comes next.
+impl StreamPosition {
+    /// The next step.
     pub(crate) fn peek(&self, steps: &[Step]) -> Step {
         steps[self.at]
     }
 
     /// Takes the next step; `None` when the keys to insert have run out.
-    pub(crate) fn next(&mut self, steps: &[Step]) -> Option<Planned> {
+    pub(crate) fn next(&mut self, steps: &[Step]) -> Option<PlannedOperation> {
         let step = steps[self.at];
         let operation = step.operation();
         let id = match operation {
@@ -59,10 +59,12 @@ impl Walk {
             Operation::Insert => self.next_new()?,
         };
         debug_assert!(id < self.capacity, "every id has a key");
+        debug_assert!(self.thread < self.threads, "a thread is one of its phase");
         self.at = if self.at + 1 == steps.len() { 0 } else { self.at + 1 };
         self.taken += 1;
         let version = self.base_version + self.taken;
-        Some(Planned { operation, id, extra: step.extra(), version })
+        debug_assert!(version > self.base_version, "versions ascend from phase to phase");
+        Some(PlannedOperation { operation, id, length: step.length(), version })
     }
 
     /// Whether this thread is the only one that writes `id`.
@@ -70,8 +72,8 @@ impl Walk {
         self.threads == 1 || id % self.threads == self.thread
     }
 
-    /// The picked key. The newest one is the newest that this thread knows of: it reckons that the others insert as
-    /// fast as it does.
+    /// The picked key. With `latest`, the newest key is an estimate: the thread assumes that all threads insert equally
+    /// fast.
     fn picked(&self, step: Step) -> u32 {
         if !self.latest {
             return step.pick();
@@ -87,7 +89,9 @@ impl Walk {
             return id;
         }
         let owned = id - id % self.threads + self.thread;
-        if owned < self.capacity { owned } else { self.thread }
+        let owned = if owned < self.capacity { owned } else { self.thread };
+        debug_assert!(self.owns(owned), "each key has one writer");
+        owned
     }
 
     /// The next key that was never put and belongs to this thread.
@@ -98,6 +102,7 @@ impl Walk {
         if id >= self.capacity {
             return None;
         }
+        debug_assert!(self.owns(id), "each key has one writer");
         self.inserts += 1;
         Some(id)
     }
@@ -107,18 +112,24 @@ impl Walk {
 mod tests {
     use super::*;
 
-    fn walk(thread: u32, threads: u32) -> Walk {
-        Walk { thread, threads, first_new: 10, capacity: 100, ..Walk::default() }
+    fn position(thread: u32, threads: u32) -> StreamPosition {
+        StreamPosition {
+            thread,
+            threads,
+            first_new: 10,
+            capacity: 100,
+            ..StreamPosition::default()
+        }
     }
 
     #[test]
     fn every_key_has_exactly_one_writer() {
         let steps: Vec<_> = (0..100).map(|id| Step::new(Operation::Put, id, 0)).collect();
         for thread in 0..3 {
-            let mut walk = walk(thread, 3);
+            let mut position = position(thread, 3);
             for _ in 0..100 {
-                let id = walk.next(&steps).unwrap().id;
-                assert!(id < 100 && walk.owns(id), "{id}");
+                let id = position.next(&steps).unwrap().id;
+                assert!(id < 100 && position.owns(id), "{id}");
             }
         }
     }
@@ -126,16 +137,17 @@ mod tests {
     #[test]
     fn versions_ascend_over_the_end_of_the_stream() {
         let steps = [Step::new(Operation::Put, 1, 0), Step::new(Operation::Get, 2, 0)];
-        let mut walk = Walk { base_version: 7, ..walk(0, 1) };
-        let versions: Vec<_> = (0..5).map(|_| walk.next(&steps).unwrap().version).collect();
+        let mut position = StreamPosition { base_version: 7, ..position(0, 1) };
+        let versions: Vec<_> = (0..5).map(|_| position.next(&steps).unwrap().version).collect();
         assert_eq!(versions, [8, 9, 10, 11, 12]);
     }
 
     #[test]
     fn inserts_end_when_the_keys_do() {
         let steps = [Step::new(Operation::Insert, 0, 0)];
-        let mut walk = walk(1, 2);
-        let ids: Vec<_> = std::iter::from_fn(|| walk.next(&steps)).map(|step| step.id).collect();
+        let mut position = position(1, 2);
+        let ids: Vec<_> =
+            std::iter::from_fn(|| position.next(&steps)).map(|step| step.id).collect();
         assert_eq!((ids[0], ids.len(), *ids.last().unwrap()), (11, 45, 99));
     }
 }

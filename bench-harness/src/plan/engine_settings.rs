@@ -7,7 +7,7 @@ use crate::engines::Registration;
 
 /// How an engine is set up in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SetUp {
+pub(crate) struct EngineSettings {
     /// The engine's name.
     pub(crate) engine: String,
     /// Its version.
@@ -19,20 +19,20 @@ pub(crate) struct SetUp {
 }
 
 /// Adds the settings of an engine under a class, or the class to the same settings.
-pub(super) fn add_set_up(
-    set_ups: &mut Vec<SetUp>,
+pub(super) fn add_settings(
+    engine_settings: &mut Vec<EngineSettings>,
     engine: &Registration,
     durability: Durability,
     settings: String,
 ) {
-    match set_ups.last_mut() {
+    match engine_settings.last_mut() {
         Some(last) if last.engine == engine.name && last.settings == settings => {
             let class = durability.to_string();
             if last.classes.split(", ").all(|known| known != class) {
                 last.classes = format!("{}, {class}", last.classes);
             }
         }
-        _ => set_ups.push(SetUp {
+        _ => engine_settings.push(EngineSettings {
             engine: engine.name.into(),
             version: engine.version.into(),
             classes: durability.to_string(),
@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn a_class_is_named_once_for_workloads_with_values_of_different_sizes() {
         let engine = crate::engines::own()[0];
-        let mut set_ups = Vec::new();
+        let mut engine_settings = Vec::new();
         for class in [Durability::Buffered, Durability::Buffered, Durability::Sync] {
-            add_set_up(&mut set_ups, &engine, class, "defaults".into());
+            add_settings(&mut engine_settings, &engine, class, "defaults".into());
         }
-        assert_eq!(set_ups.len(), 1);
-        assert_eq!(set_ups[0].classes, "buffered, sync");
+        assert_eq!(engine_settings.len(), 1);
+        assert_eq!(engine_settings[0].classes, "buffered, sync");
     }
 }

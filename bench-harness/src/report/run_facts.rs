@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::rows_file;
 use crate::failure::{Failure, Outcome};
-use crate::plan::{Plan, SetUp};
+use crate::plan::{EngineSettings, Plan};
 use crate::quantity::show_bytes;
 use crate::row::Row;
 use crate::workload::Workload;
 
 /// The plan of a run as its manifest keeps it.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Outline {
+pub(crate) struct RunFacts {
     /// The name of the run.
     pub(crate) run_id: String,
     /// The engines, in the order of the registry.
@@ -36,7 +36,7 @@ pub(crate) struct Outline {
     pub(crate) baseline: Option<String>,
     /// How the engines were set up; a manifest has them beside the plan.
     #[serde(default)]
-    pub(crate) set_ups: Vec<SetUp>,
+    pub(crate) engine_settings: Vec<EngineSettings>,
 }
 
 /// The limit of the memory of each cell's process, page cache included.
@@ -44,7 +44,7 @@ pub(crate) struct Outline {
 pub(crate) struct MemoryLimit {
     /// The limit that was asked for.
     pub(crate) limit_bytes: u64,
-    /// The least and the most that it was raised by for a cell: what the harness itself holds.
+    /// The least and the most that it was raised by for a cell: the memory of the harness.
     pub(crate) raised_by_bytes: [u64; 2],
 }
 
@@ -52,8 +52,8 @@ pub(crate) struct MemoryLimit {
 #[derive(Clone, Debug)]
 pub(crate) struct FinishedRun {
     /// Its plan.
-    pub(crate) outline: Outline,
-    /// The command line behind the program's name.
+    pub(crate) facts: RunFacts,
+    /// The command line after the program's name.
     pub(crate) command: Vec<String>,
     /// Machine and build.
     pub(crate) environment: serde_json::Value,
@@ -67,17 +67,17 @@ pub(crate) struct FinishedRun {
 #[derive(Deserialize)]
 struct Manifest {
     command: Vec<String>,
-    plan: Outline,
+    plan: RunFacts,
     #[serde(default)]
-    engines: Vec<SetUp>,
+    engines: Vec<EngineSettings>,
     #[serde(default)]
     memory_limit: Option<MemoryLimit>,
     environment: serde_json::Value,
     outcome: String,
 }
 
-impl Outline {
-    /// The outline of a run that has left `rows`.
+impl RunFacts {
+    /// The facts of a run that has left `rows`.
     pub(crate) fn of(plan: &Plan, rows: &[Row]) -> Self {
         let own = || rows.iter().filter_map(|row| row.harness_bytes);
         let memory_limit = plan.limit_memory_bytes.map(|limit_bytes| MemoryLimit {
@@ -94,7 +94,7 @@ impl Outline {
             memory_budget_bytes: plan.memory_budget_bytes,
             memory_limit,
             baseline: plan.baseline.clone(),
-            set_ups: plan.set_ups(),
+            engine_settings: plan.engine_settings(),
         }
     }
 
@@ -120,8 +120,8 @@ impl FinishedRun {
         })?;
         let rows = rows_file::read(&folder.join("summary.csv"), &manifest.plan)?;
         Ok(Self {
-            outline: Outline {
-                set_ups: manifest.engines,
+            facts: RunFacts {
+                engine_settings: manifest.engines,
                 memory_limit: manifest.memory_limit,
                 ..manifest.plan
             },

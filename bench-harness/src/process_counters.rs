@@ -1,16 +1,14 @@
-//! The operating system's figures for this process and for a directory. Read between phases, never within one.
+//! The counters of this process: CPU time, threads, and bytes read and written. Read between phases, never within one.
 //!
 //! A number that the system does not give is `None`, never 0.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
+use crate::proc_text::field;
+
 /// Clock ticks a second in `/proc/self/stat`: 100 in the interface of every Linux that there is.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// `st_blocks` counts in these units, whatever the block size of the file system.
-const BLOCK_BYTES: u64 = 512;
 
 /// CPU time of all threads of this process, to the nanosecond.
 pub(crate) fn process_cpu() -> Duration {
@@ -137,43 +135,6 @@ impl Counters {
     }
 }
 
-/// The number after `name:` on a line of its own.
-fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
-/// The space of the files below a directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DiskUse {
-    /// Bytes that the file system set aside.
-    pub(crate) allocated_bytes: u64,
-    /// Bytes that the files say they are long.
-    pub(crate) apparent_bytes: u64,
-}
-
-impl DiskUse {
-    /// The space of all files below `directory`. A file that goes away meanwhile counts nothing.
-    pub(crate) fn of(directory: &Path) -> Self {
-        let mut total = Self::default();
-        let mut directories = vec![directory.to_path_buf()];
-        while let Some(directory) = directories.pop() {
-            let entries = fs::read_dir(directory).into_iter().flatten().filter_map(io::Result::ok);
-            for entry in entries {
-                match entry.metadata() {
-                    Ok(metadata) if metadata.is_dir() => directories.push(entry.path()),
-                    Ok(metadata) => {
-                        total.allocated_bytes += metadata.blocks() * BLOCK_BYTES;
-                        total.apparent_bytes += metadata.len();
-                    }
-                    Err(_) => {}
-                }
-            }
-        }
-        total
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,15 +158,5 @@ mod tests {
         drop(stop);
         running.join().unwrap();
         waiting.join().unwrap();
-    }
-
-    #[test]
-    fn files_in_all_depths_count() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("deep")).unwrap();
-        fs::write(directory.path().join("deep/a"), [1; 5000]).unwrap();
-        fs::write(directory.path().join("b"), [1; 10]).unwrap();
-        let used = DiskUse::of(directory.path());
-        assert_eq!(used.apparent_bytes, 5010);
     }
 }

@@ -1,4 +1,4 @@
-//! One memory group: made, limited, asked, removed.
+//! One memory cgroup: created, limited, asked for kills, removed.
 
 use std::fs;
 use std::io;
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use super::hierarchy::{Hierarchy, Version};
 
-/// The begin of the names of groups; the number of the process that made them follows.
-pub(super) const NAME: &str = "kvbench-";
-/// The processes of a group.
+/// The prefix of cgroup names; the number of the process that made the cgroup follows.
+pub(super) const NAME_PREFIX: &str = "kvbench-";
+/// The processes of a cgroup.
 const PROCESSES: &str = "cgroup.procs";
-/// The controllers that the groups below a group have, in version 2.
+/// The controllers of the cgroups below a cgroup, in version 2.
 const SUBTREE: &str = "cgroup.subtree_control";
-/// A group is busy for a moment after its last process has ended.
+/// A cgroup is busy for a moment after its last process has ended.
 const REMOVALS: u32 = 20;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// The group of one cell. It goes away with its owner.
+/// The cgroup of one cell. It is removed with its owner.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub(crate) struct MemoryCgroup {
     path: PathBuf,
     version: Version,
 }
 
-impl Group {
-    /// Makes the group at `path`.
+impl MemoryCgroup {
+    /// Creates the cgroup at `path`.
     pub(super) fn create(path: PathBuf, version: Version) -> Result<Self, String> {
         match fs::create_dir(&path) {
             Ok(()) => Ok(Self { path, version }),
@@ -33,12 +33,12 @@ impl Group {
         }
     }
 
-    /// Moves a process into the group. Memory that it has already stays where it was counted.
+    /// Moves a process into the cgroup. Memory that it has already stays counted in its former cgroup.
     pub(crate) fn add(&self, process: u32) -> Result<(), String> {
         write(&self.path.join(PROCESSES), &process.to_string())
     }
 
-    /// Limits the memory of the group, page cache included. Nothing is swapped out to keep the limit.
+    /// Limits the memory of the cgroup, page cache included. Nothing is swapped out to keep the limit.
     pub(crate) fn limit(&self, bytes: u64) -> Result<(), String> {
         let file = |name: &str| self.path.join(name);
         let text = bytes.to_string();
@@ -55,7 +55,7 @@ impl Group {
         }
     }
 
-    /// Whether the kernel has killed a process of the group because it needed more than the limit.
+    /// Whether the kernel has killed a process of the cgroup because it needed more than the limit.
     pub(crate) fn has_killed(&self) -> bool {
         let name = match self.version {
             Version::V1 => "memory.oom_control",
@@ -66,14 +66,14 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for MemoryCgroup {
     fn drop(&mut self) {
         for _ in 0..REMOVALS {
             match fs::remove_dir(&self.path) {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                     std::thread::sleep(REMOVAL_PAUSE);
                 }
-                // A group that cannot be removed is empty; the next run tries again.
+                // A cgroup that cannot be removed is empty; the next run tries again.
                 Ok(()) | Err(_) => return,
             }
         }
@@ -86,16 +86,17 @@ fn kills(text: &str) -> u64 {
     number.and_then(|number| number.trim().parse().ok()).unwrap_or_default()
 }
 
-/// This process in a group of its own below the one it was started in. It goes back with its owner.
+/// In version 2, the leaf cgroup that holds this process, below the one that it was started in. The process moves back with
+/// its owner.
 #[derive(Debug)]
-pub(super) struct NestedSelf {
+pub(super) struct HarnessCgroup {
     own: PathBuf,
     path: PathBuf,
 }
 
-impl Drop for NestedSelf {
+impl Drop for HarnessCgroup {
     fn drop(&mut self) {
-        // Where a step is refused, the group stays until its scope goes away.
+        // If a step is refused, the cgroup stays until its scope goes away.
         let back = write(&self.own.join(SUBTREE), "-memory")
             .and_then(|()| write(&self.own.join(PROCESSES), &std::process::id().to_string()));
         if back.is_ok() {
@@ -104,9 +105,11 @@ impl Drop for NestedSelf {
     }
 }
 
-/// Gives the groups below the own one the memory controller. In version 2 a group whose children have controllers may not
-/// hold processes itself; if this process is alone in it, it steps into a child.
-pub(super) fn delegate(hierarchy: &Hierarchy) -> Result<Option<NestedSelf>, String> {
+/// Gives the cgroups below the own one the memory controller. In version 2 a cgroup whose children have controllers may not
+/// hold processes itself: if this process is alone in it, this function moves it into a child.
+pub(super) fn enable_memory_controller(
+    hierarchy: &Hierarchy,
+) -> Result<Option<HarnessCgroup>, String> {
     let Hierarchy { version, own } = hierarchy;
     if *version == Version::V1 || has_memory(&own.join(SUBTREE))? {
         return Ok(None);
@@ -124,7 +127,8 @@ pub(super) fn delegate(hierarchy: &Hierarchy) -> Result<Option<NestedSelf>, Stri
         let hint = "the group holds other processes; systemd-run --scope -p Delegate=yes kvbench ... makes one";
         return Err(format!("{refused}: {hint}"));
     }
-    let nested = NestedSelf { own: own.clone(), path: own.join(format!("{NAME}{me}-self")) };
+    let nested =
+        HarnessCgroup { own: own.clone(), path: own.join(format!("{NAME_PREFIX}{me}-self")) };
     fs::create_dir(&nested.path)
         .map_err(|error| format!("cannot create {}: {error}", nested.path.display()))?;
     write(&nested.path.join(PROCESSES), &me)?;
@@ -138,12 +142,13 @@ fn has_memory(controllers: &Path) -> Result<bool, String> {
     Ok(text.split_whitespace().any(|name| name == "memory"))
 }
 
-/// Removes the groups below `own` whose run has ended. A group with a process in it is refused by the system.
+/// Removes the cgroups below `own` whose run has ended. The system refuses to remove a cgroup with a process in it.
 pub(super) fn remove_left_over(own: &Path) {
     let entries = fs::read_dir(own).into_iter().flatten().filter_map(io::Result::ok);
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse().ok());
+        let process =
+            name.strip_prefix(NAME_PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
         let Some(process): Option<u32> = process else { continue };
         if !Path::new("/proc").join(process.to_string()).exists() {
             fs::remove_dir(entry.path()).unwrap_or_default();
@@ -152,7 +157,7 @@ pub(super) fn remove_left_over(own: &Path) {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    // The files of a group exist; making one would hide that it is none.
+    // The files of a cgroup exist. Creating one would hide that the directory is no cgroup.
     let opened = fs::OpenOptions::new().write(true).open(path);
     opened
         .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
@@ -168,38 +173,38 @@ mod tests {
     use super::*;
 
     /// A directory with files as the kernel makes them.
-    fn group(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Group) {
+    fn cgroup(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, MemoryCgroup) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("group");
-        let group = Group::create(path.clone(), version).unwrap();
+        let path = folder.path().join("cgroup");
+        let cgroup = MemoryCgroup::create(path.clone(), version).unwrap();
         for (name, text) in files {
             fs::write(path.join(name), text).unwrap();
         }
-        (folder, group)
+        (folder, cgroup)
     }
 
-    fn text(group: &Group, name: &str) -> String {
-        fs::read_to_string(group.path.join(name)).unwrap()
+    fn text(cgroup: &MemoryCgroup, name: &str) -> String {
+        fs::read_to_string(cgroup.path.join(name)).unwrap()
     }
 
     #[test]
     fn version_1_limits_memory_and_then_memory_with_swap() {
         let files = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes", PROCESSES];
-        let (_folder, group) = group(Version::V1, &files.map(|name| (name, "")));
-        group.add(7).unwrap();
-        group.limit(4096).unwrap();
-        assert_eq!(files.map(|name| text(&group, name)), ["4096", "4096", "7"]);
+        let (_folder, cgroup) = cgroup(Version::V1, &files.map(|name| (name, "")));
+        cgroup.add(7).unwrap();
+        cgroup.limit(4096).unwrap();
+        assert_eq!(files.map(|name| text(&cgroup, name)), ["4096", "4096", "7"]);
     }
 
     #[test]
     fn version_2_limits_memory_and_forbids_swap_where_the_kernel_counts_it() {
-        let (_folder, with) = group(Version::V2, &[("memory.max", ""), ("memory.swap.max", "")]);
+        let (_folder, with) = cgroup(Version::V2, &[("memory.max", ""), ("memory.swap.max", "")]);
         with.limit(4096).unwrap();
         assert_eq!(
             (&text(&with, "memory.max")[..], &text(&with, "memory.swap.max")[..]),
             ("4096", "0")
         );
-        let (_folder, without) = group(Version::V2, &[("memory.max", "")]);
+        let (_folder, without) = cgroup(Version::V2, &[("memory.max", "")]);
         without.limit(4096).unwrap();
         assert!(!without.path.join("memory.swap.max").exists());
     }
@@ -207,30 +212,30 @@ mod tests {
     #[test]
     fn a_kill_is_read_from_the_file_of_the_version() {
         let v1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n";
-        assert!(group(Version::V1, &[("memory.oom_control", v1)]).1.has_killed());
+        assert!(cgroup(Version::V1, &[("memory.oom_control", v1)]).1.has_killed());
         let v2 =
             |kills| format!("low 0\nhigh 0\nmax 90\noom 1\noom_kill {kills}\noom_group_kill 0\n");
-        assert!(group(Version::V2, &[("memory.events", &v2(1))]).1.has_killed());
-        assert!(!group(Version::V2, &[("memory.events", &v2(0))]).1.has_killed());
+        assert!(cgroup(Version::V2, &[("memory.events", &v2(1))]).1.has_killed());
+        assert!(!cgroup(Version::V2, &[("memory.events", &v2(0))]).1.has_killed());
     }
 
     #[test]
     fn version_2_enables_the_controller_and_names_the_file_where_it_cannot() {
         let folder = tempfile::tempdir().unwrap();
         let hierarchy = Hierarchy { version: Version::V2, own: folder.path().into() };
-        assert!(delegate(&hierarchy).unwrap_err().contains(SUBTREE));
+        assert!(enable_memory_controller(&hierarchy).unwrap_err().contains(SUBTREE));
         fs::write(folder.path().join(SUBTREE), "").unwrap();
         fs::write(folder.path().join("cgroup.controllers"), "cpu io\n").unwrap();
-        assert!(delegate(&hierarchy).unwrap_err().contains("no memory controller"));
+        assert!(enable_memory_controller(&hierarchy).unwrap_err().contains("no memory controller"));
         fs::write(folder.path().join("cgroup.controllers"), "cpu memory\n").unwrap();
-        assert!(delegate(&hierarchy).unwrap().is_none());
+        assert!(enable_memory_controller(&hierarchy).unwrap().is_none());
         assert_eq!(fs::read_to_string(folder.path().join(SUBTREE)).unwrap(), "+memory");
     }
 
     #[test]
-    fn groups_of_dead_runs_go_and_those_of_living_ones_stay() {
+    fn cgroups_of_dead_runs_go_and_those_of_living_ones_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let name = |process: u32| format!("{NAME}{process}-3");
+        let name = |process: u32| format!("{NAME_PREFIX}{process}-3");
         // Linux numbers no process as high as this.
         let (dead, alive) = (name(u32::MAX), name(std::process::id()));
         for name in [&dead[..], &alive, "kvbench-else", "other"] {

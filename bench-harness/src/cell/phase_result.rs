@@ -1,0 +1,228 @@
+//! The measurements of one phase: by its clients, and by the operating system.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kv::Durability;
+
+use super::Job;
+use super::memory_use::MemoryUse;
+use super::phase_clients::PhaseTimes;
+use super::phase_streams::PhaseStreams;
+use super::settle::{Deferred, EngineWork, Settled};
+use crate::disk_use::DiskUse;
+use crate::model::Live;
+use crate::operation::Operation;
+use crate::process_counters::{Counters, CpuTime};
+use crate::recorder::{OperationStats, Recorder};
+
+/// How often a log-structured engine must have written its data before its speed may be called steady.
+const STEADY_OVERWRITES: u64 = 3;
+
+/// A phase that was cut short has a figure from this time and this number of operations on.
+const LEAST_TIME: Duration = Duration::from_millis(10);
+const LEAST_OPS: u64 = 1_000;
+/// Or from this share of the asked time and this number of operations on.
+const LEAST_SHARE: f64 = 0.1;
+const LEAST_OPS_OF_SHARE: u64 = 100;
+
+/// The measurements of one phase by its clients, by a sweep or by a reopening.
+pub(super) struct PhaseResult {
+    /// The sum of all operations.
+    pub(super) total: OperationStats,
+    /// Each operation.
+    pub(super) operations: Vec<(String, OperationStats)>,
+    /// Threads that ran them.
+    pub(super) threads: u32,
+    /// Time from the first call to the end of the last, without pauses.
+    pub(super) wall: Duration,
+    /// Time that the clock stood still while full windows were judged.
+    pub(super) paused: Duration,
+    /// Time of the same operations before the clock was started.
+    pub(super) warm_up: Option<Duration>,
+    /// CPU time of the process, without pauses.
+    pub(super) cpu: Option<CpuTime>,
+    /// Work of the engine's threads in pauses before the last one.
+    work_in_pauses: EngineWork,
+    /// The sum of the client in the background.
+    pub(super) background: Option<OperationStats>,
+    /// The time that the loop takes for an operation.
+    pub(super) loop_ns: Option<f64>,
+    /// The same for the client in the background.
+    pub(super) background_loop_ns: Option<f64>,
+    /// Operations a second that were asked for.
+    pub(super) target_rate: Option<f64>,
+    /// Whether the second half of the phase ran at one speed.
+    is_even: Option<bool>,
+    /// Bytes written since the store was made.
+    pub(super) written_bytes: u64,
+    /// Calls that put, of all clients: one sync serves at most one call of each.
+    put_calls: u64,
+    /// The clients, the one in the background included.
+    clients: u32,
+    /// Time to open the store.
+    pub(super) open: Option<Duration>,
+    /// Operations of the schedule that were due and had not begun.
+    pub(super) missed_ops: u64,
+    /// The time that was asked for.
+    pub(super) asked: Option<Duration>,
+    /// Whether the limit of the cell ended the phase, or one that it depends on.
+    pub(super) cut_short: bool,
+}
+
+/// The resources that the process used in one phase.
+pub(super) struct ResourceUse {
+    /// Bytes that the process read and wrote.
+    pub(super) counters: Counters,
+    /// The memory of the process and of the engine's files.
+    pub(super) memory: MemoryUse,
+    /// The final sync, and the work that the engine put off until then.
+    pub(super) settled: Settled,
+    /// Syncs that the engine counted.
+    pub(super) fsyncs: Option<u64>,
+    /// The disk's own time for a sync, before the phase and after it.
+    pub(super) probes: (Option<f64>, Option<f64>),
+    /// The engine's files.
+    pub(super) disk: DiskUse,
+    /// The entries that the engine holds by the model.
+    pub(super) live: Live,
+}
+
+impl PhaseResult {
+    /// The measurements of streams of operations; with `target_rate`, on a schedule.
+    pub(super) fn from_clients(
+        times: &PhaseTimes<'_>,
+        streams: &PhaseStreams,
+        target_rate: Option<f64>,
+    ) -> Self {
+        let own = times.counted.operations().map(|stats| (stats.name.to_string(), stats));
+        let background = times.background.into_iter().flat_map(Recorder::operations);
+        let background = background.map(|stats| (format!("background:{}", stats.name), stats));
+        let has_schedule = !streams.arrivals.is_empty();
+        Self {
+            operations: own.chain(background).collect(),
+            threads: streams.steps.len() as u32,
+            put_calls: put_calls(times.counted) + times.background.map_or(0, put_calls),
+            clients: streams.threads() as u32,
+            paused: times.paused,
+            background: times.background.map(Recorder::total),
+            cpu: Some(times.cpu),
+            work_in_pauses: times.work_in_pauses,
+            target_rate: target_rate.filter(|_| has_schedule),
+            is_even: times.ops_over_time.is_steady(),
+            missed_ops: times.missed_ops,
+            cut_short: times.cut_short,
+            ..Self::from_stats(times.counted.total(), times.wall)
+        }
+    }
+
+    /// The measurements of a single operation that took `wall`.
+    pub(super) fn from_stats(total: OperationStats, wall: Duration) -> Self {
+        Self {
+            total,
+            operations: Vec::new(),
+            threads: 1,
+            wall,
+            paused: Duration::ZERO,
+            warm_up: None,
+            cpu: None,
+            work_in_pauses: EngineWork::default(),
+            background: None,
+            loop_ns: None,
+            background_loop_ns: None,
+            target_rate: None,
+            is_even: None,
+            written_bytes: 0,
+            put_calls: 0,
+            clients: 1,
+            open: None,
+            missed_ops: 0,
+            asked: None,
+            cut_short: false,
+        }
+    }
+
+    /// Bytes of keys and values that all clients wrote, the one in the background included.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.total.bytes_written + self.background.as_ref().map_or(0, |stats| stats.bytes_written)
+    }
+
+    /// Bytes of keys and values that all clients read, the same way.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.total.bytes_read + self.background.as_ref().map_or(0, |stats| stats.bytes_read)
+    }
+
+    /// The fewest syncs without which the puts cannot be durable.
+    pub(super) fn least_fsyncs(&self) -> u64 {
+        assert!(self.clients > 0, "a phase has a client");
+        self.put_calls.div_ceil(u64::from(self.clients))
+    }
+
+    /// Whether the second half of the phase ran at one speed on a store that had been written over; `None` for a phase too
+    /// short to say.
+    pub(super) fn is_steady(&self, live: Live) -> Option<bool> {
+        let live_bytes = live.key_bytes + live.value_bytes;
+        let has_overwritten =
+            self.bytes_written() == 0 || self.written_bytes >= STEADY_OVERWRITES * live_bytes;
+        self.is_even.map(|is_even| is_even && has_overwritten)
+    }
+
+    /// The work that the engine did for the phase while the clock stood still; `None` where nobody waited for it.
+    pub(super) fn deferred(&self, resources: &ResourceUse) -> Option<Deferred> {
+        let mut deferred = resources.settled.deferred?;
+        deferred.work += self.work_in_pauses;
+        Some(deferred)
+    }
+
+    /// CPU time for an operation without that of the loop, with that of `deferred` work. The process has one clock, so
+    /// operations of the background count like the others.
+    pub(super) fn cpu_ns_per_op(&self, deferred: Option<Deferred>) -> Option<f64> {
+        let (cpu, loop_ns) = self.cpu.zip(self.loop_ns)?;
+        let beside = self.background.as_ref().map_or(0, |stats| stats.ops);
+        let ops = self.total.ops + beside;
+        // A client that waits for its moment spins: with a schedule, its share is unknown.
+        if self.target_rate.is_some() || ops == 0 {
+            return None;
+        }
+        let loops = loop_ns * self.total.ops as f64
+            + self.background_loop_ns.unwrap_or(loop_ns) * beside as f64;
+        let total = cpu.total + deferred.map_or(Duration::ZERO, |deferred| deferred.work.cpu);
+        let cpu_ns = ((total.as_nanos() as f64 - loops) / ops as f64).max(0.0);
+        assert!(cpu_ns.is_finite(), "{cpu_ns} is a time");
+        Some(cpu_ns)
+    }
+
+    /// Whether a phase that was cut short is long enough for a figure; others are as long as was asked for.
+    pub(super) fn has_figure(&self) -> bool {
+        let is_long = self.wall >= LEAST_TIME && self.total.ops >= LEAST_OPS;
+        let has_share = self.asked.is_some_and(|asked| self.wall >= asked.mul_f64(LEAST_SHARE));
+        !self.cut_short || is_long || (has_share && self.total.ops >= LEAST_OPS_OF_SHARE)
+    }
+}
+
+/// The identity of a cell: the fields that all of its rows share.
+pub(super) struct CellIdentity<'j> {
+    /// The order that the cell carries out.
+    pub(super) job: &'j Job,
+    /// The version of the engine.
+    pub(super) engine_version: &'j str,
+    /// The class that the engine keeps.
+    pub(super) durability: Durability,
+}
+
+impl CellIdentity<'_> {
+    /// The directory of the cell.
+    pub(super) fn directory(&self) -> &Path {
+        &self.job.directory
+    }
+}
+
+/// Calls that put. A deletion of an absent key has nothing to sync.
+fn put_calls(recorder: &Recorder) -> u64 {
+    let is_put = |stats: &OperationStats| {
+        [Operation::Put, Operation::Insert, Operation::ReadModifyWrite]
+            .into_iter()
+            .any(|operation| operation.name() == stats.name)
+    };
+    recorder.operations().filter(is_put).map(|stats| stats.calls).sum()
+}

@@ -129,22 +129,10 @@ impl<'a> Reader<'a> {
     }
 
     fn long_varint(&mut self) -> Result<u64> {
-        let mut value = 0;
-        for (at, &byte) in self.rest.iter().take(LONGEST_VARINT_BYTES).enumerate() {
-            let bits = u64::from(byte & 0x7f);
-            if at + 1 == LONGEST_VARINT_BYTES && bits > 1 {
-                return Err(self.corruption("a varint does not fit 64 bits"));
-            }
-            value |= bits << (7 * at);
-            if byte & 0x80 == 0 {
-                if byte == 0 && at > 0 {
-                    return Err(self.corruption("a varint is longer than it need be"));
-                }
-                self.bytes(at + 1)?;
-                return Ok(value);
-            }
-        }
-        Err(self.corruption("a varint does not end"))
+        let (value, rest) = split_varint(self.rest).map_err(|what| self.corruption(what))?;
+        self.offset += (self.rest.len() - rest.len()) as u64;
+        self.rest = rest;
+        Ok(value)
     }
 
     /// How many items follow, each of which takes at least `least_bytes`: safe to allocate for.
@@ -195,6 +183,36 @@ impl<'a> Reader<'a> {
     fn too_short(&self, wanted: usize) -> Error {
         self.corruption(format!("{wanted} bytes expected, {} left", self.rest.len()))
     }
+}
+
+/// The varint at the beginning of `bytes`, and the bytes behind it. For decoders that know no file.
+///
+/// # Errors
+/// The rule that the bytes break.
+#[inline]
+pub fn split_varint(bytes: &[u8]) -> std::result::Result<(u64, &[u8]), &'static str> {
+    match bytes {
+        [byte @ 0..=0x7f, rest @ ..] => Ok((u64::from(*byte), rest)),
+        _ => split_long_varint(bytes),
+    }
+}
+
+fn split_long_varint(bytes: &[u8]) -> std::result::Result<(u64, &[u8]), &'static str> {
+    let mut value = 0;
+    for (at, &byte) in bytes.iter().take(LONGEST_VARINT_BYTES).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        if at + 1 == LONGEST_VARINT_BYTES && bits > 1 {
+            return Err("a varint does not fit 64 bits");
+        }
+        value |= bits << (7 * at);
+        if byte & 0x80 == 0 {
+            if byte == 0 && at > 0 {
+                return Err("a varint is longer than it need be");
+            }
+            return Ok((value, &bytes[at + 1..]));
+        }
+    }
+    Err("a varint does not end")
 }
 
 /// Appends two bytes.

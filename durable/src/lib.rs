@@ -16,6 +16,7 @@ mod entropy;
 mod env;
 mod executor;
 mod fan_out;
+mod file_writer;
 mod fs;
 mod identity;
 mod inject;
@@ -44,6 +45,7 @@ pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use env::Env;
 pub use executor::{Executor, Job, JobClass, JobFailure, JobGroup, ManualExecutor, ThreadPool};
 pub use fan_out::fan_out;
+pub use file_writer::{FileWriter, WrittenFile};
 pub use fs::{
     Access, Entry, EntryKind, File, Fs, Lock, LockMode, LogFile, Mapped, copy_whole, read_whole,
 };

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,6 +151,11 @@ impl MappedPrefix {
 impl Mapped for MappedPrefix {
     fn bytes(&self) -> &[u8] {
         &self.whole.bytes()[..self.len]
+    }
+
+    fn prefetch(&self, range: Range<usize>) {
+        assert!(range.end <= self.len, "only bytes of the prefix are read");
+        self.whole.prefetch(range);
     }
 }
 

@@ -99,6 +99,36 @@ pub trait Cursor: Send {
     }
 }
 
+impl<C: Cursor + ?Sized> Cursor for Box<C> {
+    fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        (**self).seek_ge(key)
+    }
+
+    fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
+        (**self).seek_lt(key)
+    }
+
+    fn next(&mut self) -> Result<bool> {
+        (**self).next()
+    }
+
+    fn prev(&mut self) -> Result<bool> {
+        (**self).prev()
+    }
+
+    fn key(&self) -> &[u8] {
+        (**self).key()
+    }
+
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        (**self).entry()
+    }
+
+    fn value(&mut self) -> Result<&[u8]> {
+        (**self).value()
+    }
+}
+
 /// The direction in which [`Entries`] walks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {

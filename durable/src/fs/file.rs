@@ -1,6 +1,7 @@
 //! Open files, and the bytes of a mapped one.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,6 +57,12 @@ pub trait File: Debug + Send + Sync {
     /// `Io`.
     fn set_len(&self, len: u64) -> Result<()>;
 
+    /// Has the system begin to write the bytes of `range` to the disk, so that a later sync finds little left to write.
+    /// Makes nothing durable, reports no failure, and may do nothing.
+    fn start_writeback(&self, range: Range<u64>) {
+        debug_assert!(range.start <= range.end, "a range goes forward");
+    }
+
     /// Makes the bytes and the length durable.
     ///
     /// # Errors
@@ -95,6 +102,13 @@ pub trait Mapped: Debug + Send + Sync {
     /// nothing happens). The first read of each then costs no page fault. Reads nothing from the disk. Takes
     /// time in proportion to the pages: call it in the background.
     fn populate(&self) {}
+
+    /// The bytes of `range` are about to be read, in order (`MADV_WILLNEED`; elsewhere nothing happens). The system reads
+    /// those of their pages from the disk that are not in memory, several at a time, while the caller goes on. For a walk
+    /// through an [`Access::Random`] mapping, which reads each missing page alone otherwise.
+    fn prefetch(&self, range: Range<usize>) {
+        debug_assert!(range.end <= self.bytes().len(), "only bytes of the file are read");
+    }
 
     /// The reader of an [`Access::Sequential`] mapping will not come back to the bytes before `end`: those of their
     /// pages that were not in memory when the file was mapped leave it now. The bytes stay readable.

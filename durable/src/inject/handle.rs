@@ -1,5 +1,6 @@
 //! Open files whose calls are counted and faulted.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,6 +39,11 @@ impl File for InjectFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         self.core.doing(OpKind::SetLen, self.path(), None, || self.inner.set_len(len))
+    }
+
+    /// A hint, so no call that a plan can fail.
+    fn start_writeback(&self, range: Range<u64>) {
+        self.inner.start_writeback(range);
     }
 
     fn sync(&self) -> Result<()> {

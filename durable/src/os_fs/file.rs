@@ -1,5 +1,6 @@
 //! Open regular files of the operating system.
 
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::{fs, io};
 use kv::{Error, Result};
 
 use super::cache_pass::CachePass;
-use super::mapping::map_file;
+use super::mapping::{map_file, start_writeback};
 use super::read_mapping;
 use crate::fs::{Access, File, Mapped, read_pieces};
 
@@ -67,6 +68,12 @@ impl File for OsFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         self.file.set_len(len).map_err(self.fail("set length"))
+    }
+
+    fn start_writeback(&self, range: Range<u64>) {
+        if !range.is_empty() {
+            start_writeback(&self.file, range.start, range.end);
+        }
     }
 
     fn sync(&self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Mappings of files that no longer change: for reads anywhere, and for one pass.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -46,6 +47,15 @@ impl Mapped for RandomMapping {
         if let Some(map) = &self.map {
             // Populating is a hint: where it is refused, a page is entered at its first access.
             drop(populate(map));
+        }
+    }
+
+    fn prefetch(&self, range: Range<usize>) {
+        assert!(range.end <= self.bytes().len(), "only bytes of the file are read");
+        let start = range.start - range.start % page_bytes();
+        if let Some(map) = self.map.as_ref().filter(|_| !range.is_empty()) {
+            // Where the advice is refused, each page is read at its first access.
+            drop(map.advise_range(Advice::WillNeed, start, range.end - start));
         }
     }
 }
@@ -175,6 +185,24 @@ mod tests {
         let mapped = map(&file, Access::Random).unwrap();
         assert_eq!(mapped.bytes()[1000 * page_bytes()], (1000 * page_bytes() / 4096) as u8);
         assert_eq!(resident(&file).len(), before + 1);
+    }
+
+    #[test]
+    fn a_prefetch_brings_its_pages_into_memory_and_changes_no_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let Some(file) = cold_file(&path) else { return };
+        let mapped = map(&file, Access::Random).unwrap();
+        let wanted = 1000 * page_bytes() + 9..1010 * page_bytes() + 1;
+        mapped.prefetch(wanted.clone());
+        // The pages arrive while the caller goes on; reading them waits for each.
+        for at in wanted.step_by(page_bytes()) {
+            assert_eq!(mapped.bytes()[at], (at / 4096) as u8);
+        }
+        mapped.prefetch(5..5);
+        mapped.prefetch(LEN - 1..LEN);
+        let resident = resident(&file);
+        assert!((1000..=1010).all(|page| resident.contains(&page)), "{resident:?}");
     }
 
     #[test]

@@ -132,3 +132,16 @@ fn a_walk_over_keys_survives_a_value_that_fails() {
     assert_eq!(keys, [0, 1, 2, 3, 4]);
     assert_eq!(cursor.values_read, 2, "no value is read that nobody asked for");
 }
+
+#[test]
+fn a_box_of_a_cursor_is_a_cursor() {
+    fn first_and_last(mut cursor: impl Cursor) -> [(Vec<u8>, Vec<u8>); 2] {
+        assert!(cursor.seek_ge(b"").unwrap() && !cursor.prev().unwrap() && cursor.next().unwrap());
+        let first = (cursor.key().to_vec(), cursor.value().unwrap().to_vec());
+        assert!(cursor.seek_lt(b"x").unwrap());
+        [first, (cursor.key().to_vec(), cursor.entry().unwrap().1.to_vec())]
+    }
+    let cursor: Box<dyn Cursor> = engine_with(&["a", "b", "c"]).scan(KeyRange::all()).unwrap();
+    let expected = [(b"a".to_vec(), b"v".to_vec()), (b"c".to_vec(), b"v".to_vec())];
+    assert_eq!(first_and_last(cursor), expected);
+}

@@ -1,0 +1,212 @@
+//! Writing a file once, from its first byte to its last.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use crc32fast::Hasher;
+use kv::{Error, Result};
+
+use crate::fs::{File, Fs};
+use crate::publish::{PublishedFile, publish_in_place};
+
+/// How many bytes are collected before they are written. A system call costs as much as copying some KiB.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// How many bytes are written before the system is asked to begin with their way to the disk. Without it, the sync at the
+/// end writes the whole file in one burst, and other syncs of the disk wait for it.
+const WRITEBACK_BYTES: u64 = 1 << 20;
+
+/// A new file that is written front to back. It knows the length and the CRC-32 of its bytes at any time.
+///
+/// Dropped before [`FileWriter::finish`], it leaves a file that nothing names: an orphan, for its engine to remove.
+///
+/// ```
+/// # use durable::{FileWriter, Fs, SimFs, crc32};
+/// # use std::path::Path;
+/// let fs = SimFs::new();
+/// let mut writer = FileWriter::create(&fs, Path::new("table"))?;
+/// writer.append(b"some ")?;
+/// writer.append(b"bytes")?;
+/// let written = writer.finish(&fs)?;
+/// assert_eq!((written.file.len_bytes(), written.crc), (10, crc32(b"some bytes")));
+/// # Ok::<_, kv::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct FileWriter {
+    file: Arc<dyn File>,
+    /// Bytes that were appended and not written yet.
+    buffer: Vec<u8>,
+    /// How many bytes the buffer takes until it is written. None after a failure.
+    room: usize,
+    /// How many bytes were written to the file.
+    written: u64,
+    /// Of all bytes that were written.
+    hasher: Hasher,
+    /// Up to where the system was asked to begin with the way to the disk.
+    in_writeback: u64,
+    /// Why an earlier write failed. The bytes of the file are unknown since then.
+    failure: Option<Error>,
+}
+
+/// A file that was written whole and made durable.
+#[derive(Debug)]
+pub struct WrittenFile {
+    /// The proof that a manifest asks for, with the length.
+    pub file: PublishedFile,
+    /// The CRC-32 of all its bytes.
+    pub crc: u32,
+}
+
+impl FileWriter {
+    /// A writer of a new file at `path`.
+    ///
+    /// # Errors
+    /// `Io`; with `AlreadyExists` when the name is taken.
+    pub fn create(fs: &dyn Fs, path: &Path) -> Result<Self> {
+        fs.create(path).map(Self::new)
+    }
+
+    /// A writer of `file`, which has no bytes yet.
+    pub fn new(file: Arc<dyn File>) -> Self {
+        Self {
+            file,
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            room: BUFFER_BYTES,
+            written: 0,
+            hasher: Hasher::new(),
+            in_writeback: 0,
+            failure: None,
+        }
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// How many bytes were appended.
+    #[inline]
+    pub fn len_bytes(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// Appends `bytes`. They may stay in memory until later.
+    ///
+    /// # Errors
+    /// `Io`, which ends the file: every later call returns the same error.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(room) = self.room.checked_sub(bytes.len()) else {
+            return self.append_past_the_buffer(bytes);
+        };
+        self.room = room;
+        self.buffer.extend_from_slice(bytes);
+        debug_assert_eq!(self.buffer.len() + self.room, BUFFER_BYTES, "the buffer does not grow");
+        Ok(())
+    }
+
+    fn append_past_the_buffer(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_buffer()?;
+        if bytes.len() > BUFFER_BYTES {
+            return self.write(bytes);
+        }
+        self.append(bytes)
+    }
+
+    fn write_buffer(&mut self) -> Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.room = 0;
+        self.write(&buffer)?;
+        self.buffer = buffer;
+        self.buffer.clear();
+        self.room = BUFFER_BYTES;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if let Err(error) = self.file.write_at(self.written, bytes) {
+            return Err(self.failure.insert(error).clone());
+        }
+        self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
+        if let Some(range) = due_for_writeback(self.in_writeback, self.written) {
+            self.in_writeback = range.end;
+            self.file.start_writeback(range);
+        }
+        Ok(())
+    }
+
+    /// Writes the rest, syncs the file, and makes its name durable.
+    ///
+    /// # Errors
+    /// `Io`: how much of the file a crash leaves is unknown.
+    ///
+    /// # Panics
+    /// When the file had bytes before.
+    pub fn finish(mut self, fs: &dyn Fs) -> Result<WrittenFile> {
+        self.write_buffer()?;
+        let file = publish_in_place(fs, &*self.file)?;
+        assert_eq!(file.len_bytes(), self.written, "the file has the bytes that were appended");
+        Ok(WrittenFile { file, crc: self.hasher.finalize() })
+    }
+}
+
+/// The bytes that start their way to the disk when `written` bytes were written, of which the first `started` have started.
+fn due_for_writeback(started: u64, written: u64) -> Option<Range<u64>> {
+    debug_assert!(started <= written, "only written bytes start");
+    let end = written - written % WRITEBACK_BYTES;
+    (end > started).then_some(started..end)
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::{Fault, Inject, Plan, SimFs, crc32};
+
+    #[test]
+    fn a_file_has_the_appended_bytes_whatever_their_lengths() {
+        let fs = SimFs::new();
+        let lens = [0, 1, BUFFER_BYTES - 1, 1, 1, BUFFER_BYTES, 3 * BUFFER_BYTES + 7, 10];
+        let mut writer = FileWriter::create(&fs, Path::new("file")).unwrap();
+        let mut expected = Vec::new();
+        for (at, len) in lens.into_iter().enumerate() {
+            let bytes = vec![at as u8 + 1; len];
+            writer.append(&bytes).unwrap();
+            expected.extend_from_slice(&bytes);
+            assert_eq!(writer.len_bytes(), expected.len() as u64);
+        }
+        let written = writer.finish(&fs).unwrap();
+        assert_eq!(fs.contents(Path::new("file")).unwrap(), expected);
+        assert_eq!(written.file.len_bytes(), expected.len() as u64);
+        assert_eq!(written.crc, crc32(&expected));
+    }
+
+    #[test]
+    fn a_write_that_failed_ends_the_file() {
+        // Call 0 creates the file, call 1 is the first write.
+        let fs = Inject::over_sim(SimFs::new(), Plan::once(1, Fault::NoSpace));
+        let mut writer = FileWriter::create(&fs, Path::new("file")).unwrap();
+        writer.append(&vec![1; BUFFER_BYTES]).unwrap();
+        let first = writer.append(&[2; 10]).unwrap_err();
+        assert!(first.is_out_of_resources());
+        let again = writer.append(&vec![3; BUFFER_BYTES]).unwrap_err();
+        assert_eq!(again.to_string(), first.to_string());
+        assert!(writer.finish(&fs).is_err(), "the disk would take the bytes now");
+    }
+
+    #[test]
+    fn whole_mebibytes_start_their_way_to_the_disk_once() {
+        assert_eq!(due_for_writeback(0, WRITEBACK_BYTES - 1), None);
+        assert_eq!(due_for_writeback(0, WRITEBACK_BYTES), Some(0..WRITEBACK_BYTES));
+        assert_eq!(due_for_writeback(WRITEBACK_BYTES, WRITEBACK_BYTES + 5), None);
+        let far = 5 * WRITEBACK_BYTES + 1;
+        assert_eq!(
+            due_for_writeback(WRITEBACK_BYTES, far),
+            Some(WRITEBACK_BYTES..5 * WRITEBACK_BYTES)
+        );
+    }
+}

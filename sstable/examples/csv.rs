@@ -1,0 +1,75 @@
+//! Builds a table from a sorted CSV file, and looks keys up.
+//!
+//! ```text
+//! cargo run --release -p sstable --example csv -- build TABLE < SORTED.csv
+//! cargo run --release -p sstable --example csv -- get TABLE KEY...
+//! cargo run --release -p sstable --example csv -- scan TABLE FROM TO
+//! ```
+//!
+//! A line is a key, a comma, and the value up to the end of the line. Lines are sorted by key, in byte order
+//! (`LC_ALL=C sort -t, -k1,1 -u`).
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
+
+use std::io::BufRead as _;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::{env, io};
+
+use durable::{FileWriter, Fs as _, OsFs, SystemEntropy};
+use kv::{Cursor as _, Error, Result};
+use sstable::{BuildOptions, ReadOptions, Table, TableBuilder, TableId};
+
+fn main() -> Result<()> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["build", table] => build(Path::new(table)),
+        ["get", table, ref keys @ ..] => get(&*open(table)?, keys),
+        ["scan", table, from, to] => scan(&open(table)?, from, to),
+        _ => Err(Error::InvalidArgument(
+            "build TABLE | get TABLE KEY... | scan TABLE FROM TO".into(),
+        )),
+    }
+}
+
+fn build(path: &Path) -> Result<()> {
+    let fs = OsFs::default();
+    let writer = FileWriter::create(&fs, path)?;
+    let id = TableId::random(&SystemEntropy);
+    let mut builder = TableBuilder::new(writer, id, BuildOptions::default())?;
+    for line in io::stdin().lock().lines() {
+        let line = line.map_err(|error| Error::io("read", "standard input", error))?;
+        let (key, value) = line.split_once(',').unwrap_or((&line, ""));
+        builder.add(key.as_bytes(), value.as_bytes())?;
+    }
+    let built = builder.finish(&fs)?;
+    let properties = built.properties;
+    println!("{} entries, {} bytes", properties.entries, built.file.len_bytes());
+    Ok(())
+}
+
+fn open(path: &str) -> Result<Arc<Table>> {
+    let file = OsFs::default().open(Path::new(path))?;
+    Table::open(file, &ReadOptions::default()).map(Arc::new)
+}
+
+fn get(table: &Table, keys: &[&str]) -> Result<()> {
+    for key in keys {
+        match table.get(key.as_bytes())? {
+            Some(value) => println!("{key},{}", value.escape_ascii()),
+            None => println!("{key} is not there"),
+        }
+    }
+    Ok(())
+}
+
+fn scan(table: &Arc<Table>, from: &str, to: &str) -> Result<()> {
+    let bounds = (Bound::Included(from.as_bytes()), Bound::Excluded(to.as_bytes()));
+    let mut cursor = table.scan(bounds)?;
+    while cursor.next()? {
+        let (key, value) = cursor.entry()?;
+        println!("{},{}", key.escape_ascii(), value.escape_ascii());
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Searching a block.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::entry::{GroupReader, Restart};
+use super::heads::{Heads, lower_bound, padded};
+use super::layout::Block;
+use crate::damage::Checked;
+use crate::key_layout::{SplitKey, common_prefix_len};
+
+/// The first entry that is not less than the key that was sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Its index; the number of entries if all of them are less.
+    pub(crate) index: usize,
+    /// Whether it has the very key.
+    pub(crate) is_equal: bool,
+}
+
+/// A key without the prefix of the block, which its stem begins with.
+#[derive(Clone, Copy, Debug)]
+struct Sought<'k> {
+    rest: &'k [u8],
+    suffix: &'k [u8],
+}
+
+impl Block<'_> {
+    /// Finds the first entry whose key is not less than `key`.
+    ///
+    /// The answer is right if the keys of the block ascend. In a block of somebody who forged it, it is any index.
+    #[inline]
+    pub(crate) fn search(&self, key: SplitKey<'_>) -> Checked<Found> {
+        let Some(rest) = key.stem.strip_prefix(self.prefix()) else {
+            // All stems begin with the prefix, so all of them are on one side of a stem that does not.
+            let index = if key.stem < self.prefix() { 0 } else { self.count() };
+            return Ok(Found { index, is_equal: false });
+        };
+        let sought = Sought { rest, suffix: key.suffix };
+        let (group, is_equal) = self.search_restarts(sought)?;
+        if is_equal || self.interval() == 1 || group == 0 {
+            // The entry is a restart point, or comes before all of them.
+            return Ok(Found { index: (group * self.interval()).min(self.count()), is_equal });
+        }
+        // The restart point of the group before is less than the key.
+        self.search_group(group - 1, sought)
+    }
+
+    /// The first group whose restart point is not less than the key, and whether it is the key.
+    #[inline]
+    fn search_restarts(&self, sought: Sought<'_>) -> Checked<(usize, bool)> {
+        match self.heads() {
+            Heads::One(heads) => self.search_heads(heads, sought),
+            Heads::Two(heads) => self.search_heads(heads, sought),
+            Heads::Four(heads) => self.search_heads(heads, sought),
+            Heads::Eight(heads) => self.search_heads(heads, sought),
+        }
+    }
+
+    #[inline]
+    fn search_heads<const W: usize>(
+        &self,
+        heads: &[[u8; W]],
+        sought: Sought<'_>,
+    ) -> Checked<(usize, bool)> {
+        let head = padded(sought.rest);
+        let mut low = lower_bound(heads, &head);
+        if heads.get(low) != Some(&head) {
+            return Ok((low, false));
+        }
+        // The heads of one or more restart points are equal, so the rest of their keys decides.
+        let mut high = low + 1;
+        if heads.get(high) == Some(&head) {
+            high += heads[high..].partition_point(|other| *other <= head);
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.compare_restart::<W>(middle, sought)? {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok((middle, true)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Ok((low, false))
+    }
+
+    /// Compares the restart point of `group` with a key that has the same head.
+    ///
+    /// If both stems fill the head, their tails decide. If one of them ends inside the head, the other one has zeros in
+    /// its place, so it is the longer one and the greater one.
+    #[inline]
+    fn compare_restart<const W: usize>(
+        &self,
+        group: usize,
+        sought: Sought<'_>,
+    ) -> Checked<Ordering> {
+        let restart = GroupReader::new(self, group)?.restart(W)?;
+        let tail = sought.rest.get(W..).unwrap_or(&[]);
+        let stems = restart.stem_len.min(W).cmp(&sought.rest.len().min(W));
+        let stems = stems.then_with(|| restart.tail.cmp(tail));
+        Ok(stems.then_with(|| self.compare_suffix(group * self.interval(), sought.suffix)))
+    }
+
+    #[inline]
+    fn compare_suffix(&self, index: usize, suffix: &[u8]) -> Ordering {
+        let (shared, rest) = suffix.split_at(self.shared_suffix().len());
+        self.shared_suffix().cmp(shared).then_with(|| self.suffix_rest(index).cmp(rest))
+    }
+
+    /// Searches the entries of `group` behind its restart point, which is less than the key.
+    ///
+    /// It builds no key. `matched` is how many bytes of the sought stem the entry before has, up to the first
+    /// difference; and the entry before is less.
+    fn search_group(&self, group: usize, sought: Sought<'_>) -> Checked<Found> {
+        let mut reader = GroupReader::new(self, group)?;
+        let restart = reader.restart(self.head_width())?;
+        let mut matched = self.matched_by_restart(group, &restart, sought.rest);
+        let mut index = group * self.interval();
+        while reader.remaining() > 0 {
+            index += 1;
+            let follower = reader.follower()?;
+            let order = match follower.shared.cmp(&matched) {
+                // It has the byte of the entry before that is less than the one that is sought.
+                Ordering::Greater => Ordering::Less,
+                // It is greater than the entry before at a place where that one still matched.
+                Ordering::Less => Ordering::Greater,
+                Ordering::Equal => {
+                    let sought_rest = sought.rest.get(matched..).unwrap_or(&[]);
+                    matched += common_prefix_len(follower.rest, sought_rest);
+                    let stems = follower.rest.cmp(sought_rest);
+                    stems.then_with(|| self.compare_suffix(index, sought.suffix))
+                }
+            };
+            if order != Ordering::Less {
+                return Ok(Found { index, is_equal: order == Ordering::Equal });
+            }
+        }
+        Ok(Found { index: index + 1, is_equal: false })
+    }
+
+    /// How many bytes of `sought` the restart point of `group` has up to the first difference.
+    fn matched_by_restart(&self, group: usize, restart: &Restart<'_>, sought: &[u8]) -> usize {
+        let head = self.head(group);
+        let head = &head[..restart.stem_len.min(head.len())];
+        let matched = common_prefix_len(head, sought);
+        if matched < self.head_width() {
+            return matched;
+        }
+        matched + common_prefix_len(restart.tail, &sought[matched..])
+    }
+
+    /// Where the value of entry `index` is in the block.
+    #[inline]
+    pub(crate) fn value_of(&self, index: usize) -> Checked<Range<usize>> {
+        debug_assert!(index < self.count(), "an entry of the block");
+        let (group, behind) = self.place(index);
+        let mut reader = GroupReader::new(self, group)?;
+        let mut value = reader.restart(self.head_width())?.value;
+        for _ in 0..behind {
+            value = reader.follower()?.value;
+        }
+        Ok(value)
+    }
+
+    /// Whether the stem of entry `index` is `stem`.
+    pub(crate) fn has_stem(&self, index: usize, stem: &[u8]) -> Checked<bool> {
+        let Some(sought) = stem.strip_prefix(self.prefix()) else { return Ok(false) };
+        let (group, behind) = self.place(index);
+        let mut reader = GroupReader::new(self, group)?;
+        let restart = reader.restart(self.head_width())?;
+        let mut matched = self.matched_by_restart(group, &restart, sought);
+        let mut stem_len = restart.stem_len;
+        for _ in 0..behind {
+            let follower = reader.follower()?;
+            stem_len = follower.shared.saturating_add(follower.rest.len());
+            if follower.shared <= matched {
+                let sought_rest = &sought[follower.shared..];
+                matched = follower.shared + common_prefix_len(follower.rest, sought_rest);
+            }
+        }
+        Ok(matched == sought.len() && stem_len == sought.len())
+    }
+
+    /// Appends the suffix of entry `index` to `out`.
+    #[inline]
+    pub(crate) fn push_suffix(&self, index: usize, out: &mut Vec<u8>) {
+        if self.suffix_len() == 0 {
+            return;
+        }
+        out.extend_from_slice(self.shared_suffix());
+        out.extend_from_slice(self.suffix_rest(index));
+    }
+
+    /// The group of entry `index`, and how many entries of the group come before it.
+    #[inline]
+    pub(super) fn place(&self, index: usize) -> (usize, usize) {
+        if self.interval() == 1 {
+            return (index, 0);
+        }
+        (index / self.interval(), index % self.interval())
+    }
+}

@@ -1,0 +1,245 @@
+//! A block against the sorted list of its entries.
+
+use durable::{Entropy, SeededEntropy};
+
+use super::*;
+use crate::damage::Damage;
+use crate::key_layout::KeyLayout;
+
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Lists of entries whose keys differ in length, in what they share, and in how often a stem comes again.
+fn shapes(layout: KeyLayout) -> Vec<Entries> {
+    let random = SeededEntropy::new(7);
+    let key = |shape: usize| -> Vec<u8> {
+        let number = random.next_u64();
+        let mut stem = match shape {
+            0 => number.to_be_bytes().to_vec(),
+            1 => format!("user{}", number % 100_000).into_bytes(),
+            2 => vec![b'a'; (number % 12) as usize],
+            3 => format!("https://example.org/a/long/path/{:04}", number % 10_000).into_bytes(),
+            4 => vec![0; (number % 20) as usize],
+            _ => vec![(number % 3) as u8; (number / 3 % 3) as usize],
+        };
+        let suffix = (number >> 32) % 50;
+        stem.extend_from_slice(&suffix.to_be_bytes()[8 - layout.suffix_len()..]);
+        stem
+    };
+    let mut lists = vec![Entries::new()];
+    for shape in 0..6 {
+        for count in [1, 2, 17, 100] {
+            let mut keys: Vec<Vec<u8>> = (0..count).map(|_| key(shape)).collect();
+            keys.sort_by(|a, b| layout.split(a).unwrap().cmp(&layout.split(b).unwrap()));
+            keys.dedup();
+            let value = |index: usize| vec![index as u8; index * 7 % 200];
+            lists.push(keys.into_iter().enumerate().map(|(at, key)| (key, value(at))).collect());
+        }
+    }
+    lists
+}
+
+const RESTARTS: [Restarts; 5] = [
+    Restarts::Adaptive,
+    Restarts::Every(1),
+    Restarts::Every(2),
+    Restarts::Every(16),
+    Restarts::Every(u16::MAX),
+];
+
+fn build(layout: KeyLayout, restarts: Restarts, entries: &Entries) -> Vec<u8> {
+    let mut builder = BlockBuilder::new(layout, restarts);
+    let mut bytes = Vec::new();
+    for _ in 0..2 {
+        // The second block of a builder is the same as its first.
+        bytes.clear();
+        for (key, value) in entries {
+            builder.add(key, value);
+        }
+        let estimated = builder.estimated_len();
+        builder.finish(&mut bytes);
+        assert!(bytes.len() <= estimated + 8 * entries.len() + 8, "{} {estimated}", bytes.len());
+    }
+    bytes
+}
+
+/// Runs `check` with blocks of every kind, and the entries that they should hold.
+fn on_every_block(check: impl Fn(KeyLayout, &[u8], &Entries)) {
+    for suffix_len in [0, 1, 8] {
+        let layout = KeyLayout::with_suffix(suffix_len);
+        for entries in shapes(layout) {
+            for restarts in RESTARTS {
+                check(layout, &build(layout, restarts, &entries), &entries);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_finds_the_first_entry_that_is_not_less() {
+    on_every_block(|layout, bytes, entries| {
+        let block = Block::parse(bytes, layout.suffix_len()).unwrap();
+        let mut sought: Vec<Vec<u8>> = entries.iter().map(|(key, _)| key.clone()).collect();
+        for (key, _) in entries {
+            for at in 0..=key.len() {
+                sought.push([&key[..at], &[0], &key[at..]].concat());
+                sought.push([&key[..at], &[0xff], &key[at..]].concat());
+                sought.push([&key[..at], &vec![0; layout.suffix_len()]].concat());
+            }
+        }
+        for key in sought.iter().filter(|key| key.len() >= layout.suffix_len()) {
+            let key = layout.split(key).unwrap();
+            let index = entries.partition_point(|(other, _)| layout.split(other).unwrap() < key);
+            let found = block.search(key).unwrap();
+            let entry = entries.get(index);
+            let is_equal = entry.is_some_and(|(other, _)| layout.split(other).unwrap() == key);
+            assert_eq!((found.index, found.is_equal), (index, is_equal), "{key:?}");
+            if let Some((other, value)) = entry {
+                assert_eq!(&bytes[block.value_of(index).unwrap()], value);
+                let other = layout.split(other).unwrap();
+                assert_eq!(block.has_stem(index, key.stem).unwrap(), key.stem == other.stem);
+                let mut suffix = Vec::new();
+                block.push_suffix(index, &mut suffix);
+                assert_eq!(suffix, other.suffix);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_cursor_shows_each_entry_in_both_directions_and_from_anywhere() {
+    on_every_block(|layout, bytes, entries| {
+        let parsed = BlockLayout::parse(bytes, layout.suffix_len()).unwrap();
+        let block = parsed.block(bytes);
+        assert_eq!(parsed.count(), entries.len());
+        let mut cursor = BlockCursor::default();
+        let shows = |cursor: &BlockCursor, index: usize| {
+            let (key, value) = &entries[index];
+            assert_eq!(cursor.index(), index);
+            assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
+        };
+        for start in 0..entries.len().min(20) {
+            cursor.set(&block, start).unwrap();
+            shows(&cursor, start);
+            for index in start + 1..entries.len() {
+                cursor.next(&block).unwrap();
+                shows(&cursor, index);
+            }
+            for index in (0..entries.len() - 1).rev() {
+                cursor.prev(&block).unwrap();
+                shows(&cursor, index);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_cursor_turns_around_anywhere_in_a_block() {
+    let random = SeededEntropy::new(11);
+    on_every_block(|layout, bytes, entries| {
+        let block = Block::parse(bytes, layout.suffix_len()).unwrap();
+        let Some(last) = entries.len().checked_sub(1) else { return };
+        let mut cursor = BlockCursor::default();
+        let mut index = random.next_u64() as usize % entries.len();
+        cursor.set(&block, index).unwrap();
+        for _ in 0..60 {
+            let (is_forward, steps) = (random.next_u64().is_multiple_of(2), random.next_u64() % 20);
+            for _ in 0..steps {
+                match is_forward {
+                    true if index < last => {
+                        index += 1;
+                        cursor.next(&block).unwrap();
+                    }
+                    false if index > 0 => {
+                        index -= 1;
+                        cursor.prev(&block).unwrap();
+                    }
+                    _ => {}
+                }
+                let (key, value) = &entries[index];
+                assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
+            }
+        }
+    });
+}
+
+#[test]
+fn long_shared_prefixes_make_groups_and_hashed_keys_do_not() {
+    let entries = |prefix: &str| -> Entries {
+        let keys = (0..60_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut keys: Vec<Vec<u8>> =
+            keys.map(|key| format!("{}{prefix}{key:016x}", key >> 60).into_bytes()).collect();
+        keys.sort();
+        keys.into_iter().map(|key| (key, vec![0; 8])).collect()
+    };
+    let interval = |entries: &Entries| {
+        let bytes = build(KeyLayout::PLAIN, Restarts::Adaptive, entries);
+        Block::parse(&bytes, 0).unwrap().interval()
+    };
+    assert_eq!(interval(&entries("/a/path/that/several/keys/share/")), 16);
+    assert_eq!(interval(&entries("")), 1);
+}
+
+#[test]
+fn suffixes_that_are_all_alike_take_no_space() {
+    let keys = |suffix: &dyn Fn(u8) -> Vec<u8>| -> Entries {
+        (0..100).map(|at| ([vec![at], suffix(at)].concat(), Vec::new())).collect()
+    };
+    let len = |suffix_len, entries: &Entries| {
+        build(KeyLayout::with_suffix(suffix_len), Restarts::Adaptive, entries).len()
+    };
+    let plain = len(0, &keys(&|_| Vec::new()));
+    assert_eq!(len(8, &keys(&|_| vec![9; 8])), plain + 8);
+    assert_eq!(len(8, &keys(&|at| vec![9, 9, 9, 9, 9, 9, at, 0])), plain + 6 + 2 * 100);
+}
+
+#[test]
+fn values_past_64_kib_get_wide_ends() {
+    let entries: Entries = (0..3_u8).map(|at| (vec![at], vec![at; 40_000])).collect();
+    let bytes = build(KeyLayout::PLAIN, Restarts::Every(1), &entries);
+    let block = Block::parse(&bytes, 0).unwrap();
+    assert_eq!(bytes[1], 4);
+    for (index, (_, value)) in entries.iter().enumerate() {
+        assert_eq!(&bytes[block.value_of(index).unwrap()], value);
+    }
+}
+
+/// Does everything that a reader of a block can do.
+fn use_block(bytes: &[u8], suffix_len: usize) -> Result<(), Damage> {
+    let block = Block::parse(bytes, suffix_len)?;
+    let layout = KeyLayout::with_suffix(suffix_len as u8);
+    let mut cursor = BlockCursor::default();
+    for index in 0..block.count().min(300) {
+        cursor.set(&block, index)?;
+        let (key, value) = (cursor.key().to_vec(), &bytes[cursor.value()]);
+        assert!(value.len() <= bytes.len() && key.len() >= suffix_len);
+        let key = layout.split(&key).unwrap();
+        let found = block.search(key)?;
+        assert!(found.index <= block.count(), "an index of the block");
+        block.has_stem(index, key.stem)?;
+        if index + 1 < block.count() {
+            cursor.next(&block)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_damaged_block_is_refused_or_read_without_a_panic() {
+    for suffix_len in [0, 8] {
+        let layout = KeyLayout::with_suffix(suffix_len);
+        for entries in shapes(layout).into_iter().filter(|entries| entries.len() < 20) {
+            for restarts in RESTARTS {
+                let mut bytes = build(layout, restarts, &entries);
+                use_block(&bytes, layout.suffix_len()).unwrap();
+                for cut in 0..bytes.len() {
+                    assert!(use_block(&bytes[..cut], layout.suffix_len()).is_err(), "cut to {cut}");
+                }
+                for bit in 0..8 * bytes.len().min(400) {
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    let _any = use_block(&bytes, layout.suffix_len());
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Reading blocks: from the mapping in place, or through the block cache.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use kv::{Bytes, Error, Result};
+
+use crate::block_cache::{BlockCache, BlockKey};
+use crate::compression::{Codec, decompress};
+use crate::damage::{Checked, Damage};
+use crate::first_use::FirstUse;
+use crate::footer::Footer;
+use crate::handle::BlockHandle;
+use crate::raw_file::{RawBytes, RawFile};
+use crate::stored_block::{Seeds, TRAILER_LEN, check, split};
+
+/// Bytes of a slot of [`FirstUse`]. Blocks do not overlap, so at most one block of this length or more begins in a slot. A
+/// shorter one is checked at each use, which takes a tenth of a microsecond.
+const SLOT_BYTES: u64 = 1 << 10;
+
+/// The blocks of one table.
+#[derive(Debug)]
+pub(crate) struct BlockSource {
+    raw: RawFile,
+    seeds: Seeds,
+    /// Where the blocks end and the footer begins.
+    limit: u64,
+    /// Whether the footer says that some blocks are compressed.
+    has_codecs: bool,
+    /// Which mapped blocks were checked. `None`: every read checks.
+    first_use: Option<FirstUse>,
+    cache: Option<TableCache>,
+}
+
+/// The part of a cache that belongs to one opened table.
+#[derive(Debug)]
+struct TableCache {
+    cache: Arc<BlockCache>,
+    table: u64,
+}
+
+impl BlockSource {
+    /// The blocks of the table that `footer` ends.
+    pub(crate) fn new(raw: RawFile, footer: &Footer, cache: Option<Arc<BlockCache>>) -> Self {
+        let limit = raw.len() - crate::footer::FOOTER_LEN as u64;
+        let first_use = raw.map().map(|_| FirstUse::new((limit / SLOT_BYTES) as usize + 1));
+        let cache = cache.map(|cache| TableCache { table: cache.number_table(), cache });
+        let has_codecs = footer.required != crate::footer::Features::default();
+        Self { raw, seeds: Seeds::of(footer.id), limit, has_codecs, first_use, cache }
+    }
+
+    /// The same blocks, each of them checked at every read.
+    pub(crate) fn checking_always(mut self) -> Self {
+        self.first_use = None;
+        self
+    }
+
+    pub(crate) fn raw(&self) -> &RawFile {
+        &self.raw
+    }
+
+    pub(crate) fn raw_mut(&mut self) -> &mut RawFile {
+        &mut self.raw
+    }
+
+    pub(crate) fn seeds(&self) -> Seeds {
+        self.seeds
+    }
+
+    /// Where the blocks end and the footer begins.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether every read of a mapped block checks it.
+    pub(crate) fn checks_always(&self) -> bool {
+        self.first_use.is_none()
+    }
+
+    /// A `Corruption` in the block that begins at `offset`.
+    #[cold]
+    pub(crate) fn corruption(&self, offset: u64, damage: Damage) -> Error {
+        Error::corruption(self.raw.file().path(), offset + damage.at as u64, damage.what)
+    }
+
+    /// The bytes that a read has found.
+    #[inline]
+    pub(crate) fn bytes<'b>(&'b self, found: &'b RawBytes) -> &'b [u8] {
+        self.raw.bytes(found)
+    }
+
+    /// The block at `handle`, checked and decompressed.
+    ///
+    /// # Errors
+    /// `Corruption` when it is not the block that was written there; `Io`.
+    #[inline]
+    pub(crate) fn read(&self, handle: BlockHandle) -> Result<RawBytes> {
+        let stored = self.extent(handle)?;
+        if self.raw.map().is_some() {
+            self.read_mapped(handle, stored)
+        } else {
+            self.through_cache(handle, || self.read_by_position(handle, stored))
+        }
+    }
+
+    /// Where the body and the trailer are in the file.
+    #[inline]
+    fn extent(&self, handle: BlockHandle) -> Result<Range<u64>> {
+        let len = u64::from(handle.len) + TRAILER_LEN as u64;
+        match handle.offset.checked_add(len) {
+            Some(end) if end <= self.limit => Ok(handle.offset..end),
+            _ => {
+                let damage = Damage::new(0, "a block that does not lie in the file");
+                Err(self.corruption(handle.offset.min(self.limit), damage))
+            }
+        }
+    }
+
+    #[inline]
+    fn read_mapped(&self, handle: BlockHandle, stored: Range<u64>) -> Result<RawBytes> {
+        let slot = (handle.offset / SLOT_BYTES) as usize;
+        let first_use = self.first_use.as_ref();
+        let first_use = first_use.filter(|_| u64::from(handle.len) >= SLOT_BYTES);
+        let is_checked = first_use.is_some_and(|first_use| first_use.is_checked(slot));
+        let start = stored.start as usize;
+        let body = start..start + handle.len as usize;
+        if is_checked && !self.has_codecs {
+            return Ok(RawBytes::Mapped(body));
+        }
+        let found = self.raw.read(stored)?;
+        let bytes = self.raw.bytes(&found);
+        let damage = |damage| self.corruption(handle.offset, damage);
+        let (codec, packed) = if is_checked {
+            split(bytes).map_err(damage)?
+        } else {
+            let checked = self.check(bytes, handle).map_err(damage)?;
+            if let Some(first_use) = first_use {
+                first_use.set_checked(slot);
+            }
+            checked
+        };
+        if codec == Codec::Plain {
+            return Ok(RawBytes::Mapped(body));
+        }
+        self.through_cache(handle, || decompress(codec, packed).map(Bytes::from).map_err(damage))
+    }
+
+    fn read_by_position(&self, handle: BlockHandle, stored: Range<u64>) -> Result<Bytes> {
+        let stored = self.raw.copy(stored)?;
+        let damage = |damage| self.corruption(handle.offset, damage);
+        let (codec, body) = self.check(&stored, handle).map_err(damage)?;
+        if codec == Codec::Plain {
+            return Ok(stored.slice(..handle.len as usize));
+        }
+        decompress(codec, body).map(Bytes::from).map_err(damage)
+    }
+
+    fn check<'b>(&self, stored: &'b [u8], handle: BlockHandle) -> Checked<(Codec, &'b [u8])> {
+        let (codec, body) = check(stored, self.seeds, handle.offset)?;
+        if codec != Codec::Plain && !self.has_codecs {
+            return Err(Damage::new(body.len(), "a codec that the footer does not name"));
+        }
+        Ok((codec, body))
+    }
+
+    fn through_cache(
+        &self,
+        handle: BlockHandle,
+        read: impl FnOnce() -> Result<Bytes>,
+    ) -> Result<RawBytes> {
+        let Some(TableCache { cache, table }) = &self.cache else {
+            return read().map(RawBytes::Copied);
+        };
+        let key = BlockKey { table: *table, offset: handle.offset };
+        if let Some(block) = cache.get(key) {
+            return Ok(RawBytes::Copied(block));
+        }
+        let block = read()?;
+        cache.insert(key, block.clone());
+        Ok(RawBytes::Copied(block))
+    }
+
+    /// The raw bytes of `extent`, a part of the filter. `is_right` checks them when they are read from the file.
+    pub(crate) fn read_filter(
+        &self,
+        extent: Range<u64>,
+        is_right: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<RawBytes> {
+        let check = |bytes: &[u8]| {
+            let damage = Damage::new(0, "the checksum of a part of the filter does not match");
+            if is_right(bytes) { Ok(()) } else { Err(self.corruption(extent.start, damage)) }
+        };
+        if self.raw.map().is_some() {
+            let found = self.raw.read(extent.clone())?;
+            check(self.raw.bytes(&found))?;
+            return Ok(found);
+        }
+        let handle = BlockHandle { offset: extent.start, len: (extent.end - extent.start) as u32 };
+        self.through_cache(handle, || {
+            let bytes = self.raw.copy(extent.clone())?;
+            check(&bytes).map(|()| bytes)
+        })
+    }
+}

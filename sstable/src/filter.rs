@@ -1,0 +1,36 @@
+//! Which stems a table may hold: a Bloom filter in lines of one cache line (Putze, Sanders, Singler: Cache-, Hash- and
+//! Space-Efficient Bloom Filters, 2007).
+//!
+//! A look-up touches one line, so a miss costs one cache miss. The choice was measured with 2 M keys of 16 bytes:
+//!
+//! | filter | bits a key | false positives | look-up | building, a key |
+//! |---|---|---|---|---|
+//! | this one | 10 | 0.96 % | 24 ns | 16 to 24 ns |
+//! | binary fuse, 8 bits | 9.0 to 10.1 | 0.39 % | 17 to 24 ns | 77 to 190 ns |
+//!
+//! Building a table takes about 250 ns a key otherwise. A false positive costs less than a microsecond, so the sharper
+//! filter saves 6 ns a miss at most.
+//!
+//! The hash of a stem is XXH3 with 64 bits and seed 0. With `n` lines it belongs to line `(hash * n) >> 64`. Multiplied by
+//! the odd number `0x9e37_79b9_7f4a_7c15`, its upper bits choose the bits of the line, 9 for each probe.
+//!
+//! The lines are one run of bytes in the file, which begins at a multiple of 64. They are checked in chunks of 512 lines:
+//! a reader checks a chunk when it needs it first. The filter block, named by the directory, describes them:
+//!
+//! | offset | width | field |
+//! |---|---|---|
+//! | 0 | 1 | kind: 1 |
+//! | 1 | 1 | probes of a stem, 1 to 7 |
+//! | 2 | 2 | zero |
+//! | 4 | 4 | number of lines |
+//! | 8 | 8 | offset of the first line in the file |
+//! | 16 | 4 a chunk | its CRC-32, started from the seed of its offset |
+
+mod builder;
+mod directory;
+mod line;
+
+pub(crate) use builder::FilterBuilder;
+pub(crate) use directory::FilterDirectory;
+pub use line::hash_stem;
+pub(crate) use line::{LINE_LEN, is_set, line_of};

@@ -1,0 +1,153 @@
+//! The description of a filter: the payload of the filter block.
+
+use std::ops::Range;
+
+use durable::coding::{Reader, put_u16, put_u32, put_u64};
+use durable::seeded_crc32;
+use kv::Result;
+
+use super::line::{LINE_LEN, MOST_PROBES};
+use crate::stored_block::Seeds;
+
+/// Bytes of a chunk, but for the last one: 512 lines, which take some microseconds to check.
+pub(super) const CHUNK_LEN: usize = 512 * LINE_LEN;
+
+/// The kind of filter that this build knows.
+const KIND: u8 = 1;
+
+/// Where the lines of a filter are, and the checksums of their chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FilterDirectory {
+    pub(crate) probes: u8,
+    /// How many lines there are, at least one.
+    pub(crate) lines: u32,
+    /// Where the first line is in the file.
+    pub(crate) offset: u64,
+    sums: Vec<u32>,
+}
+
+impl FilterDirectory {
+    pub(super) fn describe(lines: &[u8], probes: u8, seeds: Seeds, offset: u64) -> Self {
+        assert!(offset.is_multiple_of(LINE_LEN as u64), "a line is a cache line");
+        let chunk_offset = |chunk: usize| offset + (chunk * CHUNK_LEN) as u64;
+        let chunks = lines.chunks(CHUNK_LEN).enumerate();
+        let sum = |(at, chunk)| seeded_crc32(seeds.at(chunk_offset(at)), chunk);
+        let sums = chunks.map(sum).collect();
+        Self { probes, lines: (lines.len() / LINE_LEN) as u32, offset, sums }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![KIND, self.probes];
+        put_u16(&mut bytes, 0);
+        put_u32(&mut bytes, self.lines);
+        put_u64(&mut bytes, self.offset);
+        self.sums.iter().for_each(|sum| put_u32(&mut bytes, *sum));
+        bytes
+    }
+
+    /// The directory in `reader`. `None`: a kind of filter that this build does not know, so there is no filter for it.
+    ///
+    /// # Errors
+    /// `Corruption` when the lines do not all lie before `limit`, or there are more or fewer sums than chunks.
+    pub(crate) fn decode(mut reader: Reader<'_>, limit: u64) -> Result<Option<Self>> {
+        let (kind, probes, zero) = (reader.u8()?, reader.u8()?, reader.u16()?);
+        if kind != KIND {
+            return Ok(None);
+        }
+        if zero != 0 || !(1..=MOST_PROBES).contains(&probes) {
+            return Err(reader.corruption("a filter with an impossible number of probes"));
+        }
+        let (lines, offset) = (reader.u32()?, reader.u64()?);
+        let len = u64::from(lines) * LINE_LEN as u64;
+        if lines == 0 || !offset.is_multiple_of(LINE_LEN as u64) {
+            return Err(reader.corruption("a filter without lines, or with lines out of place"));
+        }
+        if offset.checked_add(len).is_none_or(|end| end > limit) {
+            return Err(reader.corruption("a filter that does not lie in the file"));
+        }
+        let chunks = (len as usize).div_ceil(CHUNK_LEN);
+        if reader.remaining() != 4 * chunks {
+            return Err(reader.corruption("another number of checksums than of chunks"));
+        }
+        let sums = (0..chunks).map(|_| reader.u32()).collect::<Result<_>>()?;
+        Ok(Some(Self { probes, lines, offset, sums }))
+    }
+
+    /// How many chunks there are.
+    pub(crate) fn chunks(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Where the lines are in the file.
+    pub(crate) fn extent(&self) -> Range<u64> {
+        self.offset..self.offset + u64::from(self.lines) * LINE_LEN as u64
+    }
+
+    /// The chunk that has `line`.
+    #[inline]
+    pub(crate) fn chunk_of(line: usize) -> usize {
+        line / (CHUNK_LEN / LINE_LEN)
+    }
+
+    /// Where `chunk` is in the file.
+    pub(crate) fn chunk_extent(&self, chunk: usize) -> Range<u64> {
+        assert!(chunk < self.chunks(), "a chunk of the filter");
+        let Range { start, end } = self.extent();
+        let start = start + (chunk * CHUNK_LEN) as u64;
+        start..end.min(start + CHUNK_LEN as u64)
+    }
+
+    /// Whether `bytes` are those of `chunk`.
+    pub(crate) fn is_right(&self, chunk: usize, bytes: &[u8], seeds: Seeds) -> bool {
+        seeded_crc32(seeds.at(self.chunk_extent(chunk).start), bytes) == self.sums[chunk]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::table_id::TableId;
+
+    fn decode(bytes: &[u8], limit: u64) -> Result<Option<FilterDirectory>> {
+        FilterDirectory::decode(Reader::new(bytes, Path::new("table"), 0), limit)
+    }
+
+    #[test]
+    fn a_directory_reads_back_and_its_chunks_cover_the_lines() {
+        let seeds = Seeds::of(TableId([3; 16]));
+        let lines: Vec<u8> = (0..CHUNK_LEN + 3 * LINE_LEN).map(|at| (at / 7) as u8).collect();
+        let directory = FilterDirectory::describe(&lines, 6, seeds, 128);
+        assert_eq!((directory.chunks(), directory.lines), (2, 515));
+        let limit = directory.extent().end;
+        let decoded = decode(&directory.encode(), limit).unwrap();
+        assert_eq!(decoded.as_ref(), Some(&directory));
+        for chunk in 0..2 {
+            let Range { start, end } = directory.chunk_extent(chunk);
+            let bytes = &lines[start as usize - 128..end as usize - 128];
+            assert!(directory.is_right(chunk, bytes, seeds));
+            assert!(!directory.is_right(1 - chunk, bytes, seeds));
+        }
+        assert_eq!((FilterDirectory::chunk_of(511), FilterDirectory::chunk_of(512)), (0, 1));
+        assert!(decode(&directory.encode(), limit - 1).is_err());
+    }
+
+    #[test]
+    fn an_unknown_kind_is_no_filter_and_impossible_fields_are_refused() {
+        let seeds = Seeds::of(TableId([3; 16]));
+        let right = FilterDirectory::describe(&[7; 2 * LINE_LEN], 6, seeds, 64).encode();
+        let changed = |at: usize, byte: u8| {
+            let mut bytes = right.clone();
+            bytes[at] = byte;
+            decode(&bytes, 1 << 20)
+        };
+        assert_eq!(changed(0, 2).unwrap(), None);
+        for (at, byte) in [(1, 0), (1, 8), (2, 1), (4, 0), (7, 1), (8, 65), (15, 255)] {
+            assert!(changed(at, byte).is_err(), "{byte} at {at}");
+        }
+        for cut in 0..right.len() {
+            assert!(decode(&right[..cut], 1 << 20).is_err());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A cursor over the entries of several cursors.
+
+use std::cmp::Ordering;
+
+use kv::{Cursor, CursorPosition, Direction, Error, Result, StepFrom};
+
+use crate::key_layout::KeyLayout;
+use crate::loser_tree::{Contest, LoserTree, Match};
+
+/// A walk over the entries of several sources in the order of their keys, in both directions, as [`kv::Cursor`] describes
+/// it. It takes memory for its sources alone, whatever they hold.
+///
+/// The sources have ranks: the first one is the newest. If several sources have a key, the cursor shows it once, with the
+/// value of the first of them. A store with versions encodes the version into the key, so no version is hidden.
+///
+/// A seek costs a seek of each source and one comparison a source. A step costs a step of one source and, for `n` sources,
+/// `log2 n` comparisons. A change of direction costs a step of each source.
+///
+/// # Failures
+/// A move of a source that fails ends the walk, also if the source is not the one whose entry would come next: without it,
+/// nobody knows the next entry.
+#[derive(Debug)]
+pub struct MergingCursor<C> {
+    sources: Sources<C>,
+    tree: LoserTree,
+    position: CursorPosition<()>,
+    /// Why an earlier move failed.
+    failure: Option<Error>,
+}
+
+/// The sources, and where they stand.
+///
+/// If the cursor is on a key and the direction is forward, each source stands on its first key that is not less, or after
+/// its last one. If the direction is backward, each stands on its last key that is not greater, or before its first one.
+/// So a step of every source turns the walk around.
+#[derive(Debug)]
+struct Sources<C> {
+    layout: KeyLayout,
+    direction: Direction,
+    all: Vec<Source<C>>,
+}
+
+#[derive(Debug)]
+struct Source<C> {
+    cursor: C,
+    /// Whether the cursor stands on an entry.
+    is_on_entry: bool,
+}
+
+impl<C: Cursor> MergingCursor<C> {
+    /// A cursor over the entries of `sources`, whose keys have the given layout. The sources are fresh. Each of them keeps
+    /// its own bounds.
+    pub fn new(layout: KeyLayout, sources: Vec<C>) -> Self {
+        let all: Vec<Source<C>> =
+            sources.into_iter().map(|cursor| Source { cursor, is_on_entry: false }).collect();
+        Self {
+            tree: LoserTree::new(all.len()),
+            sources: Sources { layout, direction: Direction::Forward, all },
+            position: CursorPosition::default(),
+            failure: None,
+        }
+    }
+
+    /// The number of the source that has the entry under the cursor, counted from 0.
+    ///
+    /// # Panics
+    /// When the last move did not return `Ok(true)`.
+    #[inline]
+    pub fn source(&self) -> usize {
+        assert!(matches!(self.position, CursorPosition::On(())), "the cursor is on no entry");
+        self.tree.winner().expect("an entry has a source")
+    }
+
+    /// Moves every source in `direction`, and finds the entry that comes first.
+    fn move_all(
+        &mut self,
+        direction: Direction,
+        walk: impl FnMut(&mut C) -> Result<bool>,
+    ) -> Result<bool> {
+        if let Err(error) = self.sources.move_all(direction, walk) {
+            return self.fail(error);
+        }
+        self.tree.play_all(&self.sources);
+        Ok(self.arrive())
+    }
+
+    #[inline]
+    fn step(&mut self, direction: Direction) -> Result<bool> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        match self.position.step(direction) {
+            // The cursor stays in the gap at the end of the walk.
+            None => Ok(false),
+            Some(StepFrom::Entry(())) if self.sources.direction == direction => {
+                if let Err(error) = self.tree.advance(&mut self.sources) {
+                    return self.fail(error);
+                }
+                Ok(self.arrive())
+            }
+            // The walk begins, turns around on an entry, or comes back from a gap. In each of these cases one step leads
+            // each source to its next entry.
+            Some(_) => match direction {
+                Direction::Forward => self.move_all(direction, C::next),
+                Direction::Backward => self.move_all(direction, C::prev),
+            },
+        }
+    }
+
+    /// Takes the position of the source that comes first.
+    #[inline]
+    fn arrive(&mut self) -> bool {
+        let winner = self.tree.winner();
+        let is_on_entry = winner.is_some_and(|winner| self.sources.all[winner].is_on_entry);
+        self.position.land(is_on_entry.then_some(()), self.sources.direction)
+    }
+
+    /// Ends the walk.
+    #[cold]
+    fn fail(&mut self, error: Error) -> Result<bool> {
+        self.position = CursorPosition::Fresh;
+        self.failure = Some(error.clone());
+        Err(error)
+    }
+
+    fn seek(
+        &mut self,
+        key: &[u8],
+        direction: Direction,
+        walk: impl Fn(&mut C, &[u8]) -> Result<bool>,
+    ) -> Result<bool> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if self.sources.layout.split(key).is_none() {
+            return Err(Error::InvalidArgument("a key shorter than its suffix".into()));
+        }
+        self.move_all(direction, |cursor| walk(cursor, key))
+    }
+}
+
+impl<C: Cursor> Sources<C> {
+    fn move_all(
+        &mut self,
+        direction: Direction,
+        mut walk: impl FnMut(&mut C) -> Result<bool>,
+    ) -> Result<()> {
+        self.direction = direction;
+        for source in &mut self.all {
+            source.is_on_entry = walk(&mut source.cursor)?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Cursor> Contest for Sources<C> {
+    #[inline]
+    fn step(&mut self, source: usize) -> Result<()> {
+        let source = &mut self.all[source];
+        debug_assert!(source.is_on_entry, "only a source with an entry moves on");
+        source.is_on_entry = match self.direction {
+            Direction::Forward => source.cursor.next()?,
+            Direction::Backward => source.cursor.prev()?,
+        };
+        Ok(())
+    }
+
+    #[inline]
+    fn play(&self, one: usize, other: usize) -> Match {
+        let (left, right) = (&self.all[one], &self.all[other]);
+        let order = match (left.is_on_entry, right.is_on_entry) {
+            (true, true) => {
+                let order = self.layout.compare(left.cursor.key(), right.cursor.key());
+                if self.direction == Direction::Forward { order } else { order.reverse() }
+            }
+            // A source that is at its end comes last. Two of them have no key that could be tied.
+            (true, false) => Ordering::Less,
+            (false, _) => Ordering::Greater,
+        };
+        let is_tie = order == Ordering::Equal;
+        let (winner, loser) =
+            if order.then(one.cmp(&other)).is_lt() { (one, other) } else { (other, one) };
+        Match { winner, loser, is_tie }
+    }
+}
+
+impl<C: Cursor> Cursor for MergingCursor<C> {
+    fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        self.seek(key, Direction::Forward, C::seek_ge)
+    }
+
+    fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
+        self.seek(key, Direction::Backward, C::seek_lt)
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<bool> {
+        self.step(Direction::Forward)
+    }
+
+    #[inline]
+    fn prev(&mut self) -> Result<bool> {
+        self.step(Direction::Backward)
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        self.sources.all[self.source()].cursor.key()
+    }
+
+    #[inline]
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        let source = self.source();
+        self.sources.all[source].cursor.entry()
+    }
+}

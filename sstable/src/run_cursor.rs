@@ -1,0 +1,322 @@
+//! A cursor over a sorted run, which opens a table when it needs it.
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+use kv::{Cursor, CursorPosition, Direction, Error, Result, StepFrom};
+
+use crate::bounds::Bounds;
+use crate::key_layout::{KeyLayout, SplitKey};
+use crate::run::{CheckedRun, Run};
+use crate::table_cursor::TableCursor;
+
+/// A walk over the entries of a [`Run`] inside bounds, in both directions, as [`kv::Cursor`] describes it.
+///
+/// It holds one table open at a time. A walk that comes to a table stands on its first or last key without opening it. The
+/// table is opened when the walk moves on into it, or asks for the value there. So a seek opens one table at most, and none
+/// if the key lies between two tables or outside of all.
+///
+/// # Failures
+/// As for every cursor; besides, a table that has another first or last key than the run states is `Corruption`.
+#[derive(Debug)]
+pub struct RunCursor<R> {
+    run: CheckedRun<R>,
+    layout: KeyLayout,
+    bounds: Bounds,
+    position: CursorPosition<At>,
+    /// The table that was opened last.
+    opened: Option<Opened>,
+    /// Why an earlier move failed.
+    failure: Option<Error>,
+}
+
+/// An entry of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// The first entry of this table, which is known without opening it.
+    First(usize),
+    /// The last entry of this table.
+    Last(usize),
+    /// Where the cursor of the opened table stands.
+    Inside,
+}
+
+/// An open table of a run.
+#[derive(Debug)]
+struct Opened {
+    table: usize,
+    cursor: TableCursor,
+}
+
+impl<R: Run> RunCursor<R> {
+    /// A cursor over the entries of `run` whose keys lie in `bounds`. Opens nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the bounds are inverted, the stated keys of the run do not ascend, or a key is shorter than
+    /// a suffix.
+    pub fn new(run: R, layout: KeyLayout, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Self> {
+        Ok(Self {
+            run: CheckedRun::new(run, layout)?,
+            layout,
+            bounds: Bounds::new(layout, bounds)?,
+            position: CursorPosition::default(),
+            opened: None,
+            failure: None,
+        })
+    }
+
+    /// Runs a move that ends in `direction`. A failure ends the walk.
+    fn moving(
+        &mut self,
+        direction: Direction,
+        walk: impl FnOnce(&mut Self) -> Result<Option<At>>,
+    ) -> Result<bool> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        match walk(self) {
+            Ok(found) => Ok(self.position.land(found, direction)),
+            Err(error) => {
+                self.position = CursorPosition::Fresh;
+                self.failure = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn step(&mut self, direction: Direction) -> Result<bool> {
+        let from = match self.position.step(direction) {
+            // The cursor stays in the gap at the end of the walk.
+            None => return Ok(false),
+            Some(StepFrom::Edge) => StepFrom::Edge,
+            Some(StepFrom::Entry(at)) => StepFrom::Entry(*at),
+        };
+        self.moving(direction, |cursor| match (from, direction) {
+            (StepFrom::Edge, Direction::Forward) => cursor.first(),
+            (StepFrom::Edge, Direction::Backward) => cursor.last(),
+            (StepFrom::Entry(at), Direction::Forward) => cursor.step_forward(at),
+            (StepFrom::Entry(at), Direction::Backward) => cursor.step_backward(at),
+        })
+    }
+
+    fn first(&mut self) -> Result<Option<At>> {
+        let table = self.bounds.start().map_or(0, |start| self.run.count_before(start));
+        self.enter_forward(table)
+    }
+
+    fn last(&mut self) -> Result<Option<At>> {
+        let tables = self.bounds.end().map(|end| self.run.count_up_to(end));
+        self.enter_backward(tables.unwrap_or(self.run.count()))
+    }
+
+    fn step_forward(&mut self, at: At) -> Result<Option<At>> {
+        let table = match at {
+            // The walk leaves the table without having opened it.
+            At::Last(table) => table,
+            At::First(table) => {
+                if self.stand_on_first(table)?.next()? {
+                    return Ok(Some(At::Inside));
+                }
+                table
+            }
+            At::Inside => {
+                let opened = self.inside();
+                if opened.cursor.next()? {
+                    return Ok(Some(At::Inside));
+                }
+                opened.table
+            }
+        };
+        self.enter_forward(table + 1)
+    }
+
+    fn step_backward(&mut self, at: At) -> Result<Option<At>> {
+        let table = match at {
+            // The walk leaves the table without having opened it.
+            At::First(table) => table,
+            At::Last(table) => {
+                if self.stand_on_last(table)?.prev()? {
+                    return Ok(Some(At::Inside));
+                }
+                table
+            }
+            At::Inside => {
+                let opened = self.inside();
+                if opened.cursor.prev()? {
+                    return Ok(Some(At::Inside));
+                }
+                opened.table
+            }
+        };
+        self.enter_backward(table)
+    }
+
+    /// The first entry in the bounds that table `table` or one behind it has.
+    fn enter_forward(&mut self, table: usize) -> Result<Option<At>> {
+        for table in table..self.run.count() {
+            match self.bounds.place_of(self.run.smallest(table)) {
+                Ordering::Equal => return Ok(Some(At::First(table))),
+                Ordering::Greater => return Ok(None),
+                // The bounds begin inside of the table, or behind it.
+                Ordering::Less => {
+                    if self.open(table)?.next()? {
+                        return Ok(Some(At::Inside));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last entry in the bounds that the tables before `table` have.
+    fn enter_backward(&mut self, table: usize) -> Result<Option<At>> {
+        for table in (0..table).rev() {
+            match self.bounds.place_of(self.run.largest(table)) {
+                Ordering::Equal => return Ok(Some(At::Last(table))),
+                Ordering::Less => return Ok(None),
+                // The bounds end inside of the table, or before it.
+                Ordering::Greater => {
+                    if self.open(table)?.prev()? {
+                        return Ok(Some(At::Inside));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn first_not_less(&mut self, key: &[u8]) -> Result<Option<At>> {
+        let split = split(self.layout, key)?;
+        match self.bounds.place_of(split) {
+            Ordering::Less => return self.first(),
+            Ordering::Equal => {}
+            Ordering::Greater => return Ok(None),
+        }
+        let table = self.run.count_before(split);
+        if table == self.run.count() || self.run.smallest(table) >= split {
+            return self.enter_forward(table);
+        }
+        if self.open(table)?.seek_ge(key)? {
+            return Ok(Some(At::Inside));
+        }
+        self.enter_forward(table + 1)
+    }
+
+    fn last_less(&mut self, key: &[u8]) -> Result<Option<At>> {
+        let split = split(self.layout, key)?;
+        match self.bounds.place_of(split) {
+            Ordering::Less => return Ok(None),
+            Ordering::Equal => {}
+            Ordering::Greater => return self.last(),
+        }
+        let tables = self.run.count_below(split);
+        let Some(table) = tables.checked_sub(1) else { return Ok(None) };
+        if self.run.largest(table) < split {
+            return self.enter_backward(tables);
+        }
+        if self.open(table)?.seek_lt(key)? {
+            return Ok(Some(At::Inside));
+        }
+        self.enter_backward(table)
+    }
+
+    fn inside(&mut self) -> &mut Opened {
+        self.opened.as_mut().expect("a cursor inside of a table has it open")
+    }
+
+    /// The cursor of table `table`, fresh.
+    fn open(&mut self, table: usize) -> Result<&mut TableCursor> {
+        let kept = self.opened.take().filter(|opened| opened.table == table);
+        let opened = if let Some(opened) = kept {
+            opened
+        } else {
+            let cursor = self.run.open(table)?.scan(self.bounds.as_given())?;
+            Opened { table, cursor }
+        };
+        let cursor = &mut self.opened.insert(opened).cursor;
+        cursor.rewind();
+        Ok(cursor)
+    }
+
+    /// The cursor of table `table`, on its first entry.
+    fn stand_on_first(&mut self, table: usize) -> Result<&mut TableCursor> {
+        let is_there = self.open(table)?.next()?;
+        self.check_key(is_there, |run| run.smallest_key(table))
+    }
+
+    /// The cursor of table `table`, on its last entry.
+    fn stand_on_last(&mut self, table: usize) -> Result<&mut TableCursor> {
+        let is_there = self.open(table)?.prev()?;
+        self.check_key(is_there, |run| run.largest_key(table))
+    }
+
+    /// The cursor of the opened table, which stands on the key that the run states.
+    fn check_key(
+        &mut self,
+        is_there: bool,
+        stated: impl FnOnce(&R) -> &[u8],
+    ) -> Result<&mut TableCursor> {
+        let cursor = &mut self.opened.as_mut().expect("the table was opened").cursor;
+        if is_there && cursor.key() == stated(self.run.stated()) {
+            return Ok(cursor);
+        }
+        let what = "a table whose first or last key is another one than its run states";
+        Err(Error::corruption(cursor.table().path(), 0, what))
+    }
+
+    /// Opens the table of the entry under the cursor, if that was not done yet.
+    fn settle(&mut self) -> Result<&mut TableCursor> {
+        match *self.position.entry() {
+            At::First(table) => _ = self.stand_on_first(table)?,
+            At::Last(table) => _ = self.stand_on_last(table)?,
+            At::Inside => {}
+        }
+        self.position = CursorPosition::On(At::Inside);
+        Ok(&mut self.inside().cursor)
+    }
+}
+
+impl<R: Run> Cursor for RunCursor<R> {
+    fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        split(self.layout, key)?;
+        self.moving(Direction::Forward, |cursor| cursor.first_not_less(key))
+    }
+
+    fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
+        split(self.layout, key)?;
+        self.moving(Direction::Backward, |cursor| cursor.last_less(key))
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<bool> {
+        self.step(Direction::Forward)
+    }
+
+    #[inline]
+    fn prev(&mut self) -> Result<bool> {
+        self.step(Direction::Backward)
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        match *self.position.entry() {
+            At::First(table) => self.run.stated().smallest_key(table),
+            At::Last(table) => self.run.stated().largest_key(table),
+            At::Inside => {
+                let opened = self.opened.as_ref();
+                opened.expect("a cursor inside of a table has it open").cursor.key()
+            }
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
+        self.settle()?.entry()
+    }
+}
+
+fn split(layout: KeyLayout, key: &[u8]) -> Result<SplitKey<'_>> {
+    let split = layout.split(key);
+    split.ok_or_else(|| Error::InvalidArgument("a key shorter than its suffix".into()))
+}

@@ -1,0 +1,224 @@
+//! Checking a whole table.
+
+use std::ops::Range;
+
+use kv::{Error, Result};
+
+use crate::block::{Block, BlockCursor};
+use crate::block_walk::index_block;
+use crate::filter::{LINE_LEN, hash_stem};
+use crate::handle::BlockHandle;
+use crate::key_layout::SplitKey;
+use crate::properties::Properties;
+use crate::stored_block::TRAILER_LEN;
+use crate::table::Table;
+
+impl Table {
+    /// Reads the whole file once and checks everything: every checksum, the order of all keys, every separator, the filter's
+    /// answer for every stem, the properties, and that each byte of the file belongs to one part. Takes memory for a list of
+    /// the blocks, 16 bytes each.
+    ///
+    /// # Errors
+    /// `Corruption` with the first thing that is wrong; `Io`.
+    pub fn verify(&self) -> Result<()> {
+        let table = self.for_one_pass()?;
+        let mut pass = Pass::new(&table);
+        for number in 0..table.top().count() {
+            pass.visit_index_block(number)?;
+        }
+        pass.check_properties()?;
+        pass.visit_named_blocks()?;
+        pass.visit_filter()?;
+        pass.check_coverage()
+    }
+}
+
+/// A pass over a table, with everything that it has seen so far.
+struct Pass<'t> {
+    table: &'t Table,
+    /// Of the entries that were visited.
+    seen: Properties,
+    /// The parts of the file that were visited.
+    parts: Vec<Range<u64>>,
+}
+
+impl<'t> Pass<'t> {
+    fn new(table: &'t Table) -> Self {
+        Self { table, seen: Properties::default(), parts: Vec::new() }
+    }
+
+    fn wrong(&self, offset: u64, what: impl Into<String>) -> Error {
+        Error::corruption(self.table.path(), offset, what)
+    }
+
+    fn note_block(&mut self, handle: BlockHandle) {
+        let end = handle.offset + u64::from(handle.len) + TRAILER_LEN as u64;
+        debug_assert!(end <= self.table.len_bytes(), "a block that was read lies in the file");
+        self.parts.push(handle.offset..end);
+    }
+
+    fn visit_index_block(&mut self, number: usize) -> Result<()> {
+        let source = self.table.source();
+        let above = self.table.top().entry(source, number)?;
+        let index = index_block(self.table, number)?;
+        let separators = self.separators(self.table.top().block(source), number..number + 1)?;
+        let (block, offset) = index.block(source);
+        let own = self.separators((block, offset), 0..index.count())?;
+        if own.first() != separators.first() {
+            return Err(self.wrong(offset, "an index block with another first separator"));
+        }
+        self.note_block(above.handle);
+        for (entry, separator) in own.iter().enumerate() {
+            let handle = index.entry(source, entry)?.handle;
+            self.visit_data_block(handle, separator, offset)?;
+        }
+        Ok(())
+    }
+
+    /// The keys of some entries of an index block.
+    fn separators(&self, at: (Block<'_>, u64), entries: Range<usize>) -> Result<Vec<Vec<u8>>> {
+        let (block, offset) = at;
+        let mut cursor = BlockCursor::default();
+        let keys = entries.map(|index| {
+            let set = cursor.set(&block, index);
+            set.map_err(|damage| self.table.source().corruption(offset, damage))?;
+            Ok(cursor.key().to_vec())
+        });
+        keys.collect()
+    }
+
+    /// Visits the data block that `separator`, in the index block at `index_offset`, stands for.
+    fn visit_data_block(
+        &mut self,
+        handle: BlockHandle,
+        separator: &[u8],
+        index_offset: u64,
+    ) -> Result<()> {
+        let source = self.table.source();
+        let found = source.read(handle)?;
+        let bytes = source.bytes(&found);
+        let block = Block::parse(bytes, self.table.key_layout().suffix_len());
+        let block = block.map_err(|damage| source.corruption(handle.offset, damage))?;
+        if block.count() == 0 {
+            return Err(self.wrong(handle.offset, "a data block without entries"));
+        }
+        let before = self.seen.largest_key.clone();
+        let mut cursor = BlockCursor::default();
+        for index in 0..block.count() {
+            let step = if index == 0 { cursor.set(&block, 0) } else { cursor.next(&block) };
+            step.map_err(|damage| source.corruption(handle.offset, damage))?;
+            if index == 0 && !self.separates(&before, separator, cursor.key())? {
+                return Err(self.wrong(index_offset, "a separator that does not separate"));
+            }
+            self.visit_entry(cursor.key(), &bytes[cursor.value()], handle.offset)?;
+        }
+        self.seen.data_blocks += 1;
+        self.note_block(handle);
+        Ok(())
+    }
+
+    /// Whether `separator` is greater than `before`, the last key of the data block before, and not greater than `key`.
+    fn separates(&self, before: &[u8], separator: &[u8], key: &[u8]) -> Result<bool> {
+        let (separator, key) = (self.split(separator)?, self.split(key)?);
+        let is_behind = self.seen.entries == 0 || self.split(before)? < separator;
+        Ok(is_behind && separator <= key)
+    }
+
+    fn split<'k>(&self, key: &'k [u8]) -> Result<SplitKey<'k>> {
+        self.table.split(key)
+    }
+
+    fn visit_entry(&mut self, key: &[u8], value: &[u8], offset: u64) -> Result<()> {
+        let split = self.split(key)?;
+        let is_first = self.seen.entries == 0;
+        if !is_first && self.split(&self.seen.largest_key)? >= split {
+            return Err(self.wrong(offset, "keys that do not ascend"));
+        }
+        if !self.table.may_contain(hash_stem(split.stem))? {
+            return Err(self.wrong(offset, "a key that the filter does not know"));
+        }
+        if is_first {
+            self.seen.smallest_key = key.to_vec();
+        }
+        self.seen.largest_key.clear();
+        self.seen.largest_key.extend_from_slice(key);
+        self.seen.entries += 1;
+        self.seen.key_bytes += key.len() as u64;
+        self.seen.value_bytes += value.len() as u64;
+        Ok(())
+    }
+
+    fn check_properties(&mut self) -> Result<()> {
+        let stated = self.table.properties()?;
+        self.seen.collected.clone_from(&stated.collected);
+        if stated != self.seen {
+            let offset = self.table.directory().0.offset;
+            return Err(self.wrong(offset, "properties that do not count right"));
+        }
+        Ok(())
+    }
+
+    /// Visits the directory and every block that it names.
+    fn visit_named_blocks(&mut self) -> Result<()> {
+        let (handle, bytes) = self.table.directory();
+        let source = self.table.source();
+        let damage = |damage| source.corruption(handle.offset, damage);
+        let block = Block::parse(bytes, 0).map_err(damage)?;
+        let mut cursor = BlockCursor::default();
+        let mut before = Vec::new();
+        for index in 0..block.count() {
+            cursor.set(&block, index).map_err(damage)?;
+            if index > 0 && before.as_slice() >= cursor.key() {
+                return Err(self.wrong(handle.offset, "names that do not ascend"));
+            }
+            before = cursor.key().to_vec();
+            let named = BlockHandle::decode(&bytes[cursor.value()]);
+            let named = named.ok_or_else(|| self.wrong(handle.offset, "a broken handle"))?;
+            source.read(named)?;
+            self.note_block(named);
+        }
+        self.note_block(handle);
+        Ok(())
+    }
+
+    fn visit_filter(&mut self) -> Result<()> {
+        let Some(filter) = self.table.filter() else { return Ok(()) };
+        for chunk in 0..filter.directory().chunks() {
+            filter.read_chunk(self.table.source(), chunk)?;
+        }
+        self.parts.push(filter.directory().extent());
+        Ok(())
+    }
+
+    /// The parts lie side by side from the beginning of the file to the footer, with less than a line of zeros in front
+    /// of the filter.
+    fn check_coverage(&mut self) -> Result<()> {
+        self.parts.sort_unstable_by_key(|part| part.start);
+        let filter = self.table.filter().map(|filter| filter.directory().offset);
+        let limit = self.table.source().limit();
+        let mut covered = 0;
+        self.parts.push(Range { start: limit, end: limit });
+        for part in &self.parts {
+            let gap = covered..part.start;
+            let len = part.start.checked_sub(covered);
+            let may_be_padding = filter == Some(part.start);
+            let is_right = match len {
+                // Two parts overlap.
+                None => false,
+                Some(0) => true,
+                Some(len) => may_be_padding && len < LINE_LEN as u64 && self.is_zero(&gap)?,
+            };
+            if !is_right {
+                return Err(self.wrong(covered, "bytes that belong to no part, or to two"));
+            }
+            covered = part.end;
+        }
+        Ok(())
+    }
+
+    fn is_zero(&self, range: &Range<u64>) -> Result<bool> {
+        let raw = self.table.source().raw();
+        let found = raw.read(range.clone())?;
+        Ok(raw.bytes(&found).iter().all(|byte| *byte == 0))
+    }
+}

@@ -1,0 +1,69 @@
+//! Looking up the newest version of a key that a reader may see.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use kv::{Cursor as _, Result};
+
+use crate::block::Block;
+use crate::filter::hash_stem;
+use crate::key_layout::SplitKey;
+use crate::table::Table;
+
+impl Table {
+    /// Calls `read` with the suffix and the value of the first entry that has the stem of `key` and is not less than
+    /// `key`, and returns whether there is one. In a store with versions, this is the newest version that `key` may see.
+    ///
+    /// # Errors
+    /// As [`Table::get_with`].
+    pub fn get_version_with(
+        self: &Arc<Self>,
+        key: &[u8],
+        read: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<bool> {
+        let split = self.split(key)?;
+        if !self.may_contain(hash_stem(split.stem))? {
+            return Ok(false);
+        }
+        let Some(handle) = self.find_data_block(split)? else {
+            // All keys of the table are greater, and the first of them may have the stem.
+            return self.get_version_by_cursor(key, split, read);
+        };
+        let found = self.source().read(handle)?;
+        let bytes = self.source().bytes(&found);
+        let damage = |damage| self.source().corruption(handle.offset, damage);
+        let suffix_len = self.key_layout().suffix_len();
+        let block = Block::parse(bytes, suffix_len).map_err(damage)?;
+        let index = block.search(split).map_err(damage)?.index;
+        if index == block.count() {
+            // The versions of a stem may go on in the next block.
+            return self.get_version_by_cursor(key, split, read);
+        }
+        if !block.has_stem(index, split.stem).map_err(damage)? {
+            return Ok(false);
+        }
+        let mut suffix = Vec::with_capacity(suffix_len);
+        block.push_suffix(index, &mut suffix);
+        read(&suffix, &bytes[block.value_of(index).map_err(damage)?]);
+        Ok(true)
+    }
+
+    fn get_version_by_cursor(
+        self: &Arc<Self>,
+        key: &[u8],
+        split: SplitKey<'_>,
+        read: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<bool> {
+        let mut cursor = self.scan((Bound::Unbounded, Bound::Unbounded))?;
+        if !cursor.seek_ge(key)? {
+            return Ok(false);
+        }
+        let (found, value) = cursor.entry()?;
+        let found = self.split(found)?;
+        if found.stem != split.stem {
+            return Ok(false);
+        }
+        read(found.suffix, value);
+        Ok(true)
+    }
+}

@@ -1,0 +1,64 @@
+//! The worked example of `FORMAT.md`: the builder writes these bytes, and the reader reads them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use durable::{FileWriter, Fs, SimFs};
+use sstable::{BuildOptions, KeyLayout, ReadOptions, Table, TableBuilder, TableId};
+
+const FORMAT: &str = include_str!("../FORMAT.md");
+
+const ENTRIES: [(&[u8], &[u8]); 3] =
+    [(b"apple\x01", b"red"), (b"apple\x02", b""), (b"banana\x01", b"yellow")];
+
+/// The bytes of the example. A line is bytes in hexadecimal, and a remark behind `|`.
+fn documented() -> Vec<u8> {
+    let (_, example) = FORMAT.split_once("```hex\n").expect("the document has an example");
+    let (lines, _) = example.split_once("```").expect("the example ends");
+    let digits = lines.lines().map(|line| line.split('|').next().unwrap_or_default());
+    let digits: String = digits.flat_map(str::chars).filter(|digit| *digit != ' ').collect();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+fn build() -> kv::Result<Option<Vec<u8>>> {
+    let disk = SimFs::new();
+    let path = Path::new("table");
+    let writer = FileWriter::create(&disk, path)?;
+    let options = BuildOptions {
+        key_layout: KeyLayout::with_suffix(1),
+        block_bytes: 64,
+        ..BuildOptions::default()
+    };
+    let id = TableId(std::array::from_fn(|at| at as u8));
+    let mut builder = TableBuilder::new(writer, id, options)?;
+    for (key, value) in ENTRIES {
+        builder.add(key, value)?;
+    }
+    builder.finish(&disk)?;
+    Ok(disk.contents(path))
+}
+
+/// The bytes in lines, so that a difference is easy to find.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    bytes.chunks(16).map(|line| format!("{line:02x?}")).collect()
+}
+
+#[test]
+fn the_builder_writes_the_documented_bytes() {
+    let built = build().unwrap().unwrap();
+    assert_eq!(lines(&built), lines(&documented()));
+}
+
+#[test]
+fn the_documented_bytes_are_a_table() {
+    let disk = SimFs::new();
+    disk.set_contents(Path::new("table"), documented());
+    let file = disk.open(Path::new("table")).unwrap();
+    let table = Arc::new(Table::open(file, &ReadOptions::default()).unwrap());
+    for (key, value) in ENTRIES {
+        assert_eq!(table.get(key).unwrap().as_deref(), Some(value));
+    }
+    assert_eq!(table.get(b"apple\x03").unwrap(), None);
+    table.verify().unwrap();
+}

@@ -1,0 +1,11 @@
+//! Tables against a sorted map, on the simulated disk.
+
+mod crash;
+mod damage;
+mod fixture;
+mod gets;
+mod merging;
+mod model;
+mod opening;
+mod runs;
+mod scans;

@@ -1,0 +1,12 @@
+//! Stories of one store: which files exist and when, and what readers see meanwhile.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod commits;
+mod dropping;
+mod flushes;
+mod lifetimes;
+mod opening;
+mod scans;
+mod threads;
+mod world;

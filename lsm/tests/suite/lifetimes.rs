@@ -70,7 +70,9 @@ fn a_flush_that_panics_in_the_background_poisons_the_store() {
     let engine = Lsm::open(STORE, options).unwrap();
     is_armed.store(true, Ordering::SeqCst);
     fill(&engine, 0..15, 1);
-    world.executor.run_all();
+    // The stepped executor shows the panic to the test as well.
+    let ran = catch_unwind(AssertUnwindSafe(|| world.executor.run_all()));
+    assert!(ran.is_err(), "the disk has panicked");
     let refused = engine.put(b"later", b"1", Durability::Buffered).unwrap_err();
     assert!(matches!(refused, Error::Poisoned { .. }), "{refused}");
     assert_eq!(entries(&engine), filled(0..15, 1), "reads go on");

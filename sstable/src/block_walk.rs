@@ -50,6 +50,7 @@ impl BlockWalk {
     /// Moves to the next data block. `None`: there is none, and the walk stays.
     pub(crate) fn next(&mut self, table: &Table) -> Result<Option<BlockHandle>> {
         let Some(place) = &mut self.place else { return Ok(None) };
+        debug_assert!(place.index < place.block.count(), "the walk stands on an entry");
         if place.index + 1 < place.block.count() {
             place.index += 1;
             return place.handle(table).map(Some);
@@ -61,6 +62,7 @@ impl BlockWalk {
     /// Moves to the data block before. `None`: there is none, and the walk stays.
     pub(crate) fn prev(&mut self, table: &Table) -> Result<Option<BlockHandle>> {
         let Some(place) = &mut self.place else { return Ok(None) };
+        debug_assert!(place.index < place.block.count(), "the walk stands on an entry");
         if let Some(index) = place.index.checked_sub(1) {
             place.index = index;
             return place.handle(table).map(Some);
@@ -83,6 +85,7 @@ impl BlockWalk {
 
     /// Moves to the last data block of the index blocks before `number`.
     fn enter_backward(&mut self, table: &Table, number: usize) -> Result<Option<BlockHandle>> {
+        debug_assert!(number <= table.top().count(), "an index block, or the end");
         for number in (0..number).rev() {
             let block = index_block(table, number)?;
             if let Some(last) = block.count().checked_sub(1) {
@@ -99,6 +102,7 @@ impl BlockWalk {
         block: IndexBlock,
         index: usize,
     ) -> Result<Option<BlockHandle>> {
+        debug_assert!(number < table.top().count(), "an index block of the table");
         if index >= block.count() {
             // A forged index block without entries.
             return self.enter_forward(table, number + 1);
@@ -115,6 +119,7 @@ impl Place {
 
 /// Index block `number`.
 pub(crate) fn index_block(table: &Table, number: usize) -> Result<IndexBlock> {
+    assert!(number < table.top().count(), "an index block of the table");
     let above = table.top().entry(table.source(), number)?;
     read_index_block(table, above.handle)
 }

@@ -55,6 +55,7 @@ impl IndexBlock {
 
     /// Entry `index`, which the block has.
     pub(crate) fn entry(&self, source: &BlockSource, index: usize) -> Result<IndexEntry> {
+        assert!(index < self.count(), "an entry of the block");
         let bytes = source.bytes(&self.found);
         let entry = entry(&self.layout.block(bytes), bytes, index);
         entry.map_err(|damage| source.corruption(self.offset, damage))
@@ -75,6 +76,7 @@ pub(crate) fn floor(
 ) -> Checked<Option<IndexEntry>> {
     let found = block.search(key)?;
     let index = if found.is_equal { Some(found.index) } else { found.index.checked_sub(1) };
+    debug_assert!(index.is_none_or(|index| index < block.count()), "an entry of the block");
     index.map(|index| entry(block, bytes, index)).transpose()
 }
 

@@ -40,6 +40,7 @@ impl IndexBuilder {
 
     /// Adds the next data block, whose first key `separator` tells from all keys before.
     pub(crate) fn add(&mut self, separator: &[u8], handle: BlockHandle) {
+        debug_assert!(handle.len > 0, "a stored block has bytes");
         let added = self.current.estimated_len() + separator.len() + BlockHandle::LEN;
         if !self.current.is_empty() && added > self.block_bytes {
             self.finish_block();
@@ -52,6 +53,7 @@ impl IndexBuilder {
     }
 
     fn finish_block(&mut self) {
+        assert!(!self.current.is_empty(), "an index block has entries");
         let mut block = Vec::new();
         self.current.finish(&mut block);
         self.finished.push(IndexBlock { separator: self.first.clone(), block });

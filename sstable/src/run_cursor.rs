@@ -77,6 +77,7 @@ impl<R: Run> RunCursor<R> {
         match walk(self) {
             Ok(found) => Ok(self.position.land(found, direction)),
             Err(error) => {
+                debug_assert!(self.failure.is_none(), "a walk fails once");
                 self.position = CursorPosition::Fresh;
                 self.failure = Some(error.clone());
                 Err(error)
@@ -154,6 +155,7 @@ impl<R: Run> RunCursor<R> {
 
     /// The first entry in the bounds that table `table` or one behind it has.
     fn enter_forward(&mut self, table: usize) -> Result<Option<At>> {
+        debug_assert!(table <= self.run.count(), "a table, or the end of the run");
         for table in table..self.run.count() {
             match self.bounds.place_of(self.run.smallest(table)) {
                 Ordering::Equal => return Ok(Some(At::First(table))),
@@ -171,6 +173,7 @@ impl<R: Run> RunCursor<R> {
 
     /// The last entry in the bounds that the tables before `table` have.
     fn enter_backward(&mut self, table: usize) -> Result<Option<At>> {
+        debug_assert!(table <= self.run.count(), "a table, or the end of the run");
         for table in (0..table).rev() {
             match self.bounds.place_of(self.run.largest(table)) {
                 Ordering::Equal => return Ok(Some(At::Last(table))),
@@ -222,6 +225,7 @@ impl<R: Run> RunCursor<R> {
     }
 
     fn inside(&mut self) -> &mut Opened {
+        debug_assert!(matches!(self.position, CursorPosition::On(At::Inside)), "inside of a table");
         self.opened.as_mut().expect("a cursor inside of a table has it open")
     }
 
@@ -234,6 +238,7 @@ impl<R: Run> RunCursor<R> {
             let cursor = self.run.open(table)?.scan(self.bounds.as_given())?;
             Opened { table, cursor }
         };
+        debug_assert_eq!(opened.table, table, "the table that was asked for");
         let cursor = &mut self.opened.insert(opened).cursor;
         cursor.rewind();
         Ok(cursor)
@@ -267,6 +272,7 @@ impl<R: Run> RunCursor<R> {
 
     /// Opens the table of the entry under the cursor, if that was not done yet.
     fn settle(&mut self) -> Result<&mut TableCursor> {
+        debug_assert!(self.failure.is_none(), "a walk that failed stands on no entry");
         match *self.position.entry() {
             At::First(table) => _ = self.stand_on_first(table)?,
             At::Last(table) => _ = self.stand_on_last(table)?,

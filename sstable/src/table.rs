@@ -62,6 +62,7 @@ impl Table {
     }
 
     fn of(source: BlockSource, footer: Footer) -> Result<Self> {
+        debug_assert!(source.limit() < footer.file_len, "the footer is behind the blocks");
         let directory = source.read(footer.directory)?;
         let find = |name| find_in(&source, &footer, &directory, name);
         let missing = |name: &str| {
@@ -151,10 +152,8 @@ impl Table {
         let Some(handle) = self.find_data_block(key)? else { return Ok(false) };
         let found = self.source.read(handle)?;
         let bytes = self.source.bytes(&found);
-        let value = Block::parse(bytes, self.footer.key_layout.suffix_len()).and_then(|block| {
-            let found = block.search(key)?;
-            found.is_equal.then(|| block.value_of(found.index)).transpose()
-        });
+        let block = Block::parse(bytes, self.footer.key_layout.suffix_len());
+        let value = block.and_then(|block| block.find(key));
         let value = value.map_err(|damage| self.source.corruption(handle.offset, damage))?;
         if let Some(value) = value.clone() {
             read(&bytes[value]);

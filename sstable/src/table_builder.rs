@@ -21,7 +21,7 @@ use crate::index_builder::IndexBuilder;
 use crate::key_layout::{KeyLayout, SplitKey};
 use crate::options::BuildOptions;
 use crate::properties::{Properties, PropertyCollector, check_name};
-use crate::stored_block::{Seeds, trailer};
+use crate::stored_block::{Seeds, TRAILER_LEN, trailer};
 use crate::table_id::TableId;
 
 /// The longest value. A block with it and a key stays below 4 GiB.
@@ -135,6 +135,7 @@ impl TableBuilder {
 
     /// Finds the separator between the entry before and the block that begins with `key`.
     fn begin_data_block(&mut self, key: &[u8]) {
+        debug_assert!(self.data.is_empty(), "the block before was stored");
         let layout = self.options.key_layout;
         let before = layout.split(&self.last_key).filter(|_| self.properties.entries > 0);
         if let (Some(before), Some(key)) = (before, layout.split(key)) {
@@ -147,6 +148,7 @@ impl TableBuilder {
     }
 
     fn note(&mut self, key: &[u8], value: &[u8]) {
+        debug_assert!(!self.data.is_empty(), "the entry is in the block");
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
         self.properties.entries += 1;
@@ -201,6 +203,8 @@ impl TableBuilder {
         if !self.data.is_empty() {
             self.finish_data_block()?;
         }
+        debug_assert!(self.data.is_empty(), "all entries were stored");
+        debug_assert_eq!(self.properties.entries == 0, self.properties.data_blocks == 0);
         self.properties.largest_key = std::mem::take(&mut self.last_key);
         self.finish_collector()?;
         let filter = std::mem::replace(&mut self.filter, FilterBuilder::new(0));
@@ -242,6 +246,7 @@ impl TableBuilder {
             let handle = self.out.store(&index.block)?;
             top.add(&index.separator, &handle.encode());
         }
+        debug_assert_eq!(top.is_empty(), self.properties.entries == 0, "an entry has an index block");
         let mut block = Vec::new();
         top.finish(&mut block);
         Ok(block)
@@ -314,6 +319,8 @@ impl BlockWriter {
         let len = len.map_err(|_| Error::InvalidArgument("a block of more than 4 GiB".into()))?;
         self.writer.append(body)?;
         self.writer.append(&trailer(body, codec, self.seeds, offset))?;
+        let end = offset + u64::from(len) + TRAILER_LEN as u64;
+        debug_assert_eq!(self.writer.len_bytes(), end, "a block and its trailer follow each other");
         Ok(BlockHandle { offset, len })
     }
 
@@ -322,6 +329,7 @@ impl BlockWriter {
         let end = self.writer.len_bytes();
         let offset = end.next_multiple_of(LINE_LEN as u64);
         let Some((lines, directory)) = filter.finish(self.seeds, offset) else { return Ok(None) };
+        debug_assert!(offset - end < LINE_LEN as u64, "less than a line of zeros");
         self.writer.append(&[0; LINE_LEN][..(offset - end) as usize])?;
         self.writer.append(&lines)?;
         Ok(Some(directory.encode()))

@@ -78,6 +78,7 @@ impl<'t> Pass<'t> {
     /// The keys of some entries of an index block.
     fn separators(&self, at: (Block<'_>, u64), entries: Range<usize>) -> Result<Vec<Vec<u8>>> {
         let (block, offset) = at;
+        debug_assert!(entries.end <= block.count(), "entries of the block");
         let mut cursor = BlockCursor::default();
         let keys = entries.map(|index| {
             let set = cursor.set(&block, index);
@@ -198,6 +199,7 @@ impl<'t> Pass<'t> {
         let limit = self.table.source().limit();
         let mut covered = 0;
         self.parts.push(Range { start: limit, end: limit });
+        debug_assert!(self.parts.is_sorted_by_key(|part| part.start), "every part lies before the footer");
         for part in &self.parts {
             let gap = covered..part.start;
             let len = part.start.checked_sub(covered);

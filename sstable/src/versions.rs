@@ -44,6 +44,7 @@ impl Table {
         }
         let mut suffix = Vec::with_capacity(suffix_len);
         block.push_suffix(index, &mut suffix);
+        debug_assert_eq!(suffix.len(), suffix_len, "all suffixes have one length");
         read(&suffix, &bytes[block.value_of(index).map_err(damage)?]);
         Ok(true)
     }

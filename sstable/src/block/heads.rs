@@ -77,7 +77,9 @@ pub(super) fn lower_bound<const W: usize>(heads: &[[u8; W]], sought: &[u8; W]) -
         base += usize::from(heads[base + half - 1] < *sought) * half;
         len -= half;
     }
-    base + usize::from(len == 1 && heads[base] < *sought)
+    let found = base + usize::from(len == 1 && heads[base] < *sought);
+    debug_assert!(found <= heads.len(), "a head, or the end");
+    found
 }
 
 #[cfg(test)]

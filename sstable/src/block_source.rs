@@ -120,7 +120,10 @@ impl BlockSource {
 
     #[inline]
     fn read_mapped(&self, handle: BlockHandle, stored: Range<u64>) -> Result<RawBytes> {
-        debug_assert!(stored.start <= stored.end && stored.end <= self.limit, "an extent was checked");
+        debug_assert!(
+            stored.start <= stored.end && stored.end <= self.limit,
+            "an extent was checked"
+        );
         let slot = (handle.offset / SLOT_BYTES) as usize;
         let first_use = self.first_use.as_ref();
         let first_use = first_use.filter(|_| u64::from(handle.len) >= SLOT_BYTES);

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use kv::{Cursor, CursorPosition, Direction, Error, Result, StepFrom};
 
+use crate::heads::padded;
 use crate::key_layout::{KeyLayout, common_prefix_len};
 use crate::loser_tree::{Contest, LoserTree, Match};
 
@@ -106,7 +107,9 @@ impl<C: Cursor> MergingCursor<C> {
         let shared = rivals.map(|rival| common_prefix_len(stem, self.sources.stem(rival))).max();
         let len = shared.unwrap_or(0).saturating_sub(SHARED_BYTES_OF_A_WORD);
         debug_assert!(len <= stem.len(), "the winner begins with the prefix");
-        let prefix = stem[..len].to_vec();
+        let mut prefix = std::mem::take(&mut self.sources.prefix);
+        prefix.clear();
+        prefix.extend_from_slice(&self.sources.stem(winner)[..len]);
         self.sources.prefix = prefix;
         self.tree.take_words(&self.sources);
     }
@@ -214,13 +217,7 @@ impl<C: Cursor> Contest for Sources<C> {
             return u64::MAX;
         }
         let Some(rest) = self.stem(source).strip_prefix(&self.prefix[..]) else { return u64::MAX };
-        let word = match rest.first_chunk() {
-            Some(word) => u64::from_be_bytes(*word),
-            None => {
-                let padded: [u8; 8] = std::array::from_fn(|at| rest.get(at).copied().unwrap_or(0));
-                u64::from_be_bytes(padded)
-            }
-        };
+        let word = u64::from_be_bytes(padded(rest));
         if self.direction == Direction::Forward { word } else { !word }
     }
 

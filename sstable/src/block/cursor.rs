@@ -125,7 +125,10 @@ impl BlockCursor {
 
     /// Reads entry `index`, which is a group of its own. Does the same as `read_restart`, and is short enough to be inlined
     /// into a step.
-    #[expect(clippy::inline_always, reason = "a call costs a third of a step: it needs the block in memory")]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs a third of a step: it needs the block in memory"
+    )]
     #[inline(always)]
     fn read_single(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
         let extent = block.extent(index)?;

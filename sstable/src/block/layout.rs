@@ -18,8 +18,8 @@
 
 use std::ops::Range;
 
-use super::heads::{HeadWidth, Heads};
 use crate::damage::{Checked, Damage};
+use crate::heads::{HeadWidth, Heads, padded};
 
 /// Bytes of the header of a block.
 pub(super) const HEADER_LEN: usize = 12;
@@ -89,7 +89,10 @@ impl BlockLayout {
             head_width,
             has_wide_ends: end == 4,
         };
-        debug_assert!(shared_suffix_at <= heads_at && u64::from(heads_at) <= ends_at, "parts in order");
+        debug_assert!(
+            shared_suffix_at <= heads_at && u64::from(heads_at) <= ends_at,
+            "parts in order"
+        );
         debug_assert!(ends_at <= suffixes_at && suffixes_at <= entries_at, "parts in order");
         let block = layout.block(bytes);
         if block.end_of(groups as usize) != bytes.len() - layout.entries_at as usize {
@@ -188,7 +191,7 @@ impl<'b> Block<'b> {
         let start = self.at.heads_at as usize + group * self.head_width();
         match self.bytes[start..].first_chunk() {
             Some(word) => *word,
-            None => super::heads::padded(self.head(group)),
+            None => padded(self.head(group)),
         }
     }
 

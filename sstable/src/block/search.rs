@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::entry::{GroupReader, Restart};
-use super::heads::{Heads, lower_bound, padded};
 use super::layout::Block;
 use crate::damage::Checked;
+use crate::heads::{Heads, lower_bound, padded};
 use crate::key_layout::{SplitKey, common_prefix_len};
 
 /// The first entry that is not less than the key that was sought.
@@ -17,6 +17,9 @@ pub(crate) struct Found {
     /// Whether it has the very key.
     pub(crate) is_equal: bool,
 }
+
+/// Room for a suffix of any length.
+pub(crate) type SuffixBuffer = [u8; u8::MAX as usize];
 
 /// A key without the prefix of the block, which its stem begins with.
 #[derive(Clone, Copy, Debug)]
@@ -245,14 +248,15 @@ impl Block<'_> {
         Ok(matched == sought.len() && stem_len == sought.len())
     }
 
-    /// Appends the suffix of entry `index` to `out`.
+    /// The suffix of entry `index`, put together in `buffer`.
     #[inline]
-    pub(crate) fn push_suffix(&self, index: usize, out: &mut Vec<u8>) {
-        if self.suffix_len() == 0 {
-            return;
-        }
-        out.extend_from_slice(self.shared_suffix());
-        out.extend_from_slice(self.suffix_rest(index));
+    pub(crate) fn suffix<'s>(&self, index: usize, buffer: &'s mut SuffixBuffer) -> &'s [u8] {
+        let (shared, rest) = (self.shared_suffix(), self.suffix_rest(index));
+        let suffix = &mut buffer[..shared.len() + rest.len()];
+        debug_assert_eq!(suffix.len(), self.suffix_len(), "all suffixes have one length");
+        suffix[..shared.len()].copy_from_slice(shared);
+        suffix[shared.len()..].copy_from_slice(rest);
+        suffix
     }
 
     /// The group of entry `index`, and how many entries of the group come before it.

@@ -25,7 +25,6 @@ impl FilterBuilder {
     /// Adds a stem by its hash.
     #[inline]
     pub(crate) fn add(&mut self, hash: u64) {
-        debug_assert!(self.is_wanted(), "without a filter there is nothing to collect");
         self.hashes.push(hash);
     }
 

@@ -85,7 +85,7 @@ fn awkward_keys(layout: KeyLayout, random: &SeededEntropy) -> Model {
         _ => vec![(random.next_u64() % 3) as u8; 1],
     };
     let entry = |at: u64| {
-        let stem = (0..1 + random.next_u64() % 4).flat_map(|_| part()).collect();
+        let stem = (0..=random.next_u64() % 4).flat_map(|_| part()).collect();
         let suffix = (at % 3).to_be_bytes()[8 - layout.suffix_len()..].to_vec();
         ((stem, suffix), at.to_be_bytes().to_vec())
     };

@@ -33,6 +33,8 @@ pub struct Fixture {
     blocks: Vec<Range<usize>>,
     /// The body of the filter block, and the lines.
     filter: (Range<usize>, Range<usize>),
+    /// Where the first fence of each index block and of the top block is.
+    pub fences: Vec<usize>,
 }
 
 /// The tables that inputs change: a plain one, one with groups and suffixes, and a compressed one.
@@ -71,22 +73,21 @@ impl Fixture {
 
     fn describe(bytes: Vec<u8>, entries: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
         let footer = &bytes[bytes.len() - FOOTER_LEN..];
-        let suffix_len = usize::from(footer[12]);
         let directory = handle(&footer[..12]);
-        let named = values(&bytes[directory.clone()], 0);
+        let named = values(&bytes[directory.clone()]);
         let [filter, top] = [0, 1].map(|at| handle(named[at]));
         let mut blocks = vec![directory];
         blocks.extend(named.iter().map(|value| handle(value)));
-        for index in values(&bytes[top], suffix_len) {
-            let index = handle(index);
-            let data = values(&bytes[index.clone()], suffix_len);
-            blocks.extend(data.into_iter().map(handle));
+        let mut fences = vec![first_fence(&bytes, &top)];
+        for index in below(&bytes[top]) {
+            fences.push(first_fence(&bytes, &index));
+            blocks.extend(below(&bytes[index.clone()]));
             blocks.push(index);
         }
         let fields = &bytes[filter.clone()];
         let start = number(&fields[8..16]);
         let lines = start..start + 64 * number(&fields[4..8]);
-        Self { bytes, entries, blocks, filter: (filter, lines) }
+        Self { bytes, entries, blocks, filter: (filter, lines), fences }
     }
 
     /// Puts all checksums of `bytes`, a changed copy of the table, right. The blocks are where they are in the table.
@@ -122,12 +123,27 @@ fn handle(value: &[u8]) -> Range<usize> {
     start..start + number(&value[8..12])
 }
 
-/// The values of a block with handles, whose restart interval is 1: the last 12 bytes of each group.
-fn values(block: &[u8], suffix_len: usize) -> Vec<&[u8]> {
+/// Where the first fence of the index block at `index` is.
+fn first_fence(bytes: &[u8], index: &Range<usize>) -> usize {
+    index.start + 16 + number(&bytes[index.start + 2..index.start + 4])
+}
+
+/// The bodies of the blocks that an index block leads to.
+fn below(index: &[u8]) -> Vec<Range<usize>> {
+    let field = |at: usize, width: usize| number(&index[at..at + width]);
+    let (head_width, count, first) = (field(0, 1), field(4, 4), field(8, 8));
+    let ends_at = 16 + field(2, 2) + head_width * (count.div_ceil(16) + count);
+    let end = |at: usize| first + field(ends_at + 4 * at, 4);
+    let start = |at: usize| if at == 0 { first } else { end(at - 1) };
+    (0..count).map(|at| start(at)..end(at) - TRAILER_LEN).collect()
+}
+
+/// The values of the directory, whose restart interval is 1: the last 12 bytes of each group.
+fn values(block: &[u8]) -> Vec<&[u8]> {
     let field = |at: usize, width: usize| number(&block[at..at + width]);
     let (head_width, end_width, count) = (field(0, 1), field(1, 1), field(4, 4));
-    let ends_at = 12 + field(2, 2) + field(10, 1) + count * head_width;
-    let entries_at = ends_at + count * (end_width + suffix_len - field(10, 1));
+    let ends_at = 12 + field(2, 2) + count * head_width;
+    let entries_at = ends_at + count * end_width;
     let end = |at: usize| entries_at + field(ends_at + at * end_width, end_width);
     (0..count).map(|at| &block[end(at) - 12..end(at)]).collect()
 }

@@ -1,6 +1,6 @@
 //! Blocks: sorted entries with prefix compression, restart points, and an array of key heads for fast searches.
 //!
-//! All blocks of a table that hold entries have this one format: data, index, directory and properties.
+//! The data blocks of a table, its directory and its properties have this one format.
 //!
 //! Three ideas make a search cheap:
 //!
@@ -16,7 +16,6 @@ mod builder;
 mod cursor;
 mod entry;
 mod group_keys;
-mod heads;
 mod key_buffer;
 mod layout;
 mod search;
@@ -28,3 +27,4 @@ pub(crate) use builder::BlockBuilder;
 pub use builder::{ADAPTIVE_GROUP, Restarts};
 pub(crate) use cursor::BlockCursor;
 pub(crate) use layout::{Block, BlockLayout};
+pub(crate) use search::SuffixBuffer;

@@ -63,11 +63,17 @@ impl BlockCache {
         self.next_table.fetch_add(1, Ordering::Relaxed)
     }
 
+    fn has_numbered(&self, table: u64) -> bool {
+        table < self.next_table.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn get(&self, key: BlockKey) -> Option<Bytes> {
+        debug_assert!(self.has_numbered(key.table), "the cache numbers the tables");
         self.blocks.get(&key)
     }
 
     pub(crate) fn insert(&self, key: BlockKey, block: Bytes) {
+        debug_assert!(self.has_numbered(key.table), "the cache numbers the tables");
         self.blocks.insert(key, block);
     }
 }

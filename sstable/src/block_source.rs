@@ -42,6 +42,7 @@ struct TableCache {
 impl BlockSource {
     /// The blocks of the table that `footer` ends.
     pub(crate) fn new(raw: RawFile, footer: &Footer, cache: Option<Arc<BlockCache>>) -> Self {
+        assert_eq!(raw.len(), footer.file_len, "a footer of this file");
         let limit = raw.len() - crate::footer::FOOTER_LEN as u64;
         let first_use = raw.map().map(|_| FirstUse::new((limit / SLOT_BYTES) as usize + 1));
         let cache = cache.map(|cache| TableCache { table: cache.number_table(), cache });
@@ -80,6 +81,7 @@ impl BlockSource {
     /// A `Corruption` in the block that begins at `offset`.
     #[cold]
     pub(crate) fn corruption(&self, offset: u64, damage: Damage) -> Error {
+        debug_assert!(offset <= self.limit, "a block begins before the footer");
         Error::corruption(self.raw.file().path(), offset + damage.at as u64, damage.what)
     }
 
@@ -118,6 +120,10 @@ impl BlockSource {
 
     #[inline]
     fn read_mapped(&self, handle: BlockHandle, stored: Range<u64>) -> Result<RawBytes> {
+        debug_assert!(
+            stored.start <= stored.end && stored.end <= self.limit,
+            "an extent was checked"
+        );
         let slot = (handle.offset / SLOT_BYTES) as usize;
         let first_use = self.first_use.as_ref();
         let first_use = first_use.filter(|_| u64::from(handle.len) >= SLOT_BYTES);
@@ -146,6 +152,7 @@ impl BlockSource {
     }
 
     fn read_by_position(&self, handle: BlockHandle, stored: Range<u64>) -> Result<Bytes> {
+        debug_assert_eq!(stored.end - stored.start, u64::from(handle.len) + TRAILER_LEN as u64);
         let stored = self.raw.copy(stored)?;
         let damage = |damage| self.corruption(handle.offset, damage);
         let (codec, body) = self.check(&stored, handle).map_err(damage)?;
@@ -186,6 +193,7 @@ impl BlockSource {
         extent: Range<u64>,
         is_right: impl FnOnce(&[u8]) -> bool,
     ) -> Result<RawBytes> {
+        debug_assert!(extent.start < extent.end && extent.end <= self.limit, "lines of the filter");
         let check = |bytes: &[u8]| {
             let damage = Damage::new(0, "the checksum of a part of the filter does not match");
             if is_right(bytes) { Ok(()) } else { Err(self.corruption(extent.start, damage)) }

@@ -3,7 +3,7 @@
 use kv::Result;
 
 use crate::handle::BlockHandle;
-use crate::index::IndexBlock;
+use crate::index::LoadedIndexBlock;
 use crate::key_layout::SplitKey;
 use crate::table::Table;
 
@@ -13,13 +13,13 @@ pub(crate) struct BlockWalk {
     place: Option<Place>,
 }
 
-/// The entry of the index that stands for a data block.
+/// The place of a data block in the index.
 #[derive(Debug)]
 struct Place {
     /// The number of the index block.
     number: usize,
-    block: IndexBlock,
-    /// The index of the entry in it.
+    block: LoadedIndexBlock,
+    /// Which of its data blocks it is.
     index: usize,
 }
 
@@ -50,6 +50,7 @@ impl BlockWalk {
     /// Moves to the next data block. `None`: there is none, and the walk stays.
     pub(crate) fn next(&mut self, table: &Table) -> Result<Option<BlockHandle>> {
         let Some(place) = &mut self.place else { return Ok(None) };
+        debug_assert!(place.index < place.block.count(), "the walk is in a data block");
         if place.index + 1 < place.block.count() {
             place.index += 1;
             return place.handle(table).map(Some);
@@ -61,6 +62,7 @@ impl BlockWalk {
     /// Moves to the data block before. `None`: there is none, and the walk stays.
     pub(crate) fn prev(&mut self, table: &Table) -> Result<Option<BlockHandle>> {
         let Some(place) = &mut self.place else { return Ok(None) };
+        debug_assert!(place.index < place.block.count(), "the walk is in a data block");
         if let Some(index) = place.index.checked_sub(1) {
             place.index = index;
             return place.handle(table).map(Some);
@@ -69,8 +71,8 @@ impl BlockWalk {
         self.enter_backward(table, number)
     }
 
-    /// Moves to the first data block of index block `number` or of one behind it. Index blocks have entries, except
-    /// forged ones.
+    /// Moves to the first data block of index block `number` or of one behind it. Index blocks lead to data blocks,
+    /// except forged ones.
     fn enter_forward(&mut self, table: &Table, number: usize) -> Result<Option<BlockHandle>> {
         for number in number..table.top().count() {
             let block = index_block(table, number)?;
@@ -83,6 +85,7 @@ impl BlockWalk {
 
     /// Moves to the last data block of the index blocks before `number`.
     fn enter_backward(&mut self, table: &Table, number: usize) -> Result<Option<BlockHandle>> {
+        debug_assert!(number <= table.top().count(), "an index block, or the end");
         for number in (0..number).rev() {
             let block = index_block(table, number)?;
             if let Some(last) = block.count().checked_sub(1) {
@@ -96,11 +99,12 @@ impl BlockWalk {
         &mut self,
         table: &Table,
         number: usize,
-        block: IndexBlock,
+        block: LoadedIndexBlock,
         index: usize,
     ) -> Result<Option<BlockHandle>> {
+        debug_assert!(number < table.top().count(), "an index block of the table");
         if index >= block.count() {
-            // A forged index block without entries.
+            // A forged index block that leads to no data block.
             return self.enter_forward(table, number + 1);
         }
         self.place.insert(Place { number, block, index }).handle(table).map(Some)
@@ -109,16 +113,16 @@ impl BlockWalk {
 
 impl Place {
     fn handle(&self, table: &Table) -> Result<BlockHandle> {
-        self.block.entry(table.source(), self.index).map(|entry| entry.handle)
+        self.block.handle(table.source(), self.index)
     }
 }
 
 /// Index block `number`.
-pub(crate) fn index_block(table: &Table, number: usize) -> Result<IndexBlock> {
-    let above = table.top().entry(table.source(), number)?;
-    read_index_block(table, above.handle)
+pub(crate) fn index_block(table: &Table, number: usize) -> Result<LoadedIndexBlock> {
+    assert!(number < table.top().count(), "an index block of the table");
+    read_index_block(table, table.top().handle(table.source(), number)?)
 }
 
-fn read_index_block(table: &Table, handle: BlockHandle) -> Result<IndexBlock> {
-    IndexBlock::read(table.source(), handle, table.key_layout().suffix_len())
+fn read_index_block(table: &Table, handle: BlockHandle) -> Result<LoadedIndexBlock> {
+    LoadedIndexBlock::read(table.source(), handle, table.key_layout().suffix_len())
 }

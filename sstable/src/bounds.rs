@@ -83,6 +83,7 @@ impl Bounds {
         }
         entries.start = entries.start.min(entries.end);
         debug_assert!(entries.end <= block.count(), "entries of the block");
+        debug_assert!(entries.start <= entries.end, "a range in order");
         Ok(entries)
     }
 }

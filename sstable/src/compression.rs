@@ -117,6 +117,7 @@ fn lz4(block: &[u8]) -> Vec<u8> {
 }
 
 fn with_len(len: usize, packed: &[u8]) -> Vec<u8> {
+    assert!(u32::try_from(len).is_ok(), "the table limits its blocks");
     [&(len as u32).to_le_bytes(), packed].concat()
 }
 
@@ -140,6 +141,8 @@ pub(crate) fn decompress(codec: Codec, body: &[u8]) -> Checked<Vec<u8>> {
         Codec::Lz4 => lz4_flex::block::decompress_into(packed, &mut block).ok(),
         Codec::Zstd => zstd_into(packed, &mut block),
     };
+    debug_assert!(unpacked.is_none_or(|unpacked| unpacked <= len), "the buffer has that length");
+    debug_assert_eq!(block.len(), len, "the buffer does not grow");
     if unpacked == Some(len) {
         return Ok(block);
     }

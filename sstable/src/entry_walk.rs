@@ -106,11 +106,13 @@ impl EntryWalk {
 
     /// Moves from the last entry of the data block to the next one.
     pub(crate) fn next_block(&mut self, range: &TableRange) -> Result<bool> {
+        debug_assert!(!self.has_next_here(), "the last entry of the data block");
         self.settle_forward(range, self.allowed.end)
     }
 
     /// Moves from the first entry of the data block to the one before.
     pub(crate) fn prev_block(&mut self, range: &TableRange) -> Result<bool> {
+        debug_assert!(!self.has_prev_here(), "the first entry of the data block");
         self.settle_backward(range, self.allowed.start)
     }
 
@@ -123,6 +125,7 @@ impl EntryWalk {
     /// The key and the value of the entry.
     #[inline]
     pub(crate) fn entry(&self) -> (&[u8], &[u8]) {
+        debug_assert!(self.allowed.contains(&self.entry.index()), "an entry in the bounds");
         (self.entry.key(), &self.data().bytes[self.entry.value()])
     }
 
@@ -183,6 +186,7 @@ impl EntryWalk {
     }
 
     fn stand_on(&mut self, range: &TableRange, index: usize) -> Result<bool> {
+        debug_assert!(self.allowed.contains(&index), "an entry in the bounds");
         self.with_block(range, |entry, block| entry.set(block, index))?;
         Ok(true)
     }
@@ -216,6 +220,7 @@ impl EntryWalk {
         let checked = checked.map_err(|damage| source.corruption(handle.offset, damage))?;
         let layout;
         (layout, self.allowed) = checked;
+        debug_assert!(self.allowed.end <= layout.count(), "entries of the data block");
         self.data = Some(DataBlock { bytes, layout, offset: handle.offset });
         Ok(())
     }

@@ -47,6 +47,7 @@ impl FilterReader {
 
     #[inline]
     fn has(&self, bytes: &[u8], hash: u64) -> bool {
+        debug_assert!(bytes.len() >= LINE_LEN, "the lines lie in the file");
         let line = bytes.first_chunk();
         line.is_some_and(|line| is_set(line, hash, self.directory.probes))
     }

@@ -92,6 +92,7 @@ impl Footer {
     /// `Corruption` when it is none, or belongs to a file of another length. `Unsupported` when the table is of a newer
     /// version or needs features that this build does not have.
     pub(crate) fn decode(bytes: &[u8; FOOTER_LEN], path: &Path, file_len: u64) -> Result<Self> {
+        assert!(file_len >= FOOTER_LEN as u64, "the file has a footer's length");
         let start = file_len - FOOTER_LEN as u64;
         let wrong = |at: usize, what: &str| Error::corruption(path, start + at as u64, what);
         if &bytes[56..] != MAGIC {

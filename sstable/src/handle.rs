@@ -1,6 +1,6 @@
 //! Where a block is in its file.
 
-/// The place of a block: the value of an entry of an index block or of the directory.
+/// The place of a block. Encoded, it is the value of an entry of the directory, and a field of the footer.
 ///
 /// | offset | width | field |
 /// |---|---|---|

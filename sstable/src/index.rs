@@ -1,31 +1,31 @@
-//! Searching the blocks of the index.
+//! Index blocks of an opened table.
 
 use kv::Result;
 
-use crate::block::{Block, BlockLayout};
 use crate::block_source::BlockSource;
 use crate::damage::{Checked, Damage};
 use crate::handle::BlockHandle;
+use crate::index_block::{IndexBlock, IndexBlockLayout};
 use crate::key_layout::SplitKey;
 use crate::raw_file::RawBytes;
 
 /// An index block in memory or in the mapping, ready to be searched again and again.
 #[derive(Clone, Debug)]
-pub(crate) struct IndexBlock {
+pub(crate) struct LoadedIndexBlock {
     found: RawBytes,
-    layout: BlockLayout,
+    layout: IndexBlockLayout,
     /// Where the block is in the file.
     offset: u64,
 }
 
-/// The entry of an index block that a search leads to.
-#[derive(Clone, Copy, Debug)]
+/// The block that a search in an index block leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IndexEntry {
     pub(crate) index: usize,
     pub(crate) handle: BlockHandle,
 }
 
-impl IndexBlock {
+impl LoadedIndexBlock {
     /// Reads the index block at `handle`.
     pub(crate) fn read(
         source: &BlockSource,
@@ -33,7 +33,7 @@ impl IndexBlock {
         suffix_len: usize,
     ) -> Result<Self> {
         let found = source.read(handle)?;
-        let layout = BlockLayout::parse(source.bytes(&found), suffix_len);
+        let layout = IndexBlockLayout::parse(source.bytes(&found), suffix_len);
         let layout = layout.map_err(|damage| source.corruption(handle.offset, damage))?;
         Ok(Self { found, layout, offset: handle.offset })
     }
@@ -48,40 +48,54 @@ impl IndexBlock {
         source: &BlockSource,
         key: SplitKey<'_>,
     ) -> Result<Option<IndexEntry>> {
-        let bytes = source.bytes(&self.found);
-        let floor = floor(&self.layout.block(bytes), bytes, key);
-        floor.map_err(|damage| source.corruption(self.offset, damage))
+        let floor = floor(&self.block(source), key);
+        floor.map_err(|damage| self.corruption(source, damage))
     }
 
-    /// Entry `index`, which the block has.
-    pub(crate) fn entry(&self, source: &BlockSource, index: usize) -> Result<IndexEntry> {
-        let bytes = source.bytes(&self.found);
-        let entry = entry(&self.layout.block(bytes), bytes, index);
-        entry.map_err(|damage| source.corruption(self.offset, damage))
+    /// Where block `index` is that this one leads to.
+    pub(crate) fn handle(&self, source: &BlockSource, index: usize) -> Result<BlockHandle> {
+        assert!(index < self.count(), "a block that this one leads to");
+        let handle = self.block(source).handle(index);
+        handle.map_err(|damage| self.corruption(source, damage))
     }
 
-    /// The block, for a walk over its separators.
-    pub(crate) fn block<'b>(&'b self, source: &'b BlockSource) -> (Block<'b>, u64) {
-        (self.layout.block(source.bytes(&self.found)), self.offset)
+    /// Separator `index`.
+    pub(crate) fn separator(&self, source: &BlockSource, index: usize) -> Result<Vec<u8>> {
+        assert!(index < self.count(), "a separator of the block");
+        let mut separator = Vec::new();
+        let found = self.block(source).separator(index, &mut separator);
+        found.map_err(|damage| self.corruption(source, damage))?;
+        Ok(separator)
+    }
+
+    /// Checks the fences, which a search believes.
+    pub(crate) fn check_fences(&self, source: &BlockSource) -> Result<()> {
+        if self.block(source).has_right_fences() {
+            return Ok(());
+        }
+        Err(self.corruption(source, Damage::new(0, "a fence that is not the head behind it")))
+    }
+
+    /// Where the block is in the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    #[inline]
+    fn block<'b>(&'b self, source: &'b BlockSource) -> IndexBlock<'b> {
+        self.layout.block(source.bytes(&self.found))
+    }
+
+    #[cold]
+    fn corruption(&self, source: &BlockSource, damage: Damage) -> kv::Error {
+        source.corruption(self.offset, damage)
     }
 }
 
 /// The last entry of `block` whose separator is not greater than `key`.
 #[inline]
-pub(crate) fn floor(
-    block: &Block<'_>,
-    bytes: &[u8],
-    key: SplitKey<'_>,
-) -> Checked<Option<IndexEntry>> {
-    let found = block.search(key)?;
-    let index = if found.is_equal { Some(found.index) } else { found.index.checked_sub(1) };
-    index.map(|index| entry(block, bytes, index)).transpose()
-}
-
-#[inline]
-fn entry(block: &Block<'_>, bytes: &[u8], index: usize) -> Checked<IndexEntry> {
-    let value = block.value_of(index)?;
-    let handle = BlockHandle::decode(&bytes[value.clone()]);
-    let handle = handle.ok_or(Damage::new(value.start, "a handle of another length"))?;
-    Ok(IndexEntry { index, handle })
+pub(crate) fn floor(block: &IndexBlock<'_>, key: SplitKey<'_>) -> Checked<Option<IndexEntry>> {
+    let Some(index) = block.floor(key)? else { return Ok(None) };
+    let handle = block.handle(index)?;
+    Ok(Some(IndexEntry { index, handle }))
 }

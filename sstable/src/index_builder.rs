@@ -1,29 +1,29 @@
 //! Building the index: blocks that say which data block has which keys, and one block above them.
 //!
-//! An entry of an index block stands for a data block. Its key is a *separator*: it is not greater than any key of that
-//! data block, and greater than every key of the data blocks before. Its value is the handle of the data block. The one
-//! block above has an entry for each index block, with the separator of its first entry.
+//! An index block leads to data blocks. Each of them has a *separator*, which is not greater than any key of that data block,
+//! and greater than every key of the data blocks before. The one block above leads to the index blocks, with the separator of
+//! the first data block of each.
 //!
-//! The finished index blocks wait in memory until all data is written: about 20 bytes for each data block.
+//! The finished index blocks wait in memory until all data is written: about 12 bytes for each data block.
 
-use crate::block::{BlockBuilder, Restarts};
 use crate::handle::BlockHandle;
+use crate::index_block::IndexBlockBuilder;
 use crate::key_layout::KeyLayout;
 
 /// Collects the handles of data blocks.
 #[derive(Debug)]
 pub(crate) struct IndexBuilder {
     block_bytes: usize,
-    current: BlockBuilder,
-    /// The separator of the first entry of the current block.
+    current: IndexBlockBuilder,
+    /// The first separator of the current block.
     first: Vec<u8>,
-    finished: Vec<IndexBlock>,
+    finished: Vec<FinishedIndexBlock>,
 }
 
 /// A finished index block.
 #[derive(Debug)]
-pub(crate) struct IndexBlock {
-    /// The separator of its first entry.
+pub(crate) struct FinishedIndexBlock {
+    /// Its first separator.
     pub(crate) separator: Vec<u8>,
     pub(crate) block: Vec<u8>,
 }
@@ -32,37 +32,67 @@ impl IndexBuilder {
     pub(crate) fn new(layout: KeyLayout, block_bytes: usize) -> Self {
         Self {
             block_bytes,
-            current: BlockBuilder::new(layout, Restarts::Every(1)),
+            current: IndexBlockBuilder::new(layout),
             first: Vec::new(),
             finished: Vec::new(),
         }
     }
 
-    /// Adds the next data block, whose first key `separator` tells from all keys before.
+    /// Adds the next data block, whose first key `separator` tells from all keys before. It lies behind the one before.
     pub(crate) fn add(&mut self, separator: &[u8], handle: BlockHandle) {
-        let added = self.current.estimated_len() + separator.len() + BlockHandle::LEN;
-        if !self.current.is_empty() && added > self.block_bytes {
+        debug_assert!(handle.len > 0, "a stored block has bytes");
+        let is_full = self.current.estimated_len_with(separator.len()) > self.block_bytes;
+        if !self.current.is_empty() && (is_full || !self.current.reaches(handle)) {
             self.finish_block();
         }
         if self.current.is_empty() {
             self.first.clear();
             self.first.extend_from_slice(separator);
         }
-        self.current.add(separator, &handle.encode());
+        self.current.add(separator, handle);
     }
 
     fn finish_block(&mut self) {
+        assert!(!self.current.is_empty(), "an index block leads to a data block");
         let mut block = Vec::new();
         self.current.finish(&mut block);
-        self.finished.push(IndexBlock { separator: self.first.clone(), block });
+        self.finished.push(FinishedIndexBlock { separator: self.first.clone(), block });
     }
 
     /// All index blocks, in order.
-    pub(crate) fn finish(mut self) -> Vec<IndexBlock> {
+    pub(crate) fn finish(mut self) -> Vec<FinishedIndexBlock> {
         if !self.current.is_empty() {
             self.finish_block();
         }
         debug_assert!(self.finished.iter().all(|index| !index.block.is_empty()));
         self.finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index_block::IndexBlock;
+
+    #[test]
+    fn an_index_block_ends_when_it_is_full_or_the_next_data_block_is_out_of_reach() {
+        for (len, expected) in [(100, [12_u8, 8]), (1 << 29, [7, 7])] {
+            let mut builder = IndexBuilder::new(KeyLayout::PLAIN, 16 + 12 * 9);
+            let mut offset = 0;
+            for separator in 0..expected.iter().sum::<u8>() {
+                builder.add(&[separator], BlockHandle { offset, len });
+                offset += u64::from(len) + 5;
+            }
+            let mut next = 0;
+            for (finished, expected) in builder.finish().iter().zip(expected) {
+                let block = IndexBlock::parse(&finished.block, 0).unwrap();
+                assert_eq!(
+                    (block.count(), &finished.separator[..]),
+                    (expected.into(), &[next][..])
+                );
+                next += expected;
+            }
+            assert_eq!(next, expected.iter().sum::<u8>());
+        }
     }
 }

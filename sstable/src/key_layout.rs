@@ -89,6 +89,7 @@ pub(crate) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
         }
         shared += 8;
     }
+    debug_assert!(shared <= a.len().min(b.len()), "whole words of both");
     let rest = a[shared..].iter().zip(&b[shared..]);
     shared + rest.take_while(|(a, b)| a == b).count()
 }

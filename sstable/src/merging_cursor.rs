@@ -4,8 +4,13 @@ use std::cmp::Ordering;
 
 use kv::{Cursor, CursorPosition, Direction, Error, Result, StepFrom};
 
-use crate::key_layout::KeyLayout;
+use crate::heads::padded;
+use crate::key_layout::{KeyLayout, common_prefix_len};
 use crate::loser_tree::{Contest, LoserTree, Match};
+
+/// How many bytes of a word the first two keys have in common, if they have so many. The more, the longer the words last;
+/// the fewer, the more bytes tell keys apart.
+const SHARED_BYTES_OF_A_WORD: usize = 4;
 
 /// A walk over the entries of several sources in the order of their keys, in both directions, as [`kv::Cursor`] describes
 /// it. It takes memory for its sources alone, whatever they hold.
@@ -14,7 +19,7 @@ use crate::loser_tree::{Contest, LoserTree, Match};
 /// value of the first of them. A store with versions encodes the version into the key, so no version is hidden.
 ///
 /// A seek costs a seek of each source and one comparison a source. A step costs a step of one source and, for `n` sources,
-/// `log2 n` comparisons. A change of direction costs a step of each source.
+/// `log2 n` comparisons, most of them of two numbers. A change of direction costs a step of each source.
 ///
 /// # Failures
 /// A move of a source that fails ends the walk, also if the source is not the one whose entry would come next: without it,
@@ -33,10 +38,16 @@ pub struct MergingCursor<C> {
 /// If the cursor is on a key and the direction is forward, each source stands on its first key that is not less, or after
 /// its last one. If the direction is backward, each stands on its last key that is not greater, or before its first one.
 /// So a step of every source turns the walk around.
+///
+/// The word of a source is made of the 8 bytes of its stem that follow `prefix`. Backward, the word is inverted. The prefix
+/// is the beginning of a stem that was under the cursor, and no source stands before that. So a stem that does not begin
+/// with the prefix comes after all that do, and its word is the largest number. So is the word of a source at its end. Two
+/// words that differ are in the order of their keys. If they are equal, the keys decide.
 #[derive(Debug)]
 struct Sources<C> {
     layout: KeyLayout,
     direction: Direction,
+    prefix: Vec<u8>,
     all: Vec<Source<C>>,
 }
 
@@ -55,7 +66,7 @@ impl<C: Cursor> MergingCursor<C> {
             sources.into_iter().map(|cursor| Source { cursor, is_on_entry: false }).collect();
         Self {
             tree: LoserTree::new(all.len()),
-            sources: Sources { layout, direction: Direction::Forward, all },
+            sources: Sources { layout, direction: Direction::Forward, prefix: Vec::new(), all },
             position: CursorPosition::default(),
             failure: None,
         }
@@ -80,8 +91,27 @@ impl<C: Cursor> MergingCursor<C> {
         if let Err(error) = self.sources.move_all(direction, walk) {
             return self.fail(error);
         }
+        self.sources.prefix.clear();
         self.tree.play_all(&self.sources);
+        self.choose_words();
         Ok(self.arrive())
+    }
+
+    /// Chooses a prefix so that words tell the sources apart which come next.
+    fn choose_words(&mut self) {
+        let Some(winner) = self.tree.winner().filter(|winner| self.sources.has_key(*winner)) else {
+            return;
+        };
+        let stem = self.sources.stem(winner);
+        let rivals = self.tree.runners_up().filter(|rival| self.sources.has_key(*rival));
+        let shared = rivals.map(|rival| common_prefix_len(stem, self.sources.stem(rival))).max();
+        let len = shared.unwrap_or(0).saturating_sub(SHARED_BYTES_OF_A_WORD);
+        debug_assert!(len <= stem.len(), "the winner begins with the prefix");
+        let mut prefix = std::mem::take(&mut self.sources.prefix);
+        prefix.clear();
+        prefix.extend_from_slice(&self.sources.stem(winner)[..len]);
+        self.sources.prefix = prefix;
+        self.tree.take_words(&self.sources);
     }
 
     #[inline]
@@ -95,6 +125,9 @@ impl<C: Cursor> MergingCursor<C> {
             Some(StepFrom::Entry(())) if self.sources.direction == direction => {
                 if let Err(error) = self.tree.advance(&mut self.sources) {
                     return self.fail(error);
+                }
+                if self.tree.wants_words() {
+                    self.choose_words();
                 }
                 Ok(self.arrive())
             }
@@ -118,6 +151,7 @@ impl<C: Cursor> MergingCursor<C> {
     /// Ends the walk.
     #[cold]
     fn fail(&mut self, error: Error) -> Result<bool> {
+        debug_assert!(self.failure.is_none(), "a walk fails once");
         self.position = CursorPosition::Fresh;
         self.failure = Some(error.clone());
         Err(error)
@@ -151,18 +185,40 @@ impl<C: Cursor> Sources<C> {
         }
         Ok(())
     }
+
+    fn has_key(&self, source: usize) -> bool {
+        self.all[source].is_on_entry
+    }
+
+    /// The stem of the key of `source`, which has one.
+    #[inline]
+    fn stem(&self, source: usize) -> &[u8] {
+        debug_assert!(self.has_key(source), "a source on an entry");
+        let key = self.all[source].cursor.key();
+        &key[..key.len().saturating_sub(self.layout.suffix_len())]
+    }
 }
 
 impl<C: Cursor> Contest for Sources<C> {
     #[inline]
-    fn step(&mut self, source: usize) -> Result<()> {
-        let source = &mut self.all[source];
-        debug_assert!(source.is_on_entry, "only a source with an entry moves on");
-        source.is_on_entry = match self.direction {
-            Direction::Forward => source.cursor.next()?,
-            Direction::Backward => source.cursor.prev()?,
+    fn step(&mut self, source: usize) -> Result<u64> {
+        let moved = &mut self.all[source];
+        debug_assert!(moved.is_on_entry, "only a source with an entry moves on");
+        moved.is_on_entry = match self.direction {
+            Direction::Forward => moved.cursor.next()?,
+            Direction::Backward => moved.cursor.prev()?,
         };
-        Ok(())
+        Ok(self.word(source))
+    }
+
+    #[inline]
+    fn word(&self, source: usize) -> u64 {
+        if !self.all[source].is_on_entry {
+            return u64::MAX;
+        }
+        let Some(rest) = self.stem(source).strip_prefix(&self.prefix[..]) else { return u64::MAX };
+        let word = u64::from_be_bytes(padded(rest));
+        if self.direction == Direction::Forward { word } else { !word }
     }
 
     #[inline]

@@ -17,7 +17,7 @@ pub struct BuildOptions {
     /// A data block is finished before it gets longer than this, counted before compression. An entry that is longer has
     /// a block of its own. At least 64. Default: 4 KiB.
     pub block_bytes: usize,
-    /// The same for the blocks of the index. Default: 4 KiB.
+    /// The same for the blocks of the index, about. Default: 4 KiB.
     pub index_block_bytes: usize,
     /// How many entries of a data block share a restart point. Default: adaptive.
     pub restarts: Restarts,

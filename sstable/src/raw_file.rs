@@ -51,6 +51,7 @@ impl RawFile {
             None => file.len()?,
         };
         let mapped = map.clone().map(view).unwrap_or_default();
+        debug_assert!(map.is_none() || mapped.len() as u64 == len, "a view of the whole mapping");
         let mut raw = Self { file, len, map, mapped, tail: None };
         if raw.map.is_none() {
             raw.tail = Some(raw.copy(len.saturating_sub(TAIL_BYTES)..len)?);
@@ -105,6 +106,7 @@ impl RawFile {
         {
             // A copy, so that bytes that are kept do not keep the whole tail.
             let start = start as usize;
+            debug_assert!(start + len <= tail.len(), "the tail goes to the end of the file");
             return Ok(Bytes::copy_from_slice(&tail[start..start + len]));
         }
         let mut bytes = Vec::new();

@@ -64,11 +64,13 @@ impl<R: Run> CheckedRun<R> {
     }
 
     pub(crate) fn smallest(&self, table: usize) -> SplitKey<'_> {
+        debug_assert!(table < self.count(), "a table of the run");
         let key = self.layout.split(self.run.smallest_key(table));
         key.expect("the stated keys were checked")
     }
 
     pub(crate) fn largest(&self, table: usize) -> SplitKey<'_> {
+        debug_assert!(table < self.count(), "a table of the run");
         let key = self.layout.split(self.run.largest_key(table));
         key.expect("the stated keys were checked")
     }
@@ -100,6 +102,7 @@ impl<R: Run> CheckedRun<R> {
             }
         }
         debug_assert!(low == 0 || is_before(low - 1), "the tables before fulfil it");
+        debug_assert!(low == self.count() || !is_before(low), "and the next one does not");
         low
     }
 

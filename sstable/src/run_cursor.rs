@@ -8,6 +8,7 @@ use kv::{Cursor, CursorPosition, Direction, Error, Result, StepFrom};
 use crate::bounds::Bounds;
 use crate::key_layout::{KeyLayout, SplitKey};
 use crate::run::{CheckedRun, Run};
+use crate::run_tables::RunTables;
 use crate::table_cursor::TableCursor;
 
 /// A walk over the entries of a [`Run`] inside bounds, in both directions, as [`kv::Cursor`] describes it.
@@ -20,12 +21,9 @@ use crate::table_cursor::TableCursor;
 /// As for every cursor; besides, a table that has another first or last key than the run states is `Corruption`.
 #[derive(Debug)]
 pub struct RunCursor<R> {
-    run: CheckedRun<R>,
+    tables: RunTables<R>,
     layout: KeyLayout,
-    bounds: Bounds,
     position: CursorPosition<At>,
-    /// The table that was opened last.
-    opened: Option<Opened>,
     /// Why an earlier move failed.
     failure: Option<Error>,
 }
@@ -41,13 +39,6 @@ enum At {
     Inside,
 }
 
-/// An open table of a run.
-#[derive(Debug)]
-struct Opened {
-    table: usize,
-    cursor: TableCursor,
-}
-
 impl<R: Run> RunCursor<R> {
     /// A cursor over the entries of `run` whose keys lie in `bounds`. Opens nothing.
     ///
@@ -55,12 +46,11 @@ impl<R: Run> RunCursor<R> {
     /// `InvalidArgument` when the bounds are inverted, the stated keys of the run do not ascend, or a key is shorter than
     /// a suffix.
     pub fn new(run: R, layout: KeyLayout, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Self> {
+        let run = CheckedRun::new(run, layout)?;
         Ok(Self {
-            run: CheckedRun::new(run, layout)?,
+            tables: RunTables::new(run, Bounds::new(layout, bounds)?),
             layout,
-            bounds: Bounds::new(layout, bounds)?,
             position: CursorPosition::default(),
-            opened: None,
             failure: None,
         })
     }
@@ -77,6 +67,7 @@ impl<R: Run> RunCursor<R> {
         match walk(self) {
             Ok(found) => Ok(self.position.land(found, direction)),
             Err(error) => {
+                debug_assert!(self.failure.is_none(), "a walk fails once");
                 self.position = CursorPosition::Fresh;
                 self.failure = Some(error.clone());
                 Err(error)
@@ -101,13 +92,14 @@ impl<R: Run> RunCursor<R> {
     }
 
     fn first(&mut self) -> Result<Option<At>> {
-        let table = self.bounds.start().map_or(0, |start| self.run.count_before(start));
+        let table =
+            self.tables.bounds.start().map_or(0, |start| self.tables.run.count_before(start));
         self.enter_forward(table)
     }
 
     fn last(&mut self) -> Result<Option<At>> {
-        let tables = self.bounds.end().map(|end| self.run.count_up_to(end));
-        self.enter_backward(tables.unwrap_or(self.run.count()))
+        let tables = self.tables.bounds.end().map(|end| self.tables.run.count_up_to(end));
+        self.enter_backward(tables.unwrap_or(self.tables.run.count()))
     }
 
     fn step_forward(&mut self, at: At) -> Result<Option<At>> {
@@ -115,13 +107,13 @@ impl<R: Run> RunCursor<R> {
             // The walk leaves the table without having opened it.
             At::Last(table) => table,
             At::First(table) => {
-                if self.stand_on_first(table)?.next()? {
+                if self.tables.stand_on_first(table)?.next()? {
                     return Ok(Some(At::Inside));
                 }
                 table
             }
             At::Inside => {
-                let opened = self.inside();
+                let opened = self.tables.opened_mut();
                 if opened.cursor.next()? {
                     return Ok(Some(At::Inside));
                 }
@@ -136,13 +128,13 @@ impl<R: Run> RunCursor<R> {
             // The walk leaves the table without having opened it.
             At::First(table) => table,
             At::Last(table) => {
-                if self.stand_on_last(table)?.prev()? {
+                if self.tables.stand_on_last(table)?.prev()? {
                     return Ok(Some(At::Inside));
                 }
                 table
             }
             At::Inside => {
-                let opened = self.inside();
+                let opened = self.tables.opened_mut();
                 if opened.cursor.prev()? {
                     return Ok(Some(At::Inside));
                 }
@@ -154,13 +146,14 @@ impl<R: Run> RunCursor<R> {
 
     /// The first entry in the bounds that table `table` or one behind it has.
     fn enter_forward(&mut self, table: usize) -> Result<Option<At>> {
-        for table in table..self.run.count() {
-            match self.bounds.place_of(self.run.smallest(table)) {
+        debug_assert!(table <= self.tables.run.count(), "a table, or the end of the run");
+        for table in table..self.tables.run.count() {
+            match self.tables.bounds.place_of(self.tables.run.smallest(table)) {
                 Ordering::Equal => return Ok(Some(At::First(table))),
                 Ordering::Greater => return Ok(None),
                 // The bounds begin inside of the table, or behind it.
                 Ordering::Less => {
-                    if self.open(table)?.next()? {
+                    if self.tables.open(table)?.next()? {
                         return Ok(Some(At::Inside));
                     }
                 }
@@ -171,13 +164,14 @@ impl<R: Run> RunCursor<R> {
 
     /// The last entry in the bounds that the tables before `table` have.
     fn enter_backward(&mut self, table: usize) -> Result<Option<At>> {
+        debug_assert!(table <= self.tables.run.count(), "a table, or the end of the run");
         for table in (0..table).rev() {
-            match self.bounds.place_of(self.run.largest(table)) {
+            match self.tables.bounds.place_of(self.tables.run.largest(table)) {
                 Ordering::Equal => return Ok(Some(At::Last(table))),
                 Ordering::Less => return Ok(None),
                 // The bounds end inside of the table, or before it.
                 Ordering::Greater => {
-                    if self.open(table)?.prev()? {
+                    if self.tables.open(table)?.prev()? {
                         return Ok(Some(At::Inside));
                     }
                 }
@@ -188,16 +182,16 @@ impl<R: Run> RunCursor<R> {
 
     fn first_not_less(&mut self, key: &[u8]) -> Result<Option<At>> {
         let split = split(self.layout, key)?;
-        match self.bounds.place_of(split) {
+        match self.tables.bounds.place_of(split) {
             Ordering::Less => return self.first(),
             Ordering::Equal => {}
             Ordering::Greater => return Ok(None),
         }
-        let table = self.run.count_before(split);
-        if table == self.run.count() || self.run.smallest(table) >= split {
+        let table = self.tables.run.count_before(split);
+        if table == self.tables.run.count() || self.tables.run.smallest(table) >= split {
             return self.enter_forward(table);
         }
-        if self.open(table)?.seek_ge(key)? {
+        if self.tables.open(table)?.seek_ge(key)? {
             return Ok(Some(At::Inside));
         }
         self.enter_forward(table + 1)
@@ -205,75 +199,32 @@ impl<R: Run> RunCursor<R> {
 
     fn last_less(&mut self, key: &[u8]) -> Result<Option<At>> {
         let split = split(self.layout, key)?;
-        match self.bounds.place_of(split) {
+        match self.tables.bounds.place_of(split) {
             Ordering::Less => return Ok(None),
             Ordering::Equal => {}
             Ordering::Greater => return self.last(),
         }
-        let tables = self.run.count_below(split);
+        let tables = self.tables.run.count_below(split);
         let Some(table) = tables.checked_sub(1) else { return Ok(None) };
-        if self.run.largest(table) < split {
+        if self.tables.run.largest(table) < split {
             return self.enter_backward(tables);
         }
-        if self.open(table)?.seek_lt(key)? {
+        if self.tables.open(table)?.seek_lt(key)? {
             return Ok(Some(At::Inside));
         }
         self.enter_backward(table)
     }
 
-    fn inside(&mut self) -> &mut Opened {
-        self.opened.as_mut().expect("a cursor inside of a table has it open")
-    }
-
-    /// The cursor of table `table`, fresh.
-    fn open(&mut self, table: usize) -> Result<&mut TableCursor> {
-        let kept = self.opened.take().filter(|opened| opened.table == table);
-        let opened = if let Some(opened) = kept {
-            opened
-        } else {
-            let cursor = self.run.open(table)?.scan(self.bounds.as_given())?;
-            Opened { table, cursor }
-        };
-        let cursor = &mut self.opened.insert(opened).cursor;
-        cursor.rewind();
-        Ok(cursor)
-    }
-
-    /// The cursor of table `table`, on its first entry.
-    fn stand_on_first(&mut self, table: usize) -> Result<&mut TableCursor> {
-        let is_there = self.open(table)?.next()?;
-        self.check_key(is_there, |run| run.smallest_key(table))
-    }
-
-    /// The cursor of table `table`, on its last entry.
-    fn stand_on_last(&mut self, table: usize) -> Result<&mut TableCursor> {
-        let is_there = self.open(table)?.prev()?;
-        self.check_key(is_there, |run| run.largest_key(table))
-    }
-
-    /// The cursor of the opened table, which stands on the key that the run states.
-    fn check_key(
-        &mut self,
-        is_there: bool,
-        stated: impl FnOnce(&R) -> &[u8],
-    ) -> Result<&mut TableCursor> {
-        let cursor = &mut self.opened.as_mut().expect("the table was opened").cursor;
-        if is_there && cursor.key() == stated(self.run.stated()) {
-            return Ok(cursor);
-        }
-        let what = "a table whose first or last key is another one than its run states";
-        Err(Error::corruption(cursor.table().path(), 0, what))
-    }
-
     /// Opens the table of the entry under the cursor, if that was not done yet.
     fn settle(&mut self) -> Result<&mut TableCursor> {
+        debug_assert!(self.failure.is_none(), "a walk that failed stands on no entry");
         match *self.position.entry() {
-            At::First(table) => _ = self.stand_on_first(table)?,
-            At::Last(table) => _ = self.stand_on_last(table)?,
+            At::First(table) => _ = self.tables.stand_on_first(table)?,
+            At::Last(table) => _ = self.tables.stand_on_last(table)?,
             At::Inside => {}
         }
         self.position = CursorPosition::On(At::Inside);
-        Ok(&mut self.inside().cursor)
+        Ok(&mut self.tables.opened_mut().cursor)
     }
 }
 
@@ -301,12 +252,9 @@ impl<R: Run> Cursor for RunCursor<R> {
     #[inline]
     fn key(&self) -> &[u8] {
         match *self.position.entry() {
-            At::First(table) => self.run.stated().smallest_key(table),
-            At::Last(table) => self.run.stated().largest_key(table),
-            At::Inside => {
-                let opened = self.opened.as_ref();
-                opened.expect("a cursor inside of a table has it open").cursor.key()
-            }
+            At::First(table) => self.tables.run.stated().smallest_key(table),
+            At::Last(table) => self.tables.run.stated().largest_key(table),
+            At::Inside => self.tables.opened().cursor.key(),
         }
     }
 

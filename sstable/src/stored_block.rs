@@ -37,6 +37,8 @@ impl Seeds {
 /// The trailer of a block with `body` at `offset`.
 pub(crate) fn trailer(body: &[u8], codec: Codec, seeds: Seeds, offset: u64) -> [u8; TRAILER_LEN] {
     let code = codec as u8;
+    debug_assert_eq!(Codec::from_code(code), Some(codec), "a codec reads back");
+    debug_assert!(u32::try_from(body.len()).is_ok(), "a handle has room for the length");
     let sum = seeded_crc32(seeded_crc32(seeds.at(offset), body), &[code]);
     let [a, b, c, d] = sum.to_le_bytes();
     [code, a, b, c, d]
@@ -47,6 +49,7 @@ pub(crate) fn trailer(body: &[u8], codec: Codec, seeds: Seeds, offset: u64) -> [
 pub(crate) fn check(stored: &[u8], seeds: Seeds, offset: u64) -> Checked<(Codec, &[u8])> {
     let (codec, body) = split(stored)?;
     let trailer = &stored[body.len()..];
+    debug_assert_eq!(trailer.len(), TRAILER_LEN, "the body and the trailer are all");
     let sum = seeded_crc32(seeds.at(offset), &stored[..=body.len()]);
     if sum.to_le_bytes() != trailer[1..] {
         return Err(Damage::new(0, "the checksum of a block does not match"));

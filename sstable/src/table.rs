@@ -15,7 +15,8 @@ use crate::filter::{FilterDirectory, hash_stem};
 use crate::filter_reader::FilterReader;
 use crate::footer::{FOOTER_LEN, Footer};
 use crate::handle::BlockHandle;
-use crate::index::{IndexBlock, floor};
+use crate::index::{LoadedIndexBlock, floor};
+use crate::index_block::IndexBlock;
 use crate::key_layout::{KeyLayout, SplitKey};
 use crate::options::ReadOptions;
 use crate::properties::Properties;
@@ -32,7 +33,7 @@ pub struct Table {
     footer: Footer,
     directory: RawBytes,
     /// The block above the index blocks.
-    top: IndexBlock,
+    top: LoadedIndexBlock,
     filter: Option<FilterReader>,
 }
 
@@ -62,6 +63,7 @@ impl Table {
     }
 
     fn of(source: BlockSource, footer: Footer) -> Result<Self> {
+        debug_assert!(source.limit() < footer.file_len, "the footer is behind the blocks");
         let directory = source.read(footer.directory)?;
         let find = |name| find_in(&source, &footer, &directory, name);
         let missing = |name: &str| {
@@ -69,7 +71,7 @@ impl Table {
             Error::corruption(source.raw().file().path(), footer.directory.offset, what)
         };
         let top = find(directory::INDEX)?.ok_or_else(|| missing(directory::INDEX))?;
-        let top = IndexBlock::read(&source, top, footer.key_layout.suffix_len())?;
+        let top = LoadedIndexBlock::read(&source, top, footer.key_layout.suffix_len())?;
         let filter = match find(directory::FILTER)? {
             Some(handle) => read_filter(&source, handle)?,
             None => None,
@@ -151,10 +153,8 @@ impl Table {
         let Some(handle) = self.find_data_block(key)? else { return Ok(false) };
         let found = self.source.read(handle)?;
         let bytes = self.source.bytes(&found);
-        let value = Block::parse(bytes, self.footer.key_layout.suffix_len()).and_then(|block| {
-            let found = block.search(key)?;
-            found.is_equal.then(|| block.value_of(found.index)).transpose()
-        });
+        let block = Block::parse(bytes, self.footer.key_layout.suffix_len());
+        let value = block.and_then(|block| block.find(key));
         let value = value.map_err(|damage| self.source.corruption(handle.offset, damage))?;
         if let Some(value) = value.clone() {
             read(&bytes[value]);
@@ -178,11 +178,10 @@ impl Table {
         let Some(entry) = self.top.floor(&self.source, key)? else { return Ok(None) };
         let found = self.source.read(entry.handle)?;
         let bytes = self.source.bytes(&found);
-        let entry_of = Block::parse(bytes, self.footer.key_layout.suffix_len())
-            .and_then(|block| floor(&block, bytes, key));
-        let entry_of =
-            entry_of.map_err(|damage| self.source.corruption(entry.handle.offset, damage))?;
-        Ok(entry_of.map(|entry| entry.handle))
+        let block = IndexBlock::parse(bytes, self.footer.key_layout.suffix_len());
+        let below = block.and_then(|block| floor(&block, key));
+        let below = below.map_err(|damage| self.source.corruption(entry.handle.offset, damage))?;
+        Ok(below.map(|entry| entry.handle))
     }
 
     pub(crate) fn split<'k>(&self, key: &'k [u8]) -> Result<SplitKey<'k>> {
@@ -194,7 +193,7 @@ impl Table {
         &self.source
     }
 
-    pub(crate) fn top(&self) -> &IndexBlock {
+    pub(crate) fn top(&self) -> &LoadedIndexBlock {
         &self.top
     }
 

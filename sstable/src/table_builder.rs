@@ -11,17 +11,19 @@ use durable::publish::PublishedFile;
 use durable::{FileWriter, Fs};
 use kv::{Error, MAX_KEY_LEN, Result};
 
-use crate::block::{BlockBuilder, Restarts};
-use crate::compression::{Codec, Compressor};
+use crate::block::BlockBuilder;
+use crate::block_writer::BlockWriter;
+use crate::compression::Compressor;
 use crate::directory;
-use crate::filter::{FilterBuilder, LINE_LEN, hash_stem};
+use crate::filter::{FilterBuilder, hash_stem};
 use crate::footer::{FOOTER_LEN, Features, Footer};
 use crate::handle::BlockHandle;
+use crate::index_block::IndexBlockBuilder;
 use crate::index_builder::IndexBuilder;
 use crate::key_layout::{KeyLayout, SplitKey};
 use crate::options::BuildOptions;
 use crate::properties::{Properties, PropertyCollector, check_name};
-use crate::stored_block::{Seeds, trailer};
+use crate::stored_block::Seeds;
 use crate::table_id::TableId;
 
 /// The longest value. A block with it and a key stays below 4 GiB.
@@ -29,7 +31,8 @@ pub const MAX_VALUE_LEN: usize = (u32::MAX - (1 << 20)) as usize;
 
 /// Builds a table from entries in ascending order.
 ///
-/// Memory: one block, the index (about 20 bytes for each data block), and 8 bytes for each stem until the filter is made.
+/// Memory: one block, 2 MiB on their way to the file, the index (about 12 bytes for each data block), and 8 bytes for each stem
+/// until the filter is made.
 ///
 /// A builder that is dropped leaves a file without a footer, which no reader takes for a table.
 #[expect(missing_debug_implementations, reason = "a collector is opaque")]
@@ -135,6 +138,7 @@ impl TableBuilder {
 
     /// Finds the separator between the entry before and the block that begins with `key`.
     fn begin_data_block(&mut self, key: &[u8]) {
+        debug_assert!(self.data.is_empty(), "the block before was stored");
         let layout = self.options.key_layout;
         let before = layout.split(&self.last_key).filter(|_| self.properties.entries > 0);
         if let (Some(before), Some(key)) = (before, layout.split(key)) {
@@ -147,6 +151,7 @@ impl TableBuilder {
     }
 
     fn note(&mut self, key: &[u8], value: &[u8]) {
+        debug_assert!(!self.data.is_empty(), "the entry is in the block");
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
         self.properties.entries += 1;
@@ -189,7 +194,7 @@ impl TableBuilder {
     /// How long the file would be, about, if it were finished now. For a store that cuts its tables by length.
     pub fn estimated_len(&self) -> u64 {
         let filter = self.properties.entries * u64::from(self.options.filter_bits_per_stem) / 8;
-        let index = self.properties.data_blocks * 20;
+        let index = self.properties.data_blocks * 12;
         self.out.writer.len_bytes() + self.data.estimated_len() as u64 + filter + index
     }
 
@@ -201,6 +206,8 @@ impl TableBuilder {
         if !self.data.is_empty() {
             self.finish_data_block()?;
         }
+        debug_assert!(self.data.is_empty(), "all entries were stored");
+        debug_assert_eq!(self.properties.entries == 0, self.properties.data_blocks == 0);
         self.properties.largest_key = std::mem::take(&mut self.last_key);
         self.finish_collector()?;
         let filter = std::mem::replace(&mut self.filter, FilterBuilder::new(0));
@@ -237,11 +244,19 @@ impl TableBuilder {
 
     /// Stores the blocks of `index`, and returns the block above them.
     fn store_index(&mut self, index: IndexBuilder) -> Result<Vec<u8>> {
-        let mut top = BlockBuilder::new(self.options.key_layout, Restarts::Every(1));
+        let mut top = IndexBlockBuilder::new(self.options.key_layout);
         for index in index.finish() {
             let handle = self.out.store(&index.block)?;
-            top.add(&index.separator, &handle.encode());
+            if !top.reaches(handle) {
+                return Err(Error::InvalidArgument("an index of more than 4 GiB".into()));
+            }
+            top.add(&index.separator, handle);
         }
+        debug_assert_eq!(
+            top.is_empty(),
+            self.properties.entries == 0,
+            "an entry has an index block"
+        );
         let mut block = Vec::new();
         top.finish(&mut block);
         Ok(block)
@@ -279,51 +294,4 @@ fn checked<'k>(layout: KeyLayout, key: &'k [u8], value: &[u8]) -> Result<SplitKe
         return Err(invalid("a value longer than a table can hold"));
     }
     Ok(split)
-}
-
-/// Stores blocks in a file, one behind the other.
-#[derive(Debug)]
-struct BlockWriter {
-    writer: FileWriter,
-    seeds: Seeds,
-    compressor: Compressor,
-    /// What a reader has to know for the blocks so far.
-    required: Features,
-}
-
-impl BlockWriter {
-    /// Stores a block that is read as it is.
-    fn store(&mut self, block: &[u8]) -> Result<BlockHandle> {
-        self.append(block, Codec::Plain)
-    }
-
-    /// Stores a block that may be compressed.
-    fn store_compressed(&mut self, block: &[u8]) -> Result<BlockHandle> {
-        match self.compressor.compress(block) {
-            None => self.append(block, Codec::Plain),
-            Some((codec, body)) => {
-                self.required.require(codec);
-                self.append(&body, codec)
-            }
-        }
-    }
-
-    fn append(&mut self, body: &[u8], codec: Codec) -> Result<BlockHandle> {
-        let offset = self.writer.len_bytes();
-        let len = u32::try_from(body.len());
-        let len = len.map_err(|_| Error::InvalidArgument("a block of more than 4 GiB".into()))?;
-        self.writer.append(body)?;
-        self.writer.append(&trailer(body, codec, self.seeds, offset))?;
-        Ok(BlockHandle { offset, len })
-    }
-
-    /// Stores the lines of `filter`, and returns the filter block. `None`: there is no filter.
-    fn store_filter(&mut self, filter: FilterBuilder) -> Result<Option<Vec<u8>>> {
-        let end = self.writer.len_bytes();
-        let offset = end.next_multiple_of(LINE_LEN as u64);
-        let Some((lines, directory)) = filter.finish(self.seeds, offset) else { return Ok(None) };
-        self.writer.append(&[0; LINE_LEN][..(offset - end) as usize])?;
-        self.writer.append(&lines)?;
-        Ok(Some(directory.encode()))
-    }
 }

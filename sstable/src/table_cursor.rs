@@ -67,6 +67,7 @@ impl TableCursor {
 
     #[cold]
     fn fail(&mut self, error: Error) -> Result<bool> {
+        debug_assert!(self.failure.is_none(), "a walk fails once");
         self.position = CursorPosition::Fresh;
         self.failure = Some(error.clone());
         Err(error)
@@ -89,7 +90,7 @@ impl Cursor for TableCursor {
         match self.position.step(Direction::Forward) {
             None => Ok(false),
             Some(StepFrom::Entry(())) if self.walk.has_next_here() => {
-                // A cursor on an entry has not failed. It stays on an entry.
+                debug_assert!(self.failure.is_none(), "a cursor on an entry has not failed");
                 self.walk.next_here(&self.range).or_else(|error| self.fail(error))
             }
             Some(StepFrom::Entry(())) => self.moving(Direction::Forward, EntryWalk::next_block),

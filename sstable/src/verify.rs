@@ -14,7 +14,7 @@ use crate::stored_block::TRAILER_LEN;
 use crate::table::Table;
 
 impl Table {
-    /// Reads the whole file once and checks everything: every checksum, the order of all keys, every separator, the filter's
+    /// Reads the whole file once and checks everything: every checksum, the order of all keys, every separator and fence, the filter's
     /// answer for every stem, the properties, and that each byte of the file belongs to one part. Takes memory for a list of
     /// the blocks, 16 bytes each.
     ///
@@ -23,6 +23,7 @@ impl Table {
     pub fn verify(&self) -> Result<()> {
         let table = self.for_one_pass()?;
         let mut pass = Pass::new(&table);
+        table.top().check_fences(table.source())?;
         for number in 0..table.top().count() {
             pass.visit_index_block(number)?;
         }
@@ -59,32 +60,19 @@ impl<'t> Pass<'t> {
 
     fn visit_index_block(&mut self, number: usize) -> Result<()> {
         let source = self.table.source();
-        let above = self.table.top().entry(source, number)?;
+        let above = self.table.top();
         let index = index_block(self.table, number)?;
-        let separators = self.separators(self.table.top().block(source), number..number + 1)?;
-        let (block, offset) = index.block(source);
-        let own = self.separators((block, offset), 0..index.count())?;
-        if own.first() != separators.first() {
-            return Err(self.wrong(offset, "an index block with another first separator"));
-        }
-        self.note_block(above.handle);
-        for (entry, separator) in own.iter().enumerate() {
-            let handle = index.entry(source, entry)?.handle;
-            self.visit_data_block(handle, separator, offset)?;
+        index.check_fences(source)?;
+        self.note_block(above.handle(source, number)?);
+        for entry in 0..index.count() {
+            let separator = index.separator(source, entry)?;
+            if entry == 0 && separator != above.separator(source, number)? {
+                let what = "an index block with another first separator";
+                return Err(self.wrong(index.offset(), what));
+            }
+            self.visit_data_block(index.handle(source, entry)?, &separator, index.offset())?;
         }
         Ok(())
-    }
-
-    /// The keys of some entries of an index block.
-    fn separators(&self, at: (Block<'_>, u64), entries: Range<usize>) -> Result<Vec<Vec<u8>>> {
-        let (block, offset) = at;
-        let mut cursor = BlockCursor::default();
-        let keys = entries.map(|index| {
-            let set = cursor.set(&block, index);
-            set.map_err(|damage| self.table.source().corruption(offset, damage))?;
-            Ok(cursor.key().to_vec())
-        });
-        keys.collect()
     }
 
     /// Visits the data block that `separator`, in the index block at `index_offset`, stands for.
@@ -198,6 +186,10 @@ impl<'t> Pass<'t> {
         let limit = self.table.source().limit();
         let mut covered = 0;
         self.parts.push(Range { start: limit, end: limit });
+        debug_assert!(
+            self.parts.is_sorted_by_key(|part| part.start),
+            "every part lies before the footer"
+        );
         for part in &self.parts {
             let gap = covered..part.start;
             let len = part.start.checked_sub(covered);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kv::{Cursor as _, Result};
 
-use crate::block::Block;
+use crate::block::{Block, SuffixBuffer};
 use crate::filter::hash_stem;
 use crate::key_layout::SplitKey;
 use crate::table::Table;
@@ -42,9 +42,9 @@ impl Table {
         if !block.has_stem(index, split.stem).map_err(damage)? {
             return Ok(false);
         }
-        let mut suffix = Vec::with_capacity(suffix_len);
-        block.push_suffix(index, &mut suffix);
-        read(&suffix, &bytes[block.value_of(index).map_err(damage)?]);
+        let value = block.value_of(index).map_err(damage)?;
+        let mut buffer: SuffixBuffer = [0; u8::MAX as usize];
+        read(block.suffix(index, &mut buffer), &bytes[value]);
         Ok(true)
     }
 

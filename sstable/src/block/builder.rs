@@ -5,8 +5,8 @@
 
 use durable::coding::{put_u16, put_u32, put_varint};
 
-use super::heads::HeadWidth;
 use super::layout::{Block, HEADER_LEN};
+use crate::heads::HeadWidth;
 use crate::key_layout::{KeyLayout, SplitKey, common_prefix_len};
 
 /// How many entries share a restart point.
@@ -22,10 +22,6 @@ pub enum Restarts {
 
 /// The entries of a group where [`Restarts::Adaptive`] makes groups.
 pub const ADAPTIVE_GROUP: u16 = 16;
-
-/// Of so many restart points, one may have the same head as the one before, before the heads get wider. A tie costs a
-/// search the reading of two entries.
-const RESTARTS_PER_TIE: usize = 16;
 
 /// What an entry takes besides its key and value, about: an end, and the lengths.
 const ENTRY_OVERHEAD: usize = 4;
@@ -189,22 +185,14 @@ impl BlockBuilder {
 
     /// The narrowest heads that tell nearly all restart points apart, versions of one stem left aside.
     fn head_width(&self, prefix_len: usize, interval: usize) -> HeadWidth {
-        let restarts = self.count().div_ceil(interval);
-        let mut ties = [0; HeadWidth::ALL.len()];
-        for index in (interval..self.count()).step_by(interval) {
-            let (before, stem) = (self.key(index - interval).stem, self.key(index).stem);
-            if before == stem {
-                continue;
-            }
-            let shared = self.shared[index + 1 - interval..=index].iter().min();
-            let shared = shared.map_or(0, |shared| shared - prefix_len);
-            for (ties, width) in ties.iter_mut().zip(HeadWidth::ALL) {
-                *ties += usize::from(shared >= width.bytes());
-            }
-        }
-        let widths = HeadWidth::ALL.into_iter().zip(ties);
-        let mut narrow = widths.filter(|(_, ties)| ties * RESTARTS_PER_TIE <= restarts);
-        narrow.next().map_or(HeadWidth::Eight, |(width, _)| width)
+        let behind = (interval..self.count()).step_by(interval);
+        let other = behind.filter(|&at| self.key(at - interval).stem != self.key(at).stem);
+        // What two restart points share, all entries between them share too.
+        let shared = other.map(|at| {
+            let shared = self.shared[at + 1 - interval..=at].iter().min();
+            shared.map_or(0, |shared| shared - prefix_len)
+        });
+        HeadWidth::for_stems(self.count().div_ceil(interval), shared)
     }
 
     fn encode_entries(&mut self, plan: Plan) {
@@ -262,10 +250,7 @@ impl BlockBuilder {
         }
         for index in (0..self.count()).step_by(plan.interval) {
             let stem = &self.key(index).stem[plan.prefix_len..];
-            let width = plan.head_width.bytes();
-            let head = &stem[..stem.len().min(width)];
-            out.extend_from_slice(head);
-            out.resize(out.len() + width - head.len(), 0);
+            plan.head_width.push_head(stem, out);
         }
         for &end in &self.ends {
             out.extend_from_slice(&(end as u32).to_le_bytes()[..usize::from(end_width)]);

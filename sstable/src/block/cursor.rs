@@ -124,8 +124,12 @@ impl BlockCursor {
     }
 
     /// Reads entry `index`, which is a group of its own. Does the same as `read_restart`, and is short enough to be inlined
-    /// into a step: the whole entry is its value behind its stem.
-    #[inline]
+    /// into a step.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs a third of a step: it needs the block in memory"
+    )]
+    #[inline(always)]
     fn read_single(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
         let extent = block.extent(index)?;
         let rest = block.behind(extent.start);

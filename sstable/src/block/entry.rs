@@ -133,6 +133,7 @@ impl<'b> GroupReader<'b> {
         let start = self.end - self.rest.len();
         let value_len = value_len.unwrap_or(self.rest.len());
         self.bytes(value_len)?;
+        debug_assert!(start + value_len <= self.end, "an entry lies in its group");
         Ok((key, start..start + value_len))
     }
 
@@ -151,6 +152,7 @@ impl<'b> GroupReader<'b> {
 
     #[inline]
     fn bytes(&mut self, len: usize) -> Checked<&'b [u8]> {
+        debug_assert!(self.rest.len() <= self.end, "the rest of the group ends with it");
         let split = self.rest.split_at_checked(len);
         let (bytes, rest) = split.ok_or_else(|| self.damage(LONG_ENTRY))?;
         self.rest = rest;

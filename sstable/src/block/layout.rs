@@ -18,8 +18,8 @@
 
 use std::ops::Range;
 
-use super::heads::{HeadWidth, Heads};
 use crate::damage::{Checked, Damage};
+use crate::heads::{HeadWidth, Heads, padded};
 
 /// Bytes of the header of a block.
 pub(super) const HEADER_LEN: usize = 12;
@@ -89,6 +89,11 @@ impl BlockLayout {
             head_width,
             has_wide_ends: end == 4,
         };
+        debug_assert!(
+            shared_suffix_at <= heads_at && u64::from(heads_at) <= ends_at,
+            "parts in order"
+        );
+        debug_assert!(ends_at <= suffixes_at && suffixes_at <= entries_at, "parts in order");
         let block = layout.block(bytes);
         if block.end_of(groups as usize) != bytes.len() - layout.entries_at as usize {
             return Err(Damage::new(layout.ends_at as usize, "the last group ends elsewhere"));
@@ -174,6 +179,7 @@ impl<'b> Block<'b> {
     /// The head of the restart point of `group`.
     #[inline]
     pub(super) fn head(&self, group: usize) -> &'b [u8] {
+        debug_assert!(group * self.interval() < self.count(), "a group of the block");
         let start = self.at.heads_at as usize + group * self.head_width();
         &self.bytes[start..start + self.head_width()]
     }
@@ -181,16 +187,18 @@ impl<'b> Block<'b> {
     /// The head of the restart point of `group`, and whatever follows it.
     #[inline]
     pub(super) fn head_word(&self, group: usize) -> [u8; 8] {
+        debug_assert!(group * self.interval() < self.count(), "a group of the block");
         let start = self.at.heads_at as usize + group * self.head_width();
         match self.bytes[start..].first_chunk() {
             Some(word) => *word,
-            None => super::heads::padded(self.head(group)),
+            None => padded(self.head(group)),
         }
     }
 
     /// The block from `at` to its end.
     #[inline]
     pub(super) fn behind(&self, at: usize) -> &'b [u8] {
+        debug_assert!(at <= self.bytes.len(), "a place in the block");
         &self.bytes[at..]
     }
 

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::entry::{GroupReader, Restart};
-use super::heads::{Heads, lower_bound, padded};
 use super::layout::Block;
 use crate::damage::Checked;
+use crate::heads::{Heads, lower_bound, padded};
 use crate::key_layout::{SplitKey, common_prefix_len};
 
 /// The first entry that is not less than the key that was sought.
@@ -18,11 +18,22 @@ pub(crate) struct Found {
     pub(crate) is_equal: bool,
 }
 
+/// Room for a suffix of any length.
+pub(crate) type SuffixBuffer = [u8; u8::MAX as usize];
+
 /// A key without the prefix of the block, which its stem begins with.
 #[derive(Clone, Copy, Debug)]
 struct Sought<'k> {
     rest: &'k [u8],
     suffix: &'k [u8],
+}
+
+/// The answer of the heads of a block.
+enum ByHead {
+    /// Where the value is, if there is one.
+    Decided(Option<Range<usize>>),
+    /// Several entries have the head of the key.
+    Tied,
 }
 
 impl Block<'_> {
@@ -42,8 +53,50 @@ impl Block<'_> {
             // The entry is a restart point, or comes before all of them.
             return Ok(Found { index: (group * self.interval()).min(self.count()), is_equal });
         }
+        debug_assert!((group - 1) * self.interval() < self.count(), "a group of the block");
         // The restart point of the group before is less than the key.
         self.search_group(group - 1, sought)
+    }
+
+    /// Where the value of `key` is in the block. `None`: the block does not have the key.
+    #[inline]
+    pub(crate) fn find(&self, key: SplitKey<'_>) -> Checked<Option<Range<usize>>> {
+        let Some(rest) = key.stem.strip_prefix(self.prefix()) else { return Ok(None) };
+        let sought = Sought { rest, suffix: key.suffix };
+        if self.interval() == 1 {
+            let found = match self.heads() {
+                Heads::One(heads) => self.find_by_head(heads, sought)?,
+                Heads::Two(heads) => self.find_by_head(heads, sought)?,
+                Heads::Four(heads) => self.find_by_head(heads, sought)?,
+                Heads::Eight(heads) => self.find_by_head(heads, sought)?,
+            };
+            if let ByHead::Decided(value) = found {
+                return Ok(value);
+            }
+        }
+        let found = self.search(key)?;
+        found.is_equal.then(|| self.value_of(found.index)).transpose()
+    }
+
+    /// Finds the key in a block of single entries, if one entry at most has its head.
+    #[inline]
+    fn find_by_head<const W: usize>(
+        &self,
+        heads: &[[u8; W]],
+        sought: Sought<'_>,
+    ) -> Checked<ByHead> {
+        debug_assert_eq!(heads.len(), self.count(), "each entry has a head");
+        let head = padded(sought.rest);
+        let index = lower_bound(heads, &head);
+        if heads.get(index) != Some(&head) {
+            return Ok(ByHead::Decided(None));
+        }
+        if heads.get(index + 1) == Some(&head) {
+            return Ok(ByHead::Tied);
+        }
+        let restart = GroupReader::new(self, index)?.restart(W)?;
+        let is_equal = self.compare_with::<W>(&restart, index, sought) == Ordering::Equal;
+        Ok(ByHead::Decided(is_equal.then_some(restart.value)))
     }
 
     /// The first group whose restart point is not less than the key, and whether it is the key.
@@ -85,9 +138,6 @@ impl Block<'_> {
     }
 
     /// Compares the restart point of `group` with a key that has the same head.
-    ///
-    /// If both stems fill the head, their tails decide. If one of them ends inside the head, the other one has zeros in
-    /// its place, so it is the longer one and the greater one.
     #[inline]
     fn compare_restart<const W: usize>(
         &self,
@@ -95,14 +145,29 @@ impl Block<'_> {
         sought: Sought<'_>,
     ) -> Checked<Ordering> {
         let restart = GroupReader::new(self, group)?.restart(W)?;
+        Ok(self.compare_with::<W>(&restart, group * self.interval(), sought))
+    }
+
+    /// Compares `restart`, which is entry `index`, with a key that has the same head.
+    ///
+    /// If both stems fill the head, their tails decide. If one of them ends inside the head, the other one has zeros in
+    /// its place, so it is the longer one and the greater one.
+    #[inline]
+    fn compare_with<const W: usize>(
+        &self,
+        restart: &Restart<'_>,
+        index: usize,
+        sought: Sought<'_>,
+    ) -> Ordering {
         let tail = sought.rest.get(W..).unwrap_or(&[]);
         let stems = restart.stem_len.min(W).cmp(&sought.rest.len().min(W));
         let stems = stems.then_with(|| restart.tail.cmp(tail));
-        Ok(stems.then_with(|| self.compare_suffix(group * self.interval(), sought.suffix)))
+        stems.then_with(|| self.compare_suffix(index, sought.suffix))
     }
 
     #[inline]
     fn compare_suffix(&self, index: usize, suffix: &[u8]) -> Ordering {
+        debug_assert_eq!(suffix.len(), self.suffix_len(), "all suffixes have one length");
         let (shared, rest) = suffix.split_at(self.shared_suffix().len());
         self.shared_suffix().cmp(shared).then_with(|| self.suffix_rest(index).cmp(rest))
     }
@@ -131,6 +196,7 @@ impl Block<'_> {
                     stems.then_with(|| self.compare_suffix(index, sought.suffix))
                 }
             };
+            debug_assert!(index < self.count(), "the group lies in the block");
             if order != Ordering::Less {
                 return Ok(Found { index, is_equal: order == Ordering::Equal });
             }
@@ -164,6 +230,7 @@ impl Block<'_> {
 
     /// Whether the stem of entry `index` is `stem`.
     pub(crate) fn has_stem(&self, index: usize, stem: &[u8]) -> Checked<bool> {
+        debug_assert!(index < self.count(), "an entry of the block");
         let Some(sought) = stem.strip_prefix(self.prefix()) else { return Ok(false) };
         let (group, behind) = self.place(index);
         let mut reader = GroupReader::new(self, group)?;
@@ -181,14 +248,15 @@ impl Block<'_> {
         Ok(matched == sought.len() && stem_len == sought.len())
     }
 
-    /// Appends the suffix of entry `index` to `out`.
+    /// The suffix of entry `index`, put together in `buffer`.
     #[inline]
-    pub(crate) fn push_suffix(&self, index: usize, out: &mut Vec<u8>) {
-        if self.suffix_len() == 0 {
-            return;
-        }
-        out.extend_from_slice(self.shared_suffix());
-        out.extend_from_slice(self.suffix_rest(index));
+    pub(crate) fn suffix<'s>(&self, index: usize, buffer: &'s mut SuffixBuffer) -> &'s [u8] {
+        let (shared, rest) = (self.shared_suffix(), self.suffix_rest(index));
+        let suffix = &mut buffer[..shared.len() + rest.len()];
+        debug_assert_eq!(suffix.len(), self.suffix_len(), "all suffixes have one length");
+        suffix[..shared.len()].copy_from_slice(shared);
+        suffix[shared.len()..].copy_from_slice(rest);
+        suffix
     }
 
     /// The group of entry `index`, and how many entries of the group come before it.
@@ -197,6 +265,7 @@ impl Block<'_> {
         if self.interval() == 1 {
             return (index, 0);
         }
+        debug_assert!(self.interval() > 0, "a group has entries");
         (index / self.interval(), index % self.interval())
     }
 }

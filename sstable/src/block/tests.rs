@@ -93,13 +93,13 @@ fn a_search_finds_the_first_entry_that_is_not_less() {
             let entry = entries.get(index);
             let is_equal = entry.is_some_and(|(other, _)| layout.split(other).unwrap() == key);
             assert_eq!((found.index, found.is_equal), (index, is_equal), "{key:?}");
+            let value = is_equal.then(|| &entries[index].1[..]);
+            assert_eq!(block.find(key).unwrap().map(|value| &bytes[value]), value);
             if let Some((other, value)) = entry {
                 assert_eq!(&bytes[block.value_of(index).unwrap()], value);
                 let other = layout.split(other).unwrap();
                 assert_eq!(block.has_stem(index, key.stem).unwrap(), key.stem == other.stem);
-                let mut suffix = Vec::new();
-                block.push_suffix(index, &mut suffix);
-                assert_eq!(suffix, other.suffix);
+                assert_eq!(block.suffix(index, &mut [0; 255]), other.suffix);
             }
         }
     });
@@ -216,6 +216,7 @@ fn use_block(bytes: &[u8], suffix_len: usize) -> Result<(), Damage> {
         let found = block.search(key)?;
         assert!(found.index <= block.count(), "an index of the block");
         block.has_stem(index, key.stem)?;
+        block.find(key)?;
         if index + 1 < block.count() {
             cursor.next(&block)?;
         }

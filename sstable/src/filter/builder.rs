@@ -38,6 +38,7 @@ impl FilterBuilder {
         // A table with more stems than 2^32 lines are good for gets a filter that is less sharp.
         let lines = bits.div_ceil(8 * LINE_LEN as u64).min(u32::MAX.into()) as u32;
         let probes = probes_for(self.bits_per_stem);
+        debug_assert!(lines > 0 && (1..=MOST_PROBES).contains(&probes), "a reader accepts them");
         let mut bytes = vec![0; lines as usize * LINE_LEN];
         let (chunks, rest) = bytes.as_chunks_mut::<LINE_LEN>();
         assert!(rest.is_empty() && chunks.len() == lines as usize, "a filter has whole lines");

@@ -42,6 +42,7 @@ impl FilterDirectory {
         put_u32(&mut bytes, self.lines);
         put_u64(&mut bytes, self.offset);
         self.sums.iter().for_each(|sum| put_u32(&mut bytes, *sum));
+        debug_assert_eq!(bytes.len(), 16 + 4 * self.chunks(), "a sum for each chunk");
         bytes
     }
 
@@ -99,7 +100,9 @@ impl FilterDirectory {
 
     /// Whether `bytes` are those of `chunk`.
     pub(crate) fn is_right(&self, chunk: usize, bytes: &[u8], seeds: Seeds) -> bool {
-        seeded_crc32(seeds.at(self.chunk_extent(chunk).start), bytes) == self.sums[chunk]
+        let extent = self.chunk_extent(chunk);
+        debug_assert!(extent.start < extent.end, "a chunk has a line");
+        seeded_crc32(seeds.at(extent.start), bytes) == self.sums[chunk]
     }
 }
 

@@ -40,6 +40,20 @@ fn every_changed_byte_with_right_checksums_keeps_the_invariant() {
 }
 
 #[test]
+fn verify_finds_a_fence_that_is_not_the_head_behind_it() {
+    for fixture in table::FIXTURES.iter() {
+        assert!(fixture.fences.len() > 1, "a top block and an index block");
+        for &fence in &fixture.fences {
+            let mut bytes = fixture.bytes.clone();
+            bytes[fence] ^= 1;
+            fixture.put_sums_right(&mut bytes);
+            let refused = table::use_table(bytes, 0, fixture).unwrap_err().to_string();
+            assert!(refused.contains("a fence"), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn pairs_of_changed_bytes_with_right_checksums_keep_the_invariant() {
     let mut number = 1_u64;
     for _ in 0..20_000 {

@@ -74,6 +74,48 @@ fn random_walks_show_each_key_once_from_the_first_source_that_has_it() {
     }
 }
 
+/// Keys that share more and more and then less again, are beginnings of each other, and are full of the least and the
+/// largest byte.
+fn awkward_keys(layout: KeyLayout, random: &SeededEntropy) -> Model {
+    let part = || match random.next_u64() % 5 {
+        0 => vec![0; (random.next_u64() % 10) as usize],
+        1 => vec![0xff; (random.next_u64() % 10) as usize],
+        2 => b"a/long/part/of/a/path/".to_vec(),
+        3 => format!("{:03}", random.next_u64() % 40).into_bytes(),
+        _ => vec![(random.next_u64() % 3) as u8; 1],
+    };
+    let entry = |at: u64| {
+        let stem = (0..=random.next_u64() % 4).flat_map(|_| part()).collect();
+        let suffix = (at % 3).to_be_bytes()[8 - layout.suffix_len()..].to_vec();
+        ((stem, suffix), at.to_be_bytes().to_vec())
+    };
+    (0..2_000).map(entry).collect()
+}
+
+#[test]
+fn whole_walks_show_every_key_once_however_much_the_keys_share() {
+    let random = SeededEntropy::new(8);
+    for suffix_len in [0, 8] {
+        let layout = KeyLayout::with_suffix(suffix_len);
+        let shapes = (0..SHAPES).map(|shape| entries(shape, 2_000, layout));
+        for mut model in shapes.chain([awkward_keys(layout, &random)]) {
+            let sources = spread(&mut model, 5, &random);
+            let lists = sources.iter().map(|source| ModelCursor::over(source, &ALL));
+            let mut cursor = MergingCursor::new(layout, lists.collect());
+            for (expected, value) in &model {
+                assert!(cursor.next().unwrap());
+                assert_eq!(cursor.entry().unwrap(), (&key(expected)[..], &value[..]));
+            }
+            assert!(!cursor.next().unwrap());
+            for (expected, value) in model.iter().rev() {
+                assert!(cursor.prev().unwrap());
+                assert_eq!(cursor.entry().unwrap(), (&key(expected)[..], &value[..]));
+            }
+            assert!(!cursor.prev().unwrap());
+        }
+    }
+}
+
 #[test]
 fn a_walk_turns_around_on_every_entry() {
     let mut model = entries(0, 60, KeyLayout::PLAIN);

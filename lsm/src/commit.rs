@@ -121,15 +121,13 @@ impl Committer {
             .map_err(|error| if is_validated { self.store.poison(error) } else { error })?;
         section.insert(sequence, records);
         let own_end = (durability == Durability::Sync).then(|| span.end());
-        match own_end.or(section.publication.position_to_wait_for()) {
-            Some(durable_to) => self.commit_when_durable(section, durable_to),
-            // The batch need not be durable, and no batch waits.
-            None => {
-                section.publication.publish_now(sequence);
-                self.versions.publish(sequence);
-                Ok(SequenceNumber(sequence))
-            }
+        if let Some(durable_to) = own_end.or(section.publication.position_to_wait_for()) {
+            return self.commit_when_durable(section, durable_to);
         }
+        // The batch need not be durable, and no batch waits.
+        section.publication.publish_now(sequence);
+        self.versions.publish(sequence);
+        Ok(SequenceNumber(sequence))
     }
 
     /// Queues the batch that was just inserted, leaves the section, and waits until the log is durable up to `durable_to`

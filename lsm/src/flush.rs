@@ -147,7 +147,9 @@ impl Flusher {
     /// Removes tables after the edit that names them has failed. In a poisoned store the edit may be durable, so they stay.
     fn remove_unnamed(&self, paths: &[PathBuf]) {
         if self.store.check().is_ok() {
-            paths.iter().for_each(|path| drop(self.store.fs().remove(path)));
+            for path in paths {
+                drop(self.store.fs().remove(path));
+            }
         }
     }
 

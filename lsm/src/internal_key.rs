@@ -112,7 +112,7 @@ pub(crate) fn split(key: &[u8]) -> Option<(&[u8], Trailer)> {
     Some((user, Trailer::of_suffix(*suffix)))
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -10,7 +10,7 @@ mod engine;
 mod file_ids;
 mod files;
 mod flush;
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod golden;
 mod internal_key;
 mod lock_order;

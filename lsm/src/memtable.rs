@@ -23,6 +23,9 @@ use entry::{AsParts, Entry, Probe};
 /// What a node of the map takes besides key and value, about: its tower, the header of its bytes and their allocation.
 const NODE_BYTES: u64 = 112;
 
+/// Called with an internal key and its value.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
 /// Entries in order. See the [module](self).
 #[derive(Default)]
 pub(crate) struct Memtable {
@@ -68,7 +71,7 @@ impl Memtable {
     ///
     /// # Errors
     /// Those of `visit`.
-    pub(crate) fn for_each(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+    pub(crate) fn for_each(&self, visit: Visit<'_>) -> Result<()> {
         let mut key = Vec::new();
         self.map.iter().try_for_each(|node| {
             let entry = node.key();
@@ -110,5 +113,5 @@ impl fmt::Debug for Memtable {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests;

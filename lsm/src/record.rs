@@ -114,7 +114,7 @@ fn decode_put(payload: &[u8]) -> std::result::Result<Record<'_>, &str> {
     Ok(Record::put(key, value))
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -84,7 +84,9 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     flush(&store, &ids, options, &replayed, &logs)?;
 
     // 7. Unlink the logs. What cannot be removed now is an orphan of the next opening.
-    logs.iter().for_each(|&id| drop(store.fs().remove(&store.log_path(id))));
+    for &id in &logs {
+        drop(store.fs().remove(&store.log_path(id)));
+    }
 
     let opener = TableOpener::new(
         Arc::clone(&options.env.fs),

@@ -174,5 +174,5 @@ impl manifest::State for State {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests;

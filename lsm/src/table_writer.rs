@@ -3,9 +3,9 @@
 //! A table is ended when it has grown to its usual length and the next entry has another user key: so all versions of a
 //! key are in one table of a run.
 //!
-//! Each table carries the property `lsm.origin`: the id of the store (16 bytes), the number of the file, the epoch of the
-//! opening and the number of the newest edit (8 bytes each, little-endian). Recovery compares it when the manifest does not
-//! name the file.
+//! Each table has the property `lsm.origin`. It begins with the id of the store, 16 bytes. Three numbers of 8 bytes follow,
+//! little-endian: the number of the file, the epoch of the opening, the number of the newest edit. Recovery compares it when
+//! the manifest does not name the file.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,9 @@ impl TableWriter<'_> {
         let written = self.write_run(memtable, &mut begun);
         if written.is_err() && self.store.check_in_place().is_ok() {
             // What cannot be removed now is an orphan of the next opening.
-            begun.iter().for_each(|path| drop(self.store.fs().remove(path)));
+            for path in &begun {
+                drop(self.store.fs().remove(path));
+            }
         }
         let written = written?;
         let entries: u64 = written.iter().map(|(_, facts)| facts.entries).sum();
@@ -190,7 +192,9 @@ impl Origin {
     fn encode(&self) -> Vec<u8> {
         let fields = [self.id, self.stamp.open_epoch, self.stamp.edit_number];
         let mut out = self.store.0.to_vec();
-        fields.iter().for_each(|field| out.extend_from_slice(&field.to_le_bytes()));
+        for field in fields {
+            out.extend_from_slice(&field.to_le_bytes());
+        }
         debug_assert_eq!(Self::decode(&out), Some(*self), "the origin reads back");
         out
     }

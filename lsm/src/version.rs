@@ -11,9 +11,9 @@
 //! becomes visible after the first step can be missed. The get runs at the same time as that write, so it may come before
 //! it.
 //!
-//! A [`View`] keeps a super version. It reads the visible number first. Every batch up to that number was inserted into a
-//! memtable before the number became visible, so the super version that is loaded afterwards has it, in a memtable or a
-//! table. No flush drops a version of a key, so each view finds all that it may see.
+//! A [`View`] keeps a super version. It reads the visible number first. Every batch up to that number was in a memtable
+//! before. So the super version that is loaded afterwards has the batch, in a memtable or a table. No flush drops a version
+//! of a key, so each view finds all that it may see.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ impl Version {
 
     /// All tables, those of the newest run first.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableFile>> {
-        self.runs.iter().flat_map(|run| run.tables())
+        self.runs.iter().flat_map(TableRun::tables)
     }
 }
 

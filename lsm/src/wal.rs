@@ -123,7 +123,9 @@ impl Wal {
         ended.retain(|segment| !segments.contains(&segment.id));
         drop(ended);
         self.store.log().retire(position, segments);
-        segments.iter().for_each(|&id| unlink(&self.reclaimer, id));
+        for &id in segments {
+            unlink(&self.reclaimer, id);
+        }
     }
 
     /// Takes back the prepared segment, and prepares none any more. Then removes every segment: no batch of the log is

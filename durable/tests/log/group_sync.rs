@@ -276,6 +276,7 @@ fn a_segment_is_not_retired_before_an_older_one() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the leader is a thread of the test")]
 fn a_leader_in_its_sync_does_not_hold_writers_back_whose_batches_are_retired() {
     let (disk, sync) = (disk(), Arc::new(GroupSync::new()));
     let inject = Inject::over_sim(disk.clone(), Plan::none());

@@ -12,8 +12,7 @@ use crate::internal_key::{self, Trailer};
 /// A walk over the entries inside bounds, in both directions, as [`kv::Cursor`] describes it. Its keys are internal keys. It
 /// keeps the memtable alive.
 ///
-/// Each move is a search from the top of the skip list, because a node of the list cannot be kept without a borrow of the
-/// list.
+/// Each move is a search from the top of the skip list: a node of the list cannot be kept without a borrow of the list.
 #[derive(Debug)]
 pub(crate) struct MemtableCursor {
     memtable: Arc<Memtable>,

@@ -114,7 +114,7 @@ fn follows(sequence: u64, newest: Option<u64>, flushed: u64) -> bool {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
-use durable::{Inject, OpKind, Plan};
+use durable::{Fault, Inject, OpKind, Plan};
 use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, WriteBatch};
 use lsm::Lsm;
 
@@ -162,4 +162,33 @@ fn what_the_engine_lacks_is_refused_before_anything_is_written() {
     assert!(matches!(engine.write(&range, Durability::Buffered), Err(Error::Unsupported(_))));
     assert_eq!(entries(&engine), []);
     assert_eq!(engine.newest_sequence(), SequenceNumber(0));
+}
+
+#[test]
+fn after_a_check_has_passed_a_batch_without_space_poisons_the_store() {
+    let world = World::new();
+    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
+    let mut options = world.options();
+    options.env.fs = Arc::new(inject.clone());
+    let engine = Lsm::open(STORE, options).unwrap();
+    engine.put(b"first", b"1", Durability::Buffered).unwrap();
+    let full = || Plan { sticky: true, ..Plan::once(inject.calls(), Fault::NoSpace) };
+    // Nobody was promised anything: the batch is refused, and the next one takes its place.
+    inject.arm(full());
+    let refused = engine.put(b"second", b"2", Durability::Buffered).unwrap_err();
+    assert!(refused.is_out_of_resources(), "{refused}");
+    inject.arm(Plan::none());
+    assert_eq!(engine.put(b"second", b"2", Durability::Buffered).unwrap(), SequenceNumber(2));
+    // The caller has recorded that batch 3 is written.
+    let mut batch = WriteBatch::new();
+    batch.put(b"third", b"3");
+    let failed = engine.commit_with(&batch, Durability::Buffered, &mut |_| {
+        inject.arm(full());
+        Ok(())
+    });
+    assert!(failed.is_err());
+    inject.arm(Plan::none());
+    let later = engine.put(b"later", b"4", Durability::Buffered).unwrap_err();
+    assert!(matches!(later, Error::Poisoned { .. }), "{later}");
+    assert_eq!(entries(&engine).len(), 2, "reads go on");
 }

@@ -132,7 +132,7 @@ fn walks_jump_over_many_versions_of_a_key() {
         for key in [b"a", b"b", b"c"] {
             engine.put(key, &round.to_le_bytes(), Durability::Buffered).unwrap();
         }
-        if round % 70 == 0 {
+        if round.is_multiple_of(70) {
             engine.flush().unwrap();
         }
     };

@@ -20,7 +20,8 @@ fn twenty_threads_of_mixed_operations_see_whole_batches() {
     let write = |engine: &Lsm, writer: u32, round: u64| {
         let (one, other) = pair(writer);
         let value = round.to_le_bytes().repeat(8);
-        let durability = if round % 20 == 0 { Durability::Sync } else { Durability::Buffered };
+        let durability =
+            if round.is_multiple_of(20) { Durability::Sync } else { Durability::Buffered };
         engine.write(WriteBatch::new().put(&one, &value).put(&other, &value), durability).unwrap();
     };
     (0..8).for_each(|writer| write(&engine, writer, 0));
@@ -68,7 +69,9 @@ fn twenty_threads_of_mixed_operations_see_whole_batches() {
                 engine.flush().unwrap();
             }
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         is_done.store(true, Ordering::Release);
     });
     engine.close().unwrap();

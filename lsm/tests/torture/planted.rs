@@ -11,7 +11,7 @@ use crate::subject::LsmSubject;
 type Mistake = (&'static str, &'static str, OpKind, &'static str);
 
 fn is_found((suite, name, kind, path): Mistake) {
-    let planted = Planted::skipping(name, "files", LsmSubject, kind, path);
+    let planted = Planted::skipping(name, "files", LsmSubject::default(), kind, path);
     let suite = *suite_called(suite).unwrap_or_else(|| panic!("no suite is called {suite}"));
     must_find(&planted, &[suite]).unwrap_or_else(|missed| panic!("{missed}"));
 }

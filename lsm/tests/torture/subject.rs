@@ -10,20 +10,20 @@ use torture::{FailedCall, Opened, Subject};
 
 /// An LSM tree with tiny memtables, segments and tables.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LsmSubject;
+pub(crate) struct LsmSubject {
+    /// Memtables are 32 times as large: for suites with so many writes that runs would pile up.
+    pub(crate) has_large_memtables: bool,
+}
 
 /// The options of a set. Its files are so small that a few dozen writes pass through every structural event.
 fn options(env: &Env, option_set: usize) -> Options {
     let table = BuildOptions { block_bytes: 128, index_block_bytes: 64, ..BuildOptions::default() };
     let options = Options::in_env(env.clone()).table(table);
-    match option_set {
-        0 => options.memtable_bytes(512).log_segment_bytes(1024).table_bytes(300),
-        _ => {
-            let read = ReadOptions { mode: ReadMode::Positional, ..ReadOptions::default() };
-            let options = options.memtable_bytes(4096).max_sealed_memtables(1).read(read);
-            options.log_segment_bytes(2048)
-        }
+    if option_set == 0 {
+        return options.memtable_bytes(512).log_segment_bytes(1024).table_bytes(300);
     }
+    let read = ReadOptions { mode: ReadMode::Positional, ..ReadOptions::default() };
+    options.memtable_bytes(4096).max_sealed_memtables(1).read(read).log_segment_bytes(2048)
 }
 
 /// The logs and tables in `dir` that the manifest does not name. A log counts if its content says that the store made it.
@@ -51,7 +51,11 @@ impl Subject for LsmSubject {
     }
 
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
-        let engine = Arc::new(Lsm::open(dir, options(env, option_set))?);
+        let mut options = options(env, option_set);
+        if self.has_large_memtables {
+            options.memtable_bytes *= 32;
+        }
+        let engine = Arc::new(Lsm::open(dir, options)?);
         let newest = engine.newest_sequence();
         let (env, place) = (env.clone(), dir.to_path_buf());
         let [listing, flushing, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));

@@ -3,8 +3,8 @@
 //! A head has a fixed width. A stem that ends before is padded with zeros. So heads are in the order of their stems, and
 //! different stems may have equal heads.
 
-/// Of so many stems, one may have the same head as the one before, before the heads get wider. A tie costs a search the
-/// reading of two stems.
+/// Of so many stems, one may need more bytes than its head has, before the heads get wider. A tie of heads costs a search the
+/// reading of a stem or two.
 const STEMS_PER_TIE: usize = 16;
 
 /// How many bytes a head has.
@@ -35,17 +35,17 @@ impl HeadWidth {
         self as usize
     }
 
-    /// The narrowest heads that tell nearly all of `count` ascending stems apart. For each stem that differs from the one
-    /// before, `shared` has how many bytes behind the prefix they have in common.
-    pub(crate) fn for_stems(count: usize, shared: impl Iterator<Item = usize>) -> Self {
+    /// The narrowest heads that are long enough for nearly all of `count` stems. `needed` has how many bytes behind the prefix
+    /// a stem needs, for all stems that need any.
+    pub(crate) fn for_stems(count: usize, needed: impl Iterator<Item = usize>) -> Self {
         let mut ties = [0; Self::ALL.len()];
-        for shared in shared {
+        for needed in needed {
             for (ties, width) in ties.iter_mut().zip(Self::ALL) {
-                *ties += usize::from(shared >= width.bytes());
+                *ties += usize::from(needed > width.bytes());
             }
         }
         debug_assert!(ties.is_sorted_by(|narrow, wide| narrow >= wide), "wide heads tie less");
-        debug_assert!(ties[0] <= count, "a stem ties with the one before at most");
+        debug_assert!(ties[0] <= count, "a stem counts once");
         let mut widths = Self::ALL.into_iter().zip(ties);
         let narrow = widths.find(|(_, ties)| ties * STEMS_PER_TIE <= count);
         narrow.map_or(Self::Eight, |(width, _)| width)
@@ -127,13 +127,13 @@ mod tests {
 
     #[test]
     fn heads_are_as_wide_as_most_stems_need() {
-        let width = |count, shared: &[usize]| HeadWidth::for_stems(count, shared.iter().copied());
+        let width = |count, needed: &[usize]| HeadWidth::for_stems(count, needed.iter().copied());
         assert_eq!(width(0, &[]), HeadWidth::One);
-        assert_eq!(width(17, &[0; 16]), HeadWidth::One);
-        assert_eq!(width(17, &[0, 0, 5]), HeadWidth::One, "one tie among 16 stems");
-        assert_eq!(width(17, &[0, 1, 5]), HeadWidth::Two);
-        assert_eq!(width(17, &[2, 2, 5]), HeadWidth::Four);
-        assert_eq!(width(17, &[4, 7]), HeadWidth::Eight);
+        assert_eq!(width(17, &[1; 16]), HeadWidth::One);
+        assert_eq!(width(17, &[1, 1, 6]), HeadWidth::One, "one tie among 16 stems");
+        assert_eq!(width(17, &[1, 2, 6]), HeadWidth::Two);
+        assert_eq!(width(17, &[3, 3, 6]), HeadWidth::Four);
+        assert_eq!(width(17, &[5, 8]), HeadWidth::Eight);
         assert_eq!(width(2, &[100]), HeadWidth::Eight);
     }
 

@@ -79,6 +79,7 @@ impl KeyLayout {
 }
 
 /// How many bytes `a` and `b` have in common at their beginnings.
+#[inline]
 pub(crate) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
     let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
     let mut shared = 0;

@@ -187,12 +187,12 @@ impl BlockBuilder {
     fn head_width(&self, prefix_len: usize, interval: usize) -> HeadWidth {
         let behind = (interval..self.count()).step_by(interval);
         let other = behind.filter(|&at| self.key(at - interval).stem != self.key(at).stem);
-        // What two restart points share, all entries between them share too.
-        let shared = other.map(|at| {
+        // What two restart points share, all entries between them share too. The byte behind it tells them apart.
+        let needed = other.map(|at| {
             let shared = self.shared[at + 1 - interval..=at].iter().min();
-            shared.map_or(0, |shared| shared - prefix_len)
+            shared.map_or(0, |shared| shared - prefix_len) + 1
         });
-        HeadWidth::for_stems(self.count().div_ceil(interval), shared)
+        HeadWidth::for_stems(self.count().div_ceil(interval), needed)
     }
 
     fn encode_entries(&mut self, plan: Plan) {

@@ -118,12 +118,11 @@ impl IndexBlockBuilder {
         self.base = 0;
     }
 
-    /// The narrowest heads that tell nearly all stems apart, separators of one stem left aside.
+    /// The narrowest heads that hold nearly all stems whole. A key that is sought has such a head if it is the separator, and
+    /// hardly ever otherwise. If the heads told the separators apart and no more, every other key could have the head of one.
     fn head_width(&self, prefix_len: usize) -> HeadWidth {
-        let pairs = (1..self.entries.len()).map(|index| (self.stem(index - 1), self.stem(index)));
-        let other = pairs.filter(|(before, stem)| before != stem);
-        let shared = other.map(|(before, stem)| common_prefix_len(before, stem) - prefix_len);
-        HeadWidth::for_stems(self.entries.len(), shared)
+        let stems = (0..self.entries.len()).map(|index| self.stem(index));
+        HeadWidth::for_stems(self.entries.len(), stems.map(|stem| stem.len() - prefix_len))
     }
 
     /// The rests of all separators, and where each of them ends.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use lsm::compaction::{Busy, DropGuard, File, FileId, OutputCutter, Plan, Strategy, Tree, Urgency};
+use lsm::compaction::{
+    Action, Busy, DropGuard, File, FileId, OutputCutter, Plan, Strategy, Tree, Urgency,
+};
 
 use super::model::{Flush, Model, Part};
 
@@ -101,18 +103,31 @@ impl<'s, M: Model> Simulation<'s, M> {
             let id = self.next_file;
             self.next_file += 1;
             self.contents.insert(id, content);
-            File { id, bytes, smallest, largest, entries, tombstones, newest: 0, created }
+            File { tombstones, created, ..File::new(id, (smallest, largest), entries, bytes) }
         };
         parts.into_iter().map(keep).collect()
     }
 
     fn compact(&mut self, plan: &Plan<u64>, live: f64) {
         self.meter.compactions += 1;
-        if plan.is_move {
+        if plan.is_move() {
             self.meter.moves += 1;
             plan.install(&mut self.tree, plan.moved());
             return;
         }
+        let parts = if plan.action == Action::Drop { Vec::new() } else { self.merge(plan) };
+        let outputs = self.keep(parts);
+        let written: u64 = outputs.iter().map(|file| file.bytes).sum();
+        self.meter.written += written as f64;
+        self.meter.peak = self.meter.peak.max((self.tree.bytes() + written) as f64 / live);
+        for file in plan.files() {
+            self.contents.remove(&file.id);
+        }
+        plan.install(&mut self.tree, outputs);
+    }
+
+    /// The outputs of `plan`.
+    fn merge(&self, plan: &Plan<u64>) -> Vec<Part<M::Content>> {
         let guard = DropGuard::new(plan, &self.tree);
         let target = self.strategy.target_file_bytes();
         let limit = self.strategy.max_grandparent_bytes();
@@ -122,15 +137,7 @@ impl<'s, M: Model> Simulation<'s, M> {
         let sources =
             sources.map(|input| input.files.iter().map(|file| (file, content(file))).collect());
         let sources: Vec<Vec<_>> = sources.collect();
-        let parts = self.model.merge(&sources, &guard, &mut cutter);
-        let outputs = self.keep(parts);
-        let written: u64 = outputs.iter().map(|file| file.bytes).sum();
-        self.meter.written += written as f64;
-        self.meter.peak = self.meter.peak.max((self.tree.bytes() + written) as f64 / live);
-        for file in plan.files() {
-            self.contents.remove(&file.id);
-        }
-        plan.install(&mut self.tree, outputs);
+        self.model.merge(&sources, &guard, &mut cutter)
     }
 
     fn cost(&self) -> Cost {

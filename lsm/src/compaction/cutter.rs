@@ -1,6 +1,7 @@
 //! Where one output file ends and the next begins.
 
 use super::file::{File, Key};
+use super::parts::Part;
 use super::plan::Plan;
 use super::run::{Level, Run};
 use super::tree::Tree;
@@ -44,6 +45,13 @@ impl<K: Key> OutputCutter<K> {
             "files below are in the order of their keys"
         );
         Self { edges, next: 0, target, max_overlap, bytes: 0, bytes_at_edge: 0, overlap: 0 }
+    }
+
+    /// The cutter for one part of the plan.
+    pub fn for_part(mut self, part: &Part<K>) -> Self {
+        debug_assert_eq!(self.bytes, 0, "nothing is merged yet");
+        self.edges.retain(|(key, _)| part.contains(key));
+        self
     }
 
     /// Whether the entry with this key begins a new file. Keys rise.

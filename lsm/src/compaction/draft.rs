@@ -3,11 +3,11 @@
 use super::busy::Busy;
 use super::file::Key;
 use super::overlap;
-use super::plan::{Input, Plan, Reason};
+use super::plan::{Action, Input, Plan, Reason};
 use super::run::{Place, Run};
 use super::tree::Tree;
 
-/// Whether the inputs may change their place without being rewritten.
+/// Whether the inputs are rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Motion {
     /// They are rewritten.
@@ -16,6 +16,8 @@ pub(super) enum Motion {
     MoveIfClean,
     /// They move if none overlaps another. Tombstones go later.
     Move,
+    /// They go without being read.
+    Drop,
 }
 
 /// Input files and the place that they go to.
@@ -56,13 +58,17 @@ impl<K: Key> Draft<K> {
         let has_tombstones = files().any(|file| file.tombstones > 0);
         let is_clean = || !has_tombstones || !is_oldest(tree, output, &smallest, &largest);
         let may_move = match motion {
-            Motion::Rewrite => false,
+            Motion::Rewrite | Motion::Drop => false,
             Motion::MoveIfClean => is_clean(),
             Motion::Move => true,
         };
-        let is_move = may_move && overlap::are_disjoint(files());
+        let action = match motion {
+            Motion::Drop => Action::Drop,
+            _ if may_move && overlap::are_disjoint(files()) => Action::Move,
+            _ => Action::Rewrite,
+        };
         debug_assert!(smallest <= largest, "a plan has keys");
-        let plan = Plan { reason, inputs: sources, output, smallest, largest, is_move };
+        let plan = Plan { reason, inputs: sources, output, smallest, largest, action };
         if !busy.allows(&plan) {
             return None;
         }

@@ -10,13 +10,14 @@
 use super::busy::Busy;
 use super::draft::{self, Draft, Motion};
 use super::file::Key;
+use super::invalid_options::InvalidOptions;
 use super::leveled::settle;
-use super::options::{InvalidOptions, LazyLeveledOptions};
+use super::options::LazyLeveledOptions;
 use super::plan::{Plan, Reason};
+use super::reclaim;
 use super::run::{Level, Place, Rank, Run};
 use super::size_tiered::merge_all;
 use super::strategy::{Score, Strategy, Urgency};
-use super::tombstones;
 use super::tree::Tree;
 
 /// Lazy leveling.
@@ -107,8 +108,10 @@ impl LazyLeveled {
 
 impl<K: Key> Strategy<K> for LazyLeveled {
     fn pick(&self, tree: &Tree<K>, busy: &Busy<K>, urgency: Urgency) -> Option<Plan<K>> {
-        if let Some(plan) = settle(tree, busy, self.batch_bytes().saturating_mul(2)) {
-            return Some(plan);
+        let large = self.batch_bytes().saturating_mul(2);
+        let free = reclaim::pick_obsolete(tree, busy).or_else(|| settle(tree, busy, large));
+        if free.is_some() {
+            return free;
         }
         let is_due = |level: &usize| self.score(tree, *level) >= urgency.threshold();
         let due = (0..=tree.last_level()).rev().filter(is_due);
@@ -121,7 +124,7 @@ impl<K: Key> Strategy<K> for LazyLeveled {
         };
         due.into_iter()
             .find_map(of_level)
-            .or_else(|| tombstones::pick(tree, busy, &self.options.tombstones))
+            .or_else(|| reclaim::pick(tree, busy, &self.options.reclaim, urgency))
     }
 
     fn scores(&self, tree: &Tree<K>) -> Vec<Score> {

@@ -9,16 +9,20 @@
 //!   while level 0 is behind.
 //! - A level that another strategy left with several runs is joined into one run file by file.
 //! - A large run that another strategy left in level 0 settles in a deep level without being rewritten.
+//! - A level far over its target takes nothing from above until it is smaller (`stop_percent`). Otherwise each compaction into
+//!   it would rewrite more than it brings. Levels above the base are exempt: they have only files that another strategy
+//!   left, and level 0 must not wait for them.
 
 mod pick;
 mod targets;
 
 use super::busy::Busy;
 use super::file::Key;
-use super::options::{InvalidOptions, LeveledOptions};
+use super::invalid_options::InvalidOptions;
+use super::options::LeveledOptions;
 use super::plan::Plan;
+use super::reclaim;
 use super::strategy::{Score, Strategy, Urgency};
-use super::tombstones;
 use super::tree::Tree;
 
 pub(super) use pick::settle;
@@ -43,12 +47,26 @@ impl Leveled {
     fn l0_score<K: Key>(&self, tree: &Tree<K>) -> f64 {
         let level = &tree.levels()[0];
         let runs = level.runs().len() as f64 / self.options.l0_runs as f64;
-        runs.max(level.bytes() as f64 / (self.options.base_bytes as f64).max(self.l0_batch_bytes()))
+        runs.max(level.bytes() as f64 / self.options.base_bytes.max(self.l0_batch()) as f64)
     }
 
     /// The bytes that `l0_runs` full files have.
-    fn l0_batch_bytes(&self) -> f64 {
-        self.options.l0_runs as f64 * self.options.file_bytes as f64
+    fn l0_batch(&self) -> u64 {
+        self.options.file_bytes.saturating_mul(self.options.l0_runs as u64)
+    }
+
+    fn stops<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> bool {
+        // The last level has no level to drain into, and levels above the base are exempt.
+        if level < targets.base || level == tree.last_level() {
+            return false;
+        }
+        // The target of the base can be below one compaction of level 0, which must always have room.
+        let is_base = level == targets.base;
+        let least = if is_base { self.l0_batch() } else { 0 };
+        let target = targets.bytes[level].max(least);
+        debug_assert!(target > 0, "the base and the levels below it have targets");
+        let bytes = u128::from(tree.levels()[level].bytes());
+        bytes * 100 >= u128::from(target) * u128::from(self.options.stop_percent)
     }
 
     fn level_score<K: Key>(&self, tree: &Tree<K>, level: usize, targets: &Targets) -> f64 {
@@ -87,18 +105,27 @@ impl Leveled {
 
 impl<K: Key> Strategy<K> for Leveled {
     fn pick(&self, tree: &Tree<K>, busy: &Busy<K>, urgency: Urgency) -> Option<Plan<K>> {
-        if let Some(plan) = self.settle(tree, busy) {
-            return Some(plan);
+        let free = reclaim::pick_obsolete(tree, busy).or_else(|| self.settle(tree, busy));
+        if free.is_some() {
+            return free;
         }
         let targets = Targets::of(tree, &self.options);
         let due = self.order(tree, &targets, urgency);
+        let is_l0_due = due.iter().any(|score| score.level == 0);
         let of_level = |score: &Score| match score.level {
             0 => self.pick_l0(tree, busy, &targets),
             level => self.pick_level(tree, busy, level, &targets),
         };
+        // If the base takes nothing and all that could drain it is busy, runs of level 0 still become fewer.
+        let intra_l0 = || if is_l0_due { self.pick_intra_l0(tree, busy) } else { None };
         due.iter()
             .find_map(of_level)
-            .or_else(|| tombstones::pick(tree, busy, &self.options.tombstones))
+            .or_else(intra_l0)
+            .or_else(|| reclaim::pick(tree, busy, &self.options.reclaim, urgency))
+    }
+
+    fn is_stopped(&self, tree: &Tree<K>, level: usize) -> bool {
+        level > 0 && self.stops(tree, level, &Targets::of(tree, &self.options))
     }
 
     fn scores(&self, tree: &Tree<K>) -> Vec<Score> {

@@ -19,7 +19,22 @@
 //! # Two thresholds
 //!
 //! A level whose score reaches [`Urgency::Eligible`] (85 % of its limit) may be compacted if the device is idle. From
-//! [`Urgency::Mandatory`] (100 %) on it must be.
+//! [`Urgency::Mandatory`] (100 %) on it must be. A level of leveled compaction with 125 % takes nothing from above.
+//!
+//! # Space that can be reclaimed
+//!
+//! A file carries how many of its entries are tombstones, expired, or hidden by newer ones ([`Reclaimable`]). Files with many of
+//! them are compacted; a file in which no reader finds a live entry goes without being read. A [`DropGuard`] says which
+//! tombstones a compaction may leave out. Two horizons of the [`Tree`] stand for all readers: the sequence number of the oldest
+//! snapshot, and the moment up to which entries have expired for each of them.
+//!
+//! Beside any strategy, [`pick_range`] compacts a range of keys that a user names, and [`pick_files`] files on which reads
+//! waste time.
+//!
+//! # Threads
+//!
+//! [`Plan::parts`] divides a plan among threads. All entries of a key are in one part, and the outputs of all parts are
+//! installed at once.
 //!
 //! # Strategies
 //!
@@ -29,29 +44,38 @@
 mod busy;
 mod cutter;
 mod draft;
+mod drop_guard;
 mod file;
+mod invalid_options;
 mod lazy_leveled;
 mod leveled;
 mod options;
 mod overlap;
+mod parts;
 mod plan;
+mod reclaim;
+mod reclaim_options;
+mod reclaimable;
+mod requested;
 mod run;
 mod size_tiered;
 mod strategy;
-mod tombstones;
 mod tree;
 
 pub use busy::Busy;
 pub use cutter::OutputCutter;
+pub use drop_guard::DropGuard;
 pub use file::{File, FileId, Key};
+pub use invalid_options::InvalidOptions;
 pub use lazy_leveled::LazyLeveled;
 pub use leveled::Leveled;
-pub use options::{
-    InvalidOptions, LazyLeveledOptions, LeveledOptions, SizeTieredOptions, TombstoneOptions,
-};
-pub use plan::{Input, Plan, Reason};
+pub use options::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions};
+pub use parts::{Anchor, Part};
+pub use plan::{Action, Input, Plan, Reason};
+pub use reclaim_options::ReclaimOptions;
+pub use reclaimable::{Expiry, RangeTombstone, Reclaimable, is_dense_block};
+pub use requested::{pick_files, pick_range};
 pub use run::{Level, Place, Rank, Run};
 pub use size_tiered::SizeTiered;
 pub use strategy::{Score, Strategy, Urgency};
-pub use tombstones::DropGuard;
 pub use tree::Tree;

@@ -1,46 +1,7 @@
 //! The parameters of the strategies, with their limits.
 
-use std::fmt;
-
-/// A parameter out of its range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidOptions {
-    /// The parameter and the values that it can have.
-    pub text: &'static str,
-}
-
-impl fmt::Display for InvalidOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
-    }
-}
-
-impl std::error::Error for InvalidOptions {}
-
-fn require(holds: bool, text: &'static str) -> Result<(), InvalidOptions> {
-    if holds { Ok(()) } else { Err(InvalidOptions { text }) }
-}
-
-/// When a file is compacted for the sake of its tombstones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TombstoneOptions {
-    /// A file with at least this share of tombstones among its entries is compacted, 1 to 100.
-    pub dense_percent: u64,
-    /// A file with a tombstone and at least this age is compacted, in the unit of [`Tree::now`](super::Tree::now).
-    pub max_age: Option<u64>,
-}
-
-impl Default for TombstoneOptions {
-    fn default() -> Self {
-        Self { dense_percent: 50, max_age: None }
-    }
-}
-
-impl TombstoneOptions {
-    fn validate(self) -> Result<(), InvalidOptions> {
-        require((1..=100).contains(&self.dense_percent), "dense_percent is 1 to 100")
-    }
-}
+use super::invalid_options::{InvalidOptions, require};
+use super::reclaim_options::ReclaimOptions;
 
 /// The parameters of [`SizeTiered`](super::SizeTiered).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +20,8 @@ pub struct SizeTieredOptions {
     pub run_limit: usize,
     /// The length of output files, in bytes.
     pub file_bytes: u64,
-    /// Compactions for the sake of tombstones.
-    pub tombstones: TombstoneOptions,
+    /// Compactions that reclaim space.
+    pub reclaim: ReclaimOptions,
 }
 
 impl Default for SizeTieredOptions {
@@ -73,7 +34,7 @@ impl Default for SizeTieredOptions {
             small_bytes: 48 << 20,
             run_limit: 48,
             file_bytes: 64 << 20,
-            tombstones: TombstoneOptions::default(),
+            reclaim: ReclaimOptions::default(),
         }
     }
 }
@@ -90,7 +51,7 @@ impl SizeTieredOptions {
         require(self.high_percent >= 100, "high_percent is at least 100")?;
         require(self.run_limit >= self.min_runs, "run_limit is at least min_runs")?;
         require(self.small_bytes > 0 && self.file_bytes > 0, "sizes are not 0")?;
-        self.tombstones.validate()
+        self.reclaim.validate()
     }
 }
 
@@ -105,14 +66,17 @@ pub struct LeveledOptions {
     pub base_bytes: u64,
     /// The ratio of the sizes of adjacent levels, at least 2.
     pub fan_out: u64,
+    /// No compaction moves entries into a level that has at least this share of its target, at least 100 %. The level
+    /// is compacted first. For the base level, `l0_runs` files are the least target.
+    pub stop_percent: u64,
     /// The length of output files, in bytes.
     pub file_bytes: u64,
     /// The most that a compaction reads, in bytes, unless one file with its overlaps has more.
     pub max_input_bytes: u64,
     /// An output file overlaps at most so many times `file_bytes` of the level below its own.
     pub max_grandparent_files: u64,
-    /// Compactions for the sake of tombstones.
-    pub tombstones: TombstoneOptions,
+    /// Compactions that reclaim space.
+    pub reclaim: ReclaimOptions,
 }
 
 impl Default for LeveledOptions {
@@ -122,10 +86,11 @@ impl Default for LeveledOptions {
             l0_soft_runs: 12,
             base_bytes: 256 << 20,
             fan_out: 10,
+            stop_percent: 125,
             file_bytes: 64 << 20,
             max_input_bytes: 25 * (64 << 20),
             max_grandparent_files: 10,
-            tombstones: TombstoneOptions::default(),
+            reclaim: ReclaimOptions::default(),
         }
     }
 }
@@ -139,10 +104,11 @@ impl LeveledOptions {
         require(self.l0_runs >= 1, "l0_runs is at least 1")?;
         require(self.l0_soft_runs >= self.l0_runs, "l0_soft_runs is at least l0_runs")?;
         require(self.fan_out >= 2, "fan_out is at least 2")?;
+        require(self.stop_percent >= 100, "stop_percent is at least 100")?;
         require(self.base_bytes > 0 && self.file_bytes > 0, "sizes are not 0")?;
         require(self.max_input_bytes >= self.file_bytes, "max_input_bytes is at least file_bytes")?;
         require(self.max_grandparent_files > 0, "max_grandparent_files is not 0")?;
-        self.tombstones.validate()
+        self.reclaim.validate()
     }
 }
 
@@ -158,8 +124,8 @@ pub struct LazyLeveledOptions {
     pub flush_bytes: u64,
     /// The length of output files, in bytes.
     pub file_bytes: u64,
-    /// Compactions for the sake of tombstones.
-    pub tombstones: TombstoneOptions,
+    /// Compactions that reclaim space.
+    pub reclaim: ReclaimOptions,
 }
 
 impl Default for LazyLeveledOptions {
@@ -169,7 +135,7 @@ impl Default for LazyLeveledOptions {
             fan_out: 4,
             flush_bytes: 64 << 20,
             file_bytes: 64 << 20,
-            tombstones: TombstoneOptions::default(),
+            reclaim: ReclaimOptions::default(),
         }
     }
 }
@@ -183,6 +149,6 @@ impl LazyLeveledOptions {
         require(self.l0_runs >= 1, "l0_runs is at least 1")?;
         require(self.fan_out >= 2, "fan_out is at least 2")?;
         require(self.flush_bytes > 0 && self.file_bytes > 0, "sizes are not 0")?;
-        self.tombstones.validate()
+        self.reclaim.validate()
     }
 }

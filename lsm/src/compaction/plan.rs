@@ -18,8 +18,27 @@ pub enum Reason {
     IntraL0,
     /// A large run in level 0 goes to the level that it fills.
     Settle,
-    /// A file has many tombstones, or old ones.
+    /// A file has many tombstones and expired entries, or old ones.
     Tombstones,
+    /// No reader finds a live entry in the file.
+    Obsolete,
+    /// A file has entries that nobody needs any more, and nothing older lies below it.
+    Elision,
+    /// A user has asked for a range of keys.
+    Range,
+    /// Reads of a file pass many tombstones, or find nothing.
+    Reads,
+}
+
+/// How a compaction treats its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// They are merged, and the outputs take their place.
+    Rewrite,
+    /// The files change their place as they are: none overlaps another, and no tombstone in them can go.
+    Move,
+    /// They go without outputs: no reader finds a live entry in them.
+    Drop,
 }
 
 /// Files of one run that a compaction reads.
@@ -51,8 +70,8 @@ pub struct Plan<K> {
     pub smallest: K,
     /// The last key of all inputs.
     pub largest: K,
-    /// The input files change their place as they are: none overlaps another, and no tombstone in them can go.
-    pub is_move: bool,
+    /// How the inputs are treated.
+    pub action: Action,
 }
 
 impl<K: Key> Plan<K> {
@@ -66,9 +85,14 @@ impl<K: Key> Plan<K> {
         self.inputs.iter().map(Input::bytes).sum()
     }
 
-    /// The bytes that it writes at most: none if the files only change their place.
+    /// Whether the input files change their place as they are.
+    pub fn is_move(&self) -> bool {
+        self.action == Action::Move
+    }
+
+    /// The bytes that it writes at most: none if the files only change their place, or go.
     pub fn write_bytes(&self) -> u64 {
-        if self.is_move { 0 } else { self.input_bytes() }
+        if self.action == Action::Rewrite { self.input_bytes() } else { 0 }
     }
 
     /// Whether `id` is an input.
@@ -76,17 +100,26 @@ impl<K: Key> Plan<K> {
         self.files().any(|file| file.id == id)
     }
 
-    /// Puts `outputs` into the tree in place of the inputs. A move has its input files as outputs.
+    /// Puts `outputs` into the tree in place of the inputs. A move has its input files as outputs, a plan that drops its
+    /// inputs has none.
     ///
     /// # Panics
-    /// An input is no longer where it was, an output has keys that no input has, or a move changes its files.
+    /// An input is no longer where it was, an output has keys that no input has, or the outputs do not fit the action.
     pub fn install(&self, tree: &mut Tree<K>, outputs: Vec<File<K>>) {
         let is_within =
             |file: &File<K>| self.smallest <= file.smallest && file.largest <= self.largest;
         assert!(outputs.iter().all(is_within), "outputs have keys of the inputs");
-        assert!(!self.is_move || outputs.len() == self.files().count(), "a move keeps its files");
         let is_new = |file: &File<K>| !self.has_input(file.id);
-        debug_assert!(self.is_move || outputs.iter().all(is_new), "a rewrite keeps none");
+        match self.action {
+            Action::Rewrite => {
+                debug_assert!(outputs.iter().all(is_new), "a rewrite keeps no file");
+            }
+            Action::Move => {
+                assert!(outputs.len() == self.files().count(), "a move keeps its files");
+                debug_assert!(!outputs.iter().any(is_new), "a move makes no file");
+            }
+            Action::Drop => assert!(outputs.is_empty(), "dropped files have no outputs"),
+        }
         let inputs = self.inputs.iter().map(|input| (input.place, &input.files[..]));
         tree.replace(inputs, self.output, outputs);
     }
@@ -96,7 +129,7 @@ impl<K: Key> Plan<K> {
     /// # Panics
     /// The plan is no move.
     pub fn moved(&self) -> Vec<File<K>> {
-        assert!(self.is_move, "the files of other plans are rewritten");
+        assert!(self.is_move(), "the files of other plans are rewritten");
         let mut files: Vec<File<K>> = self.files().cloned().collect();
         files.sort_by(|a, b| a.smallest.cmp(&b.smallest));
         debug_assert!(overlap::is_sorted(&files), "files of a move do not overlap");

@@ -11,11 +11,12 @@
 use super::busy::Busy;
 use super::draft::{self, Draft, Motion};
 use super::file::Key;
-use super::options::{InvalidOptions, SizeTieredOptions};
+use super::invalid_options::InvalidOptions;
+use super::options::SizeTieredOptions;
 use super::plan::{Plan, Reason};
+use super::reclaim;
 use super::run::{Place, Run};
 use super::strategy::{Score, Strategy, Urgency};
-use super::tombstones;
 use super::tree::Tree;
 
 /// Size-tiered compaction (STCS).
@@ -91,6 +92,10 @@ pub(super) fn merge_all<K: Key>(
 
 impl<K: Key> Strategy<K> for SizeTiered {
     fn pick(&self, tree: &Tree<K>, busy: &Busy<K>, urgency: Urgency) -> Option<Plan<K>> {
+        let free = reclaim::pick_obsolete(tree, busy);
+        if free.is_some() {
+            return free;
+        }
         let runs: Vec<(Place, &Run<K>)> = tree.runs().collect();
         // Runs that are not busy, between those that are.
         let free = || runs.split(|(_, run)| busy.has_any(run.files()));
@@ -108,7 +113,7 @@ impl<K: Key> Strategy<K> for SizeTiered {
             let cheapest = cheapest.min_by_key(|window| bytes(window))?;
             merge_all(tree, busy, Reason::Runs, cheapest)
         });
-        plan.or_else(|| tombstones::pick(tree, busy, &self.options.tombstones))
+        plan.or_else(|| reclaim::pick(tree, busy, &self.options.reclaim, urgency))
     }
 
     fn scores(&self, tree: &Tree<K>) -> Vec<Score> {

@@ -52,6 +52,12 @@ pub trait Strategy<K: Key>: std::fmt::Debug + Send + Sync {
     /// If a score reaches the threshold of `urgency` and no plan is in flight, there is one.
     fn pick(&self, tree: &Tree<K>, busy: &Busy<K>, urgency: Urgency) -> Option<Plan<K>>;
 
+    /// Whether the level is so far over its limit that no compaction for the size of levels or the number of runs moves
+    /// entries into it: it is compacted first.
+    fn is_stopped(&self, _tree: &Tree<K>, _level: usize) -> bool {
+        false
+    }
+
     /// The score of each level.
     fn scores(&self, tree: &Tree<K>) -> Vec<Score>;
 

@@ -11,6 +11,7 @@ pub struct Tree<K> {
     next_rank: u64,
     now: u64,
     horizon: u64,
+    expiry_horizon: u64,
 }
 
 impl<K: Key> Tree<K> {
@@ -21,7 +22,7 @@ impl<K: Key> Tree<K> {
     pub fn new(levels: usize) -> Self {
         assert!(levels >= 2, "a tree has level 0 and a last level");
         let levels = (0..levels).map(|_| Level::new()).collect();
-        Self { levels, next_rank: 1, now: 0, horizon: u64::MAX }
+        Self { levels, next_rank: 1, now: 0, horizon: u64::MAX, expiry_horizon: 0 }
     }
 
     /// The levels, 0 first.
@@ -52,6 +53,16 @@ impl<K: Key> Tree<K> {
     /// Sets the sequence number of the oldest snapshot; a new tree has none, and `u64::MAX`.
     pub fn set_horizon(&mut self, horizon: u64) {
         self.horizon = horizon;
+    }
+
+    /// The moment up to which entries have expired for every reader: the least time that a snapshot has fixed, or now.
+    pub fn expiry_horizon(&self) -> u64 {
+        self.expiry_horizon
+    }
+
+    /// Sets the moment up to which entries have expired for every reader; a new tree has 0.
+    pub fn set_expiry_horizon(&mut self, time: u64) {
+        self.expiry_horizon = time;
     }
 
     /// A rank above all ranks that were given out.
@@ -99,6 +110,29 @@ impl<K: Key> Tree<K> {
         self.next_rank += 1;
         self.levels[level].run_mut(place.rank).insert(files);
         place
+    }
+
+    /// Adds files at their place when a tree is built again from a manifest, in any order.
+    ///
+    /// # Errors
+    /// The tree has no such level, facts about a file contradict each other, or the file overlaps another one of its run.
+    pub fn restore(&mut self, place: Place, file: File<K>) -> Result<(), String> {
+        let (id, last) = (file.id, self.last_level());
+        if place.level > last || place.rank.0 == u64::MAX {
+            return Err(format!("file {id} is at {place:?}; the last level is {last}"));
+        }
+        if !file.is_sound() {
+            return Err(format!("the facts about file {id} contradict each other"));
+        }
+        if let Some(run) = self.run(place) {
+            let overlapped = &run.files()[run.overlapping(&file.smallest, &file.largest)];
+            if let Some(other) = overlapped.first() {
+                return Err(format!("files {id} and {} of {place:?} overlap", other.id));
+            }
+        }
+        self.levels[place.level].run_mut(place.rank).insert(vec![file]);
+        self.next_rank = self.next_rank.max(place.rank.0 + 1);
+        Ok(())
     }
 
     /// Replaces `inputs`, files with their places, by `outputs` at `place`.

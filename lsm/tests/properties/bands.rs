@@ -6,6 +6,7 @@ use lsm::compaction::{
     Urgency,
 };
 
+use crate::oracle::Operation;
 use crate::planted::{Mistake, Mistaken};
 use crate::presets::Boxed;
 use crate::random::Random;
@@ -41,7 +42,7 @@ struct Band {
 fn measure(strategy: &Boxed, plans: usize) -> Amplification {
     let mut world = World::new(7);
     let mut random = Random::new(9);
-    let flush = |world: &mut World, operations: &[(u64, Option<u64>)]| {
+    let flush = |world: &mut World, operations: &[Operation]| {
         world.flush(operations, FLUSH_ENTRIES as usize);
         for _ in 0..plans {
             let plan = strategy.pick(&world.tree, &world.busy, Urgency::Mandatory);
@@ -52,7 +53,7 @@ fn measure(strategy: &Boxed, plans: usize) -> Amplification {
     };
     for from in (0..KEYS).step_by(FLUSH_ENTRIES as usize) {
         let put: Vec<_> =
-            (from..from + FLUSH_ENTRIES).map(|key| (key, Some(ENTRY_BYTES))).collect();
+            (from..from + FLUSH_ENTRIES).map(|key| Operation::put(key, ENTRY_BYTES)).collect();
         flush(&mut world, &put);
     }
     let live = KEYS * ENTRY_BYTES;
@@ -62,8 +63,9 @@ fn measure(strategy: &Boxed, plans: usize) -> Amplification {
             start = (world.flushed, world.compacted);
         }
         for _ in 0..KEYS / FLUSH_ENTRIES {
-            let keys = (0..FLUSH_ENTRIES).map(|_| (random.below(KEYS), Some(ENTRY_BYTES)));
-            flush(&mut world, &keys.collect::<Vec<_>>());
+            let mut put = || Operation::put(random.below(KEYS), ENTRY_BYTES);
+            let operations: Vec<_> = (0..FLUSH_ENTRIES).map(|_| put()).collect();
+            flush(&mut world, &operations);
             if round >= 2 {
                 space += world.tree.bytes() as f64 / live as f64;
                 read += world.tree.runs().count() as f64;

@@ -6,7 +6,7 @@ use crate::presets;
 use crate::random::Random;
 
 fn file(id: u64, bytes: u64) -> File<u64> {
-    File { id, bytes, smallest: 0, largest: 9, entries: 10, tombstones: 0, newest: id, created: 0 }
+    File { newest: id, ..File::new(id, (0, 9), 10, bytes) }
 }
 
 /// Six runs in level 0, and one file of `bytes` in `level`.

@@ -1,8 +1,8 @@
 //! Which files are rewritten for the sake of their tombstones, and which are left alone: single cases, by hand.
 
 use lsm::compaction::{
-    Busy, DropGuard, File, Leveled, LeveledOptions, Plan, Reason, SizeTiered, SizeTieredOptions,
-    Strategy, TombstoneOptions, Tree, Urgency,
+    Action, Busy, DropGuard, Expiry, File, Leveled, LeveledOptions, Plan, Reason, ReclaimOptions,
+    Reclaimable, SizeTiered, SizeTieredOptions, Strategy, Tree, Urgency,
 };
 
 fn leveled() -> Leveled {
@@ -13,8 +13,7 @@ fn leveled() -> Leveled {
 }
 
 fn file(id: u64, keys: (u64, u64), tombstones: u64) -> File<u64> {
-    let (smallest, largest) = keys;
-    File { id, bytes: 100, smallest, largest, entries: 10, tombstones, newest: id, created: 0 }
+    File { tombstones, newest: id, ..File::new(id, keys, 10, 100) }
 }
 
 fn pick(tree: &Tree<u64>) -> Option<Plan<u64>> {
@@ -32,14 +31,14 @@ fn four_runs(tree: &mut Tree<u64>) {
 fn files_without_common_keys_move_unless_tombstones_can_go() {
     let mut empty = Tree::new(4);
     four_runs(&mut empty);
-    assert!(!pick(&empty).unwrap().is_move, "nothing is older than the tombstone");
+    assert!(!pick(&empty).unwrap().is_move(), "nothing is older than the tombstone");
     let mut above_older = Tree::new(4);
     // Level 3 is large enough for level 2 to be the base.
     above_older.load(3, (0..9).map(|id| file(50 + id, (id * 80, id * 80 + 79), 0)).collect());
     four_runs(&mut above_older);
     let plan = pick(&above_older).unwrap();
     assert_eq!(plan.output.level, 2);
-    assert!(plan.is_move, "the tombstone is needed");
+    assert!(plan.is_move(), "the tombstone is needed");
     assert_eq!((plan.input_bytes(), plan.write_bytes()), (400, 0));
 }
 
@@ -51,7 +50,8 @@ fn a_dense_file_is_rewritten_once_no_snapshot_needs_its_tombstones() {
     assert_eq!(pick(&tree), None, "a snapshot is older than the tombstones");
     tree.set_horizon(7);
     let plan = pick(&tree).unwrap();
-    assert_eq!((plan.reason, plan.output, plan.is_move), (Reason::Tombstones, place, false));
+    let facts = (plan.reason, plan.output, plan.action);
+    assert_eq!(facts, (Reason::Tombstones, place, Action::Rewrite));
     assert_eq!((plan.input_bytes(), plan.write_bytes()), (100, 100));
 }
 
@@ -79,16 +79,32 @@ fn a_file_is_dense_from_the_stated_share_of_tombstones_on() {
 
 #[test]
 fn a_tombstone_of_the_stated_age_is_compacted_away() {
-    let tombstones = TombstoneOptions { max_age: Some(5), ..TombstoneOptions::default() };
-    let options = LeveledOptions { tombstones, ..LeveledOptions::default() };
+    let reclaim = ReclaimOptions { max_age: Some(5), ..ReclaimOptions::default() };
+    let options = LeveledOptions { reclaim, ..LeveledOptions::default() };
     let strategy = Leveled::new(options).unwrap();
     let mut tree = Tree::new(4);
-    tree.load(3, vec![file(7, (0, 100), 1), file(8, (101, 200), 0)]);
+    tree.load(3, vec![file(6, (0, 100), 0), file(7, (101, 200), 1)]);
     for (now, is_due) in [(4, false), (5, true)] {
         tree.set_now(now);
         let plan = strategy.pick(&tree, &Busy::default(), Urgency::Mandatory);
         let files = plan.map(|plan| plan.files().map(|file| file.id).collect::<Vec<_>>());
         assert_eq!(files, is_due.then(|| vec![7]), "at {now}");
+    }
+}
+
+#[test]
+fn of_files_with_equal_overlaps_the_one_with_dead_entries_goes_down_first() {
+    let expiry = Some(Expiry { entries: 4, earliest: 1, latest: 1 });
+    let reclaimable = Reclaimable { expiry, ..Reclaimable::default() };
+    let expired = File { reclaimable, ..file(2, (80, 159), 0) };
+    for second in [file(2, (80, 159), 4), expired] {
+        let mut tree = Tree::new(4);
+        tree.set_expiry_horizon(1);
+        tree.load(3, (0..9).map(|id| file(50 + id, (id * 80, id * 80 + 79), 0)).collect());
+        tree.load(2, vec![file(1, (0, 79), 0), second]);
+        let plan = pick(&tree).unwrap();
+        assert_eq!((plan.reason, plan.output.level), (Reason::Size, 3));
+        assert!(plan.has_input(2) && !plan.has_input(1), "{plan:?}");
     }
 }
 

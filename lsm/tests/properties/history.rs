@@ -1,7 +1,11 @@
 //! A random history of flushes, compactions, snapshots and changes of the strategy, checked after each step.
 
-use lsm::compaction::{Plan, Strategy, Urgency};
+use std::collections::BTreeSet;
 
+use lsm::compaction::{FileId, Plan, Urgency, pick_files, pick_range};
+
+use crate::checks;
+use crate::oracle::Operation;
 use crate::presets::{self, Boxed, LEVELS};
 use crate::random::Random;
 use crate::world::World;
@@ -39,6 +43,9 @@ struct History {
     strategy: Boxed,
     keys: u64,
     deletes_of_ten: u64,
+    expiring_of_ten: u64,
+    /// One operation in so many deletes a range; with 0, none.
+    range_every: u64,
 }
 
 /// Runs the history of `seed`; the error names the property.
@@ -47,8 +54,13 @@ pub(crate) fn run(seed: u64, shape: &Shape) -> Result<(), String> {
     let strategy = (shape.wrap)(presets::strategy(shape.kind, &mut random));
     let keys = 20 + random.below(400);
     let deletes_of_ten = random.below(8);
-    let world = World::new(LEVELS);
-    let mut history = History { random, world, strategy, keys, deletes_of_ten };
+    let expiring_of_ten = if random.one_in(2) { random.below(9) } else { 0 };
+    let range_every = if random.one_in(2) { 10 + random.below(90) } else { 0 };
+    let mut world = World::new(LEVELS);
+    world.threads = 1 + random.below(4) as usize;
+    world.splits_at_ranges = random.one_in(2);
+    let mut history =
+        History { random, world, strategy, keys, deletes_of_ten, expiring_of_ten, range_every };
     for step in 0..shape.steps {
         let outcome = history.step(shape);
         outcome.map_err(|text| format!("seed {seed}, step {step}: {text}"))?;
@@ -82,8 +94,7 @@ impl History {
         let mut operations = Vec::new();
         for _ in 0..count {
             let key = (from + self.random.below(keys)) % self.keys;
-            let is_delete = self.random.below(10) < self.deletes_of_ten;
-            operations.push((key, (!is_delete).then(|| 50 + self.random.below(100))));
+            operations.push(self.operation(key));
         }
         let file_entries = 5 + self.random.below(40) as usize;
         let (before, bytes_before) = (self.debt(), self.world.tree.bytes());
@@ -91,12 +102,25 @@ impl History {
         self.check_debt(before, self.world.tree.bytes() - bytes_before)
     }
 
+    fn operation(&mut self, key: u64) -> Operation {
+        if self.range_every > 0 && self.random.one_in(self.range_every) {
+            let largest = key + self.random.below(1 + self.keys / 4);
+            return Operation::DeleteRange { smallest: key, largest };
+        }
+        if self.random.below(10) < self.deletes_of_ten {
+            return Operation::Delete { key };
+        }
+        let is_expiring = self.random.below(10) < self.expiring_of_ten;
+        let expires = is_expiring.then(|| self.world.tree.now() + self.random.below(40));
+        Operation::Put { key, bytes: 50 + self.random.below(100), expires }
+    }
+
     /// The debt, and the most that a byte adds to it.
     fn debt(&self) -> (u64, u64) {
         (self.strategy.debt(&self.world.tree), self.strategy.debt_factor(&self.world.tree))
     }
 
-    /// Picks a plan, and checks P4, P5 and P10 on it.
+    /// Picks a plan, and checks P4, P5 and the properties of a single plan on it.
     fn begin(&mut self, shape: &Shape) -> Result<(), String> {
         if self.world.in_flight.len() >= shape.in_flight {
             return Ok(());
@@ -113,8 +137,8 @@ impl History {
                 _ => Ok(()),
             };
         };
-        check_beside(&plan, &self.world)?;
-        check_inputs(&plan, &*self.strategy)?;
+        checks::beside(&plan, &self.world)?;
+        checks::plan(&plan, &*self.strategy, &self.world)?;
         self.world.begin(plan);
         Ok(())
     }
@@ -153,63 +177,49 @@ impl History {
         }
         // First the compactions that are necessary, then those of an idle device.
         self.rest_at(Urgency::Mandatory, shape)?;
-        self.check_rest(Urgency::Mandatory)?;
+        checks::rest(&*self.strategy, &self.world, Urgency::Mandatory)?;
         self.rest_at(Urgency::Eligible, shape)?;
-        self.check_rest(Urgency::Eligible)
+        checks::rest(&*self.strategy, &self.world, Urgency::Eligible)?;
+        self.compact_requested(shape)
+    }
+
+    /// P13.
+    fn compact_requested(&mut self, shape: &Shape) -> Result<(), String> {
+        let all = self.world.tree.runs().flat_map(|(_, run)| run.files());
+        let ids: BTreeSet<FileId> = all.map(|file| file.id).filter(|id| id % 3 == 0).collect();
+        self.rest_of(shape, |history| pick_files(&history.world.tree, &history.world.busy, &ids))?;
+        checks::files(&self.world, &ids)?;
+        let smallest = self.random.below(self.keys);
+        let largest = smallest + self.random.below(self.keys);
+        self.rest_of(shape, |history| {
+            pick_range(&history.world.tree, &history.world.busy, &smallest, &largest)
+        })?;
+        checks::range(&self.world, smallest, largest)
     }
 
     fn rest_at(&mut self, urgency: Urgency, shape: &Shape) -> Result<(), String> {
+        let outcome = self.rest_of(shape, |history| {
+            history.strategy.pick(&history.world.tree, &history.world.busy, urgency)
+        });
+        outcome.map_err(|text| format!("{urgency:?}: {text}"))
+    }
+
+    /// Does all plans that `pick` makes, one after the other.
+    fn rest_of(
+        &mut self,
+        shape: &Shape,
+        pick: impl Fn(&Self) -> Option<Plan<u64>>,
+    ) -> Result<(), String> {
         let files: usize = self.world.tree.runs().map(|(_, run)| run.files().len()).sum();
         // Each file goes down each level at most once, and what it overlaps goes with it.
         let budget = 20 * (files + 10) * LEVELS;
         for _ in 0..budget {
-            let plan = self.strategy.pick(&self.world.tree, &self.world.busy, urgency);
-            let Some(plan) = plan else { return Ok(()) };
-            check_inputs(&plan, &*self.strategy)?;
+            let Some(plan) = pick(self) else { return Ok(()) };
+            checks::plan(&plan, &*self.strategy, &self.world)?;
             self.world.begin(plan);
             self.finish(shape)?;
             self.world.check()?;
         }
-        Err(format!("P1: {urgency:?}: no rest after {budget} compactions of {files} files"))
+        Err(format!("P1: no rest after {budget} compactions of {files} files"))
     }
-
-    fn check_rest(&self, urgency: Urgency) -> Result<(), String> {
-        let scores = self.strategy.scores(&self.world.tree);
-        if let Some(score) = scores.iter().find(|score| score.value >= urgency.threshold()) {
-            return Err(format!("P5: {score:?} at rest, {urgency:?}"));
-        }
-        for (place, run) in self.world.tree.runs() {
-            // 90 is above each `dense_percent` of the presets.
-            let dense = run.files().iter().find(|file| file.tombstones * 100 >= file.entries * 90);
-            if let Some(file) = dense {
-                return Err(format!("P6: tombstones stay at {place:?}: {file:?}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// P4, without the help of [`Busy`](lsm::compaction::Busy).
-fn check_beside(plan: &Plan<u64>, world: &World) -> Result<(), String> {
-    for (other, _) in &world.in_flight {
-        if let Some(file) = plan.files().find(|file| other.has_input(file.id)) {
-            return Err(format!("P4: file {} is an input of two plans", file.id));
-        }
-        let overlaps = plan.smallest <= other.largest && other.smallest <= plan.largest;
-        if plan.output == other.output && overlaps {
-            return Err(format!("P4: two plans write to {:?}", plan.output));
-        }
-    }
-    Ok(())
-}
-
-/// P10. Leveled plans have a limit in bytes; tiered ones take whole runs, at most `max_runs`.
-fn check_inputs(plan: &Plan<u64>, strategy: &dyn Strategy<u64>) -> Result<(), String> {
-    let Some(limit) = strategy.max_input_bytes() else { return Ok(()) };
-    let is_single = plan.inputs.iter().filter(|input| input.place != plan.output).count() <= 1
-        && plan.inputs[0].files.len() == 1;
-    if plan.input_bytes() > limit && !is_single && !plan.is_move {
-        return Err(format!("P10: {} bytes of at most {limit}: {plan:?}", plan.input_bytes()));
-    }
-    Ok(())
 }

@@ -1,21 +1,21 @@
 //! What a plan must not do, and where its outputs are cut: single cases, by hand.
 
-use lsm::compaction::{Busy, File, Input, OutputCutter, Place, Plan, Rank, Reason, Tree};
+use lsm::compaction::{Action, Busy, File, Input, OutputCutter, Place, Plan, Rank, Reason, Tree};
 
-fn file(id: u64, smallest: u64, largest: u64) -> File<u64> {
-    let (bytes, entries) = (100, 10);
-    File { id, bytes, smallest, largest, entries, tombstones: 0, newest: id, created: 0 }
+pub(crate) fn file(id: u64, smallest: u64, largest: u64) -> File<u64> {
+    File { newest: id, ..File::new(id, (smallest, largest), 10, 100) }
 }
 
-fn plan(inputs: Vec<(Place, Vec<File<u64>>)>, output: Place) -> Plan<u64> {
+pub(crate) fn plan(inputs: Vec<(Place, Vec<File<u64>>)>, output: Place) -> Plan<u64> {
     let files = || inputs.iter().flat_map(|(_, files)| files);
     let smallest = files().map(|file| file.smallest).min().unwrap();
     let largest = files().map(|file| file.largest).max().unwrap();
     let inputs = inputs.into_iter().map(|(place, files)| Input { place, files }).collect();
-    Plan { reason: Reason::Size, inputs, output, smallest, largest, is_move: false }
+    let (reason, action) = (Reason::Size, Action::Rewrite);
+    Plan { reason, inputs, output, smallest, largest, action }
 }
 
-fn first_of(level: usize) -> Place {
+pub(crate) fn first_of(level: usize) -> Place {
     Place { level, rank: Rank(0) }
 }
 

@@ -2,10 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lsm::compaction::{Busy, File, Input, Place, Plan, Reason, Score, Strategy, Tree, Urgency};
+use lsm::compaction::{
+    Action, Busy, File, Input, Place, Plan, Reason, Score, Strategy, Tree, Urgency,
+};
 
+use crate::checks;
 use crate::history::{self, Shape};
+use crate::oracle::Operation;
 use crate::presets::{Boxed, KINDS};
+use crate::world::World;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +29,12 @@ pub(crate) enum Mistake {
     DebtJumps,
     /// Each compaction takes all files.
     TakesEverything,
+    /// A file goes if a range tombstone has its keys, whichever is newer.
+    DropsNewer,
+    /// A file of tombstones and expired entries goes, whatever lies below it.
+    DropsAboveOlder,
+    /// A level at its limit counts as stopped, and takes files nevertheless.
+    MovesIntoStopped,
 }
 
 /// A strategy with a mistake.
@@ -39,7 +50,7 @@ fn plan_of(mut inputs: Vec<Input<u64>>, reason: Reason) -> Option<Plan<u64>> {
     let files = || inputs.iter().flat_map(|input| &input.files);
     let smallest = files().map(|file| file.smallest).min()?;
     let largest = files().map(|file| file.largest).max()?;
-    Some(Plan { reason, smallest, largest, inputs, output, is_move: false })
+    Some(Plan { reason, smallest, largest, inputs, output, action: Action::Rewrite })
 }
 
 fn whole(tree: &Tree<u64>) -> Vec<Input<u64>> {
@@ -48,6 +59,24 @@ fn whole(tree: &Tree<u64>) -> Vec<Input<u64>> {
 
 fn oldest_file(tree: &Tree<u64>) -> Option<(Place, &File<u64>)> {
     tree.runs().last().map(|(place, run)| (place, &run.files()[0]))
+}
+
+fn files(tree: &Tree<u64>) -> impl Iterator<Item = (Place, &File<u64>)> {
+    tree.runs().flat_map(|(place, run)| run.files().iter().map(move |file| (place, file)))
+}
+
+/// The removal of a file for which `goes` holds, without further checks.
+fn drop_of(
+    tree: &Tree<u64>,
+    busy: &Busy<u64>,
+    goes: impl Fn(&File<u64>) -> bool,
+) -> Option<Plan<u64>> {
+    let mut gone = files(tree).filter(|(_, file)| !busy.has(file) && goes(file));
+    gone.find_map(|(place, file)| {
+        let mut plan = plan_of(vec![Input { place, files: vec![file.clone()] }], Reason::Obsolete)?;
+        plan.action = Action::Drop;
+        busy.allows(&plan).then_some(plan)
+    })
 }
 
 impl Mistaken {
@@ -83,11 +112,29 @@ impl Strategy<u64> for Mistaken {
             Mistake::SkipsLevel0 => {
                 plan.filter(|plan| plan.inputs.iter().all(|input| input.place.level > 0))
             }
-            Mistake::DebtJumps => plan,
+            Mistake::DebtJumps | Mistake::MovesIntoStopped => plan,
+            Mistake::DropsNewer => {
+                let ranges = files(tree).flat_map(|(_, file)| &file.reclaimable.range_tombstones);
+                let ranges: Vec<_> = ranges.collect();
+                let is_deleted = |file: &File<u64>| {
+                    ranges.iter().any(|range| range.contains(&file.smallest, &file.largest))
+                };
+                drop_of(tree, busy, is_deleted).or(plan)
+            }
+            Mistake::DropsAboveOlder => {
+                drop_of(tree, busy, |file| file.is_dead(tree.expiry_horizon())).or(plan)
+            }
             Mistake::TakesEverything => {
                 let plan = plan.filter(|_| busy.is_idle()).map(|_| whole(tree));
                 plan.and_then(|inputs| plan_of(inputs, Reason::Size))
             }
+        }
+    }
+
+    fn is_stopped(&self, tree: &Tree<u64>, level: usize) -> bool {
+        match self.mistake {
+            Mistake::MovesIntoStopped => self.inner.scores(tree)[level].value >= 1.0,
+            _ => self.inner.is_stopped(tree, level),
         }
     }
 
@@ -195,4 +242,32 @@ fn p7_finds_a_debt_that_jumps() {
 #[test]
 fn p10_finds_a_plan_without_a_limit() {
     is_found(&[0], &["P10"], wrapped!(TakesEverything));
+}
+
+#[test]
+fn p6_finds_files_that_go_with_entries_newer_than_the_range_tombstone() {
+    is_found(&ALL, &["P3"], wrapped!(DropsNewer));
+}
+
+#[test]
+fn p6_finds_files_that_go_with_tombstones_that_hide_older_entries() {
+    is_found(&ALL, &["P3"], wrapped!(DropsAboveOlder));
+}
+
+#[test]
+fn p11_finds_a_plan_that_moves_files_into_a_stopped_level() {
+    is_found(&[0], &["P11"], wrapped!(MovesIntoStopped));
+}
+
+#[test]
+fn p13_finds_a_key_in_two_runs_and_a_tombstone() {
+    let mut twice = World::new(4);
+    twice.flush(&[Operation::put(5, 10)], 10);
+    assert_eq!(checks::range(&twice, 0, 10), Ok(()));
+    twice.flush(&[Operation::put(5, 10)], 10);
+    assert!(checks::range(&twice, 0, 10).is_err_and(|text| text.contains("an older run")));
+    let mut deleted = World::new(4);
+    deleted.flush(&[Operation::Delete { key: 5 }], 10);
+    assert!(checks::range(&deleted, 0, 10).is_err_and(|text| text.contains("obsolete entries")));
+    assert_eq!(checks::range(&deleted, 6, 10), Ok(()), "outside the range");
 }

@@ -1,8 +1,8 @@
 //! The strategies under test, with tiny limits.
 
 use lsm::compaction::{
-    LazyLeveled, LazyLeveledOptions, Leveled, LeveledOptions, SizeTiered, SizeTieredOptions,
-    Strategy, TombstoneOptions,
+    LazyLeveled, LazyLeveledOptions, Leveled, LeveledOptions, ReclaimOptions, SizeTiered,
+    SizeTieredOptions, Strategy,
 };
 
 use crate::random::Random;
@@ -13,9 +13,11 @@ pub(crate) const LEVELS: usize = 6;
 
 pub(crate) type Boxed = Box<dyn Strategy<u64>>;
 
-fn tombstones(random: &mut Random) -> TombstoneOptions {
+fn reclaim_options(random: &mut Random) -> ReclaimOptions {
     let max_age = random.one_in(3).then(|| 5 + random.below(40));
-    TombstoneOptions { dense_percent: 20 + random.below(70), max_age }
+    let percents = (20 + random.below(70), 10 + random.below(80), 5 + random.below(45));
+    let (dense_percent, dense_block_percent, elide_percent) = percents;
+    ReclaimOptions { dense_percent, dense_block_percent, elide_percent, max_age }
 }
 
 pub(crate) fn leveled_options(random: &mut Random) -> LeveledOptions {
@@ -25,10 +27,11 @@ pub(crate) fn leveled_options(random: &mut Random) -> LeveledOptions {
         l0_soft_runs: 6 + random.below(10) as usize,
         base_bytes: 2_000 + random.below(10_000),
         fan_out: 2 + random.below(9),
+        stop_percent: 100 + random.below(100),
         file_bytes,
         max_input_bytes: file_bytes * (1 + random.below(30)),
         max_grandparent_files: 1 + random.below(10),
-        tombstones: tombstones(random),
+        reclaim: reclaim_options(random),
     }
 }
 
@@ -42,7 +45,7 @@ pub(crate) fn size_tiered_options(random: &mut Random) -> SizeTieredOptions {
         small_bytes: 200 + random.below(2_000),
         run_limit: min_runs + 4 + random.below(20) as usize,
         file_bytes: 500 + random.below(3_000),
-        tombstones: tombstones(random),
+        reclaim: reclaim_options(random),
     }
 }
 
@@ -52,7 +55,7 @@ pub(crate) fn lazy_options(random: &mut Random) -> LazyLeveledOptions {
         fan_out: 2 + random.below(5),
         flush_bytes: FLUSH_BYTES,
         file_bytes: 500 + random.below(3_000),
-        tombstones: tombstones(random),
+        reclaim: reclaim_options(random),
     }
 }
 

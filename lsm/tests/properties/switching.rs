@@ -5,6 +5,7 @@ use lsm::compaction::{
     Urgency,
 };
 
+use crate::oracle::Operation;
 use crate::planted::{Mistake, Mistaken};
 use crate::presets::Boxed;
 use crate::random::Random;
@@ -60,8 +61,8 @@ fn built_by(strategy: &Boxed, flushes: u64) -> World {
     let mut random = Random::new(flushes);
     let mut world = World::new(LEVELS);
     for _ in 0..flushes {
-        let operations: Vec<_> =
-            (0..FLUSH_ENTRIES).map(|_| (random.below(10_000), Some(ENTRY_BYTES))).collect();
+        let mut put = || Operation::put(random.below(10_000), ENTRY_BYTES);
+        let operations: Vec<_> = (0..FLUSH_ENTRIES).map(|_| put()).collect();
         world.flush(&operations, FLUSH_ENTRIES as usize);
         rest(&mut world, strategy);
     }

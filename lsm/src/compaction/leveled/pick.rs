@@ -35,11 +35,11 @@ pub(in super::super) fn settle<K: Key>(
 
 impl Leveled {
     pub(super) fn settle<K: Key>(&self, tree: &Tree<K>, busy: &Busy<K>) -> Option<Plan<K>> {
-        let batch = self.options.file_bytes.saturating_mul(self.options.l0_runs as u64);
-        settle(tree, busy, batch.max(self.options.base_bytes).saturating_mul(2))
+        settle(tree, busy, self.l0_batch().max(self.options.base_bytes).saturating_mul(2))
     }
 
-    /// The oldest runs of level 0, as many as fit, into the base level or a level above it that has files.
+    /// The oldest runs of level 0, as many as fit, into the base level or a level above it that has files; nothing if that
+    /// level takes nothing at the moment.
     pub(super) fn pick_l0<K: Key>(
         &self,
         tree: &Tree<K>,
@@ -47,8 +47,12 @@ impl Leveled {
         targets: &Targets,
     ) -> Option<Plan<K>> {
         let filled = (1..targets.base).find(|level| !tree.levels()[*level].is_empty());
-        let output = newest_place(tree, filled.unwrap_or(targets.base));
-        debug_assert!(targets.base > 0, "the base is below level 0");
+        let level = filled.unwrap_or(targets.base);
+        debug_assert!(level > 0, "the base is below level 0");
+        if self.stops(tree, level, targets) {
+            return None;
+        }
+        let output = newest_place(tree, level);
         let runs = tree.levels()[0].runs();
         let fits = |bytes: u64| bytes <= self.options.max_input_bytes;
         for first in 0..runs.len() {
@@ -69,7 +73,7 @@ impl Leveled {
     }
 
     /// Adjacent runs of level 0 that are not busy, into one. Runs that are large already stay as they are.
-    fn pick_intra_l0<K: Key>(&self, tree: &Tree<K>, busy: &Busy<K>) -> Option<Plan<K>> {
+    pub(super) fn pick_intra_l0<K: Key>(&self, tree: &Tree<K>, busy: &Busy<K>) -> Option<Plan<K>> {
         let runs = tree.levels()[0].runs();
         let least = self.options.l0_runs.max(2);
         let large = self.options.file_bytes.saturating_mul(2);
@@ -89,8 +93,8 @@ impl Leveled {
         if window.len() >= least { draft.plan(tree, busy) } else { None }
     }
 
-    /// A file of the oldest run of `level` into the next level. If the level is within its target, a file of the oldest
-    /// run but one goes into the oldest.
+    /// A file of the oldest run of `level` into the next level. If the level is within its target, or the next one takes
+    /// nothing, a file of the oldest run but one goes into the oldest.
     pub(super) fn pick_level<K: Key>(
         &self,
         tree: &Tree<K>,
@@ -103,7 +107,7 @@ impl Leveled {
         let oldest = runs.last()?;
         let place = Place { level, rank: oldest.rank() };
         let is_over = tree.levels()[level].bytes() > targets.bytes[level] / 100 * 85;
-        if level < tree.last_level() && is_over {
+        if level < tree.last_level() && is_over && !self.stops(tree, level + 1, targets) {
             let plan = self.pick_file(tree, busy, (place, oldest), newest_place(tree, level + 1));
             if plan.is_some() {
                 return plan;
@@ -126,7 +130,7 @@ impl Leveled {
         let below = tree.run(output).map_or(&[][..], Run::files);
         let cost = |file: &File<K>| {
             let overlap = overlap::overlapping_bytes(below, &file.smallest, &file.largest);
-            overlap as f64 / weight(file)
+            overlap as f64 / weight(file, tree.expiry_horizon())
         };
         let free = run.files().iter().enumerate().filter(|(_, file)| !busy.has(file));
         let mut candidates: Vec<(f64, usize)> = free.map(|(at, file)| (cost(file), at)).collect();
@@ -184,9 +188,10 @@ fn inputs<K: Key>(level: usize, runs: &[Run<K>]) -> Vec<Input<K>> {
     runs.iter().map(|run| draft::whole((Place { level, rank: run.rank() }, run))).collect()
 }
 
-/// The bytes that a file takes from its level, with those that its tombstones free below.
-fn weight<K: Key>(file: &File<K>) -> f64 {
-    let freed = file.bytes as f64 * file.tombstones as f64 / file.entries.max(1) as f64;
+/// The bytes that a file takes from its level, with those that its tombstones and expired entries free below.
+fn weight<K: Key>(file: &File<K>, expiry_horizon: u64) -> f64 {
+    let dead = file.dead(expiry_horizon);
+    let freed = file.bytes as f64 * dead as f64 / file.entries.max(1) as f64;
     debug_assert!(file.is_sound(), "tombstones are some of the entries");
     (file.bytes as f64 + freed).max(1.0)
 }

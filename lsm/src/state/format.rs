@@ -18,7 +18,7 @@ pub(super) fn encode_state(state: &State, out: &mut Vec<u8>) {
     for field in [state.next_file_id, state.flushed, state.next_rank] {
         put_varint(out, field);
     }
-    encode_ids(state.logs.iter(), out);
+    encode_ids(state.logs.iter().copied(), out);
     put_varint(out, state.tables.len() as u64);
     for (&id, table) in &state.tables {
         for field in [id, table.level, table.rank] {
@@ -72,7 +72,7 @@ pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
         }
         Change::RemoveLogs(logs) => {
             out.push(3);
-            encode_ids(logs.iter(), out);
+            encode_ids(logs.iter().copied(), out);
         }
         Change::Flush { flushed, tables, logs } => {
             out.push(4);
@@ -82,7 +82,7 @@ pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
                 put_varint(out, *id);
                 facts.encode(out);
             }
-            encode_ids(logs.iter(), out);
+            encode_ids(logs.iter().copied(), out);
         }
     }
     let decoded = |reader: &mut Reader<'_>| decode_edit(reader).ok();
@@ -107,9 +107,9 @@ pub(super) fn decode_edit(reader: &mut Reader<'_>) -> Result<Edit> {
     Ok(Edit(change))
 }
 
-fn encode_ids(ids: impl ExactSizeIterator<Item = impl std::borrow::Borrow<u64>>, out: &mut Vec<u8>) {
+fn encode_ids(ids: impl ExactSizeIterator<Item = u64>, out: &mut Vec<u8>) {
     put_varint(out, ids.len() as u64);
-    ids.for_each(|id| put_varint(out, *id.borrow()));
+    ids.for_each(|id| put_varint(out, id));
 }
 
 fn decode_ids(reader: &mut Reader<'_>) -> Result<Vec<u64>> {

@@ -2,3 +2,37 @@
 #![forbid(unsafe_code)]
 
 pub mod compaction;
+
+mod background;
+mod capabilities;
+mod commit;
+mod engine;
+mod file_ids;
+mod files;
+mod flush;
+#[cfg(test)]
+mod golden;
+mod internal_key;
+mod lock_order;
+mod memtable;
+mod options;
+mod read;
+mod record;
+mod recovery;
+mod state;
+mod statistics;
+mod store;
+mod table_file;
+mod table_writer;
+mod verify;
+mod version;
+mod wal;
+
+/// The error of this crate, so that it can be used without `kv`.
+pub use kv::{Error, Result};
+
+pub use engine::Lsm;
+pub use options::Options;
+pub use sstable::{BuildOptions, Compression, ReadMode, ReadOptions};
+pub use statistics::LsmStats;
+pub use verify::Verification;

@@ -27,6 +27,11 @@
 //! waiter sleeps only while a leader runs, and the end of that round wakes it. The last segment of the chain stays there,
 //! because it may still get appends. If it has ended, the next round advances the position to its end.
 //!
+//! **Retiring.** The owner of the log may make batches durable elsewhere: an LSM tree writes them to a table that the manifest
+//! names. [`GroupSync::retire`] tells the log. The segments that the owner removes leave the chain. They are not synced and not
+//! cut. The durable position advances behind the batches, and `retire` wakes the writers that wait for one of them. A leader that
+//! has copied the chain before may still sync a segment that was retired.
+//!
 //! **The lock check.** The leader asks the guard of the log ([`GroupSync::guarded`]) whether the store is still the one that
 //! was locked. It asks after each round of syncs, before the durable position advances. The witness has been written by
 //! then: its claim is about bytes, not about their owner. If the lock file is still in place after the sync, another writer
@@ -181,6 +186,26 @@ impl GroupSync {
             self.advance(&mut state, Position { segment: segment.id(), offset: segment.end() });
         }
         Ok(published)
+    }
+
+    /// The batches before `position` and all batches of `segments` are durable outside of the log, and no recovery will read
+    /// `segments` again. So the segments leave the chain as they are, and everybody who waits for these batches returns.
+    ///
+    /// `segments` have ended or get no more appends, and no older segment stays in the chain.
+    ///
+    /// # Panics
+    /// When an older segment stays.
+    pub fn retire(&self, position: Position, segments: &[u64]) {
+        let mut state = self.state.lock();
+        let is_retired = |segment: &Arc<Segment>| segments.contains(&segment.id());
+        let retired = state.chain.iter().take_while(|segment| is_retired(segment)).count();
+        let is_oldest_first = !state.chain[retired..].iter().any(is_retired);
+        assert!(is_oldest_first, "the oldest segments are retired first");
+        let end = state.chain.drain(..retired).map(|segment| segment.position()).max();
+        let end = end.unwrap_or_default();
+        self.advance(&mut state, position.max(end));
+        debug_assert!(state.durable >= position, "the position never goes back");
+        self.done.notify_all();
     }
 
     /// Whether every segment before `id` is wholly durable.

@@ -148,6 +148,11 @@ impl Segment {
         self.end.load(Ordering::Acquire)
     }
 
+    /// The position behind the last byte that was appended.
+    pub(super) fn position(&self) -> Position {
+        Position { segment: self.id(), offset: self.end() }
+    }
+
     /// How many bytes are durable.
     #[inline]
     pub fn durable(&self) -> u64 {

@@ -73,6 +73,19 @@ impl Writer {
         self.active.as_ref().is_some_and(|active| active.has_room(batch_len + frame_len(0) as u64))
     }
 
+    /// Owns the space for a batch of `batch_len` bytes, which must fit. So the append of that batch does not fail for want of
+    /// space, except on file systems where reserved space can fail.
+    ///
+    /// # Errors
+    /// `Io`, with `StorageFull` when there is no space: nothing has changed. `Poisoned`.
+    ///
+    /// # Panics
+    /// As [`Writer::append`].
+    pub fn reserve(&self, batch_len: u64) -> Result<()> {
+        self.sync.check()?;
+        self.active.as_ref().expect("a segment to append to").reserve(batch_len)
+    }
+
     /// Appends a batch, which must not be empty and must fit.
     ///
     /// # Errors

@@ -10,13 +10,17 @@ use std::sync::{Arc, Mutex};
 use durable::log::{
     Frame, GroupSync, Segment, SegmentIdentity, SegmentLayout, Writer, scan_segment,
 };
-use durable::{Fs as _, SimFs};
+use durable::{Fs, Inject, OpKind, Plan, SimFs};
 use kv::{Error, Result};
 
 use crate::store::{STORE, path};
 
 /// Segment `id`, begun on a disk with the folder of the log.
 fn begin(disk: &SimFs, id: u64) -> Segment {
+    begin_on(disk, id)
+}
+
+fn begin_on(disk: &dyn Fs, id: u64) -> Segment {
     let identity = SegmentIdentity { store: STORE, id, epoch: 1, edit_number: 1 };
     let layout = SegmentLayout::Plain;
     let file = Segment::create_file(disk, &path(id), 4096, layout, identity).unwrap();
@@ -216,4 +220,87 @@ fn a_finished_segment_can_be_read_with_its_witness() {
     let mut read = Vec::new();
     ended.read(0, ended.end() as usize, &mut |bytes| read.extend_from_slice(bytes)).unwrap();
     assert_eq!(read, disk.contents(&path(1)).unwrap());
+}
+
+#[test]
+fn a_retired_segment_leaves_the_chain_unsynced_and_its_batches_count_as_durable() {
+    let (disk, sync) = (disk(), Arc::new(GroupSync::new()));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    let first = writer.begin(begin(&disk, 1));
+    append(&mut writer, 1);
+    writer.end().unwrap();
+    let second = writer.begin(begin(&disk, 2));
+    append(&mut writer, 2);
+    let behind_two = writer.position();
+    append(&mut writer, 3);
+    // Batches 1 and 2 are durable in a table. The manifest no longer names segment 1.
+    let syncs = sync.syncs();
+    sync.retire(behind_two, &[1]);
+    sync.sync_to(behind_two).unwrap();
+    assert_eq!(sync.syncs(), syncs, "nobody has to sync for them");
+    assert!(first.durable() < first.end() && second.durable() < second.end(), "nothing was synced");
+    assert_eq!(sync.durable(), behind_two);
+    append(&mut writer, 4);
+    sync.sync_to(writer.position()).unwrap();
+    assert!(first.durable() < first.end(), "it has left the chain");
+    assert_eq!(second.durable(), second.end());
+    assert_eq!(durable_before(&disk, 2)[2], Some(64), "no earlier segment is waited for");
+}
+
+#[test]
+fn a_writer_that_waits_behind_the_end_mark_of_a_retired_segment_returns() {
+    let (disk, sync) = (disk(), Arc::new(GroupSync::new()));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(begin(&disk, 1));
+    append(&mut writer, 1);
+    let behind_one = writer.position();
+    writer.end().unwrap();
+    let behind_mark = writer.position();
+    assert!(behind_one < behind_mark);
+    sync.retire(behind_one, &[1]);
+    sync.sync_to(behind_mark).unwrap();
+    assert_eq!(sync.syncs(), 0, "there is nothing to sync");
+}
+
+#[test]
+#[should_panic(expected = "the oldest segments are retired first")]
+fn a_segment_is_not_retired_before_an_older_one() {
+    let (disk, sync) = (disk(), Arc::new(GroupSync::new()));
+    let mut writer = Writer::new(Arc::clone(&sync));
+    for id in 1..=2 {
+        writer.begin(begin(&disk, id));
+        append(&mut writer, id);
+        writer.end().unwrap();
+    }
+    sync.retire(writer.position(), &[2]);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the leader is a thread of the test")]
+fn a_leader_in_its_sync_does_not_hold_writers_back_whose_batches_are_retired() {
+    let (disk, sync) = (disk(), Arc::new(GroupSync::new()));
+    let inject = Inject::over_sim(disk.clone(), Plan::none());
+    let mut writer = Writer::new(Arc::clone(&sync));
+    writer.begin(begin_on(&inject, 1));
+    append(&mut writer, 1);
+    let (held, is_held) = channel();
+    let (go, goes) = channel::<()>();
+    let goes = Mutex::new(goes);
+    inject.on_call(Arc::new(move |call| {
+        if call.kind == OpKind::SyncFile {
+            held.send(()).unwrap();
+            goes.lock().unwrap().recv().unwrap_or_default();
+        }
+    }));
+    let (behind_one, leading) = (writer.position(), Arc::clone(&sync));
+    let leader = std::thread::spawn(move || leading.sync_to(behind_one));
+    is_held.recv().unwrap();
+    append(&mut writer, 2);
+    let (behind_two, waiting) = (writer.position(), Arc::clone(&sync));
+    let waiter = std::thread::spawn(move || waiting.sync_to(behind_two));
+    sync.retire(behind_two, &[]);
+    waiter.join().unwrap().unwrap();
+    assert!(!leader.is_finished(), "its sync is held");
+    drop(go);
+    leader.join().unwrap().unwrap();
 }

@@ -1,0 +1,101 @@
+//! The state of the commit section.
+
+use std::sync::Arc;
+
+use durable::log::publication::PublicationQueue;
+use durable::log::{GroupSync, Writer};
+use kv::{Error, Result};
+
+use crate::internal_key::{SEQUENCE_LIMIT, Trailer};
+use crate::memtable::{Memtable, entry_bytes};
+use crate::record::Record;
+
+/// The state of the commit section. Guarded by `Committer::section`.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) writer: Writer,
+    /// The active memtable.
+    pub(super) memtable: Arc<Memtable>,
+    /// The newest number that was given to a batch.
+    pub(super) newest: u64,
+    /// Which batches are visible, and which wait for the disk.
+    pub(super) publication: PublicationQueue<()>,
+    /// When the active segment has grown to this many bytes, the next one is prepared.
+    pub(super) prepare_at: u64,
+    pub(super) closed: bool,
+    pub(super) counts: Counts,
+}
+
+/// How much was written through this handle.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) batches: u64,
+    pub(crate) puts: u64,
+    pub(crate) deletes: u64,
+    pub(crate) user_bytes: u64,
+    pub(crate) log_bytes: u64,
+    /// Memtables that were sealed.
+    pub(crate) seals: u64,
+}
+
+impl Section {
+    /// The section of a log that `sync` makes durable, after batch `newest`.
+    pub(super) fn new(sync: Arc<GroupSync>, memtable: Arc<Memtable>, newest: u64) -> Self {
+        Self {
+            writer: Writer::new(sync),
+            memtable,
+            newest,
+            publication: PublicationQueue::new(newest),
+            prepare_at: u64::MAX,
+            closed: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The number of the next batch.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the store has given all its numbers away.
+    #[inline]
+    pub(super) fn next_sequence(&self) -> Result<u64> {
+        let next = self.newest + 1;
+        if next < SEQUENCE_LIMIT {
+            return Ok(next);
+        }
+        let last = SEQUENCE_LIMIT - 1;
+        Err(Error::InvalidArgument(format!("the last sequence number, {last}, is used up")))
+    }
+
+    /// Whether the active memtable takes `records` without growing above `limit` bytes. An empty one takes all.
+    #[inline]
+    pub(super) fn has_room(&self, records: &[Record<'_>], limit: u64) -> bool {
+        let len = |record: &Record<'_>| entry_bytes(record.key.len() + record.value.len());
+        let bytes: u64 = records.iter().map(len).sum();
+        self.memtable.is_empty() || self.memtable.bytes().saturating_add(bytes) <= limit
+    }
+
+    /// Inserts batch `sequence`, which is in the log.
+    #[inline]
+    pub(super) fn insert(&mut self, sequence: u64, records: &[Record<'_>]) {
+        debug_assert!(sequence > self.publication.visible(), "it is not visible yet");
+        for record in records {
+            let trailer = Trailer::new(sequence, record.kind);
+            self.memtable.insert(record.key, trailer, record.value);
+        }
+    }
+}
+
+impl Counts {
+    #[inline]
+    pub(super) fn add(&mut self, records: &[Record<'_>], log_bytes: u64) {
+        debug_assert!(log_bytes > 0, "a batch has bytes");
+        self.batches += 1;
+        self.log_bytes += log_bytes;
+        for record in records {
+            let is_put = record.kind == crate::internal_key::Kind::Put;
+            self.puts += u64::from(is_put);
+            self.deletes += u64::from(!is_put);
+            self.user_bytes += record.user_bytes();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The lock order of the engine, in one place. In debug builds a thread that takes a lock while it holds one of the same
+//! or a later place panics (`durable::sync`). Locks of `durable` come after all of these.
+//!
+//! A get takes none of them. A scan and a snapshot take none of them either.
+
+use durable::sync::Rank;
+
+/// The ranked locks, in the order in which a thread takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// `Committer::section`: the commit section.
+    Commit,
+    /// `Flusher::flushing`: one memtable is flushed at a time, the oldest first.
+    Flushing,
+    /// `Wal::prepared`: the segment after the active one.
+    PreparedSegment,
+    /// `FileIds::next`: held until the manifest knows the number.
+    FileIds,
+    /// `Wal::ended`: the ended segments that the manifest still names.
+    EndedSegments,
+    /// `VersionSet::change`: the super version is replaced.
+    SuperVersion,
+}
+
+impl Lock {
+    /// The rank of the lock.
+    pub(crate) const fn rank(self) -> Rank {
+        let name = match self {
+            Self::Commit => "the commit section",
+            Self::Flushing => "flushing",
+            Self::PreparedSegment => "the prepared segment",
+            Self::FileIds => "the numbers of files",
+            Self::EndedSegments => "the ended segments",
+            Self::SuperVersion => "the super version",
+        };
+        Rank::new(Rank::ENGINE + 100 * (self as u16 + 1), name)
+    }
+}

@@ -1,0 +1,117 @@
+//! Memtables: the newest writes in memory, in the order of their internal keys.
+//!
+//! One thread inserts at a time, inside the commit section. Any number of threads read meanwhile, and none of them waits. A
+//! memtable that was sealed gets no more inserts. All memory is freed at once, when the last reader lets go of the memtable.
+//!
+//! The map is a skip list of `crossbeam-skiplist`. No other module knows that.
+
+mod cursor;
+mod entry;
+
+use std::fmt;
+use std::ops::Bound;
+use std::sync::atomic::Ordering;
+
+use crossbeam_skiplist::SkipMap;
+use durable::sync::atomic::AtomicU64;
+use kv::Result;
+
+use crate::internal_key::{self, Kind, Trailer};
+pub(crate) use cursor::MemtableCursor;
+use entry::{AsParts, Entry, Probe};
+
+/// What a node of the map takes besides key and value, about: its tower, the header of its bytes and their allocation.
+const NODE_BYTES: u64 = 112;
+
+/// Called with an internal key and its value.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
+/// Entries in order. See the [module](self).
+#[derive(Default)]
+pub(crate) struct Memtable {
+    map: SkipMap<Entry, ()>,
+    bytes: AtomicU64,
+    entries: AtomicU64,
+}
+
+impl Memtable {
+    /// Adds an entry. One thread at a time. No entry has the same key and trailer.
+    pub(crate) fn insert(&self, user: &[u8], trailer: Trailer, value: &[u8]) {
+        debug_assert!(trailer.kind().is_some(), "an entry has a kind");
+        let before = self.map.len();
+        drop(self.map.insert(Entry::new(user, trailer, value), ()));
+        debug_assert_eq!(self.map.len(), before + 1, "a batch names each key once");
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(entry_bytes(user.len() + value.len()), Ordering::Relaxed);
+    }
+
+    /// Looks up the newest version of `user` that a reader at `sequence` may see. Calls `found` with the value of a put.
+    /// Returns the trailer; `None`: there is no such version here.
+    #[inline]
+    pub(crate) fn get(
+        &self,
+        user: &[u8],
+        sequence: u64,
+        found: &mut dyn FnMut(&[u8]),
+    ) -> Option<Trailer> {
+        let probe = Probe { user, trailer: Trailer::seen_at(sequence) };
+        let node = self.map.lower_bound(Bound::Included(&probe as &dyn AsParts))?;
+        let entry = node.key();
+        if entry.user() != user {
+            return None;
+        }
+        debug_assert!(entry.trailer().sequence() <= sequence, "the reader may see the version");
+        if entry.trailer().kind() == Some(Kind::Put) {
+            found(entry.value());
+        }
+        Some(entry.trailer())
+    }
+
+    /// Calls `visit` with the internal key and the value of each entry, in order, until it fails.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub(crate) fn for_each(&self, visit: Visit<'_>) -> Result<()> {
+        let mut key = Vec::new();
+        self.map.iter().try_for_each(|node| {
+            let entry = node.key();
+            internal_key::encode(entry.user(), entry.trailer(), &mut key);
+            visit(&key, entry.value())
+        })
+    }
+
+    /// The memory of the entries in bytes, about.
+    #[inline]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many entries there are, tombstones included.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no entry.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries() == 0
+    }
+}
+
+/// How much memory an entry takes with `user_bytes` bytes of key and value, about.
+#[inline]
+pub(crate) fn entry_bytes(user_bytes: usize) -> u64 {
+    user_bytes as u64 + NODE_BYTES
+}
+
+impl fmt::Debug for Memtable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memtable")
+            .field("entries", &self.entries())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

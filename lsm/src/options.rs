@@ -1,0 +1,115 @@
+//! The options of an open store.
+
+use durable::Env;
+use sstable::{BuildOptions, ReadOptions};
+
+/// How an open store behaves. None of it is stored: any choice opens any store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Disk, clock, threads and randomness. Default: the real ones, with two background threads.
+    pub env: Env,
+    /// Create the store when there is none. Default: yes.
+    pub create: bool,
+    /// When the active memtable has grown to this many bytes, it is sealed and the next one begins. A batch that is larger
+    /// gets a memtable of its own. At least 256. Default: 64 MiB.
+    pub memtable_bytes: u64,
+    /// So many sealed memtables may wait to be flushed. A writer that wants to seal another one flushes the oldest itself.
+    /// At least 1. Default: 4.
+    pub max_sealed_memtables: usize,
+    /// How large a segment of the write-ahead log is, in bytes. A batch that is larger gets a segment of its own. At least 1
+    /// KiB, at most 1 GiB. Default: 16 MiB.
+    pub log_segment_bytes: u64,
+    /// How long a table is before the next one of its run begins, in bytes. Default: 64 MiB.
+    pub table_bytes: u64,
+    /// How tables are built. The key layout is always that of the engine.
+    pub table: BuildOptions,
+    /// How tables are read. Default: mapped.
+    pub read: ReadOptions,
+}
+
+impl Options {
+    /// The smallest `memtable_bytes`.
+    pub const MIN_MEMTABLE_BYTES: u64 = 256;
+
+    /// The smallest `log_segment_bytes`.
+    pub const MIN_LOG_SEGMENT_BYTES: u64 = 1 << 10;
+
+    /// The largest `log_segment_bytes`.
+    pub const MAX_LOG_SEGMENT_BYTES: u64 = 1 << 30;
+
+    /// The defaults, in the real world.
+    pub fn new() -> Self {
+        Self::in_env(Env::os(2))
+    }
+
+    /// The defaults, in `env`.
+    pub fn in_env(env: Env) -> Self {
+        Self {
+            env,
+            create: true,
+            memtable_bytes: 64 << 20,
+            max_sealed_memtables: 4,
+            log_segment_bytes: 16 << 20,
+            table_bytes: 64 << 20,
+            table: BuildOptions::default(),
+            read: ReadOptions::default(),
+        }
+    }
+
+    /// With `create`.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// With `memtable_bytes`, at least [`Options::MIN_MEMTABLE_BYTES`].
+    pub fn memtable_bytes(mut self, bytes: u64) -> Self {
+        self.memtable_bytes = bytes.max(Self::MIN_MEMTABLE_BYTES);
+        self
+    }
+
+    /// With `max_sealed_memtables`, at least 1.
+    pub fn max_sealed_memtables(mut self, memtables: usize) -> Self {
+        self.max_sealed_memtables = memtables.max(1);
+        self
+    }
+
+    /// With `log_segment_bytes`, brought into its range.
+    pub fn log_segment_bytes(mut self, bytes: u64) -> Self {
+        let range = Self::MIN_LOG_SEGMENT_BYTES..=Self::MAX_LOG_SEGMENT_BYTES;
+        self.log_segment_bytes = bytes.clamp(*range.start(), *range.end());
+        self
+    }
+
+    /// With `table_bytes`.
+    pub fn table_bytes(mut self, bytes: u64) -> Self {
+        self.table_bytes = bytes;
+        self
+    }
+
+    /// With `table`.
+    pub fn table(mut self, table: BuildOptions) -> Self {
+        self.table = table;
+        self
+    }
+
+    /// With `read`.
+    pub fn read(mut self, read: ReadOptions) -> Self {
+        self.read = read;
+        self
+    }
+
+    /// With all values brought into their ranges.
+    pub(crate) fn clamped(self) -> Self {
+        let (memtable, sealed) = (self.memtable_bytes, self.max_sealed_memtables);
+        let segment = self.log_segment_bytes;
+        self.memtable_bytes(memtable).max_sealed_memtables(sealed).log_segment_bytes(segment)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,178 @@
+//! The state that the manifest of an LSM tree keeps: which logs and tables make up the store.
+//!
+//! # State, format 1
+//!
+//! A snapshot is: next file number, [`State::flushed`], next rank, varints; number of logs, varint, and the number of each,
+//! varint; number of tables, varint, and for each its file number, level and rank, varints, and the fields of
+//! [`TableFacts`].
+//!
+//! An edit is one byte and the fields of the edit:
+//!
+//! | byte | edit | fields |
+//! |---|---|---|
+//! | 1 | begin a log | its number, varint |
+//! | 2 | reserve a number | the number, varint |
+//! | 3 | remove logs | how many, and their numbers, varints |
+//! | 4 | flush | [`State::flushed`], varint; number of tables, varint; of each its file number, varint, and the fields of [`TableFacts`]; number of logs that go and their numbers, varints |
+
+mod edit;
+mod format;
+mod table_facts;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use durable::coding::Reader;
+use durable::manifest::{self, EngineTag};
+use durable::store_dir::NamePattern;
+use kv::Result;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::files::{FILE_ID_LIMIT, LOG, TABLE};
+use crate::internal_key::SEQUENCE_LIMIT;
+use edit::Change;
+pub(crate) use edit::Edit;
+pub(crate) use table_facts::TableFacts;
+
+/// Which files make up the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct State {
+    /// No file has had this number or a higher one. At most [`FILE_ID_LIMIT`].
+    pub(crate) next_file_id: u64,
+    /// Every batch up to this number is in a table, and no later one is. Below [`SEQUENCE_LIMIT`].
+    pub(crate) flushed: u64,
+    /// No run has had this rank or a higher one.
+    pub(crate) next_rank: u64,
+    /// The segments of the write-ahead log, in the order in which they were begun.
+    pub(crate) logs: BTreeSet<u64>,
+    /// The tables, by file number.
+    pub(crate) tables: BTreeMap<u64, PlacedTable>,
+}
+
+/// A table and the run that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct PlacedTable {
+    /// The level of the run; 0 takes memtables.
+    pub(crate) level: u64,
+    /// The age of the run in its level: a higher rank is newer.
+    pub(crate) rank: u64,
+    pub(crate) facts: TableFacts,
+}
+
+/// Why an edit contradicts the state.
+type Refusal = String;
+
+impl Default for State {
+    fn default() -> Self {
+        let (logs, tables) = (BTreeSet::new(), BTreeMap::new());
+        Self { next_file_id: 1, flushed: 0, next_rank: 1, logs, tables }
+    }
+}
+
+impl State {
+    /// Whether the manifest names a file with this number.
+    pub(crate) fn has_file(&self, id: u64) -> bool {
+        self.logs.contains(&id) || self.tables.contains_key(&id)
+    }
+
+    fn give_away(&mut self, id: u64) -> std::result::Result<(), Refusal> {
+        if id < self.next_file_id || id >= FILE_ID_LIMIT {
+            return Err(format!("file {id} is begun and was there before, or is too high"));
+        }
+        self.next_file_id = id + 1;
+        debug_assert!(!self.has_file(id), "a number is given away once");
+        Ok(())
+    }
+
+    fn remove_logs(&mut self, logs: &[u64]) -> std::result::Result<(), Refusal> {
+        logs.iter().try_for_each(|log| {
+            let is_there = self.logs.remove(log);
+            is_there.then_some(()).ok_or_else(|| format!("log {log} goes and is not there"))
+        })
+    }
+
+    fn add_run(&mut self, tables: &[(u64, TableFacts)]) -> std::result::Result<(), Refusal> {
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let rank = self.next_rank;
+        self.next_rank = rank.checked_add(1).ok_or("all ranks are used up")?;
+        for (id, facts) in tables {
+            if *id >= self.next_file_id || self.has_file(*id) {
+                return Err(format!("table {id} was not reserved, or is there already"));
+            }
+            let placed = PlacedTable { level: 0, rank, facts: facts.clone() };
+            self.tables.insert(*id, placed);
+        }
+        Ok(())
+    }
+
+    fn flush(
+        &mut self,
+        flushed: u64,
+        tables: &[(u64, TableFacts)],
+    ) -> std::result::Result<(), Refusal> {
+        if flushed < self.flushed || flushed >= SEQUENCE_LIMIT {
+            return Err(format!("a flush up to batch {flushed} after one up to {}", self.flushed));
+        }
+        let is_new = |facts: &TableFacts| facts.oldest > self.flushed && facts.newest <= flushed;
+        if !tables.iter().all(|(_, facts)| is_new(facts)) {
+            return Err("a flush of batches that are in a table already".into());
+        }
+        self.flushed = flushed;
+        self.add_run(tables)
+    }
+}
+
+impl manifest::State for State {
+    type Edit = Edit;
+
+    const ENGINE: EngineTag = EngineTag { id: 2, name: "lsm" };
+    const FORMAT: u16 = 1;
+    const FILES: &'static [NamePattern] = &[LOG, TABLE];
+
+    fn apply(&mut self, edit: &Edit) -> std::result::Result<(), Refusal> {
+        match &edit.0 {
+            Change::BeginLog(id) => {
+                self.give_away(*id)?;
+                self.logs.insert(*id);
+            }
+            Change::Reserve(id) => self.give_away(*id)?,
+            Change::RemoveLogs(logs) => self.remove_logs(logs)?,
+            Change::Flush { flushed, tables, logs } => {
+                self.flush(*flushed, tables)?;
+                self.remove_logs(logs)?;
+            }
+        }
+        debug_assert!(self.next_file_id <= FILE_ID_LIMIT && self.flushed < SEQUENCE_LIMIT);
+        debug_assert!(self.logs.iter().all(|&id| id < self.next_file_id), "numbers are given away");
+        Ok(())
+    }
+
+    fn encode_state(&self, out: &mut Vec<u8>) {
+        format::encode_state(self, out);
+    }
+
+    fn decode_state(_format: u16, reader: &mut Reader<'_>) -> Result<Self> {
+        format::decode_state(reader)
+    }
+
+    fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
+        format::encode_edit(edit, out);
+    }
+
+    fn decode_edit(_format: u16, reader: &mut Reader<'_>) -> Result<Edit> {
+        format::decode_edit(reader)
+    }
+
+    fn to_json(&self) -> Value {
+        json!(self)
+    }
+
+    fn edit_to_json(edit: &Edit) -> Value {
+        json!(edit)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! The edits of the state.
+
+use durable::publish::PublishedFile;
+use serde::Serialize;
+
+#[cfg(doc)]
+use super::State;
+use super::TableFacts;
+use crate::files::{LOG, TABLE};
+
+/// A change of the files. One that adds a file can only be made from the proof that it was synced and named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Edit(pub(super) Change);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum Change {
+    BeginLog(u64),
+    Reserve(u64),
+    RemoveLogs(Vec<u64>),
+    Flush { flushed: u64, tables: Vec<(u64, TableFacts)>, logs: Vec<u64> },
+}
+
+impl Edit {
+    /// A new segment of the log, to be appended to.
+    pub(crate) fn begin_log(file: &PublishedFile) -> Self {
+        Self(Change::BeginLog(file.number(LOG).expect("the proof is of a log")))
+    }
+
+    /// The number is given away: a file with it that the manifest does not name was never part of the store.
+    pub(crate) fn reserve(id: u64) -> Self {
+        Self(Change::Reserve(id))
+    }
+
+    /// The logs are no longer part of the store. Every batch in them is in a table, or was never part of the store.
+    pub(crate) fn remove_logs(logs: Vec<u64>) -> Self {
+        Self(Change::RemoveLogs(logs))
+    }
+
+    /// The tables hold every batch behind [`State::flushed`] and up to `flushed`: one new run of level 0, in the order of
+    /// keys. `logs` hold no later batch, and go.
+    pub(crate) fn flush(
+        flushed: u64,
+        tables: Vec<(PublishedFile, TableFacts)>,
+        logs: Vec<u64>,
+    ) -> Self {
+        let proven = |(file, facts): (PublishedFile, TableFacts)| {
+            assert_eq!(file.len_bytes(), facts.len, "the proof is of the whole file");
+            (file.number(TABLE).expect("the proof is of a table"), facts)
+        };
+        let tables: Vec<_> = tables.into_iter().map(proven).collect();
+        let is_in_order = |one: &(u64, TableFacts), next: &(u64, TableFacts)| {
+            one.1.largest_user() < next.1.smallest_user()
+        };
+        assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
+        Self(Change::Flush { flushed, tables, logs })
+    }
+}

@@ -1,0 +1,164 @@
+//! Tables of the store as readers hold them: opened at the first use, unlinked after the last one.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use durable::reclaim::{FileLifetime, FileReclaimer};
+use durable::{Fs, seeded_crc32};
+use kv::{Error, Result};
+use sstable::{ReadOptions, Run, Table};
+
+use crate::files::TABLE;
+use crate::state::TableFacts;
+
+/// Gives each table its handle.
+#[derive(Clone, Debug)]
+pub(crate) struct TableOpener {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    read: ReadOptions,
+    reclaimer: Arc<FileReclaimer>,
+}
+
+impl TableOpener {
+    /// For the tables in the directory `dir` of `fs`, which `reclaimer` unlinks.
+    pub(crate) fn new(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        read: ReadOptions,
+        reclaimer: Arc<FileReclaimer>,
+    ) -> Self {
+        Self { fs, dir: dir.into(), read, reclaimer }
+    }
+
+    /// The handle of table `id`, which the manifest names with `facts`. Opens nothing.
+    pub(crate) fn handle(&self, id: u64, facts: TableFacts) -> Arc<TableFile> {
+        debug_assert!(facts.is_sound(), "the manifest checks the facts");
+        let name = TABLE.name(id);
+        let path = self.dir.join(&name);
+        let lifetime = self.reclaimer.track([name]);
+        let (fs, read, opened) = (Arc::clone(&self.fs), self.read.clone(), OnceLock::new());
+        Arc::new(TableFile { id, facts, path, fs, read, opened, _lifetime: lifetime })
+    }
+}
+
+/// One table. The file ends with the last reference.
+pub(crate) struct TableFile {
+    pub(crate) id: u64,
+    pub(crate) facts: TableFacts,
+    path: PathBuf,
+    fs: Arc<dyn Fs>,
+    read: ReadOptions,
+    opened: OnceLock<Arc<Table>>,
+    _lifetime: FileLifetime,
+}
+
+impl TableFile {
+    /// The open table. The first call opens the file and compares it with the manifest.
+    ///
+    /// # Errors
+    /// `Corruption` when it is not the table that the manifest names, or is damaged; `Io`. The next call tries again.
+    #[inline]
+    pub(crate) fn table(&self) -> Result<&Arc<Table>> {
+        if let Some(table) = self.opened.get() {
+            return Ok(table);
+        }
+        let table = self.open()?;
+        // Another thread may have been faster. Its table is as good.
+        Ok(self.opened.get_or_init(|| Arc::new(table)))
+    }
+
+    #[cold]
+    fn open(&self) -> Result<Table> {
+        let file = self.fs.open(&self.path)?;
+        let len = file.len()?;
+        if len != self.facts.len {
+            let what = format!("{len} bytes, and the manifest says {}", self.facts.len);
+            return Err(Error::corruption(&self.path, len.min(self.facts.len), what));
+        }
+        let table = Table::open(file, &self.read)?;
+        if table.id().0 != self.facts.table_id {
+            let what = "another table than the one that the manifest names";
+            return Err(Error::corruption(&self.path, 0, what));
+        }
+        debug_assert_eq!(table.len_bytes(), self.facts.len, "the length was compared");
+        Ok(table)
+    }
+
+    /// Reads the whole file once, and compares its length and its checksum with the manifest.
+    ///
+    /// # Errors
+    /// `Corruption`, `Io`.
+    pub(crate) fn check_sum(&self) -> Result<()> {
+        let (mut crc, mut len) = (0, 0);
+        self.fs.open(&self.path)?.read_in_pieces(&mut |_, piece| {
+            crc = seeded_crc32(crc, piece);
+            len += piece.len() as u64;
+            Ok(())
+        })?;
+        if (crc, len) == (self.facts.crc, self.facts.len) {
+            return Ok(());
+        }
+        Err(Error::corruption(&self.path, 0, "the file is not the one that the manifest names"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Debug for TableFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Tables in the order of their keys, none of which has a user key of another one.
+#[derive(Clone, Debug)]
+pub(crate) struct TableRun(Arc<[Arc<TableFile>]>);
+
+impl TableRun {
+    /// A run of `tables`, which are in order.
+    ///
+    /// # Panics
+    /// Without tables.
+    pub(crate) fn new(tables: Vec<Arc<TableFile>>) -> Self {
+        assert!(!tables.is_empty(), "a run has a table");
+        let is_in_order = |one: &Arc<TableFile>, next: &Arc<TableFile>| {
+            one.facts.largest_user() < next.facts.smallest_user()
+        };
+        debug_assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
+        Self(tables.into())
+    }
+
+    /// The tables, in order.
+    pub(crate) fn tables(&self) -> &[Arc<TableFile>] {
+        &self.0
+    }
+
+    /// The only table that can have versions of `user`.
+    #[inline]
+    pub(crate) fn table_of(&self, user: &[u8]) -> Option<&Arc<TableFile>> {
+        let at = self.0.partition_point(|table| table.facts.largest_user() < user);
+        self.0.get(at).filter(|table| table.facts.smallest_user() <= user)
+    }
+}
+
+impl Run for TableRun {
+    fn table_count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn smallest_key(&self, table: usize) -> &[u8] {
+        &self.0[table].facts.smallest
+    }
+
+    fn largest_key(&self, table: usize) -> &[u8] {
+        &self.0[table].facts.largest
+    }
+
+    fn open_table(&self, table: usize) -> Result<Arc<Table>> {
+        self.0[table].table().map(Arc::clone)
+    }
+}

@@ -1,0 +1,101 @@
+//! Checking a whole store, deeper than any read does.
+
+use kv::{Cursor as _, Error, KeyRange, Result};
+use sstable::MergingCursor;
+
+use crate::internal_key::{self, Kind, LAYOUT, Trailer};
+use crate::read::{ViewCursor, sources_of};
+use crate::state::TableFacts;
+use crate::table_file::TableFile;
+use crate::version::View;
+
+/// The numbers of things that were checked and found right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// Tables whose length, checksums, order and facts are those that the manifest states.
+    pub tables: u64,
+    /// Entries in those tables, tombstones included.
+    pub entries: u64,
+    /// Versions in memtables and tables, of which each newer one was found in a newer place.
+    pub versions: u64,
+    /// Keys that have a value, whose value was read.
+    pub keys: u64,
+}
+
+/// Checks everything that `view` sees. Writers and background work go on meanwhile.
+///
+/// # Errors
+/// The first `Corruption` found; `Io`.
+pub(crate) fn verify(view: &View) -> Result<Verification> {
+    let mut verification = Verification::default();
+    for table in view.super_version.version.tables() {
+        verify_table(table)?;
+        verification.tables += 1;
+        verification.entries += table.facts.entries;
+    }
+    verification.versions = verify_ages(view)?;
+    let mut cursor = ViewCursor::new(view.clone(), &KeyRange::all())?;
+    while cursor.next()? {
+        cursor.entry()?;
+        verification.keys += 1;
+    }
+    debug_assert!(verification.entries <= verification.versions, "each entry is a version");
+    debug_assert!(verification.keys <= verification.versions, "a value is that of a version");
+    Ok(verification)
+}
+
+/// Checks one table against the manifest and in itself.
+fn verify_table(file: &TableFile) -> Result<()> {
+    file.check_sum()?;
+    let table = file.table()?;
+    table.verify()?;
+    let mut found = TableFacts { entries: 0, tombstones: 0, newest: 0, ..file.facts.clone() };
+    found.oldest = u64::MAX;
+    let mut cursor = table.scan((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded))?;
+    while cursor.next()? {
+        if found.entries == 0 {
+            found.smallest = cursor.key().to_vec();
+        }
+        let kind = internal_key::split(cursor.key()).map(|(_, trailer)| (trailer, trailer.kind()));
+        let Some((trailer, Some(kind))) = kind else {
+            return Err(Error::corruption(file.path(), 0, "an entry of an unknown kind"));
+        };
+        found.entries += 1;
+        found.tombstones += u64::from(kind == Kind::Tombstone);
+        found.oldest = found.oldest.min(trailer.sequence());
+        found.newest = found.newest.max(trailer.sequence());
+        found.largest.clear();
+        found.largest.extend_from_slice(cursor.key());
+    }
+    if found == file.facts {
+        return Ok(());
+    }
+    Err(Error::corruption(file.path(), 0, "other entries than the manifest says"))
+}
+
+/// Checks that of each key every newer version is in a newer memtable or run, or in the same one. Returns the number of
+/// versions.
+fn verify_ages(view: &View) -> Result<u64> {
+    let sources = sources_of(&view.super_version, &KeyRange::all())?;
+    let mut merged = MergingCursor::new(LAYOUT, sources);
+    let mut versions = 0;
+    let mut before: Option<(Vec<u8>, Trailer, usize)> = None;
+    while merged.next()? {
+        versions += 1;
+        let (user, trailer) = internal_key::split(merged.key()).unwrap_or((&[], Trailer::OLDEST));
+        let source = merged.source();
+        if let Some((same, newer, newer_source)) = &before
+            && same == user
+            && (*newer <= trailer || *newer_source > source)
+        {
+            let (newer, older) = (newer.sequence(), trailer.sequence());
+            let what = format!("batch {newer} lies in an older run than batch {older} of its key");
+            let run = view.super_version.version.tables().next();
+            let path = run.map_or_else(|| "memtable".as_ref(), |table| table.path());
+            return Err(Error::corruption(path, 0, what));
+        }
+        before = Some((user.to_vec(), trailer, source));
+    }
+    Ok(versions)
+}

@@ -1,0 +1,195 @@
+//! What readers see: memtables and tables as one immutable value, and the number of the newest visible batch.
+//!
+//! **Version**: the runs of tables that the manifest names, the newest first.
+//!
+//! **Super version**: the active memtable, the sealed ones and the version. It is replaced as a whole:
+//! - *Seal*, inside the commit section: the active memtable becomes the newest sealed one, and an empty one becomes active.
+//! - *Install*, at the end of a flush: the oldest sealed memtable goes, and a version with its tables comes. So there is no
+//!   moment at which a reader finds an entry twice or not at all.
+//!
+//! A get loads the super version without a lock or a reference count, and then reads the visible number. A write that
+//! becomes visible after the first step can be missed. The get runs at the same time as that write, so it may come before
+//! it.
+//!
+//! A [`View`] keeps a super version. It reads the visible number first. Every batch up to that number was in a memtable
+//! before. So the super version that is loaded afterwards has the batch, in a memtable or a table. No flush drops a version
+//! of a key, so each view finds all that it may see.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use durable::log::Position;
+use durable::sync::atomic::AtomicU64;
+use durable::sync::{Mutex, Published};
+
+use crate::lock_order::Lock;
+use crate::memtable::Memtable;
+use crate::state::State;
+use crate::table_file::{TableFile, TableOpener, TableRun};
+
+/// A memtable that gets no more writes.
+#[derive(Debug)]
+pub(crate) struct SealedMemtable {
+    pub(crate) memtable: Arc<Memtable>,
+    /// The newest batch in it. Every earlier batch is in it, in an older memtable or in a table.
+    pub(crate) newest: u64,
+    /// Where its newest batch ends in the log.
+    pub(crate) log_end: Position,
+}
+
+/// The runs of tables, the newest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Version {
+    pub(crate) runs: Vec<TableRun>,
+}
+
+impl Version {
+    /// The version that `state` describes. Takes handles that `before` has, and makes the others.
+    pub(crate) fn of(state: &State, before: &Self, opener: &TableOpener) -> Self {
+        let known: BTreeMap<u64, &Arc<TableFile>> =
+            before.tables().map(|table| (table.id, table)).collect();
+        let mut runs: BTreeMap<(u64, Reverse<u64>), Vec<Arc<TableFile>>> = BTreeMap::new();
+        for (&id, placed) in &state.tables {
+            let handle = known.get(&id).map_or_else(
+                || opener.handle(id, placed.facts.clone()),
+                |handle| Arc::clone(handle),
+            );
+            runs.entry((placed.level, Reverse(placed.rank))).or_default().push(handle);
+        }
+        let run = |mut tables: Vec<Arc<TableFile>>| {
+            tables.sort_by(|one, other| one.facts.smallest_user().cmp(other.facts.smallest_user()));
+            TableRun::new(tables)
+        };
+        let version = Self { runs: runs.into_values().map(run).collect() };
+        debug_assert_eq!(version.tables().count(), state.tables.len(), "each table is in a run");
+        version
+    }
+
+    /// All tables, those of the newest run first.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableFile>> {
+        self.runs.iter().flat_map(TableRun::tables)
+    }
+}
+
+/// All that a reader needs. Immutable, apart from inserts into the active memtable.
+#[derive(Debug)]
+pub(crate) struct SuperVersion {
+    pub(crate) active: Arc<Memtable>,
+    /// The newest first.
+    pub(crate) sealed: Vec<Arc<SealedMemtable>>,
+    pub(crate) version: Arc<Version>,
+}
+
+impl SuperVersion {
+    /// The memtables, the newest first.
+    #[inline]
+    pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.active).chain(self.sealed.iter().map(|sealed| &sealed.memtable))
+    }
+}
+
+/// A super version and a number, which together never change.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) super_version: Arc<SuperVersion>,
+    pub(crate) sequence: u64,
+}
+
+/// The present super version.
+#[derive(Debug)]
+pub(crate) struct VersionSet {
+    current: Published<SuperVersion>,
+    /// The newest visible batch.
+    visible: AtomicU64,
+    /// Held while the super version is replaced.
+    change: Mutex<()>,
+    opener: TableOpener,
+}
+
+impl VersionSet {
+    /// Empty memtables over `version`, whose newest batch has the number `visible`.
+    pub(crate) fn new(version: Version, visible: u64, opener: TableOpener) -> Self {
+        let (active, sealed) = (Arc::default(), Vec::new());
+        let super_version = SuperVersion { active, sealed, version: Arc::new(version) };
+        Self {
+            current: Published::new(Arc::new(super_version)),
+            visible: AtomicU64::new(visible),
+            change: Mutex::ranked(Lock::SuperVersion.rank(), ()),
+            opener,
+        }
+    }
+
+    /// The super version for a short look.
+    #[inline]
+    pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<SuperVersion>> + use<> {
+        self.current.load()
+    }
+
+    /// The super version, to keep.
+    pub(crate) fn load_full(&self) -> Arc<SuperVersion> {
+        self.current.load_full()
+    }
+
+    /// The number of the newest visible batch.
+    #[inline]
+    pub(crate) fn visible(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Batch `sequence` and all earlier ones are in the memtables, and every read sees them from now on.
+    #[inline]
+    pub(crate) fn publish(&self, sequence: u64) {
+        let before = self.visible.swap(sequence, Ordering::AcqRel);
+        debug_assert!(before < sequence, "batches become visible in the order of their numbers");
+    }
+
+    /// All that is visible now, to keep.
+    pub(crate) fn view(&self) -> View {
+        // In this order: see the module.
+        let sequence = self.visible();
+        View { super_version: self.load_full(), sequence }
+    }
+
+    /// The active memtable becomes `sealed`, and an empty one, which is returned, becomes active. Inside the commit section.
+    pub(crate) fn seal(&self, newest: u64, log_end: Position) -> Arc<Memtable> {
+        let _one_at_a_time = self.change.lock();
+        let before = self.load_full();
+        debug_assert!(before.sealed.first().is_none_or(|last| last.newest < newest), "in order");
+        debug_assert!(!before.active.is_empty(), "an empty memtable is not sealed");
+        let sealed = SealedMemtable { memtable: Arc::clone(&before.active), newest, log_end };
+        let sealed = std::iter::once(Arc::new(sealed)).chain(before.sealed.iter().cloned());
+        let active: Arc<Memtable> = Arc::default();
+        let version = Arc::clone(&before.version);
+        let after = SuperVersion { active: Arc::clone(&active), sealed: sealed.collect(), version };
+        self.current.store(Arc::new(after));
+        active
+    }
+
+    /// The tables of `flushed`, the oldest sealed memtable, are in `state`: the memtable goes and the tables come.
+    ///
+    /// # Panics
+    /// When an older memtable is sealed.
+    pub(crate) fn install(&self, flushed: &Arc<SealedMemtable>, state: &State) {
+        let _one_at_a_time = self.change.lock();
+        let before = self.load_full();
+        let mut sealed = before.sealed.clone();
+        let oldest = sealed.pop();
+        let is_oldest = oldest.is_some_and(|oldest| Arc::ptr_eq(&oldest, flushed));
+        assert!(is_oldest, "memtables are flushed in order");
+        let version = Arc::new(Version::of(state, &before.version, &self.opener));
+        let active = Arc::clone(&before.active);
+        self.current.store(Arc::new(SuperVersion { active, sealed, version }));
+    }
+
+    /// The oldest sealed memtable.
+    pub(crate) fn oldest_sealed(&self) -> Option<Arc<SealedMemtable>> {
+        self.load().sealed.last().cloned()
+    }
+
+    /// How many memtables are sealed and not flushed.
+    pub(crate) fn sealed_count(&self) -> usize {
+        self.load().sealed.len()
+    }
+}

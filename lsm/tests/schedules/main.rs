@@ -1,0 +1,145 @@
+//! Schedules of the engine's protocols, under `--cfg shuttle`: seal, install and publication against writers, readers, views
+//! and close.
+#![cfg(shuttle)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::sync::Arc;
+
+use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
+use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
+use lsm::{Lsm, Options};
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new())
+}
+
+/// Two batches of the tests fill a memtable.
+fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
+    let env = Env {
+        fs: Arc::new(disk.clone()),
+        clock: clock(),
+        executor,
+        entropy: Arc::new(SeededEntropy::new(1)),
+    };
+    Options::in_env(env).memtable_bytes(700).log_segment_bytes(1024)
+}
+
+fn open(disk: &SimFs) -> Arc<Lsm> {
+    let options = options(disk, Arc::new(ThreadPool::new(1, clock())));
+    Arc::new(Lsm::open("store", options).unwrap())
+}
+
+/// The store as it is after a power cut now, when all that was not synced is lost.
+fn after_power_cut(disk: &SimFs) -> Lsm {
+    let left = disk.crash(disk.ops(), &"strict/none".parse().unwrap());
+    Lsm::open("store", options(&left, Arc::new(ManualExecutor::new(clock())))).unwrap()
+}
+
+fn check(scenario: impl Fn() + Send + Sync + Clone + 'static, schedules: usize) {
+    shuttle::check_random(scenario.clone(), schedules);
+    shuttle::check_pct(scenario, schedules, 3);
+}
+
+/// Puts `a` and `b` with one value. `false`: the store was closed.
+fn put_both(engine: &Lsm, round: u8, durability: Durability) -> bool {
+    let mut batch = WriteBatch::new();
+    batch.put(b"a", &[round; 150]).put(b"b", &[round; 150]);
+    match engine.write(&batch, durability) {
+        Ok(_) => true,
+        Err(Error::Closed) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The values of a view, read in both directions and by look-ups, are those of one batch.
+fn check_view(engine: &Lsm) {
+    let Ok(snapshot) = engine.snapshot() else { return };
+    let mut rounds = Vec::new();
+    let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+    while cursor.next().unwrap() {
+        rounds.push(cursor.value().unwrap()[0]);
+    }
+    while cursor.prev().unwrap() {
+        rounds.push(cursor.value().unwrap()[0]);
+    }
+    for key in [b"a", b"b"] {
+        rounds.extend(snapshot.get(key).unwrap().map(|value| value[0]));
+    }
+    let sequence = snapshot.sequence().0;
+    assert!(rounds.is_empty() && sequence == 0 || rounds.len() == 6, "{rounds:?} at {sequence}");
+    assert!(rounds.iter().all(|round| u64::from(*round) == sequence), "{rounds:?} at {sequence}");
+}
+
+fn flushes_race_everything(closes: bool) {
+    let disk = SimFs::new();
+    let engine = open(&disk);
+    let spawn = |act: Box<dyn FnOnce(&Lsm) + Send>| {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || act(&engine))
+    };
+    let writer = {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || {
+            // Batch number `round` writes `round`.
+            let written = |round: &u8| put_both(&engine, *round, Durability::Buffered);
+            (1..=5_u8).take_while(written).last().unwrap_or(0)
+        })
+    };
+    let getter = spawn(Box::new(|engine| {
+        let mut last = 0;
+        for _ in 0..3 {
+            let Ok(found) = engine.get(b"a") else { return };
+            let round = found.map_or(0, |value| value[0]);
+            assert!(round >= last, "a key moves forward only");
+            last = round;
+        }
+    }));
+    let viewers = [(); 2].map(|()| spawn(Box::new(check_view)));
+    let closer = closes.then(|| spawn(Box::new(|engine| engine.close().unwrap())));
+    let written = writer.join().unwrap();
+    for thread in viewers.into_iter().chain([getter]).chain(closer) {
+        thread.join().unwrap();
+    }
+    engine.close().unwrap();
+    let reopened = after_power_cut(&disk);
+    let found = reopened.get(b"a").unwrap().map_or(0, |value| value[0]);
+    assert_eq!(found, written, "a clean close keeps everything");
+    assert_eq!(reopened.statistics().replayed_batches, 0);
+}
+
+#[test]
+fn seals_and_installs_race_writers_gets_and_views() {
+    check(|| flushes_race_everything(false), 400);
+}
+
+#[test]
+fn seals_and_installs_race_a_close() {
+    check(|| flushes_race_everything(true), 300);
+}
+
+/// Synced writers wait for the disk while their memtables are sealed and flushed.
+#[test]
+fn a_synced_batch_that_returned_is_visible_and_durable_whatever_flush_came_in_between() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open(&disk);
+        let writers: Vec<_> = (0..3_u8)
+            .map(|writer| {
+                let (engine, disk) = (Arc::clone(&engine), disk.clone());
+                shuttle::thread::spawn(move || {
+                    engine.put(&[writer], &[writer; 300], Durability::Sync).unwrap();
+                    assert!(engine.get(&[writer]).unwrap().is_some());
+                    assert!(after_power_cut(&disk).get(&[writer]).unwrap().is_some());
+                })
+            })
+            .collect();
+        let flusher = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.flush().unwrap())
+        };
+        for thread in writers.into_iter().chain([flusher]) {
+            thread.join().unwrap();
+        }
+    };
+    check(scenario, 400);
+}

@@ -1,0 +1,13 @@
+//! Stories of one store: which files exist and when, and what readers see meanwhile.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "tests of threads start them")]
+
+mod commits;
+mod dropping;
+mod flushes;
+mod lifetimes;
+mod opening;
+mod scans;
+mod threads;
+mod world;

@@ -1,0 +1,90 @@
+//! A store on the simulated disk, whose background work is stepped by hand.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
+use kv::{Cursor, Durability, KeyRange, Kv};
+use lsm::{Lsm, Options};
+
+/// Where the store is.
+pub(crate) const STORE: &str = "store";
+
+/// A disk, and the world around it.
+pub(crate) struct World {
+    pub(crate) disk: SimFs,
+    pub(crate) executor: Arc<ManualExecutor>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::on(SimFs::new())
+    }
+
+    pub(crate) fn on(disk: SimFs) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock) as _));
+        Self { disk, executor, clock }
+    }
+
+    /// Memtables of 2 KiB, segments of 1 KiB.
+    pub(crate) fn options(&self) -> Options {
+        let env = Env {
+            fs: Arc::new(self.disk.clone()),
+            clock: Arc::clone(&self.clock) as _,
+            executor: Arc::clone(&self.executor) as _,
+            entropy: Arc::new(SeededEntropy::new(7)),
+        };
+        Options::in_env(env).memtable_bytes(2048).log_segment_bytes(1024)
+    }
+
+    pub(crate) fn open(&self) -> kv::Result<Lsm> {
+        Lsm::open(STORE, self.options())
+    }
+
+    /// The names of the files with this extension.
+    pub(crate) fn files(&self, extension: &str) -> Vec<String> {
+        let files = self.disk.files();
+        let has_extension =
+            |path: &&PathBuf| path.extension().is_some_and(|found| found == extension);
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        files.iter().filter(has_extension).map(name).collect()
+    }
+
+    /// The disk after a power cut now, when all that was not synced is lost.
+    pub(crate) fn after_power_cut(&self) -> Self {
+        Self::on(self.disk.crash(self.disk.ops(), &"strict/none".parse().unwrap()))
+    }
+}
+
+/// Every entry that `cursor` shows from its position on.
+pub(crate) fn rest(cursor: &mut dyn Cursor) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut entries = Vec::new();
+    while cursor.next().unwrap() {
+        entries.push((cursor.key().to_vec(), cursor.value().unwrap().to_vec()));
+    }
+    entries
+}
+
+/// Every entry, in order.
+pub(crate) fn entries(engine: &dyn Kv) -> Vec<(Vec<u8>, Vec<u8>)> {
+    rest(&mut *engine.scan(KeyRange::all()).unwrap())
+}
+
+/// A key that is a number.
+pub(crate) fn key(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+/// Puts 100 bytes at each of `keys`, which name the round.
+pub(crate) fn fill(engine: &dyn Kv, keys: std::ops::Range<u32>, round: u8) {
+    for number in keys {
+        engine.put(&key(number), &[round; 100], Durability::Buffered).unwrap();
+    }
+}
+
+/// The entries that [`fill`] leaves.
+pub(crate) fn filled(keys: std::ops::Range<u32>, round: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
+    keys.map(|number| (key(number).to_vec(), vec![round; 100])).collect()
+}

@@ -1,0 +1,6 @@
+//! The engine under the suites of `torture`.
+#![cfg(not(shuttle))]
+
+mod planted;
+mod sound;
+mod subject;

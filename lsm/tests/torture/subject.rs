@@ -1,0 +1,102 @@
+//! How the suites open an LSM tree.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::{Env, OpKind};
+use kv::Result;
+use lsm::{BuildOptions, Lsm, Options, ReadMode, ReadOptions};
+use torture::{FailedCall, Opened, Subject};
+
+/// An LSM tree with tiny memtables, segments and tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LsmSubject {
+    /// Memtables are 32 times as large: for suites with so many writes that runs would pile up.
+    pub(crate) has_large_memtables: bool,
+}
+
+/// The options of a set. Its files are so small that a few dozen writes pass through every structural event.
+fn options(env: &Env, option_set: usize) -> Options {
+    let table = BuildOptions { block_bytes: 128, index_block_bytes: 64, ..BuildOptions::default() };
+    let options = Options::in_env(env.clone()).table(table);
+    if option_set == 0 {
+        return options.memtable_bytes(512).log_segment_bytes(1024).table_bytes(300);
+    }
+    let read = ReadOptions { mode: ReadMode::Positional, ..ReadOptions::default() };
+    options.memtable_bytes(4096).max_sealed_memtables(1).read(read).log_segment_bytes(2048)
+}
+
+/// The logs and tables in `dir` that the manifest does not name. A log counts if its content says that the store made it.
+fn orphans(engine: &Lsm, env: &Env, dir: &Path) -> Result<Vec<PathBuf>> {
+    let live = engine.live_files();
+    let mut orphans = Vec::new();
+    for entry in env.fs.list(dir)? {
+        let path = dir.join(&entry.name);
+        let is_ours = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("table") => true,
+            Some("log") => {
+                let bytes = durable::copy_whole(&*env.fs.open(&path)?)?;
+                bytes.starts_with(b"KVSEGM") || bytes.iter().all(|byte| *byte == 0)
+            }
+            _ => false,
+        };
+        orphans.extend((is_ours && !live.contains(&entry.name)).then_some(path));
+    }
+    Ok(orphans)
+}
+
+impl Subject for LsmSubject {
+    fn name(&self) -> &'static str {
+        "lsm"
+    }
+
+    fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
+        let mut options = options(env, option_set);
+        if self.has_large_memtables {
+            options.memtable_bytes *= 32;
+        }
+        let engine = Arc::new(Lsm::open(dir, options)?);
+        let newest = engine.newest_sequence();
+        let (env, place) = (env.clone(), dir.to_path_buf());
+        let [listing, flushing, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));
+        let snapshots = Arc::clone(&engine);
+        Ok(Opened::new(engine)
+            .with_recovered(newest)
+            .with_invariant(move || checked.verify().map(drop).map_err(|error| error.to_string()))
+            .with_snapshots(snapshots)
+            .with_background_failures(move || counting.statistics().flushes_failed)
+            .with_orphans(move || orphans(&listing, &env, &place))
+            .with_maintain(move || flushing.flush()))
+    }
+
+    fn option_sets(&self) -> usize {
+        2
+    }
+
+    /// The logs.
+    fn tails(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        files.iter().filter(|path| self.has_witness(path)).cloned().collect()
+    }
+
+    fn has_witness(&self, file: &Path) -> bool {
+        file.extension().is_some_and(|extension| extension == "log")
+    }
+
+    /// Leftovers are removed at the next opening, and a segment that cannot be created ahead of need is created again, and
+    /// reported, when it is needed.
+    fn may_swallow(&self, op: OpKind, path: &Path) -> bool {
+        matches!(op, OpKind::Remove | OpKind::FreeSpace | OpKind::CreateLog | OpKind::Reserve)
+            // The witness of a log: without its newest claim, damage after a crash is found less often.
+            || self.has_witness(path) && op == OpKind::Write
+    }
+
+    /// A segment that is begun in the background is tried again by the writer that needs it.
+    fn may_wait_for_space(&self, call: &FailedCall<'_>) -> bool {
+        let name = call.path.file_name().unwrap_or_default().to_string_lossy();
+        let is_manifest = name.starts_with("MANIFEST") || name.starts_with("CURRENT");
+        let is_edit = matches!(call.kind, OpKind::Create | OpKind::Write | OpKind::Rename);
+        // The header of the segment that is prepared. A caller is told of every other append that finds no space.
+        let is_prepared = call.in_background && call.is_first_append && name.ends_with(".log");
+        is_prepared || (is_manifest && is_edit && call.in_background)
+    }
+}

@@ -199,6 +199,25 @@ pub(crate) fn keeps_up(ops: u64, missed: u64) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn an_engine_that_promises_nothing_may_leave_work_undone() {
+        let row =
+            |durability| Row { is_at_rest: Some(false), ..Row::of_puts("own", durability, 1, 1.0) };
+        assert!(row("buffered").is_left_undone() && !row("none").is_left_undone());
+    }
+
+    #[test]
+    fn work_after_the_clock_that_the_clock_of_the_process_cannot_show_is_no_mark() {
+        let row = |timed: f64, deferred: f64| Row {
+            cpu_user_s: Some(timed),
+            cpu_sys_s: Some(0.0),
+            deferred_cpu_s: Some(deferred),
+            ..Row::default()
+        };
+        assert_eq!(row(0.0, CPU_STEP_S).is_deferred(), Some(false));
+        assert_eq!(row(0.0, 2.0 * CPU_STEP_S).is_deferred(), Some(true));
+    }
+
     fn dictionary() -> String {
         let head = include_str!("row_dictionary.md").to_string();
         let lines = COLUMNS.iter().map(|(name, about)| format!("| `{name}` | {about} |\n"));

@@ -117,6 +117,8 @@ fn work_that_a_sync_waits_for_counts_in_cpu_time_and_in_the_settled_speed() {
 fn an_engine_that_leaves_work_undone_or_does_most_of_it_after_the_clock_has_no_place() {
     let undone = rows("put-off", &["-r", "2"]);
     assert!(undone.iter().all(|row| row.text("is_at_rest") == "false"), "{undone:?}");
+    // It works for as long as the wait, of a second.
+    assert!(undone.iter().all(|row| row.figure("deferred_s") > 0.3), "{undone:?}");
     for habit in ["put-off", "queue"] {
         let folder = tempfile::tempdir().unwrap();
         let output = run(habit, folder.path(), &["-r", "2"]);

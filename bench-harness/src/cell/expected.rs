@@ -99,7 +99,7 @@ mod tests {
             std::fs::write(&path, &whole[..cut]).unwrap();
             assert!(read(&path).unwrap_err().text.contains("1-1.expected"), "{cut}");
         }
-        std::fs::write(&path, entry(1, 2)).unwrap();
+        std::fs::write(&path, [entry(1, 2), entry(1, 100), entry(1, 100)].concat()).unwrap();
         assert!(read(&path).is_err());
     }
 }

@@ -168,8 +168,8 @@ impl PhaseResult {
     }
 
     /// The work that the engine did for the phase while the clock stood still; `None` where nobody waited for it.
-    pub(super) fn deferred(&self, resources: &ResourceUse) -> Option<Deferred> {
-        let mut deferred = resources.settled.deferred?;
+    pub(super) fn deferred(&self, settled: Settled) -> Option<Deferred> {
+        let mut deferred = settled.deferred?;
         deferred.work += self.work_in_pauses;
         Some(deferred)
     }
@@ -225,4 +225,27 @@ fn put_calls(recorder: &Recorder) -> u64 {
             .any(|operation| operation.name() == stats.name)
     };
     recorder.operations().filter(is_put).map(|stats| stats.calls).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_in_pauses_is_deferred_work() {
+        let work = EngineWork { cpu: Duration::from_millis(3), time: Duration::from_millis(2) };
+        let mut result = PhaseResult::from_stats(OperationStats::new("all"), Duration::ZERO);
+        result.work_in_pauses = work;
+        assert_eq!(result.deferred(Settled::default()), None);
+        let deferred = Some(Deferred { work, is_done: true });
+        let both = result.deferred(Settled { deferred, ..Settled::default() }).unwrap();
+        assert_eq!((both.work.cpu, both.work.time), (2 * work.cpu, 2 * work.time));
+    }
+
+    #[test]
+    fn a_sync_that_some_clients_share_is_one_more() {
+        let mut result = PhaseResult::from_stats(OperationStats::new("all"), Duration::ZERO);
+        (result.put_calls, result.clients) = (5, 2);
+        assert_eq!(result.least_fsyncs(), 3);
+    }
 }

@@ -28,7 +28,7 @@ impl PhaseResult {
         let mut all = self.timed_row(&common, "all", &self.total);
         // Work in pauses and before the sync is deferred, too; a wait of the sync for the disk is not.
         let deferred =
-            self.deferred(resources).map_or(Duration::ZERO, |deferred| deferred.work.time);
+            self.deferred(resources.settled).map_or(Duration::ZERO, |deferred| deferred.work.time);
         let settled = throughput(&self.total, self.wall + resources.settled.time.max(deferred));
         all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
@@ -103,7 +103,7 @@ impl PhaseResult {
         row.warm_up_s = self.warm_up.map(|time| round(time.as_secs_f64()));
         row.cpu_user_s = self.cpu.map(|cpu| round(cpu.user_s));
         row.cpu_sys_s = self.cpu.map(|cpu| round(cpu.sys_s));
-        let deferred = self.deferred(resources);
+        let deferred = self.deferred(resources.settled);
         row.cpu_ns_per_op = self.cpu_ns_per_op(deferred).map(round);
         row.deferred_cpu_s = deferred.map(|deferred| round(deferred.work.cpu.as_secs_f64()));
         row.deferred_s = deferred.map(|deferred| round(deferred.work.time.as_secs_f64()));

@@ -40,6 +40,22 @@ pub(super) struct Settled {
     pub(super) deferred: Option<Deferred>,
 }
 
+impl Settled {
+    /// After work `before_sync`, a sync of so much CPU time and wall time, and the wait with its work and whether it is done.
+    /// A wait of the sync for the disk is no work: `buffered` does not ask for a sync.
+    fn after(
+        before_sync: EngineWork,
+        (cpu, time): (Duration, Duration),
+        (waited, is_done): (EngineWork, bool),
+    ) -> Self {
+        let mut work = before_sync;
+        work += EngineWork::within(cpu, time);
+        work += waited;
+        assert!(work.time <= before_sync.time + time + waited.time, "work is part of the time");
+        Self { time: time + waited.time, deferred: Some(Deferred { work, is_done }) }
+    }
+}
+
 /// The work that a phase has left for the time after its clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Deferred {
@@ -103,13 +119,10 @@ pub(super) fn settle(
     engine.sync()?;
     let time = begun.elapsed();
     let Some(phase) = phase else { return Ok(Settled { time, deferred: None }) };
-    // The calling thread works for the engine here. A wait for the disk is no work: `buffered` does not ask for a sync.
-    let mut work = before_sync;
-    work += EngineWork::within(process_counters::process_cpu().saturating_sub(cpu), time);
-    let (waited, is_done) = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness_threads);
-    work += waited;
-    assert!(work.time <= before_sync.time + time + waited.time, "work is part of the time");
-    Ok(Settled { time: time + waited.time, deferred: Some(Deferred { work, is_done }) })
+    // The calling thread works for the engine here.
+    let cpu = process_counters::process_cpu().saturating_sub(cpu);
+    let waited = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness_threads);
+    Ok(Settled::after(before_sync, (cpu, time), waited))
 }
 
 /// Waits until the engine is at rest, for `longest` at most. Returns the work until then, and whether the engine is at rest.
@@ -125,7 +138,7 @@ fn wait_for_rest(longest: Duration, harness_threads: usize) -> (EngineWork, bool
         std::thread::sleep(SLICE);
         let (cpu, time) = (process_counters::process_cpu().saturating_sub(cpu), slice.elapsed());
         let is_any_running = OtherThreads::now().is_some_and(|others| others.is_any_running);
-        if cpu < time.mul_f64(IDLE_SHARE) && !is_any_running {
+        if is_at_rest(cpu, time, is_any_running) {
             return (work, true);
         }
         work += EngineWork::within(cpu, time);
@@ -135,9 +148,30 @@ fn wait_for_rest(longest: Duration, harness_threads: usize) -> (EngineWork, bool
     }
 }
 
+/// Whether a slice of `time` with so much CPU time shows an engine at rest.
+fn is_at_rest(cpu: Duration, time: Duration, is_any_running: bool) -> bool {
+    cpu < time.mul_f64(IDLE_SHARE) && !is_any_running
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_is_at_rest_if_it_uses_little_and_none_of_its_threads_waits_for_a_core() {
+        let ms = Duration::from_millis;
+        assert!(is_at_rest(ms(1), ms(20), false));
+        assert!(!is_at_rest(ms(2), ms(20), false) && !is_at_rest(ms(1), ms(20), true));
+    }
+
+    #[test]
+    fn work_before_the_sync_in_it_and_after_it_is_deferred_and_a_wait_for_the_disk_is_time() {
+        let ms = Duration::from_millis;
+        let work = |cpu, time| EngineWork { cpu: ms(cpu), time: ms(time) };
+        let settled = Settled::after(work(3, 2), (ms(10), ms(100)), (work(40, 30), true));
+        let deferred = Deferred { work: work(53, 42), is_done: true };
+        assert_eq!((settled.time, settled.deferred), (ms(130), Some(deferred)));
+    }
 
     #[test]
     fn threads_that_work_at_once_work_for_no_longer_than_the_stretch() {

@@ -118,6 +118,12 @@ fn a_synced_phase_knows_the_fewest_syncs_that_its_puts_take() {
     // Two threads make five puts each.
     assert_eq!(least("bitcask", "sync"), [Some(4), None, Some(5), Some(2)]);
     assert_eq!(least("bitcask", "buffered"), [None; 4]);
+    let beside = r#"{"name": "beside", "mix": {"get": 1}, "ops": 20000, "background": {"put": 1}}"#;
+    let rows = rows("bitcask", "sync", &[LOAD, beside]);
+    let ops = |op: &str| rows.iter().find(|row| row.phase == "beside" && row.op == op);
+    let puts = ops("background:put").map_or(0, |row| row.ops);
+    let least_beside = ops("all").unwrap().least_fsyncs;
+    assert_eq!(least_beside, Some(puts.div_ceil(2)).filter(|least| *least > 0));
     assert_eq!(least(NULL_ENGINE, "sync"), [None; 4]);
 }
 
@@ -361,6 +367,9 @@ fn a_final_sync_beyond_the_limit_does_not_cut_a_phase_that_had_all_of_its_time()
     let rows = run_job(&SLOW_SYNCS, job);
     let sum = rows.iter().find(|row| row.op == "all").unwrap();
     assert!(sum.duration_s > 0.09 && !sum.cut_short, "{sum:?}");
+    // The sync is time of the settled speed and of no pause.
+    let (speed, settled) = (sum.throughput_ops_s.unwrap(), sum.settled_throughput_ops_s.unwrap());
+    assert!(settled < speed / 5.0 && sum.paused_s.unwrap() < 0.9, "{sum:?}");
 }
 
 #[test]

@@ -246,6 +246,26 @@ fn an_engine_that_left_work_undone_in_half_of_the_blocks_is_not_ranked_by_the_ot
 }
 
 #[test]
+fn half_of_the_blocks_are_enough_for_a_mark_and_to_be_left_out() {
+    let table = |undone: u32, late: u32| {
+        let rows = (1..=4).flat_map(|block| {
+            let own = Row {
+                cpu_user_s: Some(1.0),
+                cpu_sys_s: Some(0.0),
+                deferred_cpu_s: Some(if block <= late { 9.0 } else { 0.0 }),
+                is_at_rest: Some(block > undone),
+                ..Row::of_puts("own", "sync", block, 900.0 + f64::from(block))
+            };
+            [own, Row::of_puts("peer:a", "sync", block, 300.0 + f64::from(block))]
+        });
+        compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
+    };
+    assert!(table(1, 0).lines[0].is_ranked);
+    assert_eq!(places(&table(2, 0)), [("peer:a", true, Some(1)), ("own", false, None)]);
+    assert!(!table(0, 1).lines[0].is_deferred && table(0, 2).lines[0].is_deferred);
+}
+
+#[test]
 fn an_engine_that_made_too_few_syncs_in_one_block_is_not_compared() {
     let rows = (1..=3).flat_map(|block| {
         let row = |engine, speed, fsyncs| Row {

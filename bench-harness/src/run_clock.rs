@@ -1,5 +1,6 @@
 //! A clock that stands still while the user has stopped the process.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::suspend;
@@ -20,7 +21,24 @@ impl RunClock {
 
     /// The time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        let stopped = suspend::stopped().saturating_sub(self.stopped);
-        self.begun.elapsed().saturating_sub(stopped)
+        without_stops(self.begun.elapsed(), self.stopped..suspend::stopped())
+    }
+}
+
+/// `elapsed` without the time by which the sum of all stops has grown meanwhile.
+fn without_stops(elapsed: Duration, stops: Range<Duration>) -> Duration {
+    debug_assert!(stops.start <= stops.end, "stops are summed up");
+    elapsed.saturating_sub(stops.end.saturating_sub(stops.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_stops_since_the_start_are_given_back() {
+        let s = Duration::from_secs;
+        assert_eq!(without_stops(s(10), s(3)..s(7)), s(6));
+        assert_eq!(without_stops(s(10), s(3)..s(3)), s(10));
     }
 }

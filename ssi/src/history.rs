@@ -1,8 +1,8 @@
 //! The checker of recorded histories.
 //!
-//! A history is a list of events: a client calls its store to begin a transaction, and later the transaction ends, committed or
-//! not, with the operations that it made and the values that it read. [`check`] builds the dependency graph of the
-//! transactions (Adya 1999), finds its cycles, and says which isolation levels the store kept:
+//! A history is a list of events. A client calls its store to begin a transaction. Later the transaction ends, committed or not,
+//! with the operations that it made and the values that it read. [`check`] builds the dependency graph of the transactions
+//! (Adya 1999), finds its cycles, and says which isolation levels the store kept:
 //!
 //! ```
 //! use ssi::history::{AnomalyKind, IsolationLevel, check, read_json_lines};

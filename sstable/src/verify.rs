@@ -14,9 +14,9 @@ use crate::stored_block::TRAILER_LEN;
 use crate::table::Table;
 
 impl Table {
-    /// Reads the whole file once and checks everything: every checksum, the order of all keys, every separator and fence, the filter's
-    /// answer for every stem, the properties, and that each byte of the file belongs to one part. Takes memory for a list of
-    /// the blocks, 16 bytes each.
+    /// Reads the whole file once and checks everything: every checksum, the order of all keys, every separator and fence. The
+    /// filter must know every stem, the properties must be right, and each byte must belong to one part. Takes memory for a
+    /// list of the blocks, 16 bytes each.
     ///
     /// # Errors
     /// `Corruption` with the first thing that is wrong; `Io`.

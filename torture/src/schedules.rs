@@ -4,14 +4,15 @@
 //! any engine with transactions. The run checks each read and compares the transactions that lost with the ones that the text
 //! names for one rule of isolation. It returns the conflicts, so that the caller can check more of them.
 //!
-//! ```no_run
-//! # fn store() -> Box<dyn kv::Transactional> { unimplemented!() }
+//! ```
+//! # fn check(store: &dyn Fn() -> Box<dyn kv::Transactional>) -> Result<(), String> {
 //! for schedule in torture::schedules::parse(torture::schedules::ISOLATION)? {
 //!     if schedule.has_verdict_for("si") {
 //!         schedule.run(store().as_ref(), "si")?;
 //!     }
 //! }
-//! # Ok::<_, String>(())
+//! # Ok(())
+//! # }
 //! ```
 
 mod parse;

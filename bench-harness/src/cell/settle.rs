@@ -1,8 +1,8 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
 //! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time
-//! is added to theirs, its wall time is stated beside the ranked figure, and the next phase begins after it. An engine that
-//! works longer after the clock than before, or does not come to rest, is not ranked.
+//! is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block in which an
+//! engine works longer after the clock than before, or does not come to rest, is not compared.
 //!
 //! Work that a thread begins after sleeping for longer than a slice is not seen.
 

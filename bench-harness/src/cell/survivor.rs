@@ -1,7 +1,7 @@
 //! The store that outlives its process.
 //!
 //! A class is proven by a second process. The first one writes down the content that it expects, makes a few last writes,
-//! and is killed: no sync, no close, no drop. The second one opens the store in the same way. Every acknowledged write
+//! and kills itself: no sync, no close, no drop. The second one opens the store in the same way. Every acknowledged write
 //! must be there, and nothing else. This finds an engine that keeps its data in the memory of its process, or that
 //! acknowledges a write which is still in a buffer of that process.
 //!

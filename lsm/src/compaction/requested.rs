@@ -9,8 +9,8 @@ use super::reclaim;
 use super::run::Place;
 use super::tree::Tree;
 
-/// The next compaction towards a tree in which each key of `smallest..=largest` is in one run at most, and the files with such
-/// keys have neither tombstones nor hidden entries, unless a snapshot needs them.
+/// The next compaction of the keys in `smallest..=largest`. At the end each of them is in one run at most. The files with such
+/// keys then have neither tombstones nor hidden entries, unless a snapshot needs them.
 ///
 /// It works on every tree, beside the plans of each strategy, and takes one file with its overlaps at a time. `None` means
 /// that there is nothing left to do, or that plans in flight have the files.

@@ -9,9 +9,9 @@ use super::certifier::{Candidate, Certifier, Refusal};
 /// Refuses a transaction that closes a cycle of dependencies and real time (Revilak, O'Neil and O'Neil 2011, with real-time
 /// edges).
 ///
-/// Under snapshot isolation a dependency of a write on a write, and of a read on a write, joins transactions of which one
-/// committed before the snapshot of the other. So the edges are: from each transaction to those with a snapshot not older
-/// than its commit, which is real time, and anti-dependencies.
+/// Under snapshot isolation, a dependency of a write or a read on a write joins two transactions, of which one committed before
+/// the snapshot of the other. So there are two kinds of edges. Those of real time lead from each transaction to the ones whose
+/// snapshot is not older than its commit. The others are anti-dependencies.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExactCycles;
 

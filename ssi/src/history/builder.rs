@@ -133,8 +133,8 @@ impl HistoryBuilder {
     /// The transaction in flight of `session` has ended.
     ///
     /// # Errors
-    /// `InvalidArgument` if the session has no transaction in flight, a scan names an entry outside its bounds or one twice,
-    /// or the history has more than 2^28 different keys or values.
+    /// `InvalidArgument` if the session has no transaction in flight. Also if a scan names an entry outside its bounds, or one
+    /// twice; and if the history has more than 2^28 different keys or values.
     pub fn complete(&mut self, session: u64, completion: Completion) -> Result<()> {
         let Some(in_flight) = self.in_flight.remove(&session) else {
             return invalid(format!("session {session} ends a transaction that did not begin"));

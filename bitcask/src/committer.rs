@@ -27,13 +27,12 @@
 
 mod admit;
 mod apply;
-mod entered;
 mod section;
 
 use std::sync::Arc;
 
-use durable::log::{Position, Span, Writer};
-use durable::sync::Mutex;
+use durable::log::{EnteredSection, Position, Span, Writer};
+use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
 use crate::background::Task;
@@ -44,7 +43,6 @@ use crate::lock_order::Lock;
 use crate::record::RecordWriter;
 use crate::steps::Step;
 use crate::views::View;
-use entered::EnteredSection;
 pub(crate) use section::Counts;
 use section::{LoggedBatch, Section};
 
@@ -141,7 +139,7 @@ impl Committer {
     #[inline]
     fn commit_now(
         &self,
-        mut section: EnteredSection<'_>,
+        mut section: EnteredSection<'_, Section>,
         ops: &[RecordWriter<'_>],
         span: &Span,
     ) -> SequenceNumber {
@@ -158,7 +156,7 @@ impl Committer {
     /// the batch is visible.
     fn commit_when_durable(
         &self,
-        mut section: EnteredSection<'_>,
+        mut section: EnteredSection<'_, Section>,
         span: Span,
         durable_to: Position,
         room: Reservation,
@@ -221,21 +219,26 @@ impl Committer {
 
     /// As [`Committer::enter`]. While other writers keep the section busy, prefetches the keydir entries of `ops`, so that
     /// the section does not wait for memory.
-    fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<EnteredSection<'_>> {
+    fn enter_to_write(&self, ops: &[RecordWriter<'_>]) -> Result<EnteredSection<'_, Section>> {
         let keys = || ops.iter().take(Keydir::PREFETCHED).map(|op| op.key);
         let section = self.section.lock_spinning(|| self.parts.keydir.prefetch(keys()));
-        let section = EnteredSection::new(section, &self.parts.store);
+        let section = self.entered(section);
         if section.closed { Err(Error::Closed) } else { Ok(section) }
     }
 
-    fn enter(&self) -> Result<EnteredSection<'_>> {
+    fn enter(&self) -> Result<EnteredSection<'_, Section>> {
         let section = self.enter_any();
         if section.closed { Err(Error::Closed) } else { Ok(section) }
     }
 
     /// Enters the section, also when the store is closed.
-    fn enter_any(&self) -> EnteredSection<'_> {
-        EnteredSection::new(self.section.lock(), &self.parts.store)
+    fn enter_any(&self) -> EnteredSection<'_, Section> {
+        self.entered(self.section.lock())
+    }
+
+    fn entered<'c>(&'c self, section: MutexGuard<'c, Section>) -> EnteredSection<'c, Section> {
+        let store = &self.parts.store;
+        EnteredSection::new(section, store.log(), store.path())
     }
 
     /// Gives the batch the next sequence number and appends it to the log.

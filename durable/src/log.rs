@@ -90,6 +90,7 @@
 
 mod batch_reader;
 pub mod chain;
+mod entered_section;
 mod format;
 mod frame;
 mod group_sync;
@@ -103,6 +104,7 @@ mod witness;
 mod writer;
 
 pub use batch_reader::BatchReader;
+pub use entered_section::EnteredSection;
 pub use format::{SEGMENT_HEADER_LEN, SegmentFormat, SegmentLayout};
 pub use frame::{
     DISTANCE_UNKNOWN, FRAME_ALIGN, FRAME_HEADER_LEN, Frame, FrameView, KIND_END, Salt, frame_len,

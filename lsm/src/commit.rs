@@ -25,13 +25,12 @@
 //!
 //! [`PublicationQueue`]: durable::log::publication::PublicationQueue
 
-mod entered;
 mod section;
 
 use std::sync::Arc;
 
-use durable::log::{Position, Span, Writer};
-use durable::sync::Mutex;
+use durable::log::{EnteredSection, Position, Span, Writer};
+use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
 use crate::background::{Background, Task};
@@ -41,7 +40,6 @@ use crate::record::Record;
 use crate::store::Store;
 use crate::version::VersionSet;
 use crate::wal::Wal;
-use entered::EnteredSection;
 pub(crate) use section::Counts;
 use section::Section;
 
@@ -134,7 +132,7 @@ impl Committer {
     /// and the batch is visible.
     fn commit_when_durable(
         &self,
-        mut section: EnteredSection<'_>,
+        mut section: EnteredSection<'_, Section>,
         durable_to: Position,
     ) -> Result<SequenceNumber> {
         let sequence = section.newest;
@@ -255,13 +253,17 @@ impl Committer {
         Ok(span)
     }
 
-    fn enter(&self) -> Result<EnteredSection<'_>> {
-        let section = EnteredSection::new(self.section.lock_spinning(|| ()), &self.store);
+    fn enter(&self) -> Result<EnteredSection<'_, Section>> {
+        let section = self.entered(self.section.lock_spinning(|| ()));
         if section.closed { Err(Error::Closed) } else { Ok(section) }
     }
 
     /// Enters the section, also when the store is closed.
-    fn enter_any(&self) -> EnteredSection<'_> {
-        EnteredSection::new(self.section.lock(), &self.store)
+    fn enter_any(&self) -> EnteredSection<'_, Section> {
+        self.entered(self.section.lock())
+    }
+
+    fn entered<'c>(&'c self, section: MutexGuard<'c, Section>) -> EnteredSection<'c, Section> {
+        EnteredSection::new(section, self.store.log(), self.store.path())
     }
 }

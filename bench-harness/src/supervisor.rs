@@ -119,6 +119,8 @@ fn supervise(
 ) -> Outcome<Vec<Row>> {
     let hanging = HANGING.saturating_add(job.asked_time());
     let time_limit = job.time_limit.map_or(hanging, |limit| limit + GRACE);
+    // Waiting for the engine to rest is not limited either.
+    let time_limit = time_limit.saturating_add(job.longest_waits());
     let watch = Watch { job, cgroup, interrupt, clock: RunClock::start(), time_limit };
     let mut rows = Vec::new();
     match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), cgroup)?, &mut rows)? {
@@ -184,6 +186,10 @@ impl Watch<'_> {
                     worker.release()?;
                 }
                 News::Message(Message::Row(row)) => rows.push(*row),
+                // The content of a store that must survive a kill is compared after it.
+                News::Message(Message::Done) if makes_last_writes => {
+                    return Err(Failure::engine("the process did not die of its own kill"));
+                }
                 // Only now the content of the engine has been compared.
                 News::Message(Message::Done) => return Ok(End::Done),
                 News::Message(Message::LastWrites) => makes_last_writes = true,
@@ -217,5 +223,33 @@ impl Watch<'_> {
             Ok(status) => Err(Failure::engine(format!("the process crashed ({status})"))),
             Err(error) => Err(Failure::engine(format!("the process is gone: {error}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// The end of a worker that writes these lines and ends by itself.
+    fn end_after(lines: &str) -> Outcome<End> {
+        let job = Job::of_tests("memory", "none", r#"{"about": "", "records": 1, "phase": []}"#);
+        let watch = Watch {
+            job: &job,
+            cgroup: None,
+            interrupt: &Interrupt::default(),
+            clock: RunClock::start(),
+            time_limit: Duration::from_mins(1),
+        };
+        let worker = WorkerProcess::spawn(Command::new("printf").arg(lines)).unwrap();
+        watch.listen_to(worker, &mut Vec::new())
+    }
+
+    #[test]
+    fn a_worker_that_outlives_its_own_kill_is_not_taken_for_one_whose_content_was_compared() {
+        assert!(matches!(end_after(r#""done"\n"#), Ok(End::Done)));
+        let failure = end_after(r#""last_writes"\n"done"\n"#).err().unwrap();
+        assert_eq!(failure.text, "the process did not die of its own kill");
     }
 }

@@ -40,21 +40,23 @@ pub(crate) enum News {
 impl WorkerProcess {
     /// Starts a worker. It waits for its order, so it is in its cgroup before it needs any memory to speak of.
     pub(crate) fn start(order: &Order, cgroup: Option<&MemoryCgroup>) -> Outcome<Self> {
-        let failed =
-            |error: std::io::Error| Failure::engine(format!("cannot start a worker: {error}"));
-        let program = std::env::current_exe().map_err(failed)?;
-        let mut command = Command::new(program);
-        let command = command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = suspend::start(|| command.process_group(0).spawn()).map_err(failed)?;
-        let messages = listen(child.stdout.take());
-        let mut worker = Self { child, messages, was_waited_for: false };
+        let program = std::env::current_exe().map_err(cannot_start)?;
+        let mut worker = Self::spawn(Command::new(program).arg("worker"))?;
         if let Some(cgroup) = cgroup {
             cgroup.add(worker.child.id()).map_err(refused)?;
         }
         let text =
             serde_json::to_string(order).map_err(|error| Failure::usage(error.to_string()))?;
-        worker.send_line(&text).map_err(failed)?;
+        worker.send_line(&text).map_err(cannot_start)?;
         Ok(worker)
+    }
+
+    /// Starts `command` as a worker, in a process group of its own.
+    pub(crate) fn spawn(command: &mut Command) -> Outcome<Self> {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        let mut child = suspend::start(|| command.spawn()).map_err(cannot_start)?;
+        let messages = listen(child.stdout.take());
+        Ok(Self { child, messages, was_waited_for: false })
     }
 
     /// Tells the worker that its limit is set: it opens the engine now.
@@ -118,6 +120,11 @@ impl Drop for WorkerProcess {
             self.end().map(drop).unwrap_or_default();
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
+fn cannot_start(error: std::io::Error) -> Failure {
+    Failure::engine(format!("cannot start a worker: {error}"))
 }
 
 /// The messages of a worker, up to the first line that is none. The channel closes when the pipe does.

@@ -157,17 +157,22 @@ impl<'c> PhaseClients<'c> {
         Ok(loop_ns)
     }
 
-    /// Runs for `time`, judges the answers and forgets the measurements.
+    /// Runs for `time`, judges the answers and forgets the measurements. Returns its wall time: longer than `time` where a call
+    /// takes longer than that.
+    ///
+    /// Nobody waits for the engine after it. The measured time begins with the work that the warm-up has put off, and ends with
+    /// its own: it is a part of a longer stream, and putting work off gains nothing.
     pub(super) fn warm_up(
         &mut self,
         time: Duration,
         all_buffers: &mut [ClientBuffers],
         recorders: &mut [Recorder],
         judge: &mut Judge<'_>,
-    ) -> Outcome<()> {
-        self.measure(Some(time), all_buffers, (recorders, judge), &mut |_| Ok(()))?;
+    ) -> Outcome<Duration> {
+        let times = self.measure(Some(time), all_buffers, (recorders, judge), &mut |_| Ok(()))?;
+        let wall = times.wall;
         self.clients.iter_mut().for_each(|client| client.is_done = false);
-        Ok(())
+        Ok(wall)
     }
 
     /// Runs until `time` is over or every client has taken its steps, judges the answers, and leaves the measurements in

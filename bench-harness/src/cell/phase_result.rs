@@ -62,6 +62,8 @@ pub(super) struct PhaseResult {
     clients: u32,
     /// Time to open the store.
     pub(super) open: Option<Duration>,
+    /// Time to close it before.
+    pub(super) close: Option<Duration>,
     /// Operations of the schedule that were due and had not begun.
     pub(super) missed_ops: u64,
     /// The time that was asked for.
@@ -136,6 +138,7 @@ impl PhaseResult {
             put_calls: 0,
             clients: 1,
             open: None,
+            close: None,
             missed_ops: 0,
             asked: None,
             cut_short: false,

@@ -22,7 +22,9 @@ pub(super) fn reopen(
     judge: &Judge<'_>,
     start: &mut PhaseStart,
 ) -> Outcome<(Box<dyn Kv>, PhaseResult)> {
+    let closing = Instant::now();
     engine.close()?;
+    let close = closing.elapsed();
     start.syncs.close(engine.as_ref());
     drop(engine);
     let first_id = judge.model.present_ids().next();
@@ -39,7 +41,7 @@ pub(super) fn reopen(
     }
     let stats = OperationStats { ops: 1, ..OperationStats::new("all") };
     let mut result = PhaseResult::from_stats(stats, time);
-    result.open = Some(time);
+    (result.open, result.close) = (Some(time), Some(close));
     Ok((opened, result))
 }
 

@@ -32,6 +32,7 @@ impl PhaseResult {
         let settled = throughput(&self.total, self.wall + resources.settled.time.max(deferred));
         all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
+        all.close_ms = self.close.map(|time| time.as_secs_f64() * 1e3);
         self.add_resources(&mut all, cell, resources);
         self.add_times(&mut all, resources);
         all.missed_ops = self.target_rate.map(|_| self.missed_ops);

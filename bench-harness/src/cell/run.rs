@@ -53,6 +53,9 @@ struct Cell<'c> {
     written_bytes: u64,
     /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
     is_store_cut: bool,
+    /// Time in which the harness waited for the engine to rest. No limit counts it: the work behind it is measured, and the
+    /// phases that follow need their own time.
+    waited: Duration,
     probe: &'c mut dyn Probe,
 }
 
@@ -93,11 +96,13 @@ pub(crate) fn run(
         baseline,
         written_bytes: 0,
         is_store_cut: false,
+        waited: Duration::ZERO,
         probe,
     };
     for (at, phase) in phases.iter().enumerate() {
         let is_last = at + 1 == phases.len();
-        let left = job.time_limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+        let spent = begun.elapsed().saturating_sub(cell.waited);
+        let left = job.time_limit.map(|limit| limit.saturating_sub(spent));
         let time_limit = left.map(|left| if is_last { left } else { left.mul_f64(LARGEST_SHARE) });
         let (next, rows) = cell.run_phase(engine, phase, time_limit)?;
         engine = next;
@@ -161,6 +166,7 @@ impl Cell<'_> {
             }
         };
         let MeasuredPhase { start, end, mut result } = measured;
+        self.waited += end.settled.waited;
         let mut resources = self.measure_resources(engine.as_ref(), &start, &end);
         resources.probes = (probes, self.probe_disk(phase)?);
         let has_cut_store = self.is_store_cut;
@@ -220,10 +226,10 @@ impl Cell<'_> {
         let mut clients = PhaseClients::new(target, phase, streams, &judge.model, deadline);
         let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.identity.job));
         let (loop_ns, background_loop_ns) = clients.loop_times(&mut all_buffers[0], mean_bytes)?;
-        let warm_up = warm_up_time(phase, deadline);
-        if let Some(time) = warm_up {
-            clients.warm_up(time, all_buffers, recorders, judge)?;
-        }
+        let warm_up = match warm_up_time(phase, deadline) {
+            Some(time) => Some(clients.warm_up(time, all_buffers, recorders, judge)?),
+            None => None,
+        };
         let mut start = PhaseStart::begin(target.engine);
         let mut end = None;
         let mut settle = |wall| {

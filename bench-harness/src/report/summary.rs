@@ -128,7 +128,8 @@ fn costs_of(engine: &str, tables: &[&PhaseTable]) -> Option<Vec<String>> {
 /// Lines of cells in columns, each as wide as its widest cell.
 fn align_all(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.len())).max();
+    let width =
+        |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.chars().count())).max();
     let widths: Vec<_> = (0..columns).map(|at| width(at).unwrap_or_default()).collect();
     let show = |line: &Vec<String>| {
         let cells = line.iter().zip(&widths).map(|(cell, width)| (&cell[..], *width, true));

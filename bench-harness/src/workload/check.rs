@@ -72,11 +72,15 @@ fn check_phase(
     check_threads(phase.threads)?;
     match phase.kind()? {
         PhaseKind::Mix(mix) => {
-            if mix.total() == 0 {
+            let mixes = || std::iter::once(mix).chain(phase.background);
+            if mixes().any(|mix| mix.total() == 0) {
                 return wrong("has a mix without any weight");
             }
-            if mix.insert > 0 && workload.input.is_some() {
+            if mixes().any(|mix| mix.insert > 0) && workload.input.is_some() {
                 return wrong("inserts, but the keys of an input are finite; use put");
+            }
+            if mixes().any(|mix| mix.writes_loaded_keys()) && has_idle_writer(phase, workload) {
+                return wrong("writes, and has more threads than records: each key has one writer");
             }
         }
         PhaseKind::Replay if input != Some(input::InputKind::Trace) => {
@@ -94,6 +98,13 @@ fn check_phase(
         return wrong("has a scan_length above 1,000,000");
     }
     check_batch(phase).or_else(wrong)
+}
+
+/// Whether a thread of `phase` has no key of its own among the records of `workload`.
+fn has_idle_writer(phase: &Phase, workload: &Workload) -> bool {
+    let threads = phase.threads.or(workload.threads).unwrap_or(1);
+    let clients = u64::from(threads) + u64::from(phase.background.is_some());
+    workload.records.is_some_and(|records| records.0 < clients)
 }
 
 fn check_batch(phase: &Phase) -> Result<(), &'static str> {

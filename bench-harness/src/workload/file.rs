@@ -107,6 +107,31 @@ mod tests {
     }
 
     #[test]
+    fn a_phase_that_writes_with_more_threads_than_records_is_refused() {
+        let phase = |mix: &str| complaint_about(&format!("{{ name = \"run\", ops = 1, {mix} }}"));
+        for mix in [
+            "threads = 11, mix = { put = 1 }",
+            "threads = 11, mix = { get = 1, rmw = 1 }",
+            "threads = 10, mix = { get = 1 }, background = { delete = 1 }",
+        ] {
+            assert!(phase(mix).contains("has more threads than records"), "{mix}");
+        }
+        for mix in
+            ["threads = 10, mix = { put = 1 }", "threads = 11, mix = { get = 1, insert = 1 }"]
+        {
+            let phase = format!("{{ name = \"run\", ops = 1, {mix} }}");
+            let text = format!("[workload.w]\nabout = \"x\"\nrecords = 10\nphase = [{phase}]\n");
+            assert!(parse("own.toml", &text).is_ok(), "{mix}");
+        }
+    }
+
+    #[test]
+    fn a_background_without_any_weight_is_refused() {
+        let phase = "{ name = \"run\", ops = 1, mix = { get = 1 }, background = {} }";
+        assert!(complaint_about(phase).contains("has a mix without any weight"));
+    }
+
+    #[test]
     fn broken_toml_is_one_line() {
         assert!(!complaint("[workload.w\nabout =").contains('\n'));
     }

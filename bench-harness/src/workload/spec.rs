@@ -142,6 +142,11 @@ impl Mix {
             [self.get, self.get_miss, self.put, self.insert, self.delete, self.scan, self.rmw];
         weights.into_iter().map(u64::from).sum()
     }
+
+    /// Whether it writes keys that the distribution picks.
+    pub(crate) fn writes_loaded_keys(&self) -> bool {
+        self.put > 0 || self.delete > 0 || self.rmw > 0
+    }
 }
 
 /// The kind of a phase.

@@ -60,6 +60,7 @@ mod suggest;
 mod supervisor;
 mod suspend;
 mod table;
+mod toml_text;
 mod utc;
 mod values;
 mod worker;
@@ -72,9 +73,10 @@ pub use engines::{EngineConfig, Registration, own as own_engines};
 pub use keys::KeyShape;
 pub use utc::run_name;
 
-use cli::Command;
+use cli::{Command, CommonArgs};
 use failure::Outcome;
 use plan::Plan;
+use simulate::Destination;
 
 /// Runs the command line of this process with the engines of this build and `further` ones, and returns its exit
 /// code. The process starts itself again for every cell, so this must be all that `main` does.
@@ -92,7 +94,7 @@ pub fn main_with_only(engines: &[Registration]) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::note(&failure.text);
+            output::note(&failure.line());
             ExitCode::from(failure.kind.exit_code())
         }
     }
@@ -112,7 +114,11 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => table::print(&args.folders),
-        Command::Simulate(args) => simulate::simulate(&args, &cli.common.out),
+        Command::Simulate(args) => {
+            let CommonArgs { out, label, quiet, .. } = &cli.common;
+            let (label, is_quiet) = (label.as_deref(), *quiet);
+            simulate::simulate(&args, &Destination { out, label, is_quiet })
+        }
         Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }

@@ -47,7 +47,7 @@ row! {
     duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in a sweep, with the begin and, from version 3 on, the end of the scan; in version 1, time inside the engine per thread",
     throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
     settled_throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s and the time of a final sync together; from version 4 on, by duration_s and the longer of deferred_s and the time of that sync with the work after it",
-    call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls",
+    call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls; an estimate, which a stall among the timed ones may raise above duration_s",
     timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
     loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing; from version 3 on, its gets return values of the mean size present, or nothing for keys that are never put",
     paused_s: Option<f64> = "time that the clock stood still because a full window of answers was judged",

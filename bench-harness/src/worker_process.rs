@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
@@ -15,6 +15,9 @@ use crate::worker::{Message, Order};
 
 /// The most characters of a line that is no message that a complaint shows.
 const SHOWN_CHARS: usize = 80;
+
+/// How long a worker that closed its output may take until it has ended.
+const TIME_TO_END: Duration = Duration::from_secs(2);
 
 /// A worker. It leads a process group of its own, and the whole group is killed with the owner: processes that the engine
 /// started end too.
@@ -94,8 +97,13 @@ impl WorkerProcess {
         matches!(status, Ok(Some(_)))
     }
 
-    /// Says how a worker ended that is gone, and kills the processes that it started: none of them holds a file any more.
+    /// Says how a worker ended that is gone, and kills the processes that it started: none of them holds a file any more. A
+    /// worker that panics closes its pipe some time before it ends, and its own end is the one that is reported.
     pub(crate) fn end_of_gone(mut self) -> std::io::Result<ExitStatus> {
+        let begun = Instant::now();
+        while !self.has_ended() && begun.elapsed() < TIME_TO_END {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         self.end()
     }
 

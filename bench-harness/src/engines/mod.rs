@@ -82,7 +82,7 @@ pub(crate) fn is_bound(name: &str) -> bool {
 
 /// Whether `name` is the name of an engine of others.
 pub(crate) fn is_peer(name: &str) -> bool {
-    name.starts_with("peer:")
+    name.starts_with(PEER)
 }
 
 /// The engines of this workspace and the yardsticks, in the order in which they are listed.
@@ -126,7 +126,12 @@ pub(crate) fn check_names(known: &[Registration]) -> Outcome<()> {
 pub(crate) fn select(known: &[Registration], selectors: &[String]) -> Outcome<Vec<Registration>> {
     for selector in selectors {
         if !known.iter().any(|engine| pattern::matches(selector, engine.name)) {
-            if let Some(hint) = missing_feature(selector) {
+            let as_peer = format!("{PEER}{selector}");
+            if known.iter().any(|engine| engine.name == as_peer) {
+                let text = format!("unknown engine \"{selector}\"; write {as_peer}");
+                return Err(Failure::usage(text));
+            }
+            if let Some(hint) = missing_feature(selector).or_else(|| missing_feature(&as_peer)) {
                 return Err(Failure::usage(hint));
             }
             let names = known.iter().map(|engine| engine.name);
@@ -138,6 +143,9 @@ pub(crate) fn select(known: &[Registration], selectors: &[String]) -> Outcome<Ve
     };
     Ok(known.iter().filter(is_wanted).copied().collect())
 }
+
+/// The beginning of the names of the engines of others.
+const PEER: &str = "peer:";
 
 /// The engines of others that a build may have, and the feature that brings each.
 const PEERS: [(&str, &str); 8] = [
@@ -176,6 +184,15 @@ mod tests {
             let text = select(&own(), &[selector.into()]).unwrap_err().text;
             assert!(text.ends_with(&format!("--features {feature}")), "{text}");
         }
+    }
+
+    #[test]
+    fn the_bare_name_of_a_peer_leads_to_the_peer() {
+        let text = select(&own(), &["redb".into()]).unwrap_err().text;
+        assert_eq!(text, "this build has no engine \"peer:redb\"; build with --features peers");
+        let with_peer = [&own()[..], &[Registration { name: "peer:redb", ..own()[0] }]].concat();
+        let text = select(&with_peer, &["redb".into()]).unwrap_err().text;
+        assert_eq!(text, "unknown engine \"redb\"; write peer:redb");
     }
 
     #[test]

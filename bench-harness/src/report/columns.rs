@@ -186,7 +186,24 @@ pub(super) fn show_ratio(verdict: Verdict) -> (String, String) {
     (format!("{}x", show_number(verdict.ratio)), interval)
 }
 
-/// A share of the fastest yardstick.
+/// A share of the fastest yardstick. A small one is not shown as none.
 pub(super) fn show_share(share: f64) -> String {
-    format!("{:.0}%", share * 100.0)
+    let percent = share * 100.0;
+    match percent {
+        _ if percent < 0.05 => "<0.1%".into(),
+        _ if percent < 0.95 => format!("{percent:.1}%"),
+        _ => format!("{percent:.0}%"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_bound_that_is_not_nothing_is_not_shown_as_nothing() {
+        let shares = [0.0, 1e-6, 0.000_5, 0.003_2, 0.009_4, 0.009_6, 0.74, 1.13, 17.0];
+        let shown = ["<0.1%", "<0.1%", "0.1%", "0.3%", "0.9%", "1%", "74%", "113%", "1700%"];
+        assert_eq!(shares.map(show_share), shown);
+    }
 }

@@ -31,7 +31,7 @@ pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> Stri
         run.memory_budget_bytes >> 20,
         run.show_limit(),
     );
-    let summary = super::summary::render(run, tables);
+    let summary = super::summary::render(run, tables, usize::MAX);
     let tables = tables.iter().map(render_table);
     let summary = (!summary.is_empty()).then(|| format!("## Summary\n\n```text\n{summary}```\n"));
     let engine_settings = render_settings(&run.engine_settings);

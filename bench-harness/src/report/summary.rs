@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::alignment::align;
 use super::columns::{misfits, show_memory, show_share, show_verdict};
 use super::engine_line::EngineLine;
+use super::text::wrap;
 use super::{PhaseTable, RunFacts};
 use crate::engines::{NULL_ENGINE, is_bound};
 use crate::quantity::{show_bytes, show_ns, show_number};
@@ -17,8 +18,12 @@ const COSTS: [&str; 7] = ["engine", "CPU/op", "WA", "SA", "memory", "cache", "lo
 const COSTS_LEGEND: &str =
     "CPU/op, WA, SA: median of the phases; memory, cache, longest stall: largest of the phases";
 
-/// The summary of the phases that are not preparation; empty where there is one workload alone.
-pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable]) -> String {
+/// The costs in the order in which they drop where a terminal is too narrow for all of them.
+const DROPPED: [&str; 5] = ["cache", "memory", "SA", "WA", "CPU/op"];
+
+/// The summary of the phases that are not preparation; empty where there is one workload alone. Its lines have at most
+/// `max_width` characters if costs that may drop make that possible.
+pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], max_width: usize) -> String {
     if run.workloads.len() < 2 {
         return String::new();
     }
@@ -29,9 +34,38 @@ pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable]) -> String {
     let costs = run.engines.iter().filter(|engine| *engine != NULL_ENGINE);
     let costs = costs.filter_map(|engine| costs_of(engine, &tables));
     let head = COSTS.map(Into::into).to_vec();
-    let costs: Vec<_> = std::iter::once(head).chain(costs).collect();
+    let costs = drop_costs(std::iter::once(head).chain(costs).collect(), max_width);
     let winners = align_all(&winners.collect::<Vec<_>>());
-    format!("summary: winners\n{winners}\nsummary: costs ({COSTS_LEGEND})\n{}", align_all(&costs))
+    let winners: String = winners.lines().map(|line| fit(line, max_width) + "\n").collect();
+    let legend = fit(&format!("summary: costs ({COSTS_LEGEND})"), max_width);
+    format!("summary: winners\n{winners}\n{legend}\n{}", align_all(&costs))
+}
+
+/// The line; in several lines where it is too long.
+fn fit(line: &str, max_width: usize) -> String {
+    if line.chars().count() <= max_width {
+        return line.into();
+    }
+    let indent = "  ";
+    let wrapped = wrap(line, max_width.saturating_sub(indent.len()));
+    if line.starts_with(indent) {
+        wrapped.lines().map(|part| format!("{indent}{part}")).collect::<Vec<_>>().join("\n")
+    } else {
+        wrapped
+    }
+}
+
+/// The costs without those that drop, as long as a line of them is too long.
+fn drop_costs(mut costs: Vec<Vec<String>>, max_width: usize) -> Vec<Vec<String>> {
+    for heading in DROPPED {
+        let widest = align_all(&costs).lines().map(|line| line.chars().count()).max();
+        if widest.unwrap_or_default() <= max_width {
+            break;
+        }
+        let Some(at) = costs[0].iter().position(|known| known == heading) else { continue };
+        costs.iter_mut().for_each(|line| drop(line.remove(at)));
+    }
+    costs
 }
 
 /// The winner with its ratio to the next, or the reason why there is none.
@@ -152,6 +186,10 @@ mod tests {
     }"#;
 
     fn summary(speeds: &[(&str, [f64; 3])]) -> String {
+        summary_within(speeds, usize::MAX)
+    }
+
+    fn summary_within(speeds: &[(&str, [f64; 3])], max_width: usize) -> String {
         let row = |engine: &str, (workload, phase): (&str, &str), block: u32, speed: f64| Row {
             engine: engine.into(),
             durability: "buffered".into(),
@@ -173,7 +211,7 @@ mod tests {
             })
         });
         let facts = serde_json::from_str(PLAN).unwrap();
-        render(&facts, &compare(&facts, &rows.collect::<Vec<_>>()))
+        render(&facts, &compare(&facts, &rows.collect::<Vec<_>>()), max_width)
     }
 
     fn line<'s>(summary: &'s str, begin: &str) -> &'s str {
@@ -232,6 +270,21 @@ mod tests {
         assert_eq!(cut, expected);
         let weak = winner_of(|row| Row { durability: "none".into(), ..row });
         assert_eq!(weak, "no engine keeps buffered");
+    }
+
+    #[test]
+    fn a_summary_fits_a_terminal_of_forty_columns_and_loses_no_winner() {
+        let speeds = [("own", [300.0, 90.0, 200.0]), ("peer:a", [100.0, 270.0, 190.0])];
+        for max_width in [40, 60, 80, 100] {
+            let summary = summary_within(&speeds, max_width);
+            let widest = summary.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= max_width, "{max_width}\n{summary}");
+            let words = summary.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("v / get no difference shown: own, peer:a"), "{summary}");
+            assert!(words.contains("engine") && words.contains("longest stall"), "{summary}");
+        }
+        assert!(!summary_within(&speeds, 40).contains("cache  "));
+        assert!(summary(&speeds).lines().any(|line| line.contains("memory  cache")));
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn scaled(memtable_bytes: u64) -> Parameters {
         .replace("= \"256MiB\"", &unit(256))
         .replace("= \"1600MiB\"", &unit(1600));
     assert!(!text.contains("MiB\""), "every size is divided");
-    Parameters::parse(&text).unwrap()
+    Parameters::parse("scaled", &text, &[]).unwrap()
 }
 
 fn steady(strategy: &dyn Strategy<u64>, model: impl Model, rounds: f64) -> Cost {
@@ -158,7 +158,7 @@ fn check_band(parameters: &Parameters, name: StrategyName, keys: u64) -> Result<
 
 #[test]
 fn uniform_overwrites_stay_within_the_bands_of_the_parameter_file() {
-    let parameters = Parameters::parse(BUILT_IN).unwrap();
+    let parameters = Parameters::parse("built in", BUILT_IN, &[]).unwrap();
     for keys in [30_000_000, 100_000_000] {
         for name in StrategyName::ALL {
             assert_eq!(check_band(&parameters, name, keys), Ok(()));
@@ -168,7 +168,7 @@ fn uniform_overwrites_stay_within_the_bands_of_the_parameter_file() {
 
 #[test]
 fn the_cost_of_another_strategy_is_outside_the_band() {
-    let parameters = Parameters::parse(BUILT_IN).unwrap();
+    let parameters = Parameters::parse("built in", BUILT_IN, &[]).unwrap();
     let tiered = StrategyName::SizeTiered;
     let cost = simulate_cell(&parameters, tiered, &Source::Uniform, 100_000_000).unwrap();
     let band = Band::of(StrategyName::Leveled, &parameters, cost.live_bytes);
@@ -177,7 +177,7 @@ fn the_cost_of_another_strategy_is_outside_the_band() {
 
 #[test]
 fn a_load_in_the_order_of_keys_writes_everything_once() {
-    let parameters = Parameters::parse(BUILT_IN).unwrap();
+    let parameters = Parameters::parse("built in", BUILT_IN, &[]).unwrap();
     for name in StrategyName::ALL {
         let cost = simulate_cell(&parameters, name, &Source::Uniform, 10_000_000).unwrap();
         let Cost { write, space, space_peak, .. } = cost.load;
@@ -201,6 +201,9 @@ fn wrong_parameters_are_refused() {
         ("[band]", "[bands]"),
     ] {
         assert!(BUILT_IN.contains(right), "{right}");
-        assert!(Parameters::parse(&BUILT_IN.replacen(right, wrong, 1)).is_err(), "{wrong}");
+        assert!(
+            Parameters::parse("own", &BUILT_IN.replacen(right, wrong, 1), &[]).is_err(),
+            "{wrong}"
+        );
     }
 }

@@ -17,6 +17,9 @@ const MAX_VALUE_BYTES: u64 = 4 << 20;
 
 /// Checks `workload`. `Err` names the mistake.
 pub(crate) fn check(workload: &Workload) -> Result<(), String> {
+    if workload.about.contains(char::is_control) {
+        return Err("about is one line".into());
+    }
     let kind = workload.input.as_deref().map(input::kind_of).transpose()?;
     if let Some(records) = workload.records
         && !(1..=MAX_RECORDS).contains(&records.0)
@@ -53,14 +56,19 @@ pub(crate) fn check(workload: &Workload) -> Result<(), String> {
 /// Rows are found by the name of their phase, so each phase has a name of its own.
 fn check_names(phases: &[Phase]) -> Result<(), String> {
     for (at, phase) in phases.iter().enumerate() {
-        if phase.name.trim().is_empty() || phase.name.contains(char::is_control) {
-            return Err(format!("phase {:?} needs a name of one line", phase.name));
+        if phase.name.trim().is_empty() || phase.name.contains(is_unfit) {
+            return Err(format!("phase {:?} needs a name of one line without |", phase.name));
         }
         if phases[..at].iter().any(|earlier| earlier.name == phase.name) {
             return Err(format!("has two phases with the name \"{}\"", phase.name));
         }
     }
     Ok(())
+}
+
+/// A table has one line for a phase, and `|` between its columns.
+fn is_unfit(character: char) -> bool {
+    character.is_control() || character == '|'
 }
 
 fn check_phase(

@@ -69,13 +69,13 @@ const SLOW_WRITES: Registration = Registration {
     about: "",
     version: "0",
     classes: &[Durability::None],
-    open: |_, _| open(Slow { write: Duration::from_millis(1), ..Slow::default() }),
+    open: |_, _| Ok(boxed(Slow { write: Duration::from_millis(1), ..Slow::default() })),
     settings: |_| String::new(),
 };
 
 const SLOW_SYNCS: Registration = Registration {
     name: "slow-syncs",
-    open: |_, _| open(Slow { sync: Duration::from_secs(1), ..Slow::default() }),
+    open: |_, _| Ok(boxed(Slow { sync: Duration::from_secs(1), ..Slow::default() })),
     ..SLOW_WRITES
 };
 
@@ -83,7 +83,7 @@ const SLOW_FIRST_READ: Registration = Registration {
     name: "slow-first-read",
     open: |_, _| {
         let first_read = Mutex::new(Duration::from_millis(200));
-        open(Slow { first_read, ..Slow::default() })
+        Ok(boxed(Slow { first_read, ..Slow::default() }))
     },
     ..SLOW_WRITES
 };
@@ -93,12 +93,12 @@ const AFTER_SYNC: Duration = Duration::from_secs(1);
 
 const RESTLESS: Registration = Registration {
     name: "restless",
-    open: |_, _| open(Slow { after_sync: AFTER_SYNC, ..Slow::default() }),
+    open: |_, _| Ok(boxed(Slow { after_sync: AFTER_SYNC, ..Slow::default() })),
     ..SLOW_WRITES
 };
 
-fn open(engine: Slow) -> Result<Box<dyn Kv>> {
-    Ok(Box::new(engine))
+fn boxed(engine: Slow) -> Box<dyn Kv> {
+    Box::new(engine)
 }
 
 #[test]

@@ -15,6 +15,9 @@ use crate::worker::{Message, Order};
 
 /// The most characters of a line that is no message that a complaint shows.
 const SHOWN_CHARS: usize = 80;
+/// How long the last lines of a worker that has ended may take through the pipe. A busy machine may be slow to read them; only
+/// a process that has left the group of the worker holds the pipe open for so long.
+const LAST_LINES: Duration = Duration::from_secs(20);
 
 /// How long a worker that closed its output may take until it has ended.
 const TIME_TO_END: Duration = Duration::from_secs(2);
@@ -75,18 +78,19 @@ impl WorkerProcess {
         stdin.map_or(Ok(()), |stdin| stdin.write_all(format!("{line}\n").as_bytes()))
     }
 
-    /// The next news, after `pause` at most, or twice that when the worker has ended.
+    /// The next news, after `pause` at most. When the worker has ended, its processes are killed, and its last lines come first,
+    /// however long they take up to [`LAST_LINES`].
     pub(crate) fn next(&self, pause: Duration) -> News {
         match self.messages.recv_timeout(pause) {
             Ok(heard) => heard.map_or_else(News::NoMessage, News::Message),
             Err(RecvTimeoutError::Disconnected) => News::Gone,
             // Its children may hold the pipe open when the worker has ended.
             Err(RecvTimeoutError::Timeout) if !self.has_ended() => News::Nothing,
-            // Lines that it wrote before its end are in the pipe and come first.
-            Err(RecvTimeoutError::Timeout) => match self.messages.recv_timeout(pause) {
-                Ok(heard) => heard.map_or_else(News::NoMessage, News::Message),
-                Err(_) => News::Gone,
-            },
+            Err(RecvTimeoutError::Timeout) => {
+                self.kill_group();
+                let last = self.messages.recv_timeout(LAST_LINES);
+                last.map_or(News::Gone, |heard| heard.map_or_else(News::NoMessage, News::Message))
+            }
         }
     }
 
@@ -111,10 +115,15 @@ impl WorkerProcess {
     fn end(&mut self) -> std::io::Result<ExitStatus> {
         assert!(!self.was_waited_for, "the number of the group is still its own");
         suspend::forget();
-        // Fails only where all of them have ended.
-        rustix::process::kill_process_group(self.id(), Signal::KILL).unwrap_or_default();
+        self.kill_group();
         self.was_waited_for = true;
         self.child.wait()
+    }
+
+    /// Kills the worker and the processes that it started. Its number must be its own still.
+    fn kill_group(&self) {
+        // Fails only where all of them have ended.
+        rustix::process::kill_process_group(self.id(), Signal::KILL).unwrap_or_default();
     }
 
     fn id(&self) -> Pid {
@@ -160,6 +169,23 @@ fn read_message(line: &[u8]) -> Result<Message, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_message_of_a_worker_that_has_ended_is_heard_however_busy_the_machine_is() {
+        let mut worker = WorkerProcess::spawn(&mut Command::new("true")).unwrap();
+        // Whoever reads the pipe gets no core for a while.
+        let (sender, messages) = channel();
+        worker.messages = messages;
+        while !worker.has_ended() {
+            std::thread::yield_now();
+        }
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            sender.send(Ok(Message::Done)).unwrap();
+        });
+        assert!(matches!(worker.next(Duration::from_millis(1)), News::Message(Message::Done)));
+        assert!(matches!(worker.next(Duration::from_millis(1)), News::Gone));
+    }
 
     #[test]
     fn a_line_that_is_no_message_is_shown_up_to_its_80th_character() {

@@ -9,7 +9,8 @@ use crate::suggest::nearest;
 pub(crate) fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Outcome<T> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = 1 + text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count();
+        // A part before each line break, and one behind the last.
+        let line = text.as_bytes()[..before].split(|byte| *byte == b'\n').count();
         Failure::usage(format!("{name}:{line}: {}", explain(error.message())))
     })
 }

@@ -63,7 +63,9 @@ fn drop_costs(mut costs: Vec<Vec<String>>, max_width: usize) -> Vec<Vec<String>>
             break;
         }
         let Some(at) = costs[0].iter().position(|known| known == heading) else { continue };
-        costs.iter_mut().for_each(|line| drop(line.remove(at)));
+        for line in &mut costs {
+            drop(line.remove(at));
+        }
     }
     costs
 }

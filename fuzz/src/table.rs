@@ -86,7 +86,8 @@ impl Fixture {
         }
         let fields = &bytes[filter.clone()];
         let start = number(&fields[8..16]);
-        let lines = start..start + 64 * number(&fields[4..8]);
+        let stride = 64 * usize::from(fields[0]);
+        let lines = start..start + stride * number(&fields[4..8]);
         Self { bytes, entries, blocks, filter: (filter, lines), fences }
     }
 

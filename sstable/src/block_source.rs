@@ -91,6 +91,35 @@ impl BlockSource {
         self.raw.bytes(found)
     }
 
+    /// The bytes of the block at `handle`, as [`BlockSource::read`] finds them. A block that is not in its place in the mapping
+    /// goes to `room`.
+    #[inline]
+    pub(crate) fn look<'b>(
+        &'b self,
+        handle: BlockHandle,
+        room: &'b mut Option<RawBytes>,
+    ) -> Result<&'b [u8]> {
+        if let Some(bytes) = self.checked_in_place(handle) {
+            return Ok(bytes);
+        }
+        Ok(self.bytes(room.insert(self.read(handle)?)))
+    }
+
+    /// The block at `handle`, if it is mapped as it is and was checked before.
+    #[inline]
+    fn checked_in_place(&self, handle: BlockHandle) -> Option<&[u8]> {
+        let first_use = self.first_use.as_ref()?;
+        let end = handle.offset.checked_add(u64::from(handle.len) + TRAILER_LEN as u64)?;
+        if self.has_codecs || u64::from(handle.len) < SLOT_BYTES || end > self.limit {
+            return None;
+        }
+        if !first_use.is_checked((handle.offset / SLOT_BYTES) as usize) {
+            return None;
+        }
+        let start = handle.offset as usize;
+        self.raw.mapped()?.get(start..start + handle.len as usize)
+    }
+
     /// The block at `handle`, checked and decompressed.
     ///
     /// # Errors

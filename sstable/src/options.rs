@@ -25,6 +25,9 @@ pub struct BuildOptions {
     pub compression: Compression,
     /// Bits of the filter for each stem; 0 for no filter. Default: 10, for about 1 % false positives.
     pub filter_bits_per_stem: u8,
+    /// Whether each line of the filter has hints, which make it twice as long: look-ups in a mapped table load an entry and
+    /// the heads of its block at the same time. A table without a filter, or with compression, has none. Default: yes.
+    pub hints: bool,
 }
 
 impl Default for BuildOptions {
@@ -36,6 +39,7 @@ impl Default for BuildOptions {
             restarts: Restarts::Adaptive,
             compression: Compression::None,
             filter_bits_per_stem: 10,
+            hints: true,
         }
     }
 }
@@ -43,6 +47,11 @@ impl Default for BuildOptions {
 impl BuildOptions {
     /// The shortest and the longest target for a block.
     const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 64..=16 << 20;
+
+    /// Whether the filter has hints: an entry of a compressed block has no place in the file.
+    pub(crate) fn has_hints(&self) -> bool {
+        self.hints && self.filter_bits_per_stem > 0 && self.compression == Compression::None
+    }
 
     /// # Errors
     /// `InvalidArgument` for an option out of range.

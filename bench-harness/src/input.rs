@@ -20,9 +20,9 @@ const BUILT_IN: [(&str, InputKind, &[u8]); 2] = [
     (
         "git-history",
         InputKind::Trace,
-        include_bytes!("../../data/git-history-rust-analyzer.csv.zst"),
+        include_bytes!("../data/git-history-rust-analyzer.csv.zst"),
     ),
-    ("wordnet", InputKind::Records, include_bytes!("../../data/wordnet-glosses.tsv.zst")),
+    ("wordnet", InputKind::Records, include_bytes!("../data/wordnet-glosses.tsv.zst")),
 ];
 
 /// The content of an input.

@@ -72,13 +72,15 @@ fn check_phase(
     check_threads(phase.threads)?;
     match phase.kind()? {
         PhaseKind::Mix(mix) => {
-            if mix.total() == 0 {
+            let mixes = || [mix].into_iter().chain(phase.background);
+            if mixes().any(|mix| mix.total() == 0) {
                 return wrong("has a mix without any weight");
             }
-            if mix.insert > 0 && workload.input.is_some() {
+            if mixes().any(|mix| mix.insert > 0) && workload.input.is_some() {
                 return wrong("inserts, but the keys of an input are finite; use put");
             }
         }
+        _ if phase.background.is_some() => return wrong("has a background, but does not mix"),
         PhaseKind::Replay if input != Some(input::InputKind::Trace) => {
             return wrong("replays, but the workload has no input that is a trace");
         }

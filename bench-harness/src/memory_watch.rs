@@ -25,11 +25,11 @@ impl MemoryWatch {
     pub(crate) fn start() -> Self {
         let (stop, stopped) = channel();
         let sampler = std::thread::spawn(move || {
-            let mut peak = unbacked_bytes();
+            let mut peak = anonymous_bytes();
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                peak = peak.max(unbacked_bytes());
+                peak = peak.max(anonymous_bytes());
             }
-            peak.max(unbacked_bytes())
+            peak.max(anonymous_bytes())
         });
         Self { stop, sampler }
     }
@@ -42,7 +42,7 @@ impl MemoryWatch {
 }
 
 /// Memory that no file backs, resident or swapped out, from the counters of the kernel: no page is walked over.
-pub(crate) fn unbacked_bytes() -> Option<u64> {
+pub(crate) fn anonymous_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let parts = ["RssAnon", "RssShmem", "VmSwap"].map(|name| field(&status, name));
     let [Some(anonymous), shared, swapped] = parts else { return None };
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn memory_that_was_given_back_is_in_the_peak() {
         const BYTES: usize = 64 << 20;
-        let before = unbacked_bytes().unwrap();
+        let before = anonymous_bytes().unwrap();
         let watch = MemoryWatch::start();
         let balloon = std::hint::black_box(vec![1_u8; BYTES]);
         std::thread::sleep(4 * PERIOD);

@@ -1,10 +1,11 @@
 //! The paired comparison of two series of blocks: the one test from which every ratio, place and winner follows.
 //!
 //! Both numbers of a pair come from the same block, so that drift over time cancels out. The logarithms of the ratios are
-//! averaged without the tenth that is largest and the tenth that is smallest, and tested with Yuen's t: a block in
-//! which the machine paused for one engine then neither moves the ratio nor hides a difference. More is not left out: on
-//! recorded blocks (`results/calibration`) noise was nearly normal, and each block left out cost power. Below
-//! [`TRIMMED_FROM`] blocks nothing is left out, and the test is the t-test of the mean.
+//! averaged without the tenth that is largest and the tenth that is smallest. The test is Yuen's t (Biometrika 61, 1974):
+//! the variance comes from the values with the extreme ones pulled in, and the degrees of freedom from the number
+//! of values that are kept. A block in which the machine paused for one engine then neither moves the ratio nor hides a
+//! difference. More is not left out: on recorded blocks (`results/calibration`) noise was nearly normal, and each block
+//! left out cost power. Below [`TRIMMED_FROM`] blocks nothing is left out, and the test is the t-test of the mean.
 
 use crate::statistics::mean;
 use crate::{probe, student};
@@ -94,6 +95,7 @@ impl Paired {
     pub(crate) fn interval(self, level: f64) -> Option<(f64, f64)> {
         let (error, degrees) = self.spread?;
         let half = student::critical(level, degrees) * error;
+        debug_assert!(half >= 0.0 || half.is_nan(), "an interval has its ratio in it");
         Some(((self.log_ratio - half).exp(), (self.log_ratio + half).exp()))
     }
 

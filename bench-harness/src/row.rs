@@ -149,20 +149,21 @@ impl Row {
 
     /// Whether the row may be compared: the disk kept its speed, no limit ended the work, none was left undone, and the
     /// syncs were made.
-    pub(crate) fn is_fair(&self) -> bool {
-        let is_whole = !self.cut_short && !self.is_left_undone();
+    pub(crate) fn is_comparable(&self) -> bool {
+        let is_whole = !self.cut_short && !self.leaves_work_undone();
         is_whole && !self.disk_speed_changed() && !self.lacks_syncs()
     }
 
     /// Whether the engine put more work off than its speed can stand for: it still worked when the wait for it ended, or it
     /// worked longer after the clock than before. An engine that promises nothing may leave work undone.
-    pub(crate) fn is_left_undone(&self) -> bool {
+    pub(crate) fn leaves_work_undone(&self) -> bool {
         let is_long = self.deferred_s.is_some_and(|time| time > self.duration_s);
         (self.is_at_rest == Some(false) || is_long) && self.durability != "none"
     }
 
-    /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still.
-    pub(crate) fn is_deferred(&self) -> Option<bool> {
+    /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still; `None` where it was
+    /// not measured.
+    pub(crate) fn defers_work(&self) -> Option<bool> {
         let timed = self.cpu_user_s? + self.cpu_sys_s?;
         let deferred = self.deferred_cpu_s?;
         Some(deferred > DEFERRED_SHARE * (timed + deferred) && deferred > CPU_STEP_S)
@@ -203,7 +204,7 @@ mod tests {
     fn an_engine_that_promises_nothing_may_leave_work_undone() {
         let row =
             |durability| Row { is_at_rest: Some(false), ..Row::of_puts("own", durability, 1, 1.0) };
-        assert!(row("buffered").is_left_undone() && !row("none").is_left_undone());
+        assert!(row("buffered").leaves_work_undone() && !row("none").leaves_work_undone());
     }
 
     #[test]
@@ -214,8 +215,8 @@ mod tests {
             deferred_cpu_s: Some(deferred),
             ..Row::default()
         };
-        assert_eq!(row(0.0, CPU_STEP_S).is_deferred(), Some(false));
-        assert_eq!(row(0.0, 2.0 * CPU_STEP_S).is_deferred(), Some(true));
+        assert_eq!(row(0.0, CPU_STEP_S).defers_work(), Some(false));
+        assert_eq!(row(0.0, 2.0 * CPU_STEP_S).defers_work(), Some(true));
     }
 
     fn dictionary() -> String {

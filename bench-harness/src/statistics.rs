@@ -1,8 +1,8 @@
 //! From blocks to numbers with intervals. The unit of repetition is the block: a fresh process on a fresh directory.
 //!
-//! The middle is the median over blocks; the interval is the 95 % t-interval of the mean of the logarithms, which keeps
-//! its promise from three blocks on where a bootstrap would not. Two series are never compared by these intervals: that
-//! is the part of [`crate::paired`].
+//! The middle is the median over blocks. The interval is the 95 % t-interval of the mean of the logarithms: it keeps its
+//! promise from three blocks on, where a bootstrap would not. Two series are never compared by these intervals: that is
+//! the part of [`crate::paired`].
 
 use crate::student;
 

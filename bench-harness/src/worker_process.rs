@@ -45,7 +45,8 @@ impl WorkerProcess {
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         let command = command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = suspend::start(|| command.process_group(0).spawn()).map_err(failed)?;
+        let mut child =
+            suspend::start_group(|| command.process_group(0).spawn()).map_err(failed)?;
         let messages = listen(child.stdout.take());
         let mut worker = Self { child, messages, was_waited_for: false };
         if let Some(cgroup) = cgroup {
@@ -53,6 +54,7 @@ impl WorkerProcess {
         }
         let text =
             serde_json::to_string(order).map_err(|error| Failure::usage(error.to_string()))?;
+        debug_assert!(serde_json::from_str::<Order>(&text).is_ok(), "an order reads back");
         worker.send_line(&text).map_err(failed)?;
         Ok(worker)
     }
@@ -100,7 +102,7 @@ impl WorkerProcess {
     /// Kills the worker and the processes that it started. A process that is ending by itself keeps its own status.
     fn end(&mut self) -> std::io::Result<ExitStatus> {
         assert!(!self.was_waited_for, "the number of the group is still its own");
-        suspend::forget();
+        suspend::forget_group();
         // Fails only where all of them have ended.
         rustix::process::kill_process_group(self.id(), Signal::KILL).unwrap_or_default();
         self.was_waited_for = true;

@@ -32,7 +32,8 @@ pub(super) fn check_everything(
         previous.get_or_insert_default().extend_from_slice(key);
         entries += 1;
     }
-    assert_eq!(found.iter().filter(|is_found| **is_found).count() as u64, entries);
+    let found_ids = found.iter().filter(|is_found| **is_found).count() as u64;
+    assert_eq!(found_ids, entries, "each entry has an id of its own");
     check_nothing_is_lost(dataset, model, &found, when)?;
     Ok(entries)
 }

@@ -52,7 +52,7 @@ pub(super) struct PhaseResult {
     pub(super) background_loop_ns: Option<f64>,
     /// Operations a second that were asked for.
     pub(super) target_rate: Option<f64>,
-    /// Whether the second half of the phase ran at one speed.
+    /// Whether the second half of the phase ran at one speed ([`super::ops_over_time`]).
     is_even: Option<bool>,
     /// Bytes written since the store was made.
     pub(super) written_bytes: u64,
@@ -109,14 +109,14 @@ impl PhaseResult {
             cpu: Some(times.cpu),
             work_in_pauses: times.work_in_pauses,
             target_rate: target_rate.filter(|_| has_schedule),
-            is_even: times.ops_over_time.is_steady(),
+            is_even: times.ops_over_time.is_even(),
             missed_ops: times.missed_ops,
             cut_short: times.cut_short,
             ..Self::from_stats(times.counted.total(), times.wall)
         }
     }
 
-    /// The measurements of a single operation that took `wall`.
+    /// The measurements of `total`, which one thread made in `wall`; everything else is absent.
     pub(super) fn from_stats(total: OperationStats, wall: Duration) -> Self {
         Self {
             total,
@@ -155,7 +155,9 @@ impl PhaseResult {
     /// The fewest syncs without which the puts cannot be durable.
     pub(super) fn least_fsyncs(&self) -> u64 {
         assert!(self.clients > 0, "a phase has a client");
-        self.put_calls.div_ceil(u64::from(self.clients))
+        let least = self.put_calls.div_ceil(u64::from(self.clients));
+        debug_assert!(least <= self.put_calls, "a sync serves a call");
+        least
     }
 
     /// Whether the second half of the phase ran at one speed on a store that had been written over; `None` for a phase too
@@ -171,6 +173,7 @@ impl PhaseResult {
     pub(super) fn deferred(&self, settled: Settled) -> Option<Deferred> {
         let mut deferred = settled.deferred?;
         deferred.work += self.work_in_pauses;
+        assert!(deferred.work.time >= self.work_in_pauses.time, "work is summed up");
         Some(deferred)
     }
 
@@ -178,14 +181,14 @@ impl PhaseResult {
     /// operations of the background count like the others.
     pub(super) fn cpu_ns_per_op(&self, deferred: Option<Deferred>) -> Option<f64> {
         let (cpu, loop_ns) = self.cpu.zip(self.loop_ns)?;
-        let beside = self.background.as_ref().map_or(0, |stats| stats.ops);
-        let ops = self.total.ops + beside;
+        let background_ops = self.background.as_ref().map_or(0, |stats| stats.ops);
+        let ops = self.total.ops + background_ops;
         // A client that waits for its moment spins: with a schedule, its share is unknown.
         if self.target_rate.is_some() || ops == 0 {
             return None;
         }
         let loops = loop_ns * self.total.ops as f64
-            + self.background_loop_ns.unwrap_or(loop_ns) * beside as f64;
+            + self.background_loop_ns.unwrap_or(loop_ns) * background_ops as f64;
         let total = cpu.total + deferred.map_or(Duration::ZERO, |deferred| deferred.work.cpu);
         let cpu_ns = ((total.as_nanos() as f64 - loops) / ops as f64).max(0.0);
         assert!(cpu_ns.is_finite(), "{cpu_ns} is a time");
@@ -237,7 +240,7 @@ mod tests {
         let mut result = PhaseResult::from_stats(OperationStats::new("all"), Duration::ZERO);
         result.work_in_pauses = work;
         assert_eq!(result.deferred(Settled::default()), None);
-        let deferred = Some(Deferred { work, is_done: true });
+        let deferred = Some(Deferred { work, is_at_rest: true });
         let both = result.deferred(Settled { deferred, ..Settled::default() }).unwrap();
         assert_eq!((both.work.cpu, both.work.time), (2 * work.cpu, 2 * work.time));
     }

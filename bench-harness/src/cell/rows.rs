@@ -8,7 +8,7 @@ use kv::Durability;
 use super::phase_result::{CellIdentity, PhaseResult, ResourceUse};
 use crate::engines::NULL_ENGINE;
 use crate::model::Live;
-use crate::recorder::OperationStats;
+use crate::recorder::{OperationStats, PARTS};
 use crate::row::{Row, SCHEMA_VERSION, keeps_up};
 
 /// A stall is longer than this.
@@ -38,6 +38,7 @@ impl PhaseResult {
         let mut rows = vec![all];
         let row = |(name, stats): &(String, OperationStats)| self.timed_row(&common, name, stats);
         rows.extend(self.operations.iter().map(row));
+        assert!(is_sum(&rows[0], &rows[1..]), "the first row is the sum of those that count");
         assert!(
             rows.iter().all(is_complete),
             "every row has its cell, its phase and its operation"
@@ -107,7 +108,7 @@ impl PhaseResult {
         row.cpu_ns_per_op = self.cpu_ns_per_op(deferred).map(round);
         row.deferred_cpu_s = deferred.map(|deferred| round(deferred.work.cpu.as_secs_f64()));
         row.deferred_s = deferred.map(|deferred| round(deferred.work.time.as_secs_f64()));
-        row.is_at_rest = deferred.map(|deferred| deferred.is_done);
+        row.is_at_rest = deferred.map(|deferred| deferred.is_at_rest);
         row.steady = self.is_steady(resources.live);
     }
 
@@ -122,6 +123,7 @@ impl PhaseResult {
         let mean = || stats.latency.mean();
         let longest = stats.long_stretches.iter().copied().max().unwrap_or_default();
         let (stalls, stall_ns) = stalls(stats);
+        debug_assert!(stats.late <= stats.latency.len(), "a late call is timed");
         Row {
             op: op.to_string(),
             ops: stats.ops,
@@ -149,6 +151,16 @@ impl PhaseResult {
             ..common.clone()
         }
     }
+}
+
+/// Whether `all` counts each operation of `rows` once: neither those of the background nor the parts of others. A sweep and a
+/// reopening have no other row than the sum.
+fn is_sum(all: &Row, rows: &[Row]) -> bool {
+    let is_part = |row: &Row| row.op.starts_with("background:") || PARTS.contains(&&row.op[..]);
+    let counted = || rows.iter().filter(|row| !is_part(row));
+    let ops: u64 = counted().map(|row| row.ops).sum();
+    let verified: u64 = counted().map(|row| row.verified).sum();
+    rows.is_empty() || (all.ops, all.verified) == (ops, verified)
 }
 
 /// Whether a row names its engine, its class, its phase and its operation, and its speed is possible.

@@ -1,9 +1,11 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
-//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time
-//! is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block in which an
-//! engine works longer after the clock than before, or does not come to rest, is not compared.
+//! An engine can put work off until the clock stands still: **deferred work**. It belongs to the operations of the phase. Its
+//! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block
+//! in which an engine works longer after the clock than before, or does not come to rest, is not compared.
 //!
+//! The engine is at rest after a slice of [`SLICE`] in which all threads of the process together took less than
+//! [`IDLE_SHARE`] of one core. At its end none of them may wait for a core: on a busy machine, work that waits takes no time.
 //! Work that a thread begins after sleeping for longer than a slice is not seen.
 
 use std::ops::AddAssign;
@@ -14,9 +16,9 @@ use kv::Kv;
 use crate::failure::Outcome;
 use crate::process_counters::{self, OtherThreads};
 
-/// The engine is at rest if all threads of the process together take less than [`IDLE_SHARE`] of one core for so long, and
-/// none of them waits for a core at the end.
+/// The time that the threads of the process are watched at once.
 const SLICE: Duration = Duration::from_millis(20);
+/// The share of one core that threads of an engine at rest may take: timers and statistics.
 const IDLE_SHARE: f64 = 0.1;
 /// The wait takes at most as long as the phase did, within these limits: short phases leave work as large as long ones.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
@@ -41,18 +43,20 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// After work `before_sync`, a sync of so much CPU time and wall time, and the wait with its work and whether it is done.
-    /// A wait of the sync for the disk is no work: `buffered` does not ask for a sync.
+    /// After work `before_sync`, a sync of so much CPU time and wall time, and the work that `waited` for the engine's rest
+    /// has seen. A wait of the sync for the disk is no work: `buffered` does not ask for a sync.
     fn after(
         before_sync: EngineWork,
-        (cpu, time): (Duration, Duration),
-        (waited, is_done): (EngineWork, bool),
+        (sync_cpu, sync_time): (Duration, Duration),
+        waited: Deferred,
     ) -> Self {
         let mut work = before_sync;
-        work += EngineWork::within(cpu, time);
-        work += waited;
-        assert!(work.time <= before_sync.time + time + waited.time, "work is part of the time");
-        Self { time: time + waited.time, deferred: Some(Deferred { work, is_done }) }
+        work += EngineWork::within(sync_cpu, sync_time);
+        work += waited.work;
+        let time = sync_time + waited.work.time;
+        assert!(work.time <= before_sync.time + time, "work is part of the time");
+        assert!(work.cpu >= waited.work.cpu, "work is summed up");
+        Self { time, deferred: Some(Deferred { work, ..waited }) }
     }
 }
 
@@ -62,7 +66,7 @@ pub(super) struct Deferred {
     /// The work until the engine was at rest, or until the wait ended.
     pub(super) work: EngineWork,
     /// Whether the engine was at rest when the wait ended.
-    pub(super) is_done: bool,
+    pub(super) is_at_rest: bool,
 }
 
 /// Measures the work of all threads but the calling one, which works for the harness meanwhile.
@@ -125,30 +129,31 @@ pub(super) fn settle(
     Ok(Settled::after(before_sync, (cpu, time), waited))
 }
 
-/// Waits until the engine is at rest, for `longest` at most. Returns the work until then, and whether the engine is at rest.
-fn wait_for_rest(longest: Duration, harness_threads: usize) -> (EngineWork, bool) {
+/// Waits until the engine is at rest, for `longest` at most, and returns its work meanwhile.
+fn wait_for_rest(longest: Duration, harness_threads: usize) -> Deferred {
     let begun = Instant::now();
     let mut work = EngineWork::default();
     loop {
         // An engine without a thread of its own cannot work.
         if OtherThreads::now().is_some_and(|others| others.count <= harness_threads) {
-            return (work, true);
+            return Deferred { work, is_at_rest: true };
         }
         let (slice, cpu) = (Instant::now(), process_counters::process_cpu());
         std::thread::sleep(SLICE);
         let (cpu, time) = (process_counters::process_cpu().saturating_sub(cpu), slice.elapsed());
         let is_any_running = OtherThreads::now().is_some_and(|others| others.is_any_running);
         if is_at_rest(cpu, time, is_any_running) {
-            return (work, true);
+            return Deferred { work, is_at_rest: true };
         }
         work += EngineWork::within(cpu, time);
         if begun.elapsed() >= longest {
-            return (work, false);
+            return Deferred { work, is_at_rest: false };
         }
     }
 }
 
-/// Whether a slice of `time` with so much CPU time shows an engine at rest.
+/// Whether a slice of `time` with so much CPU time shows an engine at rest. `is_any_running`: a thread runs or waits for a
+/// core.
 fn is_at_rest(cpu: Duration, time: Duration, is_any_running: bool) -> bool {
     cpu < time.mul_f64(IDLE_SHARE) && !is_any_running
 }
@@ -168,8 +173,9 @@ mod tests {
     fn work_before_the_sync_in_it_and_after_it_is_deferred_and_a_wait_for_the_disk_is_time() {
         let ms = Duration::from_millis;
         let work = |cpu, time| EngineWork { cpu: ms(cpu), time: ms(time) };
-        let settled = Settled::after(work(3, 2), (ms(10), ms(100)), (work(40, 30), true));
-        let deferred = Deferred { work: work(53, 42), is_done: true };
+        let waited = Deferred { work: work(40, 30), is_at_rest: true };
+        let settled = Settled::after(work(3, 2), (ms(10), ms(100)), waited);
+        let deferred = Deferred { work: work(53, 42), is_at_rest: true };
         assert_eq!((settled.time, settled.deferred), (ms(130), Some(deferred)));
     }
 

@@ -102,9 +102,9 @@ fn run_undisturbed(
     on_check: &mut dyn FnMut(),
 ) -> Outcome<Vec<Row>> {
     loop {
-        let stops = suspend::stops();
+        let stops = suspend::stop_count();
         let rows = run_cell(job, cgroups, interrupt, on_check)?;
-        if suspend::stops() == stops {
+        if suspend::stop_count() == stops {
             return Ok(rows);
         }
     }

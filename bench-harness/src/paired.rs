@@ -219,4 +219,25 @@ mod tests {
         let share = share_called(crate::plan::RUN_BLOCKS, 0.9);
         assert!(share >= 0.8, "{share}");
     }
+
+    #[test]
+    fn the_error_of_ten_blocks_is_that_of_yuen() {
+        // Kept: 1 to 8. Pulled in: 1, 1 to 8, 8, whose squares sum up to 66.5.
+        let paired = Paired::of_logs((0..10).map(f64::from).collect()).unwrap();
+        let (error, degrees) = paired.spread.unwrap();
+        assert!((paired.log_ratio - 4.5).abs() < 1e-12 && degrees == 7);
+        assert!((error - (66.5_f64 / (8.0 * 7.0)).sqrt()).abs() < 1e-12, "{error}");
+        let nine = Paired::of_logs((0..9).map(f64::from).collect()).unwrap();
+        assert_eq!(nine.spread.unwrap().1, 8, "below ten blocks none is left out");
+        let twenty = Paired::of_logs((0..20).map(f64::from).collect()).unwrap();
+        assert_eq!(twenty.spread.unwrap().1, 15, "of twenty blocks four are left out");
+    }
+
+    #[test]
+    fn equal_speeds_are_no_difference_and_a_block_without_a_speed_is_no_evidence() {
+        let speeds = blocks(&[(1, 2.0), (2, 2.0), (3, 2.0)]);
+        assert_eq!(Paired::of(&speeds, &speeds).unwrap().p(), Some(1.0));
+        let stopped = blocks(&[(1, 0.0), (2, 2.0), (3, 2.0)]);
+        assert!((Paired::of(&stopped, &speeds).unwrap().ratio() - 1.0).abs() < 1e-12);
+    }
 }

@@ -280,4 +280,25 @@ mod tests {
         let read: Row = csv::Reader::from_reader(&bytes[..]).deserialize().next().unwrap().unwrap();
         assert_eq!(read, row);
     }
+
+    #[test]
+    fn a_longest_call_that_was_no_stall_is_none() {
+        let row = |stalls| Row { stalls, lat_max_ns: Some(7), ..Row::default() };
+        let longest = [Some(0), Some(1), None].map(|stalls| row(stalls).longest_stall_ns());
+        assert_eq!(longest, [Some(0.0), Some(7.0), None]);
+    }
+
+    #[test]
+    fn the_disk_speed_of_a_phase_is_the_geometric_mean_of_its_probes() {
+        let (probe_before_ns, probe_after_ns) = (Some(100.0), Some(400.0));
+        let row = Row { probe_before_ns, probe_after_ns, ..Row::default() };
+        assert_eq!(row.disk_sync_ns(), Some(200.0));
+    }
+
+    #[test]
+    fn as_many_syncs_as_the_writes_take_are_enough() {
+        let row = |fsyncs, least_fsyncs| Row { fsyncs, least_fsyncs, ..Row::default() };
+        assert!(!row(Some(4), Some(4)).lacks_syncs() && row(Some(3), Some(4)).lacks_syncs());
+        assert!(!row(None, Some(4)).lacks_syncs() && !row(Some(0), None).lacks_syncs());
+    }
 }

@@ -100,4 +100,24 @@ mod tests {
         MemoryUse { harness, ..MemoryUse::default() }.write_to(&mut row, Some(u64::MAX));
         assert_eq!(row.memory_limit_bytes, Some(u64::MAX));
     }
+
+    #[test]
+    fn the_peak_is_no_less_than_the_end_and_has_the_memory_elsewhere() {
+        let resident = |anonymous_bytes| Some(Resident { anonymous_bytes, ..Resident::default() });
+        let harness = HarnessMemory { resident: resident(1), ..HarnessMemory::default() };
+        let peak = |peak| {
+            let mut row = Row::default();
+            let memory = MemoryUse {
+                harness,
+                engine: resident(100),
+                anonymous_peak_bytes: Some(peak),
+                elsewhere_bytes: Some(7),
+                ..MemoryUse::default()
+            };
+            memory.write_to(&mut row, Some(10));
+            assert_eq!((row.memory_bytes(), row.memory_limit_bytes), (Some(107), Some(11)));
+            row.memory_peak_bytes
+        };
+        assert_eq!((peak(60), peak(300)), (Some(107), Some(307)));
+    }
 }

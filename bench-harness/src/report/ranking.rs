@@ -349,4 +349,14 @@ mod tests {
         let ranking = ranking(&[of(1..=3, 100.0), of(1..=6, 500.0), of(4..=6, 2000.0)]);
         assert_eq!([0, 1, 2].map(|at| ranking.place(at)), [Some(3), Some(2), Some(1)]);
     }
+
+    #[test]
+    fn a_comparison_with_an_engine_that_is_not_ranked_is_a_test_at_the_level() {
+        let (one, other) = (blocks(&[1.1, 1.2, 1.07]), blocks(&[1.0; 3]));
+        let p = Paired::of(&one, &other).unwrap().p().unwrap();
+        assert!((LEVEL..2.0 * LEVEL).contains(&p), "{p}");
+        let of = |is_ranked, speeds| Contestant { is_ranked, speeds };
+        let ranking = Ranking::new(&[of(true, &one[..]), of(false, &other[..])]);
+        assert!(!ranking.verdict(0, 1).unwrap().is_shown);
+    }
 }

@@ -5,7 +5,7 @@
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
 //! clock stands still (`judge`, `model`). At the end a worker that promised to keep its writes is killed, and a second one
 //! checks the store. The rows of a workload go to `summary.csv` when its cells in a
-//! block have ended (`run_folder`), and the tables are made from them (`statistics`, `paired`, `report`).
+//! block have ended (`run_folder`). The tables are made from them (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
@@ -52,6 +52,7 @@ mod row;
 mod run_clock;
 mod run_folder;
 mod runner;
+mod scratch;
 mod simulate;
 mod statistics;
 mod stores;
@@ -79,7 +80,7 @@ use plan::Plan;
 use simulate::Destination;
 
 /// Runs the command line of this process with the engines of this build and `further` ones, and returns its exit
-/// code. The process starts itself again for every cell, so this must be all that `main` does.
+/// code (see "Exit codes" above). The process starts itself again for every cell, so this must be all that `main` does.
 pub fn main(further: &[Registration]) -> ExitCode {
     main_with_only(&[further, &engines::registered()[..]].concat())
 }

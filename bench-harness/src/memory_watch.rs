@@ -23,7 +23,7 @@ pub(crate) struct MemoryWatch {
 impl MemoryWatch {
     /// Begins to sample.
     pub(crate) fn start() -> Self {
-        Self::sampling(unbacked_bytes, PERIOD)
+        Self::sampling(anonymous_bytes, PERIOD)
     }
 
     /// Begins to take `sample` at once, every `period`, and at the end.
@@ -47,7 +47,7 @@ impl MemoryWatch {
 }
 
 /// Memory that no file backs, resident or swapped out, from the counters of the kernel: no page is walked over.
-pub(crate) fn unbacked_bytes() -> Option<u64> {
+pub(crate) fn anonymous_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let parts = ["RssAnon", "RssShmem", "VmSwap"].map(|name| field(&status, name));
     let [Some(anonymous), shared, swapped] = parts else { return None };
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn memory_that_was_given_back_is_in_the_peak() {
         const BYTES: usize = 64 << 20;
-        let before = unbacked_bytes().unwrap();
+        let before = anonymous_bytes().unwrap();
         let watch = MemoryWatch::start();
         let balloon = std::hint::black_box(vec![1_u8; BYTES]);
         std::thread::sleep(4 * PERIOD);

@@ -94,6 +94,7 @@ impl CpuTime {
 
     /// How much was added since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
+        debug_assert!(earlier.total <= self.total, "CPU time only grows");
         Self {
             total: self.total.saturating_sub(earlier.total),
             user_s: (self.user_s - earlier.user_s).max(0.0),

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-/// The least number that is shown without a power of ten.
+/// Numbers from this one on are shown without a power of ten.
 const LEAST_PLAIN: f64 = 1e-4;
-/// The least number above it that is shown with one again.
-const MOST_PLAIN: f64 = 1e6;
+/// Numbers from this one on are shown with a power of ten.
+const LEAST_WITH_POWER: f64 = 1e6;
 /// The longest time that is read: about half a year. A clock has room for it.
 const LONGEST: Duration = Duration::from_secs(16_000_000);
 
@@ -104,7 +104,7 @@ pub(crate) fn show_number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }
-    if !(LEAST_PLAIN..MOST_PLAIN).contains(&value.abs()) {
+    if !(LEAST_PLAIN..LEAST_WITH_POWER).contains(&value.abs()) {
         return format!("{value:.2e}");
     }
     // Rounded first: 9.996 has one digit before the point, its rounded form two.

@@ -152,22 +152,23 @@ impl Row {
 
     /// Whether the row may be compared: the disk kept its speed, no limit ended the work, none was left undone, and the
     /// syncs were made.
-    pub(crate) fn is_fair(&self) -> bool {
-        let is_whole = !self.cut_short && !self.is_left_undone();
+    pub(crate) fn is_comparable(&self) -> bool {
+        let is_whole = !self.cut_short && !self.leaves_work_undone();
         is_whole && !self.disk_speed_changed() && !self.lacks_syncs()
     }
 
     /// Whether the engine put more work off than its speed can stand for: it still worked when the wait for it ended, or it
     /// worked longer after the clock than before, and longer than [`LEAST_UNDONE_S`]. An engine that promises nothing may leave
     /// work undone.
-    pub(crate) fn is_left_undone(&self) -> bool {
+    pub(crate) fn leaves_work_undone(&self) -> bool {
         let longest_s = self.duration_s.max(LEAST_UNDONE_S);
         let is_long = self.deferred_s.is_some_and(|time| time > longest_s);
         (self.is_at_rest == Some(false) || is_long) && self.durability != "none"
     }
 
-    /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still.
-    pub(crate) fn is_deferred(&self) -> Option<bool> {
+    /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still; `None` where it was
+    /// not measured.
+    pub(crate) fn defers_work(&self) -> Option<bool> {
         let timed = self.cpu_user_s? + self.cpu_sys_s?;
         let deferred = self.deferred_cpu_s?;
         Some(deferred > DEFERRED_SHARE * (timed + deferred) && deferred > CPU_STEP_S)
@@ -208,7 +209,7 @@ mod tests {
     fn an_engine_that_promises_nothing_may_leave_work_undone() {
         let row =
             |durability| Row { is_at_rest: Some(false), ..Row::of_puts("own", durability, 1, 1.0) };
-        assert!(row("buffered").is_left_undone() && !row("none").is_left_undone());
+        assert!(row("buffered").leaves_work_undone() && !row("none").leaves_work_undone());
     }
 
     #[test]
@@ -219,10 +220,10 @@ mod tests {
             is_at_rest: Some(true),
             ..Row::of_puts("own", "buffered", 1, 1.0)
         };
-        assert!(!row(0.000_002, 0.001).is_left_undone());
-        assert!(!row(0.000_002, LEAST_UNDONE_S).is_left_undone());
-        assert!(row(0.000_002, 0.021).is_left_undone() && row(1.0, 1.001).is_left_undone());
-        assert!(!row(1.0, 0.999).is_left_undone());
+        assert!(!row(0.000_002, 0.001).leaves_work_undone());
+        assert!(!row(0.000_002, LEAST_UNDONE_S).leaves_work_undone());
+        assert!(row(0.000_002, 0.021).leaves_work_undone() && row(1.0, 1.001).leaves_work_undone());
+        assert!(!row(1.0, 0.999).leaves_work_undone());
     }
 
     #[test]
@@ -233,8 +234,8 @@ mod tests {
             deferred_cpu_s: Some(deferred),
             ..Row::default()
         };
-        assert_eq!(row(0.0, CPU_STEP_S).is_deferred(), Some(false));
-        assert_eq!(row(0.0, 2.0 * CPU_STEP_S).is_deferred(), Some(true));
+        assert_eq!(row(0.0, CPU_STEP_S).defers_work(), Some(false));
+        assert_eq!(row(0.0, 2.0 * CPU_STEP_S).defers_work(), Some(true));
     }
 
     fn dictionary() -> String {
@@ -297,5 +298,26 @@ mod tests {
         let bytes = writer.into_inner().unwrap();
         let read: Row = csv::Reader::from_reader(&bytes[..]).deserialize().next().unwrap().unwrap();
         assert_eq!(read, row);
+    }
+
+    #[test]
+    fn a_longest_call_that_was_no_stall_is_none() {
+        let row = |stalls| Row { stalls, lat_max_ns: Some(7), ..Row::default() };
+        let longest = [Some(0), Some(1), None].map(|stalls| row(stalls).longest_stall_ns());
+        assert_eq!(longest, [Some(0.0), Some(7.0), None]);
+    }
+
+    #[test]
+    fn the_disk_speed_of_a_phase_is_the_geometric_mean_of_its_probes() {
+        let (probe_before_ns, probe_after_ns) = (Some(100.0), Some(400.0));
+        let row = Row { probe_before_ns, probe_after_ns, ..Row::default() };
+        assert_eq!(row.disk_sync_ns(), Some(200.0));
+    }
+
+    #[test]
+    fn as_many_syncs_as_the_writes_take_are_enough() {
+        let row = |fsyncs, least_fsyncs| Row { fsyncs, least_fsyncs, ..Row::default() };
+        assert!(!row(Some(4), Some(4)).lacks_syncs() && row(Some(3), Some(4)).lacks_syncs());
+        assert!(!row(None, Some(4)).lacks_syncs() && !row(Some(0), None).lacks_syncs());
     }
 }

@@ -24,6 +24,7 @@ impl RunFolder {
     /// that began in the same second has taken the one that was meant.
     pub(crate) fn create(plan: Plan) -> Outcome<(Self, Plan)> {
         let path = create_afresh(&plan.folder)?;
+        debug_assert!(path.is_dir(), "the run has its folder");
         let plan = &plan.in_folder(&path);
         let summary = path.join("summary.csv");
         let file =

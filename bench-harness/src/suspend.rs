@@ -84,25 +84,25 @@ fn send(signal: ToSend) {
 
 /// Starts a process that leads a group; from now on the group stops and continues with this process. A stop waits for the
 /// start, so that it misses nobody.
-pub(crate) fn start(start: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
+pub(crate) fn start_group(start: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
     let mut group = GROUP.lock();
     let child = start()?;
     *group = Some(Pid::from_child(&child));
     Ok(child)
 }
 
-/// To be called before the group is gone, because its number is then free for another one.
-pub(crate) fn forget() {
+/// Forgets the group of the worker. To be called before the group is gone, because its number is then free for another one.
+pub(crate) fn forget_group() {
     *GROUP.lock() = None;
 }
 
 /// How often this process was continued.
-pub(crate) fn stops() -> u64 {
+pub(crate) fn stop_count() -> u64 {
     STOPS.lock().count
 }
 
 /// The time for which this process was stopped, while it followed SIGTSTP.
-pub(crate) fn stopped() -> Duration {
+pub(crate) fn stopped_time() -> Duration {
     STOPS.lock().time(Instant::now())
 }
 

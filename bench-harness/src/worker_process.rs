@@ -53,6 +53,7 @@ impl WorkerProcess {
         }
         let text =
             serde_json::to_string(order).map_err(|error| Failure::usage(error.to_string()))?;
+        debug_assert!(serde_json::from_str::<Order>(&text).is_ok(), "an order reads back");
         worker.send_line(&text).map_err(cannot_start)?;
         Ok(worker)
     }
@@ -114,7 +115,7 @@ impl WorkerProcess {
     /// Kills the worker and the processes that it started. A process that is ending by itself keeps its own status.
     fn end(&mut self) -> std::io::Result<ExitStatus> {
         assert!(!self.was_waited_for, "the number of the group is still its own");
-        suspend::forget();
+        suspend::forget_group();
         self.kill_group();
         self.was_waited_for = true;
         self.child.wait()

@@ -1,9 +1,11 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
-//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time
-//! is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block in which an
-//! engine works longer after the clock than before, or does not come to rest, is not compared.
+//! An engine can put work off until the clock stands still: **deferred work**. It belongs to the operations of the phase. Its
+//! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block
+//! in which an engine works longer after the clock than before, or does not come to rest, is not compared.
 //!
+//! The engine is at rest after a slice of [`SLICE`] in which all threads of the process together took less than
+//! [`IDLE_SHARE`] of one core. At its end none of them may wait for a core: on a busy machine, work that waits takes no time.
 //! Work that a thread begins after sleeping for longer than a slice is not seen.
 
 use std::ops::AddAssign;
@@ -14,9 +16,9 @@ use kv::Kv;
 use crate::failure::Outcome;
 use crate::process_counters::{self, OtherThreads};
 
-/// The engine is at rest if all threads of the process together take less than [`IDLE_SHARE`] of one core for so long, and
-/// none of them waits for a core or for the disk at the end.
+/// The time that the threads of the process are watched at once.
 const SLICE: Duration = Duration::from_millis(20);
+/// The share of one core that threads of an engine at rest may take: timers and statistics.
 const IDLE_SHARE: f64 = 0.1;
 /// The wait takes at most as long as the phase did, within these limits: short phases leave work as large as long ones.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
@@ -45,15 +47,16 @@ pub(super) struct Settled {
 impl Settled {
     /// After work `before_sync`, a sync of so much CPU time and wall time, and a wait for rest. A wait of the sync for the disk
     /// is no work: `buffered` does not ask for a sync.
-    fn after(before_sync: EngineWork, (cpu, time): (Duration, Duration), wait: &Wait) -> Self {
-        let Wait { work: after_sync, is_done, time: waited } = *wait;
+    fn after(before_sync: EngineWork, (sync_cpu, sync_time): (Duration, Duration), wait: &Wait) -> Self {
+        let Wait { work: after_sync, is_at_rest, time: waited } = *wait;
         let mut work = before_sync;
-        work += EngineWork::within(cpu, time);
+        work += EngineWork::within(sync_cpu, sync_time);
         work += after_sync;
-        let whole = before_sync.time + time + after_sync.time;
+        let whole = before_sync.time + sync_time + after_sync.time;
         assert!(work.time <= whole, "work is part of the time");
-        let deferred = Some(Deferred { work, is_done });
-        Self { time: time + after_sync.time, deferred, waited }
+        assert!(work.cpu >= after_sync.cpu, "work is summed up");
+        let deferred = Some(Deferred { work, is_at_rest });
+        Self { time: sync_time + after_sync.time, deferred, waited }
     }
 }
 
@@ -63,7 +66,7 @@ pub(super) struct Deferred {
     /// The work until the engine was at rest, or until the wait ended.
     pub(super) work: EngineWork,
     /// Whether the engine was at rest when the wait ended.
-    pub(super) is_done: bool,
+    pub(super) is_at_rest: bool,
 }
 
 /// Measures the work of all threads but the calling one, which works for the harness meanwhile.
@@ -131,7 +134,7 @@ struct Wait {
     /// The work of the engine until then.
     work: EngineWork,
     /// Whether it is at rest.
-    is_done: bool,
+    is_at_rest: bool,
     /// How long it took.
     time: Duration,
 }
@@ -140,7 +143,7 @@ struct Wait {
 fn wait_for_rest(longest: Duration, harness_threads: usize) -> Wait {
     let begun = Instant::now();
     let mut work = EngineWork::default();
-    let is_done = loop {
+    let is_at_rest = loop {
         // An engine without a thread of its own cannot work.
         if OtherThreads::now().is_some_and(|others| others.count <= harness_threads) {
             break true;
@@ -157,10 +160,11 @@ fn wait_for_rest(longest: Duration, harness_threads: usize) -> Wait {
             break false;
         }
     };
-    Wait { work, is_done, time: begun.elapsed() }
+    Wait { work, is_at_rest, time: begun.elapsed() }
 }
 
-/// Whether a slice of `time` with so much CPU time shows an engine at rest.
+/// Whether a slice of `time` with so much CPU time shows an engine at rest. `is_any_busy`: a thread runs, or waits for a
+/// core or the disk.
 fn is_at_rest(cpu: Duration, time: Duration, is_any_busy: bool) -> bool {
     cpu < time.mul_f64(IDLE_SHARE) && !is_any_busy
 }
@@ -180,9 +184,9 @@ mod tests {
     fn work_before_the_sync_in_it_and_after_it_is_deferred_and_a_wait_for_the_disk_is_time() {
         let ms = Duration::from_millis;
         let work = |cpu, time| EngineWork { cpu: ms(cpu), time: ms(time) };
-        let wait = Wait { work: work(40, 30), is_done: true, time: ms(50) };
+        let wait = Wait { work: work(40, 30), is_at_rest: true, time: ms(50) };
         let settled = Settled::after(work(3, 2), (ms(10), ms(100)), &wait);
-        let deferred = Deferred { work: work(53, 42), is_done: true };
+        let deferred = Deferred { work: work(53, 42), is_at_rest: true };
         assert_eq!((settled.time, settled.deferred), (ms(130), Some(deferred)));
         assert_eq!(settled.waited, ms(50));
     }

@@ -14,7 +14,7 @@ mod slow_engines;
 use super::phase_clients::Target;
 use super::phase_result::PhaseResult;
 use super::sweep::sweep;
-use super::{Ending, Job, check, run};
+use super::{Ending, Job, check_after_kill, run};
 use crate::client::{ClientBuffers, WindowCapacity};
 use crate::dataset::Dataset;
 use crate::engines::{NULL_ENGINE, Registration};
@@ -42,7 +42,7 @@ impl Probe for SlowingDisk {
 }
 
 /// A cell with so many records that runs `phases`.
-fn job(engine: &str, durability: &str, records: u32, phases: &[&str]) -> Job {
+pub(super) fn job(engine: &str, durability: &str, records: u32, phases: &[&str]) -> Job {
     let phases = phases.join(", ");
     let workload = format!(r#"{{"about": "", "records": {records}, "phase": [{phases}]}}"#);
     Job::of_tests(engine, durability, &workload)
@@ -62,11 +62,11 @@ fn try_job(engine: &Registration, job: Job) -> Outcome<Vec<Row>> {
         Ok(())
     };
     let ending = run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit)?;
-    if let Ending::Survived(mut survivor) = ending {
-        survivor.make_last_writes()?;
+    if let Ending::MustSurvive(mut store) = ending {
+        store.make_last_writes()?;
         // Not closed, but this process goes on.
-        drop(survivor);
-        check(engine, &job)?;
+        drop(store);
+        check_after_kill(engine, &job)?;
     }
     Ok(rows)
 }
@@ -141,11 +141,11 @@ fn a_write_in_the_background_makes_a_phase_one_that_writes() {
     let mix = r#"{"name": "mix", "mix": {"get": 1}, "ops": 2000, "background": {"put": 1}}"#;
     let rows = rows("bitcask", "buffered", &[LOAD, mix]);
     let of_mix = |op: &str| rows.iter().find(|row| row.phase == "mix" && row.op == op).unwrap();
-    let (sum, beside) = (of_mix("all"), of_mix("background:put"));
+    let (sum, background) = (of_mix("all"), of_mix("background:put"));
     assert_eq!((sum.ops, sum.user_bytes_written), (2000, 0));
-    assert!(beside.user_bytes_written > 0);
+    assert!(background.user_bytes_written > 0);
     let written = sum.io_write_bytes.unwrap() as f64;
-    let expected = written / beside.user_bytes_written as f64;
+    let expected = written / background.user_bytes_written as f64;
     assert!((sum.write_amp.unwrap() - expected).abs() < 1e-5, "{sum:?}");
     assert!(sum.settled_throughput_ops_s.is_some());
 }

@@ -50,10 +50,10 @@ impl Column {
 }
 
 /// The engines that have no figures, with the reason: they did not fit into their memory, or had too little time.
-pub(super) fn misfits(table: &PhaseTable) -> Option<String> {
-    let PhaseTable { misfits, without_figure, memory_limit, .. } = table;
+pub(super) fn engines_without_figures(table: &PhaseTable) -> Option<String> {
+    let PhaseTable { did_not_fit, without_figure, memory_limit, .. } = table;
     let reasons = [
-        (misfits, format!("did not fit in {memory_limit}")),
+        (did_not_fit, format!("did not fit in {memory_limit}")),
         (without_figure, "too few operations for a figure".into()),
     ];
     let given = reasons.iter().filter(|(engines, _)| !engines.is_empty());
@@ -94,7 +94,7 @@ fn speed_columns(table: &PhaseTable) -> [Column; 2] {
     let speed = column(heading, table, |line| {
         let marks = [
             (line.is_unsteady && !table.is_opening, UNSTEADY),
-            (line.is_deferred && !table.is_opening, DEFERRED),
+            (line.defers_work && !table.is_opening, DEFERRED),
         ];
         show(line.speed.median) + &set_marks(marks)
     });
@@ -132,7 +132,7 @@ fn column(heading: &str, table: &PhaseTable, cell: impl Fn(&EngineLine) -> Strin
 fn marked_name(line: &EngineLine) -> String {
     let marks = [
         (line.cut_short, "*"),
-        (line.is_left_undone, LEFT_UNDONE),
+        (line.leaves_work_undone, LEFT_UNDONE),
         (line.disk_speed_changed, DISK_SPEED_CHANGED),
         (line.lacks_syncs, UNSYNCED),
     ];

@@ -1,6 +1,6 @@
 //! The report of a run in Markdown: every table, preparation included.
 
-use super::columns::{Column, columns, misfits, title};
+use super::columns::{Column, columns, engines_without_figures, title};
 use super::{PhaseTable, RunFacts};
 use crate::plan::EngineSettings;
 
@@ -61,8 +61,8 @@ fn render_table(table: &PhaseTable) -> String {
         row(&|column| if column.is_left { "---".into() } else { "---:".into() }),
     ];
     lines.extend((0..table.lines.len()).map(|at| row(&|column| column.cells[at].clone())));
-    if let Some(misfits) = misfits(table) {
-        lines.push(format!("\n{misfits}"));
+    if let Some(engines) = engines_without_figures(table) {
+        lines.push(format!("\n{engines}"));
     }
     lines.join("\n") + "\n"
 }

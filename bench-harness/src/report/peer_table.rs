@@ -88,7 +88,7 @@ fn render_phase(table: &PhaseTable) -> Vec<String> {
 /// The peers that did not fit into the memory of a cell, as one text.
 fn not_fitting(table: &PhaseTable) -> Option<String> {
     let peers =
-        table.misfits.iter().filter(|engine| is_peer(engine)).map(|name| without_prefix(name));
+        table.did_not_fit.iter().filter(|engine| is_peer(engine)).map(|name| without_prefix(name));
     let names = peers.collect::<Vec<_>>().join(", ");
     (!names.is_empty()).then(|| format!("did not fit in {}: {names}", table.memory_limit))
 }
@@ -107,7 +107,7 @@ fn without_prefix(engine: &str) -> &str {
 
 fn show_speed(table: &PhaseTable, line: &EngineLine) -> String {
     let cut = if line.cut_short { "*" } else { "" };
-    let undone = if line.is_left_undone { LEFT_UNDONE } else { "" };
+    let undone = if line.leaves_work_undone { LEFT_UNDONE } else { "" };
     let speed = line.speed.median;
     let speed = if table.is_opening { show_ns(1e9 / speed) } else { show_count(speed) };
     format!("{speed}{cut}{undone}")

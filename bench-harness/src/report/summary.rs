@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::alignment::align;
-use super::columns::{misfits, show_memory, show_share, show_verdict};
+use super::columns::{engines_without_figures, show_memory, show_share, show_verdict};
 use super::engine_line::EngineLine;
 use super::text::wrap;
 use super::{PhaseTable, RunFacts};
@@ -70,7 +70,7 @@ fn drop_costs(mut costs: Vec<Vec<String>>, max_width: usize) -> Vec<Vec<String>>
     costs
 }
 
-/// The winner with its ratio to the next, or the reason why there is none.
+/// The winner of a phase, or the reason why there is none.
 fn winner(table: &PhaseTable) -> String {
     let mut ranked: Vec<_> = table.ranked().collect();
     let is_one = ranked.len() == 1;
@@ -89,6 +89,12 @@ fn winner(table: &PhaseTable) -> String {
     if first.place.is_none() {
         return format!("one block shows no difference; fastest: {}", first.engine);
     }
+    winner_of(table, first, others)
+}
+
+/// `first` with its ratio to the next, if it is shown to be faster than all `others`; else all that are not shown to be slower.
+fn winner_of(table: &PhaseTable, first: &EngineLine, others: &[&EngineLine]) -> String {
+    assert!(!others.is_empty(), "a winner has somebody to beat");
     let is_beaten = |other: &&&EngineLine| {
         table.verdict(first, other).is_some_and(|verdict| verdict.is_shown && verdict.ratio > 1.0)
     };
@@ -118,15 +124,15 @@ fn unranked(table: &PhaseTable) -> String {
     if kept.iter().any(|line| line.lacks_syncs) {
         reasons.push("too few syncs were made");
     }
-    if kept.iter().any(|line| line.is_left_undone) {
+    if kept.iter().any(|line| line.leaves_work_undone) {
         reasons.push("work was left undone in half of the blocks or more");
     }
     if kept.iter().any(|line| line.cut_short) {
         reasons.push("the time limit cut the work short in every block");
     }
-    match (reasons.is_empty(), misfits(table)) {
+    match (reasons.is_empty(), engines_without_figures(table)) {
         (false, _) => format!("not ranked: {names}; {}", reasons.join(" or ")),
-        (true, Some(misfits)) => misfits,
+        (true, Some(engines)) => engines,
         (true, None) => format!("no engine keeps {}", table.durability),
     }
 }
@@ -164,6 +170,7 @@ fn costs_of(engine: &str, tables: &[&PhaseTable]) -> Option<Vec<String>> {
 /// Lines of cells in columns, each as wide as its widest cell.
 fn align_all(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
+    debug_assert!(lines.iter().all(|line| line.len() == columns), "lines have the same columns");
     let width =
         |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.chars().count())).max();
     let widths: Vec<_> = (0..columns).map(|at| width(at).unwrap_or_default()).collect();

@@ -82,21 +82,22 @@ impl CellRunner<'_> {
         let progress = &mut self.progress;
         let on_check =
             &mut || progress.show(&title, &format!("{detail}  opened again after a kill"));
-        run_undisturbed(&job, self.cgroups, self.interrupt, on_check)
+        run_undisturbed(suspend::stop_count, || {
+            run_cell(&job, self.cgroups, self.interrupt, on_check)
+        })
     }
 }
 
-/// Runs a cell; once more if the user stopped the process meanwhile, because the clocks of the cell went on.
+/// Runs a cell with `run`; once more as long as `stop_count` says that the user stopped the process meanwhile, because the
+/// clocks of the cell went on.
 fn run_undisturbed(
-    job: &Job,
-    cgroups: Option<&CgroupFactory>,
-    interrupt: &Interrupt,
-    on_check: &mut dyn FnMut(),
+    stop_count: impl Fn() -> u64,
+    mut run: impl FnMut() -> Outcome<Vec<Row>>,
 ) -> Outcome<Vec<Row>> {
     loop {
-        let stops = suspend::stops();
-        let rows = run_cell(job, cgroups, interrupt, on_check)?;
-        if suspend::stops() == stops {
+        let stops = stop_count();
+        let rows = run()?;
+        if stop_count() == stops {
             return Ok(rows);
         }
     }
@@ -295,5 +296,42 @@ mod tests {
             run_beside_disks(&[&stable, &changed, &stable]),
             [(1, 100.0), (2, 30.0), (1, 100.0)]
         );
+    }
+
+    #[test]
+    fn a_cell_that_the_user_stopped_is_measured_again() {
+        let (stops, runs) = (std::cell::Cell::new(7), std::cell::Cell::new(0));
+        let run = || {
+            runs.set(runs.get() + 1);
+            stops.set(stops.get() + u64::from(runs.get() == 1));
+            Ok(Vec::new())
+        };
+        run_undisturbed(|| stops.get(), run).unwrap();
+        assert_eq!(runs.get(), 2);
+    }
+
+    #[test]
+    fn each_block_runs_every_engine_once_in_an_order_of_its_own() {
+        let plan = Plan::quick(&crate::engines::own(), &common()).unwrap();
+        let orders: std::collections::BTreeSet<Vec<String>> = (1..=20)
+            .map(|block| {
+                let jobs = jobs(&plan, block, 1, Path::new("stores"));
+                let first = plan.engines.len() as u32 + 1;
+                assert!(jobs.iter().map(|job| job.order).eq(first..2 * first - 1));
+                jobs.into_iter().map(|job| job.engine).collect()
+            })
+            .collect();
+        assert!(orders.len() > 10, "{orders:?}");
+    }
+
+    #[test]
+    fn a_cell_gets_twice_its_share_of_the_time_that_is_left_and_no_more_than_all() {
+        let s = Duration::from_secs_f64;
+        let plan = Plan::quick(&crate::engines::own(), &common()).unwrap();
+        let plan = Plan { budget: Some(s(10.0)), ..plan };
+        assert_eq!(cell_time_limit(&plan, s(4.0), 0.25), Some(s(3.0)));
+        assert_eq!(cell_time_limit(&plan, s(4.0), 1.0), Some(s(6.0)));
+        assert_eq!(cell_time_limit(&plan, s(11.0), 0.25), Some(LEAST_LIMIT));
+        assert_eq!(cell_time_limit(&Plan { budget: None, ..plan }, s(4.0), 1.0), None);
     }
 }

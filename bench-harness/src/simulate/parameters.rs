@@ -51,13 +51,21 @@ impl StrategyName {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
+    /// The sizes of the stores, in keys.
     pub(super) keys: Vec<Count>,
+    /// Bytes of each key.
     pub(super) key_bytes: u64,
+    /// Bytes of each value.
     pub(super) value_bytes: u64,
+    /// Bytes of entries that fill a memtable.
     pub(super) memtable_bytes: Bytes,
+    /// Levels of the tree, level 0 included.
     pub(super) levels: usize,
+    /// How often the user writes the live bytes before anything is measured.
     pub(super) warm_up: f64,
+    /// How often the user writes the live bytes while it is measured.
     pub(super) measured: f64,
+    /// The names of the workloads ([`super::workload::SimulatedWorkload::read`]).
     pub(super) workloads: Vec<String>,
     pub(super) leveled: LeveledParameters,
     #[serde(rename = "size-tiered")]
@@ -67,7 +75,7 @@ pub(super) struct Parameters {
     pub(super) band: BandParameters,
 }
 
-/// The parameters of leveled compaction.
+/// The parameters of leveled compaction: see [`LeveledOptions`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LeveledParameters {
@@ -79,7 +87,7 @@ pub(super) struct LeveledParameters {
     max_grandparent_files: u64,
 }
 
-/// The parameters of size-tiered compaction.
+/// The parameters of size-tiered compaction: see [`SizeTieredOptions`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SizeTieredParameters {
@@ -92,7 +100,7 @@ pub(super) struct SizeTieredParameters {
     file_bytes: Bytes,
 }
 
-/// The parameters of lazy leveling.
+/// The parameters of lazy leveling: see [`LazyLeveledOptions`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LazyLeveledParameters {
@@ -101,13 +109,17 @@ pub(super) struct LazyLeveledParameters {
     file_bytes: Bytes,
 }
 
-/// The tolerance around the formulas.
+/// The tolerance around the formulas of [`super::bands`], as factors.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BandParameters {
+    /// Of the least write amplification by the formula, the share that is still expected.
     pub(super) low: f64,
+    /// Of the most write amplification by the formula, the multiple that is still expected.
     pub(super) high: f64,
+    /// The files of the next level that a file overlaps, as a share of the fan-out.
     pub(super) overlap: f64,
+    /// The share of the writing of leveled compactions that is left where output files end with files of the next level.
     pub(super) aligned: f64,
 }
 

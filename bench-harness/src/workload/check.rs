@@ -91,6 +91,7 @@ fn check_phase(
                 return wrong("writes, and has more threads than records: each key has one writer");
             }
         }
+        _ if phase.background.is_some() => return wrong("has a background, but does not mix"),
         PhaseKind::Replay if input != Some(input::InputKind::Trace) => {
             return wrong("replays, but the workload has no input that is a trace");
         }

@@ -78,6 +78,24 @@ mod tests {
     }
 
     #[test]
+    fn a_background_without_weight_or_with_inserts_into_an_input_or_beside_no_mix_is_refused() {
+        let refused = |head: &str, phase: &str| {
+            let text = format!(
+                "[workload.w]\nabout = \"x\"\n{head}\n[[workload.w.phase]]\nname = \"p\"\n{phase}\n"
+            );
+            parse("own.toml", &text).unwrap_err().text
+        };
+        let (records, input) = ("records = 10", "input = \"wordnet\"");
+        let mix = |background: &str| {
+            format!("mix = {{ get = 1 }}\nops = 10\nbackground = {{ {background} }}")
+        };
+        assert!(refused(records, &mix("")).contains("a mix without any weight"));
+        assert!(refused(input, &mix("insert = 1")).contains("keys of an input are finite"));
+        let load = "load = \"random\"\nbackground = { put = 1 }";
+        assert!(refused(records, load).contains("has a background, but does not mix"));
+    }
+
+    #[test]
     fn two_phases_of_one_name_are_refused() {
         let load = "{ name = \"fill\", load = \"random\" }";
         let text = complaint_about(&format!("{load}, {load}"));

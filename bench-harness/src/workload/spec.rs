@@ -29,7 +29,7 @@ pub(crate) struct Workload {
     pub(crate) input: Option<String>,
     /// Divides the value sizes of a trace.
     pub(crate) value_divisor: Option<Count>,
-    /// The promise to ask for, whatever the run asks for.
+    /// The durability class to ask for, whatever the run asks for.
     #[serde(default, with = "durability")]
     pub(crate) durability: Option<Durability>,
     /// Threads of phases that say nothing else.

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_readme_states_the_rates_of_each_record() {
-        let readme = include_str!("../../README.md").replace("\n  ", " ");
+        let readme = include_str!("../README.md").replace("\n  ", " ");
         for name in ["first", "second"] {
             let record = published(name);
             for (blocks, command) in [(RUN_BLOCKS, "`run`"), (QUICK_BLOCKS, "`quick`")] {

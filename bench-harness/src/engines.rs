@@ -27,7 +27,8 @@ pub struct EngineConfig {
     pub durability: Durability,
     /// The size of the values that will be written, in bytes, for engines whose layout depends on it.
     pub value_bytes: u64,
-    /// The limit of the memory of the process, page cache included, if it has one: then the store may not fit.
+    /// The limit of the memory of the process, page cache included, in bytes. Where there is one, the store may be larger
+    /// than memory.
     pub limit_memory_bytes: Option<u64>,
 }
 
@@ -44,7 +45,8 @@ pub struct Registration {
     /// The durability classes that the engine keeps, weakest first. With `None` alone nothing survives a reopening. For a
     /// missing class the engine is opened with the next weaker one and is not ranked.
     pub classes: &'static [Durability],
-    /// Opens the engine in a directory that exists: empty the first time, as the engine left it afterwards.
+    /// Opens the engine in a directory that exists: empty the first time, as the engine left it afterwards. An error ends the
+    /// run.
     pub open: fn(&Path, EngineConfig) -> kv::Result<Box<dyn Kv>>,
     /// How the engine is set up, in one line for the reader of the results.
     pub settings: fn(EngineConfig) -> String,

@@ -26,8 +26,8 @@ mod read_mapping;
 use dir_handles::DirHandles;
 use file::OsFile;
 pub use log_file::LogBackend;
-pub(crate) use mapping::advise_huge_pages;
 pub use mapping::page_cache_bytes;
+pub(crate) use mapping::{advise_huge_pages, prefetch_lines as load_lines};
 
 /// The file system of the operating system. Clones share the directory handles that it keeps: that of each lock that is
 /// held, and a few more.

@@ -231,6 +231,7 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Appends a varint.
+#[inline]
 pub fn put_varint(out: &mut Vec<u8>, value: u64) {
     let mut rest = value;
     while rest > 0x7f {

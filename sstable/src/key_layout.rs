@@ -16,12 +16,30 @@ pub struct KeyLayout {
 }
 
 /// A key in its two parts. Ordered as the keys are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitKey<'k> {
     /// The part that is compared first, and that the filter sees.
     pub stem: &'k [u8],
     /// The part that tells versions of one stem apart.
     pub suffix: &'k [u8],
+}
+
+impl Ord for SplitKey<'_> {
+    /// Compares in words: most keys are too short for a call of `memcmp` to pay.
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let shared = common_prefix_len(self.stem, other.stem);
+        // A stem that ends there comes first.
+        let stems = self.stem.get(shared).cmp(&other.stem.get(shared));
+        stems.then_with(|| self.suffix.cmp(other.suffix))
+    }
+}
+
+impl PartialOrd for SplitKey<'_> {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl KeyLayout {

@@ -119,7 +119,9 @@ impl TableBuilder {
         let is_first = self.properties.entries == 0;
         let before = layout.split(&self.last_key).filter(|_| !is_first);
         if before.is_some_and(|before| before >= split) {
-            return Err(Error::InvalidArgument("the keys of a table ascend".into()));
+            let number = self.entries();
+            let what = format!("entry {number}, from 0, has no greater key than the one before");
+            return Err(Error::InvalidArgument(what));
         }
         let is_new_stem = before.is_none_or(|before| before.stem != split.stem);
         let added = self.data.estimated_len() + key.len() + value.len();

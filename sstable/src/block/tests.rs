@@ -220,6 +220,9 @@ fn use_block(bytes: &[u8], suffix_len: usize) -> Result<(), Damage> {
         if index + 1 < block.count() {
             cursor.next(&block)?;
         }
+        for _ in 0..cursor.index().min(20) {
+            cursor.prev(&block)?;
+        }
     }
     Ok(())
 }

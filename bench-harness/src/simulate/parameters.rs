@@ -1,5 +1,7 @@
 //! The parameters of a simulation, from a TOML file.
 
+use std::ops::RangeInclusive;
+
 use lsm::compaction::{
     InvalidOptions, LazyLeveled, LazyLeveledOptions, Leveled, LeveledOptions, SizeTiered,
     SizeTieredOptions, Strategy,
@@ -11,6 +13,13 @@ use crate::workload::{Bytes, Count};
 
 /// The file that is built in.
 pub(super) const BUILT_IN: &str = include_str!("../../simulations/amplification.toml");
+
+/// How many keys a store may have: from a thousand to a hundred times those of the largest one in the file.
+const KEYS: RangeInclusive<u64> = 1_000..=1_000_000_000_000;
+/// How many levels a tree may have.
+const LEVELS: RangeInclusive<usize> = 2..=32;
+/// The most that `warm_up` and `measured` may be.
+const MOST_TIMES: f64 = 1_000.0;
 
 /// The names of the strategies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,22 +150,44 @@ impl LazyLeveledParameters {
 impl Parameters {
     /// Reads the text of a file.
     pub(super) fn parse(text: &str) -> Outcome<Self> {
-        let parsed: Self =
-            toml::from_str(text).map_err(|error| Failure::usage(error.to_string()))?;
+        let parsed: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().map_or("", |span| &text[..span.start]);
+            let message = error.message().trim().replace('\n', " ");
+            Failure::usage(format!("line {}: {message}", before.matches('\n').count() + 1))
+        })?;
         parsed.validate().map_err(Failure::usage)?;
         Ok(parsed)
     }
 
+    /// The same parameters with other sizes, if there are any.
+    pub(super) fn with_keys(mut self, keys: &[u64]) -> Outcome<Self> {
+        if !keys.is_empty() {
+            self.keys = keys.iter().copied().map(Count).collect();
+        }
+        self.validate().map_err(Failure::usage)?;
+        Ok(self)
+    }
+
     fn validate(&self) -> Result<(), String> {
-        let entry = self.key_bytes + self.value_bytes;
-        if self.memtable_bytes.0 < 100 * entry || entry == 0 {
+        let entry = self.key_bytes.saturating_add(self.value_bytes);
+        if self.memtable_bytes.0 < entry.saturating_mul(100) || entry == 0 {
             return Err("memtable_bytes: a memtable has at least 100 entries".into());
         }
-        if self.keys.iter().any(|keys| keys.0 < 1000) {
-            return Err("keys: at least 1000".into());
+        if self.keys.iter().any(|keys| !KEYS.contains(&keys.0)) {
+            return Err(format!("keys: from {} to {} of them", KEYS.start(), KEYS.end()));
         }
-        if self.levels < 2 || self.warm_up < 0.0 || self.measured <= 0.0 {
-            return Err("there are at least 2 levels, and something is measured".into());
+        if self.keys.is_empty() || self.workloads.is_empty() {
+            return Err("keys and workloads: there is at least one of each".into());
+        }
+        if !LEVELS.contains(&self.levels) {
+            return Err(format!("levels: from {} to {} of them", LEVELS.start(), LEVELS.end()));
+        }
+        // Also false for a number that is none.
+        let is_bounded = |times: f64| (0.0..=MOST_TIMES).contains(&times);
+        if !is_bounded(self.warm_up) || !is_bounded(self.measured) || self.measured <= 0.0 {
+            return Err(format!(
+                "warm_up and measured: at most {MOST_TIMES}, and something is measured"
+            ));
         }
         for name in StrategyName::ALL {
             self.strategy(name).map_err(|error| format!("{}: {error}", name.text()))?;

@@ -31,29 +31,23 @@ pub(crate) struct SimulateArgs {
 
 /// Simulates every strategy on every workload at every size, and writes a folder with the rows and the plots below `out`.
 pub(crate) fn simulate(args: &SimulateArgs, out: &Path) -> Outcome<()> {
-    let text = match &args.file {
-        Some(path) => {
-            fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?
-        }
-        None => BUILT_IN.into(),
-    };
-    let parameters = Parameters::parse(&text)?;
-    let sizes: Vec<u64> = parameters.keys.iter().map(|keys| keys.0).collect();
-    let sizes = if args.keys.is_empty() { sizes } else { args.keys.clone() };
+    let (text, parameters) = parameters(args)?;
+    let workloads = parameters.workloads.iter().map(|name| SimulatedWorkload::read(name));
+    let workloads = workloads.collect::<Outcome<Vec<_>>>()?;
     let folder = out.join(run_name(&args.name));
     fs::create_dir_all(&folder).map_err(|error| Failure::io("create", &folder, &error))?;
     write(&folder.join("parameters.toml"), &text)?;
     let mut rows = RowFile::create(folder.join("amplification.csv"))?;
-    for name in &parameters.workloads {
-        let workload = SimulatedWorkload::read(name)?;
-        for keys in &sizes {
+    for workload in &workloads {
+        for keys in parameters.keys.iter().map(|keys| keys.0) {
             for strategy in StrategyName::ALL {
                 output::note(&format!(
-                    "{} on {name}, {} keys",
+                    "{} on {}, {} keys",
                     strategy.text(),
-                    show_whole(*keys as f64)
+                    workload.name,
+                    show_whole(keys as f64)
                 ));
-                for row in cell_rows(&parameters, strategy, &workload, *keys)? {
+                for row in cell_rows(&parameters, strategy, workload, keys)? {
                     rows.append(row)?;
                 }
             }
@@ -65,6 +59,18 @@ pub(crate) fn simulate(args: &SimulateArgs, out: &Path) -> Outcome<()> {
     output::result(&table(&rows.rows))?;
     output::note(&format!("rows and plots are in {}", folder.display()));
     Ok(())
+}
+
+/// The text of the file with the parameters, and the parameters with the sizes of the command line.
+fn parameters(args: &SimulateArgs) -> Outcome<(String, Parameters)> {
+    let Some(path) = &args.file else {
+        return Ok((BUILT_IN.into(), Parameters::parse(BUILT_IN)?.with_keys(&args.keys)?));
+    };
+    let text = fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?;
+    let parsed = Parameters::parse(&text);
+    let named = |failure: Failure| Failure::usage(format!("{}: {}", path.display(), failure.text));
+    let parameters = parsed.map_err(named)?.with_keys(&args.keys)?;
+    Ok((text, parameters))
 }
 
 /// The rows of a cell: the load, which is the same for all workloads but a trace, and the steady state.

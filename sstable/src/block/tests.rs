@@ -273,6 +273,10 @@ fn header_fields_that_no_block_has_are_refused() {
     for (at, byte) in [(0, 0), (0, 3), (0, 16), (1, 0), (1, 1), (1, 3), (8, 0), (10, 3), (11, 1)] {
         assert!(is_refused(at, byte), "{byte} at {at}");
     }
+    let mut empty = build(layout, Restarts::Every(1), &Entries::new());
+    assert!(Block::parse(&empty, 2).is_ok());
+    empty[1] = 3;
+    assert!(Block::parse(&empty, 2).is_err(), "no group has an end, and yet its width counts");
 }
 
 #[test]

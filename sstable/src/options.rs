@@ -14,10 +14,10 @@ use crate::key_layout::KeyLayout;
 pub struct BuildOptions {
     /// How keys are made up.
     pub key_layout: KeyLayout,
-    /// A data block is finished before it gets longer than this, counted before compression. An entry that is longer has
-    /// a block of its own. At least 64. Default: 4 KiB.
+    /// A data block is finished before it gets longer than this, about, counted before compression. An entry that is longer
+    /// has a block of its own. From 64 bytes to 16 MiB. Default: 4 KiB.
     pub block_bytes: usize,
-    /// The same for the blocks of the index, about. Default: 4 KiB.
+    /// The same for the blocks of the index. Default: 4 KiB.
     pub index_block_bytes: usize,
     /// How many entries of a data block share a restart point. Default: adaptive.
     pub restarts: Restarts,
@@ -58,7 +58,9 @@ impl BuildOptions {
     pub(crate) fn check(&self) -> Result<()> {
         for bytes in [self.block_bytes, self.index_block_bytes] {
             if !Self::BLOCK_BYTES.contains(&bytes) {
-                return Err(Error::InvalidArgument(format!("a block cannot have {bytes} bytes")));
+                return Err(Error::InvalidArgument(format!(
+                    "a block has from 64 bytes to 16 MiB, not {bytes} bytes"
+                )));
             }
         }
         if self.restarts == Restarts::Every(0) {

@@ -207,6 +207,11 @@ impl Table {
         self.filter.as_ref()
     }
 
+    /// Whether the directory names a filter, which may be of a kind that this build does not know.
+    pub(crate) fn names_filter(&self) -> Result<bool> {
+        self.find(directory::FILTER).map(|handle| handle.is_some())
+    }
+
     pub(crate) fn directory(&self) -> (BlockHandle, &[u8]) {
         (self.footer.directory, self.source.bytes(&self.directory))
     }

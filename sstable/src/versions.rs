@@ -11,8 +11,8 @@ use crate::key_layout::SplitKey;
 use crate::table::Table;
 
 impl Table {
-    /// Calls `read` with the suffix and the value of the first entry that has the stem of `key` and is not less than
-    /// `key`, and returns whether there is one. In a store with versions, this is the newest version that `key` may see.
+    /// Looks for the first entry that has the stem of `key` and is not less than `key`. Calls `read` with its suffix and its
+    /// value, and returns whether there is one. In a store with versions, this is the newest version that `key` may see.
     ///
     /// # Errors
     /// As [`Table::get_with`].

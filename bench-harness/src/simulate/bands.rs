@@ -23,7 +23,7 @@ pub(super) struct Band {
     pub(super) write_high: f64,
     /// Runs at most.
     pub(super) read: f64,
-    /// The most that space may be between compactions.
+    /// The most that space may be, on average between compactions.
     pub(super) space: f64,
 }
 

@@ -195,5 +195,9 @@ mod tests {
         for cut in 0..right.len() {
             assert!(decode(&right[..cut], 1 << 20).is_err());
         }
+        assert!(decode(&[&right[..], &[0; 4]].concat(), 1 << 20).is_err(), "a sum too many");
+        let mut without_lines = right[..16].to_vec();
+        without_lines[4] = 0;
+        assert!(decode(&without_lines, 1 << 20).is_err(), "no line and no sum");
     }
 }

@@ -176,7 +176,7 @@ fn due_for_writeback(started: u64, written: u64) -> Option<Range<u64>> {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::{Access, Fault, Inject, Mapped, Plan, SimFs, crc32};
@@ -244,7 +244,7 @@ mod tests {
         }
 
         fn start_writeback(&self, range: Range<u64>) {
-            self.started.lock().unwrap().push(range);
+            self.started.lock().push(range);
         }
 
         fn sync(&self) -> Result<()> {
@@ -268,7 +268,7 @@ mod tests {
             let chunk = CHUNK_BYTES as u64;
             let expected: Vec<Range<u64>> =
                 (0..chunks).map(|at| at * chunk..(at + 1) * chunk).collect();
-            assert_eq!(*noted.started.lock().unwrap(), expected, "the last chunk is in memory");
+            assert_eq!(*noted.started.lock(), expected, "the last chunk is in memory");
         }
         writer.finish(&fs).unwrap();
     }

@@ -61,7 +61,7 @@ impl WorkerProcess {
     /// Starts `command` as a worker, in a process group of its own.
     pub(crate) fn spawn(command: &mut Command) -> Outcome<Self> {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-        let mut child = suspend::start(|| command.spawn()).map_err(cannot_start)?;
+        let mut child = suspend::start_group(|| command.spawn()).map_err(cannot_start)?;
         let messages = listen(child.stdout.take());
         Ok(Self { child, messages, was_waited_for: false })
     }

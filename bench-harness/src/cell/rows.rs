@@ -235,6 +235,7 @@ mod tests {
             settled: Settled {
                 time: Duration::from_secs(1),
                 deferred: Some(Deferred { work, is_at_rest: true }),
+                waited: Duration::ZERO,
             },
             fsyncs: None,
             probes: (None, None),

@@ -47,7 +47,11 @@ pub(super) struct Settled {
 impl Settled {
     /// After work `before_sync`, a sync of so much CPU time and wall time, and a wait for rest. A wait of the sync for the disk
     /// is no work: `buffered` does not ask for a sync.
-    fn after(before_sync: EngineWork, (sync_cpu, sync_time): (Duration, Duration), wait: &Wait) -> Self {
+    fn after(
+        before_sync: EngineWork,
+        (sync_cpu, sync_time): (Duration, Duration),
+        wait: &Wait,
+    ) -> Self {
         let Wait { work: after_sync, is_at_rest, time: waited } = *wait;
         let mut work = before_sync;
         work += EngineWork::within(sync_cpu, sync_time);

@@ -35,6 +35,7 @@ mod memory_limit;
 mod memory_watch;
 mod model;
 mod operation;
+mod other_threads;
 mod output;
 mod page_cache;
 mod paired;

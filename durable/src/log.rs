@@ -63,8 +63,8 @@
 //!   behind the bad one, or in a later segment, may say that the log was durable beyond the whole batches. Then the bad
 //!   frame is damage.
 //! - **The witness.** A witnessed segment has three slots in front of its frames. Each round of syncs leaves a claim
-//!   there of how far the segment was durable, and whether all earlier segments were. If a claim reaches past the whole
-//!   batches, or a claim of a later segment includes the segment of the bad frame, the bad frame is damage.
+//!   there of how far the segment was durable, and whether all earlier segments were. The bad frame is damage if
+//!   a claim reaches past the whole batches, or if a claim of a later segment includes its segment.
 //!
 //! Without such evidence the tail is torn. A segment that has a successor ends with an end mark. So a segment without an
 //! end mark is torn, and its successors are discarded with it: [`chain`] has the rule for several segments.
@@ -96,11 +96,13 @@ mod frame;
 mod group_sync;
 mod header;
 mod later_frames;
+mod prepared_segment;
 pub mod publication;
 mod scan;
 mod segment;
 mod segment_file;
 mod witness;
+mod write_counts;
 mod writer;
 
 pub use batch_reader::BatchReader;
@@ -111,9 +113,11 @@ pub use frame::{
 };
 pub use group_sync::GroupSync;
 pub use header::{SegmentHeader, SegmentIdentity};
+pub use prepared_segment::PreparedSegment;
 pub use scan::{SegmentScan, Tail, scan_segment};
 pub use segment::{Position, Segment};
 pub use segment_file::SegmentFile;
 
 pub use crate::identity::StoreId;
+pub use write_counts::WriteCounts;
 pub use writer::{Span, Writer};

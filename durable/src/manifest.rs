@@ -28,8 +28,8 @@
 //! close replaces `CURRENT` once more: it then names the last edit.
 //!
 //! A store is created by the first generation and `CURRENT`. Before that the engine must not create files. So a crash
-//! in the middle leaves a directory without engine files, where creation starts over, and a directory *with* engine
-//! files and without `CURRENT` is damaged.
+//! in the middle leaves a directory without engine files, where creation starts over. A directory *with* engine files and
+//! without `CURRENT` is damaged.
 //!
 //! # Failures
 //!
@@ -86,13 +86,14 @@
 //! # Torn tail or damage
 //!
 //! The snapshot is durable before `CURRENT` names the file, and each edit before the next is written. So a bad record
-//! with a good one anywhere behind it is damage, and one with nothing behind it is an edit that was never acknowledged.
+//! with a good one anywhere behind it is damage. One with nothing behind it is an edit that was never acknowledged.
 //! (A record need not say how far the file was durable when it was written: always up to itself.)
 //! One case is left: damage to the very last edit, which looks just like a torn tail. After a clean close `CURRENT` knows
-//! better; after a crash the engine may, if it stamps the headers of its files with [`Manifest::stamp`] and holds the
-//! highest it finds against the manifest with [`LoadedManifest::check_seen`].
+//! better. After a crash the engine may, if it stamps the headers of its files with [`Manifest::stamp`]: it compares the
+//! highest stamp that it finds with the manifest ([`LoadedManifest::check_seen`]).
 
 mod dump;
+mod existence;
 mod format;
 mod generation;
 mod loaded;
@@ -142,14 +143,6 @@ struct Writer<S> {
 }
 
 impl<S: State> Manifest<S> {
-    /// Whether `store` has a manifest. If not, one can be created, unless the store is damaged.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub fn exists(store: &StoreDir) -> Result<bool> {
-        Ok(store.list()?.iter().any(|entry| entry.name == CURRENT_FILE))
-    }
-
     /// Creates the manifest of a new store called `store_id`, with the default state, in epoch 1.
     ///
     /// # Errors
@@ -161,11 +154,8 @@ impl<S: State> Manifest<S> {
         if Self::exists(store)? {
             return Err(Error::io("create", current, io::ErrorKind::AlreadyExists.into()));
         }
-        let entries = store.list()?;
-        if let Some((files, number)) =
-            S::FILES.iter().find_map(|files| Some((files, files.numbers(&entries).next()?)))
-        {
-            let what = format!("it is missing, and {} is there", files.name(number));
+        if let Some(name) = Self::file_of_engine(store)? {
+            let what = format!("it is missing, and {name} is there");
             return Err(Error::corruption(current, 0, what));
         }
         Self::start(store, new_identity::<S>(store_id, 1, 1), S::default(), 0)

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 
+use durable::background::performer;
 use durable::reclaim::FileReclaimer;
 use durable::sync::atomic::AtomicU64;
 use kv::{
@@ -12,7 +13,7 @@ use kv::{
     Snapshots, Stats, WriteBatch,
 };
 
-use crate::background::{Background, Performer, Performers, job_failed};
+use crate::background::{Background, Task};
 use crate::capabilities::CAPABILITIES;
 use crate::commit::{CommitParts, Committer, Validate};
 use crate::files::{LOG, TABLE};
@@ -65,16 +66,17 @@ impl Lsm {
         let Recovered { store, ids, reclaimer, opener, version, newest, replayed } = recovered;
         // What cannot be opened now is opened, or reported, when it is read.
         version.tables().for_each(|table| drop(table.table()));
-        let background = Background::new(Arc::clone(&store));
+        let executor = Arc::clone(&store.env.executor);
+        let background = Background::new(executor, store.log(), store.path());
         let versions = Arc::new(VersionSet::new(version, newest, opener));
         let segment_bytes = options.log_segment_bytes;
         let (log_ids, log_files) = (Arc::clone(&ids), Arc::clone(&reclaimer));
         let wal = Arc::new(Wal::new(Arc::clone(&store), log_ids, log_files, segment_bytes));
         let flusher = Arc::new(Flusher::new(&store, &ids, &wal, &versions, &background, options));
-        background.register(Performers {
-            prepare_segment: performer(&wal, Wal::prepare),
-            flush: performer(&flusher, Flusher::flush_in_background),
-        });
+        background.register(vec![
+            (Task::PrepareSegment, performer(&wal, Wal::prepare)),
+            (Task::Flush, performer(&flusher, Flusher::flush_in_background)),
+        ]);
         let parts = CommitParts {
             store: Arc::clone(&store),
             wal: Arc::clone(&wal),
@@ -206,16 +208,6 @@ impl Lsm {
     }
 }
 
-/// Performs a task on a component without keeping it alive.
-fn performer<T: Send + Sync + 'static>(component: &Arc<T>, perform: fn(&T)) -> Performer {
-    let component: Weak<T> = Arc::downgrade(component);
-    Box::new(move || {
-        if let Some(component) = component.upgrade() {
-            perform(&component);
-        }
-    })
-}
-
 impl Kv for Lsm {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.background.check_open()?;
@@ -258,14 +250,10 @@ impl Kv for Lsm {
             return Ok(());
         }
         let finished = self.finish();
-        self.reclaimer.reclaim();
-        self.reclaimer.stop();
         // Jobs that are still queued find nothing to do.
-        let ended = self.background.wait_for_jobs();
-        let reclaimed = self.reclaimer.jobs().check();
+        let ended = self.background.end_jobs(&self.reclaimer);
         self.store.unlock();
-        let reclaimed = reclaimed.map_err(|failure| job_failed(self.store.path(), &failure));
-        finished.and(ended).and(reclaimed)
+        finished.and(ended)
     }
 
     fn capabilities(&self) -> Capabilities {

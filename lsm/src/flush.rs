@@ -30,6 +30,7 @@ use crate::file_ids::FileIds;
 use crate::lock_order::Lock;
 use crate::options::Options;
 use crate::state::Edit;
+use crate::steps::Step;
 use crate::store::Store;
 use crate::table_writer::TableWriter;
 use crate::version::{SealedMemtable, VersionSet};
@@ -126,31 +127,30 @@ impl Flusher {
 
     fn flush(&self, sealed: &Arc<SealedMemtable>) -> Result<()> {
         // 1. Build.
-        let tables = self.writer().write(&sealed.memtable)?;
+        let steps = &self.store.steps;
+        let mut tables = self.writer().write(&sealed.memtable)?;
         let bytes: u64 = tables.iter().map(|(_, facts)| facts.len).sum();
         let paths: Vec<PathBuf> = tables.iter().map(|(file, _)| file.path().into()).collect();
         // 2. Edit. The log may have failed meanwhile.
         let logs = self.wal.ended_up_to(sealed.newest);
+        tables.truncate(steps.each(Step::NameTables, &tables).len());
+        let unlink = || self.wal.unlink(&logs);
+        let unlinked_early = steps.too_early(Step::UnlinkSegments, unlink);
         let edit = || self.store.edit(&Edit::flush(sealed.newest, tables, logs.clone()));
-        self.store.check().and_then(|()| edit()).inspect_err(|_| self.remove_unnamed(&paths))?;
+        let named = self.store.check().and_then(|()| edit());
+        named.inspect_err(|_| paths.iter().for_each(|path| self.store.remove_unnamed(path)))?;
         // 3. Install. The state has this edit, and edits since then that change no table: one memtable is flushed at a time.
         let state = self.store.state();
         debug_assert_eq!(state.flushed, sealed.newest, "one memtable is flushed at a time");
-        self.versions.install(sealed, &state);
+        steps.run(Step::Install, || self.versions.install(sealed, &state));
         // 4. Retire.
         self.wal.retire(sealed.log_end, &logs);
+        if unlinked_early.is_none() {
+            steps.run(Step::UnlinkSegments, unlink);
+        }
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Removes tables after the edit that names them has failed. In a poisoned store the edit may be durable, so they stay.
-    fn remove_unnamed(&self, paths: &[PathBuf]) {
-        if self.store.check().is_ok() {
-            for path in paths {
-                drop(self.store.fs().remove(path));
-            }
-        }
     }
 
     fn writer(&self) -> TableWriter<'_> {
@@ -166,6 +166,7 @@ impl Flusher {
     fn failed(&self, error: Error) -> Error {
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
         let passes = error.is_out_of_resources() || matches!(error, Error::Closed);
+        let passes = !self.store.steps.check(Step::SpareOnFullDisk, !passes);
         // A store that is poisoned already keeps its first cause.
         if passes || self.store.check().is_err() { error } else { self.store.poison(error) }
     }

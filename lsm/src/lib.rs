@@ -16,11 +16,15 @@ mod internal_key;
 mod lock_order;
 mod memtable;
 mod options;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
 mod read;
 mod record;
 mod recovery;
 mod state;
 mod statistics;
+mod steps;
 mod store;
 mod table_file;
 mod table_writer;

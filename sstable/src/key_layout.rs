@@ -96,6 +96,29 @@ impl KeyLayout {
     }
 }
 
+/// The bytes of `stem` behind `prefix`. `None`: it does not begin with it.
+#[inline]
+pub(crate) fn behind_prefix<'s>(stem: &'s [u8], prefix: &[u8]) -> Option<&'s [u8]> {
+    let (beginning, rest) = stem.split_at_checked(prefix.len())?;
+    is_equal(beginning, prefix).then_some(rest)
+}
+
+/// Whether `a` and `b` are equal. Parts of keys are short, so most comparisons take one or two words and no call.
+#[inline]
+pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let equal = match a.len() {
+        0..4 => a.iter().zip(b).all(|(a, b)| a == b),
+        4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+        8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+        _ => a == b,
+    };
+    debug_assert_eq!(equal, a == b, "two words cover all bytes");
+    equal
+}
+
 /// How many bytes `a` and `b` have in common at their beginnings.
 #[inline]
 pub(crate) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
@@ -148,6 +171,23 @@ mod tests {
         assert_eq!(out, b"banan\0");
         layout.separator(split(b"banana3"), split(b"banana4"), &mut out);
         assert_eq!(out, b"banana4", "versions of one stem need the suffix");
+    }
+
+    #[test]
+    fn short_and_long_slices_are_equal_if_all_bytes_are() {
+        let a: Vec<u8> = (0..40).collect();
+        for len in 0..=a.len() {
+            assert!(is_equal(&a[..len], &a.clone()[..len]));
+            assert_eq!(behind_prefix(&a, &a[..len]), Some(&a[len..]));
+            for at in 0..len {
+                let mut b = a[..len].to_vec();
+                b[at] ^= 1;
+                assert!(!is_equal(&a[..len], &b), "{at} of {len}");
+                assert_eq!(behind_prefix(&a, &b), None);
+            }
+            assert!(len == 0 || !is_equal(&a[..len], &a[..len - 1]));
+        }
+        assert_eq!(behind_prefix(b"a", b"ab"), None);
     }
 
     #[test]

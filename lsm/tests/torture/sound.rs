@@ -44,7 +44,7 @@ fn a_life_of_crashes_and_reopenings_agrees_with_the_model() {
 
 #[test]
 fn threads_see_each_key_move_forward_only() {
-    let subject = LsmSubject { has_large_memtables: true };
+    let subject = LsmSubject::with_large_memtables();
     judge(torture::threads::run(&subject, &torture::threads::Options::default()), 1);
 }
 

@@ -37,13 +37,14 @@ const SHAPES: [(&str, Shape); 3] = [
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     for (shape, key_of) in SHAPES {
-        let mut keys: Vec<Vec<u8>> = (0..ENTRIES).map(key_of).collect();
+        let [present, absent] = [0, 1].map(|odd| shuffled(|number| key_of(2 * number + odd)));
+        let mut keys = present.clone();
         keys.sort_unstable();
-        let keys = Keys::new(keys);
+        let [keys, present, absent] = [keys, present, absent].map(Keys::new);
         let folder = folder();
         let table = build(folder.path(), "table", &keys);
-        bench_get(&mut criterion, shape, &table, &shuffled(key_of));
-        bench_miss(&mut criterion, shape, &table, key_of);
+        bench_look_up(&mut criterion, "get", shape, &table, &present);
+        bench_look_up(&mut criterion, "miss", shape, &table, &absent);
         bench_walks(&mut criterion, shape, &table);
         bench_merge(&mut criterion, shape, &keys);
         bench_build(&mut criterion, shape, &keys);
@@ -90,25 +91,22 @@ fn group<'c>(
     group
 }
 
-fn bench_get(criterion: &mut Criterion, shape: &str, table: &Arc<Table>, sought: &Keys) {
+/// Measures look-ups of keys that are there, or that are not and lie between those that are.
+fn bench_look_up(
+    criterion: &mut Criterion,
+    name: &str,
+    shape: &str,
+    table: &Arc<Table>,
+    sought: &Keys,
+) {
     let mut keys = sought.iter().cycle();
-    group(criterion, "get", Throughput::Elements(1)).bench_function(shape, |bencher| {
-        bencher.iter(|| assert!(look_up(table, keys.next()), "every key is there"));
+    group(criterion, name, Throughput::Elements(1)).bench_function(shape, |bencher| {
+        bencher.iter(|| {
+            let key = keys.next().expect("keys come again and again");
+            let found = table.get_with(key, &mut |value| _ = black_box(value[0]));
+            assert_eq!(found.expect("a look-up that works"), name == "get");
+        });
     });
-}
-
-fn bench_miss(criterion: &mut Criterion, shape: &str, table: &Arc<Table>, key_of: Shape) {
-    let absent = Keys::new((0..ENTRIES).map(|number| key_of(number + ENTRIES)));
-    let mut keys = absent.iter().cycle();
-    group(criterion, "miss", Throughput::Elements(1)).bench_function(shape, |bencher| {
-        bencher.iter(|| assert!(!look_up(table, keys.next()), "no key is there"));
-    });
-}
-
-fn look_up(table: &Table, key: Option<&[u8]>) -> bool {
-    let key = key.expect("keys come again and again");
-    let read = &mut |value: &[u8]| _ = black_box(value[0]);
-    table.get_with(key, read).expect("a look-up that works")
 }
 
 fn bench_walks(criterion: &mut Criterion, shape: &str, table: &Arc<Table>) {
@@ -119,7 +117,7 @@ fn bench_walks(criterion: &mut Criterion, shape: &str, table: &Arc<Table>) {
 
 fn bench_merge(criterion: &mut Criterion, shape: &str, keys: &Keys) {
     let folder = folder();
-    let part = |source| {
+    let part = |source: u64| {
         let keys = keys.iter().enumerate().filter(|(at, _)| mix(*at as u64) % SOURCES == source);
         let keys = Keys::new(keys.map(|(_, key)| key.to_vec()));
         build(folder.path(), &source.to_string(), &keys)
@@ -188,11 +186,11 @@ fn build(folder: &Path, name: &str, keys: &Keys) -> Arc<Table> {
     Arc::new(Table::open(file, &ReadOptions::default()).expect("a table"))
 }
 
-/// All keys of a table, far from their order.
-fn shuffled(key_of: Shape) -> Keys {
+/// The key of every number, in an order that looks random.
+fn shuffled(key_of: impl Fn(u64) -> Vec<u8>) -> Vec<Vec<u8>> {
     let mut numbers: Vec<u64> = (0..ENTRIES).collect();
     numbers.sort_unstable_by_key(|number| mix(!number));
-    Keys::new(numbers.into_iter().map(key_of))
+    numbers.into_iter().map(key_of).collect()
 }
 
 /// A number that looks random, another one for each number (`SplitMix64`).

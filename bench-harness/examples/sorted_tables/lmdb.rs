@@ -1,12 +1,13 @@
 //! The side of LMDB, through `heed`.
 
-use std::hint::black_box;
 use std::path::Path;
 
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, WithTls};
+use kv::Direction;
 
-use crate::data::{Keys, value};
+use crate::data::{Keys, belongs, value_of};
+use crate::walk::{check, in_order, use_up};
 
 /// Address space for the file.
 const MAP_BYTES: usize = 16 << 30;
@@ -18,7 +19,7 @@ pub(crate) struct Lmdb {
     entries: Entries,
 }
 
-/// A read transaction.
+/// A read transaction: one for all look-ups and walks, so that none of them pays for its begin.
 pub(crate) struct View<'e> {
     txn: RoTxn<'e, WithTls>,
     entries: Entries,
@@ -37,7 +38,7 @@ impl Lmdb {
         let entries = created.expect("a new database").unwrap_commit();
         let mut txn = env.write_txn().expect("a transaction");
         for key in keys.iter() {
-            entries.put(&mut txn, key, &value()).expect("a put that works");
+            entries.put(&mut txn, key, &value_of(key)).expect("a put that works");
         }
         txn.commit().expect("a commit that works");
         Self { env, entries }
@@ -65,35 +66,37 @@ impl View<'_> {
         move || {
             let key = keys.next().expect("keys come again and again");
             let found = self.entries.get(&self.txn, key).expect("a look-up that works");
-            assert_eq!(found.map(|value| black_box(value[7])).is_some(), is_there);
+            assert_eq!(found.map(|value| belongs(key, value)), is_there.then_some(true));
         }
     }
 
-    pub(crate) fn scan(&self) -> impl FnMut() {
-        cycle(|| self.entries.iter(&self.txn).expect("a scan that works"))
+    /// Steps of a walk, as [`crate::walk::steps`] has them for cursors.
+    pub(crate) fn scan(&self, keys: &Keys) -> impl FnMut() {
+        let fresh = || self.entries.iter(&self.txn).expect("a scan that works");
+        steps(fresh, keys, Direction::Forward)
     }
 
-    pub(crate) fn scan_back(&self) -> impl FnMut() {
-        cycle(|| self.entries.rev_iter(&self.txn).expect("a scan that works"))
+    pub(crate) fn scan_back(&self, keys: &Keys) -> impl FnMut() {
+        let fresh = || self.entries.rev_iter(&self.txn).expect("a scan that works");
+        steps(fresh, keys, Direction::Backward)
     }
 }
 
-/// Steps of a scan that begins anew at its end. The first scan is over when this returns, so all pages are in memory.
-fn cycle<'t, I>(fresh: impl Fn() -> I) -> impl FnMut()
+fn steps<'t, I>(fresh: impl Fn() -> I, keys: &Keys, direction: Direction) -> impl FnMut()
 where
     I: Iterator<Item = heed::Result<(&'t [u8], &'t [u8])>>,
 {
-    let read = |entry: I::Item| {
-        let (key, value) = entry.expect("an entry that can be read");
-        black_box((key[0], value[0]));
-    };
-    fresh().for_each(read);
     let mut entries = fresh();
+    for key in in_order(keys, direction) {
+        let entry = entries.next().expect("a walk over all keys");
+        check(key, entry.expect("an entry that can be read"));
+    }
     move || {
         let entry = entries.next().or_else(|| {
             entries = fresh();
             entries.next()
         });
-        read(entry.expect("a database with entries"));
+        let entry = entry.expect("a database with entries");
+        use_up(entry.expect("an entry that can be read"));
     }
 }

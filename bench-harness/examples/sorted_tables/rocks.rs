@@ -1,18 +1,18 @@
 //! The side of RocksDB.
 
-use std::hint::black_box;
 use std::path::Path;
 
 use kv::Direction;
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, FlushOptions};
 use rocksdb::{Options, WriteOptions};
 
-use crate::data::{Keys, value};
+use crate::data::{Keys, value_of};
 use crate::tables::part_of;
+use crate::walk::{check, in_order, use_up};
 
 /// More than all files: every block is in memory, checked and ready.
 const CACHE_BYTES: usize = 2 << 30;
-/// More than a file.
+/// More than a part of the keys: the flush of a part makes one file.
 const MEMTABLE_BYTES: usize = 1 << 30;
 
 /// A database with a file in level 0 for each of `count` random parts of the keys. No compression, as in the tables.
@@ -30,25 +30,22 @@ pub(crate) fn load(folder: &Path, keys: &Keys, count: usize) -> DB {
     without_log.disable_wal(true);
     for part in 0..count {
         for key in part_of(keys, part, count).iter() {
-            database.put_opt(key, value(), &without_log).expect("a put that works");
+            database.put_opt(key, value_of(key), &without_log).expect("a put that works");
         }
         database.flush_opt(&FlushOptions::default()).expect("a flush that works");
     }
-    assert_eq!(files(&database), count, "a file for each part");
+    let files = database.live_files().expect("a list of files").len();
+    assert_eq!(files, count, "a file for each part");
     database
 }
 
-/// Merges all files.
+/// Merges all files into one level.
 pub(crate) fn compact(database: &DB) {
     database.compact_range(None::<&[u8]>, None::<&[u8]>);
 }
 
-fn files(database: &DB) -> usize {
-    database.live_files().expect("a list of files").len()
-}
-
-/// Steps of a scan that begins anew at its end. The first scan is over when this returns, so all blocks are in memory.
-pub(crate) fn walk(database: &DB, direction: Direction) -> impl FnMut() {
+/// Steps of a walk, as [`crate::walk::steps`] has them for cursors.
+pub(crate) fn steps(database: &DB, keys: &Keys, direction: Direction) -> impl FnMut() {
     let begin = move |iterator: &mut DBRawIterator<'_>| match direction {
         Direction::Forward => iterator.seek_to_first(),
         Direction::Backward => iterator.seek_to_last(),
@@ -59,23 +56,16 @@ pub(crate) fn walk(database: &DB, direction: Direction) -> impl FnMut() {
     };
     let mut iterator = database.raw_iterator();
     begin(&mut iterator);
-    while iterator.valid() {
-        read(&iterator);
+    for key in in_order(keys, direction) {
+        check(key, iterator.item().expect("a walk over all keys"));
         step(&mut iterator);
     }
-    begin(&mut iterator);
     move || {
-        read(&iterator);
-        step(&mut iterator);
         if !iterator.valid() {
             iterator.status().expect("a scan that works");
             begin(&mut iterator);
         }
+        use_up(iterator.item().expect("an entry that can be read"));
+        step(&mut iterator);
     }
-}
-
-#[inline]
-fn read(iterator: &DBRawIterator<'_>) {
-    let (key, value) = iterator.item().expect("an entry that can be read");
-    black_box((key[0], value[0]));
 }

@@ -1,42 +1,43 @@
 //! The side of the tables.
 
 use std::fs::File;
-use std::hint::black_box;
 use std::io::Write as _;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use durable::{FileWriter, Fs as _, OsFs};
-use kv::{Cursor, Direction};
 use sstable::{
     BuildOptions, KeyLayout, MergingCursor, ReadOptions, Table, TableBuilder, TableCursor, TableId,
 };
 
-use crate::data::{Keys, mix, value};
+use crate::data::{Keys, belongs, mix, value_of};
 
-/// Builds the table `name`. Returns it with the time that it took until it was durable.
-pub(crate) fn build(folder: &Path, name: &str, keys: &Keys) -> (Arc<Table>, Duration) {
+/// Builds the table `name` and makes it durable.
+pub(crate) fn build(folder: &Path, name: &str, keys: &Keys) {
     let fs = OsFs::default();
-    let (path, value) = (folder.join(name), value());
-    let started = Instant::now();
-    let writer = FileWriter::create(&fs, &path).expect("a new file");
+    let writer = FileWriter::create(&fs, &folder.join(name)).expect("a new file");
     let options = BuildOptions::default();
     let mut builder = TableBuilder::new(writer, TableId([1; 16]), options).expect("known options");
     for key in keys.iter() {
-        builder.add(key, &value).expect("keys that ascend");
+        builder.add(key, &value_of(key)).expect("keys that ascend");
     }
     builder.finish(&fs).expect("a disk that writes");
-    let time = started.elapsed();
-    let file = fs.open(&path).expect("the file that was written");
-    (Arc::new(Table::open(file, &ReadOptions::default()).expect("a table")), time)
 }
 
-/// Builds a table for each of `count` random parts of the keys.
+pub(crate) fn open(folder: &Path, name: &str) -> Arc<Table> {
+    let file = OsFs::default().open(&folder.join(name)).expect("the file that was written");
+    Arc::new(Table::open(file, &ReadOptions::default()).expect("a table"))
+}
+
+/// A table for each of `count` random parts of the keys.
 pub(crate) fn build_parts(folder: &Path, keys: &Keys, count: usize) -> Vec<Arc<Table>> {
-    let part = |part| build(folder, &format!("part-{part}"), &part_of(keys, part, count)).0;
-    (0..count).map(part).collect()
+    let build_part = |part| {
+        let name = format!("part-{part}");
+        build(folder, &name, &part_of(keys, part, count));
+        open(folder, &name)
+    };
+    (0..count).map(build_part).collect()
 }
 
 /// Part `part` of `count` random parts of `keys`.
@@ -45,11 +46,10 @@ pub(crate) fn part_of(keys: &Keys, part: usize, count: usize) -> Keys {
     Keys::new(keys.iter().enumerate().filter(|(at, _)| is_in(*at)).map(|(_, key)| key))
 }
 
-/// Writes a file of `len` bytes in large pieces, and syncs it. Returns the time.
-pub(crate) fn write_file(path: &Path, len: u64) -> Duration {
-    let piece: Vec<u8> = (0..2 << 20).map(|at| mix(at) as u8).collect();
-    let started = Instant::now();
-    let mut file = File::create(path).expect("a new file");
+/// Writes a file of `len` bytes in pieces as long as those of a table, and syncs it: the least that a build can take.
+pub(crate) fn write_file(folder: &Path, len: u64) {
+    let piece = vec![0x5a; 2 << 20];
+    let mut file = File::create(folder.join("written")).expect("a new file");
     let mut left = len as usize;
     while left > 0 {
         let written = left.min(piece.len());
@@ -57,9 +57,6 @@ pub(crate) fn write_file(path: &Path, len: u64) -> Duration {
         left -= written;
     }
     file.sync_all().expect("a disk that syncs");
-    let time = started.elapsed();
-    std::fs::remove_file(path).expect("the file that was written");
-    time
 }
 
 /// Looks up one key after the other, each of which is there or is not.
@@ -67,7 +64,7 @@ pub(crate) fn look_up(table: &Table, keys: &Keys, is_there: bool) -> impl FnMut(
     let mut keys = keys.iter().cycle();
     move || {
         let key = keys.next().expect("keys come again and again");
-        let found = table.get_with(key, &mut |value| _ = black_box(value[7]));
+        let found = table.get_with(key, &mut |value| assert!(belongs(key, value)));
         assert_eq!(found.expect("a look-up that works"), is_there);
     }
 }
@@ -78,33 +75,4 @@ pub(crate) fn scan(table: &Arc<Table>) -> TableCursor {
 
 pub(crate) fn merge(tables: &[Arc<Table>]) -> MergingCursor<TableCursor> {
     MergingCursor::new(KeyLayout::PLAIN, tables.iter().map(scan).collect())
-}
-
-/// Steps of a walk that begins anew at its end. The first walk is over when this returns, so all pages are in memory, and all
-/// blocks are checked.
-pub(crate) fn walk<C: Cursor>(fresh: impl Fn() -> C, direction: Direction) -> impl FnMut() {
-    let step = move |cursor: &mut C| {
-        let moved = match direction {
-            Direction::Forward => cursor.next(),
-            Direction::Backward => cursor.prev(),
-        };
-        moved.expect("a walk that works")
-    };
-    let mut cursor = fresh();
-    while step(&mut cursor) {
-        read(&mut cursor);
-    }
-    move || {
-        if !step(&mut cursor) {
-            cursor = fresh();
-            assert!(step(&mut cursor), "a table with entries");
-        }
-        read(&mut cursor);
-    }
-}
-
-#[inline]
-fn read(cursor: &mut impl Cursor) {
-    let (key, value) = cursor.entry().expect("an entry that can be read");
-    black_box((key[0], value[0]));
 }

@@ -26,6 +26,7 @@ mod durability;
 mod engines;
 mod environment;
 mod failure;
+mod fresh_folder;
 mod input;
 mod judge;
 mod keys;

@@ -11,7 +11,7 @@
 //! - All pages are in memory: each side walks over its entries once before a measurement. That walk compares every key and
 //!   every value, and each look-up compares a part of the value with its key.
 //! - Times are nanoseconds an entry, of one thread: wall time first, and behind it the processor time of that thread.
-//! - The two sides of a comparison take turns of about a millisecond, so a noisy machine slows both of them.
+//! - The two sides of a comparison take turns of about a millisecond, or a few, so a noisy machine slows both of them.
 //! - A ratio is the median of the ratios of all turns, in brackets with the quarters. Below 1, the table is faster.
 
 #![expect(clippy::print_stdout, reason = "this program prints its results")]
@@ -41,11 +41,11 @@ const SHAPES: [&str; 3] = ["hashed", "user", "padded"];
 const COMPARISONS: [&str; 4] = ["build", "get", "scan", "merge"];
 /// The tables of a merge.
 const SOURCES: usize = 8;
-/// Look-ups and steps of a turn: about as long as a time slice, and long enough for the clocks.
-const GETS: usize = 2_000;
-const STEPS: usize = 10_000;
-/// Six million steps: three times through all entries.
-const TURNS: usize = 600;
+/// Steps or look-ups of a turn: the cheapest ones take about a millisecond, so that what the other side left in the caches of
+/// the processor matters little.
+const CALLS: usize = 10_000;
+/// Three million calls: each entry is met at least once.
+const TURNS: usize = 300;
 const BUILDS: usize = 5;
 /// A file system in memory, where a sync takes no time.
 const MEMORY: &str = "/dev/shm";
@@ -141,17 +141,17 @@ fn compare_with_lmdb(
     let ours = steps(|| tables::scan(table), keys, Forward);
     let other = lmdb.scan(keys);
     if comparisons.contains(&"scan") {
-        show("scan, LMDB", Comparison::of_calls(TURNS, STEPS, ours, other));
+        show("scan, LMDB", Comparison::of_calls(TURNS, CALLS, ours, other));
         let ours = steps(|| tables::scan(table), keys, Backward);
         let other = lmdb.scan_back(keys);
-        show("scan back, LMDB", Comparison::of_calls(TURNS, STEPS, ours, other));
+        show("scan back, LMDB", Comparison::of_calls(TURNS, CALLS, ours, other));
     }
     if comparisons.contains(&"get") {
         let look_ups = [("get, LMDB", &data.shuffled, true), ("miss, LMDB", &data.absent, false)];
         for (what, keys, is_there) in look_ups {
             let ours = tables::look_up(table, keys, is_there);
             let other = lmdb.look_up(keys, is_there);
-            show(what, Comparison::of_calls(TURNS, GETS, ours, other));
+            show(what, Comparison::of_calls(TURNS, CALLS, ours, other));
         }
     }
 }
@@ -167,7 +167,7 @@ fn compare_with_scan(
     for (direction, what) in directions {
         let ours = steps(|| tables::merge(parts), &data.keys, direction);
         let other = steps(|| tables::scan(table), &data.keys, direction);
-        show(what, Comparison::of_calls(TURNS, STEPS, ours, other));
+        show(what, Comparison::of_calls(TURNS, CALLS, ours, other));
     }
 }
 
@@ -187,7 +187,7 @@ fn compare_with_rocksdb(
         for (direction, way) in [(Forward, ""), (Backward, " back")] {
             let ours = steps(|| tables::merge(parts), &data.keys, direction);
             let other = rocks::steps(&database, &data.keys, direction);
-            let compared = Comparison::of_calls(TURNS, STEPS, ours, other);
+            let compared = Comparison::of_calls(TURNS, CALLS, ours, other);
             show(&format!("merge of 8{way}, RocksDB {state}"), compared);
         }
     }

@@ -1,6 +1,5 @@
-//! Mistakes of recovery that need a story. Some break no promise of the contract. Random scripts do not find others, because
-//! two crashes or a replaced log must come together. Of a tombstone, the suites see the assertion that a table has entries;
-//! here the engine gives a wrong answer.
+//! Mistakes of recovery with a story each. Some break no promise of the contract. Others need two crashes, or a replaced log,
+//! at chosen places. The suites find a tombstone that is not replayed by an assertion, and here by a wrong answer.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -15,7 +15,8 @@ use crate::readahead::Readahead;
 use crate::stored_block::TRAILER_LEN;
 use crate::table::Table;
 
-/// How far ahead of a walk backward the processor loads memory. By itself it does so for a walk forward alone.
+/// How many bytes before its entry a walk backward has the processor load. Ahead of a walk forward, the processor loads memory
+/// by itself.
 const AHEAD_BYTES: usize = 512;
 
 /// The bytes at the beginning of a block that a walk reads first: header, heads and ends.

@@ -15,7 +15,8 @@
 //! the odd number `0x9e37_79b9_7f4a_7c15`, its upper bits choose the bits of the line, 9 for each probe.
 //!
 //! In a filter with hints, 64 bytes of [hints](hints) follow each line. The lines are one run of bytes in the file, which
-//! begins at a multiple of 64. They are checked in chunks of 32 KiB: a reader checks a chunk when it needs it first. The filter block, named by the directory, describes them:
+//! begins at a multiple of 64. They have a checksum for each chunk of 32 KiB, and a reader checks a chunk when it needs it
+//! first. The filter block, named by the directory, describes them:
 //!
 //! | offset | width | field |
 //! |---|---|---|

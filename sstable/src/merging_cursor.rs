@@ -22,8 +22,8 @@ const SHARED_BYTES_OF_A_WORD: usize = 4;
 /// `log2 n` comparisons, most of them of two numbers. A change of direction costs a step of each source.
 ///
 /// # Failures
-/// A move of a source that fails ends the walk, also if the source is not the one whose entry would come next: without it,
-/// nobody knows the next entry.
+/// A move of a source that fails ends the walk. It need not be the source with the next entry: without its answer, nobody
+/// knows which entry comes next.
 #[derive(Debug)]
 pub struct MergingCursor<C> {
     sources: Sources<C>,

@@ -110,8 +110,9 @@ impl TableBuilder {
     /// Adds an entry.
     ///
     /// # Errors
-    /// - `InvalidArgument` when the key is not greater than the one before, shorter than a suffix, or too long, or the value
-    ///   is longer than [`MAX_VALUE_LEN`]. Nothing was added, and the next entry may be.
+    /// - `InvalidArgument` for a key that is not greater than the one before, is shorter than a suffix, or has a stem longer
+    ///   than [`MAX_KEY_LEN`](kv::MAX_KEY_LEN). Also for a value longer than [`MAX_VALUE_LEN`]. Nothing was added, and the
+    ///   builder takes the next entry.
     /// - `Io` when a block could not be written. The table cannot be finished.
     pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let layout = self.options.key_layout;

@@ -6,7 +6,7 @@
 //!    and a reopening have neither loop, warm-up nor probes. A rest has no rows.
 //! 3. The content is compared, here or by a second process ([`Ending`]).
 //!
-//! With a time limit, a phase takes at most [`LARGEST_SHARE`] of the time that is left, so that those after it get some.
+//! With a time limit, a phase takes a part of the time that is left, so that those after it get some ([`super::time_limit`]).
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use super::phase_streams::PhaseStreams;
 use super::prepare::{PhaseWork, PreparedCell, PreparedPhase, prepare};
 use super::reopen::reopen;
 use super::sweep::sweep;
+use super::time_limit::{StoreCut, phase_limit};
 use super::workload_input::value_bytes;
 use super::{Job, WARM_UP};
 use crate::dataset::Dataset;
@@ -39,8 +40,6 @@ use crate::workload::SweepDirection;
 
 /// The moment at which the content of an engine of class `none` is compared, in complaints.
 const AT_THE_END: &str = "at the end";
-/// Of the time that is left, the most that a phase may take when others follow.
-const LARGEST_SHARE: f64 = 0.6;
 
 /// The end of a cell whose phases are measured.
 pub(crate) enum Ending {
@@ -60,8 +59,7 @@ struct Cell<'c> {
     harness: HarnessShare,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
-    /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
-    is_store_cut: bool,
+    store_cut: StoreCut,
     /// Time in which the harness waited for the engine to rest. No limit counts it: the work behind it is measured, and the
     /// phases that follow need their own time.
     waited: Duration,
@@ -104,7 +102,7 @@ pub(crate) fn run(
         instruments,
         harness,
         written_bytes: 0,
-        is_store_cut: false,
+        store_cut: StoreCut::default(),
         waited: Duration::ZERO,
         probe,
     };
@@ -112,7 +110,7 @@ pub(crate) fn run(
         let is_last = at + 1 == phases.len();
         let spent = begun.elapsed().saturating_sub(cell.waited);
         let left = job.time_limit.map(|limit| limit.saturating_sub(spent));
-        let time_limit = left.map(|left| if is_last { left } else { left.mul_f64(LARGEST_SHARE) });
+        let time_limit = left.map(|left| phase_limit(left, is_last));
         let (next, rows) = cell.run_phase(engine, phase, time_limit)?;
         engine = next;
         rows.into_iter().try_for_each(&mut *emit)?;
@@ -153,8 +151,7 @@ impl Cell<'_> {
         let durability = self.identity.durability;
         let (engine, measured, probe_before) = match &phase.work {
             PhaseWork::Rest(time) => {
-                self.is_store_cut |= time_limit.is_some_and(|limit| limit < *time);
-                std::thread::sleep(time_limit.map_or(*time, |limit| limit.min(*time)));
+                std::thread::sleep(self.store_cut.add_rest(*time, time_limit));
                 return Ok((engine, Vec::new()));
             }
             // Nothing would be there after it.
@@ -178,9 +175,7 @@ impl Cell<'_> {
         self.waited += end.settled.waited;
         let mut resources = self.measure_resources(engine.as_ref(), &start, &end);
         resources.probes = (probe_before, self.probe_disk(phase)?);
-        let has_cut_store = self.is_store_cut;
-        self.is_store_cut |= phase.has_writes() && result.cut_short;
-        result.cut_short |= has_cut_store;
+        result.cut_short = self.store_cut.add(phase.has_writes(), result.cut_short);
         assert!(result.threads > 0, "a phase has a thread");
         Ok((engine, result.rows(&self.identity, &phase.name, &resources)))
     }
@@ -252,8 +247,7 @@ impl Cell<'_> {
         (result.loop_ns, result.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         result.warm_up = warm_up;
         result.asked = phase.duration;
-        self.written_bytes += result.bytes_written();
-        result.written_bytes = self.written_bytes;
+        result.add_to(&mut self.written_bytes);
         let Some(end) = end else { unreachable!("the last window of a phase settles it") };
         Ok(MeasuredPhase { start, end, result })
     }

@@ -172,7 +172,8 @@ mod tests {
         }
         let record = record(&text).unwrap();
         let disjoint = total(&record, RUN_BLOCKS, Rates::of_disjoint_runs);
-        assert_eq!(disjoint.falsely_called(), [1.0, 0.0]);
+        let [first, second] = disjoint.falsely_called();
+        assert!(first > 0.99 && second < 0.01, "{disjoint:?}");
         let drawn = total(&record, RUN_BLOCKS, Rates::of_drawn_runs);
         assert!(drawn.falsely_called().iter().all(|share| *share < 0.1), "{drawn:?}");
     }

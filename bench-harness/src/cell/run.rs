@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use kv::{Durability, Kv};
 
+use super::Job;
 use super::final_check::check_everything;
 use super::harness_share::HarnessShare;
 use super::instruments::Instruments;
@@ -23,9 +24,8 @@ use super::phase_streams::PhaseStreams;
 use super::prepare::{PhaseWork, PreparedCell, PreparedPhase, prepare};
 use super::reopen::reopen;
 use super::sweep::sweep;
-use super::time_limit::{StoreCut, phase_limit};
+use super::time_limit::{StoreCut, phase_limit, warm_up_before};
 use super::workload_input::value_bytes;
-use super::{Job, WARM_UP};
 use crate::dataset::Dataset;
 use crate::disk_use::DiskUse;
 use crate::engines::{EngineConfig, NULL_ENGINE, Registration};
@@ -272,11 +272,9 @@ impl Cell<'_> {
     }
 }
 
-/// The time for which a phase runs before it is measured, if nothing but time ends it. A deadline shortens the warm-up and
-/// the measured time alike.
+/// The time for which a phase runs before it is measured, if nothing but time ends it.
 fn warm_up_time(phase: &PreparedPhase, deadline: Option<Instant>) -> Option<Duration> {
     let time = phase.duration.filter(|_| phase.max_steps == u32::MAX)?;
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    let measured = left.map_or(time, |left| time.min(left.div_f64(1.0 + WARM_UP)));
-    Some(measured.mul_f64(WARM_UP))
+    Some(warm_up_before(time, left))
 }

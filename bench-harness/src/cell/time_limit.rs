@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::WARM_UP;
+
 /// Of the time that is left, the most that a phase may take when others follow.
 const LARGEST_SHARE: f64 = 0.6;
 
@@ -10,6 +12,12 @@ pub(super) fn phase_limit(left: Duration, is_last: bool) -> Duration {
     let limit = if is_last { left } else { left.mul_f64(LARGEST_SHARE) };
     assert!(limit <= left, "a phase takes no more than there is");
     limit
+}
+
+/// The warm-up before a phase of `time`. A limit that leaves less than both need shortens both alike.
+pub(super) fn warm_up_before(time: Duration, left: Option<Duration>) -> Duration {
+    let measured = left.map_or(time, |left| time.min(left.div_f64(1.0 + WARM_UP)));
+    measured.mul_f64(WARM_UP)
 }
 
 /// Whether the limit has ended a phase that writes or rests: the store is then not the one that later phases ask for.
@@ -39,6 +47,17 @@ mod tests {
     fn a_phase_takes_three_fifths_of_the_time_that_is_left_and_the_last_one_all() {
         let s = Duration::from_secs;
         assert_eq!((phase_limit(s(10), false), phase_limit(s(10), true)), (s(6), s(10)));
+    }
+
+    #[test]
+    fn a_limit_shortens_the_warm_up_and_the_phase_alike() {
+        let ms = Duration::from_millis;
+        let hour = Duration::from_hours(1);
+        let warm_up_ms = |left| warm_up_before(hour, left).as_secs_f64() * 1e3;
+        // 10 ms and 100 ms are 110 ms; without a limit the warm-up takes six minutes.
+        assert!((warm_up_ms(Some(ms(110))) - 10.0).abs() < 1e-3);
+        assert!((warm_up_ms(None) - 360e3).abs() < 1e-3);
+        assert_eq!(warm_up_before(ms(100), Some(hour)), ms(10));
     }
 
     #[test]

@@ -111,8 +111,8 @@ fn windows_at(times: [Range<u64>; 2], steps: [Step; 2]) -> [Window; 2] {
     let capacity = WindowCapacity { ops: 2, answers: 2, samples: 2, entries: 8 };
     let mut windows = [Window::new(capacity), Window::new(capacity)];
     let begun = windows[0].begun;
-    for (thread, window) in windows.iter_mut().enumerate() {
-        let (time, step) = (&times[thread], steps[thread]);
+    for ((thread, window), time) in windows.iter_mut().enumerate().zip(times) {
+        let step = steps[thread];
         window.restart(position(thread as u32), 2);
         window.begun = begun + Duration::from_nanos(time.start);
         window.ended = begun + Duration::from_nanos(time.end);

@@ -156,10 +156,26 @@ mod tests {
         for of in [Rates::of_disjoint_runs, Rates::of_drawn_runs] {
             let (_, all) = rates(&record, RUN_BLOCKS, of).pop().unwrap();
             assert!(all.falsely_called().iter().sum::<f64>() < 0.1, "{all:?}");
-            assert!(all.slow_10_called() > 0.99 && all.slow_20_called() > 0.99, "{all:?}");
+            let called = [all.slow_10_called(), all.slow_20_called()];
+            assert!(called.iter().all(|share| (0.99..=1.0).contains(share)), "{all:?}");
         }
         // 83 blocks are four runs of twenty; the last three blocks belong to none.
         assert_eq!(rates(&record, RUN_BLOCKS, Rates::of_disjoint_runs)[0].1.runs(), 4);
+    }
+
+    #[test]
+    fn a_difference_that_the_whole_record_shows_between_the_equal_engines_is_not_drawn_again() {
+        let mut text = csv(40);
+        for speed in ["1", "1.01"] {
+            let of = |speed| format!("calibration:a,put,all,{speed},");
+            text = text.replace(&of(speed), &of("0.9"));
+        }
+        let record = record(&text).unwrap();
+        let disjoint = total(&record, RUN_BLOCKS, Rates::of_disjoint_runs);
+        let [first, second] = disjoint.falsely_called();
+        assert!(first > 0.99 && second < 0.01, "{disjoint:?}");
+        let drawn = total(&record, RUN_BLOCKS, Rates::of_drawn_runs);
+        assert!(drawn.falsely_called().iter().all(|share| *share < 0.1), "{drawn:?}");
     }
 
     #[test]
@@ -176,6 +192,12 @@ mod tests {
         let text = csv(5);
         let cut = text.rsplit_once("5,1,calibration:slow-20,put,all").unwrap().0;
         assert_eq!(record(cut).unwrap().phases()[0].blocks(), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_part_of_a_record_has_the_chosen_blocks_alone() {
+        let record = record(&csv(5)).unwrap();
+        assert_eq!(record.phases()[0].only(&[4, 2]).blocks(), [2, 4]);
     }
 
     #[test]

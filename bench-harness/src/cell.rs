@@ -11,6 +11,7 @@ mod harness_share;
 mod instruments;
 mod job;
 mod kill_check;
+mod loop_time;
 mod memory_use;
 mod new_keys;
 mod ops_over_time;
@@ -27,6 +28,7 @@ mod sweep;
 mod sync_count;
 #[cfg(test)]
 mod tests;
+mod time_limit;
 mod window_run;
 mod workload_input;
 

@@ -9,6 +9,8 @@ mod arrivals;
 mod call_timer;
 mod calls;
 mod stream_position;
+#[cfg(test)]
+mod tests;
 mod window;
 mod window_end;
 

@@ -48,8 +48,12 @@ impl MemoryWatch {
 
 /// Memory that no file backs, resident or swapped out, from the counters of the kernel: no page is walked over.
 pub(crate) fn anonymous_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let parts = ["RssAnon", "RssShmem", "VmSwap"].map(|name| field(&status, name));
+    anonymous_bytes_in(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The same in the text of `/proc/self/status`.
+fn anonymous_bytes_in(status: &str) -> Option<u64> {
+    let parts = ["RssAnon", "RssShmem", "VmSwap"].map(|name| field(status, name));
     let [Some(anonymous), shared, swapped] = parts else { return None };
     Some((anonymous + shared.unwrap_or_default() + swapped.unwrap_or_default()) * 1024)
 }
@@ -77,6 +81,15 @@ mod tests {
         first_taken.recv().unwrap();
         held.store(7, Ordering::SeqCst);
         assert_eq!(watch.peak_bytes(), Some(7));
+    }
+
+    #[test]
+    fn memory_that_no_file_backs_is_anonymous_shared_or_swapped_out() {
+        let status = "VmRSS:\t 9000 kB\nRssAnon:\t 1000 kB\nRssFile:\t 7980 kB\n\
+            RssShmem:\t 20 kB\nVmSwap:\t 3 kB\n";
+        assert_eq!(anonymous_bytes_in(status), Some(1_023 * 1_024));
+        assert_eq!(anonymous_bytes_in("RssAnon: 1 kB\n"), Some(1_024));
+        assert_eq!(anonymous_bytes_in("RssFile: 1 kB\n"), None);
     }
 
     #[test]

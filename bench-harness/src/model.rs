@@ -237,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_with_older_versions_does_not_lower_the_newest() {
+        let mut model = Model::new(1);
+        for version in [5, 3] {
+            model.raise_newest_version(version);
+        }
+        assert_eq!(model.newest_version(), 5);
+    }
+
+    #[test]
     fn a_deleted_key_must_stay_away() {
         let mut model = Model::new(1);
         model.write(0, present(1), 10);

@@ -124,6 +124,13 @@ mod tests {
     }
 
     #[test]
+    fn the_thread_that_asks_is_none_of_the_others() {
+        let own = fs::read_link("/proc/thread-self").unwrap();
+        let own = own.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        assert!(OtherThreads::now().unwrap().find(own).is_none());
+    }
+
+    #[test]
     fn a_thread_that_runs_is_told_from_one_that_waits() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let waiting = std::thread::spawn(move || stopped.recv().unwrap_err());

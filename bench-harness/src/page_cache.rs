@@ -93,7 +93,9 @@ mod tests {
         let path = folder.path().join("pipe");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        let pipe = File::options().read(true).write(true).open(&path).unwrap();
+        // It has no writer: a second reader would wait for one.
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+        let pipe = rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).unwrap();
         fs::remove_file(path).unwrap();
         assert_eq!(bytes_below(folder.path()), Some(0));
         drop((pipe, elsewhere));

@@ -51,13 +51,8 @@ pub(crate) struct CpuTime {
 impl CpuTime {
     /// The time as it is now.
     pub(crate) fn now() -> Self {
-        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The second field is the program's name in brackets and may itself hold spaces.
-        let times = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
-        let mut times =
-            times.into_iter().flatten().skip(11).map_while(|part| part.parse::<f64>().ok());
-        let mut seconds = || times.next().unwrap_or_default() / TICKS_PER_SECOND;
-        Self { total: process_cpu(), user_s: seconds(), sys_s: seconds() }
+        let (user_s, sys_s) = seconds(&fs::read_to_string("/proc/self/stat").unwrap_or_default());
+        Self { total: process_cpu(), user_s, sys_s }
     }
 
     /// How much was added since `earlier`.
@@ -86,8 +81,12 @@ impl std::ops::Add for CpuTime {
 impl Counters {
     /// The counters as they are now.
     pub(crate) fn now() -> Self {
-        let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
-        let io_field = |name| field(&io, name);
+        Self::parse(&fs::read_to_string("/proc/self/io").unwrap_or_default())
+    }
+
+    /// Reads the text of `/proc/self/io`.
+    fn parse(io: &str) -> Self {
+        let io_field = |name| field(io, name);
         let written = io_field("write_bytes").zip(io_field("cancelled_write_bytes"));
         Self {
             rchar: io_field("rchar"),
@@ -106,5 +105,36 @@ impl Counters {
             read_bytes: bytes(self.read_bytes, earlier.read_bytes),
             write_bytes: bytes(self.write_bytes, earlier.write_bytes),
         }
+    }
+}
+
+/// The seconds in user mode and in the kernel, in the text of `/proc/self/stat`; 0 where the text has none.
+fn seconds(stat: &str) -> (f64, f64) {
+    // The second field is the program's name in brackets and may itself hold spaces.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
+    let ticks = fields.into_iter().flatten().skip(11).map_while(|part| part.parse::<f64>().ok());
+    let mut seconds = ticks.map(|ticks| ticks / TICKS_PER_SECOND);
+    (seconds.next().unwrap_or_default(), seconds.next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_are_those_of_the_process_in_hundredths_whatever_its_name() {
+        let stat = "7 (a) b 1) S 1 7 7 0 -1 4194304 90 91 92 93 250 75 600 700 20 0 1 0\n";
+        assert_eq!(seconds(stat), (2.5, 0.75));
+        assert_eq!((seconds(""), seconds("7 (a) S 1")), ((0.0, 0.0), (0.0, 0.0)));
+    }
+
+    #[test]
+    fn bytes_that_were_dropped_before_they_were_written_are_not_written() {
+        let io = "rchar: 7\nwchar: 9\nsyscr: 1\nsyscw: 2\nread_bytes: 4096\nwrite_bytes: 100\n\
+            cancelled_write_bytes: 40\n";
+        let counters = Counters::parse(io);
+        let all = [counters.rchar, counters.wchar, counters.read_bytes, counters.write_bytes];
+        assert_eq!(all, [7, 9, 4096, 60].map(Some));
+        assert_eq!(Counters::parse("rchar: 7\n").write_bytes, None);
     }
 }

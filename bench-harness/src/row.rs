@@ -346,5 +346,6 @@ mod tests {
         let row = |fsyncs, least_fsyncs| Row { fsyncs, least_fsyncs, ..Row::default() };
         assert!(!row(Some(4), Some(4)).lacks_syncs() && row(Some(3), Some(4)).lacks_syncs());
         assert!(!row(None, Some(4)).lacks_syncs() && !row(Some(0), None).lacks_syncs());
+        assert!(row(Some(4), Some(4)).is_comparable() && !row(Some(3), Some(4)).is_comparable());
     }
 }

@@ -21,7 +21,12 @@ impl RunClock {
 
     /// The time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        without_stops(self.begun.elapsed(), self.stopped_before..suspend::stopped_time())
+        self.elapsed_at(Instant::now(), suspend::stopped_time())
+    }
+
+    /// The time from the start to `now`, if the process was stopped for `stopped` in its whole life.
+    fn elapsed_at(&self, now: Instant, stopped: Duration) -> Duration {
+        without_stops(now.saturating_duration_since(self.begun), self.stopped_before..stopped)
     }
 }
 
@@ -40,5 +45,7 @@ mod tests {
         let s = Duration::from_secs;
         assert_eq!(without_stops(s(10), s(3)..s(7)), s(6));
         assert_eq!(without_stops(s(10), s(3)..s(3)), s(10));
+        let clock = RunClock { begun: Instant::now(), stopped_before: s(3) };
+        assert_eq!(clock.elapsed_at(clock.begun + s(10), s(7)), s(6));
     }
 }

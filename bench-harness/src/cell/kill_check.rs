@@ -115,7 +115,13 @@ pub(crate) fn check_after_kill(registration: &Registration, job: &Job) -> Outcom
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use kv::memory::MemoryEngine;
+
     use super::*;
+    use crate::keys::{KeyShape, KeySpace};
+    use crate::values::Values;
 
     fn model(keys: u32) -> Model {
         let mut model = Model::new(keys.max(1));
@@ -142,6 +148,25 @@ mod tests {
     fn some_of_the_last_writes_delete() {
         let writes = last_writes(&model(1_000), Durability::Sync);
         assert_eq!(writes.iter().filter(|(_, state)| !state.is_present()).count(), 2);
+    }
+
+    #[test]
+    fn the_last_writes_of_records_are_expected_with_the_lengths_of_their_texts() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = Job::of_tests("memory", "buffered", r#"{"about": "", "records": 2}"#);
+        let job = Job { directory: folder.path().join("store"), ..job };
+        let texts: [Box<[u8]>; 2] = ["one", "eleven"].map(|text| text.as_bytes().into());
+        let values = Values::Records(Arc::from(texts));
+        let writer = values.writer(0, 1, 100);
+        let keys = KeySpace::Shaped(KeyShape::Padded);
+        let dataset =
+            Dataset { keys, values, common_value_bytes: Some(100), capacity: 2, order: None };
+        let engine = Box::new(MemoryEngine::new());
+        let content = (dataset, model(2));
+        UnclosedStore::new(&job, engine, content, writer, Durability::Buffered).unwrap();
+        let expected = expected::read(&job.expected_path()).unwrap();
+        // A header of 12 bytes precedes each text.
+        assert_eq!([0, 1].map(|id| expected.value_bytes(id)), [15, 18]);
     }
 
     #[test]

@@ -30,6 +30,12 @@ impl HarnessMemory {
     pub(super) fn anonymous_bytes(&self) -> Option<u64> {
         self.resident.map(|resident| resident.anonymous_bytes)
     }
+
+    /// The part of the engine in `watched_bytes` of the process, as a watch counts them. Memory that the harness has given back
+    /// since hides as much of the engine's.
+    fn rest_of(&self, watched_bytes: Option<u64>) -> Option<u64> {
+        watched_bytes.zip(self.watched_bytes).map(|(all, own)| all.saturating_sub(own))
+    }
 }
 
 /// The memory of the process and of the engine's files at the end of a phase, in bytes. `None`: the system does not tell.
@@ -56,13 +62,13 @@ impl MemoryUse {
         watch: Option<MemoryWatch>,
         files: &FilesElsewhere,
     ) -> Self {
-        let peak = watch.and_then(MemoryWatch::peak_bytes).zip(harness.watched_bytes);
+        let peak = watch.and_then(MemoryWatch::peak_bytes);
         let engine = Resident::now().zip(harness.resident).map(|(now, own)| now.beyond(own));
         Self {
             harness,
             engine,
             rss_peak_bytes: process_memory::peak_bytes(),
-            anonymous_peak_bytes: peak.map(|(peak, own)| peak.saturating_sub(own)),
+            anonymous_peak_bytes: harness.rest_of(peak),
             elsewhere_bytes: engine.map(|engine| files.bytes(engine.shared_bytes)),
             page_cache_bytes: None,
         }
@@ -99,6 +105,14 @@ mod tests {
         let mut row = Row::default();
         MemoryUse { harness, ..MemoryUse::default() }.write_to(&mut row, Some(u64::MAX));
         assert_eq!(row.memory_limit_bytes, Some(u64::MAX));
+    }
+
+    #[test]
+    fn the_peak_of_the_engine_is_without_the_memory_of_the_harness() {
+        let harness = HarnessMemory { watched_bytes: Some(30), ..HarnessMemory::default() };
+        let peaks = [Some(100), Some(20), None].map(|watched| harness.rest_of(watched));
+        assert_eq!(peaks, [Some(70), Some(0), None]);
+        assert_eq!(HarnessMemory::default().rest_of(Some(100)), None);
     }
 
     #[test]

@@ -93,9 +93,23 @@ fn drifts(slices: &[f64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Sample, WindowCapacity};
 
     fn ops(speed: impl Fn(u32) -> u32) -> OpsOverTime {
         OpsOverTime { buckets: (0..=200).map(speed).collect() }
+    }
+
+    #[test]
+    fn operations_count_from_the_begin_of_the_phase_and_not_of_their_window() {
+        let ms = Duration::from_millis;
+        let mut window = Window::new(WindowCapacity { ops: 9, ..WindowCapacity::default() });
+        window.ops = 9;
+        window.ended = window.begun + ms(7);
+        window.samples.push(Sample { at: 3, end_ns: 1_000_000, ..Sample::default() });
+        let mut ops_over_time = OpsOverTime::default();
+        ops_over_time.add(ms(5), std::iter::once(&window));
+        // Four of nine had ended 6 ms after the begin of the phase, the others at its end after 12 ms.
+        assert_eq!(ops_over_time.buckets, [0, 4, 5]);
     }
 
     #[test]
@@ -114,5 +128,11 @@ mod tests {
     fn a_phase_that_is_too_short_is_not_judged() {
         assert_eq!(OpsOverTime::default().is_even(), None);
         assert_eq!(OpsOverTime { buckets: vec![5; 12] }.is_even(), None);
+    }
+
+    #[test]
+    fn the_last_bucket_which_is_not_full_is_not_judged() {
+        let buckets = [&[1_000; 20][..], &[1]].concat();
+        assert_eq!(OpsOverTime { buckets }.is_even(), Some(true));
     }
 }

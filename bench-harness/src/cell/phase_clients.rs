@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use kv::{Durability, Kv};
 
+use super::loop_time::loop_ns;
 use super::ops_over_time::OpsOverTime;
 use super::phase_streams::PhaseStreams;
 use super::prepare::PreparedPhase;
@@ -11,7 +12,6 @@ use super::settle::{EngineWork, WorkMeter};
 use super::window_run::{run_window, window_time};
 use crate::client::{CallTimer, Client, ClientBuffers, StreamPosition, WindowEnd};
 use crate::dataset::Dataset;
-use crate::engines::NullEngine;
 use crate::failure::Outcome;
 use crate::judge::{Judge, Part};
 use crate::model::Model;
@@ -21,10 +21,6 @@ use crate::recorder::Recorder;
 
 /// Longer than any phase: no limit.
 const NO_LIMIT: Duration = Duration::from_hours(24);
-/// The most time that is spent on measuring the loop by itself.
-const LOOP_TIME: Duration = Duration::from_millis(3);
-/// The most operations for the same.
-const LOOP_OPS: u32 = 20_000;
 
 /// All clients of a phase.
 pub(super) struct PhaseClients<'c> {
@@ -87,6 +83,15 @@ struct WindowSums {
     is_late: bool,
 }
 
+impl WindowSums {
+    /// Adds the work of the engine in the pause after a window. Before the pause after the last one it has come to rest.
+    fn add_pause(&mut self, work: EngineWork, is_last: bool) {
+        if !is_last {
+            self.work_in_pauses += work;
+        }
+    }
+}
+
 impl<'c> PhaseClients<'c> {
     /// The clients of `phase`, whose writes follow those that `model` knows.
     pub(super) fn new(
@@ -118,45 +123,10 @@ impl<'c> PhaseClients<'c> {
         buffers: &mut ClientBuffers,
         value_bytes: u32,
     ) -> Outcome<(f64, Option<f64>)> {
-        let counted = self.loop_ns(&self.clients[0], buffers, value_bytes)?;
-        let background = self.clients.get(self.counted);
-        let background = background.map(|client| self.loop_ns(client, buffers, value_bytes));
+        let mut of = |client| loop_ns(client, self.window_ops, buffers, value_bytes);
+        let counted = of(&self.clients[0])?;
+        let background = self.clients.get(self.counted).map(of);
         Ok((counted, background.transpose()?))
-    }
-
-    /// The same for the first operations of `client`: the faster of two runs, because the first one meets cold caches.
-    fn loop_ns(
-        &self,
-        client: &Client<'c>,
-        buffers: &mut ClientBuffers,
-        value_bytes: u32,
-    ) -> Outcome<f64> {
-        let first = self.loop_ns_once(client, buffers, value_bytes)?;
-        Ok(first.min(self.loop_ns_once(client, buffers, value_bytes)?))
-    }
-
-    fn loop_ns_once(
-        &self,
-        client: &Client<'c>,
-        buffers: &mut ClientBuffers,
-        value_bytes: u32,
-    ) -> Outcome<f64> {
-        let null_engine = NullEngine::new(value_bytes as usize);
-        let stride = client.timer.stride();
-        let mut client = Client {
-            engine: &null_engine,
-            timer: CallTimer::new(stride, None),
-            max_steps: LOOP_OPS,
-            is_done: false,
-            ..client.clone()
-        };
-        let window_end = WindowEnd::new(Instant::now() + LOOP_TIME);
-        client.run(buffers, &window_end, self.window_ops.min(LOOP_OPS))?;
-        let window = &buffers.window;
-        let time = window.ended.duration_since(window.begun);
-        let loop_ns = time.as_nanos() as f64 / f64::from(window.ops.max(1));
-        assert!(loop_ns.is_finite() && loop_ns >= 0.0, "{loop_ns} is a time");
-        Ok(loop_ns)
     }
 
     /// Runs for `time`, judges the answers and forgets the measurements. Returns its wall time: longer than `time` where a call
@@ -256,13 +226,15 @@ impl<'c> PhaseClients<'c> {
         sums.ops_over_time.add(sums.wall, counted.iter().map(|part| part.window));
         sums.wall += window_time(counted);
         sums.ops += counted.iter().map(|part| u64::from(part.window.ops)).sum::<u64>();
-        let clients = self.clients.iter().zip(&parts);
-        let missed = clients.map(|(client, part)| part.window.missed * client.batch as u64);
-        sums.missed_ops += missed.sum::<u64>();
-        if !is_last {
-            sums.work_in_pauses += pause.so_far();
-        }
+        sums.missed_ops += self.missed_ops(&parts);
+        sums.add_pause(pause.so_far(), is_last);
         Ok(is_last)
+    }
+
+    /// Operations of the schedule that were due in the windows of `parts` and had not begun: each call of a batch makes several.
+    fn missed_ops(&self, parts: &[Part<'_>]) -> u64 {
+        let clients = self.clients.iter().zip(parts);
+        clients.map(|(client, part)| part.window.missed * client.batch as u64).sum()
     }
 
     /// Whether the deadline or a lack of new keys ended the phase, which was to run for `wanted`.
@@ -320,3 +292,6 @@ fn new_client<'c>(
         is_out_of_keys: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,8 +54,8 @@ pub(super) struct PhaseResult {
     pub(super) target_rate: Option<f64>,
     /// Whether the second half of the phase ran at one speed ([`super::ops_over_time`]).
     is_even: Option<bool>,
-    /// Bytes written since the store was made.
-    pub(super) written_bytes: u64,
+    /// Bytes written since the store was made ([`Self::add_to`]).
+    written_bytes: u64,
     /// Calls that put, of all clients: one sync serves at most one call of each.
     put_calls: u64,
     /// The clients, the one in the background included.
@@ -150,6 +150,12 @@ impl PhaseResult {
         self.total.bytes_written + self.background.as_ref().map_or(0, |stats| stats.bytes_written)
     }
 
+    /// Adds the bytes that the phase wrote to those that were written before it since the store was made.
+    pub(super) fn add_to(&mut self, written_bytes: &mut u64) {
+        *written_bytes += self.bytes_written();
+        self.written_bytes = *written_bytes;
+    }
+
     /// Bytes of keys and values that all clients read, the same way.
     pub(super) fn bytes_read(&self) -> u64 {
         self.total.bytes_read + self.background.as_ref().map_or(0, |stats| stats.bytes_read)
@@ -234,89 +240,4 @@ fn put_calls(recorder: &Recorder) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::ops_over_time::OpsOverTime;
-    use super::*;
-
-    #[test]
-    fn work_in_pauses_is_deferred_work() {
-        let work = EngineWork { cpu: Duration::from_millis(3), time: Duration::from_millis(2) };
-        let mut result = PhaseResult::from_stats(OperationStats::new("all"), Duration::ZERO);
-        result.work_in_pauses = work;
-        assert_eq!(result.deferred(Settled::default()), None);
-        let deferred = Some(Deferred { work, is_at_rest: true });
-        let both = result.deferred(Settled { deferred, ..Settled::default() }).unwrap();
-        assert_eq!((both.work.cpu, both.work.time), (2 * work.cpu, 2 * work.time));
-    }
-
-    #[test]
-    fn a_sync_that_some_clients_share_is_one_more() {
-        let mut result = PhaseResult::from_stats(OperationStats::new("all"), Duration::ZERO);
-        (result.put_calls, result.clients) = (5, 2);
-        assert_eq!(result.least_fsyncs(), 3);
-    }
-
-    /// A result of 10 operations with so much CPU time and a loop of 100 ns, beside 10 of a background.
-    fn with_background() -> PhaseResult {
-        let stats = |bytes| OperationStats {
-            ops: 10,
-            bytes_read: bytes,
-            bytes_written: bytes,
-            ..OperationStats::new("all")
-        };
-        let mut result = PhaseResult::from_stats(stats(1), Duration::from_secs(1));
-        result.background = Some(stats(2));
-        let total = Duration::from_micros(4);
-        result.cpu = Some(CpuTime { total, ..CpuTime::default() });
-        (result.loop_ns, result.background_loop_ns) = (Some(100.0), Some(50.0));
-        result
-    }
-
-    #[test]
-    fn bytes_are_those_of_all_clients() {
-        let result = with_background();
-        assert_eq!((result.bytes_read(), result.bytes_written()), (3, 3));
-    }
-
-    #[test]
-    fn cpu_time_is_without_the_loops_and_with_deferred_work_and_unknown_on_a_schedule() {
-        let mut result = with_background();
-        assert_eq!(result.cpu_ns_per_op(None), Some((4_000.0 - 1_500.0) / 20.0));
-        let work = EngineWork { cpu: Duration::from_micros(1), time: Duration::ZERO };
-        let deferred = Some(Deferred { work, is_at_rest: true });
-        assert_eq!(result.cpu_ns_per_op(deferred), Some((5_000.0 - 1_500.0) / 20.0));
-        result.target_rate = Some(1.0);
-        assert_eq!(result.cpu_ns_per_op(None), None);
-    }
-
-    #[test]
-    fn a_speed_is_steady_from_the_third_overwrite_on() {
-        let mut result = with_background();
-        result.is_even = Some(true);
-        let live = Live { entries: 1, key_bytes: 4, value_bytes: 6 };
-        let steady = [29, 30].map(|written| {
-            result.written_bytes = written;
-            result.is_steady(live)
-        });
-        assert_eq!(steady, [Some(false), Some(true)]);
-    }
-
-    #[test]
-    fn the_work_in_pauses_is_that_of_the_clients() {
-        let recorder = Recorder::new();
-        let work = EngineWork { cpu: Duration::from_millis(3), time: Duration::from_millis(2) };
-        let times = PhaseTimes {
-            counted: &recorder,
-            background: None,
-            wall: Duration::from_secs(1),
-            paused: Duration::from_millis(5),
-            cpu: CpuTime::default(),
-            work_in_pauses: work,
-            ops_over_time: OpsOverTime::default(),
-            missed_ops: 0,
-            cut_short: false,
-        };
-        let streams = PhaseStreams::of_one_thread(Vec::new());
-        assert_eq!(PhaseResult::from_clients(&times, &streams, None).work_in_pauses, work);
-    }
-}
+mod tests;

@@ -6,12 +6,13 @@
 //!    and a reopening have neither loop, warm-up nor probes. A rest has no rows.
 //! 3. The content is compared, here or by a second process ([`Ending`]).
 //!
-//! With a time limit, a phase takes at most [`LARGEST_SHARE`] of the time that is left, so that those after it get some.
+//! With a time limit, a phase takes a part of the time that is left, so that those after it get some ([`super::time_limit`]).
 
 use std::time::{Duration, Instant};
 
 use kv::{Durability, Kv};
 
+use super::Job;
 use super::final_check::check_everything;
 use super::harness_share::HarnessShare;
 use super::instruments::Instruments;
@@ -23,8 +24,8 @@ use super::phase_streams::PhaseStreams;
 use super::prepare::{PhaseWork, PreparedCell, PreparedPhase, prepare};
 use super::reopen::reopen;
 use super::sweep::sweep;
+use super::time_limit::{StoreCut, phase_limit, warm_up_before};
 use super::workload_input::value_bytes;
-use super::{Job, WARM_UP};
 use crate::dataset::Dataset;
 use crate::disk_use::DiskUse;
 use crate::engines::{EngineConfig, NULL_ENGINE, Registration};
@@ -39,8 +40,6 @@ use crate::workload::SweepDirection;
 
 /// The moment at which the content of an engine of class `none` is compared, in complaints.
 const AT_THE_END: &str = "at the end";
-/// Of the time that is left, the most that a phase may take when others follow.
-const LARGEST_SHARE: f64 = 0.6;
 
 /// The end of a cell whose phases are measured.
 pub(crate) enum Ending {
@@ -60,8 +59,7 @@ struct Cell<'c> {
     harness: HarnessShare,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
-    /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
-    is_store_cut: bool,
+    store_cut: StoreCut,
     /// Time in which the harness waited for the engine to rest. No limit counts it: the work behind it is measured, and the
     /// phases that follow need their own time.
     waited: Duration,
@@ -104,7 +102,7 @@ pub(crate) fn run(
         instruments,
         harness,
         written_bytes: 0,
-        is_store_cut: false,
+        store_cut: StoreCut::default(),
         waited: Duration::ZERO,
         probe,
     };
@@ -156,7 +154,7 @@ impl Cell<'_> {
     fn time_limit(&self, begun: Instant, is_last: bool) -> Option<Duration> {
         let spent = begun.elapsed().saturating_sub(self.waited);
         let left = self.identity.job.time_limit?.saturating_sub(spent);
-        Some(if is_last { left } else { left.mul_f64(LARGEST_SHARE) })
+        Some(phase_limit(left, is_last))
     }
 
     /// Runs `phase` for `time_limit` at most and returns the engine and the rows.
@@ -169,8 +167,7 @@ impl Cell<'_> {
         let durability = self.identity.durability;
         let (engine, measured, probe_before) = match &phase.work {
             PhaseWork::Rest(time) => {
-                self.is_store_cut |= time_limit.is_some_and(|limit| limit < *time);
-                std::thread::sleep(time_limit.map_or(*time, |limit| limit.min(*time)));
+                std::thread::sleep(self.store_cut.add_rest(*time, time_limit));
                 return Ok((engine, Vec::new()));
             }
             // Nothing would be there after it.
@@ -194,9 +191,7 @@ impl Cell<'_> {
         self.waited += end.settled.waited;
         let mut resources = self.measure_resources(engine.as_ref(), &start, &end);
         resources.probes = (probe_before, self.probe_disk(phase)?);
-        let has_cut_store = self.is_store_cut;
-        self.is_store_cut |= phase.has_writes() && result.cut_short;
-        result.cut_short |= has_cut_store;
+        result.cut_short = self.store_cut.add(phase.has_writes(), result.cut_short);
         assert!(result.threads > 0, "a phase has a thread");
         Ok((engine, result.rows(&self.identity, &phase.name, &resources)))
     }
@@ -268,8 +263,7 @@ impl Cell<'_> {
         (result.loop_ns, result.background_loop_ns) = (Some(loop_ns), background_loop_ns);
         result.warm_up = warm_up;
         result.asked = phase.duration;
-        self.written_bytes += result.bytes_written();
-        result.written_bytes = self.written_bytes;
+        result.add_to(&mut self.written_bytes);
         let Some(end) = end else { unreachable!("the last window of a phase settles it") };
         Ok(MeasuredPhase { start, end, result })
     }
@@ -294,11 +288,9 @@ impl Cell<'_> {
     }
 }
 
-/// The time for which a phase runs before it is measured, if nothing but time ends it. A deadline shortens the warm-up and
-/// the measured time alike.
+/// The time for which a phase runs before it is measured, if nothing but time ends it.
 fn warm_up_time(phase: &PreparedPhase, deadline: Option<Instant>) -> Option<Duration> {
     let time = phase.duration.filter(|_| phase.max_steps == u32::MAX)?;
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    let measured = left.map_or(time, |left| time.min(left.div_f64(1.0 + WARM_UP)));
-    Some(measured.mul_f64(WARM_UP))
+    Some(warm_up_before(time, left))
 }

@@ -1,8 +1,9 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
 //! An engine can put work off until the clock stands still: **deferred work**. It belongs to the operations of the phase. Its
-//! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block
-//! in which an engine works longer after the clock than before, or does not come to rest, is not compared.
+//! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. In a
+//! block in which an engine works longer after the clock than before, that time is part of the ranked figure. A block in which
+//! it does not come to rest is not compared.
 //!
 //! The engine is at rest after a quiet slice of time, [`SLICE`] long. Two times are added up over the slice: the CPU time of
 //! all threads of the process, and the time for which threads of the engine waited for a core. In a quiet slice their sum is
@@ -125,14 +126,19 @@ pub(super) fn settle(
     harness: &OtherThreads,
     before_sync: EngineWork,
 ) -> Outcome<Settled> {
-    let (begun, cpu) = (Instant::now(), process_counters::process_cpu());
-    engine.sync()?;
-    let time = begun.elapsed();
+    let (synced, (cpu, time)) = measure(|| engine.sync());
+    synced?;
     let Some(phase) = phase else { return Ok(Settled { time, ..Settled::default() }) };
-    // The calling thread works for the engine here.
-    let cpu = process_counters::process_cpu().saturating_sub(cpu);
-    let wait = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness);
+    let wait = wait_for_rest(longest_wait(phase), harness);
     Ok(Settled::after(before_sync, (cpu, time), &wait))
+}
+
+/// The result of `call`, the CPU time of the process meanwhile, and the wall time. The calling thread works for the engine.
+fn measure<R>(call: impl FnOnce() -> R) -> (R, (Duration, Duration)) {
+    let (begun, cpu) = (Instant::now(), process_counters::process_cpu());
+    let result = call();
+    let cpu = process_counters::process_cpu().saturating_sub(cpu);
+    (result, (cpu, begun.elapsed()))
 }
 
 /// A wait until the engine is at rest.
@@ -145,33 +151,36 @@ struct Wait {
     time: Duration,
 }
 
-/// Waits until the engine is at rest, for `longest` at most.
+/// Waits until the engine is at rest, for `longest` or a little more.
 fn wait_for_rest(longest: Duration, harness: &OtherThreads) -> Wait {
     let begun = Instant::now();
-    let mut work = EngineWork::default();
     let mut threads = engine_threads(harness);
-    let is_at_rest = loop {
-        // An engine without a thread of its own cannot work.
-        if threads.as_ref().is_some_and(OtherThreads::is_empty) {
-            break true;
-        }
-        let (slice_begun, cpu) = (Instant::now(), process_counters::process_cpu());
-        std::thread::sleep(SLICE);
-        let cpu = process_counters::process_cpu().saturating_sub(cpu);
-        let time = slice_begun.elapsed();
-        let before = std::mem::replace(&mut threads, engine_threads(harness));
-        let waited = threads.as_ref().zip(before).map(|(now, before)| now.waited_since(&before));
-        let is_any_busy = threads.as_ref().is_some_and(OtherThreads::is_any_busy);
-        let slice = Slice { time, cpu, waited: waited.unwrap_or_default(), is_any_busy };
-        if slice.shows_rest() {
-            break true;
-        }
-        work += EngineWork::within(cpu, time);
-        if begun.elapsed() >= longest {
-            break false;
-        }
-    };
+    let (work, is_at_rest) = work_until_rest(longest, || Slice::watch(&mut threads, harness));
     Wait { work, is_at_rest, time: begun.elapsed() }
+}
+
+/// The work in the slices up to the first that shows rest, for `longest` together, and whether one did. An engine for which
+/// there is no next slice is at rest.
+fn work_until_rest(
+    longest: Duration,
+    mut next_slice: impl FnMut() -> Option<Slice>,
+) -> (EngineWork, bool) {
+    let (mut work, mut watched) = (EngineWork::default(), Duration::ZERO);
+    loop {
+        let busy = next_slice().filter(|slice| !slice.shows_rest());
+        let Some(Slice { time, cpu, .. }) = busy else { return (work, true) };
+        work += EngineWork::within(cpu, time);
+        watched += time;
+        assert!(work.time <= watched, "work is a part of the slices");
+        if watched >= longest {
+            return (work, false);
+        }
+    }
+}
+
+/// The longest wait after a phase that wrote for `phase`.
+fn longest_wait(phase: Duration) -> Duration {
+    phase.clamp(LEAST_WAIT, LONGEST_WAIT)
 }
 
 /// The threads of the engine: those that are not of `harness`. `None` if the system does not tell.
@@ -193,6 +202,22 @@ struct Slice {
 }
 
 impl Slice {
+    /// The next slice of the engine, whose threads are `threads` at its begin and at its end. `None` for an engine without a
+    /// thread of its own, which cannot work.
+    fn watch(threads: &mut Option<OtherThreads>, harness: &OtherThreads) -> Option<Self> {
+        if threads.as_ref().is_some_and(OtherThreads::is_empty) {
+            return None;
+        }
+        let (begun, cpu) = (Instant::now(), process_counters::process_cpu());
+        std::thread::sleep(SLICE);
+        let cpu = process_counters::process_cpu().saturating_sub(cpu);
+        let time = begun.elapsed();
+        let before = std::mem::replace(threads, engine_threads(harness));
+        let waited = threads.as_ref().zip(before).map(|(now, before)| now.waited_since(&before));
+        let is_any_busy = threads.as_ref().is_some_and(OtherThreads::is_any_busy);
+        Some(Self { time, cpu, waited: waited.unwrap_or_default(), is_any_busy })
+    }
+
     /// Whether it shows an engine at rest.
     fn shows_rest(&self) -> bool {
         self.cpu + self.waited < self.time.mul_f64(IDLE_SHARE) && !self.is_any_busy
@@ -200,44 +225,4 @@ impl Slice {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A slice of 20 ms, a tenth of which is 2 ms.
-    fn slice(cpu_ms: u64, waited_ms: u64, is_any_busy: bool) -> Slice {
-        let ms = Duration::from_millis;
-        Slice { time: ms(20), cpu: ms(cpu_ms), waited: ms(waited_ms), is_any_busy }
-    }
-
-    #[test]
-    fn an_engine_is_at_rest_if_it_uses_little_and_none_of_its_threads_waits_for_core_or_disk() {
-        assert!(slice(1, 0, false).shows_rest());
-        assert!(!slice(2, 0, false).shows_rest() && !slice(1, 0, true).shows_rest());
-    }
-
-    #[test]
-    fn an_engine_that_waited_for_a_core_is_not_at_rest_though_it_sleeps_when_the_slice_ends() {
-        // It got 1 ms of a core, and 18 ms of waiting in between; at the end it waits for its next item of work.
-        assert!(!slice(1, 18, false).shows_rest());
-        // Both count together.
-        assert!(!slice(1, 1, false).shows_rest() && slice(0, 1, false).shows_rest());
-    }
-
-    #[test]
-    fn work_before_the_sync_in_it_and_after_it_is_deferred_and_a_wait_for_the_disk_is_time() {
-        let ms = Duration::from_millis;
-        let work = |cpu, time| EngineWork { cpu: ms(cpu), time: ms(time) };
-        let wait = Wait { work: work(40, 30), is_at_rest: true, time: ms(50) };
-        let settled = Settled::after(work(3, 2), (ms(10), ms(100)), &wait);
-        let deferred = Deferred { work: work(53, 42), is_at_rest: true };
-        assert_eq!((settled.time, settled.deferred), (ms(130), Some(deferred)));
-        assert_eq!(settled.waited, ms(50));
-    }
-
-    #[test]
-    fn threads_that_work_at_once_work_for_no_longer_than_the_stretch() {
-        let ms = Duration::from_millis;
-        assert_eq!(EngineWork::within(ms(30), ms(20)), EngineWork { cpu: ms(30), time: ms(20) });
-        assert_eq!(EngineWork::within(ms(5), ms(20)), EngineWork { cpu: ms(5), time: ms(5) });
-    }
-}
+mod tests;

@@ -60,7 +60,10 @@ fn rounds(engine: &dyn Kv) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use kv::Durability;
+
     use super::*;
+    use crate::engines::EngineConfig;
 
     #[test]
     fn the_rounds_of_a_reopening_are_those_of_the_close_and_of_the_next_opening() {
@@ -68,6 +71,26 @@ mod tests {
         let now = |before| SyncCount::Rounds { before, closed: 0 };
         assert_eq!(before.until(now(Some(1))), Some(3));
         assert_eq!(before.until(now(None)), None);
+    }
+
+    #[test]
+    fn a_close_notes_the_rounds_of_the_engine_that_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = engines::own();
+        let bitcask = known.iter().find(|known| known.name == "bitcask").unwrap();
+        let config = EngineConfig {
+            memory_budget_bytes: 1 << 20,
+            durability: Durability::Sync,
+            value_bytes: 5,
+            limit_memory_bytes: None,
+        };
+        let engine = (bitcask.open)(folder.path(), config).unwrap();
+        engine.put(b"key", b"value", Durability::Sync).unwrap();
+        let closed = rounds(engine.as_ref()).unwrap();
+        let mut count = SyncCount::Rounds { before: Some(0), closed: 0 };
+        count.close(engine.as_ref());
+        assert!(closed > 0, "a synced write is a round");
+        assert_eq!(count, SyncCount::Rounds { before: Some(0), closed });
     }
 
     #[test]

@@ -1,33 +1,21 @@
 //! Cells of small workloads in this process.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kv::memory::MemoryEngine;
-use kv::{
-    Capabilities, Cursor, Durability, KeyRange, Kv, Result, SequenceNumber, Stats, WriteBatch,
-};
-
-mod disordered_engine;
+mod busy_scans;
+mod disordered_scans;
+mod engine_with_scans;
 mod slow_engines;
 
-use super::phase_clients::Target;
+use super::kill_check::UnclosedStore;
 use super::phase_result::PhaseResult;
-use super::sweep::sweep;
 use super::{Ending, Job, check_after_kill, run};
-use crate::client::{ClientBuffers, WindowCapacity};
-use crate::dataset::Dataset;
 use crate::engines::{NULL_ENGINE, Registration};
-use crate::failure::Outcome;
-use crate::judge::{Judge, Timeline};
-use crate::keys::{KeyShape, KeySpace};
-use crate::model::Model;
+use crate::failure::{FailureKind, Outcome};
 use crate::probe::Probe;
 use crate::process_counters::CpuTime;
 use crate::recorder::OperationStats;
 use crate::row::Row;
-use crate::values::Values;
-use crate::workload::SweepDirection;
 
 const LOAD: &str = r#"{"name": "load", "load": "random"}"#;
 
@@ -53,6 +41,15 @@ fn run_job(engine: &Registration, job: Job) -> Vec<Row> {
 }
 
 fn try_job(engine: &Registration, job: Job) -> Outcome<Vec<Row>> {
+    try_job_until(engine, job, UnclosedStore::make_last_writes)
+}
+
+/// Runs `job` in this process. Instead of the kill, `end` makes the last writes to a store that must survive.
+fn try_job_until(
+    engine: &Registration,
+    job: Job,
+    end: fn(&mut UnclosedStore) -> Outcome<()>,
+) -> Outcome<Vec<Row>> {
     let folder = tempfile::tempdir().unwrap();
     let job = Job { directory: folder.path().join("store"), ..job };
     std::fs::create_dir(&job.directory).unwrap();
@@ -63,7 +60,7 @@ fn try_job(engine: &Registration, job: Job) -> Outcome<Vec<Row>> {
     };
     let ending = run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit)?;
     if let Ending::MustSurvive(mut store) = ending {
-        store.make_last_writes()?;
+        end(&mut store)?;
         // Not closed, but this process goes on.
         drop(store);
         check_after_kill(engine, &job)?;
@@ -71,11 +68,13 @@ fn try_job(engine: &Registration, job: Job) -> Outcome<Vec<Row>> {
     Ok(rows)
 }
 
+fn registration(engine: &str) -> Registration {
+    crate::engines::own().into_iter().find(|known| known.name == engine).unwrap()
+}
+
 /// The rows of a cell with four records that runs `phases`.
 fn rows(engine: &str, durability: &str, phases: &[&str]) -> Vec<Row> {
-    let known = crate::engines::own();
-    let registration = known.iter().find(|known| known.name == engine).unwrap();
-    run_job(registration, job(engine, durability, 4, phases))
+    run_job(&registration(engine), job(engine, durability, 4, phases))
 }
 
 fn sums(engine: &str, durability: &str, phases: &[&str]) -> Vec<Row> {
@@ -160,102 +159,31 @@ fn cpu_time_is_divided_by_the_operations_of_all_threads_that_it_was_spent_on() {
     assert_eq!(result.cpu_ns_per_op(None), Some((4_000.0 - 100.0 - 600.0) / 40.0));
 }
 
-/// An engine whose scans take CPU time when they begin and when their cursor goes away.
-struct BusyScans(MemoryEngine);
-
-struct BusyCursor(Box<dyn Cursor>);
-
-/// The CPU time of each end of a scan.
-const BUSY: Duration = Duration::from_millis(5);
-
-/// The CPU time and the wall time that scans have taken. The clock of the process counts other tests as well.
-static SPENT: Mutex<(Duration, Duration)> = Mutex::new((Duration::ZERO, Duration::ZERO));
-
-fn be_busy() {
-    let (cpu, wall) = (CpuTime::now(), Instant::now());
-    while CpuTime::now().since(cpu).total < BUSY || wall.elapsed() < BUSY {}
-    let mut spent = SPENT.lock().unwrap();
-    spent.1 += wall.elapsed();
-    spent.0 += CpuTime::now().since(cpu).total;
-}
-
-impl Drop for BusyCursor {
-    fn drop(&mut self) {
-        be_busy();
-    }
-}
-
-impl Cursor for BusyCursor {
-    fn seek_ge(&mut self, target: &[u8]) -> Result<bool> {
-        self.0.seek_ge(target)
-    }
-
-    fn seek_lt(&mut self, target: &[u8]) -> Result<bool> {
-        self.0.seek_lt(target)
-    }
-
-    fn next(&mut self) -> Result<bool> {
-        self.0.next()
-    }
-
-    fn prev(&mut self) -> Result<bool> {
-        self.0.prev()
-    }
-
-    fn key(&self) -> &[u8] {
-        self.0.key()
-    }
-
-    fn entry(&mut self) -> Result<(&[u8], &[u8])> {
-        self.0.entry()
-    }
-}
-
-impl Kv for BusyScans {
-    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.0.get_with(key, found)
-    }
-
-    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.0.write(batch, durability)
-    }
-
-    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        be_busy();
-        Ok(Box::new(BusyCursor(self.0.scan(range)?)))
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.0.sync()
-    }
-
-    fn close(&self) -> Result<()> {
-        self.0.close()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
+#[test]
+fn a_phase_that_its_operations_end_is_not_warmed_up() {
+    let get = r#"{"name": "get", "mix": {"get": 1}, "ops": 4, "duration": "60m"}"#;
+    let get = &sums("memory", "none", &[LOAD, get])[1];
+    assert_eq!((get.ops, get.warm_up_s), (4, None));
 }
 
 #[test]
-fn the_times_of_a_sweep_hold_the_begin_and_the_end_of_its_scan() {
-    let values = Values::Pooled;
-    let writer = values.writer(0, 1, 16);
-    let keys = KeySpace::Shaped(KeyShape::User);
-    let dataset = Dataset { keys, values, common_value_bytes: Some(16), capacity: 1, order: None };
-    let (model, timeline) = (Model::new(1), Timeline::new(1, 0, 1));
-    let judge = Judge { dataset: &dataset, model, is_strict: true, timeline };
-    let capacity = WindowCapacity { entries: 1, ..WindowCapacity::default() };
-    let mut buffers = ClientBuffers::new(capacity, writer);
-    let engine = BusyScans(MemoryEngine::new());
-    let target = Target { engine: &engine, dataset: &dataset, durability: Durability::None };
-    let result = sweep(target, SweepDirection::Forward, &mut buffers, &judge).unwrap();
-    let (cpu, wall) = *SPENT.lock().unwrap();
-    assert!(cpu >= 2 * BUSY && result.cpu.unwrap().total >= cpu);
-    assert!(wall >= 2 * BUSY && result.wall >= wall);
+fn nobody_waits_for_rest_after_a_phase_that_writes_nothing() {
+    let get = r#"{"name": "get", "mix": {"get": 1}, "ops": 4}"#;
+    let rows = sums("memory", "none", &[LOAD, get]);
+    assert!(rows[0].deferred_s.is_some() && rows[0].is_at_rest.is_some(), "{rows:?}");
+    assert_eq!((rows[1].deferred_s, rows[1].is_at_rest), (None, None));
+}
+
+#[test]
+fn a_reopening_of_an_engine_that_keeps_nothing_is_left_out() {
+    let rows = sums("memory", "none", &[LOAD, r#"{"name": "reopen", "reopen": true}"#]);
+    assert_eq!(rows.iter().map(|row| &row.phase[..]).collect::<Vec<_>>(), ["load"]);
+}
+
+#[test]
+fn a_store_that_lacks_its_last_writes_is_wrong_data_after_the_kill() {
+    let job = job("bitcask", "buffered", 4, &[LOAD]);
+    let failure = try_job_until(&registration("bitcask"), job, |_| Ok(())).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::WrongData, "{failure}");
+    assert!(failure.text.contains("after its process was killed, in version "), "{failure}");
 }

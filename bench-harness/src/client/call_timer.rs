@@ -139,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn of_the_calls_that_were_due_and_did_not_begin_one_is_not_missed() {
+        let ms = Duration::from_millis;
+        let timer = CallTimer::new(1, Some(Arrivals::new(vec![ms(1)])));
+        let begin = timer.arrivals.as_ref().unwrap().last();
+        let missed = [0, 1, 2, 5].map(|at| timer.missed(begin + ms(at)));
+        assert_eq!(missed, [0, 0, 1, 4]);
+        assert_eq!(CallTimer::new(1, None).missed(begin + ms(5)), 0);
+    }
+
+    #[test]
     fn a_client_does_not_wait_for_an_arrival_after_the_end() {
         let mut timer = CallTimer::new(1, Some(Arrivals::new(vec![Duration::from_hours(1)])));
         timer.restart();

@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_keys_count_back_from_the_newest_of_all_threads() {
+        // Ten keys were there, and each of three threads has inserted two.
+        let position = StreamPosition { latest: true, inserts: 2, ..position(0, 3) };
+        let id = |pick| {
+            let mut position = position;
+            position.next(&[Step::new(Operation::Get, pick, 0)]).unwrap().id
+        };
+        assert_eq!([id(0), id(3), id(16)], [15, 12, 15]);
+    }
+
+    #[test]
     fn inserts_end_when_the_keys_do() {
         let steps = [Step::new(Operation::Insert, 0, 0)];
         let mut position = position(1, 2);

@@ -1,5 +1,7 @@
 //! Right and wrong answers of threads that read beside a writer.
 
+mod segments;
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -44,52 +46,93 @@ fn judge_at(
     entries: &[(u32, u32)],
     missing_bytes: u32,
 ) -> Outcome<()> {
+    let dataset = dataset();
+    let mut windows = windows_at(times, [write, read]);
+    windows[0].sums[write.operation() as usize].bytes_written = 100;
+    windows[1].answers.push(answer);
+    let found = if read.operation() == Operation::Scan { answer } else { u32::from(answer > 0) };
+    let bytes_read = u64::from(found) * ENTRY_BYTES - u64::from(missing_bytes);
+    windows[1].sums[read.operation() as usize].bytes_read = bytes_read;
+    add_entries(&mut windows[1], &dataset, entries);
+    check(&dataset, &[write, read], &windows)
+}
+
+/// Checks the windows of threads that made one of `steps` each.
+fn check(dataset: &Dataset, steps: &[Step], windows: &[Window]) -> Outcome<()> {
+    let timeline = Timeline::new(steps.len(), 1, KEYS);
+    let mut judge = Judge { dataset, model: model(), is_strict: true, timeline };
+    let part = |(steps, window)| Part { steps, window, prefix_bytes: None };
+    let parts: Vec<_> = steps.chunks(1).zip(windows).map(part).collect();
+    let mut recorders: Vec<_> = parts.iter().map(|_| Recorder::new()).collect();
+    judge.check_window(&parts, &mut recorders)
+}
+
+/// Notes that a scan found these ids and versions.
+fn add_entries(window: &mut Window, dataset: &Dataset, entries: &[(u32, u32)]) {
+    let mut key = Vec::new();
+    for &(id, version) in entries {
+        dataset.keys.write_key(id, &mut key);
+        window.entries.push(EntryStamp { id, version, key_digest: digest(&key) });
+    }
+}
+
+/// One thread makes a scan of up to four entries from key `first` on and finds `entries`. Nobody else works.
+fn judge_scan_alone(first: u32, entries: &[(u32, u32)]) -> Outcome<()> {
+    let (dataset, count) = (dataset(), entries.len() as u32);
+    let capacity = WindowCapacity { ops: 1, answers: 1, samples: 1, entries: 8 };
+    let mut window = Window::new(capacity);
+    window.restart(StreamPosition { threads: 1, ..position(0) }, 1);
+    (window.ops, window.sums[Operation::Scan as usize].bytes_read) =
+        (1, u64::from(count) * ENTRY_BYTES);
+    window.answers.push(count);
+    add_entries(&mut window, &dataset, entries);
+    check(&dataset, &[Step::new(Operation::Scan, first, KEYS)], &[window])
+}
+
+fn dataset() -> Dataset {
     let keys = KeySpace::Shaped(KeyShape::Padded);
     let order = Some(KeyOrder::new(&keys, KEYS));
     let common_value_bytes = Some(VALUE_BYTES);
-    let values = Values::Pooled;
-    let dataset = Dataset { keys, values, common_value_bytes, capacity: KEYS, order };
+    Dataset { keys, values: Values::Pooled, common_value_bytes, capacity: KEYS, order }
+}
+
+/// All keys have version 2.
+fn model() -> Model {
     let mut model = Model::new(KEYS);
     for version in 1..=2 {
         (0..KEYS).for_each(|id| model.write(id, KeyState::new(version, true), VALUE_BYTES));
     }
     model.raise_newest_version(2);
-    let position = |thread| StreamPosition {
+    model
+}
+
+/// The windows of two threads, each of which makes one of `steps` at its time. No answer is noted yet.
+fn windows_at(times: [Range<u64>; 2], steps: [Step; 2]) -> [Window; 2] {
+    let capacity = WindowCapacity { ops: 2, answers: 2, samples: 2, entries: 8 };
+    let mut windows = [Window::new(capacity), Window::new(capacity)];
+    let begun = windows[0].begun;
+    for ((thread, window), time) in windows.iter_mut().enumerate().zip(times) {
+        let step = steps[thread];
+        window.restart(position(thread as u32), 2);
+        window.begun = begun + Duration::from_nanos(time.start);
+        window.ended = begun + Duration::from_nanos(time.end);
+        window.ops = 1;
+        let (kind, end_ns) = (step.operation() as u32, time.end - time.start);
+        window.samples.push(Sample { at: 0, kind, start_ns: 0, end_ns, late_ns: 0 });
+    }
+    windows
+}
+
+/// The begin of one of two threads.
+fn position(thread: u32) -> StreamPosition {
+    StreamPosition {
         thread,
         threads: 2,
         first_new: KEYS,
         capacity: KEYS,
         base_version: 2,
         ..StreamPosition::default()
-    };
-    let capacity = WindowCapacity { ops: 1, answers: 1, samples: 1, entries: 8 };
-    let mut windows = [Window::new(capacity), Window::new(capacity)];
-    let begun = windows[0].begun;
-    for ((thread, window), time) in windows.iter_mut().enumerate().zip(times) {
-        window.restart(position(thread as u32), 1);
-        window.begun = begun + Duration::from_nanos(time.start);
-        window.ended = begun + Duration::from_nanos(time.end);
-        window.ops = 1;
-        let kind = if thread == 0 { write.operation() } else { read.operation() } as u32;
-        let end_ns = time.end - time.start;
-        window.samples.push(Sample { at: 0, kind, start_ns: 0, end_ns, late_ns: 0 });
     }
-    windows[0].sums[write.operation() as usize].bytes_written = 100;
-    windows[1].answers.push(answer);
-    let found = if read.operation() == Operation::Scan { answer } else { u32::from(answer > 0) };
-    let bytes_read = u64::from(found) * ENTRY_BYTES - u64::from(missing_bytes);
-    windows[1].sums[read.operation() as usize].bytes_read = bytes_read;
-    let mut key = Vec::new();
-    for &(id, version) in entries {
-        dataset.keys.write_key(id, &mut key);
-        windows[1].entries.push(EntryStamp { id, version, key_digest: digest(&key) });
-    }
-    let timeline = Timeline::new(2, 1, KEYS);
-    let mut judge = Judge { dataset: &dataset, model, is_strict: true, timeline };
-    let (writes, reads) = ([write], [read]);
-    let part = |steps, window| Part { steps, window, prefix_bytes: None };
-    let parts = [part(&writes[..], &windows[0]), part(&reads[..], &windows[1])];
-    judge.check_window(&parts, &mut [Recorder::new(), Recorder::new()])
 }
 
 fn put() -> Step {
@@ -109,22 +152,6 @@ fn the_judge_takes_right_answers() {
 }
 
 #[test]
-fn threads_may_see_one_moment_ten_microseconds_apart_and_no_more() {
-    let get =
-        |times, answer| judge_at(times, (put(), Step::new(Operation::Get, 0, 0)), answer, &[], 0);
-    // The old version after the end of the put.
-    let read_after = |ns| [0..SECOND_NS, SECOND_NS + ns..2 * SECOND_NS];
-    get(read_after(9_000), 2).unwrap();
-    assert!(get(read_after(11_000), 2).is_err(), "a stale answer was taken");
-    get(read_after(11_000), 3).unwrap();
-    // The new version before the begin of the put.
-    let read_before = |ns| [SECOND_NS + ns..2 * SECOND_NS, 0..SECOND_NS];
-    get(read_before(9_000), 3).unwrap();
-    assert!(get(read_before(11_000), 3).is_err(), "an answer of the future was taken");
-    get(read_before(11_000), 2).unwrap();
-}
-
-#[test]
 fn entries_of_a_scan_in_another_order_than_that_of_their_keys_are_a_wrong_answer() {
     let swapped = [(0, 2), (2, 2), (1, 2), (3, 2)];
     let failure = judge(put(), scan(), KEYS, &swapped).unwrap_err();
@@ -132,6 +159,35 @@ fn entries_of_a_scan_in_another_order_than_that_of_their_keys_are_a_wrong_answer
     let twice = [(0, 2), (1, 2), (1, 2), (2, 2)];
     let failure = judge(put(), scan(), KEYS, &twice).unwrap_err();
     assert!(failure.text.ends_with(" out of order"), "{failure}");
+}
+
+#[test]
+fn a_scan_of_a_thread_alone_that_loses_a_key_is_a_wrong_answer() {
+    judge_scan_alone(1, &[(1, 2), (2, 2), (3, 2)]).unwrap();
+    let failure = judge_scan_alone(1, &[(1, 2), (3, 2)]).unwrap_err();
+    assert!(failure.text.ends_with(" found nothing where version 2 was expected"), "{failure}");
+}
+
+#[test]
+fn an_entry_before_the_first_key_of_a_scan_is_out_of_order() {
+    let failure = judge_scan_alone(2, &[(1, 2), (2, 2), (3, 2)]).unwrap_err();
+    assert!(failure.text.ends_with(" out of order"), "{failure}");
+}
+
+#[test]
+fn threads_that_all_read_get_the_newest_versions_of_the_keys_of_others() {
+    // Key 0 belongs to the first thread.
+    let get = Step::new(Operation::Get, 0, 0);
+    let judge_second = |version| {
+        let mut windows = windows_at([0..SECOND_NS, 0..SECOND_NS], [get, get]);
+        for (window, version) in windows.iter_mut().zip([2, version]) {
+            window.answers.push(version);
+            window.sums[Operation::Get as usize].bytes_read = ENTRY_BYTES;
+        }
+        check(&dataset(), &[get, get], &windows)
+    };
+    judge_second(2).unwrap();
+    assert!(judge_second(1).is_err(), "a stale answer was taken");
 }
 
 #[test]

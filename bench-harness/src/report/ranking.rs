@@ -360,6 +360,17 @@ mod tests {
         assert!(!ranking.verdict(0, 1).unwrap().is_shown);
     }
 
+    #[test]
+    fn comparisons_with_an_engine_that_is_not_ranked_adjust_no_other() {
+        let (slow, fast) = (blocks(&[100.0; 4]), blocks(&[102.0, 104.0, 106.0, 109.0]));
+        let noisy = blocks(&[50.0, 200.0, 90.0, 120.0]);
+        let of = |is_ranked, speeds| Contestant { is_ranked, speeds };
+        let [slow, fast, noisy] = [of(true, &slow[..]), of(true, &fast), of(false, &noisy)];
+        // t = 3.59 with three degrees of freedom: p = 0.037 is shown by one test and by none of three.
+        assert!(Ranking::new(&[noisy, slow, fast]).verdict(2, 1).unwrap().is_shown);
+        assert!(Ranking::new(&[slow, fast, noisy]).verdict(1, 0).unwrap().is_shown);
+    }
+
     /// The speeds of blocks with these logarithms.
     fn exp(logs: [f64; 3]) -> Vec<BlockSpeed> {
         blocks(&logs.map(f64::exp))

@@ -275,6 +275,10 @@ mod tests {
             }
         }
         assert!(left.abs() < 1e-9 && (share(2, workloads - 1, engines) - 1.0).abs() < 1e-12);
+        // The first cell of the last workload leaves the same time to each of the others.
+        assert!((share(2, workloads - 1, 1) * engines as f64 - 1.0).abs() < 1e-12);
+        // In the first of two blocks, the second one needs as much time again.
+        assert!((share(2, 0, 1) / share(1, 0, 1) - 2.0).abs() < 1e-12);
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! An engine whose cursors exchange the first two entries: everything is there, in a wrong order.
+//! Scans that exchange the first two entries: everything is there, in a wrong order.
 
 use kv::memory::MemoryEngine;
-use kv::{
-    Capabilities, Cursor, Durability, KeyRange, Kv, Result, SequenceNumber, Stats, WriteBatch,
-};
+use kv::{Cursor, Durability, KeyRange, Kv as _, Result};
 
+use super::engine_with_scans::EngineWithScans;
 use super::{LOAD, job, try_job};
 use crate::engines::Registration;
 use crate::failure::FailureKind;
@@ -14,51 +13,24 @@ const DISORDERED: Registration = Registration {
     about: "",
     version: "0",
     classes: &[Durability::None],
-    open: |_, _| Ok(Box::new(Disordered(MemoryEngine::new()))),
+    open: |_, _| Ok(Box::new(EngineWithScans::new(disordered_scan))),
     settings: |_| String::new(),
 };
-
-struct Disordered(MemoryEngine);
 
 /// Entries, and how many of them were returned.
 struct ListCursor(Vec<(Vec<u8>, Vec<u8>)>, usize);
 
-impl Kv for Disordered {
-    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.0.get_with(key, found)
+/// A scan whose first two entries have changed places.
+fn disordered_scan(engine: &MemoryEngine, range: KeyRange) -> Result<Box<dyn Cursor>> {
+    let (mut cursor, mut entries) = (engine.scan(range)?, Vec::new());
+    while cursor.next()? {
+        let (key, value) = cursor.entry()?;
+        entries.push((key.to_vec(), value.to_vec()));
     }
-
-    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        self.0.write(batch, durability)
+    if entries.len() > 1 {
+        entries.swap(0, 1);
     }
-
-    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        let (mut cursor, mut entries) = (self.0.scan(range)?, Vec::new());
-        while cursor.next()? {
-            let (key, value) = cursor.entry()?;
-            entries.push((key.to_vec(), value.to_vec()));
-        }
-        if entries.len() > 1 {
-            entries.swap(0, 1);
-        }
-        Ok(Box::new(ListCursor(entries, 0)))
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.0.sync()
-    }
-
-    fn close(&self) -> Result<()> {
-        self.0.close()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
+    Ok(Box::new(ListCursor(entries, 0)))
 }
 
 impl Cursor for ListCursor {

@@ -137,8 +137,8 @@ impl Lsm {
         self.flusher.flush_all()
     }
 
-    /// Reads every table whole and compares it with the manifest, and walks over every version of every key. Writers and
-    /// flushes go on meanwhile.
+    /// Reads every table whole and checks it against the manifest, and walks over every version of every key. Writers and flushes
+    /// go on meanwhile.
     ///
     /// # Errors
     /// The first `Corruption` found; `Io`; `Closed`.

@@ -35,9 +35,9 @@ pub struct MergingCursor<C> {
 
 /// The sources, and where they stand.
 ///
-/// If the cursor is on a key and the direction is forward, each source stands on its first key that is not less, or after
-/// its last one. If the direction is backward, each stands on its last key that is not greater, or before its first one.
-/// So a step of every source turns the walk around.
+/// While the cursor is on a key, the direction says where the sources stand. Forward, each stands on its first key that is not
+/// less, or after its last one. Backward, each stands on its last key that is not greater, or before its first one. So a step
+/// of every source turns the walk around.
 ///
 /// The word of a source is made of the 8 bytes of its stem that follow `prefix`. Backward, the word is inverted. The prefix
 /// is the beginning of a stem that was under the cursor, and no source stands before that. So a stem that does not begin

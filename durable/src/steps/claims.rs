@@ -1,4 +1,4 @@
-//! The mistake of a recovery that does not check the tail of the log against the claims of its witnesses.
+//! The mistake of a recovery that does not compare the tail of the log with its witness.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -26,6 +26,10 @@ pub(crate) enum Task {
     PrepareSegment,
     /// Write the oldest sealed memtable to tables.
     Flush,
+    /// Look for the next compaction.
+    PickCompaction,
+    /// Take a step of a compaction.
+    MergePart,
 }
 
 /// Performs a task. It must not keep the component that it calls alive.
@@ -35,6 +39,8 @@ pub(crate) type Performer = Box<dyn Fn() + Send + Sync>;
 pub(crate) struct Performers {
     pub(crate) prepare_segment: Performer,
     pub(crate) flush: Performer,
+    pub(crate) pick_compaction: Performer,
+    pub(crate) merge_part: Performer,
 }
 
 /// The background work of an open store.
@@ -72,13 +78,13 @@ impl Background {
         assert!(registered.is_ok(), "the engine registers its performers once");
     }
 
-    /// Submits a job for `task`. All tasks are urgent: a writer may soon wait for the result.
+    /// Submits a job for `task`.
     pub(crate) fn request(&self, task: Task) {
         if self.performers.get().is_none() {
             return;
         }
         let weak = self.weak.clone();
-        self.jobs.submit(JobClass::Urgent, task.name(), move || {
+        self.jobs.submit(task.class(), task.name(), move || {
             // A store that is gone needs no work.
             if let Some(background) = weak.upgrade() {
                 background.perform(task);
@@ -91,6 +97,8 @@ impl Background {
         match task {
             Task::PrepareSegment => (performers.prepare_segment)(),
             Task::Flush => (performers.flush)(),
+            Task::PickCompaction => (performers.pick_compaction)(),
+            Task::MergePart => (performers.merge_part)(),
         }
     }
 
@@ -130,6 +138,16 @@ impl Task {
         match self {
             Self::PrepareSegment => "lsm-prepare",
             Self::Flush => "lsm-flush",
+            Self::PickCompaction => "lsm-pick",
+            Self::MergePart => "lsm-merge",
+        }
+    }
+
+    /// A writer may soon wait for a segment or a flush. Compactions have time.
+    fn class(self) -> JobClass {
+        match self {
+            Self::PrepareSegment | Self::Flush => JobClass::Urgent,
+            Self::PickCompaction | Self::MergePart => JobClass::Bulk,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The engine: composes the components of an open store, and implements the contract of [`kv`] on top of them.
 
 use std::fmt;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -12,12 +13,16 @@ use kv::{
     Snapshots, Stats, WriteBatch,
 };
 
-use crate::background::{Background, Performer, Performers, job_failed};
+use crate::back_pressure::{BackPressure, CompactionLimits, Limits};
+use crate::background::{Background, Performer, Performers, Task, job_failed};
 use crate::capabilities::CAPABILITIES;
 use crate::commit::{CommitParts, Committer, Validate};
+use crate::compaction::{InvalidOptions, Strategy};
+use crate::compactor::{Compactor, CompactorParts};
 use crate::files::{LOG, TABLE};
-use crate::flush::Flusher;
+use crate::flush::{FlushParts, Flusher};
 use crate::options::Options;
+use crate::pins::Pins;
 use crate::read::{self, LsmSnapshot, ViewCursor};
 use crate::record::Record;
 use crate::recovery::{self, Recovered};
@@ -37,6 +42,9 @@ pub struct Lsm {
     committer: Committer,
     flusher: Arc<Flusher>,
     wal: Arc<Wal>,
+    compactor: Arc<Compactor>,
+    pins: Arc<Pins>,
+    pressure: Arc<BackPressure>,
     background: Arc<Background>,
     reclaimer: Arc<FileReclaimer>,
     replayed_batches: u64,
@@ -57,34 +65,78 @@ impl Lsm {
             return Err(Error::InvalidArgument("the path of the store is empty".into()));
         }
         let options = options.clamped();
+        let invalid = |error: InvalidOptions| Error::InvalidArgument(error.to_string());
+        let strategy = options.strategy.strategy().map_err(invalid)?;
         let recovered = recovery::recover(path.as_ref(), &options)?;
-        Ok(Self::compose(&options, recovered))
+        Ok(Self::compose(&options, strategy, recovered))
     }
 
-    fn compose(options: &Options, recovered: Recovered) -> Self {
+    fn compose(
+        options: &Options,
+        strategy: Arc<dyn Strategy<Vec<u8>>>,
+        recovered: Recovered,
+    ) -> Self {
         let Recovered { store, ids, reclaimer, opener, version, newest, replayed } = recovered;
-        // What cannot be opened now is opened, or reported, when it is read.
-        version.tables().for_each(|table| drop(table.table()));
         let background = Background::new(Arc::clone(&store));
+        let history_floor = version.history_floor;
         let versions = Arc::new(VersionSet::new(version, newest, opener));
+        versions.open_tables();
+        let pins = Arc::new(Pins::new(Arc::clone(&versions), history_floor));
+        let limits = limits_of(options);
+        let pressure =
+            Arc::new(BackPressure::new(Arc::clone(&store), Arc::clone(&background), limits));
         let segment_bytes = options.log_segment_bytes;
         let (log_ids, log_files) = (Arc::clone(&ids), Arc::clone(&reclaimer));
         let wal = Arc::new(Wal::new(Arc::clone(&store), log_ids, log_files, segment_bytes));
-        let flusher = Arc::new(Flusher::new(&store, &ids, &wal, &versions, &background, options));
+        let flush_parts = FlushParts {
+            store: Arc::clone(&store),
+            ids: Arc::clone(&ids),
+            wal: Arc::clone(&wal),
+            versions: Arc::clone(&versions),
+            background: Arc::clone(&background),
+            pressure: Arc::clone(&pressure),
+        };
+        let flusher = Arc::new(Flusher::new(flush_parts, options));
+        let compactor_parts = CompactorParts {
+            store: Arc::clone(&store),
+            ids,
+            versions: Arc::clone(&versions),
+            pins: Arc::clone(&pins),
+            background: Arc::clone(&background),
+            pressure: Arc::clone(&pressure),
+        };
+        let threads = options.compaction_threads;
+        let compactor = Compactor::new(compactor_parts, strategy, options.table, threads);
+        let compactor = Arc::new(compactor);
         background.register(Performers {
             prepare_segment: performer(&wal, Wal::prepare),
             flush: performer(&flusher, Flusher::flush_in_background),
+            pick_compaction: performer(&compactor, Compactor::pick_in_background),
+            merge_part: performer(&compactor, Compactor::merge_in_background),
         });
+        background.request(Task::PickCompaction);
         let parts = CommitParts {
             store: Arc::clone(&store),
             wal: Arc::clone(&wal),
             versions: Arc::clone(&versions),
             flusher: Arc::clone(&flusher),
             background: Arc::clone(&background),
+            pressure: Arc::clone(&pressure),
         };
         let committer = Committer::new(parts, options.memtable_bytes);
-        let replayed_batches = replayed;
-        Self { store, versions, committer, flusher, wal, background, reclaimer, replayed_batches }
+        Self {
+            store,
+            versions,
+            committer,
+            flusher,
+            wal,
+            compactor,
+            pins,
+            pressure,
+            background,
+            reclaimer,
+            replayed_batches: replayed,
+        }
     }
 
     /// As [`Kv::write`], with a check by the caller. `validate` runs inside the commit section, when the space of the batch
@@ -135,6 +187,56 @@ impl Lsm {
         self.flusher.flush_all()
     }
 
+    /// Flushes, and waits until compactions find nothing more to do, also for an idle device.
+    ///
+    /// While others write it may return late. Without compaction threads it only flushes.
+    ///
+    /// # Errors
+    /// As [`Lsm::flush`]; why a compaction has failed meanwhile; `Stalled` when nobody runs the background work.
+    pub fn settle(&self) -> Result<()> {
+        self.flush()?;
+        self.compactor.settle()
+    }
+
+    /// Flushes, and brings all entries with keys in `range` into one sorted run, without tombstones and older versions
+    /// as far as no snapshot needs them. This thread does the work, beside the compactions in the background.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an inverted range; as [`Lsm::flush`]; why a compaction has failed.
+    pub fn compact_range(&self, range: &KeyRange) -> Result<()> {
+        range.check()?;
+        self.flush()?;
+        let version = Arc::clone(&self.versions.load().version);
+        let first = version.tables().map(|table| table.facts.smallest_user()).min();
+        let last = version.tables().map(|table| table.facts.largest_user()).max();
+        let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+        let smallest = bound(range.start()).map_or(first, |start| start.max(first));
+        let largest = bound(range.end()).map_or(last, |end| end.min(last));
+        if smallest > largest {
+            return Ok(());
+        }
+        self.compactor.compact_range(&smallest.to_vec(), &largest.to_vec())
+    }
+
+    /// A snapshot of the newest visible state. It keeps at most one version of each key that would be gone otherwise.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn pin_newest(&self) -> Result<Box<dyn Snapshot>> {
+        self.background.check_open()?;
+        Ok(Box::new(LsmSnapshot(self.pins.pin_newest())))
+    }
+
+    /// A snapshot of the state after batch `sequence`.
+    ///
+    /// # Errors
+    /// `SnapshotTooOld` if compactions may have dropped versions of that state, also before the last opening;
+    /// `InvalidArgument` if the batch is not visible; `Closed`.
+    pub fn pin_at(&self, sequence: SequenceNumber) -> Result<Box<dyn Snapshot>> {
+        self.background.check_open()?;
+        Ok(Box::new(LsmSnapshot(self.pins.pin_at(sequence.0)?)))
+    }
+
     /// Reads every table whole and holds it against the manifest, and walks over every version of every key. Writers and flushes
     /// go on meanwhile.
     ///
@@ -158,6 +260,7 @@ impl Lsm {
         let (state, view) = (self.store.state(), self.versions.load_full());
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let facts = || state.tables.values().map(|table| &table.facts);
+        let compactions = self.compactor.counters();
         LsmStats {
             batches: counts.batches,
             puts: counts.puts,
@@ -171,6 +274,17 @@ impl Lsm {
             flushed_bytes: count(&flushes.bytes),
             flushes_failed: count(&flushes.failed),
             flush_stalls: count(&flushes.stalls),
+            compactions: count(&compactions.compactions),
+            compaction_moves: count(&compactions.moves),
+            compaction_drops: count(&compactions.drops),
+            compactions_failed: count(&compactions.failed),
+            hidden_dropped: count(&compactions.hidden_dropped),
+            tombstones_dropped: count(&compactions.tombstones_dropped),
+            compaction_debt_bytes: self.compactor.debt(),
+            pressure: self.pressure.level(),
+            writes_slowed: self.pressure.slowed(),
+            writes_stalled: self.pressure.stalled(),
+            snapshots: self.pins.count(),
             logs: state.logs.len() as u64,
             runs: view.version.runs.len() as u64,
             tables: state.tables.len() as u64,
@@ -179,6 +293,7 @@ impl Lsm {
             table_tombstones: facts().map(|facts| facts.tombstones).sum(),
             replayed_batches: self.replayed_batches,
             files_unlinked: self.reclaimer.reclaimed(),
+            levels: self.compactor.levels(),
         }
     }
 
@@ -203,6 +318,24 @@ impl Lsm {
         }
         self.wal.close(log_end)?;
         self.store.close()
+    }
+}
+
+/// The limits of back-pressure.
+fn limits_of(options: &Options) -> Limits {
+    let most_sealed = options.max_sealed_memtables as u64;
+    let compaction = (options.compaction_threads > 0).then(|| CompactionLimits {
+        level_0_runs: options.strategy.most_level_0_runs() as u64,
+        debt_bytes: options.max_debt_bytes,
+    });
+    Limits { sealed_bytes: options.memtable_bytes.saturating_mul(most_sealed), compaction }
+}
+
+/// The key at an end of a range, if it has one.
+fn bound(bound: Bound<&[u8]>) -> Option<&[u8]> {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        Bound::Unbounded => None,
     }
 }
 
@@ -257,6 +390,8 @@ impl Kv for Lsm {
         if !self.background.close() {
             return Ok(());
         }
+        // Compactions give up. A failure shows again below.
+        drop(self.background.wait_for_jobs());
         let finished = self.finish();
         self.reclaimer.reclaim();
         self.reclaimer.stop();
@@ -278,10 +413,9 @@ impl Kv for Lsm {
 }
 
 impl Snapshots for Lsm {
-    /// While a snapshot is held, the memtables and tables that it sees stay in memory and on disk.
+    /// As [`Lsm::pin_newest`].
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        self.background.check_open()?;
-        Ok(Box::new(LsmSnapshot(self.versions.view())))
+        self.pin_newest()
     }
 }
 

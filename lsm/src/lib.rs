@@ -3,19 +3,23 @@
 
 pub mod compaction;
 
+mod back_pressure;
 mod background;
 mod capabilities;
 mod commit;
+mod compactor;
 mod engine;
 mod file_ids;
 mod files;
 mod flush;
 #[cfg(test)]
 mod golden;
+mod history;
 mod internal_key;
 mod lock_order;
 mod memtable;
 mod options;
+mod pins;
 mod read;
 mod record;
 mod recovery;
@@ -34,5 +38,5 @@ pub use kv::{Error, Result};
 pub use engine::Lsm;
 pub use options::Options;
 pub use sstable::{BuildOptions, Compression, ReadMode, ReadOptions};
-pub use statistics::LsmStats;
+pub use statistics::{LevelStats, LsmStats};
 pub use verify::Verification;

@@ -50,7 +50,8 @@ fn verify_table(file: &TableFile) -> Result<()> {
     file.check_sum()?;
     let table = file.table()?;
     table.verify()?;
-    let mut found = TableFacts { entries: 0, tombstones: 0, newest: 0, ..file.facts.clone() };
+    let mut found =
+        TableFacts { entries: 0, tombstones: 0, newest: 0, hidden: 0, ..file.facts.clone() };
     found.oldest = u64::MAX;
     let mut cursor = table.scan((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded))?;
     while cursor.next()? {
@@ -61,6 +62,8 @@ fn verify_table(file: &TableFile) -> Result<()> {
         let Some((trailer, Some(kind))) = kind else {
             return Err(Error::corruption(file.path(), 0, "an entry of an unknown kind"));
         };
+        let is_hidden = found.entries > 0 && user_of(cursor.key()) == user_of(&found.largest);
+        found.hidden += u64::from(is_hidden);
         found.entries += 1;
         found.tombstones += u64::from(kind == Kind::Tombstone);
         found.oldest = found.oldest.min(trailer.sequence());
@@ -72,6 +75,10 @@ fn verify_table(file: &TableFile) -> Result<()> {
         return Ok(());
     }
     Err(Error::corruption(file.path(), 0, "other entries than the manifest says"))
+}
+
+fn user_of(key: &[u8]) -> Option<&[u8]> {
+    internal_key::split(key).map(|(user, _)| user)
 }
 
 /// Checks that of each key every newer version is in a newer memtable or run, or in the same one. Returns the number of

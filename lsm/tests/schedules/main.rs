@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
+use lsm::compaction::{SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
 
 fn clock() -> Arc<ManualClock> {
@@ -21,7 +22,21 @@ fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
         executor,
         entropy: Arc::new(SeededEntropy::new(1)),
     };
-    Options::in_env(env).memtable_bytes(700).log_segment_bytes(1024)
+    let options = Options::in_env(env).memtable_bytes(700).log_segment_bytes(1024);
+    options.compaction_threads(0)
+}
+
+/// With compactions after every second flush.
+fn open_compacting(disk: &SimFs) -> Arc<Lsm> {
+    let strategy = StrategyOptions::SizeTiered(SizeTieredOptions {
+        min_runs: 2,
+        max_runs: 4,
+        run_limit: 4,
+        file_bytes: 300,
+        ..SizeTieredOptions::default()
+    });
+    let options = options(disk, Arc::new(ThreadPool::new(1, clock())));
+    Arc::new(Lsm::open("store", options.strategy(strategy).compaction_threads(1)).unwrap())
 }
 
 fn open(disk: &SimFs) -> Arc<Lsm> {
@@ -72,13 +87,21 @@ fn check_view(engine: &Lsm) {
 
 fn flushes_race_everything(closes: bool) {
     let disk = SimFs::new();
-    let engine = open(&disk);
+    races_everything(&open(&disk), &disk, closes);
+}
+
+fn compactions_race_everything(closes: bool) {
+    let disk = SimFs::new();
+    races_everything(&open_compacting(&disk), &disk, closes);
+}
+
+fn races_everything(engine: &Arc<Lsm>, disk: &SimFs, closes: bool) {
     let spawn = |act: Box<dyn FnOnce(&Lsm) + Send>| {
-        let engine = Arc::clone(&engine);
+        let engine = Arc::clone(engine);
         shuttle::thread::spawn(move || act(&engine))
     };
     let writer = {
-        let engine = Arc::clone(&engine);
+        let engine = Arc::clone(engine);
         shuttle::thread::spawn(move || {
             // Batch number `round` writes `round`.
             let written = |round: &u8| put_both(&engine, *round, Durability::Buffered);
@@ -101,7 +124,7 @@ fn flushes_race_everything(closes: bool) {
         thread.join().unwrap();
     }
     engine.close().unwrap();
-    let reopened = after_power_cut(&disk);
+    let reopened = after_power_cut(disk);
     let found = reopened.get(b"a").unwrap().map_or(0, |value| value[0]);
     assert_eq!(found, written, "a clean close keeps everything");
     assert_eq!(reopened.statistics().replayed_batches, 0);
@@ -115,6 +138,61 @@ fn seals_and_installs_race_writers_gets_and_views() {
 #[test]
 fn seals_and_installs_race_a_close() {
     check(|| flushes_race_everything(true), 300);
+}
+
+/// A view that reads its number before a compaction is installed, and its tables afterwards, starts over; a snapshot that is
+/// pinned while a compaction takes its history keeps what it sees.
+#[test]
+fn installs_of_compactions_race_writers_gets_and_views() {
+    check(|| compactions_race_everything(false), 400);
+}
+
+#[test]
+fn compactions_race_a_close() {
+    check(|| compactions_race_everything(true), 300);
+}
+
+/// A snapshot is taken on either side of the moment at which a compaction takes its history.
+#[test]
+fn a_snapshot_keeps_its_state_whenever_a_compaction_takes_its_history() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open_compacting(&disk);
+        (1..=2_u8).for_each(|round| assert!(put_both(&engine, round, Durability::Buffered)));
+        engine.flush().unwrap();
+        let holder = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let snapshot = engine.snapshot().unwrap();
+                let round = snapshot.sequence().0;
+                // More compactions come in between.
+                engine.flush().unwrap();
+                for key in [b"a", b"b"] {
+                    let value = snapshot.get(key).unwrap().unwrap();
+                    assert_eq!(u64::from(value[0]), round);
+                }
+            })
+        };
+        let writer = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                for round in 3..=5 {
+                    assert!(put_both(&engine, round, Durability::Buffered));
+                    engine.flush().unwrap();
+                }
+            })
+        };
+        let compacter = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.compact_range(&KeyRange::all()).unwrap())
+        };
+        for thread in [holder, writer, compacter] {
+            thread.join().unwrap();
+        }
+        check_view(&engine);
+        engine.verify().unwrap();
+    };
+    check(scenario, 300);
 }
 
 /// Synced writers wait for the disk while their memtables are sealed and flushed.

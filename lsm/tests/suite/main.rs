@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "tests of threads start them")]
 
+mod back_pressure;
 mod commits;
+mod compaction_faults;
+mod compactions;
 mod dropping;
 mod flushes;
 mod lifetimes;

@@ -5,14 +5,59 @@ use std::sync::Arc;
 
 use durable::{Env, OpKind};
 use kv::Result;
+use lsm::compaction::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions, StrategyOptions};
 use lsm::{BuildOptions, Lsm, Options, ReadMode, ReadOptions};
 use torture::{FailedCall, Opened, Subject};
 
-/// An LSM tree with tiny memtables, segments and tables.
+/// An LSM tree with tiny memtables, segments, tables and levels.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LsmSubject {
+    pub(crate) strategy: Strategy,
     /// Memtables are 32 times as large: for suites with so many writes that runs would pile up.
     pub(crate) has_large_memtables: bool,
+}
+
+/// The strategy of compaction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Strategy {
+    /// The one that passes every suite in full.
+    #[default]
+    SizeTiered,
+    Leveled,
+    LazyLeveled,
+}
+
+impl Strategy {
+    /// With limits that two flushes reach.
+    fn options(self) -> StrategyOptions {
+        let file_bytes = 300;
+        match self {
+            Self::SizeTiered => StrategyOptions::SizeTiered(SizeTieredOptions {
+                min_runs: 2,
+                max_runs: 4,
+                small_bytes: 4_096,
+                run_limit: 4,
+                file_bytes,
+                ..SizeTieredOptions::default()
+            }),
+            Self::Leveled => StrategyOptions::Leveled(LeveledOptions {
+                l0_runs: 2,
+                l0_soft_runs: 3,
+                base_bytes: 1_500,
+                fan_out: 2,
+                file_bytes,
+                max_input_bytes: 12_000,
+                ..LeveledOptions::default()
+            }),
+            Self::LazyLeveled => StrategyOptions::LazyLeveled(LazyLeveledOptions {
+                l0_runs: 2,
+                fan_out: 2,
+                flush_bytes: 600,
+                file_bytes,
+                ..LazyLeveledOptions::default()
+            }),
+        }
+    }
 }
 
 /// The options of a set. Its files are so small that a few dozen writes pass through every structural event.
@@ -47,26 +92,33 @@ fn orphans(engine: &Lsm, env: &Env, dir: &Path) -> Result<Vec<PathBuf>> {
 
 impl Subject for LsmSubject {
     fn name(&self) -> &'static str {
-        "lsm"
+        match self.strategy {
+            Strategy::SizeTiered => "lsm-stcs",
+            Strategy::Leveled => "lsm-lcs",
+            Strategy::LazyLeveled => "lsm-lazy",
+        }
     }
 
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
-        let mut options = options(env, option_set);
+        let mut options = options(env, option_set).strategy(self.strategy.options());
         if self.has_large_memtables {
             options.memtable_bytes *= 32;
         }
         let engine = Arc::new(Lsm::open(dir, options)?);
         let newest = engine.newest_sequence();
         let (env, place) = (env.clone(), dir.to_path_buf());
-        let [listing, flushing, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));
+        let [listing, settling, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));
         let snapshots = Arc::clone(&engine);
         Ok(Opened::new(engine)
             .with_recovered(newest)
             .with_invariant(move || checked.verify().map(drop).map_err(|error| error.to_string()))
             .with_snapshots(snapshots)
-            .with_background_failures(move || counting.statistics().flushes_failed)
+            .with_background_failures(move || {
+                let statistics = counting.statistics();
+                statistics.flushes_failed + statistics.compactions_failed
+            })
             .with_orphans(move || orphans(&listing, &env, &place))
-            .with_maintain(move || flushing.flush()))
+            .with_maintain(move || settling.settle()))
     }
 
     fn option_sets(&self) -> usize {

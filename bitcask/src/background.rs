@@ -1,23 +1,9 @@
-//! Background work: the tasks, their performers, and how they end.
-//!
-//! A component that finds work for another one requests a [`Task`] and does not know its performer; the engine
-//! registers the performers. A job holds the store only while it runs.
-//!
-//! **Closing.** The flag `closed` refuses new calls of the user. Tasks look at it between their steps, so a job that runs
-//! while the store is closed or dropped ends soon. [`Background::wait_for_jobs`] waits until every submitted job has ended.
-//!
-//! **Panics.** A job that panics poisons the store, so that the failure is seen by the next write.
+//! The tasks that run in the background. A component that finds work for another one requests a [`Task`].
 
-use std::fmt;
-use std::path::Path;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, Weak};
+use durable::{JobClass, background};
 
-use durable::sync::atomic::AtomicBool;
-use durable::{JobClass, JobFailure, JobGroup};
-use kv::{Error, Result};
-
-use crate::store::Store;
+/// The background work of an open store.
+pub(crate) type Background = background::Background<Task>;
 
 /// One kind of background work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,132 +18,7 @@ pub(crate) enum Task {
     PopulateFile,
 }
 
-/// Performs a task. It must not keep the component that it calls alive.
-pub(crate) type Performer = Box<dyn Fn() + Send + Sync>;
-
-/// The performer of each task.
-pub(crate) struct Performers {
-    pub(crate) prepare_file: Performer,
-    pub(crate) seal_file: Performer,
-    /// `None`: nothing is merged in the background, and requests are ignored.
-    pub(crate) merge: Option<Performer>,
-    pub(crate) populate_file: Performer,
-}
-
-/// The background work of an open store.
-#[derive(Debug)]
-pub(crate) struct Background {
-    weak: Weak<Self>,
-    store: Arc<Store>,
-    performers: OnceLock<Performers>,
-    closed: AtomicBool,
-    /// A job for a merge is queued and has not begun. Another one would do nothing more.
-    merge_is_queued: AtomicBool,
-    jobs: JobGroup,
-}
-
-impl Background {
-    pub(crate) fn new(store: Arc<Store>) -> Arc<Self> {
-        // The log only: a job that is queued must not keep the store alive.
-        let (log, path) = (Arc::clone(store.log()), store.path().to_path_buf());
-        let jobs = JobGroup::new(Arc::clone(&store.env.executor), move |failure| {
-            drop(log.poison(job_failed(&path, failure)));
-        });
-        Arc::new_cyclic(|weak| Self {
-            weak: weak.clone(),
-            store,
-            performers: OnceLock::new(),
-            closed: AtomicBool::new(false),
-            merge_is_queued: AtomicBool::new(false),
-            jobs,
-        })
-    }
-
-    /// Says who performs the tasks. Until then requests are ignored.
-    ///
-    /// # Panics
-    /// When called twice.
-    pub(crate) fn register(&self, performers: Performers) {
-        let registered = self.performers.set(performers);
-        assert!(registered.is_ok(), "the engine registers its performers once");
-    }
-
-    /// Submits a job for `task`.
-    pub(crate) fn request(&self, task: Task) {
-        let performers = self.performers.get();
-        let is_performed = performers.is_some_and(|performers| performers.of(task).is_some());
-        let is_queued = || self.merge_is_queued.swap(true, Ordering::AcqRel);
-        if !is_performed || task == Task::Merge && is_queued() {
-            return;
-        }
-        let weak = self.weak.clone();
-        self.jobs.submit(task.class(), task.name(), move || {
-            // A store that is gone needs no work.
-            if let Some(background) = weak.upgrade() {
-                background.perform(task);
-            }
-        });
-    }
-
-    fn perform(&self, task: Task) {
-        let Some(perform) = self.performers.get().and_then(|all| all.of(task)) else { return };
-        if task == Task::Merge {
-            self.merge_is_queued.store(false, Ordering::Release);
-        }
-        perform();
-    }
-
-    /// Refuses new calls. `false`: they were refused before.
-    pub(crate) fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
-    }
-
-    #[inline]
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// # Errors
-    /// `Closed`.
-    #[inline]
-    pub(crate) fn check_open(&self) -> Result<()> {
-        if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
-    }
-
-    /// Waits until all submitted jobs have ended.
-    ///
-    /// # Errors
-    /// `Io`, if one of them has panicked.
-    pub(crate) fn wait_for_jobs(&self) -> Result<()> {
-        self.jobs.wait().map_err(|failure| job_failed(self.store.path(), &failure))
-    }
-}
-
-/// A failed job as an error of the store in the directory `dir`.
-pub(crate) fn job_failed(dir: &Path, failure: &JobFailure) -> Error {
-    Error::io("run", dir, std::io::Error::other(failure.to_string()))
-}
-
-impl Performers {
-    fn of(&self, task: Task) -> Option<&Performer> {
-        match task {
-            Task::PrepareFile => Some(&self.prepare_file),
-            Task::SealFile => Some(&self.seal_file),
-            Task::Merge => self.merge.as_ref(),
-            Task::PopulateFile => Some(&self.populate_file),
-        }
-    }
-}
-
-impl Task {
-    /// A writer may soon wait for the next file, and for room in the queue of files to seal.
-    fn class(self) -> JobClass {
-        match self {
-            Self::PrepareFile | Self::SealFile => JobClass::Urgent,
-            Self::Merge | Self::PopulateFile => JobClass::Bulk,
-        }
-    }
-
+impl background::Task for Task {
     fn name(self) -> &'static str {
         match self {
             Self::PrepareFile => "bitcask-prepare",
@@ -166,10 +27,16 @@ impl Task {
             Self::PopulateFile => "bitcask-populate",
         }
     }
-}
 
-impl fmt::Debug for Performers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Performers").finish_non_exhaustive()
+    /// A writer may soon wait for the next file, and for room in the queue of files to seal.
+    fn class(self) -> JobClass {
+        match self {
+            Self::PrepareFile | Self::SealFile => JobClass::Urgent,
+            Self::Merge | Self::PopulateFile => JobClass::Bulk,
+        }
+    }
+
+    fn is_queued_once(self) -> bool {
+        self == Self::Merge
     }
 }

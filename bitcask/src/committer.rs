@@ -31,7 +31,7 @@ mod section;
 
 use std::sync::Arc;
 
-use durable::log::{EnteredSection, Position, Span, Writer};
+use durable::log::{EnteredSection, Position, Span, WriteCounts, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
@@ -43,7 +43,6 @@ use crate::lock_order::Lock;
 use crate::record::RecordWriter;
 use crate::steps::Step;
 use crate::views::View;
-pub(crate) use section::Counts;
 use section::{LoggedBatch, Section};
 
 /// Commits batches.
@@ -79,7 +78,7 @@ impl Committer {
         self.section.lock().publication.visible()
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> WriteCounts {
         self.section.lock().counts
     }
 
@@ -259,7 +258,7 @@ impl Committer {
         debug_assert!(logged.len() < ops.len() || span.len == batch_len, "all of it was appended");
         debug_assert!(sequence > section.publication.visible(), "it is not visible yet");
         section.newest = sequence;
-        section.counts.add(ops, span.len);
+        section.counts.add(span.len, ops.iter().map(|op| (op.is_put(), op.user_bytes())));
         section.note_expiries(ops);
         if span.offset >= section.prepare_at {
             section.prepare_at = u64::MAX;

@@ -43,7 +43,8 @@ impl Components {
     pub(crate) fn new(options: &Options, store: Arc<Store>, data: Data) -> Self {
         let Data { keydir, files, registry, next_file_id } = data;
         let (bytes, merge) = (options.data_file_bytes, options.merge);
-        let background = Background::new(Arc::clone(&store));
+        let executor = Arc::clone(&store.env.executor);
+        let background = Background::new(executor, store.log(), store.path());
         let files = FileSet::new(Arc::clone(&store), options.read, registry, files);
         let files = Arc::new(files);
         let views = Views::new(Arc::clone(&keydir));

@@ -4,8 +4,9 @@ mod statistics;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
+use durable::background::{Performer, performer};
 #[cfg(doc)]
 use kv::ScanSupport;
 use kv::{
@@ -13,7 +14,7 @@ use kv::{
     Snapshots, Stats, WriteBatch,
 };
 
-use crate::background::{Background, Performer, Performers, Task, job_failed};
+use crate::background::{Background, Task};
 use crate::capabilities::CAPABILITIES;
 use crate::committer::Committer;
 use crate::components::{Components, Data};
@@ -95,13 +96,7 @@ impl Bitcask {
         let committer = Committer::new(parts.clone(), options.undo_bytes, recovered.newest);
         let committer = Arc::new(committer);
         let merger = Arc::new(Merger::new(parts.clone(), Arc::clone(&committer), options));
-        parts.background.register(Performers {
-            prepare_file: performer(&parts.rotation, Rotation::prepare),
-            // An error has poisoned the store; the next write reports it.
-            seal_file: performer(&parts.sealer, |sealer| drop(sealer.seal_oldest())),
-            merge: options.merge.map(|_| performer(&merger, Merger::merge_in_background)),
-            populate_file: populate_performer(&parts.files, &parts.background),
-        });
+        parts.background.register(performers(options, &parts, &merger));
         Self { parts, committer, merger, files_scanned_at_open: recovered.files_scanned }
     }
 
@@ -172,14 +167,22 @@ fn check_path(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Performs a task on a component without keeping it alive.
-fn performer<T: Send + Sync + 'static>(component: &Arc<T>, perform: fn(&T)) -> Performer {
-    let component: Weak<T> = Arc::downgrade(component);
-    Box::new(move || {
-        if let Some(component) = component.upgrade() {
-            perform(&component);
-        }
-    })
+/// Who performs which task. Without options for merging nobody merges in the background.
+fn performers(
+    options: &Options,
+    parts: &Components,
+    merger: &Arc<Merger>,
+) -> Vec<(Task, Performer)> {
+    let mut performers = vec![
+        (Task::PrepareFile, performer(&parts.rotation, Rotation::prepare)),
+        // An error has poisoned the store; the next write reports it.
+        (Task::SealFile, performer(&parts.sealer, |sealer| drop(sealer.seal_oldest()))),
+        (Task::PopulateFile, populate_performer(&parts.files, &parts.background)),
+    ];
+    if options.merge.is_some() {
+        performers.push((Task::Merge, performer(merger, Merger::merge_in_background)));
+    }
+    performers
 }
 
 /// Prepares one file after the other, each in a job of its own, so that urgent work waits for one of them at most.
@@ -252,15 +255,10 @@ impl Kv for Bitcask {
             return Ok(());
         }
         let finished = self.finish();
-        let reclaimer = self.parts.files.registry().reclaimer();
-        reclaimer.reclaim();
-        reclaimer.stop();
         // Jobs that are still queued find the store closed, and do nothing.
-        let ended = self.parts.background.wait_for_jobs();
-        let reclaimed = reclaimer.jobs().check();
+        let ended = self.parts.background.end_jobs(self.parts.files.registry().reclaimer());
         self.parts.store.unlock();
-        let reclaimed = reclaimed.map_err(|failure| job_failed(self.parts.store.path(), &failure));
-        finished.and(ended).and(reclaimed)
+        finished.and(ended)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -71,6 +71,7 @@ use std::sync::Arc;
 
 use durable::ReadOnlyFs;
 use durable::log::StoreId;
+use durable::manifest::Manifest;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use durable::sync::{Mutex, Published};
@@ -81,8 +82,8 @@ use kv::{
 
 use crate::capabilities::CAPABILITIES;
 use crate::options::Options;
-use crate::recovery::inventory::Inventory;
 use crate::snapshot::BitcaskSnapshot;
+use crate::state::State;
 use crate::stats::BitcaskStats;
 use loaded_state::{Extent, LoadedState};
 use progress::Progress;
@@ -110,7 +111,7 @@ impl Reader {
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
         let fs = Arc::new(ReadOnlyFs::new(Arc::clone(&options.env.fs)));
         let dir = StoreDir::open(fs, path, OpenMode::Read)?;
-        Inventory::check_is_store(&dir)?;
+        Manifest::<State>::check_exists(&dir)?;
         let (loaded, _) = LoadedState::load(&dir, &options, None)?;
         let latest = AtomicU64::new(loaded.state.latest_time);
         let (state, progress) = ReaderState::new(loaded, &options, dir.path())?;

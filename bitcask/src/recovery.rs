@@ -34,12 +34,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::log::StoreId;
 use durable::log::chain::ChainTail;
 use durable::manifest::{LoadedManifest, Manifest};
 use durable::reclaim::FileReclaimer;
-use durable::store_dir::{OpenMode, StoreDir};
-use durable::{DiskReserve, is_disk_full};
+use durable::store_dir::StoreDir;
+use durable::{DiskReserve, OpenStore, is_disk_full};
 use kv::{Error, Result};
 
 use crate::data_file::FileTable;
@@ -85,7 +84,8 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
 /// reserve files, or returns that error if there is none.
 fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<Recovered> {
     // 1. Lock the directory. A new store gets its manifest.
-    let dir = lock_dir(path, options)?;
+    let awaiting = (&options.steps, Step::AwaitLeftover);
+    let dir = OpenStore::<State>::lock_dir(&options.env, path, options.create, awaiting)?;
 
     // 2. Read the manifest, and check the directory against it.
     let loaded = Manifest::<State>::read(&dir)?;
@@ -119,25 +119,6 @@ fn attempt(path: &Path, options: &Options, found_full: Option<Error>) -> Result<
         next_file_id,
         files_scanned,
     })
-}
-
-/// Step 1: locks the directory, and makes the manifest of a new store.
-fn lock_dir(path: &Path, options: &Options) -> Result<StoreDir> {
-    let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
-    let (fs, clock) = (&options.env.fs, &*options.env.clock);
-    if !options.create {
-        // Before the lock, which would leave a file in a directory without a store.
-        Inventory::check_is_store(&StoreDir::open(Arc::clone(fs), path, OpenMode::Read)?)?;
-    }
-    let dir = if options.steps.check(Step::AwaitLeftover, false) {
-        StoreDir::open(Arc::clone(fs), path, mode)?
-    } else {
-        StoreDir::open_after_leftovers(fs, path, mode, clock)?
-    };
-    if options.create && !Manifest::<State>::exists(&dir)? {
-        drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
-    }
-    Ok(dir)
 }
 
 /// Step 5: opens the manifest for writing. First releases both reserve files if the disk was found full.

@@ -7,10 +7,9 @@
 //! **An output** of a merge is named by the edit that ends the merge. Its id is reserved in the manifest before the file is
 //! created: a file with a reserved id that the manifest does not name was never part of the store.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
-use durable::log::{Segment, SegmentLayout, Writer};
+use durable::log::{PreparedSegment, Segment, SegmentLayout};
 use durable::sync::Mutex;
 use kv::{Error, Result};
 
@@ -26,19 +25,10 @@ pub(crate) struct Rotation {
     store: Arc<Store>,
     /// How large a data file is unless a batch needs a larger one, in bytes.
     usual_bytes: u64,
-    /// Held while the file is begun.
-    prepared: Mutex<Prepared>,
+    /// The file after the active one.
+    prepared: PreparedSegment,
     /// The id of the file to be begun next. Held until the manifest knows the id, which takes ids in ascending order only.
     next_id: Mutex<u64>,
-}
-
-/// The file after the active one. Guarded by `Rotation::prepared`.
-#[derive(Debug, Default)]
-struct Prepared {
-    /// It was begun ahead of need.
-    segment: Option<Segment>,
-    /// The store is being closed: no file is prepared any more.
-    closed: bool,
 }
 
 /// When the manifest learns of a new file.
@@ -53,7 +43,7 @@ enum Naming {
 impl Rotation {
     /// Begins files from `next_id` on.
     pub(crate) fn new(store: Arc<Store>, usual_bytes: u64, next_id: u64) -> Self {
-        let prepared = Mutex::ranked(Lock::PreparedFile.rank(), Prepared::default());
+        let prepared = PreparedSegment::new(Lock::PreparedFile.rank());
         let next_id = Mutex::ranked(Lock::NextFileId.rank(), next_id);
         Self { store, usual_bytes, prepared, next_id }
     }
@@ -63,37 +53,22 @@ impl Rotation {
     /// # Errors
     /// `Io`, with `StorageFull` when there is no space; `Poisoned`.
     pub(crate) fn next_file(&self, batch_len: u64) -> Result<Segment> {
-        let needed = Writer::capacity_for(batch_len);
-        let mut prepared = self.prepared.lock();
-        match prepared.segment.take() {
-            Some(segment) if needed <= segment.capacity() => return Ok(segment),
-            // An empty file would end the log before the files after it, so the file is kept until the manifest no
-            // longer names it.
-            Some(too_small) => {
-                if let Err(error) = self.discard(&too_small) {
-                    prepared.segment = Some(too_small);
-                    return Err(error);
-                }
-            }
-            None => {}
-        }
-        let reserve = self.store.reserve();
-        // The file for deletes on a full disk must fit into the space of the reserve.
-        let short_of_space = || self.usual_bytes.min(reserve.bytes() / 4);
-        debug_assert!(prepared.segment.is_none(), "it was taken or discarded");
-        let usual = if reserve.is_released() { short_of_space() } else { self.usual_bytes };
-        self.begin(needed.max(usual), Naming::Now)
+        let begin = |needed: u64| {
+            let reserve = self.store.reserve();
+            // The file for deletes on a full disk must fit into the space of the reserve.
+            let short_of_space = || self.usual_bytes.min(reserve.bytes() / 4);
+            let usual = if reserve.is_released() { short_of_space() } else { self.usual_bytes };
+            self.begin(needed.max(usual), Naming::Now)
+        };
+        self.prepared.take(batch_len, |too_small| self.discard(too_small), begin)
     }
 
-    /// Begins the next data file if that has not happened yet. A failure loses nothing: the writer that needs the file
-    /// begins it again, and reports.
+    /// Begins the next data file if that has not happened yet.
     pub(crate) fn prepare(&self) {
-        let mut prepared = self.prepared.lock();
         // A writer that needs the file begins it. Until then its space is for merges.
         let is_short_of_space = self.store.reserve().is_released();
-        let is_wanted = prepared.segment.is_none() && !prepared.closed && !is_short_of_space;
-        if is_wanted && self.store.check().is_ok() {
-            prepared.segment = self.begin(self.usual_bytes, Naming::Now).ok();
+        if !is_short_of_space && self.store.check().is_ok() {
+            self.prepared.prepare(|| self.begin(self.usual_bytes, Naming::Now));
         }
     }
 
@@ -102,9 +77,7 @@ impl Rotation {
     /// # Errors
     /// `Io`; `Poisoned`.
     pub(crate) fn close(&self) -> Result<()> {
-        let mut prepared = self.prepared.lock();
-        prepared.closed = true;
-        prepared.segment.take().map_or(Ok(()), |segment| self.discard(&segment))
+        self.prepared.close().map_or(Ok(()), |segment| self.discard(&segment))
     }
 
     /// Begins an output of a merge with room for `capacity` bytes.
@@ -134,44 +107,22 @@ impl Rotation {
                 if naming == Naming::Now {
                     let named = || self.store.edit(&Edit::begin(&segment.published()));
                     let named = self.store.steps.run(Step::NameFile, named);
-                    named.inspect_err(|_| self.remove_unnamed(&segment))?;
+                    named.inspect_err(|_| self.store.remove_unnamed(segment.path()))?;
                 }
                 return Ok(segment);
             }
         }
     }
 
-    /// Removes a file after the edit that names it has failed. In a poisoned store the edit may be durable, so the file stays.
-    fn remove_unnamed(&self, segment: &Segment) {
-        if self.store.check().is_ok() {
-            drop(self.store.fs().remove(segment.path()));
-        }
-    }
-
     /// Creates data file `id`. `None`: another program has a file of that name, which stays as it is.
     fn create(&self, id: u64, capacity: u64, naming: Naming) -> Result<Option<Segment>> {
-        let (fs, path) = (self.store.fs(), self.store.data_path(id));
         // An output of a merge is named when it is whole; only the log needs a witness.
         let layout = match naming {
             Naming::Now => SegmentLayout::Witnessed,
             Naming::Later => SegmentLayout::Plain,
         };
-        let identity = self.store.identity(id);
-        let create = || Segment::create_file(fs, &path, capacity, layout, identity);
-        let file = match self.store.allocating(create) {
-            Err(error) if error.io_kind() == Some(ErrorKind::AlreadyExists) => return Ok(None),
-            // Without space or file handles: the file may exist, and the manifest does not name it.
-            Err(error) => {
-                drop(fs.remove(&path));
-                return Err(error);
-            }
-            Ok(file) => file,
-        };
-        match Segment::begin(fs, file) {
-            // The directory could not be opened, and the file was removed again.
-            Err(error) if error.is_out_of_file_handles() => Err(error),
-            begun => begun.map(Some).map_err(|error| self.store.poison(error)),
-        }
+        let path = self.store.data_path(id);
+        self.store.allocating(|| self.store.begin_segment(id, &path, capacity, layout))
     }
 
     /// Takes back a file that was begun and never written to.

@@ -1,17 +1,14 @@
-//! The ground that the components of an open store stand on: its directory, its manifest, its log's durability and its
-//! failure, and the time.
-//!
-//! **Poison.** A failed append, sync or edit leaves the state of the disk unknown. The store records the first such
-//! failure, and from then on refuses everything that would write ([`Store::check`]). Reads go on.
+//! The ground that the components of an open store stand on: [`OpenStore`], with the disk reserve, the time and the names of
+//! files.
 
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use durable::log::{GroupSync, SegmentIdentity};
-use durable::manifest::{Manifest, Stamp};
+use durable::manifest::Manifest;
 use durable::store_dir::StoreDir;
-use durable::{DiskReserve, Env, Fs, MonotonicClock};
-use kv::{Error, Result, UnixMillis};
+use durable::{DiskReserve, Env, MonotonicClock, OpenStore};
+use kv::{Result, UnixMillis};
 
 use crate::files::{DATA, HINT};
 use crate::state::{Edit, State};
@@ -20,16 +17,23 @@ use crate::steps::{Step, Steps};
 /// An open store, without its data. Below all components, and without a lock of its own that outlasts a call.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(crate) env: Env,
+    open: OpenStore<State>,
     pub(crate) steps: Steps,
-    dir: StoreDir,
-    manifest: Manifest<State>,
     reserve: DiskReserve,
     /// The part of the reserved space that only openings, edits and the close may use.
     last_reserve: DiskReserve,
-    /// How far the log is durable, and the failure that has poisoned the store.
-    log: Arc<GroupSync>,
     clock: MonotonicClock,
+}
+
+/// All that a store has without a reserve and a clock. [`Store::edit`], [`Store::close`] and [`Store::unlock`] are those of
+/// a store that has them.
+impl Deref for Store {
+    type Target = OpenStore<State>;
+
+    #[inline]
+    fn deref(&self) -> &OpenStore<State> {
+        &self.open
+    }
 }
 
 impl Store {
@@ -41,34 +45,19 @@ impl Store {
         manifest: Manifest<State>,
         (reserve, last_reserve): (DiskReserve, DiskReserve),
     ) -> Self {
-        let log = Arc::new(GroupSync::guarded(dir.guard()));
         let clock = MonotonicClock::new(Arc::clone(&env.clock), manifest.state().latest_time());
-        Self { env, steps, dir, manifest, reserve, last_reserve, log, clock }
-    }
-
-    pub(crate) fn fs(&self) -> &dyn Fs {
-        &*self.env.fs
-    }
-
-    /// The directory of the store.
-    pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        let open = OpenStore::new(env, dir, manifest);
+        Self { open, steps, reserve, last_reserve, clock }
     }
 
     /// The path of data file `id`.
     pub(crate) fn data_path(&self, id: u64) -> PathBuf {
-        self.dir.file(&DATA.name(id))
+        self.file(&DATA.name(id))
     }
 
     /// The path of the hint file of data file `id`.
     pub(crate) fn hint_path(&self, id: u64) -> PathBuf {
-        self.dir.file(&HINT.name(id))
-    }
-
-    /// Makes the appends of the log durable, and knows how far they are.
-    #[inline]
-    pub(crate) fn log(&self) -> &Arc<GroupSync> {
-        &self.log
+        self.file(&HINT.name(id))
     }
 
     /// The disk space that is kept for opening, deleting and merging.
@@ -110,58 +99,14 @@ impl Store {
         }
     }
 
-    /// The state after the newest durable edit.
-    pub(crate) fn state(&self) -> Arc<State> {
-        self.manifest.state()
-    }
-
-    /// The random name of the store.
-    pub(crate) fn id(&self) -> durable::log::StoreId {
-        self.manifest.store_id()
-    }
-
-    /// The identity of a data file `id` that is created now.
-    pub(crate) fn identity(&self, id: u64) -> SegmentIdentity {
-        let Stamp { open_epoch: epoch, edit_number } = self.manifest.stamp();
-        SegmentIdentity { store: self.id(), id, epoch, edit_number }
-    }
-
-    /// Refuses to go on after a failure.
-    ///
-    /// # Errors
-    /// `Poisoned`, with the first failure.
-    #[inline]
-    pub(crate) fn check(&self) -> Result<()> {
-        self.log.check()
-    }
-
-    /// Poisons the store with `error`, and returns it.
-    pub(crate) fn poison(&self, error: Error) -> Error {
-        let error = self.log.poison(error);
-        debug_assert!(self.check().is_err(), "the store is poisoned");
-        error
-    }
-
-    /// Refuses to go on if the path of the store no longer leads to the locked directory. Called before files are created,
-    /// renamed or removed, which happens by path.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub(crate) fn check_in_place(&self) -> Result<()> {
-        self.dir.check_in_place()
-    }
-
     /// Makes an edit of the manifest durable, and with it the latest time that was read.
     ///
     /// # Errors
-    /// As [`Manifest::append`]. If the manifest takes further edits, the disk was full and the edit is certainly not
-    /// durable. Any other error poisons the store.
+    /// As [`OpenStore::edit`].
     pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
-        self.check_in_place().map_err(|error| self.poison(error))?;
         let edit = edit.clone().at(self.clock.latest());
-        self.with_reserve(|| self.manifest.append(&edit)).map_err(|error| {
-            let passes = error.is_out_of_resources() && self.manifest.check().is_ok();
-            let poisons = self.steps.check(Step::SpareOnFullDisk, !passes);
+        self.with_reserve(|| self.open.edit(&edit)).map_err(|error| {
+            let poisons = self.steps.check(Step::SpareOnFullDisk, false);
             if poisons { self.poison(error) } else { error }
         })
     }
@@ -187,11 +132,10 @@ impl Store {
     pub(crate) fn close(&self) -> Result<()> {
         match self.note_time() {
             // The time since the last edit is lost, as after a crash.
-            Err(error) if error.is_out_of_resources() && self.manifest.check().is_ok() => {}
+            Err(error) if error.is_out_of_resources() && self.check().is_ok() => {}
             noted => noted?,
         }
-        self.check_in_place()?;
-        self.with_reserve(|| self.manifest.close())?;
+        self.with_reserve(|| self.open.close())?;
         self.last_reserve.restore();
         Ok(())
     }
@@ -201,15 +145,10 @@ impl Store {
         self.last_reserve.lend(|| self.reserve.retry(&write))
     }
 
-    /// The store was dropped and not closed: an opening in this process waits until the running jobs have ended.
-    pub(crate) fn abandon(&self) {
-        self.dir.abandon();
-    }
-
     /// Lets another writer in. Nobody may write through this store any more.
     pub(crate) fn unlock(&self) {
         self.reserve.retire();
         self.last_reserve.retire();
-        self.dir.unlock();
+        self.open.unlock();
     }
 }

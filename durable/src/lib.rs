@@ -9,6 +9,7 @@
 #[cfg(not(all(unix, target_pointer_width = "64")))]
 compile_error!("this workspace supports 64-bit Linux (and macOS, best effort) only");
 
+pub mod background;
 mod checksum;
 mod clock;
 pub mod coding;
@@ -26,12 +27,15 @@ pub mod log;
 pub mod manifest;
 mod memory;
 mod monotonic_clock;
+mod open_store;
+pub mod orphan_segments;
 mod os_fs;
 pub mod publish;
 mod read_only_fs;
 pub mod reclaim;
 mod reserve;
 mod sim_fs;
+pub mod steps;
 pub mod store_dir;
 pub mod sync;
 pub mod throttle;
@@ -53,6 +57,7 @@ pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
 pub use memory::prefer_huge_pages;
 pub use monotonic_clock::MonotonicClock;
+pub use open_store::OpenStore;
 pub use os_fs::{LogBackend, OsFs, page_cache_bytes};
 pub use read_only_fs::{MappedPrefix, ReadOnlyFs};
 pub use reserve::{DiskReserve, is_disk_full};

@@ -96,11 +96,13 @@ mod frame;
 mod group_sync;
 mod header;
 mod later_frames;
+mod prepared_segment;
 pub mod publication;
 mod scan;
 mod segment;
 mod segment_file;
 mod witness;
+mod write_counts;
 mod writer;
 
 pub use batch_reader::BatchReader;
@@ -111,9 +113,11 @@ pub use frame::{
 };
 pub use group_sync::GroupSync;
 pub use header::{SegmentHeader, SegmentIdentity};
+pub use prepared_segment::PreparedSegment;
 pub use scan::{SegmentScan, Tail, scan_segment};
 pub use segment::{Position, Segment};
 pub use segment_file::SegmentFile;
 
 pub use crate::identity::StoreId;
+pub use write_counts::WriteCounts;
 pub use writer::{Span, Writer};

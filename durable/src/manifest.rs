@@ -93,6 +93,7 @@
 //! highest it finds against the manifest with [`LoadedManifest::check_seen`].
 
 mod dump;
+mod existence;
 mod format;
 mod generation;
 mod loaded;
@@ -142,14 +143,6 @@ struct Writer<S> {
 }
 
 impl<S: State> Manifest<S> {
-    /// Whether `store` has a manifest. If not, one can be created, unless the store is damaged.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub fn exists(store: &StoreDir) -> Result<bool> {
-        Ok(store.list()?.iter().any(|entry| entry.name == CURRENT_FILE))
-    }
-
     /// Creates the manifest of a new store called `store_id`, with the default state, in epoch 1.
     ///
     /// # Errors
@@ -161,11 +154,8 @@ impl<S: State> Manifest<S> {
         if Self::exists(store)? {
             return Err(Error::io("create", current, io::ErrorKind::AlreadyExists.into()));
         }
-        let entries = store.list()?;
-        if let Some((files, number)) =
-            S::FILES.iter().find_map(|files| Some((files, files.numbers(&entries).next()?)))
-        {
-            let what = format!("it is missing, and {} is there", files.name(number));
+        if let Some(name) = Self::file_of_engine(store)? {
+            let what = format!("it is missing, and {name} is there");
             return Err(Error::corruption(current, 0, what));
         }
         Self::start(store, new_identity::<S>(store_id, 1, 1), S::default(), 0)

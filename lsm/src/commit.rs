@@ -30,7 +30,7 @@ mod section;
 
 use std::sync::Arc;
 
-use durable::log::{EnteredSection, Position, Span, Writer};
+use durable::log::{EnteredSection, Position, Span, WriteCounts, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
@@ -39,10 +39,10 @@ use crate::background::{Background, Task};
 use crate::flush::Flusher;
 use crate::lock_order::Lock;
 use crate::record::Record;
+use crate::steps::Step;
 use crate::store::Store;
 use crate::version::VersionSet;
 use crate::wal::Wal;
-pub(crate) use section::Counts;
 use section::Section;
 
 /// The largest batch, in bytes of log: offsets in one segment must stay below 4 GiB.
@@ -85,7 +85,7 @@ impl Committer {
         Self { store, wal, versions, flusher, background, pressure, memtable_bytes, section }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> WriteCounts {
         self.section.lock().counts
     }
 
@@ -123,7 +123,8 @@ impl Committer {
         let span = appended
             .map_err(|error| if is_validated { self.store.poison(error) } else { error })?;
         section.insert(sequence, records);
-        let own_end = (durability == Durability::Sync).then(|| span.end());
+        let own_end = || (durability == Durability::Sync).then(|| span.end());
+        let own_end = self.store.steps.run(Step::QueueUntilDurable, own_end);
         if let Some(durable_to) = own_end.or(section.publication.position_to_wait_for()) {
             return self.commit_when_durable(section, durable_to);
         }
@@ -143,8 +144,10 @@ impl Committer {
         let sequence = section.newest;
         section.publication.push(sequence, durable_to, ());
         drop(section);
-        let synced = self.store.log().sync_to(durable_to);
-        self.resolve(sequence, synced)?;
+        self.store.steps.run(Step::AwaitPublication, || {
+            let synced = self.store.log().sync_to(durable_to);
+            self.resolve(sequence, synced)
+        })?;
         Ok(SequenceNumber(sequence))
     }
 
@@ -229,7 +232,6 @@ impl Committer {
         }
         self.flusher.make_room()?;
         section.memtable = self.versions.seal(section.newest, section.writer.position());
-        section.counts.seals += 1;
         self.pressure.measure(&self.versions);
         self.background.request(Task::Flush);
         Ok(())
@@ -249,9 +251,11 @@ impl Committer {
     /// Step 4.
     #[inline]
     fn append(&self, section: &mut Section, sequence: u64, records: &[Record<'_>]) -> Result<Span> {
-        let span = section.writer.append(sequence, records.iter().map(Record::frame))?;
+        let logged = self.store.steps.each(Step::LogRecords, records);
+        let span = section.writer.append(sequence, logged.iter().map(Record::frame))?;
         section.newest = sequence;
-        section.counts.add(records, span.len);
+        let counted = records.iter().map(|record| (record.is_put(), record.user_bytes()));
+        section.counts.add(span.len, counted);
         if span.offset >= section.prepare_at {
             section.prepare_at = u64::MAX;
             self.background.request(Task::PrepareSegment);

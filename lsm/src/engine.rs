@@ -3,9 +3,10 @@
 use std::fmt;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 
+use durable::background::performer;
 use durable::reclaim::FileReclaimer;
 use durable::sync::atomic::AtomicU64;
 use kv::{
@@ -14,7 +15,7 @@ use kv::{
 };
 
 use crate::back_pressure::{BackPressure, CompactionLimits, Limits};
-use crate::background::{Background, Performer, Performers, Task, job_failed};
+use crate::background::{Background, Task};
 use crate::capabilities::CAPABILITIES;
 use crate::commit::{CommitParts, Committer, Validate};
 use crate::compaction::{InvalidOptions, Strategy};
@@ -77,14 +78,16 @@ impl Lsm {
         recovered: Recovered,
     ) -> Self {
         let Recovered { store, ids, reclaimer, opener, version, newest, replayed } = recovered;
-        let background = Background::new(Arc::clone(&store));
+        let executor = Arc::clone(&store.env.executor);
+        let background = Background::new(executor, store.log(), store.path());
         let history_floor = version.history_floor;
-        let versions = Arc::new(VersionSet::new(version, newest, opener));
+        let versions = Arc::new(VersionSet::new(version, newest, opener, store.steps.clone()));
         versions.open_tables();
         let pins = Arc::new(Pins::new(Arc::clone(&versions), history_floor));
         let limits = limits_of(options);
         let pressure =
             Arc::new(BackPressure::new(Arc::clone(&store), Arc::clone(&background), limits));
+        pressure.measure(&versions);
         let segment_bytes = options.log_segment_bytes;
         let (log_ids, log_files) = (Arc::clone(&ids), Arc::clone(&reclaimer));
         let wal = Arc::new(Wal::new(Arc::clone(&store), log_ids, log_files, segment_bytes));
@@ -108,12 +111,12 @@ impl Lsm {
         let threads = options.compaction_threads;
         let compactor = Compactor::new(compactor_parts, strategy, options.table, threads);
         let compactor = Arc::new(compactor);
-        background.register(Performers {
-            prepare_segment: performer(&wal, Wal::prepare),
-            flush: performer(&flusher, Flusher::flush_in_background),
-            pick_compaction: performer(&compactor, Compactor::pick_in_background),
-            merge_part: performer(&compactor, Compactor::merge_in_background),
-        });
+        background.register(vec![
+            (Task::PrepareSegment, performer(&wal, Wal::prepare)),
+            (Task::Flush, performer(&flusher, Flusher::flush_in_background)),
+            (Task::PickCompaction, performer(&compactor, Compactor::pick_in_background)),
+            (Task::MergePart, performer(&compactor, Compactor::merge_in_background)),
+        ]);
         background.request(Task::PickCompaction);
         let parts = CommitParts {
             store: Arc::clone(&store),
@@ -339,16 +342,6 @@ fn bound(bound: Bound<&[u8]>) -> Option<&[u8]> {
     }
 }
 
-/// Performs a task on a component without keeping it alive.
-fn performer<T: Send + Sync + 'static>(component: &Arc<T>, perform: fn(&T)) -> Performer {
-    let component: Weak<T> = Arc::downgrade(component);
-    Box::new(move || {
-        if let Some(component) = component.upgrade() {
-            perform(&component);
-        }
-    })
-}
-
 impl Kv for Lsm {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.background.check_open()?;
@@ -393,14 +386,10 @@ impl Kv for Lsm {
         // Compactions give up. A failure shows again below.
         drop(self.background.wait_for_jobs());
         let finished = self.finish();
-        self.reclaimer.reclaim();
-        self.reclaimer.stop();
         // Jobs that are still queued find nothing to do.
-        let ended = self.background.wait_for_jobs();
-        let reclaimed = self.reclaimer.jobs().check();
+        let ended = self.background.end_jobs(&self.reclaimer);
         self.store.unlock();
-        let reclaimed = reclaimed.map_err(|failure| job_failed(self.store.path(), &failure));
-        finished.and(ended).and(reclaimed)
+        finished.and(ended)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -9,6 +9,7 @@ use kv::{Error, Result};
 use crate::files::FILE_ID_LIMIT;
 use crate::lock_order::Lock;
 use crate::state::Edit;
+use crate::steps::Step;
 use crate::store::Store;
 
 /// Gives out the numbers of files.
@@ -68,7 +69,7 @@ impl IdSource<'_> {
 
     fn reserve(mut self) -> Result<u64> {
         let id = self.next()?;
-        self.store.edit(&Edit::reserve(id))?;
+        self.store.steps.run(Step::ReserveTable, || self.store.edit(&Edit::reserve(id)))?;
         Ok(id)
     }
 }

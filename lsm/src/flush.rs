@@ -30,6 +30,7 @@ use crate::file_ids::FileIds;
 use crate::lock_order::Lock;
 use crate::options::Options;
 use crate::state::Edit;
+use crate::steps::Step;
 use crate::store::Store;
 use crate::table_writer::{self, TableWriter};
 use crate::version::{SealedMemtable, VersionSet};
@@ -121,11 +122,15 @@ impl Flusher {
     fn flush(&self, sealed: &Arc<SealedMemtable>) -> Result<()> {
         let started = self.parts.store.env.clock.elapsed();
         // 1. Build.
-        let tables = self.writer().write(&sealed.memtable, self.options.table_bytes)?;
+        let steps = &self.parts.store.steps;
+        let mut tables = self.writer().write(&sealed.memtable, self.options.table_bytes)?;
         let bytes: u64 = tables.iter().map(|(_, facts)| facts.len).sum();
         let paths = table_writer::paths_of(&tables);
         // 2. Edit. The log may have failed meanwhile.
         let logs = self.parts.wal.ended_up_to(sealed.newest);
+        tables.truncate(steps.each(Step::NameTables, &tables).len());
+        let unlink = || self.parts.wal.unlink(&logs);
+        let unlinked_early = steps.too_early(Step::UnlinkSegments, unlink);
         let edit = || {
             self.parts.store.check()?;
             self.parts.store.edit(&Edit::flush(sealed.newest, tables, logs.clone()))?;
@@ -139,6 +144,9 @@ impl Flusher {
         self.parts.versions.open_tables();
         // 4. Retire.
         self.parts.wal.retire(sealed.log_end, &logs);
+        if unlinked_early.is_none() {
+            steps.run(Step::UnlinkSegments, unlink);
+        }
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         let elapsed = self.parts.store.env.clock.elapsed().saturating_sub(started);
@@ -156,6 +164,7 @@ impl Flusher {
     fn failed(&self, error: Error) -> Error {
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
         let passes = error.is_out_of_resources() || matches!(error, Error::Closed);
+        let passes = !self.parts.store.steps.check(Step::SpareOnFullDisk, !passes);
         // A store that is poisoned already keeps its first cause.
         if passes || self.parts.store.check().is_err() {
             error

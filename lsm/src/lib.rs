@@ -20,11 +20,15 @@ mod lock_order;
 mod memtable;
 mod options;
 mod pins;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
 mod read;
 mod record;
 mod recovery;
 mod state;
 mod statistics;
+mod steps;
 mod store;
 mod table_file;
 mod table_writer;

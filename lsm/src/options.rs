@@ -4,6 +4,7 @@ use durable::Env;
 use sstable::{BuildOptions, ReadOptions};
 
 use crate::compaction::StrategyOptions;
+use crate::steps::Steps;
 
 /// How an open store behaves. None of it is stored: any choice opens any store.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Options {
     pub table: BuildOptions,
     /// How tables are read. Default: mapped.
     pub read: ReadOptions,
+    /// Runs the named steps of the protocols.
+    pub(crate) steps: Steps,
 }
 
 impl Options {
@@ -69,6 +72,7 @@ impl Options {
             max_debt_bytes: 64 << 30,
             table: BuildOptions::default(),
             read: ReadOptions::default(),
+            steps: Steps::default(),
         }
     }
 
@@ -138,6 +142,16 @@ impl Options {
         let (memtable, sealed) = (self.memtable_bytes, self.max_sealed_memtables);
         let segment = self.log_segment_bytes;
         self.memtable_bytes(memtable).max_sealed_memtables(sealed).log_segment_bytes(segment)
+    }
+}
+
+#[cfg(feature = "planted")]
+impl Options {
+    /// With a hook that decides the fate of each protocol step: for tests that plant mistakes.
+    #[doc(hidden)]
+    pub fn hook(mut self, hook: crate::planted::Hook) -> Self {
+        self.steps = Steps::with_hook(hook);
+        self
     }
 }
 

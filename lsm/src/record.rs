@@ -73,6 +73,11 @@ impl<'r> Record<'r> {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_put(&self) -> bool {
+        self.kind == Kind::Put
+    }
+
     /// Bytes of key and value.
     #[inline]
     pub(crate) fn user_bytes(&self) -> u64 {

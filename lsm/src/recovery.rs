@@ -25,16 +25,16 @@ mod replay;
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::log::StoreId;
+use durable::OpenStore;
 use durable::manifest::Manifest;
 use durable::reclaim::FileReclaimer;
-use durable::store_dir::{OpenMode, StoreDir};
 use kv::{Error, Result};
 
 use crate::compactor::tree_of;
 use crate::file_ids::FileIds;
 use crate::options::Options;
 use crate::state::{Edit, State};
+use crate::steps::Step;
 use crate::store::Store;
 use crate::table_file::TableOpener;
 use crate::table_writer::TableWriter;
@@ -60,36 +60,47 @@ pub(crate) struct Recovered {
 /// # Errors
 /// As [`Lsm::open`](crate::Lsm::open).
 pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
+    let steps = &options.steps;
+
     // 1. Lock the directory. A new store gets its manifest.
-    let dir = lock_dir(path, options)?;
+    let awaiting = (steps, Step::AwaitLeftover);
+    let dir = OpenStore::<State>::lock_dir(&options.env, path, options.create, awaiting)?;
 
     // 2. Read the manifest, and check the directory against it.
     let loaded = Manifest::<State>::read(&dir)?;
     let inventory = Inventory::list(&dir)?;
-    inventory.check_present(&dir, loaded.state())?;
-    inventory.check_orphans(&dir, &loaded)?;
+    steps.run(Step::CheckPresent, || inventory.check_present(&dir, loaded.state()))?;
+    steps.run(Step::CheckOrphans, || inventory.check_orphans(&dir, &loaded))?;
     let contradiction = |what| Error::corruption(dir.path(), 0, what);
     loaded.state().check_runs().map_err(contradiction)?;
 
     // 3. Read the logs.
-    let replayed = Replayed::read(&dir, &loaded, options.memtable_bytes)?;
+    let replayed = Replayed::read(&dir, &loaded, options)?;
 
     // 4. Open the manifest for writing.
-    let store = Arc::new(Store::new(options.env.clone(), dir.clone(), loaded.open()?));
+    let remove = || inventory.remove_orphans(&dir, loaded.store_id(), loaded.state());
+    let removed_early = steps.too_early(Step::RemoveOrphans, remove);
+    let manifest = loaded.open()?;
+    let store = Store::new(options.env.clone(), steps.clone(), dir.clone(), manifest);
+    let store = Arc::new(store);
     let ids = Arc::new(FileIds::new(Arc::clone(&store)));
     let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
 
     // 5. Remove orphans.
-    inventory.remove_orphans(&dir, store.id(), &store.state());
-
-    // 6. Write the batches of the logs to tables.
-    let logs: Vec<u64> = store.state().logs.iter().copied().collect();
-    flush(&store, &ids, options, &replayed, &logs)?;
-
-    // 7. Unlink the logs. What cannot be removed now is an orphan of the next opening.
-    for &id in &logs {
-        drop(store.fs().remove(&store.log_path(id)));
+    if removed_early.is_none() {
+        let remove = || inventory.remove_orphans(&dir, store.id(), &store.state());
+        steps.run(Step::RemoveOrphans, remove);
     }
+
+    // 6. Write the batches of the logs to tables. 7. Unlink the logs.
+    let logs: Vec<u64> = store.state().logs.iter().copied().collect();
+    steps.in_order(
+        (Step::FlushReplayed, || flush(&store, &ids, options, &replayed, &logs)),
+        (Step::UnlinkReplayed, || {
+            unlink(&store, &logs);
+            Ok(())
+        }),
+    )?;
 
     let opener = TableOpener::new(
         Arc::clone(&options.env.fs),
@@ -100,23 +111,16 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let state = store.state();
     let version = Version::of(&state, &Version::default(), &opener);
     debug_assert!(tree_of(&version).is_ok(), "step 2 has checked the runs");
-    let (newest, replayed) = (state.flushed, replayed.batches);
+    let newest = steps.run(Step::ResumeNumbering, || state.flushed);
+    let replayed = replayed.batches;
     Ok(Recovered { store, ids, reclaimer, opener, version, newest, replayed })
 }
 
-/// Step 1: locks the directory, and makes the manifest of a new store.
-fn lock_dir(path: &Path, options: &Options) -> Result<StoreDir> {
-    let mode = if options.create { OpenMode::Create } else { OpenMode::Write };
-    let (fs, clock) = (&options.env.fs, &*options.env.clock);
-    if !options.create {
-        // Before the lock, which would leave a file in a directory without a store.
-        Inventory::check_is_store(&StoreDir::open(Arc::clone(fs), path, OpenMode::Read)?)?;
+/// Step 7. What cannot be removed now is an orphan of the next opening.
+fn unlink(store: &Store, logs: &[u64]) {
+    for &id in logs {
+        drop(store.fs().remove(&store.log_path(id)));
     }
-    let dir = StoreDir::open_after_leftovers(fs, path, mode, clock)?;
-    if options.create && !Manifest::<State>::exists(&dir)? {
-        drop(Manifest::<State>::create(&dir, StoreId::random(&*options.env.entropy))?);
-    }
-    Ok(dir)
 }
 
 /// Step 6: writes each memtable of `replayed` as a run of its own. All runs come, and all `logs` go, at once.

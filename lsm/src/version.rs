@@ -34,6 +34,7 @@ use kv::Result;
 use crate::lock_order::Lock;
 use crate::memtable::Memtable;
 use crate::state::State;
+use crate::steps::{Step, Steps};
 use crate::table_file::{TableFile, TableOpener, TableRun};
 
 /// A memtable that gets no more writes.
@@ -128,11 +129,12 @@ pub(crate) struct VersionSet {
     /// Held while the super version is replaced.
     change: Mutex<()>,
     opener: TableOpener,
+    steps: Steps,
 }
 
 impl VersionSet {
     /// Empty memtables over `version`, whose newest batch has the number `visible`.
-    pub(crate) fn new(version: Version, visible: u64, opener: TableOpener) -> Self {
+    pub(crate) fn new(version: Version, visible: u64, opener: TableOpener, steps: Steps) -> Self {
         let (active, sealed) = (Arc::default(), Vec::new());
         let super_version = SuperVersion { active, sealed, version: Arc::new(version) };
         Self {
@@ -141,6 +143,7 @@ impl VersionSet {
             installing: Mutex::ranked(Lock::Install.rank(), ()),
             change: Mutex::ranked(Lock::SuperVersion.rank(), ()),
             opener,
+            steps,
         }
     }
 
@@ -215,6 +218,12 @@ impl VersionSet {
         let known = Arc::clone(&self.load().version);
         let version = Arc::new(Version::of(&state, &known, &self.opener));
         debug_assert!(version.history_floor <= self.visible(), "dropped versions were visible");
+        self.steps.run(Step::Install, || self.show(flushed, version));
+        Ok(())
+    }
+
+    /// Replaces the version, and takes `flushed` out.
+    fn show(&self, flushed: Option<&Arc<SealedMemtable>>, version: Arc<Version>) {
         let _one_at_a_time = self.change.lock();
         let before = self.load_full();
         let mut sealed = before.sealed.clone();
@@ -225,7 +234,6 @@ impl VersionSet {
         }
         let active = Arc::clone(&before.active);
         self.current.store(Arc::new(SuperVersion { active, sealed, version }));
-        Ok(())
     }
 
     /// Opens the tables that were not opened yet. What cannot be opened now is opened, or reported, when it is read.

@@ -4,6 +4,8 @@
 //! the step, and a subject in which it is so. [`must_find`] runs the suites until one of them fails, and repeats that
 //! failure from its replay line. A bug that no suite finds is a hole in the suites.
 
+mod mistake;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use crate::replay::replay;
 use crate::report::{Failure, Report};
 use crate::subject::{Opened, Subject, same_properties_as};
 use crate::suite::Suite;
+pub use mistake::{Mistake, RealSuite, Wrong, are_found, check_list};
 
 /// A subject with a known bug.
 pub struct Planted {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::log::publication::PublicationQueue;
-use durable::log::{GroupSync, Span, Writer};
+use durable::log::{GroupSync, Span, WriteCounts, Writer};
 use kv::{Error, Result};
 
 use crate::file_handle::FileHandle;
@@ -23,7 +23,7 @@ pub(super) struct Section {
     /// When the active file has grown to this many bytes, the next one is prepared.
     pub(super) prepare_at: u64,
     pub(super) closed: bool,
-    pub(super) counts: Counts,
+    pub(super) counts: WriteCounts,
 }
 
 /// Where a batch that waits for the disk lies.
@@ -36,16 +36,6 @@ pub(super) struct LoggedBatch {
     pub(super) _room: Reservation,
 }
 
-/// How much was written through this handle.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) batches: u64,
-    pub(crate) puts: u64,
-    pub(crate) deletes: u64,
-    pub(crate) user_bytes: u64,
-    pub(crate) log_bytes: u64,
-}
-
 impl Section {
     /// The section of a log that `sync` makes durable, after batch `newest`.
     pub(super) fn new(sync: Arc<GroupSync>, newest: u64) -> Self {
@@ -56,7 +46,7 @@ impl Section {
             publication: PublicationQueue::new(newest),
             prepare_at: u64::MAX,
             closed: false,
-            counts: Counts::default(),
+            counts: WriteCounts::default(),
         }
     }
 
@@ -90,18 +80,4 @@ impl Section {
 fn out_of_numbers() -> Error {
     let last = SEQUENCE_LIMIT - 1;
     Error::InvalidArgument(format!("the last sequence number, {last}, is used up"))
-}
-
-impl Counts {
-    #[inline]
-    pub(super) fn add(&mut self, ops: &[RecordWriter<'_>], log_bytes: u64) {
-        debug_assert!(log_bytes > 0, "a batch has bytes");
-        self.batches += 1;
-        self.log_bytes += log_bytes;
-        for op in ops {
-            self.puts += u64::from(op.is_put());
-            self.deletes += u64::from(!op.is_put());
-            self.user_bytes += op.user_bytes();
-        }
-    }
 }

@@ -1,31 +1,26 @@
 //! The files in the directory, checked against the manifest.
 //!
-//! A data file that the manifest does not name is an *orphan* if its content says that the store made it: it has the header
-//! of a segment of this store with that id, or it has no whole header, because a crash interrupted its creation. A merge
-//! took it out of the manifest, or a crash came before the edit that would have named it. Recovery removes orphans.
+//! A data file that the manifest does not name is an orphan if its content says that the store made it
+//! ([`durable::orphan_segments`]). A merge took it out of the manifest, or a crash came before the edit that would have named
+//! it. Recovery removes orphans.
 //!
 //! Any other file with such a name is foreign and stays. It does not prevent writes: ids come from the manifest, and a
 //! writer that finds a name taken goes on to the next id.
 //!
 //! Before anything is changed, recovery checks the orphans whose ids the manifest never reserved. They can prove that edits
-//! were lost:
-//! - It has records. A data file gets records only after an edit has reserved its id.
-//! - Its header contains a later edit number than the last edit that is there. An edit is durable before a header contains
-//!   its number.
+//! were lost.
 //!
 //! An orphan with a smaller id is expected: it was an input of a merge, or an output that no edit has named. Its records
 //! prove nothing, because an output has them before it is named. Its header is not compared. The headers of the log prove
 //! lost edits, and after a clean close `CURRENT` does.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::path::Path;
 
-use durable::log::{SegmentHeader, StoreId, scan_segment};
-use durable::manifest::{LoadedManifest, Manifest};
+use durable::log::StoreId;
+use durable::manifest::LoadedManifest;
 use durable::reclaim::remove_orphans;
 use durable::store_dir::{NamePattern, StoreDir};
-use durable::{Entry, read_whole};
+use durable::{Entry, orphan_segments};
 use kv::{Error, Result};
 
 use crate::files::{DATA, HINT, HINT_TEMPORARY};
@@ -53,22 +48,6 @@ impl Inventory {
         Ok(Self { data: DATA.numbers(&entries).collect(), entries })
     }
 
-    /// Checks that `dir` has a store.
-    ///
-    /// # Errors
-    /// `Io`, with `NotFound` when there is none; `Corruption` for a data file in a directory without a manifest.
-    pub(crate) fn check_is_store(dir: &StoreDir) -> Result<()> {
-        if Manifest::<State>::exists(dir)? {
-            return Ok(());
-        }
-        if let Some(&id) = Self::list(dir)?.data.first() {
-            let what = "a data file in a directory without a manifest";
-            return Err(Error::corruption(dir.file(&DATA.name(id)), 0, what));
-        }
-        let nothing = std::io::Error::new(ErrorKind::NotFound, "there is no store in here");
-        Err(Error::io("open", dir.path(), nothing))
-    }
-
     /// Checks that each data file that the manifest names is there.
     ///
     /// # Errors
@@ -83,7 +62,7 @@ impl Inventory {
     /// Checks that no data file with an unreserved id proves that the manifest lost an edit.
     ///
     /// # Errors
-    /// `Corruption` of the orphan that has records, or of the manifest; `Io`.
+    /// `Corruption` of the orphan that has batches, or of the manifest; `Io`.
     pub(crate) fn check_orphans(
         &self,
         dir: &StoreDir,
@@ -92,15 +71,7 @@ impl Inventory {
         // An orphan with a smaller id proves nothing by its records: see the module.
         for &id in self.data.range(manifest.state().next_file_id..) {
             let path = dir.file(&DATA.name(id));
-            let bytes = read_whole(&*dir.fs().open(&path)?)?;
-            let header = SegmentHeader::decode(bytes.bytes(), manifest.store_id(), id, &path);
-            // A header that is torn or foreign proves nothing.
-            let Ok(header) = header else { continue };
-            manifest.check_seen(header.identity.stamp())?;
-            if has_records(bytes.bytes(), manifest.store_id(), id, &path) {
-                let what = "this file has records, and the manifest never reserved its id";
-                return Err(Error::corruption(&path, header.format.first_frame(), what));
-            }
+            orphan_segments::check_unnamed(dir, manifest, &path, id)?;
         }
         Ok(())
     }
@@ -114,7 +85,8 @@ impl Inventory {
         let is_orphan = |pattern: &NamePattern, id| match *pattern {
             DATA => {
                 let path = dir.file(&DATA.name(id));
-                !state.files.contains_key(&id) && is_orphan(dir, store, id, &path).unwrap_or(false)
+                let is_own = || orphan_segments::is_own(dir, store, id, &path).unwrap_or(false);
+                !state.files.contains_key(&id) && is_own()
             }
             HINT => !has_hint(id),
             // A temporary hint file, which a crash has left.
@@ -122,24 +94,4 @@ impl Inventory {
         };
         remove_orphans(dir, &self.entries, &[HINT, HINT_TEMPORARY, DATA], &is_orphan);
     }
-}
-
-/// Whether the content of a data file that the manifest does not name says that the store made it.
-fn is_orphan(dir: &StoreDir, store: StoreId, id: u64, path: &Path) -> Result<bool> {
-    let file = match dir.fs().open(path) {
-        // Somebody has removed it.
-        Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => return Ok(false),
-        opened => opened?,
-    };
-    Ok(SegmentHeader::may_have_begun(read_whole(&*file)?.bytes(), store, id))
-}
-
-/// Whether a segment with a whole header has records, readable or damaged.
-fn has_records(bytes: &[u8], store: StoreId, id: u64, path: &Path) -> bool {
-    let mut any = false;
-    let scan = scan_segment(bytes, store, id, path, &mut |_| {
-        any = true;
-        Ok(())
-    });
-    any || scan.is_err_and(|error| matches!(error, Error::Corruption { offset, .. } if offset > 0))
 }

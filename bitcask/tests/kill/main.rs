@@ -9,6 +9,7 @@
 
 use std::io::Write as _;
 
+use torture::planted::RealSuite;
 use torture::soak::{shard_of_environment, timed};
 use torture::{Outcome, Program, Report, Subject, kill, power};
 
@@ -17,7 +18,7 @@ mod mistakes;
 #[path = "../torture/subject.rs"]
 mod subject;
 
-use mistakes::{MISTAKES, Mistake, RealSuite};
+use mistakes::{MISTAKES, Mistake};
 use subject::BitcaskSubject;
 
 const PROGRAM: Program = Program { test: "child", subject: subject_called };
@@ -31,7 +32,7 @@ const MANY_CUTS: power::Options =
 
 fn subject_called(word: &str) -> Box<dyn Subject> {
     match MISTAKES.iter().find(|mistake| mistake.name == word) {
-        Some(mistake) => Box::new(mistake.plant()),
+        Some(mistake) => Box::new(mistake.plant(BitcaskSubject::with)),
         None => Box::new(BitcaskSubject::default()),
     }
 }

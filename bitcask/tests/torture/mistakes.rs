@@ -13,81 +13,29 @@
 
 use bitcask::planted::{Action, Step};
 use durable::OpKind;
-use torture::planted::Planted;
+use torture::planted::{RealSuite, Wrong};
 
-use super::subject::BitcaskSubject;
+use super::subject::WrongStep;
 
 /// One mistake.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mistake {
-    pub(crate) name: &'static str,
-    /// The protocol of which a step is wrong.
-    pub(crate) protocol: &'static str,
-    wrong: Wrong,
-    /// The suite that finds it after the fewest states. Of several suites, joined by `+`, one finds it.
-    pub(crate) found_by: &'static str,
-    /// The suite with real processes that finds it too, if one does.
-    pub(crate) found_for_real_by: Option<RealSuite>,
+pub(crate) type Mistake = torture::planted::Mistake<WrongStep>;
+
+const fn skip(step: Step) -> Wrong<WrongStep> {
+    Wrong::Step((step, Action::Skip))
 }
 
-/// A suite with real processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RealSuite {
-    Kill,
-    Power,
+const fn swap(step: Step) -> Wrong<WrongStep> {
+    Wrong::Step((step, Action::Swap))
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Wrong {
-    Step(Step, Action),
-    /// Calls of a kind that are left out, on paths that contain a text.
-    Calls(OpKind, &'static str),
-}
-
-impl Mistake {
-    const fn new(
-        found_by: &'static str,
-        protocol: &'static str,
-        name: &'static str,
-        wrong: Wrong,
-    ) -> Self {
-        Self { name, protocol, wrong, found_by, found_for_real_by: None }
-    }
-
-    const fn also_found_by(self, suite: RealSuite) -> Self {
-        Self { found_for_real_by: Some(suite), ..self }
-    }
-
-    /// An engine that makes it.
-    pub(crate) fn plant(&self) -> Planted {
-        let (name, protocol) = (self.name, self.protocol);
-        match self.wrong {
-            Wrong::Step(step, action) => {
-                let subject = BitcaskSubject { mistake: Some((step, action)) };
-                Planted::built(name, protocol, subject)
-            }
-            Wrong::Calls(kind, path) => {
-                Planted::skipping(name, protocol, BitcaskSubject::default(), kind, path)
-            }
-        }
-    }
-}
-
-const fn skip(step: Step) -> Wrong {
-    Wrong::Step(step, Action::Skip)
-}
-
-const fn swap(step: Step) -> Wrong {
-    Wrong::Step(step, Action::Swap)
-}
-
-const IGNORED_FAILURE: Wrong = Wrong::Step(Step::AwaitPublication, Action::IgnoreFailure);
-const APPLIED_TWICE: Wrong = Wrong::Step(Step::ApplyPut, Action::Repeat);
-const UNSYNCED_DATA: Wrong = Wrong::Calls(OpKind::SyncFile, ".data");
-const UNSYNCED_NAMES: Wrong = Wrong::Calls(OpKind::SyncDir, "store");
-const UNSYNCED_MANIFEST: Wrong = Wrong::Calls(OpKind::SyncFile, "MANIFEST");
-const UNWRITTEN_CLAIMS: Wrong = Wrong::Calls(OpKind::Write, ".data");
-const UNFINISHED: Wrong = Wrong::Calls(OpKind::Finish, ".data");
+const IGNORED_FAILURE: Wrong<WrongStep> =
+    Wrong::Step((Step::AwaitPublication, Action::IgnoreFailure));
+const APPLIED_TWICE: Wrong<WrongStep> = Wrong::Step((Step::ApplyPut, Action::Repeat));
+const UNSYNCED_DATA: Wrong<WrongStep> = Wrong::Calls(OpKind::SyncFile, ".data");
+const UNSYNCED_NAMES: Wrong<WrongStep> = Wrong::Calls(OpKind::SyncDir, "store");
+const UNSYNCED_MANIFEST: Wrong<WrongStep> = Wrong::Calls(OpKind::SyncFile, "MANIFEST");
+const UNWRITTEN_CLAIMS: Wrong<WrongStep> = Wrong::Calls(OpKind::Write, ".data");
+const UNFINISHED: Wrong<WrongStep> = Wrong::Calls(OpKind::Finish, ".data");
 
 /// All mistakes, by protocol.
 #[rustfmt::skip]

@@ -1,7 +1,6 @@
 //! Each mistake of [`MISTAKES`] is found by the suite that is named beside it, and mistakes that need a story of their own
 //! are found by that story.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,45 +10,14 @@ use bitcask::planted::{Action, Hook, Step};
 use bitcask::{Bitcask, Options};
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
 use kv::{Durability, Kv, Snapshots, UnixMillis, WriteBatch};
-use torture::planted::must_find;
-use torture::{Suite, crash};
+use torture::planted::RealSuite;
+use torture::tests_of_mistakes;
 
-use crate::mistakes::{MISTAKES, RealSuite};
+use crate::mistakes::MISTAKES;
+use crate::subject::BitcaskSubject;
 
-/// The mistakes of a protocol are found, each by its suite.
-fn are_found(protocol: &str) {
-    let mistakes = MISTAKES.iter().filter(|mistake| mistake.protocol == protocol);
-    for mistake in mistakes {
-        let suites: Vec<Suite> = mistake.found_by.split('+').map(suite_called).collect();
-        must_find(&mistake.plant(), &suites).unwrap_or_else(|missed| panic!("{missed}"));
-    }
-}
-
-/// The suite called `name`. `crash-scripts` is the second half of the suite `crash`: its random scripts, not shortened.
-fn suite_called(name: &str) -> Suite {
-    if name == "crash-scripts" {
-        return crash::SUITE.with_run(|subject| {
-            let options = crash::Options { shortens: false, ..crash::Options::default() };
-            crash::random(subject, &options)
-        });
-    }
-    *torture::suite_called(name).unwrap_or_else(|| panic!("no suite is called {name}"))
-}
-
-/// Defines a test for the mistakes of each protocol.
-macro_rules! protocols {
-    ($($test:ident = $protocol:literal,)+) => {
-        const PROTOCOLS: &[&str] = &[$($protocol),+];
-        $(
-            #[test]
-            fn $test() {
-                are_found($protocol);
-            }
-        )+
-    };
-}
-
-protocols! {
+tests_of_mistakes! {
+    MISTAKES, BitcaskSubject::with,
     mistakes_of_append_are_found = "append",
     mistakes_of_group_commit_are_found = "group commit",
     mistakes_of_publication_are_found = "publication",
@@ -64,16 +32,10 @@ protocols! {
 }
 
 #[test]
-fn each_mistake_has_a_name_of_its_own_and_a_test() {
-    let names: BTreeSet<&str> = MISTAKES.iter().map(|mistake| mistake.name).collect();
-    assert_eq!(names.len(), MISTAKES.len());
-    for mistake in MISTAKES {
-        assert!(PROTOCOLS.contains(&mistake.protocol), "{mistake:?} has no test");
-    }
+fn each_suite_with_real_processes_has_a_mistake_to_find() {
     for suite in [RealSuite::Kill, RealSuite::Power] {
         assert!(MISTAKES.iter().any(|mistake| mistake.found_for_real_by == Some(suite)));
     }
-    assert!(PROTOCOLS.iter().all(|name| MISTAKES.iter().any(|known| known.protocol == *name)));
 }
 
 /// The data files on the disk after a merge that nobody reads beside, and those that the store knows of.

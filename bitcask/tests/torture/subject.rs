@@ -9,10 +9,13 @@ use durable::{Env, File, OpKind, copy_whole};
 use kv::Result;
 use torture::{FailedCall, Opened, Subject};
 
+/// A step, and what happens to it.
+pub(crate) type WrongStep = (Step, Action);
+
 /// A Bitcask with tiny files, right or with one step done wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BitcaskSubject {
-    pub(crate) mistake: Option<(Step, Action)>,
+    mistake: Option<WrongStep>,
 }
 
 /// The options of a set. Its files are so small that a few dozen writes pass through every structural event.
@@ -53,6 +56,10 @@ fn is_recognised(file: &dyn File) -> Result<bool> {
 }
 
 impl BitcaskSubject {
+    pub(crate) fn with(mistake: Option<WrongStep>) -> Self {
+        Self { mistake }
+    }
+
     fn open_with(self, mut options: Options, dir: &Path) -> Result<Opened> {
         let (env, place) = (options.env.clone(), dir.to_path_buf());
         if let Some((step, action)) = self.mistake {

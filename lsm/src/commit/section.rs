@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::log::publication::PublicationQueue;
-use durable::log::{GroupSync, Writer};
+use durable::log::{GroupSync, WriteCounts, Writer};
 use kv::{Error, Result};
 
 use crate::internal_key::{SEQUENCE_LIMIT, Trailer};
@@ -23,19 +23,7 @@ pub(super) struct Section {
     /// When the active segment has grown to this many bytes, the next one is prepared.
     pub(super) prepare_at: u64,
     pub(super) closed: bool,
-    pub(super) counts: Counts,
-}
-
-/// How much was written through this handle.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) batches: u64,
-    pub(crate) puts: u64,
-    pub(crate) deletes: u64,
-    pub(crate) user_bytes: u64,
-    pub(crate) log_bytes: u64,
-    /// Memtables that were sealed.
-    pub(crate) seals: u64,
+    pub(super) counts: WriteCounts,
 }
 
 impl Section {
@@ -48,7 +36,7 @@ impl Section {
             publication: PublicationQueue::new(newest),
             prepare_at: u64::MAX,
             closed: false,
-            counts: Counts::default(),
+            counts: WriteCounts::default(),
         }
     }
 
@@ -81,21 +69,6 @@ impl Section {
         for record in records {
             let trailer = Trailer::new(sequence, record.kind);
             self.memtable.insert(record.key, trailer, record.value);
-        }
-    }
-}
-
-impl Counts {
-    #[inline]
-    pub(super) fn add(&mut self, records: &[Record<'_>], log_bytes: u64) {
-        debug_assert!(log_bytes > 0, "a batch has bytes");
-        self.batches += 1;
-        self.log_bytes += log_bytes;
-        for record in records {
-            let is_put = record.kind == crate::internal_key::Kind::Put;
-            self.puts += u64::from(is_put);
-            self.deletes += u64::from(!is_put);
-            self.user_bytes += record.user_bytes();
         }
     }
 }

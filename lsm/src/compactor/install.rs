@@ -7,6 +7,7 @@ use super::compaction::{Compaction, Counts, Ended};
 use crate::background::Task;
 use crate::compaction::Action;
 use crate::state::Edit;
+use crate::steps::Step;
 use crate::table_writer::{NewTable, paths_of};
 
 impl Compactor {
@@ -43,9 +44,11 @@ impl Compactor {
     fn install(
         &self,
         compaction: &Compaction,
-        outputs: Vec<NewTable>,
+        mut outputs: Vec<NewTable>,
         counts: Counts,
     ) -> Result<()> {
+        let steps = &self.parts.store.steps;
+        outputs.truncate(steps.each(Step::NameOutputs, &outputs).len());
         let plan = &compaction.plan;
         let place = (plan.output.level as u64, plan.output.rank.0);
         let inputs: Vec<u64> = compaction.inputs.iter().map(|input| input.id).collect();

@@ -134,7 +134,8 @@ impl Compactor {
         }
         let least_bytes = self.strategy.target_file_bytes();
         let parts = plan.parts(plan.anchors(), threads.max(1), least_bytes);
-        let filter = VersionFilter::new(history, DropGuard::new(&plan, &present.tree));
+        let guard = DropGuard::new(&plan, &present.tree);
+        let filter = VersionFilter::new(history, guard, self.parts.store.steps.clone());
         let most_overlap = self.strategy.max_grandparent_bytes();
         let cutter = OutputCutter::new(&plan, &present.tree, least_bytes, most_overlap);
         let compaction = Compaction::new(plan, inputs, floor, started, parts.len());

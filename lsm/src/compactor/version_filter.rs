@@ -4,12 +4,14 @@ use super::tree::UserKey;
 use crate::compaction::DropGuard;
 use crate::history::History;
 use crate::internal_key::Kind;
+use crate::steps::{Step, Steps};
 
 /// Judges the versions of the inputs, key by key, the newest version of a key first.
 #[derive(Clone, Debug)]
 pub(super) struct VersionFilter {
     history: History,
     guard: DropGuard<UserKey>,
+    steps: Steps,
     /// The key of the last version, unless `newer` is `None`.
     user: UserKey,
     /// The number of the last version.
@@ -33,8 +35,8 @@ pub(super) enum Fate {
 }
 
 impl VersionFilter {
-    pub(super) fn new(history: History, guard: DropGuard<UserKey>) -> Self {
-        Self { history, guard, user: UserKey::new(), newer: None, has_kept: false }
+    pub(super) fn new(history: History, guard: DropGuard<UserKey>, steps: Steps) -> Self {
+        Self { history, guard, steps, user: UserKey::new(), newer: None, has_kept: false }
     }
 
     /// The fate of version `sequence` of `user`.
@@ -42,8 +44,12 @@ impl VersionFilter {
         let newer = self.newer.replace(sequence).filter(|_| user == self.user);
         match newer {
             // Also if the newer one was not kept: then one that is newer still hides both.
-            Some(newer) if self.history.hides(newer, sequence) => return Fate::Hidden,
-            Some(_) => {}
+            Some(newer) => {
+                let is_hidden = self.history.hides(newer, sequence);
+                if self.steps.check(Step::KeepSeenVersions, is_hidden) {
+                    return Fate::Hidden;
+                }
+            }
             None => {
                 self.user.clear();
                 self.user.extend_from_slice(user);
@@ -51,8 +57,11 @@ impl VersionFilter {
             }
         }
         // All older versions of the key in the inputs are hidden, because no reader is below the horizon.
-        if kind == Kind::Tombstone && self.guard.may_drop(&self.user, sequence) {
-            return Fate::Spent;
+        if kind == Kind::Tombstone {
+            let is_spent = self.guard.may_drop(&self.user, sequence);
+            if self.steps.check(Step::GuardTombstone, is_spent) {
+                return Fate::Spent;
+            }
         }
         let begins_key = !self.has_kept;
         self.has_kept = true;
@@ -88,7 +97,8 @@ mod tests {
 
     fn fates(history: History, versions: &[(&[u8], u64, Kind)]) -> Vec<Fate> {
         let (plan, tree) = plan(history.horizon());
-        let mut filter = VersionFilter::new(history, DropGuard::new(&plan, &tree));
+        let mut filter =
+            VersionFilter::new(history, DropGuard::new(&plan, &tree), Steps::default());
         versions.iter().map(|(user, sequence, kind)| filter.judge(user, *sequence, *kind)).collect()
     }
 

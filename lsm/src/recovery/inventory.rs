@@ -1,28 +1,24 @@
 //! The files in the directory, checked against the manifest.
 //!
-//! A log that the manifest does not name is an *orphan* if its content says that the store made it: it has the header of a
-//! segment of this store with that number, or it has no whole header, because a crash interrupted its creation. A table that
-//! the manifest does not name is an orphan if the manifest has given out its number: that happens before the file is
-//! created.
+//! A log that the manifest does not name is an orphan if its content says that the store made it
+//! ([`durable::orphan_segments`]). A table that the manifest does not name is an orphan if the manifest has given out its
+//! number: that happens before the file is created.
 //!
 //! Any other file with such a name is foreign and stays. It does not prevent writes: numbers come from the manifest, and a
 //! writer that finds a name taken goes on to the next number.
 //!
 //! Before anything is changed, recovery checks the files whose numbers the manifest never gave out. They can prove that
 //! edits were lost:
-//! - A log has batches. It gets batches only after an edit has named it.
-//! - The header of a log contains a later edit number than the last edit that is there.
+//! - A log does by the rules of [`durable::orphan_segments`].
 //! - A table says that this store made it (`table_writer`). Its number was in the manifest before.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::path::Path;
 
-use durable::log::{SegmentHeader, StoreId, scan_segment};
-use durable::manifest::{LoadedManifest, Manifest};
+use durable::log::StoreId;
+use durable::manifest::LoadedManifest;
 use durable::reclaim::remove_orphans;
 use durable::store_dir::{NamePattern, StoreDir};
-use durable::{Entry, read_whole};
+use durable::{Entry, orphan_segments};
 use kv::{Error, Result};
 
 use crate::files::{LOG, TABLE};
@@ -50,25 +46,6 @@ impl Inventory {
         let entries = dir.list()?;
         let (logs, tables) = (LOG.numbers(&entries).collect(), TABLE.numbers(&entries).collect());
         Ok(Self { logs, tables, entries })
-    }
-
-    /// Checks that `dir` has a store.
-    ///
-    /// # Errors
-    /// `Io`, with `NotFound` when there is none; `Corruption` for a file of a store in a directory without a manifest.
-    pub(super) fn check_is_store(dir: &StoreDir) -> Result<()> {
-        if Manifest::<State>::exists(dir)? {
-            return Ok(());
-        }
-        let inventory = Self::list(dir)?;
-        let log = inventory.logs.first().map(|&id| LOG.name(id));
-        let table = inventory.tables.first().map(|&id| TABLE.name(id));
-        if let Some(name) = log.or(table) {
-            let what = "a file of a store in a directory without a manifest";
-            return Err(Error::corruption(dir.file(&name), 0, what));
-        }
-        let nothing = std::io::Error::new(ErrorKind::NotFound, "there is no store in here");
-        Err(Error::io("open", dir.path(), nothing))
     }
 
     /// Checks that each file that the manifest names is there, and that each table has its length.
@@ -104,7 +81,7 @@ impl Inventory {
     ) -> Result<()> {
         let next = manifest.state().next_file_id;
         for &id in self.logs.range(next..) {
-            check_log(dir, manifest, &dir.file(&LOG.name(id)), id)?;
+            orphan_segments::check_unnamed(dir, manifest, &dir.file(&LOG.name(id)), id)?;
         }
         for &id in self.tables.range(next..) {
             let path = dir.file(&TABLE.name(id));
@@ -128,44 +105,11 @@ impl Inventory {
         let is_orphan = |pattern: &NamePattern, id| match *pattern {
             LOG => {
                 let path = dir.file(&LOG.name(id));
-                !state.logs.contains(&id) && is_orphan_log(dir, store, id, &path).unwrap_or(false)
+                let is_own = || orphan_segments::is_own(dir, store, id, &path).unwrap_or(false);
+                !state.logs.contains(&id) && is_own()
             }
             _ => id < state.next_file_id && !state.tables.contains_key(&id),
         };
         remove_orphans(dir, &self.entries, &[LOG, TABLE], &is_orphan);
     }
-}
-
-/// Checks log `id`, whose number the manifest never gave out.
-fn check_log(dir: &StoreDir, manifest: &LoadedManifest<State>, path: &Path, id: u64) -> Result<()> {
-    let bytes = read_whole(&*dir.fs().open(path)?)?;
-    let header = SegmentHeader::decode(bytes.bytes(), manifest.store_id(), id, path);
-    // A header that is torn or foreign proves nothing.
-    let Ok(header) = header else { return Ok(()) };
-    manifest.check_seen(header.identity.stamp())?;
-    if has_batches(bytes.bytes(), manifest.store_id(), id, path) {
-        let what = "this log has batches, and the manifest never gave out its number";
-        return Err(Error::corruption(path, header.format.first_frame(), what));
-    }
-    Ok(())
-}
-
-/// Whether the content of a log that the manifest does not name says that the store made it.
-fn is_orphan_log(dir: &StoreDir, store: StoreId, id: u64, path: &Path) -> Result<bool> {
-    let file = match dir.fs().open(path) {
-        // Somebody has removed it.
-        Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => return Ok(false),
-        opened => opened?,
-    };
-    Ok(SegmentHeader::may_have_begun(read_whole(&*file)?.bytes(), store, id))
-}
-
-/// Whether a segment with a whole header has batches, readable or damaged.
-fn has_batches(bytes: &[u8], store: StoreId, id: u64, path: &Path) -> bool {
-    let mut any = false;
-    let scan = scan_segment(bytes, store, id, path, &mut |_| {
-        any = true;
-        Ok(())
-    });
-    any || scan.is_err_and(|error| matches!(error, Error::Corruption { offset, .. } if offset > 0))
 }

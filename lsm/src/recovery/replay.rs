@@ -13,10 +13,12 @@ use durable::store_dir::StoreDir;
 use kv::{Error, Result};
 
 use crate::files::LOG;
-use crate::internal_key::Trailer;
+use crate::internal_key::{Kind, Trailer};
 use crate::memtable::Memtable;
+use crate::options::Options;
 use crate::record::Record;
 use crate::state::State;
+use crate::steps::{Step, Steps};
 
 /// The batches of the logs that no table has.
 #[derive(Debug)]
@@ -28,26 +30,29 @@ pub(super) struct Replayed {
 }
 
 impl Replayed {
-    /// Reads the logs that `manifest` names. A memtable that has grown to `memtable_bytes` is followed by another one.
+    /// Reads the logs that `manifest` names. A memtable that has grown to its usual size is followed by another one.
     ///
     /// # Errors
     /// `Corruption` when a log is damaged, or proves that another one or the manifest is; `Io`.
     pub(super) fn read(
         dir: &StoreDir,
         manifest: &LoadedManifest<State>,
-        memtable_bytes: u64,
+        options: &Options,
     ) -> Result<Self> {
+        let steps = &options.steps;
         let flushed = manifest.state().flushed;
         let mut chain = ChainReader::new(manifest.store_id());
         let mut loader = Loader {
             flushed,
             newest: None,
-            memtable_bytes,
+            memtable_bytes: options.memtable_bytes,
+            steps,
             replayed: Self { memtables: Vec::new(), batches: 0 },
         };
         for &id in &manifest.state().logs {
             let path = dir.file(&LOG.name(id));
             let bytes = read_whole(&*dir.fs().open(&path)?)?;
+            let bytes = steps.claims(Step::CheckClaims, bytes, manifest.store_id(), id);
             let load = &mut |batch: &[FrameView<'_>]| loader.load(batch, &path);
             let identity = chain.read(bytes.bytes(), id, &path, load)?;
             manifest.check_seen(identity.stamp())?;
@@ -62,19 +67,21 @@ impl Replayed {
 }
 
 /// Loads the batches of the logs.
-struct Loader {
+struct Loader<'o> {
     /// The newest batch in a table.
     flushed: u64,
     /// The newest batch that was read.
     newest: Option<u64>,
     memtable_bytes: u64,
+    steps: &'o Steps,
     replayed: Replayed,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn load(&mut self, batch: &[FrameView<'_>], path: &Path) -> Result<()> {
         let (sequence, offset) = (batch[0].sequence, batch[0].offset);
-        if !follows(sequence, self.newest, self.flushed) {
+        let follows = follows(sequence, self.newest, self.flushed);
+        if !self.steps.check(Step::CheckFollows, follows) {
             let before = self.newest.unwrap_or(self.flushed);
             let what = format!("batch {sequence} follows batch {before}: others are missing");
             return Err(Error::corruption(path, offset, what));
@@ -83,7 +90,7 @@ impl Loader {
         // A batch that a table has is decoded all the same: damage shows.
         let records = batch.iter().map(|frame| Record::decode(frame, path));
         let records = records.collect::<Result<Vec<_>>>()?;
-        if sequence > self.flushed {
+        if self.steps.check(Step::SkipFlushed, sequence > self.flushed) {
             self.insert(sequence, &records);
         }
         Ok(())
@@ -99,7 +106,12 @@ impl Loader {
         debug_assert!(*newest <= sequence, "batches come in order");
         *newest = sequence;
         for record in records {
-            memtable.insert(record.key, Trailer::new(sequence, record.kind), record.value);
+            let insert =
+                || memtable.insert(record.key, Trailer::new(sequence, record.kind), record.value);
+            match record.kind {
+                Kind::Tombstone => self.steps.run(Step::ReplayTombstone, insert),
+                Kind::Put => insert(),
+            }
         }
         self.replayed.batches += 1;
     }

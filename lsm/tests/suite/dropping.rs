@@ -1,105 +1,34 @@
-//! Handles that are dropped while a job runs.
+//! Handles that are dropped or closed while a job runs.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
-use durable::{Clock, Env, Inject, ManualClock, OpKind, Plan, SeededEntropy, SimFs, ThreadPool};
-use kv::{Error, Kv, UnixMillis};
+use durable::Env;
+use kv::Kv;
 use lsm::{Lsm, Options};
+use torture::StoppedJob;
 
-use crate::world::{entries, fill, filled};
-
-/// Lets the job go on that waits, when an opening begins to wait.
-#[derive(Debug)]
-struct ReleasingClock {
-    clock: ManualClock,
-    release: Mutex<Option<Sender<()>>>,
+fn open_lsm(env: &Env, dir: &Path) -> kv::Result<Lsm> {
+    Lsm::open(dir, Options::in_env(env.clone()).memtable_bytes(2048))
 }
 
-impl Clock for ReleasingClock {
-    fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
-    }
-
-    fn now(&self) -> UnixMillis {
-        self.clock.now()
-    }
-
-    fn sleep(&self, _: Duration) {
-        drop(self.release.lock().unwrap().take());
-        std::thread::yield_now();
-    }
+fn open(env: &Env, dir: &Path) -> kv::Result<Arc<dyn Kv>> {
+    Ok(Arc::new(open_lsm(env, dir)?))
 }
 
-/// A disk on which the job that writes the first table waits until the sender is dropped, and tells that it does.
-fn disk_that_stops_a_flush() -> (Inject, Receiver<()>, Sender<()>) {
-    let inject = Inject::over_sim(SimFs::new(), Plan::none());
-    let ((tell, is_stopped), (release, wait)) = (channel(), channel::<()>());
-    let stop = Mutex::new(Some((tell, wait)));
-    inject.on_call(Arc::new(move |call| {
-        if call.kind == OpKind::Write && call.path.to_string_lossy().ends_with(".table") {
-            let stop = stop.lock().unwrap().take();
-            if let Some((tell, wait)) = stop {
-                tell.send(()).unwrap();
-                // The sender was dropped: go on.
-                wait.recv().unwrap_err();
-            }
-        }
-    }));
-    (inject, is_stopped, release)
-}
+/// The job that writes the first table.
+const FLUSH: StoppedJob<'_> = StoppedJob { open: &open, writes_to: ".table", puts: 15 };
 
 #[test]
 fn a_store_that_was_dropped_while_a_flush_runs_opens_again_in_this_process() {
-    let (inject, is_stopped, release) = disk_that_stops_a_flush();
-    let clock = ReleasingClock { clock: ManualClock::new(), release: Mutex::new(Some(release)) };
-    let clock = Arc::new(clock);
-    let env = Env {
-        fs: Arc::new(inject),
-        executor: Arc::new(ThreadPool::new(1, Arc::clone(&clock) as _)),
-        clock,
-        entropy: Arc::new(SeededEntropy::new(1)),
-    };
-    // A name of its own: dropped stores are known by their path, in the whole process.
-    let open = || {
-        Lsm::open("dropped-while-a-flush-runs", Options::in_env(env.clone()).memtable_bytes(2048))
-    };
-    let engine = open().unwrap();
-    fill(&engine, 0..15, 1);
-    is_stopped.recv().unwrap();
-    let second = open().unwrap_err();
-    assert!(matches!(second, Error::Locked { .. }), "the first handle is in use: {second}");
-    drop(engine);
-    let engine = open().unwrap();
-    assert_eq!(entries(&engine), filled(0..15, 1));
-    engine.close().unwrap();
+    FLUSH.a_dropped_store_opens_again(Path::new("dropped-while-a-flush-runs")).unwrap();
 }
 
-/// A close waits for the flush that runs, and loses nothing.
 #[test]
-fn a_close_during_a_flush_waits_for_it() {
-    let (inject, is_stopped, release) = disk_that_stops_a_flush();
-    let clock = Arc::new(ManualClock::new());
-    let env = Env {
-        fs: Arc::new(inject),
-        executor: Arc::new(ThreadPool::new(1, Arc::clone(&clock) as _)),
-        clock,
-        entropy: Arc::new(SeededEntropy::new(1)),
-    };
-    let open = || Lsm::open("closed", Options::in_env(env.clone()).memtable_bytes(2048));
-    let engine = Arc::new(open().unwrap());
-    fill(&*engine, 0..15, 1);
-    is_stopped.recv().unwrap();
-    let closing = Arc::clone(&engine);
-    let closer = std::thread::spawn(move || closing.close());
-    while engine.get(b"x").is_ok() {
-        std::thread::yield_now();
-    }
-    assert!(!closer.is_finished(), "the flush is held");
-    drop(release);
-    closer.join().unwrap().unwrap();
-    let engine = open().unwrap();
-    assert_eq!(entries(&engine), filled(0..15, 1));
+fn a_close_during_a_flush_waits_for_it_and_leaves_nothing_to_replay() {
+    let dir = Path::new("closed-while-a-flush-runs");
+    let env = FLUSH.a_close_waits_for_the_job(dir).unwrap();
+    let engine = open_lsm(&env, dir).unwrap();
+    FLUSH.check(&engine).unwrap();
     assert_eq!(engine.statistics().replayed_batches, 0);
 }

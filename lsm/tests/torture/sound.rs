@@ -44,7 +44,7 @@ fn a_life_of_crashes_and_reopenings_agrees_with_the_model() {
 
 #[test]
 fn threads_see_each_key_move_forward_only() {
-    let subject = LsmSubject { has_large_memtables: true, ..LsmSubject::default() };
+    let subject = LsmSubject::with_large_memtables();
     judge(torture::threads::run(&subject, &torture::threads::Options::default()), 1);
 }
 
@@ -71,7 +71,7 @@ fn a_full_disk_refuses_writes_and_poisons_nothing() {
 
 /// The suites that find most faults of an install, with few seeds.
 fn passes_seeded_scripts(strategy: Strategy) {
-    let subject = LsmSubject { strategy, ..LsmSubject::default() };
+    let subject = LsmSubject::compacting(strategy);
     judge(conformance::run(&subject), 1);
     judge(histories::run(&subject, &histories::Options::default()), 1);
     let crash = torture::crash::Options {

@@ -6,15 +6,34 @@ use std::sync::Arc;
 use durable::{Env, OpKind};
 use kv::Result;
 use lsm::compaction::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions, StrategyOptions};
+use lsm::planted::{Action, Hook, Step};
 use lsm::{BuildOptions, Lsm, Options, ReadMode, ReadOptions};
 use torture::{FailedCall, Opened, Subject};
 
-/// An LSM tree with tiny memtables, segments, tables and levels.
+/// A step, and what happens to it.
+pub(crate) type WrongStep = (Step, Action);
+
+/// An LSM tree with tiny memtables, segments, tables and levels, right or with one step done wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LsmSubject {
     pub(crate) strategy: Strategy,
     /// Memtables are 32 times as large: for suites with so many writes that runs would pile up.
-    pub(crate) has_large_memtables: bool,
+    has_large_memtables: bool,
+    mistake: Option<WrongStep>,
+}
+
+impl LsmSubject {
+    pub(crate) fn with_large_memtables() -> Self {
+        Self { has_large_memtables: true, ..Self::default() }
+    }
+
+    pub(crate) fn compacting(strategy: Strategy) -> Self {
+        Self { strategy, ..Self::default() }
+    }
+
+    pub(crate) fn with(mistake: Option<WrongStep>) -> Self {
+        Self { mistake, ..Self::default() }
+    }
 }
 
 /// The strategy of compaction.
@@ -104,21 +123,26 @@ impl Subject for LsmSubject {
         if self.has_large_memtables {
             options.memtable_bytes *= 32;
         }
+        if let Some((step, action)) = self.mistake {
+            options = options.hook(Hook::on(step, action));
+        }
         let engine = Arc::new(Lsm::open(dir, options)?);
         let newest = engine.newest_sequence();
         let (env, place) = (env.clone(), dir.to_path_buf());
-        let [listing, settling, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));
+        let [listing, flushing, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));
         let snapshots = Arc::clone(&engine);
-        Ok(Opened::new(engine)
+        let verify = move || checked.verify().map(drop).map_err(|error| error.to_string());
+        let opened = Opened::new(engine)
             .with_recovered(newest)
-            .with_invariant(move || checked.verify().map(drop).map_err(|error| error.to_string()))
             .with_snapshots(snapshots)
             .with_background_failures(move || {
                 let statistics = counting.statistics();
                 statistics.flushes_failed + statistics.compactions_failed
             })
             .with_orphans(move || orphans(&listing, &env, &place))
-            .with_maintain(move || settling.settle()))
+            .with_maintain(move || flushing.flush());
+        // A mistake must show in the answers.
+        Ok(if self.mistake.is_none() { opened.with_invariant(verify) } else { opened })
     }
 
     fn option_sets(&self) -> usize {

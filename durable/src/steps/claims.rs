@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::log::{Segment, SegmentHeader, StoreId};
-use durable::{Fs as _, Mapped, SimFs, copy_whole};
 use kv::Result;
+
+use crate::fs::{Fs as _, Mapped, copy_whole};
+use crate::identity::StoreId;
+use crate::log::{Segment, SegmentHeader};
+use crate::sim_fs::SimFs;
 
 /// The bytes of segment `id` of `store` with the claims that its witness began with. Other bytes stay as they are.
 pub(super) fn forget(bytes: Arc<dyn Mapped>, store: StoreId, id: u64) -> Arc<dyn Mapped> {

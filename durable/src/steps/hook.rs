@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use kv::{Error, Result};
 
-use super::Step;
-
 /// The fate of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -30,26 +28,34 @@ pub enum Action {
 
 /// Decides the fate of each step. It is called in the thread of the engine just before the step: a hook that waits
 /// delays the step.
-#[derive(Clone)]
-pub struct Hook(Arc<dyn Fn(Step) -> Action + Send + Sync>);
+pub struct Hook<S>(Arc<dyn Fn(S) -> Action + Send + Sync>);
 
-impl Hook {
+impl<S: Copy> Hook<S> {
     /// A hook that asks `decide` about each step.
-    pub fn new(decide: impl Fn(Step) -> Action + Send + Sync + 'static) -> Self {
+    pub fn new(decide: impl Fn(S) -> Action + Send + Sync + 'static) -> Self {
         Self(Arc::new(decide))
     }
 
     /// A hook that does `action` to `step`, each time, and lets all other steps run.
-    pub fn on(step: Step, action: Action) -> Self {
+    pub fn on(step: S, action: Action) -> Self
+    where
+        S: PartialEq + Send + Sync + 'static,
+    {
         Self::new(move |other| if other == step { action } else { Action::Run })
     }
 
-    pub(crate) fn action(&self, step: Step) -> Action {
+    pub(super) fn action(&self, step: S) -> Action {
         (self.0)(step)
     }
 }
 
-impl fmt::Debug for Hook {
+impl<S> Clone for Hook<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for Hook<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hook").finish_non_exhaustive()
     }

@@ -85,6 +85,7 @@ impl Lsm {
         let limits = limits_of(options);
         let pressure =
             Arc::new(BackPressure::new(Arc::clone(&store), Arc::clone(&background), limits));
+        pressure.measure(&versions);
         let segment_bytes = options.log_segment_bytes;
         let (log_ids, log_files) = (Arc::clone(&ids), Arc::clone(&reclaimer));
         let wal = Arc::new(Wal::new(Arc::clone(&store), log_ids, log_files, segment_bytes));

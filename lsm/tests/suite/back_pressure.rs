@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use durable::{Env, Fault, Inject, Plan, SimFs};
+use durable::{Env, SimFs};
 use kv::{Durability, Error, Kv};
 use lsm::compaction::{LeveledOptions, StrategyOptions};
 use lsm::{Lsm, Options};
@@ -46,17 +46,18 @@ fn a_write_at_the_limit_waits_for_a_compaction() {
 #[test]
 fn a_write_at_the_limit_is_refused_when_compactions_find_no_space_and_later_goes_on() {
     let world = World::new();
-    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
-    let mut options = world.compacting(leveled());
-    options.env.fs = Arc::new(inject.clone());
-    let engine = Lsm::open(STORE, options).unwrap();
+    let engine = world.open().unwrap();
     pile_up(&engine, 12);
-    inject.arm(Plan { sticky: true, ..Plan::once(inject.calls(), Fault::NoSpace) });
+    engine.close().unwrap();
+    drop(engine);
+    let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+    assert_eq!(engine.statistics().pressure, 1000, "an opening measures as well");
+    world.disk.set_free_space(Some(64));
     let refused = engine.put(&key(50), b"value", Durability::Buffered).unwrap_err();
     assert!(matches!(refused, Error::Stalled { .. }), "{refused}");
     assert!(engine.statistics().compactions_failed > 0);
     assert_eq!(entries(&engine), filled(0..5, 11));
-    inject.arm(Plan::none());
+    world.disk.set_free_space(None);
     engine.put(&key(50), b"value", Durability::Buffered).unwrap();
     assert!(engine.statistics().pressure < 1000);
     engine.close().unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use durable::{Fault, Inject, OpKind, Plan, ThreadPool};
+use durable::{Inject, OpKind, Plan, ThreadPool};
 use kv::{Durability, Error, Kv};
 use lsm::{Lsm, Options};
 
@@ -58,21 +58,22 @@ fn a_store_that_is_dropped_during_a_compaction_opens_with_its_entries() {
 #[test]
 fn a_compaction_without_space_is_given_up_and_tried_again_after_the_next_flush() {
     let world = World::new();
-    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
-    let mut options = world.compacting(leveled());
-    options.env.fs = Arc::new(inject.clone());
-    let engine = Lsm::open(STORE, options).unwrap();
+    let engine = world.open().unwrap();
     for round in 0..4 {
         fill(&engine, 0..15, round);
         engine.flush().unwrap();
     }
-    inject.arm(Plan { sticky: true, ..Plan::once(inject.calls(), Fault::NoSpace) });
+    engine.close().unwrap();
+    drop(engine);
+    let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+    world.disk.set_free_space(Some(64));
     world.executor.run_all();
     let failed = engine.statistics();
     assert!(failed.compactions_failed > 0 && failed.compactions == 0, "{failed:?}");
+    assert_no_orphan(&world, &engine);
     assert_eq!(entries(&engine), filled(0..15, 3));
     assert!(engine.compact_range(&kv::KeyRange::all()).unwrap_err().is_out_of_resources());
-    inject.arm(Plan::none());
+    world.disk.set_free_space(None);
     fill(&engine, 0..15, 4);
     engine.flush().unwrap();
     world.executor.run_all();

@@ -107,7 +107,7 @@ impl Subject for LsmSubject {
         let engine = Arc::new(Lsm::open(dir, options)?);
         let newest = engine.newest_sequence();
         let (env, place) = (env.clone(), dir.to_path_buf());
-        let [listing, settling, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));
+        let [listing, flushing, counting, checked] = [(); 4].map(|()| Arc::clone(&engine));
         let snapshots = Arc::clone(&engine);
         Ok(Opened::new(engine)
             .with_recovered(newest)
@@ -118,7 +118,7 @@ impl Subject for LsmSubject {
                 statistics.flushes_failed + statistics.compactions_failed
             })
             .with_orphans(move || orphans(&listing, &env, &place))
-            .with_maintain(move || settling.settle()))
+            .with_maintain(move || flushing.flush()))
     }
 
     fn option_sets(&self) -> usize {

@@ -233,7 +233,7 @@ mod tests {
 
         fn end_jobs(&self) -> Result<()> {
             let fs = Arc::new(SimFs::new());
-            let dir = StoreDir::open(fs, Path::new("/store"), OpenMode::Create).unwrap();
+            let dir = StoreDir::open(fs, Path::new("/store"), OpenMode::Create)?;
             let reclaimer = FileReclaimer::new(dir, Arc::clone(&self.executor) as _);
             self.background.end_jobs(&reclaimer)
         }

@@ -11,10 +11,13 @@ use std::time::Duration;
 use durable::{Clock, Env, Inject, ManualClock, OpKind, Plan, SeededEntropy, SimFs, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv, UnixMillis};
 
+/// Opens an engine in a directory, and creates the store if there is none.
+type Open = dyn Fn(&Env, &Path) -> kv::Result<Arc<dyn Kv>>;
+
 /// An engine with a job that can be stopped.
 pub struct StoppedJob<'j> {
     /// Opens the engine in a directory, and creates the store if there is none.
-    pub open: &'j dyn Fn(&Env, &Path) -> kv::Result<Arc<dyn Kv>>,
+    pub open: &'j Open,
     /// The job writes to a file with a name that ends like this, and nobody else does.
     pub writes_to: &'static str,
     /// After so many puts of 100 bytes the job runs, and no put waits for it.
@@ -107,8 +110,8 @@ impl StoppedJob<'_> {
                 let first = stop.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some((tell, wait)) = first {
                     // Both fail when the other side is gone: then the job goes on.
-                    let _: Result<(), _> = tell.send(());
-                    let _: Result<(), _> = wait.recv();
+                    tell.send(()).ok();
+                    wait.recv().ok();
                 }
             }
         }));

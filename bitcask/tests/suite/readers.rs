@@ -236,7 +236,7 @@ fn a_manifest_that_has_lost_its_last_edit_is_damage() {
     assert_eq!(entries(&read(&world)).len(), 20);
     world.disk.set_contents(&manifest, before);
     let damaged = Bitcask::open_read_only(STORE, world.options()).unwrap_err();
-    assert!(damaged.to_string().contains("the manifest never reserved its id"), "{damaged}");
+    assert!(damaged.to_string().contains("the manifest never gave out its number"), "{damaged}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ mod tests {
     impl Beginner {
         fn new() -> Self {
             let disk = SimFs::new();
-            disk.create_dir(Path::new("log")).unwrap();
+            disk.create_dir(Path::new("log")).expect("the disk is empty");
             Self(disk, 0)
         }
 

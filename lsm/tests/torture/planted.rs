@@ -44,7 +44,7 @@ fn cost_of_retiring(mistake: Option<Hook>) -> kv::Result<Cost> {
     let counted = Arc::clone(&syncs);
     let is_log = |path: &Path| path.extension().is_some_and(|extension| extension == "log");
     inject.on_call(Arc::new(move |call| {
-        let is_counted = call.kind == OpKind::SyncFile && is_log(&call.path);
+        let is_counted = call.kind == OpKind::SyncFile && is_log(call.path);
         counted.fetch_add(usize::from(is_counted), Ordering::Relaxed);
     }));
     let env = Env {

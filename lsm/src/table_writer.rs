@@ -118,7 +118,9 @@ impl TableWriter<'_> {
     pub(crate) fn remove(self, files: &[PathBuf]) {
         if self.store.check_in_place().is_ok() {
             // What cannot be removed now is an orphan of the next opening.
-            files.iter().for_each(|path| drop(self.store.fs().remove(path)));
+            for path in files {
+                drop(self.store.fs().remove(path));
+            }
         }
     }
 

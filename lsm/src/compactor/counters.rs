@@ -22,13 +22,13 @@ pub(crate) struct CompactionCounters {
     pub(crate) levels: [LevelCounters; LEVELS as usize],
 }
 
-/// Counts of one level.
+/// Counts of one level, in bytes.
 #[derive(Debug, Default)]
 pub(crate) struct LevelCounters {
-    pub(crate) read_bytes: AtomicU64,
-    pub(crate) written_bytes: AtomicU64,
-    /// Bytes of files that came into the level as they were.
-    pub(crate) moved_bytes: AtomicU64,
+    pub(crate) read: AtomicU64,
+    pub(crate) written: AtomicU64,
+    /// Of files that came into the level as they were.
+    pub(crate) moved: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, count: u64) {
@@ -43,14 +43,14 @@ impl CompactionCounters {
         match plan.action {
             Action::Move => {
                 add(&self.moves, 1);
-                add(&into.moved_bytes, plan.input_bytes());
+                add(&into.moved, plan.input_bytes());
             }
             Action::Drop => add(&self.drops, 1),
             Action::Rewrite => {
                 add(&self.compactions, 1);
-                add(&into.written_bytes, written);
+                add(&into.written, written);
                 for input in &plan.inputs {
-                    add(&self.levels[input.place.level].read_bytes, input.bytes());
+                    add(&self.levels[input.place.level].read, input.bytes());
                 }
             }
         }

@@ -5,7 +5,7 @@ use kv::{Error, Result};
 use super::Compactor;
 use super::compaction::{Compaction, Counts, Ended};
 use crate::background::Task;
-use crate::compaction::Action;
+use crate::compaction::{Action, Input};
 use crate::state::Edit;
 use crate::table_writer::{NewTable, paths_of};
 
@@ -78,7 +78,7 @@ impl Compactor {
     /// Updates the back-pressure after the install of `compaction`.
     fn measure(&self, compaction: &Compaction) {
         let of_level_0 = compaction.plan.inputs.iter().filter(|input| input.place.level == 0);
-        let drained: u64 = of_level_0.map(|input| input.bytes()).sum();
+        let drained: u64 = of_level_0.map(Input::bytes).sum();
         let now = self.parts.store.env.clock.elapsed();
         if drained > 0 && compaction.plan.action == Action::Rewrite {
             self.parts.pressure.compacted(drained, now.saturating_sub(compaction.started));

@@ -11,9 +11,9 @@ impl Compactor {
     pub(crate) fn levels(&self) -> [LevelStats; LEVELS as usize] {
         let mut levels = [LevelStats::default(); LEVELS as usize];
         for (level, counters) in levels.iter_mut().zip(&self.counters.levels) {
-            level.read_bytes = counters.read_bytes.load(Ordering::Relaxed);
-            level.written_bytes = counters.written_bytes.load(Ordering::Relaxed);
-            level.moved_bytes = counters.moved_bytes.load(Ordering::Relaxed);
+            level.read_bytes = counters.read.load(Ordering::Relaxed);
+            level.written_bytes = counters.written.load(Ordering::Relaxed);
+            level.moved_bytes = counters.moved.load(Ordering::Relaxed);
         }
         for run in &self.parts.versions.load().version.runs {
             let level = &mut levels[run.level() as usize];

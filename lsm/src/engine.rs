@@ -383,6 +383,7 @@ impl Kv for Lsm {
         if !self.background.close() {
             return Ok(());
         }
+        self.wal.stop_preparing();
         // Compactions give up. A failure shows again below.
         drop(self.background.wait_for_jobs());
         let finished = self.finish();

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{
+    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use kv::Durability;
 
 use crate::failure::EXIT_CODES;
@@ -217,19 +220,44 @@ fn parse_label(text: &str) -> Result<String, String> {
 pub(crate) fn parse(
     arguments: impl Iterator<Item = std::ffi::OsString>,
 ) -> Result<Cli, Option<Failure>> {
-    Cli::try_parse_from(arguments).map_err(|error| {
+    let complain = |error: clap::Error| {
         if error.use_stderr() {
             return Some(Failure::usage(one_line(&error.to_string())));
         }
         crate::output::result(&error.to_string()).err()
-    })
+    };
+    let matches = Cli::command().try_get_matches_from(arguments).map_err(complain)?;
+    if let Some(flag) = unused_flag(&matches) {
+        let command = matches.subcommand_name().unwrap_or_default();
+        return Err(Some(Failure::usage(format!("{command} does not use --{flag}"))));
+    }
+    Cli::from_arg_matches(&matches).map_err(complain)
 }
 
-/// The first line of a complaint, and the tip if there is one.
+/// The common flags that each command uses which measures nothing.
+const USED_FLAGS: [(&str, &[&str]); 4] =
+    [("list", &[]), ("table", &[]), ("simulate", &["out", "label", "quiet"]), ("calibration", &[])];
+
+/// A common flag of the command line that its command does not use.
+fn unused_flag(matches: &ArgMatches) -> Option<String> {
+    let (command, of_command) = matches.subcommand()?;
+    let (_, used) = USED_FLAGS.iter().find(|(name, _)| *name == command)?;
+    let common = CommonArgs::augment_args(clap::Command::new("common"));
+    let is_given = |id: &str| of_command.value_source(id) == Some(ValueSource::CommandLine);
+    let given = common.get_arguments().filter(|flag| is_given(flag.get_id().as_str()));
+    let mut given = given.filter_map(clap::Arg::get_long).map(str::to_string);
+    given.find(|flag| !used.contains(&&flag[..]))
+}
+
+/// The first line of a complaint with the words that it announces or allows, and the tip if there is one.
 fn one_line(complaint: &str) -> String {
-    let mut lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
     let first = lines.next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(first).to_string();
+    let mut first = first.strip_prefix("error: ").unwrap_or(first).to_string();
+    let is_announced = |line: &&str| line.starts_with('<') || line.starts_with("[possible values");
+    while let Some(line) = lines.next_if(is_announced) {
+        first = format!("{first} {line}");
+    }
     match lines.find_map(|line| line.strip_prefix("tip: ")) {
         Some(tip) => format!("{first}; {tip}"),
         None => format!("{first} (see kvbench --help)"),
@@ -238,8 +266,6 @@ fn one_line(complaint: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -262,6 +288,24 @@ mod tests {
             assert!(matches!(cli.command, Some(Command::Run(_))));
             assert_eq!((cli.common.seed, cli.common.reps), (Some(7), None));
         }
+    }
+
+    #[test]
+    fn a_common_flag_that_a_command_does_not_use_is_refused_before_it_and_behind_it() {
+        for (arguments, complaint) in [
+            (&["list", "--seed", "7"][..], "list does not use --seed"),
+            (&["--dry-run", "simulate"], "simulate does not use --dry-run"),
+            (&["simulate", "--limit-memory", "1GiB"], "simulate does not use --limit-memory"),
+            (&["table", "run", "--format", "csv"], "table does not use --format"),
+            (&["-q", "calibration", "a.csv"], "calibration does not use --quiet"),
+        ] {
+            let arguments = std::iter::once("kvbench").chain(arguments.iter().copied());
+            let failure = parse(arguments.map(Into::into)).unwrap_err().unwrap();
+            assert_eq!(failure.text, complaint);
+        }
+        let simulate = ["kvbench", "-q", "simulate", "--out", "there", "--label", "mine"];
+        let cli = parse(simulate.map(Into::into).into_iter()).unwrap();
+        assert_eq!((cli.common.quiet, cli.common.label.as_deref()), (true, Some("mine")));
     }
 
     #[test]
@@ -291,6 +335,19 @@ mod tests {
                 assert!(failure.text.contains("1MiB at least"), "{}", failure.text);
             }
         }
+    }
+
+    #[test]
+    fn a_complaint_names_what_is_missing_and_what_is_known() {
+        let text = |arguments: &[&str]| {
+            let arguments = std::iter::once("kvbench").chain(arguments.iter().copied());
+            parse(arguments.map(Into::into)).unwrap_err().unwrap().text
+        };
+        let missing = text(&["table"]);
+        assert!(missing.contains("were not provided: <FOLDER>"), "{missing}");
+        let unknown = text(&["run", "--format", "xml"]);
+        assert!(unknown.contains("[possible values: table, md, csv, json]"), "{unknown}");
+        assert!(!missing.contains('\n') && !unknown.contains('\n'));
     }
 
     #[test]

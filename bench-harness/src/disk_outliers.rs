@@ -3,8 +3,8 @@
 use crate::probe;
 use crate::row::Row;
 
-/// Of the cells of one workload in one block, the indexes of those whose disk speed differed from that of more than half of
-/// the others, in some phase.
+/// The indexes of the outliers among `cells`, which ran one workload in one block: in some phase their disk speed differed
+/// from that of more than half of the others.
 pub(crate) fn find(cells: &[Vec<Row>]) -> Vec<usize> {
     let is_outlier = |at: &usize| {
         cells[*at].iter().any(|row| {

@@ -83,6 +83,11 @@ impl Failure {
         Self { kind: FailureKind::Io, text }
     }
 
+    /// The failure as one line for a terminal: names in files and messages of others may have line breaks and worse.
+    pub(crate) fn line(&self) -> String {
+        self.text.replace(char::is_control, " ")
+    }
+
     /// The same failure, with where it happened in front.
     pub(crate) fn within(mut self, place: impl fmt::Display) -> Self {
         self.text = format!("{place}: {}", self.text);
@@ -129,6 +134,12 @@ mod tests {
             let code = format!("{:>5}  ", kind.exit_code());
             assert!(EXIT_CODES.lines().any(|line| line.starts_with(&code)), "{code}");
         }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_whatever_it_quotes() {
+        let failure = Failure::usage("unknown \"a\nb\u{1b}[2J\"");
+        assert_eq!(failure.line(), "unknown \"a b [2J\"");
     }
 
     #[test]

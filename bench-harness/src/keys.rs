@@ -71,6 +71,7 @@ impl std::str::FromStr for KeyShape {
 
 /// Appends `number` in decimal, padded with zeros to `width`.
 fn write_decimal(mut number: u64, width: usize, key: &mut Vec<u8>) {
+    debug_assert!(width <= LONGEST_DECIMAL, "{width} digits are room for every number");
     let mut digits = [b'0'; LONGEST_DECIMAL];
     let mut at = LONGEST_DECIMAL;
     while number >= 100 {
@@ -152,7 +153,7 @@ impl KeyOrder {
                 key.into_boxed_slice()
             });
         }
-        assert_eq!(ids.len(), count as usize);
+        assert_eq!(ids.len(), count as usize, "each key has a place");
         Self { ids }
     }
 

@@ -5,7 +5,7 @@
 //! engine (`operation`); one loop drives them all and stamps every answer (`client`), and the stamps are judged while the
 //! clock stands still (`judge`, `model`). At the end a worker that promised to keep its writes is killed, and a second one
 //! checks the store. The rows of a workload go to `summary.csv` when its cells in a
-//! block have ended (`run_folder`), and the tables are made from them (`statistics`, `paired`, `report`).
+//! block have ended (`run_folder`). The tables are made from them (`statistics`, `paired`, `report`).
 //!
 //! As a library it offers [`main`], which is the whole command line with further engines: see
 //! `examples/own_engine.rs`.
@@ -52,6 +52,7 @@ mod row;
 mod run_clock;
 mod run_folder;
 mod runner;
+mod scratch;
 mod simulate;
 mod statistics;
 mod stores;
@@ -60,6 +61,7 @@ mod suggest;
 mod supervisor;
 mod suspend;
 mod table;
+mod toml_text;
 mod utc;
 mod values;
 mod worker;
@@ -72,12 +74,13 @@ pub use engines::{EngineConfig, Registration, own as own_engines};
 pub use keys::KeyShape;
 pub use utc::run_name;
 
-use cli::Command;
+use cli::{Command, CommonArgs};
 use failure::Outcome;
 use plan::Plan;
+use simulate::Destination;
 
 /// Runs the command line of this process with the engines of this build and `further` ones, and returns its exit
-/// code. The process starts itself again for every cell, so this must be all that `main` does.
+/// code (see "Exit codes" above). The process starts itself again for every cell, so this must be all that `main` does.
 pub fn main(further: &[Registration]) -> ExitCode {
     main_with_only(&[further, &engines::registered()[..]].concat())
 }
@@ -92,7 +95,7 @@ pub fn main_with_only(engines: &[Registration]) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::note(&failure.text);
+            output::note(&failure.line());
             ExitCode::from(failure.kind.exit_code())
         }
     }
@@ -112,7 +115,11 @@ fn run(engines: &[Registration], cli: cli::Cli) -> Outcome<()> {
         Command::Run(args) => runner::run(Plan::run(engines, &cli.common, &args)?),
         Command::List(args) => list::list(engines, &args),
         Command::Table(args) => table::print(&args.folders),
-        Command::Simulate(args) => simulate::simulate(&args, &cli.common.out),
+        Command::Simulate(args) => {
+            let CommonArgs { out, label, quiet, .. } = &cli.common;
+            let (label, is_quiet) = (label.as_deref(), *quiet);
+            simulate::simulate(&args, &Destination { out, label, is_quiet })
+        }
         Command::Calibration(args) => calibration::calibrate(&args.files, args.extract),
         Command::Worker => worker::work(engines),
     }

@@ -9,7 +9,11 @@ use crate::failure::Outcome;
 use crate::operation::weights;
 use crate::output;
 use crate::quantity::show_whole;
+use crate::report::wrap;
 use crate::workload::{Catalog, Mix, Phase, PhaseKind, Workload};
+
+/// The least characters of a line of a description, however narrow the terminal is.
+const LEAST_WIDTH: usize = 20;
 
 /// Prints the lists that were asked for.
 pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
@@ -45,9 +49,17 @@ pub(crate) fn list(engines: &[Registration], args: &ListArgs) -> Outcome<()> {
     let mut lines = Vec::new();
     for (_, title, entries) in &wanted {
         lines.push((*title).to_string());
-        lines.extend(entries.iter().map(|(name, about)| format!("  {name:<width$}  {about}")));
+        lines.extend(entries.iter().map(|entry| show_entry(entry, width, output::width())));
     }
     output::result(&(lines.join("\n") + "\n"))
+}
+
+/// A name in a column of `width` and its description, in several lines where the terminal is too narrow for one.
+fn show_entry((name, about): &(String, String), width: usize, max_width: usize) -> String {
+    let indent = width + 4;
+    let room = max_width.saturating_sub(indent).max(LEAST_WIDTH);
+    let further = format!("\n{}", " ".repeat(indent));
+    format!("  {name:<width$}  {}", wrap(about, room).replace('\n', &further))
 }
 
 /// A workload in one line: its group, its sizes, and the operations of its phases.
@@ -81,4 +93,20 @@ fn describe_mix(mix: Mix) -> String {
     let parts = weights(mix).into_iter().filter(|(_, weight)| *weight > 0);
     let parts = parts.map(|(operation, weight)| format!("{weight} {}", operation.name()));
     parts.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_broken_where_the_terminal_ends_and_loses_no_word() {
+        let entry = ("ycsb-a".to_string(), "session store: half reads, half updates".to_string());
+        assert_eq!(show_entry(&entry, 8, usize::MAX), format!("  ycsb-a    {}", entry.1));
+        let narrow = show_entry(&entry, 8, 40);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
+        assert!(narrow.lines().skip(1).all(|line| line.starts_with("            ")), "{narrow}");
+        let words = narrow.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words, format!("ycsb-a {}", entry.1));
+    }
 }

@@ -55,17 +55,12 @@ impl FilesElsewhere {
 
     /// Bytes of such files in memory that `shared_bytes`, which counts mapped shared memory, does not have.
     pub(crate) fn bytes(&self, shared_bytes: u64) -> u64 {
-        let mapped = mappings();
-        let mapped: Vec<_> =
-            mapped.iter().filter(|mapping| self.is_elsewhere(&mapping.file)).collect();
-        let mut total: u64 = mapped.iter().map(|mapping| mapping.bytes).sum();
-        total = total.saturating_sub(shared_bytes);
-        for (file, descriptor) in self.open_files() {
-            let of_file = mapped.iter().filter(|mapping| mapping.file == file);
-            let counted: u64 = of_file.map(|mapping| mapping.bytes).sum();
-            total += pages_of(&descriptor).unwrap_or_default().saturating_sub(counted);
-        }
-        total
+        let mut mapped = mappings();
+        mapped.retain(|mapping| self.is_elsewhere(&mapping.file));
+        let open = self.open_files().into_iter();
+        let pages = |link: &Path| pages_of(link).unwrap_or_default();
+        let open: Vec<_> = open.map(|(file, link)| (file, pages(&link))).collect();
+        bytes_of(&mapped, &open, shared_bytes)
     }
 
     /// The open files elsewhere, each once.
@@ -80,6 +75,18 @@ impl FilesElsewhere {
         let path = Path::new(std::ffi::OsStr::from_bytes(&file.1));
         !path.starts_with(&self.directory) && path != self.probe && !self.harness.contains(file)
     }
+}
+
+/// Bytes in memory of files that are `mapped`, or `open` with so many bytes: each file once, and mapped shared memory, of
+/// `shared_bytes`, not at all.
+fn bytes_of(mapped: &[Mapping], open: &[(Identity, u64)], shared_bytes: u64) -> u64 {
+    let total: u64 = mapped.iter().map(|mapping| mapping.bytes).sum();
+    let unmapped = open.iter().map(|(file, bytes)| {
+        let of_file = mapped.iter().filter(|mapping| mapping.file == *file);
+        let counted: u64 = of_file.map(|mapping| mapping.bytes).sum();
+        bytes.saturating_sub(counted)
+    });
+    total.saturating_sub(shared_bytes) + unmapped.sum::<u64>()
 }
 
 /// The pages of an open file in memory. Where they cannot be asked for, its blocks: a file in memory is in memory.
@@ -148,6 +155,19 @@ mod tests {
             VmFlags: rd wr\n7f20-7f30 rw-p 00000000 00:00 0 [heap]\nPss: 9 kB\n";
         let file = (42, b"/memfd:a b (deleted)".to_vec());
         assert_eq!(parse(text), [Mapping { file, bytes: 12 << 10 }]);
+    }
+
+    #[test]
+    fn a_file_that_is_open_and_mapped_twice_counts_once_and_mapped_shared_memory_elsewhere() {
+        let file = |number: u64| (number, b"/tmp/file".to_vec());
+        // The kernel counts half of each page in each of two mappings.
+        let half = |number| Mapping { file: file(number), bytes: 400 };
+        let (mapped, open) =
+            ([half(1), half(1), half(2), half(2)], [(file(1), 1_000), (file(3), 7)]);
+        assert_eq!(bytes_of(&mapped, &open, 0), 1_000 + 800 + 7);
+        // The second file is shared memory.
+        assert_eq!(bytes_of(&mapped, &open, 800), 1_000 + 7);
+        assert_eq!(bytes_of(&[], &open, 0), 1_007);
     }
 
     #[test]

@@ -23,13 +23,18 @@ pub(crate) struct MemoryWatch {
 impl MemoryWatch {
     /// Begins to sample.
     pub(crate) fn start() -> Self {
+        Self::sampling(anonymous_bytes, PERIOD)
+    }
+
+    /// Begins to take `sample` at once, every `period`, and at the end.
+    fn sampling(sample: impl Fn() -> Option<u64> + Send + 'static, period: Duration) -> Self {
         let (stop, stopped) = channel();
         let sampler = std::thread::spawn(move || {
-            let mut peak = unbacked_bytes();
-            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                peak = peak.max(unbacked_bytes());
+            let mut peak = sample();
+            while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                peak = peak.max(sample());
             }
-            peak.max(unbacked_bytes())
+            peak.max(sample())
         });
         Self { stop, sampler }
     }
@@ -42,7 +47,7 @@ impl MemoryWatch {
 }
 
 /// Memory that no file backs, resident or swapped out, from the counters of the kernel: no page is walked over.
-pub(crate) fn unbacked_bytes() -> Option<u64> {
+pub(crate) fn anonymous_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let parts = ["RssAnon", "RssShmem", "VmSwap"].map(|name| field(&status, name));
     let [Some(anonymous), shared, swapped] = parts else { return None };
@@ -51,12 +56,33 @@ pub(crate) fn unbacked_bytes() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+
+    #[test]
+    fn memory_that_came_after_the_last_period_is_in_the_peak() {
+        let held = Arc::new(AtomicU64::new(1));
+        let (taken, first_taken) = channel();
+        let sample = {
+            let held = Arc::clone(&held);
+            move || {
+                let bytes = held.load(Ordering::SeqCst);
+                taken.send(()).unwrap_or_default();
+                Some(bytes)
+            }
+        };
+        let watch = MemoryWatch::sampling(sample, Duration::from_hours(1));
+        first_taken.recv().unwrap();
+        held.store(7, Ordering::SeqCst);
+        assert_eq!(watch.peak_bytes(), Some(7));
+    }
 
     #[test]
     fn memory_that_was_given_back_is_in_the_peak() {
         const BYTES: usize = 64 << 20;
-        let before = unbacked_bytes().unwrap();
+        let before = anonymous_bytes().unwrap();
         let watch = MemoryWatch::start();
         let balloon = std::hint::black_box(vec![1_u8; BYTES]);
         std::thread::sleep(4 * PERIOD);

@@ -12,7 +12,9 @@ impl KeyState {
     /// The state after a write of `version`.
     pub(crate) fn new(version: u32, present: bool) -> Self {
         assert!(version <= u32::MAX >> 1, "too many operations for the numbers of versions");
-        Self(version << 1 | u32::from(present))
+        let state = Self(version << 1 | u32::from(present));
+        debug_assert_eq!((state.version(), state.is_present()), (version, present), "reads back");
+        state
     }
 
     /// The version of the last write to the key; 0 before the first.
@@ -158,6 +160,7 @@ impl Model {
 
     /// Applies a write.
     pub(crate) fn write(&mut self, id: u32, state: KeyState, value_bytes: u32) {
+        debug_assert!(state.is_present() || value_bytes == 0, "a deletion leaves no value");
         let known = &mut self.states[id as usize];
         debug_assert!(state.version() > known.version(), "writes to a key are in order");
         *known = state;
@@ -187,6 +190,7 @@ impl Model {
             live.key_bytes += key.len() as u64;
             live.value_bytes += u64::from(self.value_bytes[id as usize]);
         }
+        assert!(live.entries <= u64::from(self.in_use), "a present key is in use");
         live
     }
 }

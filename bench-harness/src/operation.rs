@@ -133,6 +133,8 @@ impl StreamPlan {
         let weights = weights(self.mix);
         let total = self.mix.total();
         let mut picker = Picker::new(self.keys, u64::from(self.key_count));
+        assert!(total > 0, "some operation has a weight");
+        assert!(self.scan_length.least <= self.scan_length.most, "lengths are a range");
         let lengths = u64::from(self.scan_length.most - self.scan_length.least) + 1;
         let mut draw_step = || {
             let operation = operation_at(&weights, random.below(total));
@@ -156,6 +158,7 @@ pub(crate) fn weights(mix: Mix) -> [(Operation, u32); 7] {
     weights
 }
 
+/// The operation whose part of the sum of all weights has `point` in it.
 fn operation_at(weights: &[(Operation, u32)], point: u64) -> Operation {
     let mut end = 0;
     for (operation, weight) in weights {
@@ -164,7 +167,7 @@ fn operation_at(weights: &[(Operation, u32)], point: u64) -> Operation {
             return *operation;
         }
     }
-    Operation::Get
+    unreachable!("point {point} lies below the sum of the weights, {end}")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A reader that goes away (`kvbench | head`) is no reason to fail: the files of the run are the result. A full disk is one.
 
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use crate::failure::{Failure, FailureKind, Outcome};
 
@@ -21,8 +22,11 @@ pub(crate) fn result(text: &str) -> Outcome<()> {
 
 /// The width of the terminal that results go to; no limit where they go elsewhere.
 pub(crate) fn width() -> usize {
-    let stdout = std::io::stdout();
-    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
+    width_of(&std::io::stdout())
+}
+
+fn width_of(stream: &(impl AsFd + IsTerminal)) -> usize {
+    let size = rustix::termios::tcgetwinsize(stream).ok().filter(|_| stream.is_terminal());
     size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(usize::MAX)
 }
 
@@ -63,7 +67,10 @@ impl Progress {
         let mut stderr = std::io::stderr().lock();
         match self.style {
             Style::Rewritten => {
-                let line = write!(stderr, "\r\x1b[K{block}  {detail}");
+                // Of a line that the terminal breaks, only the last part would be rewritten.
+                let width = width_of(&stderr).saturating_sub(1);
+                let text: String = format!("{block}  {detail}").chars().take(width).collect();
+                let line = write!(stderr, "\r\x1b[K{text}");
                 line.and_then(|()| stderr.flush()).unwrap_or_default();
             }
             Style::Lines if self.last_line != block => {

@@ -84,4 +84,18 @@ mod tests {
         drop(open);
         at_least(1);
     }
+
+    #[test]
+    fn deleted_files_of_others_and_deleted_pipes_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut elsewhere = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut elsewhere, &vec![1; FILE_BYTES]).unwrap();
+        let path = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let pipe = File::options().read(true).write(true).open(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        assert_eq!(bytes_below(folder.path()), Some(0));
+        drop((pipe, elsewhere));
+    }
 }

@@ -29,8 +29,8 @@ fn clock(id: rustix::time::ClockId) -> Duration {
 pub(crate) struct OtherThreads {
     /// How many there are.
     pub(crate) count: usize,
-    /// Whether one of them runs or waits for a core.
-    pub(crate) is_any_running: bool,
+    /// Whether one of them runs, or waits for a core or for the disk.
+    pub(crate) is_any_busy: bool,
 }
 
 impl OtherThreads {
@@ -44,11 +44,16 @@ impl OtherThreads {
             // A thread that has ended meanwhile is none.
             let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { continue };
             found.count += 1;
-            found.is_any_running |=
-                stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R'));
+            found.is_any_busy |= is_busy(&stat);
         }
         Some(found)
     }
+}
+
+/// Whether the text of a thread's `stat` shows that it runs or waits for a core (R), or for the disk (D).
+fn is_busy(stat: &str) -> bool {
+    // The name before it may hold brackets itself.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['R', 'D']))
 }
 
 /// Counters of this process since it began.
@@ -89,6 +94,7 @@ impl CpuTime {
 
     /// How much was added since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
+        debug_assert!(earlier.total <= self.total, "CPU time only grows");
         Self {
             total: self.total.saturating_sub(earlier.total),
             user_s: (self.user_s - earlier.user_s).max(0.0),
@@ -140,6 +146,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_thread_that_waits_for_a_core_or_for_the_disk_is_busy_whatever_its_name() {
+        for (state, expected) in [('R', true), ('D', true), ('S', false), ('Z', false)] {
+            assert_eq!(is_busy(&format!("7 (a) D (b)) {state} 1 2")), expected, "{state}");
+        }
+    }
+
+    #[test]
     fn a_thread_that_runs_is_told_from_one_that_waits() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let waiting = std::thread::spawn(move || stopped.recv().unwrap_err());
@@ -153,7 +166,7 @@ mod tests {
             }
         });
         assert!(OtherThreads::now().unwrap().count >= 2);
-        assert!(OtherThreads::now().unwrap().is_any_running);
+        assert!(OtherThreads::now().unwrap().is_any_busy);
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         drop(stop);
         running.join().unwrap();

@@ -41,6 +41,7 @@ impl Resident {
 
     /// How much more there is than in `earlier`. A part that has shrunk since then counts as 0.
     pub(crate) fn beyond(self, earlier: Self) -> Self {
+        debug_assert!(self.shared_bytes <= self.anonymous_bytes, "shared memory is a part");
         Self {
             anonymous_bytes: self.anonymous_bytes.saturating_sub(earlier.anonymous_bytes),
             mapped_bytes: self.mapped_bytes.saturating_sub(earlier.mapped_bytes),

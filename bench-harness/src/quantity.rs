@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
-/// The least number that is shown without a power of ten.
+/// Numbers from this one on are shown without a power of ten.
 const LEAST_PLAIN: f64 = 1e-4;
-/// The least number above it that is shown with one again.
-const MOST_PLAIN: f64 = 1e6;
+/// Numbers from this one on are shown with a power of ten.
+const LEAST_WITH_POWER: f64 = 1e6;
+/// The longest time that is read: about half a year. A clock has room for it.
+const LONGEST: Duration = Duration::from_secs(16_000_000);
 
 /// Reads a count: `1000` or, with a point if need be, a number with `k`, `M` or `G` for powers of a thousand.
 pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
@@ -67,9 +69,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
         Duration::try_from_secs_f64(number * scale).ok().filter(|time| !time.is_zero())
     });
-    seconds.ok_or_else(|| {
+    let time = seconds.ok_or_else(|| {
         format!("\"{text}\" is no time; write a number with ms, s or m: 200ms, 1.5s, 2m")
-    })
+    })?;
+    if time > LONGEST {
+        return Err(format!("\"{text}\" is longer than {}s", LONGEST.as_secs()));
+    }
+    Ok(time)
 }
 
 /// A count for people: `999`, `41.2k`, `1.20M`.
@@ -98,7 +104,7 @@ pub(crate) fn show_number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }
-    if !(LEAST_PLAIN..MOST_PLAIN).contains(&value.abs()) {
+    if !(LEAST_PLAIN..LEAST_WITH_POWER).contains(&value.abs()) {
         return format!("{value:.2e}");
     }
     // Rounded first: 9.996 has one digit before the point, its rounded form two.
@@ -162,6 +168,13 @@ mod tests {
             parse_duration("5").unwrap_err(),
             "\"5\" is no time; write a number with ms, s or m: 200ms, 1.5s, 2m"
         );
+    }
+
+    #[test]
+    fn a_time_for_which_a_clock_has_no_room_is_refused() {
+        assert_eq!(parse_duration("1e19s").unwrap_err(), "\"1e19s\" is longer than 16000000s");
+        assert_eq!(parse_duration("16000000.001s").unwrap_err().split(' ').nth(1), Some("is"));
+        assert_eq!(parse_duration("16000000s"), Ok(LONGEST));
     }
 
     #[test]

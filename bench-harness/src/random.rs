@@ -28,7 +28,10 @@ impl Random {
 
     /// A number in `0..bound`, biased by less than `bound / 2^64`. `bound` is not 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
+        debug_assert!(bound > 0, "no number is below 0");
+        let number = ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64;
+        debug_assert!(number < bound, "{number} is below {bound}");
+        number
     }
 
     /// Brings `items` into a random order.
@@ -68,11 +71,13 @@ impl Scatter {
         while common_divisor(stride, count) > 1 {
             stride += 1;
         }
+        debug_assert!(stride <= count.max(1), "a stride up to the count has no divisor with it");
         Self { count, stride }
     }
 
     /// Where `index` goes.
     pub(crate) fn place(self, index: u64) -> u64 {
+        debug_assert!(index < self.count, "{index} is one of {}", self.count);
         (u128::from(index) * u128::from(self.stride) % u128::from(self.count.max(1))) as u64
     }
 }

@@ -14,7 +14,7 @@ const LONGEST_NS: u64 = 60_000_000_000;
 /// Significant decimal digits of a latency.
 const DIGITS: u8 = 3;
 /// The parts of a read-modify-write, after the operations themselves.
-const PARTS: [&str; 2] = ["rmw-get", "rmw-put"];
+pub(crate) const PARTS: [&str; 2] = ["rmw-get", "rmw-put"];
 /// A stretch of untimed calls as long as this holds a call worth noting.
 const LONG_STRETCH_NS: u64 = 10_000_000;
 /// A call that begins this much later than intended counts as late.
@@ -117,6 +117,7 @@ impl OperationStats {
     /// Time inside all calls, from the mean of the timed ones; `None` where none was timed.
     pub(crate) fn in_calls(&self) -> Option<Duration> {
         let timed = self.latency.len();
+        debug_assert!(timed > 0 || self.timed.is_zero(), "time belongs to calls");
         (timed > 0).then(|| self.timed.mul_f64(self.calls as f64 / timed as f64))
     }
 
@@ -157,13 +158,18 @@ impl Recorder {
         self.long_stretches.clear();
     }
 
+    /// How many operations were counted, the parts of others left out.
+    pub(crate) fn ops(&self) -> u64 {
+        self.stats[..Operation::ALL.len()].iter().map(|stats| stats.ops).sum()
+    }
+
     /// The statistics of an operation, in which the judge counts.
     pub(crate) fn stats(&mut self, operation: Operation) -> &mut OperationStats {
         &mut self.stats[operation as usize]
     }
 
-    /// Takes the times and sums of a window; the operations are counted by the judge.
-    pub(crate) fn take(&mut self, window: &Window, has_schedule: bool) {
+    /// Adds the times and sums of a window; the judge counts the operations.
+    pub(crate) fn add_window(&mut self, window: &Window, has_schedule: bool) {
         for (stats, sums) in self.stats.iter_mut().zip(&window.sums) {
             stats.calls += sums.calls;
             stats.retries += sums.retries;
@@ -222,8 +228,7 @@ impl Recorder {
         let mut total = OperationStats::new("all");
         self.stats[..Operation::ALL.len()].iter().for_each(|stats| total.add(stats));
         total.long_stretches.clone_from(&self.long_stretches);
-        let ops = self.stats[..Operation::ALL.len()].iter().map(|stats| stats.ops);
-        assert_eq!(total.ops, ops.sum::<u64>(), "the sum counts each operation once");
+        assert_eq!(total.ops, self.ops(), "the sum counts each operation once");
         total
     }
 }
@@ -258,7 +263,7 @@ mod tests {
         window.sums[Operation::ReadModifyWrite as usize].calls = 1;
         window.sums[Operation::Get as usize].calls = 1;
         let mut recorder = Recorder::new();
-        recorder.take(&window, false);
+        recorder.add_window(&window, false);
         recorder.stats(Operation::ReadModifyWrite).ops += 1;
         recorder.stats(Operation::Get).ops += 1;
         let total = recorder.total();
@@ -273,7 +278,7 @@ mod tests {
         let mut window = window(&[(0, put, 0, 100), (17, put, 1000, 1200)]);
         window.sums[put].calls = 34;
         let mut recorder = Recorder::new();
-        recorder.take(&window, false);
+        recorder.add_window(&window, false);
         assert_eq!(recorder.total().in_calls(), Some(Duration::from_nanos(34 * 150)));
     }
 
@@ -282,7 +287,7 @@ mod tests {
         let put = Operation::Put as usize;
         let window = window(&[(0, put, 0, 100), (17, put, 20_000_100, 20_000_200)]);
         let mut recorder = Recorder::new();
-        recorder.take(&window, false);
+        recorder.add_window(&window, false);
         assert_eq!(recorder.total().long_stretches, [20_000_000]);
     }
 
@@ -290,7 +295,7 @@ mod tests {
     fn a_latency_beyond_the_longest_still_counts() {
         let window = window(&[(0, Operation::Put as usize, 0, 100_000_000_000)]);
         let mut recorder = Recorder::new();
-        recorder.take(&window, false);
+        recorder.add_window(&window, false);
         assert_eq!(recorder.total().latency.len(), 1);
     }
 
@@ -299,7 +304,7 @@ mod tests {
         let mut window = window(&[(0, Operation::Put as usize, 0, 100)]);
         window.samples[0].late_ns = 2_000_000;
         let mut recorder = Recorder::new();
-        recorder.take(&window, true);
+        recorder.add_window(&window, true);
         let total = recorder.total();
         assert!(total.latency.max() >= 2_000_000 && total.late == 1);
         assert!(total.service.unwrap().max() < 200);

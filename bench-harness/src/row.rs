@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::probe;
 
 /// Grows when a column changes its meaning, not when one is added.
-pub(crate) const SCHEMA_VERSION: u32 = 4;
+pub(crate) const SCHEMA_VERSION: u32 = 5;
 
 macro_rules! row {
     ($($(#[$attribute:meta])* $name:ident: $type:ty = $about:literal,)*) => {
@@ -47,11 +47,11 @@ row! {
     duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in a sweep, with the begin and, from version 3 on, the end of the scan; in version 1, time inside the engine per thread",
     throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
     settled_throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s and the time of a final sync together; from version 4 on, by duration_s and the longer of deferred_s and the time of that sync with the work after it",
-    call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls",
+    call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls; an estimate, which a stall among the timed ones may raise above duration_s",
     timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
     loop_ns: Option<f64> = "time that the loop takes for an operation of this phase on an engine that does nothing; from version 3 on, its gets return values of the mean size present, or nothing for keys that are never put",
     paused_s: Option<f64> = "time that the clock stood still because a full window of answers was judged",
-    warm_up_s: Option<f64> = "time of the same operations before the clock was started; only in phases that time alone ends",
+    warm_up_s: Option<f64> = "time of the same operations before the clock was started; up to version 4, the time that was asked for; only in phases that time alone ends",
     entries: u64 = "entries that scans read",
     user_bytes_written: u64 = "bytes of keys and values put, and of keys deleted",
     user_bytes_read: u64 = "bytes of keys and values returned",
@@ -69,9 +69,9 @@ row! {
     cpu_user_s: Option<f64> = "CPU time of the process in user mode during duration_s; steps of 10 ms",
     cpu_sys_s: Option<f64> = "CPU time of the process in the kernel, the same way",
     cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without the loop's; from version 3 on, operations of the background count, and from version 4 on deferred_cpu_s; not with a target rate",
-    deferred_cpu_s: Option<f64> = "CPU time of the engine for the phase while the clock stood still: in pauses, in the final sync, and after it until the engine was at rest (all threads below 10 % of one core for 20 ms, and none waiting for a core); only in phases that write",
+    deferred_cpu_s: Option<f64> = "CPU time of the engine for the phase while the clock stood still: in pauses, in the final sync, and after it until the engine was at rest (all threads below 10 % of one core for 20 ms, and none waiting for a core or, from version 5 on, for the disk); only in phases that write",
     deferred_s: Option<f64> = "wall time of that work; a wait for the disk is none",
-    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, or if deferred_s is longer than duration_s, the phase is not ranked, unless its class is none",
+    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, or if deferred_s is longer than duration_s and than 20 ms, the phase is not ranked, unless its class is none",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
     rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
     memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",
@@ -97,6 +97,7 @@ row! {
     stall_ms: Option<f64> = "sum of the timed calls, and of the stretches of untimed ones, longer than 10 ms and than 100 medians",
     stalls: Option<u64> = "number of such calls and stretches",
     open_ms: Option<f64> = "time to open the store after a clean close, until the first key was read",
+    close_ms: Option<f64> = "time of that close, which no other figure holds",
     verified: u64 = "answers and entries that were compared with what was written; 0 for `bound:null`, whose answers are wrong, from version 3 on",
     verify_errors: u64 = "wrong ones; a run with one has no summary, so this is 0",
     steady: Option<bool> = "whether the last five tenths of the phase vary by at most 5 % and do not drift, and phases that write have written the data three times since the store was made",
@@ -107,6 +108,8 @@ row! {
 
 /// The share of the CPU time of a phase that may come while the clock stands still without a mark.
 const DEFERRED_SHARE: f64 = 0.1;
+/// Less work after the clock is no sign of a queue: a phase of a few operations is shorter than its final sync.
+const LEAST_UNDONE_S: f64 = 0.02;
 /// The resolution of `cpu_user_s` and `cpu_sys_s`.
 const CPU_STEP_S: f64 = 0.01;
 
@@ -149,20 +152,23 @@ impl Row {
 
     /// Whether the row may be compared: the disk kept its speed, no limit ended the work, none was left undone, and the
     /// syncs were made.
-    pub(crate) fn is_fair(&self) -> bool {
-        let is_whole = !self.cut_short && !self.is_left_undone();
+    pub(crate) fn is_comparable(&self) -> bool {
+        let is_whole = !self.cut_short && !self.leaves_work_undone();
         is_whole && !self.disk_speed_changed() && !self.lacks_syncs()
     }
 
     /// Whether the engine put more work off than its speed can stand for: it still worked when the wait for it ended, or it
-    /// worked longer after the clock than before. An engine that promises nothing may leave work undone.
-    pub(crate) fn is_left_undone(&self) -> bool {
-        let is_long = self.deferred_s.is_some_and(|time| time > self.duration_s);
+    /// worked longer after the clock than before, and longer than [`LEAST_UNDONE_S`]. An engine that promises nothing may leave
+    /// work undone.
+    pub(crate) fn leaves_work_undone(&self) -> bool {
+        let longest_s = self.duration_s.max(LEAST_UNDONE_S);
+        let is_long = self.deferred_s.is_some_and(|time| time > longest_s);
         (self.is_at_rest == Some(false) || is_long) && self.durability != "none"
     }
 
-    /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still.
-    pub(crate) fn is_deferred(&self) -> Option<bool> {
+    /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still; `None` where it was
+    /// not measured.
+    pub(crate) fn defers_work(&self) -> Option<bool> {
         let timed = self.cpu_user_s? + self.cpu_sys_s?;
         let deferred = self.deferred_cpu_s?;
         Some(deferred > DEFERRED_SHARE * (timed + deferred) && deferred > CPU_STEP_S)
@@ -203,7 +209,21 @@ mod tests {
     fn an_engine_that_promises_nothing_may_leave_work_undone() {
         let row =
             |durability| Row { is_at_rest: Some(false), ..Row::of_puts("own", durability, 1, 1.0) };
-        assert!(row("buffered").is_left_undone() && !row("none").is_left_undone());
+        assert!(row("buffered").leaves_work_undone() && !row("none").leaves_work_undone());
+    }
+
+    #[test]
+    fn a_sync_that_takes_longer_than_a_phase_of_a_few_operations_is_no_work_left_undone() {
+        let row = |duration_s, deferred_s| Row {
+            duration_s,
+            deferred_s: Some(deferred_s),
+            is_at_rest: Some(true),
+            ..Row::of_puts("own", "buffered", 1, 1.0)
+        };
+        assert!(!row(0.000_002, 0.001).leaves_work_undone());
+        assert!(!row(0.000_002, LEAST_UNDONE_S).leaves_work_undone());
+        assert!(row(0.000_002, 0.021).leaves_work_undone() && row(1.0, 1.001).leaves_work_undone());
+        assert!(!row(1.0, 0.999).leaves_work_undone());
     }
 
     #[test]
@@ -214,8 +234,8 @@ mod tests {
             deferred_cpu_s: Some(deferred),
             ..Row::default()
         };
-        assert_eq!(row(0.0, CPU_STEP_S).is_deferred(), Some(false));
-        assert_eq!(row(0.0, 2.0 * CPU_STEP_S).is_deferred(), Some(true));
+        assert_eq!(row(0.0, CPU_STEP_S).defers_work(), Some(false));
+        assert_eq!(row(0.0, 2.0 * CPU_STEP_S).defers_work(), Some(true));
     }
 
     fn dictionary() -> String {
@@ -278,5 +298,26 @@ mod tests {
         let bytes = writer.into_inner().unwrap();
         let read: Row = csv::Reader::from_reader(&bytes[..]).deserialize().next().unwrap().unwrap();
         assert_eq!(read, row);
+    }
+
+    #[test]
+    fn a_longest_call_that_was_no_stall_is_none() {
+        let row = |stalls| Row { stalls, lat_max_ns: Some(7), ..Row::default() };
+        let longest = [Some(0), Some(1), None].map(|stalls| row(stalls).longest_stall_ns());
+        assert_eq!(longest, [Some(0.0), Some(7.0), None]);
+    }
+
+    #[test]
+    fn the_disk_speed_of_a_phase_is_the_geometric_mean_of_its_probes() {
+        let (probe_before_ns, probe_after_ns) = (Some(100.0), Some(400.0));
+        let row = Row { probe_before_ns, probe_after_ns, ..Row::default() };
+        assert_eq!(row.disk_sync_ns(), Some(200.0));
+    }
+
+    #[test]
+    fn as_many_syncs_as_the_writes_take_are_enough() {
+        let row = |fsyncs, least_fsyncs| Row { fsyncs, least_fsyncs, ..Row::default() };
+        assert!(!row(Some(4), Some(4)).lacks_syncs() && row(Some(3), Some(4)).lacks_syncs());
+        assert!(!row(None, Some(4)).lacks_syncs() && !row(Some(0), None).lacks_syncs());
     }
 }

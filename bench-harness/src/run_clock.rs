@@ -10,18 +10,18 @@ use crate::suspend;
 pub(crate) struct RunClock {
     begun: Instant,
     /// The time for which the process had been stopped before.
-    stopped: Duration,
+    stopped_before: Duration,
 }
 
 impl RunClock {
     /// Starts to count.
     pub(crate) fn start() -> Self {
-        Self { begun: Instant::now(), stopped: suspend::stopped() }
+        Self { begun: Instant::now(), stopped_before: suspend::stopped_time() }
     }
 
     /// The time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        without_stops(self.begun.elapsed(), self.stopped..suspend::stopped())
+        without_stops(self.begun.elapsed(), self.stopped_before..suspend::stopped_time())
     }
 }
 

@@ -24,6 +24,7 @@ impl RunFolder {
     /// that began in the same second has taken the one that was meant.
     pub(crate) fn create(plan: Plan) -> Outcome<(Self, Plan)> {
         let path = create_afresh(&plan.folder)?;
+        debug_assert!(path.is_dir(), "the run has its folder");
         let plan = &plan.in_folder(&path);
         let summary = path.join("summary.csv");
         let file =
@@ -96,8 +97,9 @@ fn command_line() -> Vec<String> {
     std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect()
 }
 
-/// Creates the folder; its name ends with a number if a run that began in the same second has the name already.
-fn create_afresh(folder: &Path) -> Outcome<PathBuf> {
+/// Creates `folder` and returns its path. The name ends with a number if a run that began in the same second has the name
+/// already.
+pub(crate) fn create_afresh(folder: &Path) -> Outcome<PathBuf> {
     let parent = folder.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(parent).map_err(|error| Failure::io("create", parent, &error))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();

@@ -4,7 +4,7 @@
 //! all of them alike, and the ratios of a block are between neighbours.
 
 mod blocks;
-mod checked;
+mod check_summary;
 
 use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::CgroupFactory;
@@ -17,7 +17,7 @@ use crate::run_folder::RunFolder;
 use crate::supervisor::Interrupt;
 use crate::suspend;
 use blocks::run_blocks;
-use checked::{answers_checked, does_none_fit};
+use check_summary::{describe_checks, has_none_fitted};
 
 /// Runs `plan`, writes its folder and prints its tables.
 pub(crate) fn run(plan: Plan) -> Outcome<()> {
@@ -65,8 +65,8 @@ fn report_run(
     if let Err(Failure { kind, text }) = outcome {
         return Err(Failure { kind, text: format!("{text}; what was measured is in {path}") });
     }
-    let checked = answers_checked(rows);
-    if does_none_fit(&tables) {
+    let checked = describe_checks(rows);
+    if has_none_fitted(&tables) {
         printed?;
         return Err(Failure::engine(format!("{checked}; what was measured is in {path}")));
     }

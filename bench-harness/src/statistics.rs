@@ -1,8 +1,8 @@
 //! From blocks to numbers with intervals. The unit of repetition is the block: a fresh process on a fresh directory.
 //!
-//! The middle is the median over blocks; the interval is the 95 % t-interval of the mean of the logarithms, which keeps
-//! its promise from three blocks on where a bootstrap would not. Two series are never compared by these intervals: that
-//! is the part of [`crate::paired`].
+//! The middle is the median over blocks. The interval is the 95 % t-interval of the mean of the logarithms: it keeps its
+//! promise from three blocks on, where a bootstrap would not. Two series are never compared by these intervals: that is
+//! the part of [`crate::paired`].
 
 use crate::student;
 
@@ -79,5 +79,21 @@ mod tests {
         let estimate = Estimate::of(&[5.0]).unwrap();
         assert_eq!(estimate, Estimate { median: 5.0, interval: None });
         assert_eq!(Estimate::of(&[]), None);
+    }
+
+    #[test]
+    fn the_interval_is_that_of_students_t() {
+        let logs = [1.0_f64, 2.0, 3.0];
+        let (low, high) = Estimate::of(&logs.map(f64::exp)).unwrap().interval.unwrap();
+        // The quantile for two degrees of freedom is 4.302_65.
+        let half = 4.302_65 / 3.0_f64.sqrt();
+        assert!((low.ln() - (2.0 - half)).abs() < 1e-4, "{low}");
+        assert!((high.ln() - (2.0 + half)).abs() < 1e-4, "{high}");
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+        assert_eq!(Estimate::of(&[1.0, 0.0]), None, "a speed of 0 has no logarithm");
     }
 }

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::supervisor::ScratchFolder;
+use crate::scratch::ScratchFolder;
 
 /// The name of the file with the lock.
 const LOCK: &str = "kvbench.lock";

@@ -1,7 +1,6 @@
 //! The parent's side of a cell: a fresh directory, a worker process, its deadline, and Ctrl-C.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use crate::failure::{Failure, FailureKind, Outcome};
 use crate::memory_limit::{CgroupFactory, MemoryCgroup, refused};
 use crate::row::Row;
 use crate::run_clock::RunClock;
+use crate::scratch::{ScratchFile, ScratchFolder};
 use crate::worker::{Message, Order};
 use crate::worker_process::{News, WorkerProcess};
 
@@ -44,43 +44,6 @@ impl Interrupt {
     }
 }
 
-/// A directory that goes away with its owner, whatever happens.
-#[derive(Debug)]
-pub(crate) struct ScratchFolder {
-    path: PathBuf,
-}
-
-impl ScratchFolder {
-    /// Creates the directory at `path`.
-    pub(crate) fn create(path: PathBuf) -> Outcome<Self> {
-        std::fs::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
-        Ok(Self { path })
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for ScratchFolder {
-    fn drop(&mut self) {
-        // A folder that cannot be removed is left; the next run uses another name.
-        std::fs::remove_dir_all(&self.path).unwrap_or_default();
-    }
-}
-
-/// A file that goes away with its owner.
-#[derive(Debug)]
-struct ScratchFile(PathBuf);
-
-impl Drop for ScratchFile {
-    fn drop(&mut self) {
-        // Most cells have none; the folder of all stores goes away with the run.
-        std::fs::remove_file(&self.0).unwrap_or_default();
-    }
-}
-
 /// Runs `job` in a fresh process on a fresh directory and returns its rows, once everything was measured and right. A second
 /// process checks the content that must outlive the first; `on_check` is called before it begins.
 ///
@@ -95,7 +58,7 @@ pub(crate) fn run_cell(
 ) -> Outcome<Vec<Row>> {
     let cgroup = cgroups.map(CgroupFactory::create).transpose()?;
     let scratch = ScratchFolder::create(job.directory.clone())?;
-    let expected = ScratchFile(job.expected_path());
+    let expected = ScratchFile::at(job.expected_path());
     // The workers are gone when this returns: nobody writes to the files any more.
     let outcome = supervise(job, cgroup.as_ref(), interrupt, on_check);
     drop((scratch, expected));
@@ -119,6 +82,8 @@ fn supervise(
 ) -> Outcome<Vec<Row>> {
     let hanging = HANGING.saturating_add(job.asked_time());
     let time_limit = job.time_limit.map_or(hanging, |limit| limit + GRACE);
+    // Waiting for the engine to rest is not limited either.
+    let time_limit = time_limit.saturating_add(job.longest_waits());
     let watch = Watch { job, cgroup, interrupt, clock: RunClock::start(), time_limit };
     let mut rows = Vec::new();
     match watch.listen_to(WorkerProcess::start(&Order::Run(job.clone()), cgroup)?, &mut rows)? {
@@ -184,6 +149,10 @@ impl Watch<'_> {
                     worker.release()?;
                 }
                 News::Message(Message::Row(row)) => rows.push(*row),
+                // The content of a store that must survive a kill is compared after it.
+                News::Message(Message::Done) if makes_last_writes => {
+                    return Err(Failure::engine("the process did not die of its own kill"));
+                }
                 // Only now the content of the engine has been compared.
                 News::Message(Message::Done) => return Ok(End::Done),
                 News::Message(Message::LastWrites) => makes_last_writes = true,
@@ -192,7 +161,7 @@ impl Watch<'_> {
                     let text = format!("the worker wrote something that is no message: {line:?}");
                     return Err(Failure::engine(text));
                 }
-                News::Gone => return self.why_gone(worker, makes_last_writes),
+                News::Gone => return self.end_of(worker, makes_last_writes),
             }
         }
     }
@@ -206,7 +175,7 @@ impl Watch<'_> {
     }
 
     /// The end of a worker that went without a last message; with `makes_last_writes` it was to kill itself.
-    fn why_gone(&self, worker: WorkerProcess, makes_last_writes: bool) -> Outcome<End> {
+    fn end_of(&self, worker: WorkerProcess, makes_last_writes: bool) -> Outcome<End> {
         let end = worker.end_of_gone();
         // The kernel counts its kills; any other end that the worker did not announce is a crash.
         if self.cgroup.is_some_and(MemoryCgroup::has_killed) {
@@ -217,5 +186,33 @@ impl Watch<'_> {
             Ok(status) => Err(Failure::engine(format!("the process crashed ({status})"))),
             Err(error) => Err(Failure::engine(format!("the process is gone: {error}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// The end of a worker that writes these lines and ends by itself.
+    fn end_after(lines: &str) -> Outcome<End> {
+        let job = Job::of_tests("memory", "none", r#"{"about": "", "records": 1, "phase": []}"#);
+        let watch = Watch {
+            job: &job,
+            cgroup: None,
+            interrupt: &Interrupt::default(),
+            clock: RunClock::start(),
+            time_limit: Duration::from_mins(1),
+        };
+        let worker = WorkerProcess::spawn(Command::new("printf").arg(lines)).unwrap();
+        watch.listen_to(worker, &mut Vec::new())
+    }
+
+    #[test]
+    fn a_worker_that_outlives_its_own_kill_is_not_taken_for_one_whose_content_was_compared() {
+        assert!(matches!(end_after(r#""done"\n"#), Ok(End::Done)));
+        let failure = end_after(r#""last_writes"\n"done"\n"#).err().unwrap();
+        assert_eq!(failure.text, "the process did not die of its own kill");
     }
 }

@@ -35,6 +35,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
         left -= length;
         month += 1;
     }
+    debug_assert!((1..=12).contains(&month) && left < 31, "{year}-{month} is a month");
     (year, month, left + 1)
 }
 

@@ -7,7 +7,7 @@
 //! | 8 | 4 | seal: a hash of the eight bytes before and of the payload |
 //! | 12 | | payload: a slice of a pool that compresses to about a half, or the text of a real record |
 //!
-//! A value is stamped where it lies in the pool: the loop writes twelve bytes and copies none. A reader folds every byte
+//! A value is sealed where it lies in the pool: the loop writes twelve bytes and copies none. A reader folds every byte
 //! of an answer into a digest, eight bytes at a step: the weights are odd, so each step keeps every bit of its input.
 
 use std::sync::Arc;
@@ -93,12 +93,14 @@ fn pool(bytes: usize, stream: u32) -> Vec<u8> {
         }
         pool.extend_from_within(start..);
     }
+    assert!(pool.len() >= bytes && pool.len().is_multiple_of(POOL_UNIT_BYTES), "whole units");
     pool
 }
 
 impl ValueWriter {
-    /// Version `version` of the value of `id`. `size` counts the header; the text of a record has its own size.
-    pub(crate) fn stamp(&mut self, id: u32, version: u32, size: u32) -> &[u8] {
+    /// Seals version `version` of the value of `id` in the next slot of the pool, and lends it. `size` is in bytes and counts
+    /// the header; the text of a record has its own size.
+    pub(crate) fn seal_next(&mut self, id: u32, version: u32, size: u32) -> &[u8] {
         let size = size as usize;
         if let Some(texts) = &self.texts {
             let text = &texts[id as usize];
@@ -114,7 +116,7 @@ impl ValueWriter {
             debug_assert!(start + size <= self.pool.len(), "a slot is in the pool");
             return sealed(&mut self.pool[start..start + size], id, version, self.digests[slot]);
         }
-        // Values of other sizes are stamped across the slots, so from now on each is digested when it is written.
+        // Values of other sizes are sealed across the slots, so from now on each is digested when it is written.
         if self.slot_bytes != NO_SLOTS {
             (self.slot_bytes, self.next) = (NO_SLOTS, 0);
         }
@@ -189,7 +191,7 @@ mod tests {
     fn a_value_proves_its_key_and_version_and_any_flipped_bit_is_found() {
         for size in [12, 13, 100, 1000] {
             let mut writer = Values::Pooled.writer(0, 1, 100);
-            let mut value = writer.stamp(7, 3, size).to_vec();
+            let mut value = writer.seal_next(7, 3, size).to_vec();
             assert_eq!(value.len(), size as usize);
             assert_eq!(ValueHeader::read(&value), Some(ValueHeader { id: 7, version: 3 }));
             for bit in 0..value.len() * 8 {
@@ -203,15 +205,15 @@ mod tests {
     #[test]
     fn a_cut_value_is_found_at_every_length() {
         let mut writer = Values::Pooled.writer(0, 1, 40);
-        let value = writer.stamp(1, 1, 40).to_vec();
+        let value = writer.seal_next(1, 1, 40).to_vec();
         assert!((0..value.len()).all(|len| ValueHeader::read(&value[..len]).is_none()));
     }
 
     #[test]
     fn a_value_torn_between_two_versions_is_found_at_every_byte() {
         let mut writer = Values::Pooled.writer(0, 1, 100);
-        let old = writer.stamp(1, 1, 100).to_vec();
-        let new = writer.stamp(1, 2, 100).to_vec();
+        let old = writer.seal_next(1, 1, 100).to_vec();
+        let new = writer.seal_next(1, 2, 100).to_vec();
         for cut in 1..100 {
             let torn = [&new[..cut], &old[cut..]].concat();
             let is_whole = torn == old || torn == new;
@@ -223,7 +225,7 @@ mod tests {
     fn slots_are_used_again_and_stay_right() {
         let mut writer = Values::Pooled.writer(0, 16, 4000);
         for version in 1..2000 {
-            let value = writer.stamp(5, version, 4000);
+            let value = writer.seal_next(5, version, 4000);
             assert_eq!(ValueHeader::read(value), Some(ValueHeader { id: 5, version }));
         }
     }
@@ -233,7 +235,7 @@ mod tests {
         let mut writer = Values::Pooled.writer(0, 1, 100);
         for version in 1..50_000 {
             let size = [100, 12, 100, 5000, 101][version as usize % 5];
-            let value = writer.stamp(5, version, size);
+            let value = writer.seal_next(5, version, size);
             assert_eq!(value.len(), size as usize);
             assert_eq!(ValueHeader::read(value), Some(ValueHeader { id: 5, version }));
         }

@@ -1,7 +1,17 @@
-//! The child process that runs one cell: an order as one line of JSON on stdin, rows as JSON lines on the pipe that is stdout
-//! at the start. Another one checks the store of a cell whose process was killed at its end.
+//! The child process that runs one cell, or that checks the store of a cell whose process was killed at its end.
 //!
-//! That pipe is put aside under another number before any engine is opened. The output of engines goes to stderr.
+//! # Protocol
+//!
+//! Each line is one value as JSON: from the parent on stdin, from the worker on the pipe that is stdout at the start.
+//!
+//! 1. The parent sends one [`Order`].
+//! 2. If the memory of the cell is limited, the worker prepares everything, sends [`Message::Prepared`] and waits. The parent
+//!    sets the limit and sends a line, whatever it says. No engine is opened before that.
+//! 3. The worker sends [`Message::Row`] for each row, after each phase.
+//! 4. It ends with one of these: [`Message::Done`]; [`Message::Failed`]; or [`Message::LastWrites`], after which it makes some
+//!    writes and kills itself. The parent then starts a second worker with [`Order::Check`].
+//!
+//! The pipe is put aside under another number before any engine is opened. The output of engines goes to stderr.
 //!
 //! A fresh process gives every cell a fresh heap, its own counters and its own peak of memory; and an engine that
 //! crashes ends only its cell. The parent decides when to stop, so an interrupt is ignored here; should the parent
@@ -55,7 +65,7 @@ pub(crate) fn work(engines: &[Registration]) -> Outcome<()> {
     let parent = Parent::take_stdout()?;
     let outcome = read_order().and_then(|order| match order {
         Order::Run(job) => run(registration(engines, &job)?, &job, &parent),
-        Order::Check(job) => cell::check(registration(engines, &job)?, &job),
+        Order::Check(job) => cell::check_after_kill(registration(engines, &job)?, &job),
     });
     parent.send(&outcome.map_or_else(Message::Failed, |()| Message::Done))
 }
@@ -83,10 +93,10 @@ fn run(registration: &Registration, job: &Job, parent: &Parent) -> Outcome<()> {
     let ending = cell::run(registration, job, &mut probe, on_prepared, emit)?;
     // Removes its file.
     drop(probe);
-    let Ending::Survived(mut survivor) = ending else { return Ok(()) };
+    let Ending::MustSurvive(mut store) = ending else { return Ok(()) };
     // Sent before them: nothing but the kill follows the last acknowledgement.
     parent.send(&Message::LastWrites)?;
-    survivor.make_last_writes()?;
+    store.make_last_writes()?;
     rustix::process::kill_process(rustix::process::getpid(), Signal::KILL)
         .map_err(|error| Failure::engine(format!("the worker cannot kill itself: {error}")))
 }
@@ -121,6 +131,7 @@ impl Parent {
         let line =
             serde_json::to_string(message).map_err(|error| Failure::engine(error.to_string()))?;
         debug_assert!(!line.contains('\n'), "one line is one message");
+        debug_assert!(serde_json::from_str::<Message>(&line).is_ok(), "a message reads back");
         let sent = (&self.0).write_all(format!("{line}\n").as_bytes());
         sent.map_err(|error| Failure::engine(format!("the parent is gone: {error}")))
     }

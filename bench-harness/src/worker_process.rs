@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
@@ -15,6 +15,12 @@ use crate::worker::{Message, Order};
 
 /// The most characters of a line that is no message that a complaint shows.
 const SHOWN_CHARS: usize = 80;
+/// How long the last lines of a worker that has ended may take through the pipe. A busy machine may be slow to read them; only
+/// a process that has left the group of the worker holds the pipe open for so long.
+const LAST_LINES: Duration = Duration::from_secs(20);
+
+/// How long a worker that closed its output may take until it has ended.
+const TIME_TO_END: Duration = Duration::from_secs(2);
 
 /// A worker. It leads a process group of its own, and the whole group is killed with the owner: processes that the engine
 /// started end too.
@@ -40,21 +46,24 @@ pub(crate) enum News {
 impl WorkerProcess {
     /// Starts a worker. It waits for its order, so it is in its cgroup before it needs any memory to speak of.
     pub(crate) fn start(order: &Order, cgroup: Option<&MemoryCgroup>) -> Outcome<Self> {
-        let failed =
-            |error: std::io::Error| Failure::engine(format!("cannot start a worker: {error}"));
-        let program = std::env::current_exe().map_err(failed)?;
-        let mut command = Command::new(program);
-        let command = command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = suspend::start(|| command.process_group(0).spawn()).map_err(failed)?;
-        let messages = listen(child.stdout.take());
-        let mut worker = Self { child, messages, was_waited_for: false };
+        let program = std::env::current_exe().map_err(cannot_start)?;
+        let mut worker = Self::spawn(Command::new(program).arg("worker"))?;
         if let Some(cgroup) = cgroup {
             cgroup.add(worker.child.id()).map_err(refused)?;
         }
         let text =
             serde_json::to_string(order).map_err(|error| Failure::usage(error.to_string()))?;
-        worker.send_line(&text).map_err(failed)?;
+        debug_assert!(serde_json::from_str::<Order>(&text).is_ok(), "an order reads back");
+        worker.send_line(&text).map_err(cannot_start)?;
         Ok(worker)
+    }
+
+    /// Starts `command` as a worker, in a process group of its own.
+    pub(crate) fn spawn(command: &mut Command) -> Outcome<Self> {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        let mut child = suspend::start_group(|| command.spawn()).map_err(cannot_start)?;
+        let messages = listen(child.stdout.take());
+        Ok(Self { child, messages, was_waited_for: false })
     }
 
     /// Tells the worker that its limit is set: it opens the engine now.
@@ -70,18 +79,19 @@ impl WorkerProcess {
         stdin.map_or(Ok(()), |stdin| stdin.write_all(format!("{line}\n").as_bytes()))
     }
 
-    /// The next news, after `pause` at most, or twice that when the worker has ended.
+    /// The next news, after `pause` at most. When the worker has ended, its processes are killed, and its last lines come first,
+    /// however long they take up to [`LAST_LINES`].
     pub(crate) fn next(&self, pause: Duration) -> News {
         match self.messages.recv_timeout(pause) {
             Ok(heard) => heard.map_or_else(News::NoMessage, News::Message),
             Err(RecvTimeoutError::Disconnected) => News::Gone,
             // Its children may hold the pipe open when the worker has ended.
             Err(RecvTimeoutError::Timeout) if !self.has_ended() => News::Nothing,
-            // Lines that it wrote before its end are in the pipe and come first.
-            Err(RecvTimeoutError::Timeout) => match self.messages.recv_timeout(pause) {
-                Ok(heard) => heard.map_or_else(News::NoMessage, News::Message),
-                Err(_) => News::Gone,
-            },
+            Err(RecvTimeoutError::Timeout) => {
+                self.kill_group();
+                let last = self.messages.recv_timeout(LAST_LINES);
+                last.map_or(News::Gone, |heard| heard.map_or_else(News::NoMessage, News::Message))
+            }
         }
     }
 
@@ -92,19 +102,29 @@ impl WorkerProcess {
         matches!(status, Ok(Some(_)))
     }
 
-    /// Says how a worker ended that is gone, and kills the processes that it started: none of them holds a file any more.
+    /// Says how a worker ended that is gone, and kills the processes that it started: none of them holds a file any more. A
+    /// worker that panics closes its pipe some time before it ends, and its own end is the one that is reported.
     pub(crate) fn end_of_gone(mut self) -> std::io::Result<ExitStatus> {
+        let begun = Instant::now();
+        while !self.has_ended() && begun.elapsed() < TIME_TO_END {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         self.end()
     }
 
     /// Kills the worker and the processes that it started. A process that is ending by itself keeps its own status.
     fn end(&mut self) -> std::io::Result<ExitStatus> {
         assert!(!self.was_waited_for, "the number of the group is still its own");
-        suspend::forget();
-        // Fails only where all of them have ended.
-        rustix::process::kill_process_group(self.id(), Signal::KILL).unwrap_or_default();
+        suspend::forget_group();
+        self.kill_group();
         self.was_waited_for = true;
         self.child.wait()
+    }
+
+    /// Kills the worker and the processes that it started. Its number must be its own still.
+    fn kill_group(&self) {
+        // Fails only where all of them have ended.
+        rustix::process::kill_process_group(self.id(), Signal::KILL).unwrap_or_default();
     }
 
     fn id(&self) -> Pid {
@@ -118,6 +138,11 @@ impl Drop for WorkerProcess {
             self.end().map(drop).unwrap_or_default();
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
+fn cannot_start(error: std::io::Error) -> Failure {
+    Failure::engine(format!("cannot start a worker: {error}"))
 }
 
 /// The messages of a worker, up to the first line that is none. The channel closes when the pipe does.
@@ -145,6 +170,23 @@ fn read_message(line: &[u8]) -> Result<Message, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_message_of_a_worker_that_has_ended_is_heard_however_busy_the_machine_is() {
+        let mut worker = WorkerProcess::spawn(&mut Command::new("true")).unwrap();
+        // Whoever reads the pipe gets no core for a while.
+        let (sender, messages) = channel();
+        worker.messages = messages;
+        while !worker.has_ended() {
+            std::thread::yield_now();
+        }
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            sender.send(Ok(Message::Done)).unwrap();
+        });
+        assert!(matches!(worker.next(Duration::from_millis(1)), News::Message(Message::Done)));
+        assert!(matches!(worker.next(Duration::from_millis(1)), News::Gone));
+    }
 
     #[test]
     fn a_line_that_is_no_message_is_shown_up_to_its_80th_character() {

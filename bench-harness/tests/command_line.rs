@@ -179,6 +179,37 @@ fn wrong_usage_is_one_line_and_exit_code_2() {
     assert!(complaint(&["run", "-t", "1,2,1"], 2).contains("--threads names 1 twice"));
     assert!(complaint(&["--mem", "1"], 2).contains("1MiB at least"));
     assert!(complaint(&["run", "-d", "5"], 2).contains("a number with ms, s or m"));
+    assert!(complaint(&["run", "-d", "1e19s"], 2).contains("is longer than"));
+    assert!(complaint(&["simulate", "--dry-run"], 2).contains("simulate does not use --dry-run"));
+    assert!(complaint(&["simulate", "-n", "0"], 2).contains("keys = 0 is not from"));
+    assert!(complaint(&["table"], 2).contains("<FOLDER>"));
+    assert!(complaint(&["calibration", "none.csv"], 4).contains("cannot read none.csv"));
+}
+
+#[test]
+fn simulations_of_one_second_have_folders_of_their_own_and_are_quiet_if_asked() {
+    let folder = folder();
+    let text = include_str!("../simulations/amplification.toml");
+    let line = text.lines().find(|line| line.starts_with("workloads = ")).unwrap();
+    std::fs::write(folder.path().join("s.toml"), text.replace(line, "workloads = [\"uniform\"]"))
+        .unwrap();
+    let arguments = ["simulate", "-c", "s.toml", "-n", "1000", "--label", "mine", "--quiet"];
+    let start = |_| {
+        let mut command = command(&arguments, folder.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for simulation in [0, 1, 2].map(start) {
+        let output = simulation.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && text.lines().count() == 1, "{text}");
+    }
+    let names = folder.path().join("results").read_dir().unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        assert!(path.join("write.svg").exists(), "{}", path.display());
+        path.file_name().unwrap().to_string_lossy().into_owned()
+    });
+    let names: Vec<_> = names.collect();
+    assert!(names.len() == 3 && names.iter().all(|name| name.contains("-mine")), "{names:?}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     }
     what_an_engine_prints_goes_to_stderr();
     a_crash_is_reported_and_the_processes_of_the_engine_end_with_it();
+    an_engine_that_panics_ends_its_cell_with_its_own_exit_code();
     a_line_that_is_no_message_ends_the_cell_though_the_engine_goes_on();
     a_cell_that_is_killed_while_its_content_is_compared_has_no_figures();
     work_that_a_sync_waits_for_counts_in_cpu_time_and_in_the_settled_speed();
@@ -68,6 +69,14 @@ fn a_crash_is_reported_and_the_processes_of_the_engine_end_with_it() {
         complaint(&output).contains("odd in w, block 1: the process crashed (signal: 6"),
         "{output:?}"
     );
+}
+
+fn an_engine_that_panics_ends_its_cell_with_its_own_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run("panic", folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(5), "{}", complaint(&output));
+    let expected = "odd in w, block 1: the process crashed (exit status: 101)";
+    assert!(complaint(&output).contains(expected), "{}", complaint(&output));
 }
 
 fn a_line_that_is_no_message_ends_the_cell_though_the_engine_goes_on() {
@@ -264,6 +273,7 @@ impl Odd {
     fn misbehave(&self) {
         match self.habit.as_str() {
             "print" => println!("cache miss"),
+            "panic" => panic!("cache miss"),
             "leave" => {
                 let sleep = |pipe| Command::new("sleep").arg("1d").stdout(pipe).spawn().unwrap();
                 let sleepers: Vec<_> = pipes().into_iter().map(sleep).collect();

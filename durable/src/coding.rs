@@ -1,8 +1,8 @@
 //! Reading and writing the fields of a format: little-endian integers, varints, and bytes behind their length.
 //!
 //! A reader trusts nothing: each length is checked against the bytes that are left before anything is taken or
-//! allocated, and an error names the file and the offset in it. Varints are LEB128 of a `u64` in at most
-//! [`LONGEST_VARINT_BYTES`] bytes, in the one shortest form, so that a decoded value encodes to the same bytes.
+//! allocated. An error names the file and the offset in it. Varints are LEB128 of a `u64` in at most
+//! [`LONGEST_VARINT_BYTES`] bytes. They have the one shortest form, so a decoded value encodes to the same bytes.
 
 use std::path::Path;
 
@@ -231,6 +231,7 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Appends a varint.
+#[inline]
 pub fn put_varint(out: &mut Vec<u8>, value: u64) {
     let mut rest = value;
     while rest > 0x7f {

@@ -9,7 +9,7 @@
 //! already waited for a bulk step (see `queue.rs`).
 //!
 //! **Panics.** Each job carries a handler that its owner must give. If the job panics, the executor catches the panic,
-//! tells the handler and goes on with other jobs. [`JobGroup`] counts the jobs of one owner, and waiting for the group
+//! tells the handler and goes on with other jobs. [`JobGroup`] counts the jobs of one owner. A wait for the group
 //! reports the first panic, so nobody takes work that panicked for work that is done.
 
 use std::any::Any;

@@ -1,6 +1,6 @@
 //! One piece of work in several threads at once: the caller's and those of an [`Executor`].
 //!
-//! The work is a closure that takes items from a shared list until the list is empty, so it does not matter how many
+//! The work is a closure that takes items from a shared list until the list is empty. So it does not matter how many
 //! threads run it. [`fan_out`] counts reports, not departures: a run that panics leaves without a report, and then the
 //! call fails.
 

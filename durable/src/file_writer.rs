@@ -176,8 +176,10 @@ fn due_for_writeback(started: u64, written: u64) -> Option<Range<u64>> {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
+    use parking_lot::Mutex;
+
     use super::*;
-    use crate::{Fault, Inject, Plan, SimFs, crc32};
+    use crate::{Access, Fault, Inject, Mapped, Plan, SimFs, crc32};
 
     #[test]
     fn a_file_has_the_appended_bytes_whatever_their_lengths() {
@@ -211,6 +213,64 @@ mod tests {
         }
         writer.finish(&fs).unwrap();
         assert_eq!(fs.contents(path).unwrap(), vec![7; 9 * part.len()]);
+    }
+
+    /// A file that notes which bytes start their way to the disk.
+    #[derive(Debug)]
+    struct Noted {
+        file: Arc<dyn File>,
+        started: Mutex<Vec<Range<u64>>>,
+    }
+
+    impl File for Noted {
+        fn path(&self) -> &Path {
+            self.file.path()
+        }
+
+        fn len(&self) -> Result<u64> {
+            self.file.len()
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+            self.file.read_at(offset, buf)
+        }
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+            self.file.write_at(offset, bytes)
+        }
+
+        fn set_len(&self, len: u64) -> Result<()> {
+            self.file.set_len(len)
+        }
+
+        fn start_writeback(&self, range: Range<u64>) {
+            self.started.lock().push(range);
+        }
+
+        fn sync(&self) -> Result<()> {
+            self.file.sync()
+        }
+
+        fn map(&self, access: Access) -> Result<Arc<dyn Mapped>> {
+            self.file.map(access)
+        }
+    }
+
+    #[test]
+    fn each_written_chunk_starts_its_way_to_the_disk_before_the_next_one_is_written() {
+        let fs = SimFs::new();
+        let file = fs.create(Path::new("file")).unwrap();
+        let noted = Arc::new(Noted { file, started: Mutex::default() });
+        let file: Arc<dyn File> = Arc::clone(&noted) as _;
+        let mut writer = FileWriter::new(file);
+        for chunks in 0..4 {
+            writer.append(&vec![7; CHUNK_BYTES]).unwrap();
+            let chunk = CHUNK_BYTES as u64;
+            let expected: Vec<Range<u64>> =
+                (0..chunks).map(|at| at * chunk..(at + 1) * chunk).collect();
+            assert_eq!(*noted.started.lock(), expected, "the last chunk is in memory");
+        }
+        writer.finish(&fs).unwrap();
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub trait Fs: Debug + Send + Sync {
     /// `Io`.
     fn link(&self, from: &Path, to: &Path) -> Result<()>;
 
-    /// Makes the creations, renames and removals in a directory durable.
+    /// Makes the creations, renames and removals in a directory durable. The empty path, which is the parent of a bare file
+    /// name, is the current directory.
     ///
     /// # Errors
     /// `Io`: which entries are durable is unknown, and a second attempt proves nothing.

@@ -55,7 +55,7 @@ pub use fs::{
 };
 pub use identity::{Stamp, StoreId};
 pub use inject::{Call, Fault, Inject, OnCall, OpKind, Plan};
-pub use memory::prefer_huge_pages;
+pub use memory::{prefer_huge_pages, prefetch_lines};
 pub use monotonic_clock::MonotonicClock;
 pub use open_store::OpenStore;
 pub use os_fs::{LogBackend, OsFs, page_cache_bytes};

@@ -63,8 +63,8 @@
 //!   behind the bad one, or in a later segment, may say that the log was durable beyond the whole batches. Then the bad
 //!   frame is damage.
 //! - **The witness.** A witnessed segment has three slots in front of its frames. Each round of syncs leaves a claim
-//!   there of how far the segment was durable, and whether all earlier segments were. If a claim reaches past the whole
-//!   batches, or a claim of a later segment includes the segment of the bad frame, the bad frame is damage.
+//!   there of how far the segment was durable, and whether all earlier segments were. The bad frame is damage if
+//!   a claim reaches past the whole batches, or if a claim of a later segment includes its segment.
 //!
 //! Without such evidence the tail is torn. A segment that has a successor ends with an end mark. So a segment without an
 //! end mark is torn, and its successors are discarded with it: [`chain`] has the rule for several segments.

@@ -28,8 +28,8 @@
 //! close replaces `CURRENT` once more: it then names the last edit.
 //!
 //! A store is created by the first generation and `CURRENT`. Before that the engine must not create files. So a crash
-//! in the middle leaves a directory without engine files, where creation starts over, and a directory *with* engine
-//! files and without `CURRENT` is damaged.
+//! in the middle leaves a directory without engine files, where creation starts over. A directory *with* engine files and
+//! without `CURRENT` is damaged.
 //!
 //! # Failures
 //!
@@ -86,11 +86,11 @@
 //! # Torn tail or damage
 //!
 //! The snapshot is durable before `CURRENT` names the file, and each edit before the next is written. So a bad record
-//! with a good one anywhere behind it is damage, and one with nothing behind it is an edit that was never acknowledged.
+//! with a good one anywhere behind it is damage. One with nothing behind it is an edit that was never acknowledged.
 //! (A record need not say how far the file was durable when it was written: always up to itself.)
 //! One case is left: damage to the very last edit, which looks just like a torn tail. After a clean close `CURRENT` knows
-//! better; after a crash the engine may, if it stamps the headers of its files with [`Manifest::stamp`] and holds the
-//! highest it finds against the manifest with [`LoadedManifest::check_seen`].
+//! better. After a crash the engine may, if it stamps the headers of its files with [`Manifest::stamp`]: it compares the
+//! highest stamp that it finds with the manifest ([`LoadedManifest::check_seen`]).
 
 mod dump;
 mod existence;

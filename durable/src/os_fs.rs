@@ -26,8 +26,8 @@ mod read_mapping;
 use dir_handles::DirHandles;
 use file::OsFile;
 pub use log_file::LogBackend;
-pub(crate) use mapping::advise_huge_pages;
 pub use mapping::page_cache_bytes;
+pub(crate) use mapping::{advise_huge_pages, prefetch_lines as load_lines};
 
 /// The file system of the operating system. Clones share the directory handles that it keeps: that of each lock that is
 /// held, and a few more.
@@ -232,8 +232,7 @@ impl OsLock {
     fn of(file: fs::File, path: &Path, dirs: &DirHandles) -> Result<Self> {
         let fail = |e| Error::io("lock", path, e);
         let identity = identity(&file.metadata().map_err(fail)?);
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let dir = dirs.get(dir.unwrap_or_else(|| Path::new("."))).map_err(fail)?;
+        let dir = dirs.get(path.parent().unwrap_or_else(|| Path::new("."))).map_err(fail)?;
         let lock = Self { identity, _file: file, _dir: dir, path: path.into() };
         lock.check().map(|()| lock)
     }

@@ -1,7 +1,6 @@
 //! Disk space that a store keeps for the day when the disk is full.
 //!
-//! A store that has filled its disk must still be able to open, to delete and to merge, because that is how a user makes
-//! room. Each of these writes a little first: a manifest, a tombstone, the output of a merge. The reserve is a file in the
+//! A store that has filled its disk must still be able to open, to delete and to merge: that is how a user makes room. Each of these writes a little first: a manifest, a tombstone, the output of a merge. The reserve is a file in the
 //! store's directory whose only content is space:
 //!
 //! 1. **Held.** The file `RESERVE` exists and its blocks are allocated: its bytes were written and synced before it got
@@ -19,7 +18,7 @@
 //!    `CURRENT`. An opening removes both files instead, and starts over: no other thread writes to the store yet.
 //! 2. A new generation replaces an old one of about the same size, so nearly all of the space is free again.
 //! 3. The file is created again right after the operation, or by an opening once orphans are removed, as long as the free
-//!    space allows ([`DiskReserve::restore`]). If it is shorter than it should be, puts are refused, and it gets its full
+//!    space allows ([`DiskReserve::restore`]). While it is shorter than it should be, puts are refused. It gets its full
 //!    length when the disk has room for twice that length.
 //! 4. A crash between the removal and step 3 leaves the space free for the next opening.
 //!

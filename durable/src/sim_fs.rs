@@ -19,8 +19,8 @@
 //! A rename is atomic in both: after a crash, the new name leads to the old file or to the new one. If a directory is lost,
 //! so are its files.
 //!
-//! **Writes.** A write is pending in pieces, one for each 4 KiB page that it touches, because the kernel writes pages
-//! back one by one and in any order. Any subset of the pieces survives. A piece survives whole, up to any byte, or from a
+//! **Writes.** A write is pending in pieces, one for each 4 KiB page that it touches. The kernel writes pages back one by one
+//! and in any order, so any subset of the pieces survives. A piece survives whole, up to any byte, or from a
 //! sector boundary on. Where a file grew without its bytes there are zeros, or stale bytes. The space of a log is pending
 //! until the first sync of the log: it is lost, or there with zeros.
 //!
@@ -28,8 +28,8 @@
 //! Bytes that were durable therefore survive a torn write to the rest of their sector. `SQLite` calls this a powersafe
 //! overwrite and assumes it of every disk since version 3.7.9 (sqlite.org/psow.html); `NVMe` guarantees it for the size
 //! that the controller states (AWUPF, at least one logical block). Every promise of this workspace holds on such disks.
-//! On a disk that destroys the sector in which it is interrupted, an unfinished append can take the end of the synced
-//! bytes before it along: up to 511 bytes. [`Variant::Garble`] makes such images for whoever wants to see the effect.
+//! Some disks destroy the sector in which they are interrupted. There an unfinished append can take up to 511 synced
+//! bytes before it along. [`Variant::Garble`] makes such images for a look at the effect.
 //! The suites do not ask for them, because no promise covers them.
 //!
 //! **Failed syncs.** Which bytes are on the disk, and which bytes later reads show, is one of [`SyncFailure`]. In three of

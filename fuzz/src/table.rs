@@ -1,9 +1,12 @@
 //! A table with changed bytes and right checksums, as somebody who forges one can make it.
 //!
 //! The first byte of an input chooses the table, the second one how it is read. If the third byte is 0, the rest of the input
-//! is the file as it is. Otherwise the rest is a list of edits of three bytes: a place in the file, and the bits to invert there.
-//! Then all checksums are put right. The invariant: opening, looking up, walking and verifying end, with any answer or an
-//! error, without a panic; a table without an edit gives the right answers; and a fence that alone was changed is refused.
+//! is the file as it is. If it is 2, the rest is a list of edits of the index, of four bytes each: an index block (0 for the top
+//! block), a place in it, and the bits to invert there. Otherwise the rest is a list of edits of three bytes: a place in the
+//! file, and the bits to invert there. Then all checksums are put right.
+//!
+//! The invariant: opening, looking up, walking and verifying end, with any answer or an error, without a panic. A table without
+//! an edit gives the right answers. Look-ups find each key of a table that verifies. A fence that alone was changed is refused.
 //!
 //! The checksums are found and put right from the tables of `FORMAT.md`, not by the code under test.
 
@@ -21,7 +24,8 @@ use sstable::{
 
 const FOOTER_LEN: usize = 64;
 const TRAILER_LEN: usize = 5;
-const ID: [u8; 16] = [9; 16];
+/// The id of the tables.
+pub const ID: [u8; 16] = [9; 16];
 
 /// A right table.
 #[derive(Debug)]
@@ -32,7 +36,9 @@ pub struct Fixture {
     /// The bodies of its blocks.
     blocks: Vec<Range<usize>>,
     /// The body of the filter block, and the lines.
-    filter: (Range<usize>, Range<usize>),
+    pub filter: (Range<usize>, Range<usize>),
+    /// The bodies of the top block and of the index blocks.
+    pub indexes: Vec<Range<usize>>,
     /// Where the first fence of each index block and of the top block is.
     pub fences: Vec<usize>,
 }
@@ -71,23 +77,26 @@ impl Fixture {
         Ok(Self::describe(bytes, entries))
     }
 
-    fn describe(bytes: Vec<u8>, entries: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
+    /// The table in `bytes`, which has these entries.
+    pub fn describe(bytes: Vec<u8>, entries: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
         let footer = &bytes[bytes.len() - FOOTER_LEN..];
         let directory = handle(&footer[..12]);
         let named = values(&bytes[directory.clone()]);
         let [filter, top] = [0, 1].map(|at| handle(named[at]));
         let mut blocks = vec![directory];
         blocks.extend(named.iter().map(|value| handle(value)));
-        let mut fences = vec![first_fence(&bytes, &top)];
+        let mut indexes = vec![top.clone()];
         for index in below(&bytes[top]) {
-            fences.push(first_fence(&bytes, &index));
             blocks.extend(below(&bytes[index.clone()]));
-            blocks.push(index);
+            blocks.push(index.clone());
+            indexes.push(index);
         }
+        let fences = indexes.iter().map(|index| first_fence(&bytes, index)).collect();
         let fields = &bytes[filter.clone()];
         let start = number(&fields[8..16]);
-        let lines = start..start + 64 * number(&fields[4..8]);
-        Self { bytes, entries, blocks, filter: (filter, lines), fences }
+        let stride = 64 * usize::from(fields[0]);
+        let lines = start..start + stride * number(&fields[4..8]);
+        Self { bytes, entries, blocks, filter: (filter, lines), indexes, fences }
     }
 
     /// Puts all checksums of `bytes`, a changed copy of the table, right. The blocks are where they are in the table.
@@ -99,8 +108,7 @@ impl Fixture {
         let sum = seeded_crc32(seed(lines.start), &bytes[lines]);
         bytes[filter.start + 16..filter.start + 20].copy_from_slice(&sum.to_le_bytes());
         for block in &self.blocks {
-            let sum = seeded_crc32(seed(block.start), &bytes[block.start..=block.end]);
-            bytes[block.end + 1..block.end + TRAILER_LEN].copy_from_slice(&sum.to_le_bytes());
+            put_sum_right(bytes, block);
         }
         let footer = bytes.len() - FOOTER_LEN;
         let sum = crc32(&bytes[footer..footer + 52]).to_le_bytes();
@@ -108,7 +116,14 @@ impl Fixture {
     }
 }
 
-fn seed(offset: usize) -> u32 {
+/// Puts the checksum of one block right, whose body is `block`.
+pub fn put_sum_right(bytes: &mut [u8], block: &Range<usize>) {
+    let sum = seeded_crc32(seed(block.start), &bytes[block.start..=block.end]);
+    bytes[block.end + 1..block.end + TRAILER_LEN].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The seed of the checksum of the bytes at `offset`.
+pub fn seed(offset: usize) -> u32 {
     let offset = offset as u64;
     crc32(&ID) ^ offset as u32 ^ ((offset >> 32) as u32).rotate_left(16)
 }
@@ -160,16 +175,25 @@ pub fn run(data: &[u8]) {
         return;
     }
     let mut bytes = fixture.bytes.clone();
-    for edit in script.chunks_exact(3) {
-        let at = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % bytes.len();
-        bytes[at] ^= edit[2];
+    let place = |low: u8, high: u8, len: usize| usize::from(u16::from_le_bytes([low, high])) % len;
+    if kind == 2 {
+        for edit in script.as_chunks::<4>().0 {
+            let index = &fixture.indexes[usize::from(edit[0]) % fixture.indexes.len()];
+            bytes[index.start + place(edit[1], edit[2], index.len())] ^= edit[3];
+        }
+    } else {
+        for edit in script.as_chunks::<3>().0 {
+            let at = place(edit[0], edit[1], bytes.len());
+            bytes[at] ^= edit[2];
+        }
     }
     fixture.put_sums_right(&mut bytes);
     let is_right = bytes == fixture.bytes;
     let has_fences = fixture.fences.iter().all(|fence| bytes[*fence] == fixture.bytes[*fence]);
     let used = use_table(bytes, mode, fixture);
     // With two edits, the head behind the fence can change as well.
-    assert!(has_fences || script.len() > 5 || used.is_err(), "a wrong fence is refused");
+    let is_one_edit = script.len() < if kind == 2 { 8 } else { 6 };
+    assert!(has_fences || !is_one_edit || used.is_err(), "a wrong fence is refused");
     assert!(!is_right || used.is_ok_and(|is_right| is_right), "a right table gives right answers");
 }
 
@@ -195,6 +219,9 @@ pub fn use_table(bytes: Vec<u8>, mode: u8, fixture: &Fixture) -> Result<bool> {
     drop(table.named_block("none"));
     table.verify()?;
     let (forward, mut backward, merged) = (forward?, backward?, merged?);
+    for key in &forward {
+        assert!(table.get(key)?.is_some(), "a look-up finds each key of a table that was verified");
+    }
     backward.reverse();
     let expected: Vec<Vec<u8>> = fixture.entries.keys().cloned().collect();
     Ok(gets? && forward == expected && backward == expected && merged == expected)

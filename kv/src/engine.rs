@@ -37,8 +37,8 @@ pub trait Kv: Send + Sync {
     /// gets a higher number than every write that survived.
     ///
     /// # Errors
-    /// A capability that the engine lacks is refused as `Unsupported`, and a key or value over its limit as
-    /// `InvalidArgument`, before anything is written.
+    /// Before anything is written, a capability that the engine lacks is refused as `Unsupported`. A key or value over its limit
+    /// is refused as `InvalidArgument`.
     /// After [`Error::Io`](crate::Error::Io) the batch is not visible in this handle, and there or not there, whole,
     /// after reopening.
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber>;

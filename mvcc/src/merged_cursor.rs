@@ -1,7 +1,7 @@
 //! A cursor of the store with the writes of a transaction laid over it.
 //!
-//! Two *heads* walk side by side: the cursor of the store, and the key in the write set. After a move forward
-//! that ended on an entry, each head stands on its first key that is not less than the entry, or has none left. After a move
+//! Two *heads* walk side by side: the cursor of the store, and the key in the write set. A move forward
+//! that ends on an entry leaves each head on its first key that is not less than the entry, or without one. After a move
 //! backward the same holds in the other direction. The nearer head is the next entry. If both have the same key, the
 //! write set counts. A pending delete is skipped with the key that it deletes.
 

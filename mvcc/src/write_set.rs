@@ -4,7 +4,7 @@
 //!
 //! A savepoint is a length of the undo log. While there is one, the first change of a key after the newest savepoint logs the
 //! earlier state of the key. Rolling back restores the logged states, newest first. Each entry knows the savepoint after which
-//! it was logged last, so a key that is written a thousand times after a savepoint is logged once.
+//! it was logged last. So a key that is written a thousand times after a savepoint is logged once.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -6,21 +6,30 @@
 //! cargo run --release -p sstable --example csv -- scan TABLE FROM TO
 //! ```
 //!
-//! A line is a key, a comma, and the value up to the end of the line. Lines are sorted by key, in byte order
-//! (`LC_ALL=C sort -t, -k1,1 -u`).
-#![expect(clippy::print_stdout, reason = "an example shows its results")]
+//! A line is a key, a comma, and the value up to the end of the line. Lines are sorted by key, in byte order, and no key comes
+//! twice (`LC_ALL=C sort -t, -k1,1 -u`). A table that could not be built is removed.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows its results")]
 
 use std::io::BufRead as _;
 use std::ops::Bound;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, io};
 
 use durable::{FileWriter, Fs as _, OsFs, SystemEntropy};
 use kv::{Cursor as _, Error, Result};
-use sstable::{BuildOptions, ReadOptions, Table, TableBuilder, TableId};
+use sstable::{BuildOptions, BuiltTable, ReadOptions, Table, TableBuilder, TableId};
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    if let Err(error) = run() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn run() -> Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
@@ -36,17 +45,33 @@ fn main() -> Result<()> {
 fn build(path: &Path) -> Result<()> {
     let fs = OsFs::default();
     let writer = FileWriter::create(&fs, path)?;
+    let built = match write(&fs, writer) {
+        Ok(built) => built,
+        Err(error) => {
+            // Without its end the file is no table, and it would be in the way of the next attempt.
+            fs.remove(path)?;
+            return Err(error);
+        }
+    };
+    println!("{} entries, {} bytes", built.properties.entries, built.file.len_bytes());
+    Ok(())
+}
+
+/// Writes the lines of the standard input.
+fn write(fs: &OsFs, writer: FileWriter) -> Result<BuiltTable> {
     let id = TableId::random(&SystemEntropy);
     let mut builder = TableBuilder::new(writer, id, BuildOptions::default())?;
-    for line in io::stdin().lock().lines() {
+    for (at, line) in io::stdin().lock().lines().enumerate() {
         let line = line.map_err(|error| Error::io("read", "standard input", error))?;
         let (key, value) = line.split_once(',').unwrap_or((&line, ""));
-        builder.add(key.as_bytes(), value.as_bytes())?;
+        builder.add(key.as_bytes(), value.as_bytes()).map_err(|error| match error {
+            Error::InvalidArgument(what) => {
+                Error::InvalidArgument(format!("{what} (line {}, key {key:?})", at + 1))
+            }
+            other => other,
+        })?;
     }
-    let built = builder.finish(&fs)?;
-    let properties = built.properties;
-    println!("{} entries, {} bytes", properties.entries, built.file.len_bytes());
-    Ok(())
+    builder.finish(fs)
 }
 
 fn open(path: &str) -> Result<Arc<Table>> {

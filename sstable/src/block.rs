@@ -15,9 +15,9 @@
 mod builder;
 mod cursor;
 mod entry;
-mod group_keys;
 mod key_buffer;
 mod layout;
+mod passed_group;
 mod search;
 
 #[cfg(test)]

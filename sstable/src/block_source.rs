@@ -33,10 +33,14 @@ pub(crate) struct BlockSource {
 }
 
 /// The part of a cache that belongs to one opened table.
+///
+/// Blocks and parts of the filter have a number each, so a forged filter that lies over a block never gets the bytes of the
+/// block, which have another length.
 #[derive(Debug)]
 struct TableCache {
     cache: Arc<BlockCache>,
-    table: u64,
+    blocks: u64,
+    filter: u64,
 }
 
 impl BlockSource {
@@ -45,7 +49,10 @@ impl BlockSource {
         assert_eq!(raw.len(), footer.file_len, "a footer of this file");
         let limit = raw.len() - crate::footer::FOOTER_LEN as u64;
         let first_use = raw.map().map(|_| FirstUse::new((limit / SLOT_BYTES) as usize + 1));
-        let cache = cache.map(|cache| TableCache { table: cache.number_table(), cache });
+        let cache = cache.map(|cache| {
+            let (blocks, filter) = (cache.number_table(), cache.number_table());
+            TableCache { cache, blocks, filter }
+        });
         let has_codecs = footer.required != crate::footer::Features::default();
         Self { raw, seeds: Seeds::of(footer.id), limit, has_codecs, first_use, cache }
     }
@@ -91,6 +98,35 @@ impl BlockSource {
         self.raw.bytes(found)
     }
 
+    /// The bytes of the block at `handle`, as [`BlockSource::read`] finds them. A block that is not in its place in the mapping
+    /// goes to `room`.
+    #[inline]
+    pub(crate) fn look<'b>(
+        &'b self,
+        handle: BlockHandle,
+        room: &'b mut Option<RawBytes>,
+    ) -> Result<&'b [u8]> {
+        if let Some(bytes) = self.checked_in_place(handle) {
+            return Ok(bytes);
+        }
+        Ok(self.bytes(room.insert(self.read(handle)?)))
+    }
+
+    /// The block at `handle`, if it is mapped as it is and was checked before.
+    #[inline]
+    fn checked_in_place(&self, handle: BlockHandle) -> Option<&[u8]> {
+        let first_use = self.first_use.as_ref()?;
+        let end = handle.offset.checked_add(u64::from(handle.len) + TRAILER_LEN as u64)?;
+        if self.has_codecs || u64::from(handle.len) < SLOT_BYTES || end > self.limit {
+            return None;
+        }
+        if !first_use.is_checked((handle.offset / SLOT_BYTES) as usize) {
+            return None;
+        }
+        let start = handle.offset as usize;
+        self.raw.mapped()?.get(start..start + handle.len as usize)
+    }
+
     /// The block at `handle`, checked and decompressed.
     ///
     /// # Errors
@@ -101,7 +137,7 @@ impl BlockSource {
         if self.raw.map().is_some() {
             self.read_mapped(handle, stored)
         } else {
-            self.through_cache(handle, || self.read_by_position(handle, stored))
+            self.through_cache(self.block_key(handle), || self.read_by_position(handle, stored))
         }
     }
 
@@ -148,7 +184,8 @@ impl BlockSource {
         if codec == Codec::Plain {
             return Ok(RawBytes::Mapped(body));
         }
-        self.through_cache(handle, || decompress(codec, packed).map(Bytes::from).map_err(damage))
+        let decompress = || decompress(codec, packed).map(Bytes::from).map_err(damage);
+        self.through_cache(self.block_key(handle), decompress)
     }
 
     fn read_by_position(&self, handle: BlockHandle, stored: Range<u64>) -> Result<Bytes> {
@@ -170,15 +207,20 @@ impl BlockSource {
         Ok((codec, body))
     }
 
+    /// The name of the block at `handle` in the cache. `None`: there is no cache.
+    fn block_key(&self, handle: BlockHandle) -> Option<BlockKey> {
+        self.cache.as_ref().map(|cache| BlockKey { table: cache.blocks, offset: handle.offset })
+    }
+
+    /// The bytes with the name `key` in the cache, or those that `read` finds, which the cache takes then.
     fn through_cache(
         &self,
-        handle: BlockHandle,
+        key: Option<BlockKey>,
         read: impl FnOnce() -> Result<Bytes>,
     ) -> Result<RawBytes> {
-        let Some(TableCache { cache, table }) = &self.cache else {
+        let (Some(TableCache { cache, .. }), Some(key)) = (&self.cache, key) else {
             return read().map(RawBytes::Copied);
         };
-        let key = BlockKey { table: *table, offset: handle.offset };
         if let Some(block) = cache.get(key) {
             return Ok(RawBytes::Copied(block));
         }
@@ -203,8 +245,9 @@ impl BlockSource {
             check(self.raw.bytes(&found))?;
             return Ok(found);
         }
-        let handle = BlockHandle { offset: extent.start, len: (extent.end - extent.start) as u32 };
-        self.through_cache(handle, || {
+        let key = self.cache.as_ref();
+        let key = key.map(|cache| BlockKey { table: cache.filter, offset: extent.start });
+        self.through_cache(key, || {
             let bytes = self.raw.copy(extent.clone())?;
             check(&bytes).map(|()| bytes)
         })

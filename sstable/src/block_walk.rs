@@ -71,6 +71,15 @@ impl BlockWalk {
         self.enter_backward(table, number)
     }
 
+    /// The data block before, if the same index block leads to it.
+    pub(crate) fn before(&self, table: &Table) -> Option<BlockHandle> {
+        let place = self.place.as_ref()?;
+        let index = place.index.checked_sub(1)?;
+        debug_assert!(place.index < place.block.count(), "the walk is in a data block");
+        // Damage is reported when the walk comes there.
+        place.block.handle(table.source(), index).ok()
+    }
+
     /// Moves to the first data block of index block `number` or of one behind it. Index blocks lead to data blocks,
     /// except forged ones.
     fn enter_forward(&mut self, table: &Table, number: usize) -> Result<Option<BlockHandle>> {

@@ -122,10 +122,11 @@ fn with_len(len: usize, packed: &[u8]) -> Vec<u8> {
     [&(len as u32).to_le_bytes(), packed].concat()
 }
 
-/// The block that `body` was compressed from.
+/// The block that `body` was compressed from, with a codec other than [`Codec::Plain`].
 ///
 /// Reserves as many bytes as the body says, after a check that the body can hold so many.
 pub(crate) fn decompress(codec: Codec, body: &[u8]) -> Checked<Vec<u8>> {
+    debug_assert_ne!(codec, Codec::Plain, "a plain block is read as it is");
     let Some((len, packed)) = body.split_first_chunk::<PREFIX_LEN>() else {
         return Err(Damage::new(0, "a compressed block without its length"));
     };
@@ -138,7 +139,7 @@ pub(crate) fn decompress(codec: Codec, body: &[u8]) -> Checked<Vec<u8>> {
     reserved.map_err(|_| Damage::new(0, "a block that does not fit into memory"))?;
     block.resize(len, 0);
     let unpacked = match codec {
-        Codec::Plain => return Ok(body.to_vec()),
+        Codec::Plain => None,
         Codec::Lz4 => lz4_flex::block::decompress_into(packed, &mut block).ok(),
         Codec::Zstd => zstd_into(packed, &mut block),
     };
@@ -212,6 +213,18 @@ mod tests {
             assert!(decompress(codec, &[]).is_err());
         }
         assert_eq!(Codec::from_code(3), None);
+    }
+
+    #[test]
+    fn a_block_that_is_longer_or_shorter_than_its_length_is_refused() {
+        let text = "some text that comes again and again; ".repeat(10).into_bytes();
+        for compression in [Compression::Lz4, Compression::Zstd(1)] {
+            let (codec, mut body) = compressor(compression).compress(&text).unwrap();
+            for len in [text.len() - 1, text.len() + 1] {
+                body[..PREFIX_LEN].copy_from_slice(&(len as u32).to_le_bytes());
+                assert!(decompress(codec, &body).is_err(), "{compression:?}: {len}");
+            }
+        }
     }
 
     #[test]

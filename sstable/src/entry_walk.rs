@@ -15,6 +15,12 @@ use crate::readahead::Readahead;
 use crate::stored_block::TRAILER_LEN;
 use crate::table::Table;
 
+/// How far ahead of a walk backward the processor loads memory. By itself it does so for a walk forward alone.
+const AHEAD_BYTES: usize = 512;
+
+/// The bytes at the beginning of a block that a walk reads first: header, heads and ends.
+const FIRST_BYTES: usize = 512;
+
 /// The entries that a walk may show.
 #[derive(Debug)]
 pub(crate) struct TableRange {
@@ -101,7 +107,11 @@ impl EntryWalk {
     #[inline]
     pub(crate) fn prev_here(&mut self, range: &TableRange) -> Result<bool> {
         debug_assert!(self.has_prev_here(), "an entry before");
-        self.with_block(range, BlockCursor::prev).map(|()| true)
+        self.with_block(range, |entry, block| {
+            block.prefetch(entry.value().start.wrapping_sub(AHEAD_BYTES));
+            entry.prev(block)
+        })?;
+        Ok(true)
     }
 
     /// Moves from the last entry of the data block to the next one.
@@ -181,6 +191,7 @@ impl EntryWalk {
             }
             let Some(handle) = self.blocks.prev(&range.table)? else { return Ok(false) };
             self.load(range, handle)?;
+            self.prefetch_block_before(&range.table);
             index = self.allowed.end;
         }
     }
@@ -223,6 +234,22 @@ impl EntryWalk {
         debug_assert!(self.allowed.end <= layout.count(), "entries of the data block");
         self.data = Some(DataBlock { bytes, layout, offset: handle.offset });
         Ok(())
+    }
+
+    /// Has the processor load those lines of the data block before that a walk backward reads first there.
+    fn prefetch_block_before(&self, table: &Table) {
+        if !self.readahead.is_scan() {
+            return;
+        }
+        let (Some(file), Some(block)) = (table.source().raw().mapped(), self.blocks.before(table))
+        else {
+            return;
+        };
+        let end = block.offset.saturating_add(block.len.into()) as usize;
+        // A forged handle leads out of the file; reading it reports the damage.
+        let Some(block) = file.get(block.offset as usize..end) else { return };
+        durable::prefetch_lines(&block[..block.len().min(FIRST_BYTES)]);
+        durable::prefetch_lines(&block[block.len().saturating_sub(AHEAD_BYTES)..]);
     }
 
     fn read_ahead(&mut self, table: &Table, handle: BlockHandle) {

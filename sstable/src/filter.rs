@@ -14,12 +14,12 @@
 //! The hash of a stem is XXH3 with 64 bits and seed 0. With `n` lines it belongs to line `(hash * n) >> 64`. Multiplied by
 //! the odd number `0x9e37_79b9_7f4a_7c15`, its upper bits choose the bits of the line, 9 for each probe.
 //!
-//! The lines are one run of bytes in the file, which begins at a multiple of 64. They are checked in chunks of 512 lines:
-//! a reader checks a chunk when it needs it first. The filter block, named by the directory, describes them:
+//! In a filter with hints, 64 bytes of [hints](hints) follow each line. The lines are one run of bytes in the file, which
+//! begins at a multiple of 64. They are checked in chunks of 32 KiB: a reader checks a chunk when it needs it first. The filter block, named by the directory, describes them:
 //!
 //! | offset | width | field |
 //! |---|---|---|
-//! | 0 | 1 | kind: 1 |
+//! | 0 | 1 | kind: 1, or 2 with hints |
 //! | 1 | 1 | probes of a stem, 1 to 7 |
 //! | 2 | 2 | zero |
 //! | 4 | 4 | number of lines |
@@ -28,9 +28,11 @@
 
 mod builder;
 mod directory;
+mod hints;
 mod line;
 
 pub(crate) use builder::FilterBuilder;
 pub(crate) use directory::FilterDirectory;
+pub(crate) use hints::{hint_of, start_of};
 pub use line::hash_stem;
-pub(crate) use line::{LINE_LEN, is_set, line_of};
+pub(crate) use line::{LINE_LEN, is_set};

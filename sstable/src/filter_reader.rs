@@ -3,7 +3,7 @@
 use kv::Result;
 
 use crate::block_source::BlockSource;
-use crate::filter::{FilterDirectory, LINE_LEN, is_set, line_of};
+use crate::filter::{FilterDirectory, LINE_LEN, hint_of, is_set};
 use crate::first_use::FirstUse;
 
 /// The filter of one opened table.
@@ -30,9 +30,9 @@ impl FilterReader {
     /// `Corruption` when the part of the filter that tells is damaged; `Io`.
     #[inline]
     pub(crate) fn may_contain(&self, source: &BlockSource, hash: u64) -> Result<bool> {
-        let line = line_of(hash, self.directory.lines);
-        let chunk = FilterDirectory::chunk_of(line);
-        let at = self.directory.offset as usize + line * LINE_LEN;
+        let line_at = self.directory.line_at(hash);
+        let chunk = FilterDirectory::chunk_of(line_at);
+        let at = self.directory.offset as usize + line_at;
         if let Some(bytes) = source.raw().mapped() {
             if source.checks_always() || !self.first_use.is_checked(chunk) {
                 self.read_chunk(source, chunk)?;
@@ -49,7 +49,20 @@ impl FilterReader {
     fn has(&self, bytes: &[u8], hash: u64) -> bool {
         debug_assert!(bytes.len() >= LINE_LEN, "the lines lie in the file");
         let line = bytes.first_chunk();
-        line.is_some_and(|line| is_set(line, hash, self.directory.probes))
+        line.is_some_and(|line| is_set(line, hash, self.directory.format.probes))
+    }
+
+    /// About where the entry with this hash is in its data block. `None`: the filter has no hints.
+    ///
+    /// A hint is never checked, and may be any number. `mapped` is the file.
+    #[inline]
+    pub(crate) fn hint(&self, mapped: &[u8], hash: u64) -> Option<u8> {
+        if !self.directory.format.has_hints {
+            return None;
+        }
+        let at = self.directory.offset as usize + self.directory.line_at(hash) + LINE_LEN;
+        let cells = mapped.get(at..)?.first_chunk()?;
+        Some(hint_of(cells, hash))
     }
 
     pub(crate) fn read_chunk(

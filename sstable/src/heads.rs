@@ -93,18 +93,32 @@ pub(crate) fn padded<const W: usize>(rest: &[u8]) -> [u8; W] {
     head
 }
 
-/// How many of the ascending `heads` are less than `sought`. The loop takes the same steps whatever is sought, so the
+/// So many heads are compared side by side: a step of a binary search waits for the one before.
+const SIDE_BY_SIDE: usize = 24;
+
+/// A head as a number, in the order of heads.
+#[inline]
+fn number<const W: usize>(head: &[u8; W]) -> u64 {
+    debug_assert!(W <= 8, "the widest head has 8 bytes");
+    let mut bytes = [0; 8];
+    bytes[8 - W..].copy_from_slice(head);
+    u64::from_be_bytes(bytes)
+}
+
+/// How many of the ascending `heads` are less than `sought`. The loops take the same steps whatever is sought, so the
 /// processor mispredicts none of them.
 #[inline]
 pub(crate) fn lower_bound<const W: usize>(heads: &[[u8; W]], sought: &[u8; W]) -> usize {
+    let sought = number(sought);
     let mut base = 0;
     let mut len = heads.len();
-    while len > 1 {
+    while len > SIDE_BY_SIDE {
         let half = len / 2;
-        base += usize::from(heads[base + half - 1] < *sought) * half;
+        base += usize::from(number(&heads[base + half - 1]) < sought) * half;
         len -= half;
     }
-    let found = base + usize::from(len == 1 && heads[base] < *sought);
+    let left = &heads[base..base + len];
+    let found = base + left.iter().map(|head| usize::from(number(head) < sought)).sum::<usize>();
     debug_assert!(found <= heads.len(), "a head, or the end");
     found
 }

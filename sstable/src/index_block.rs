@@ -8,6 +8,8 @@
 //! - The separators are shortest stems, so nearly all of them are decided by their heads, which lie in one dense array.
 //! - Every 16th head is a *fence*. The fences lie behind the header. They lead to 16 heads that lie side by side.
 //!
+//! A search asks for the ends of 16 blocks as soon as it knows their fence, and compares the heads meanwhile.
+//!
 //! The rest of a separator is read only if it has the head of the key that is sought. `FORMAT.md` has the tables of the fields.
 
 mod builder;

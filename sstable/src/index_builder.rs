@@ -1,8 +1,8 @@
 //! Building the index: blocks that say which data block has which keys, and one block above them.
 //!
-//! An index block leads to data blocks. Each of them has a *separator*, which is not greater than any key of that data block,
-//! and greater than every key of the data blocks before. The one block above leads to the index blocks, with the separator of
-//! the first data block of each.
+//! An index block leads to data blocks. Each of them has a *separator*. It is not greater than any key of that data block, and
+//! greater than every key of the data blocks before. The one block above leads to the index blocks, with the separator of the
+//! first data block of each.
 //!
 //! The finished index blocks wait in memory until all data is written: about 12 bytes for each data block.
 

@@ -16,12 +16,30 @@ pub struct KeyLayout {
 }
 
 /// A key in its two parts. Ordered as the keys are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitKey<'k> {
     /// The part that is compared first, and that the filter sees.
     pub stem: &'k [u8],
     /// The part that tells versions of one stem apart.
     pub suffix: &'k [u8],
+}
+
+impl Ord for SplitKey<'_> {
+    /// Compares in words: most keys are too short for a call of `memcmp` to pay.
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let shared = common_prefix_len(self.stem, other.stem);
+        // A stem that ends there comes first.
+        let stems = self.stem.get(shared).cmp(&other.stem.get(shared));
+        stems.then_with(|| self.suffix.cmp(other.suffix))
+    }
+}
+
+impl PartialOrd for SplitKey<'_> {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl KeyLayout {
@@ -78,6 +96,29 @@ impl KeyLayout {
     }
 }
 
+/// The bytes of `stem` behind `prefix`. `None`: it does not begin with it.
+#[inline]
+pub(crate) fn behind_prefix<'s>(stem: &'s [u8], prefix: &[u8]) -> Option<&'s [u8]> {
+    let (beginning, rest) = stem.split_at_checked(prefix.len())?;
+    is_equal(beginning, prefix).then_some(rest)
+}
+
+/// Whether `a` and `b` are equal. Parts of keys are short, so most comparisons take one or two words and no call.
+#[inline]
+pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let equal = match a.len() {
+        0..4 => a.iter().zip(b).all(|(a, b)| a == b),
+        4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+        8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+        _ => a == b,
+    };
+    debug_assert_eq!(equal, a == b, "two words cover all bytes");
+    equal
+}
+
 /// How many bytes `a` and `b` have in common at their beginnings.
 #[inline]
 pub(crate) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
@@ -130,6 +171,23 @@ mod tests {
         assert_eq!(out, b"banan\0");
         layout.separator(split(b"banana3"), split(b"banana4"), &mut out);
         assert_eq!(out, b"banana4", "versions of one stem need the suffix");
+    }
+
+    #[test]
+    fn short_and_long_slices_are_equal_if_all_bytes_are() {
+        let a: Vec<u8> = (0..40).collect();
+        for len in 0..=a.len() {
+            assert!(is_equal(&a[..len], &a.clone()[..len]));
+            assert_eq!(behind_prefix(&a, &a[..len]), Some(&a[len..]));
+            for at in 0..len {
+                let mut b = a[..len].to_vec();
+                b[at] ^= 1;
+                assert!(!is_equal(&a[..len], &b), "{at} of {len}");
+                assert_eq!(behind_prefix(&a, &b), None);
+            }
+            assert!(len == 0 || !is_equal(&a[..len], &a[..len - 1]));
+        }
+        assert_eq!(behind_prefix(b"a", b"ab"), None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod key_layout;
 mod loser_tree;
 mod merging_cursor;
 mod options;
+mod prefetch;
 mod properties;
 mod raw_file;
 mod readahead;

@@ -124,20 +124,19 @@ impl LoserTree {
     #[inline]
     pub(crate) fn advance(&mut self, contest: &mut impl Contest) -> Result<()> {
         if let Some(winner) = self.winner() {
-            let player = self.advance_below(0, winner, contest)?;
+            let player = self.climb(0, winner, contest)?;
             self.nodes[0] = Node { player, is_tie: false };
         }
         Ok(())
     }
 
-    /// Moves `source` on, the winner of a half of node `above`, and returns the next winner of that half. The recursion
-    /// goes down from node to node, so it is as deep as the tree at most.
-    fn advance_below(
-        &mut self,
-        above: usize,
-        source: usize,
-        contest: &mut impl Contest,
-    ) -> Result<Player> {
+    /// Moves `source` on, the winner of a half of node `above`, and returns the next winner of that half.
+    #[expect(
+        clippy::inline_always,
+        reason = "the step of a merge, where calls are a third of the time"
+    )]
+    #[inline(always)]
+    fn climb(&mut self, above: usize, source: usize, contest: &mut impl Contest) -> Result<Player> {
         let mut candidate = Player { word: contest.step(source)?, source };
         let mut node = usize::midpoint(source, self.nodes.len());
         while node != above {
@@ -145,7 +144,7 @@ impl LoserTree {
             let mut rival = self.nodes[node];
             if rival.is_tie {
                 // The rival has the key that `source` had, so it moves on too.
-                rival.player = self.advance_below(node, rival.player.source, contest)?;
+                rival.player = self.climb_from_tie(node, rival.player.source, contest)?;
             }
             candidate = self.settle(node, candidate, rival.player, contest);
             node /= 2;
@@ -153,8 +152,20 @@ impl LoserTree {
         Ok(candidate)
     }
 
+    /// The same for a source that was tied. It goes down from node to node, so the recursion is as deep as the tree at most.
+    #[inline(never)]
+    fn climb_from_tie(
+        &mut self,
+        above: usize,
+        source: usize,
+        contest: &mut impl Contest,
+    ) -> Result<Player> {
+        self.climb(above, source, contest)
+    }
+
     /// Plays the match of `node`. Returns the winner.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a level of a step of a merge")]
+    #[inline(always)]
     fn settle(
         &mut self,
         node: usize,
@@ -173,6 +184,7 @@ impl LoserTree {
         if is_one { one } else { other }
     }
 
+    #[inline(never)]
     fn settle_by_keys(
         &mut self,
         node: usize,

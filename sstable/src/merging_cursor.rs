@@ -61,6 +61,8 @@ struct Source<C> {
 impl<C: Cursor> MergingCursor<C> {
     /// A cursor over the entries of `sources`, whose keys have the given layout. The sources are fresh. Each of them keeps
     /// its own bounds.
+    ///
+    /// A key of a source that is shorter than a suffix is a mistake of the source; a move may panic then.
     pub fn new(layout: KeyLayout, sources: Vec<C>) -> Self {
         let all: Vec<Source<C>> =
             sources.into_iter().map(|cursor| Source { cursor, is_on_entry: false }).collect();
@@ -211,7 +213,11 @@ impl<C: Cursor> Contest for Sources<C> {
         Ok(self.word(source))
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a step of a merge is short, and calls are a third of it"
+    )]
+    #[inline(always)]
     fn word(&self, source: usize) -> u64 {
         if !self.all[source].is_on_entry {
             return u64::MAX;

@@ -14,10 +14,10 @@ use crate::key_layout::KeyLayout;
 pub struct BuildOptions {
     /// How keys are made up.
     pub key_layout: KeyLayout,
-    /// A data block is finished before it gets longer than this, counted before compression. An entry that is longer has
-    /// a block of its own. At least 64. Default: 4 KiB.
+    /// A data block is finished before it gets longer than this, about, counted before compression. An entry that is longer
+    /// has a block of its own. From 64 bytes to 16 MiB. Default: 4 KiB.
     pub block_bytes: usize,
-    /// The same for the blocks of the index, about. Default: 4 KiB.
+    /// The same for the blocks of the index. Default: 4 KiB.
     pub index_block_bytes: usize,
     /// How many entries of a data block share a restart point. Default: adaptive.
     pub restarts: Restarts,
@@ -25,6 +25,9 @@ pub struct BuildOptions {
     pub compression: Compression,
     /// Bits of the filter for each stem; 0 for no filter. Default: 10, for about 1 % false positives.
     pub filter_bits_per_stem: u8,
+    /// Whether each line of the filter has hints, which make it twice as long: look-ups in a mapped table load an entry and
+    /// the heads of its block at the same time. A table without a filter, or with compression, has none. Default: yes.
+    pub hints: bool,
 }
 
 impl Default for BuildOptions {
@@ -36,6 +39,7 @@ impl Default for BuildOptions {
             restarts: Restarts::Adaptive,
             compression: Compression::None,
             filter_bits_per_stem: 10,
+            hints: true,
         }
     }
 }
@@ -44,12 +48,19 @@ impl BuildOptions {
     /// The shortest and the longest target for a block.
     const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 64..=16 << 20;
 
+    /// Whether the filter has hints: an entry of a compressed block has no place in the file.
+    pub(crate) fn has_hints(&self) -> bool {
+        self.hints && self.filter_bits_per_stem > 0 && self.compression == Compression::None
+    }
+
     /// # Errors
     /// `InvalidArgument` for an option out of range.
     pub(crate) fn check(&self) -> Result<()> {
         for bytes in [self.block_bytes, self.index_block_bytes] {
             if !Self::BLOCK_BYTES.contains(&bytes) {
-                return Err(Error::InvalidArgument(format!("a block cannot have {bytes} bytes")));
+                return Err(Error::InvalidArgument(format!(
+                    "a block has from 64 bytes to 16 MiB, not {bytes} bytes"
+                )));
             }
         }
         if self.restarts == Restarts::Every(0) {

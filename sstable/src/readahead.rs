@@ -21,6 +21,11 @@ pub(crate) struct Readahead {
 }
 
 impl Readahead {
+    /// Whether the blocks of the last visits follow each other.
+    pub(crate) fn is_scan(&self) -> bool {
+        self.run >= BLOCKS_OF_A_SCAN
+    }
+
     /// The cursor visits the block at `block`, in a file whose blocks end at `limit`. Returns the range to read ahead.
     pub(crate) fn visit(&mut self, block: Range<u64>, limit: u64) -> Option<Range<u64>> {
         let follows = block.start == self.last.end;

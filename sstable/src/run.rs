@@ -7,10 +7,10 @@ use kv::{Error, Result};
 use crate::key_layout::{KeyLayout, SplitKey};
 use crate::table::Table;
 
-/// A sorted run: tables in the order of their keys, where every key of a table is less than every key of the next one.
+/// A sorted run: tables in the order of their keys. Every key of a table is less than every key of the next one.
 ///
-/// A store knows the smallest and the largest key of each table from its manifest, so a walk opens a table only when it
-/// needs more than those.
+/// A store knows the smallest and the largest key of each table from its manifest. So a walk opens a table only when it needs
+/// more than those two keys.
 pub trait Run: Send {
     /// How many tables there are. None of them is empty.
     fn table_count(&self) -> usize;

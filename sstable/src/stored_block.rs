@@ -6,8 +6,8 @@
 //! | n | 1 | codec: 0 none, 1 LZ4, 2 zstd |
 //! | n + 1 | 4 | CRC-32 of body and codec, started from the seed of the place |
 //!
-//! The seed is the CRC-32 of the table's id, xor the lower 32 bits of the body's offset, xor its upper 32 bits rotated left by
-//! 16. So a right block in a wrong place, or in another table, fails its check.
+//! The seed is the xor of three numbers: the CRC-32 of the table's id, the lower 32 bits of the body's offset, and its upper 32
+//! bits rotated left by 16. So a right block in a wrong place, or in another table, fails its check.
 
 use durable::{crc32, seeded_crc32};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use durable::coding::Reader;
-use durable::{File, read_whole};
+use durable::{File, prefetch_lines, read_whole};
 use kv::{Error, Result};
 
 use crate::block::Block;
@@ -22,6 +22,9 @@ use crate::options::ReadOptions;
 use crate::properties::Properties;
 use crate::raw_file::{RawBytes, RawFile};
 use crate::table_id::TableId;
+
+/// In most tables, the header and the fences of an index block lie in so many bytes.
+const FENCES_BYTES: usize = 128;
 
 /// A table that is open for reading, by any number of threads.
 ///
@@ -147,12 +150,14 @@ impl Table {
     /// `InvalidArgument` when the key is shorter than a suffix.
     pub fn get_with(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let key = self.split(key)?;
-        if !self.may_contain(hash_stem(key.stem))? {
+        let hash = hash_stem(key.stem);
+        if !self.may_contain(hash)? {
             return Ok(false);
         }
         let Some(handle) = self.find_data_block(key)? else { return Ok(false) };
-        let found = self.source.read(handle)?;
-        let bytes = self.source.bytes(&found);
+        self.prefetch(handle, hash);
+        let mut room = None;
+        let bytes = self.source.look(handle, &mut room)?;
         let block = Block::parse(bytes, self.footer.key_layout.suffix_len());
         let value = block.and_then(|block| block.find(key));
         let value = value.map_err(|damage| self.source.corruption(handle.offset, damage))?;
@@ -176,8 +181,9 @@ impl Table {
     #[inline]
     pub(crate) fn find_data_block(&self, key: SplitKey<'_>) -> Result<Option<BlockHandle>> {
         let Some(entry) = self.top.floor(&self.source, key)? else { return Ok(None) };
-        let found = self.source.read(entry.handle)?;
-        let bytes = self.source.bytes(&found);
+        let mut room = None;
+        let bytes = self.source.look(entry.handle, &mut room)?;
+        prefetch_lines(&bytes[..bytes.len().min(FENCES_BYTES)]);
         let block = IndexBlock::parse(bytes, self.footer.key_layout.suffix_len());
         let below = block.and_then(|block| floor(&block, key));
         let below = below.map_err(|damage| self.source.corruption(entry.handle.offset, damage))?;
@@ -199,6 +205,11 @@ impl Table {
 
     pub(crate) fn filter(&self) -> Option<&FilterReader> {
         self.filter.as_ref()
+    }
+
+    /// Whether the directory names a filter, which may be of a kind that this build does not know.
+    pub(crate) fn names_filter(&self) -> Result<bool> {
+        self.find(directory::FILTER).map(|handle| handle.is_some())
     }
 
     pub(crate) fn directory(&self) -> (BlockHandle, &[u8]) {

@@ -11,8 +11,8 @@ use crate::key_layout::SplitKey;
 use crate::table::Table;
 
 impl Table {
-    /// Calls `read` with the suffix and the value of the first entry that has the stem of `key` and is not less than
-    /// `key`, and returns whether there is one. In a store with versions, this is the newest version that `key` may see.
+    /// Looks for the first entry that has the stem of `key` and is not less than `key`. Calls `read` with its suffix and its
+    /// value, and returns whether there is one. In a store with versions, this is the newest version that `key` may see.
     ///
     /// # Errors
     /// As [`Table::get_with`].
@@ -22,15 +22,17 @@ impl Table {
         read: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
         let split = self.split(key)?;
-        if !self.may_contain(hash_stem(split.stem))? {
+        let hash = hash_stem(split.stem);
+        if !self.may_contain(hash)? {
             return Ok(false);
         }
         let Some(handle) = self.find_data_block(split)? else {
             // All keys of the table are greater, and the first of them may have the stem.
             return self.get_version_by_cursor(key, split, read);
         };
-        let found = self.source().read(handle)?;
-        let bytes = self.source().bytes(&found);
+        self.prefetch(handle, hash);
+        let mut room = None;
+        let bytes = self.source().look(handle, &mut room)?;
         let damage = |damage| self.source().corruption(handle.offset, damage);
         let suffix_len = self.key_layout().suffix_len();
         let block = Block::parse(bytes, suffix_len).map_err(damage)?;

@@ -6,7 +6,7 @@
 //!   later batch waits behind it. Syncs run outside the lock, so several writers share one.
 //! - A compaction writes all entries as the first frame of the next log and swaps `CURRENT`.
 //! - Opening reads the log that `CURRENT` names and compacts at once. So nothing is appended to a log that a crash may
-//!   have cut, and the content of a handle is durable before the handle serves it.
+//!   have cut. The content of a handle is durable before the handle serves it.
 //!
 //! The module `format` specifies the bytes of both files. The toy keeps the whole contract but expiry and range
 //! deletion, and passes all suites. With a [`Bug`] planted it fails one of them.

@@ -1,6 +1,6 @@
 //! The keys and values of scripts, by number.
 //!
-//! A script names a key by its index in this table and a value by its length, so scripts stay readable and mean the same
+//! A script names a key by its index in this table and a value by its length. So scripts stay readable and mean the same
 //! everywhere. The keys are awkward on purpose:
 //! - the empty key and zero bytes;
 //! - runs of `0xFF`, which have no successor of the same length;

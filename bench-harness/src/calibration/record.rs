@@ -1,5 +1,7 @@
 //! The blocks of a record: speeds by phase, engine and block.
 
+use std::collections::HashSet;
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -47,19 +49,11 @@ impl Record {
         let mut entries = Vec::new();
         for file in files {
             let last = entries.iter().map(|entry: &Entry| entry.block).max().unwrap_or_default();
-            let broken = |error: csv::Error| {
-                Failure::usage(format!("{} is no record: {error}", file.display()))
-            };
-            for entry in csv::Reader::from_path(file).map_err(broken)?.into_deserialize() {
-                let entry: Entry = entry.map_err(broken)?;
-                if let Some(speed) = entry.throughput_ops_s.filter(|s| !s.is_finite() || *s < 0.0) {
-                    let path = file.display();
-                    return Err(Failure::usage(format!("{path} is no record: a speed is {speed}")));
-                }
-                if entry.op == "all" {
-                    entries.push(Entry { block: entry.block + last, ..entry });
-                }
-            }
+            let text =
+                fs::read_to_string(file).map_err(|error| Failure::io("read", file, &error))?;
+            let broken =
+                |error| Failure::usage(format!("{} is no record: {error}", file.display()));
+            entries.extend(parse(&text, last).map_err(broken)?);
         }
         Self::new(entries)
     }
@@ -90,14 +84,38 @@ impl Record {
     }
 }
 
+/// The sums among the rows of a file. Its blocks follow block `last`. `Err` names the mistake.
+fn parse(text: &str, last: u32) -> Result<Vec<Entry>, String> {
+    let (mut entries, mut seen) = (Vec::new(), HashSet::new());
+    for entry in csv::Reader::from_reader(text.as_bytes()).into_deserialize() {
+        let entry: Entry = entry.map_err(|error| error.to_string())?;
+        if let Some(speed) = entry.throughput_ops_s.filter(|s| !s.is_finite() || *s < 0.0) {
+            return Err(format!("a speed is {speed}"));
+        }
+        if entry.op != "all" {
+            continue;
+        }
+        let Entry { block, engine, phase, .. } = &entry;
+        if !seen.insert((*block, engine.clone(), phase.clone())) {
+            return Err(format!("a second row of {engine}, {phase} in block {block}"));
+        }
+        let follows = block.checked_add(last);
+        let block = follows.ok_or_else(|| format!("it has a block {block}"))?;
+        entries.push(Entry { block, ..entry });
+    }
+    Ok(entries)
+}
+
 impl PhaseRecord {
     fn new(name: &str, entries: &[Entry]) -> Self {
         let of_engine = |engine: &str| -> Vec<BlockSpeed> {
             let entries =
                 entries.iter().filter(|entry| entry.phase == name && entry.engine == engine);
-            entries
-                .filter_map(|entry| Some((entry.block, entry.throughput_ops_s?).into()))
-                .collect()
+            let speeds =
+                entries.filter_map(|entry| Some((entry.block, entry.throughput_ops_s?).into()));
+            let mut speeds: Vec<BlockSpeed> = speeds.collect();
+            speeds.sort_unstable_by_key(|of| of.block);
+            speeds
         };
         let all = ENGINES.map(of_engine);
         let is_whole = |of: &BlockSpeed| {

@@ -44,7 +44,9 @@ pub(super) fn replay_steps(job: &Job, trace: &[TraceStep]) -> Vec<Step> {
         Some(size) => Step::new(Operation::Put, step.id, (size / divisor).max(HEADER_BYTES as u32)),
         None => Step::new(Operation::Delete, step.id, 0),
     };
-    trace.iter().map(replayed).collect()
+    let steps: Vec<_> = trace.iter().map(replayed).collect();
+    assert_eq!(steps.len(), trace.len(), "each operation is replayed once");
+    steps
 }
 
 /// The streams of a phase that mixes operations: one for each thread, and one for the background if it has one.
@@ -68,6 +70,7 @@ pub(super) fn mix_streams(
     let threads = phase.threads.or(job.workload.threads).unwrap_or(1);
     let batch = phase.batch.unwrap_or(1);
     let draw = |plan: &StreamPlan, thread| plan.draw(&mut random(job, at, thread));
+    assert!(steps > 0 && threads > 0, "a mix has operations on a thread");
     let background = phase
         .background
         .map(|mix| draw(&StreamPlan { mix, keys: KeyChoice::Uniform, ..plan }, u64::from(threads)));

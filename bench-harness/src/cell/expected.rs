@@ -28,6 +28,7 @@ pub(super) fn write(path: &Path, model: &Model) -> Outcome<()> {
         for id in 0..model.in_use() {
             file.write_all(&entry(model.state(id).to_bits(), model.value_bytes(id)))?;
         }
+        debug_assert_eq!(model.states().len(), model.capacity() as usize, "each id has a state");
         file.flush()
     };
     write().map_err(|error| Failure::io("write", path, &error))

@@ -32,7 +32,8 @@ pub(super) fn check_everything(
         previous.get_or_insert_default().extend_from_slice(key);
         entries += 1;
     }
-    assert_eq!(found.iter().filter(|is_found| **is_found).count() as u64, entries);
+    let found_ids = found.iter().filter(|is_found| **is_found).count() as u64;
+    assert_eq!(found_ids, entries, "each entry has an id of its own");
     check_nothing_is_lost(dataset, model, &found, when)?;
     Ok(entries)
 }
@@ -78,4 +79,54 @@ fn check_nothing_is_lost(
         count => format!(" and {count} others"),
     };
     Err(Failure::wrong_data(format!("the store lost {key}{others} {when}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use kv::memory::MemoryEngine;
+    use kv::{Durability, WriteBatch};
+
+    use super::*;
+    use crate::keys::{KeyShape, KeySpace};
+    use crate::model::KeyState;
+    use crate::values::Values;
+
+    const KEYS: u32 = 3;
+
+    /// The complaint about an engine that has version 2 of each key, with 40 bytes, by a model that `change` has changed.
+    fn complaint_after(change: impl FnOnce(&mut Model)) -> Option<String> {
+        let keys = KeySpace::Shaped(KeyShape::Padded);
+        let values = Values::Pooled;
+        let dataset =
+            Dataset { keys, values, common_value_bytes: Some(40), capacity: KEYS + 1, order: None };
+        let (engine, mut model) = (MemoryEngine::new(), Model::new(KEYS + 1));
+        let (mut writer, mut key) = (dataset.values.writer(0, 1, 40), Vec::new());
+        for id in 0..KEYS {
+            dataset.keys.write_key(id, &mut key);
+            let mut batch = WriteBatch::new();
+            batch.put(&key, writer.seal_next(id, 2, 40));
+            engine.write(&batch, Durability::None).unwrap();
+            model.write(id, KeyState::new(2, true), 40);
+        }
+        change(&mut model);
+        check_everything(&engine, &dataset, &model, "now").err().map(|failure| failure.text)
+    }
+
+    #[test]
+    fn everything_that_differs_from_the_model_is_named() {
+        assert_eq!(complaint_after(|_| {}), None);
+        let text = |change: fn(&mut Model)| complaint_after(change).unwrap();
+        let newer = text(|model| model.write(1, KeyState::new(3, true), 40));
+        assert!(newer.contains("in version 2 where version 3 was acknowledged"), "{newer}");
+        let deleted = text(|model| model.write(1, KeyState::new(3, false), 0));
+        assert!(deleted.contains("and it was deleted"), "{deleted}");
+        let lost = text(|model| model.write(KEYS, KeyState::new(3, true), 40));
+        assert!(lost.contains("the store lost key"), "{lost}");
+        let longer = text(|model| {
+            *model = Model::of_states(KEYS + 1, &[(KeyState::new(2, true), 41); KEYS as usize]);
+        });
+        assert!(longer.contains("with a value of 40 bytes where 41 were put"), "{longer}");
+        let unknown = text(|model| *model = Model::new(KEYS + 1));
+        assert!(unknown.contains("and it was never put"), "{unknown}");
+    }
 }

@@ -37,6 +37,7 @@ impl<'c> Instruments<'c> {
             buffers
         };
         let timeline = Timeline::new(threads, capacity.samples, model.capacity());
+        assert!(model.capacity() <= dataset.capacity, "each id has a key");
         let is_strict = registration.name != NULL_ENGINE;
         Self {
             all_buffers: (0..threads as u32).map(buffers).collect(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kv::Durability;
 use serde::{Deserialize, Serialize};
 
+use super::settle::LONGEST_WAIT;
 use crate::engines::{EngineConfig, Registration};
 use crate::row::{Row, SCHEMA_VERSION};
 use crate::workload::{Phase, Workload};
@@ -88,6 +89,11 @@ impl Job {
         sum.saturating_add(sum / WARM_UP_PART)
     }
 
+    /// The most time in which the cell waits for the engine to rest. It counts against no limit.
+    pub(crate) fn longest_waits(&self) -> Duration {
+        LONGEST_WAIT.saturating_mul(self.workload.phase.len() as u32)
+    }
+
     /// The configuration that the engine of `registration` is opened with, each time.
     pub(super) fn config(&self, registration: &Registration) -> EngineConfig {
         EngineConfig {
@@ -128,19 +134,18 @@ mod os_path {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn job(workload: &str) -> Job {
-        Job {
+impl Job {
+    /// A job of tests: the first cell of a run, without a directory and without limits.
+    pub(crate) fn of_tests(engine: &str, durability: &str, workload: &str) -> Self {
+        Self {
             run_id: "run".into(),
             block: 1,
             order: 1,
-            engine: "memory".into(),
+            engine: engine.into(),
             workload_name: "w".into(),
             workload: serde_json::from_str(workload).unwrap(),
             seed: 1,
-            durability: "none".into(),
+            durability: durability.into(),
             rate: None,
             memory_budget_bytes: 1 << 20,
             limit_memory_bytes: None,
@@ -148,6 +153,15 @@ mod tests {
             time_limit: None,
             stream_steps: 16,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(workload: &str) -> Job {
+        Job::of_tests("memory", "none", workload)
     }
 
     const THREE_HOURS: &str = r#"{"about": "", "records": 10, "phase": [

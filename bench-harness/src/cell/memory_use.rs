@@ -5,43 +5,45 @@ use crate::memory_watch::{self, MemoryWatch};
 use crate::process_memory::{self, Resident};
 use crate::row::Row;
 
-/// The memory of the process before the engine was opened, when everything of the harness is made.
+/// The memory of the process before the engine is opened, when everything of the harness is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MemoryBase {
+pub(super) struct HarnessMemory {
     /// By where its pages come from.
     resident: Option<Resident>,
-    /// Its sum as the peak counts it.
+    /// Their sum, as the kernel's peak counts it.
     rss_bytes: Option<u64>,
     /// The part that no file backs, as a watch counts it.
-    unbacked_bytes: Option<u64>,
+    watched_bytes: Option<u64>,
 }
 
-impl MemoryBase {
+impl HarnessMemory {
     /// The memory as it is now.
     pub(super) fn now() -> Self {
         Self {
             resident: Resident::now(),
             rss_bytes: process_memory::resident_bytes(),
-            unbacked_bytes: memory_watch::unbacked_bytes(),
+            watched_bytes: memory_watch::anonymous_bytes(),
         }
     }
 
-    /// The memory of the harness that no file backs.
-    pub(super) fn harness_bytes(&self) -> Option<u64> {
+    /// The part that no file backs, in bytes.
+    pub(super) fn anonymous_bytes(&self) -> Option<u64> {
         self.resident.map(|resident| resident.anonymous_bytes)
     }
 }
 
-/// The memory of the process and of the engine's files at the end of a phase.
+/// The memory of the process and of the engine's files at the end of a phase, in bytes. `None`: the system does not tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MemoryUse {
-    base: MemoryBase,
-    /// Beyond the base.
+    /// The part of the harness, which the columns of the engine leave out.
+    harness: HarnessMemory,
+    /// The part of the engine.
     engine: Option<Resident>,
+    /// The most resident memory of the whole process in the phase.
     rss_peak_bytes: Option<u64>,
-    /// The most in the phase, without the base.
-    unbacked_peak_bytes: Option<u64>,
-    /// Files outside of the engine's directory.
+    /// The most memory of the engine in the phase that no file backs.
+    anonymous_peak_bytes: Option<u64>,
+    /// Memory in files outside of the engine's directory.
     elsewhere_bytes: Option<u64>,
     /// Pages of the engine's files.
     pub(super) page_cache_bytes: Option<u64>,
@@ -50,18 +52,17 @@ pub(super) struct MemoryUse {
 impl MemoryUse {
     /// The memory of the process as it is now, its peak since it was forgotten, and that of `watch`.
     pub(super) fn now(
-        base: MemoryBase,
+        harness: HarnessMemory,
         watch: Option<MemoryWatch>,
         files: &FilesElsewhere,
     ) -> Self {
-        let unbacked_peak_bytes = watch.and_then(MemoryWatch::peak_bytes);
-        let unbacked_peak_bytes = unbacked_peak_bytes.zip(base.unbacked_bytes);
-        let engine = Resident::now().zip(base.resident).map(|(now, base)| now.beyond(base));
+        let peak = watch.and_then(MemoryWatch::peak_bytes).zip(harness.watched_bytes);
+        let engine = Resident::now().zip(harness.resident).map(|(now, own)| now.beyond(own));
         Self {
-            base,
+            harness,
             engine,
             rss_peak_bytes: process_memory::peak_bytes(),
-            unbacked_peak_bytes: unbacked_peak_bytes.map(|(peak, base)| peak.saturating_sub(base)),
+            anonymous_peak_bytes: peak.map(|(peak, own)| peak.saturating_sub(own)),
             elsewhere_bytes: engine.map(|engine| files.bytes(engine.shared_bytes)),
             page_cache_bytes: None,
         }
@@ -70,17 +71,17 @@ impl MemoryUse {
     /// Writes everything to the columns of `row`. `limit_bytes` is the limit that was asked for.
     pub(super) fn write_to(&self, row: &mut Row, limit_bytes: Option<u64>) {
         row.rss_peak_bytes = self.rss_peak_bytes;
-        row.rss_base_bytes = self.base.rss_bytes;
+        row.rss_base_bytes = self.harness.rss_bytes;
         row.memory_anon_bytes = self.engine.map(|engine| engine.anonymous_bytes);
         row.memory_elsewhere_bytes = self.elsewhere_bytes;
-        row.memory_peak_bytes = self.unbacked_peak_bytes.map(|peak| {
+        row.memory_peak_bytes = self.anonymous_peak_bytes.map(|peak| {
             // A sample may miss the end of the phase by a period.
             peak.max(row.memory_anon_bytes.unwrap_or_default())
                 + self.elsewhere_bytes.unwrap_or_default()
         });
         row.memory_mapped_bytes = self.engine.map(|engine| engine.mapped_bytes);
         row.page_cache_bytes = self.page_cache_bytes;
-        row.harness_bytes = self.base.harness_bytes();
+        row.harness_bytes = self.harness.anonymous_bytes();
         assert!(row.memory_peak_bytes >= row.memory_bytes() || row.memory_peak_bytes.is_none());
         row.memory_limit_bytes =
             limit_bytes.zip(row.harness_bytes).map(|(limit, own)| limit.saturating_add(own));
@@ -94,9 +95,29 @@ mod tests {
     #[test]
     fn the_largest_limit_is_not_wrapped_by_the_memory_of_the_harness() {
         let resident = Some(Resident { anonymous_bytes: 1, ..Resident::default() });
-        let base = MemoryBase { resident, ..MemoryBase::default() };
+        let harness = HarnessMemory { resident, ..HarnessMemory::default() };
         let mut row = Row::default();
-        MemoryUse { base, ..MemoryUse::default() }.write_to(&mut row, Some(u64::MAX));
+        MemoryUse { harness, ..MemoryUse::default() }.write_to(&mut row, Some(u64::MAX));
         assert_eq!(row.memory_limit_bytes, Some(u64::MAX));
+    }
+
+    #[test]
+    fn the_peak_is_no_less_than_the_end_and_has_the_memory_elsewhere() {
+        let resident = |anonymous_bytes| Some(Resident { anonymous_bytes, ..Resident::default() });
+        let harness = HarnessMemory { resident: resident(1), ..HarnessMemory::default() };
+        let peak = |peak| {
+            let mut row = Row::default();
+            let memory = MemoryUse {
+                harness,
+                engine: resident(100),
+                anonymous_peak_bytes: Some(peak),
+                elsewhere_bytes: Some(7),
+                ..MemoryUse::default()
+            };
+            memory.write_to(&mut row, Some(10));
+            assert_eq!((row.memory_bytes(), row.memory_limit_bytes), (Some(107), Some(11)));
+            row.memory_peak_bytes
+        };
+        assert_eq!((peak(60), peak(300)), (Some(107), Some(307)));
     }
 }

@@ -30,11 +30,12 @@ pub(super) fn most_new_keys(phase: &Phase, threads: u32, records: u32) -> u64 {
         if mix.insert > 0 { most_inserts } else { 0 }
     };
     // The background runs for as long as the others: a phase of so many operations says little about its own number.
-    let ops_beside = phase.ops.map(|ops| ops.0.max(by_records));
-    let beside = phase.background.map(|mix| of_thread(mix, ops_beside));
-    let of_thread = of_thread(mix, phase.ops.map(|ops| ops.0)).max(beside.unwrap_or_default());
+    let background_ops = phase.ops.map(|ops| ops.0.max(by_records));
+    let background = phase.background.map(|mix| of_thread(mix, background_ops));
+    let counted = of_thread(mix, phase.ops.map(|ops| ops.0));
+    let of_thread = counted.max(background.unwrap_or_default());
     // New keys go to all threads in turn, whether they insert or not.
-    let threads = phase.threads.unwrap_or(threads) + u32::from(beside.is_some());
+    let threads = phase.threads.unwrap_or(threads) + u32::from(background.is_some());
     of_thread * u64::from(threads)
 }
 

@@ -18,6 +18,7 @@ const T_THREE: f64 = 3.182;
 /// Operations by time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpsOverTime {
+    /// The operations that ended in each [`BUCKET`] of the phase.
     buckets: Vec<u32>,
 }
 
@@ -36,16 +37,22 @@ impl OpsOverTime {
         }
     }
 
+    /// Operations of all buckets.
+    pub(super) fn ops(&self) -> u64 {
+        self.buckets.iter().map(|ops| u64::from(*ops)).sum()
+    }
+
     fn count(&mut self, at: Duration, ops: u32) {
         let bucket = (at.as_nanos() / BUCKET.as_nanos()) as usize;
         if bucket >= self.buckets.len() {
             self.buckets.resize(bucket + 1, 0);
         }
+        debug_assert!(bucket < self.buckets.len(), "each moment has a bucket");
         self.buckets[bucket] += ops;
     }
 
     /// Whether the speed of the second half of the phase neither varies nor drifts; `None` for a phase too short to say.
-    pub(super) fn is_steady(&self) -> Option<bool> {
+    pub(super) fn is_even(&self) -> Option<bool> {
         // The last bucket is not full.
         let full = self.buckets.len().checked_sub(1)?;
         let width = full / SLICES;
@@ -94,18 +101,18 @@ mod tests {
     #[test]
     fn an_even_speed_is_steady_after_any_beginning() {
         let wobble = |at: u32| if at < 90 { 10 } else { 1000 + at * 7 % 13 };
-        assert_eq!(ops(wobble).is_steady(), Some(true));
+        assert_eq!(ops(wobble).is_even(), Some(true));
     }
 
     #[test]
     fn a_speed_that_falls_or_jumps_is_not_steady() {
-        assert_eq!(ops(|at| 10_000 - 10 * at).is_steady(), Some(false));
-        assert_eq!(ops(|at| if at / 20 % 2 == 0 { 1000 } else { 1200 }).is_steady(), Some(false));
+        assert_eq!(ops(|at| 10_000 - 10 * at).is_even(), Some(false));
+        assert_eq!(ops(|at| if at / 20 % 2 == 0 { 1000 } else { 1200 }).is_even(), Some(false));
     }
 
     #[test]
     fn a_phase_that_is_too_short_is_not_judged() {
-        assert_eq!(OpsOverTime::default().is_steady(), None);
-        assert_eq!(OpsOverTime { buckets: vec![5; 12] }.is_steady(), None);
+        assert_eq!(OpsOverTime::default().is_even(), None);
+        assert_eq!(OpsOverTime { buckets: vec![5; 12] }.is_even(), None);
     }
 }

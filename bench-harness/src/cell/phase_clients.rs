@@ -38,7 +38,7 @@ pub(super) struct PhaseClients<'c> {
     deadline: Option<Instant>,
 }
 
-/// The measurements of the clients of a phase.
+/// The measurements of the clients of a phase: operations, times and the reason of its end.
 pub(super) struct PhaseTimes<'r> {
     /// The clients whose operations count.
     pub(super) counted: &'r Recorder,
@@ -60,7 +60,7 @@ pub(super) struct PhaseTimes<'r> {
     pub(super) cut_short: bool,
 }
 
-/// The target of all clients of a cell.
+/// The engine that all clients of a phase call, with the data and the class that they call it with.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'c> {
     /// The engine under test.
@@ -77,6 +77,8 @@ struct WindowSums {
     wall: Duration,
     cpu: CpuTime,
     work_in_pauses: EngineWork,
+    /// Operations of the clients that count.
+    ops: u64,
     /// Time after the last window until the engine had settled.
     settling: Duration,
     ops_over_time: OpsOverTime,
@@ -157,17 +159,22 @@ impl<'c> PhaseClients<'c> {
         Ok(loop_ns)
     }
 
-    /// Runs for `time`, judges the answers and forgets the measurements.
+    /// Runs for `time`, judges the answers and forgets the measurements. Returns its wall time: longer than `time` where a call
+    /// takes longer than that.
+    ///
+    /// Nobody waits for the engine after it. The measured time begins with the work that the warm-up has put off, and ends with
+    /// its own: it is a part of a longer stream, and putting work off gains nothing.
     pub(super) fn warm_up(
         &mut self,
         time: Duration,
         all_buffers: &mut [ClientBuffers],
         recorders: &mut [Recorder],
         judge: &mut Judge<'_>,
-    ) -> Outcome<()> {
-        self.measure(Some(time), all_buffers, (recorders, judge), &mut |_| Ok(()))?;
+    ) -> Outcome<Duration> {
+        let times = self.measure(Some(time), all_buffers, (recorders, judge), &mut |_| Ok(()))?;
+        let wall = times.wall;
         self.clients.iter_mut().for_each(|client| client.is_done = false);
-        Ok(())
+        Ok(wall)
     }
 
     /// Runs until `time` is over or every client has taken its steps, judges the answers, and leaves the measurements in
@@ -191,17 +198,23 @@ impl<'c> PhaseClients<'c> {
             let judging = (&mut *recorders, &mut *judge);
             is_last = self.measure_window(wanted, all_buffers, judging, settle, &mut sums)?;
         }
+        let elapsed = begun.elapsed();
+        assert!(sums.wall + sums.settling <= elapsed, "windows and the wait follow each other");
+        let paused = elapsed.saturating_sub(sums.wall + sums.settling);
+        assert!(sums.work_in_pauses.time <= paused, "work in pauses is a part of them");
         let cut_short = self.is_cut_short(&sums, wanted);
         let (counted, background) = recorders.split_at_mut(self.counted);
         let (first, others) = counted.split_at_mut(1);
         for other in &*others {
             first[0].add(other);
         }
+        assert_eq!(first[0].ops(), sums.ops, "the judge counts what the clients made");
+        assert_eq!(sums.ops_over_time.ops(), sums.ops, "each operation has its moment");
         Ok(PhaseTimes {
             counted: &first[0],
             background: background.first(),
             wall: sums.wall,
-            paused: begun.elapsed().saturating_sub(sums.wall + sums.settling),
+            paused,
             cpu: sums.cpu,
             work_in_pauses: sums.work_in_pauses,
             ops_over_time: sums.ops_over_time,
@@ -238,10 +251,11 @@ impl<'c> PhaseClients<'c> {
         let pause = WorkMeter::begin();
         judge.check_window(&parts, recorders)?;
         for (part, recorder) in parts.iter().zip(recorders.iter_mut()) {
-            recorder.take(part.window, self.has_schedule);
+            recorder.add_window(part.window, self.has_schedule);
         }
         sums.ops_over_time.add(sums.wall, counted.iter().map(|part| part.window));
         sums.wall += window_time(counted);
+        sums.ops += counted.iter().map(|part| u64::from(part.window.ops)).sum::<u64>();
         let clients = self.clients.iter().zip(&parts);
         let missed = clients.map(|(client, part)| part.window.missed * client.batch as u64);
         sums.missed_ops += missed.sum::<u64>();

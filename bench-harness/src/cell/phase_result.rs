@@ -52,7 +52,7 @@ pub(super) struct PhaseResult {
     pub(super) background_loop_ns: Option<f64>,
     /// Operations a second that were asked for.
     pub(super) target_rate: Option<f64>,
-    /// Whether the second half of the phase ran at one speed.
+    /// Whether the second half of the phase ran at one speed ([`super::ops_over_time`]).
     is_even: Option<bool>,
     /// Bytes written since the store was made.
     pub(super) written_bytes: u64,
@@ -62,6 +62,8 @@ pub(super) struct PhaseResult {
     clients: u32,
     /// Time to open the store.
     pub(super) open: Option<Duration>,
+    /// Time to close it before.
+    pub(super) close: Option<Duration>,
     /// Operations of the schedule that were due and had not begun.
     pub(super) missed_ops: u64,
     /// The time that was asked for.
@@ -109,14 +111,14 @@ impl PhaseResult {
             cpu: Some(times.cpu),
             work_in_pauses: times.work_in_pauses,
             target_rate: target_rate.filter(|_| has_schedule),
-            is_even: times.ops_over_time.is_steady(),
+            is_even: times.ops_over_time.is_even(),
             missed_ops: times.missed_ops,
             cut_short: times.cut_short,
             ..Self::from_stats(times.counted.total(), times.wall)
         }
     }
 
-    /// The measurements of a single operation that took `wall`.
+    /// The measurements of `total`, which one thread made in `wall`; everything else is absent.
     pub(super) fn from_stats(total: OperationStats, wall: Duration) -> Self {
         Self {
             total,
@@ -136,6 +138,7 @@ impl PhaseResult {
             put_calls: 0,
             clients: 1,
             open: None,
+            close: None,
             missed_ops: 0,
             asked: None,
             cut_short: false,
@@ -155,7 +158,9 @@ impl PhaseResult {
     /// The fewest syncs without which the puts cannot be durable.
     pub(super) fn least_fsyncs(&self) -> u64 {
         assert!(self.clients > 0, "a phase has a client");
-        self.put_calls.div_ceil(u64::from(self.clients))
+        let least = self.put_calls.div_ceil(u64::from(self.clients));
+        debug_assert!(least <= self.put_calls, "a sync serves a call");
+        least
     }
 
     /// Whether the second half of the phase ran at one speed on a store that had been written over; `None` for a phase too
@@ -171,6 +176,7 @@ impl PhaseResult {
     pub(super) fn deferred(&self, settled: Settled) -> Option<Deferred> {
         let mut deferred = settled.deferred?;
         deferred.work += self.work_in_pauses;
+        assert!(deferred.work.time >= self.work_in_pauses.time, "work is summed up");
         Some(deferred)
     }
 
@@ -178,14 +184,14 @@ impl PhaseResult {
     /// operations of the background count like the others.
     pub(super) fn cpu_ns_per_op(&self, deferred: Option<Deferred>) -> Option<f64> {
         let (cpu, loop_ns) = self.cpu.zip(self.loop_ns)?;
-        let beside = self.background.as_ref().map_or(0, |stats| stats.ops);
-        let ops = self.total.ops + beside;
+        let background_ops = self.background.as_ref().map_or(0, |stats| stats.ops);
+        let ops = self.total.ops + background_ops;
         // A client that waits for its moment spins: with a schedule, its share is unknown.
         if self.target_rate.is_some() || ops == 0 {
             return None;
         }
         let loops = loop_ns * self.total.ops as f64
-            + self.background_loop_ns.unwrap_or(loop_ns) * beside as f64;
+            + self.background_loop_ns.unwrap_or(loop_ns) * background_ops as f64;
         let total = cpu.total + deferred.map_or(Duration::ZERO, |deferred| deferred.work.cpu);
         let cpu_ns = ((total.as_nanos() as f64 - loops) / ops as f64).max(0.0);
         assert!(cpu_ns.is_finite(), "{cpu_ns} is a time");
@@ -229,6 +235,7 @@ fn put_calls(recorder: &Recorder) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ops_over_time::OpsOverTime;
     use super::*;
 
     #[test]
@@ -237,7 +244,7 @@ mod tests {
         let mut result = PhaseResult::from_stats(OperationStats::new("all"), Duration::ZERO);
         result.work_in_pauses = work;
         assert_eq!(result.deferred(Settled::default()), None);
-        let deferred = Some(Deferred { work, is_done: true });
+        let deferred = Some(Deferred { work, is_at_rest: true });
         let both = result.deferred(Settled { deferred, ..Settled::default() }).unwrap();
         assert_eq!((both.work.cpu, both.work.time), (2 * work.cpu, 2 * work.time));
     }
@@ -247,5 +254,69 @@ mod tests {
         let mut result = PhaseResult::from_stats(OperationStats::new("all"), Duration::ZERO);
         (result.put_calls, result.clients) = (5, 2);
         assert_eq!(result.least_fsyncs(), 3);
+    }
+
+    /// A result of 10 operations with so much CPU time and a loop of 100 ns, beside 10 of a background.
+    fn with_background() -> PhaseResult {
+        let stats = |bytes| OperationStats {
+            ops: 10,
+            bytes_read: bytes,
+            bytes_written: bytes,
+            ..OperationStats::new("all")
+        };
+        let mut result = PhaseResult::from_stats(stats(1), Duration::from_secs(1));
+        result.background = Some(stats(2));
+        let total = Duration::from_micros(4);
+        result.cpu = Some(CpuTime { total, ..CpuTime::default() });
+        (result.loop_ns, result.background_loop_ns) = (Some(100.0), Some(50.0));
+        result
+    }
+
+    #[test]
+    fn bytes_are_those_of_all_clients() {
+        let result = with_background();
+        assert_eq!((result.bytes_read(), result.bytes_written()), (3, 3));
+    }
+
+    #[test]
+    fn cpu_time_is_without_the_loops_and_with_deferred_work_and_unknown_on_a_schedule() {
+        let mut result = with_background();
+        assert_eq!(result.cpu_ns_per_op(None), Some((4_000.0 - 1_500.0) / 20.0));
+        let work = EngineWork { cpu: Duration::from_micros(1), time: Duration::ZERO };
+        let deferred = Some(Deferred { work, is_at_rest: true });
+        assert_eq!(result.cpu_ns_per_op(deferred), Some((5_000.0 - 1_500.0) / 20.0));
+        result.target_rate = Some(1.0);
+        assert_eq!(result.cpu_ns_per_op(None), None);
+    }
+
+    #[test]
+    fn a_speed_is_steady_from_the_third_overwrite_on() {
+        let mut result = with_background();
+        result.is_even = Some(true);
+        let live = Live { entries: 1, key_bytes: 4, value_bytes: 6 };
+        let steady = [29, 30].map(|written| {
+            result.written_bytes = written;
+            result.is_steady(live)
+        });
+        assert_eq!(steady, [Some(false), Some(true)]);
+    }
+
+    #[test]
+    fn the_work_in_pauses_is_that_of_the_clients() {
+        let recorder = Recorder::new();
+        let work = EngineWork { cpu: Duration::from_millis(3), time: Duration::from_millis(2) };
+        let times = PhaseTimes {
+            counted: &recorder,
+            background: None,
+            wall: Duration::from_secs(1),
+            paused: Duration::from_millis(5),
+            cpu: CpuTime::default(),
+            work_in_pauses: work,
+            ops_over_time: OpsOverTime::default(),
+            missed_ops: 0,
+            cut_short: false,
+        };
+        let streams = PhaseStreams::of_one_thread(Vec::new());
+        assert_eq!(PhaseResult::from_clients(&times, &streams, None).work_in_pauses, work);
     }
 }

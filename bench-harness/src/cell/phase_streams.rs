@@ -1,4 +1,7 @@
 //! The operations of each thread of a phase: which calls are timed, and how much memory their answers need.
+//!
+//! A window should hold the whole phase, because the judge pauses the clock between two windows. Its memory is touched before
+//! the engine is opened, so it is no larger than the fastest engine fills in the time of the phase.
 
 use std::time::Duration;
 
@@ -129,6 +132,10 @@ impl PhaseStreams {
         // The background runs for as long as the others, so its steps do not bound a window.
         let steps = if self.background.is_some() { most_ops } else { max_steps };
         self.window_ops = (most_ops / threads).min(in_time).min(steps).max(LEAST_WINDOW_OPS);
+        assert!(
+            self.stride > 0 && self.window_ops <= most_ops,
+            "the windows of a phase are bounded"
+        );
         self
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn prepare(job: &Job) -> Outcome<PreparedCell> {
     let window_capacity = capacities.fold(WindowCapacity::default(), WindowCapacity::max);
     let threads = phases.iter().map(PreparedPhase::threads).max().unwrap_or(1);
     let batch = phases.iter().map(|phase| phase.batch).max().unwrap_or(1);
+    assert!(threads > 0 && batch > 0, "a cell has a thread, and a write is a batch of one");
     let has_scans = phases.iter().any(PreparedPhase::has_scans);
     let order = has_scans.then(|| KeyOrder::new(&input.keys, capacity));
     let model = Model::new(capacity);

@@ -5,8 +5,8 @@ use std::time::Instant;
 use kv::Kv;
 
 use super::Job;
-use super::baseline::PhaseStart;
 use super::phase_result::PhaseResult;
+use super::phase_span::PhaseStart;
 use crate::client::NOT_FOUND;
 use crate::engines::{EngineConfig, Registration};
 use crate::failure::{Failure, Outcome};
@@ -22,7 +22,9 @@ pub(super) fn reopen(
     judge: &Judge<'_>,
     start: &mut PhaseStart,
 ) -> Outcome<(Box<dyn Kv>, PhaseResult)> {
+    let closing = Instant::now();
     engine.close()?;
+    let close = closing.elapsed();
     start.syncs.close(engine.as_ref());
     drop(engine);
     let first_id = judge.model.present_ids().next();
@@ -39,7 +41,7 @@ pub(super) fn reopen(
     }
     let stats = OperationStats { ops: 1, ..OperationStats::new("all") };
     let mut result = PhaseResult::from_stats(stats, time);
-    result.open = Some(time);
+    (result.open, result.close) = (Some(time), Some(close));
     Ok((opened, result))
 }
 
@@ -54,7 +56,7 @@ fn check_value(judge: &Judge<'_>, id: u32, found: Option<&[u8]>) -> Outcome<()> 
         Some(Some(header)) if header.id == id => header.version,
         Some(_) => return wrong("wrong value".into()),
     };
-    judge.check_now(id, version)?;
+    judge.check_newest(id, version)?;
     let (len, expected) = (found.map_or(0, <[u8]>::len), judge.model.value_bytes(id));
     if len != expected as usize {
         return wrong(format!("value of {len} bytes where {expected} were put"));

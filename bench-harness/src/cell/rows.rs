@@ -8,7 +8,7 @@ use kv::Durability;
 use super::phase_result::{CellIdentity, PhaseResult, ResourceUse};
 use crate::engines::NULL_ENGINE;
 use crate::model::Live;
-use crate::recorder::OperationStats;
+use crate::recorder::{OperationStats, PARTS};
 use crate::row::{Row, SCHEMA_VERSION, keeps_up};
 
 /// A stall is longer than this.
@@ -32,12 +32,14 @@ impl PhaseResult {
         let settled = throughput(&self.total, self.wall + resources.settled.time.max(deferred));
         all.settled_throughput_ops_s = settled.filter(|_| self.bytes_written() > 0);
         all.open_ms = self.open.map(|time| time.as_secs_f64() * 1e3);
+        all.close_ms = self.close.map(|time| time.as_secs_f64() * 1e3);
         self.add_resources(&mut all, cell, resources);
         self.add_times(&mut all, resources);
         all.missed_ops = self.target_rate.map(|_| self.missed_ops);
         let mut rows = vec![all];
         let row = |(name, stats): &(String, OperationStats)| self.timed_row(&common, name, stats);
         rows.extend(self.operations.iter().map(row));
+        assert!(is_sum(&rows[0], &rows[1..]), "the first row is the sum of those that count");
         assert!(
             rows.iter().all(is_complete),
             "every row has its cell, its phase and its operation"
@@ -107,7 +109,7 @@ impl PhaseResult {
         row.cpu_ns_per_op = self.cpu_ns_per_op(deferred).map(round);
         row.deferred_cpu_s = deferred.map(|deferred| round(deferred.work.cpu.as_secs_f64()));
         row.deferred_s = deferred.map(|deferred| round(deferred.work.time.as_secs_f64()));
-        row.is_at_rest = deferred.map(|deferred| deferred.is_done);
+        row.is_at_rest = deferred.map(|deferred| deferred.is_at_rest);
         row.steady = self.is_steady(resources.live);
     }
 
@@ -122,6 +124,7 @@ impl PhaseResult {
         let mean = || stats.latency.mean();
         let longest = stats.long_stretches.iter().copied().max().unwrap_or_default();
         let (stalls, stall_ns) = stalls(stats);
+        debug_assert!(stats.late <= stats.latency.len(), "a late call is timed");
         Row {
             op: op.to_string(),
             ops: stats.ops,
@@ -149,6 +152,16 @@ impl PhaseResult {
             ..common.clone()
         }
     }
+}
+
+/// Whether `all` counts each operation of `rows` once: neither those of the background nor the parts of others. A sweep and a
+/// reopening have no other row than the sum.
+fn is_sum(all: &Row, rows: &[Row]) -> bool {
+    let is_part = |row: &Row| row.op.starts_with("background:") || PARTS.contains(&&row.op[..]);
+    let counted = || rows.iter().filter(|row| !is_part(row));
+    let ops: u64 = counted().map(|row| row.ops).sum();
+    let verified: u64 = counted().map(|row| row.verified).sum();
+    rows.is_empty() || (all.ops, all.verified) == (ops, verified)
 }
 
 /// Whether a row names its engine, its class, its phase and its operation, and its speed is possible.
@@ -199,4 +212,84 @@ fn stalls(stats: &OperationStats) -> (u64, u64) {
 fn round(value: f64) -> f64 {
     debug_assert!(value.is_finite(), "{value} is no measurement");
     (value * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory_use::MemoryUse;
+    use super::super::settle::{Deferred, EngineWork, Settled};
+    use super::super::tests::job;
+    use super::*;
+    use crate::disk_use::DiskUse;
+    use crate::process_counters::Counters;
+
+    /// The sum of a phase of 100 operations in a second, with a final sync of a second and so much deferred work.
+    fn sum(deferred: Duration, change: impl FnOnce(&mut PhaseResult)) -> Row {
+        let stats = OperationStats { ops: 100, bytes_written: 100, ..OperationStats::new("all") };
+        let mut result = PhaseResult::from_stats(stats, Duration::from_secs(1));
+        change(&mut result);
+        let work = EngineWork { cpu: deferred, time: deferred };
+        let resources = ResourceUse {
+            counters: Counters::default(),
+            memory: MemoryUse::default(),
+            settled: Settled {
+                time: Duration::from_secs(1),
+                deferred: Some(Deferred { work, is_at_rest: true }),
+                waited: Duration::ZERO,
+            },
+            fsyncs: None,
+            probes: (None, None),
+            disk: DiskUse { allocated_bytes: 10, apparent_bytes: 10 },
+            live: Live { entries: 1, key_bytes: 4, value_bytes: 6 },
+        };
+        let job = job("memory", "none", 1, &[]);
+        let cell = CellIdentity { job: &job, engine_version: "0", durability: Durability::None };
+        result.rows(&cell, "put", &resources).swap_remove(0)
+    }
+
+    #[test]
+    fn the_settled_speed_counts_the_longer_of_the_sync_and_the_deferred_work() {
+        let settled = |ms| sum(Duration::from_millis(ms), |_| {}).settled_throughput_ops_s.unwrap();
+        assert_eq!((settled(500), settled(3_000)), (50.0, 25.0));
+    }
+
+    #[test]
+    fn a_phase_that_writes_nothing_has_no_settled_speed_and_a_cut_one_no_speed_at_all() {
+        let reads = sum(Duration::ZERO, |result| result.total.bytes_written = 0);
+        assert!(reads.throughput_ops_s.is_some() && reads.settled_throughput_ops_s.is_none());
+        let cut = sum(Duration::ZERO, |result| result.cut_short = true);
+        assert!(cut.throughput_ops_s.is_none() && cut.settled_throughput_ops_s.is_none());
+        assert_eq!(reads.space_amp, None, "an engine that keeps nothing has no space");
+    }
+
+    #[test]
+    fn the_longest_call_may_be_a_stretch_of_untimed_ones() {
+        let row = sum(Duration::ZERO, |result| {
+            result.total.latency.record(1_000).unwrap();
+            result.total.long_stretches.push(20_000_000);
+        });
+        assert_eq!(
+            (row.lat_max_ns, row.stalls, row.stall_ms),
+            (Some(20_000_000), Some(1), Some(20.0))
+        );
+    }
+
+    #[test]
+    fn a_percentile_needs_ten_samples_beyond_it() {
+        let mut stats = OperationStats::new("all");
+        stats.latency.record_n(5, 999).unwrap();
+        assert_eq!(quantile(&stats.latency, 0.99), None);
+        stats.latency.record(5).unwrap();
+        assert_eq!(quantile(&stats.latency, 0.99), Some(5));
+    }
+
+    #[test]
+    fn a_stall_is_longer_than_a_hundred_medians() {
+        let mut stats = OperationStats::new("all");
+        stats.latency.record_n(1_000_000, 10).unwrap();
+        stats.latency.record(50_000_000).unwrap();
+        assert_eq!(stalls(&stats).0, 0);
+        stats.latency.record(200_000_000).unwrap();
+        assert_eq!(stalls(&stats).0, 1);
+    }
 }

@@ -1,18 +1,27 @@
 //! Running a cell from its first to its last phase.
+//!
+//! 1. Everything of the harness is made and touched; then the engine is opened.
+//! 2. Each phase: the disk is probed if writes are synced; the loop is measured on an engine that does nothing; a phase that
+//!    ends by time is warmed up; the clients run, window after window; the engine settles; the disk is probed again. A sweep
+//!    and a reopening have neither loop, warm-up nor probes. A rest has no rows.
+//! 3. The content is compared, here or by a second process ([`Ending`]).
+//!
+//! With a time limit, a phase takes at most [`LARGEST_SHARE`] of the time that is left, so that those after it get some.
 
 use std::time::{Duration, Instant};
 
 use kv::{Durability, Kv};
 
-use super::baseline::{PhaseEnd, PhaseStart, ProcessBaseline};
 use super::final_check::check_everything;
+use super::harness_share::HarnessShare;
 use super::instruments::Instruments;
+use super::kill_check::UnclosedStore;
 use super::phase_clients::{PhaseClients, Target};
 use super::phase_result::{CellIdentity, PhaseResult, ResourceUse};
+use super::phase_span::{PhaseEnd, PhaseStart};
 use super::phase_streams::PhaseStreams;
 use super::prepare::{PhaseWork, PreparedCell, PreparedPhase, prepare};
 use super::reopen::reopen;
-use super::survivor::Survivor;
 use super::sweep::sweep;
 use super::workload_input::value_bytes;
 use super::{Job, WARM_UP};
@@ -38,7 +47,7 @@ pub(crate) enum Ending {
     /// The content of the engine was compared here, because nothing is promised to outlive the process; or it is not judged.
     Checked,
     /// The content must outlive this process.
-    Survived(Box<Survivor>),
+    MustSurvive(Box<UnclosedStore>),
 }
 
 /// A cell between two phases.
@@ -48,11 +57,14 @@ struct Cell<'c> {
     config: EngineConfig,
     dataset: &'c Dataset,
     instruments: Instruments<'c>,
-    baseline: ProcessBaseline,
+    harness: HarnessShare,
     /// Bytes that phases have written, loads included.
     written_bytes: u64,
     /// Whether the limit ended a phase that writes or rests: the store is not the one that later phases ask for.
     is_store_cut: bool,
+    /// Time in which the harness waited for the engine to rest. No limit counts it: the work behind it is measured, and the
+    /// phases that follow need their own time.
+    waited: Duration,
     probe: &'c mut dyn Probe,
 }
 
@@ -79,8 +91,8 @@ pub(crate) fn run(
     let is_strict = instruments.judge.is_strict;
     let config = job.config(registration);
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.
-    let baseline = ProcessBaseline::now(&job.directory);
-    on_prepared(baseline.harness_bytes())?;
+    let harness = HarnessShare::now(&job.directory);
+    on_prepared(harness.anonymous_bytes())?;
     let mut engine = (registration.open)(&job.directory, config)?;
     let durability = config.durability.min(engine.capabilities().durability);
     assert!(durability <= job.durability(), "an engine is never asked for more");
@@ -90,14 +102,16 @@ pub(crate) fn run(
         config,
         dataset: &dataset,
         instruments,
-        baseline,
+        harness,
         written_bytes: 0,
         is_store_cut: false,
+        waited: Duration::ZERO,
         probe,
     };
     for (at, phase) in phases.iter().enumerate() {
         let is_last = at + 1 == phases.len();
-        let left = job.time_limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+        let spent = begun.elapsed().saturating_sub(cell.waited);
+        let left = job.time_limit.map(|limit| limit.saturating_sub(spent));
         let time_limit = left.map(|left| if is_last { left } else { left.mul_f64(LARGEST_SHARE) });
         let (next, rows) = cell.run_phase(engine, phase, time_limit)?;
         engine = next;
@@ -120,8 +134,8 @@ fn finish(
     durability: Durability,
 ) -> Outcome<Ending> {
     if durability > Durability::None {
-        let survivor = Survivor::new(job, engine, (dataset, model), values, durability)?;
-        return Ok(Ending::Survived(Box::new(survivor)));
+        let store = UnclosedStore::new(job, engine, (dataset, model), values, durability)?;
+        return Ok(Ending::MustSurvive(Box::new(store)));
     }
     check_everything(engine.as_ref(), &dataset, &model, AT_THE_END)?;
     engine.close()?;
@@ -137,7 +151,7 @@ impl Cell<'_> {
         time_limit: Option<Duration>,
     ) -> Outcome<(Box<dyn Kv>, Vec<Row>)> {
         let durability = self.identity.durability;
-        let (engine, measured, probes) = match &phase.work {
+        let (engine, measured, probe_before) = match &phase.work {
             PhaseWork::Rest(time) => {
                 self.is_store_cut |= time_limit.is_some_and(|limit| limit < *time);
                 std::thread::sleep(time_limit.map_or(*time, |limit| limit.min(*time)));
@@ -161,8 +175,9 @@ impl Cell<'_> {
             }
         };
         let MeasuredPhase { start, end, mut result } = measured;
+        self.waited += end.settled.waited;
         let mut resources = self.measure_resources(engine.as_ref(), &start, &end);
-        resources.probes = (probes, self.probe_disk(phase)?);
+        resources.probes = (probe_before, self.probe_disk(phase)?);
         let has_cut_store = self.is_store_cut;
         self.is_store_cut |= phase.has_writes() && result.cut_short;
         result.cut_short |= has_cut_store;
@@ -215,20 +230,20 @@ impl Cell<'_> {
         time_limit: Option<Duration>,
     ) -> Outcome<MeasuredPhase> {
         let deadline = time_limit.map(|limit| Instant::now() + limit);
-        let Self { instruments, baseline, .. } = self;
+        let Self { instruments, harness, .. } = self;
         let Instruments { judge, all_buffers, recorders } = instruments;
         let mut clients = PhaseClients::new(target, phase, streams, &judge.model, deadline);
         let mean_bytes = judge.model.mean_value_bytes().unwrap_or(value_bytes(self.identity.job));
         let (loop_ns, background_loop_ns) = clients.loop_times(&mut all_buffers[0], mean_bytes)?;
-        let warm_up = warm_up_time(phase, deadline);
-        if let Some(time) = warm_up {
-            clients.warm_up(time, all_buffers, recorders, judge)?;
-        }
+        let warm_up = match warm_up_time(phase, deadline) {
+            Some(time) => Some(clients.warm_up(time, all_buffers, recorders, judge)?),
+            None => None,
+        };
         let mut start = PhaseStart::begin(target.engine);
         let mut end = None;
         let mut settle = |wall| {
             let wrote_for = streams.has_writes().then_some(wall);
-            end = Some(baseline.measure_and_settle(target.engine, &mut start, wrote_for)?);
+            end = Some(start.end(target.engine, harness, wrote_for)?);
             Ok(())
         };
         let times =
@@ -249,7 +264,7 @@ impl Cell<'_> {
         let Instruments { judge, all_buffers, .. } = &mut self.instruments;
         let mut start = PhaseStart::begin(engine);
         let result = sweep(target, direction, &mut all_buffers[0], judge)?;
-        let end = self.baseline.measure_and_settle(engine, &mut start, None)?;
+        let end = start.end(engine, &self.harness, None)?;
         Ok(MeasuredPhase { start, end, result })
     }
 
@@ -258,7 +273,7 @@ impl Cell<'_> {
         let mut start = PhaseStart::begin(engine.as_ref());
         let opening = (self.registration, self.identity.job, self.config);
         let (engine, result) = reopen(engine, opening, &self.instruments.judge, &mut start)?;
-        let end = self.baseline.measure_and_settle(engine.as_ref(), &mut start, None)?;
+        let end = start.end(engine.as_ref(), &self.harness, None)?;
         Ok((engine, MeasuredPhase { start, end, result }))
     }
 }

@@ -1,9 +1,11 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
-//! An engine can put work off until the clock stands still. That work belongs to the operations of the phase. Its CPU time
-//! is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block in which an
-//! engine works longer after the clock than before, or does not come to rest, is not compared.
+//! An engine can put work off until the clock stands still: **deferred work**. It belongs to the operations of the phase. Its
+//! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block
+//! in which an engine works longer after the clock than before, or does not come to rest, is not compared.
 //!
+//! The engine is at rest after a slice of [`SLICE`] in which all threads of the process together took less than
+//! [`IDLE_SHARE`] of one core. At its end none of them may wait for a core: on a busy machine, work that waits takes no time.
 //! Work that a thread begins after sleeping for longer than a slice is not seen.
 
 use std::ops::AddAssign;
@@ -14,13 +16,13 @@ use kv::Kv;
 use crate::failure::Outcome;
 use crate::process_counters::{self, OtherThreads};
 
-/// The engine is at rest if all threads of the process together take less than [`IDLE_SHARE`] of one core for so long, and
-/// none of them waits for a core at the end.
+/// The time that the threads of the process are watched at once.
 const SLICE: Duration = Duration::from_millis(20);
+/// The share of one core that threads of an engine at rest may take: timers and statistics.
 const IDLE_SHARE: f64 = 0.1;
 /// The wait takes at most as long as the phase did, within these limits: short phases leave work as large as long ones.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Work of the engine while the clock stands still.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,21 +40,27 @@ pub(super) struct Settled {
     pub(super) time: Duration,
     /// The work of the engine; `None` in phases that write nothing, where nobody waits.
     pub(super) deferred: Option<Deferred>,
+    /// Time that passed while the harness waited for the engine to rest.
+    pub(super) waited: Duration,
 }
 
 impl Settled {
-    /// After work `before_sync`, a sync of so much CPU time and wall time, and the wait with its work and whether it is done.
-    /// A wait of the sync for the disk is no work: `buffered` does not ask for a sync.
+    /// After work `before_sync`, a sync of so much CPU time and wall time, and a wait for rest. A wait of the sync for the disk
+    /// is no work: `buffered` does not ask for a sync.
     fn after(
         before_sync: EngineWork,
-        (cpu, time): (Duration, Duration),
-        (waited, is_done): (EngineWork, bool),
+        (sync_cpu, sync_time): (Duration, Duration),
+        wait: &Wait,
     ) -> Self {
+        let Wait { work: after_sync, is_at_rest, time: waited } = *wait;
         let mut work = before_sync;
-        work += EngineWork::within(cpu, time);
-        work += waited;
-        assert!(work.time <= before_sync.time + time + waited.time, "work is part of the time");
-        Self { time: time + waited.time, deferred: Some(Deferred { work, is_done }) }
+        work += EngineWork::within(sync_cpu, sync_time);
+        work += after_sync;
+        let whole = before_sync.time + sync_time + after_sync.time;
+        assert!(work.time <= whole, "work is part of the time");
+        assert!(work.cpu >= after_sync.cpu, "work is summed up");
+        let deferred = Some(Deferred { work, is_at_rest });
+        Self { time: sync_time + after_sync.time, deferred, waited }
     }
 }
 
@@ -62,7 +70,7 @@ pub(super) struct Deferred {
     /// The work until the engine was at rest, or until the wait ended.
     pub(super) work: EngineWork,
     /// Whether the engine was at rest when the wait ended.
-    pub(super) is_done: bool,
+    pub(super) is_at_rest: bool,
 }
 
 /// Measures the work of all threads but the calling one, which works for the harness meanwhile.
@@ -118,39 +126,51 @@ pub(super) fn settle(
     let (begun, cpu) = (Instant::now(), process_counters::process_cpu());
     engine.sync()?;
     let time = begun.elapsed();
-    let Some(phase) = phase else { return Ok(Settled { time, deferred: None }) };
+    let Some(phase) = phase else { return Ok(Settled { time, ..Settled::default() }) };
     // The calling thread works for the engine here.
     let cpu = process_counters::process_cpu().saturating_sub(cpu);
-    let waited = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness_threads);
-    Ok(Settled::after(before_sync, (cpu, time), waited))
+    let wait = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness_threads);
+    Ok(Settled::after(before_sync, (cpu, time), &wait))
 }
 
-/// Waits until the engine is at rest, for `longest` at most. Returns the work until then, and whether the engine is at rest.
-fn wait_for_rest(longest: Duration, harness_threads: usize) -> (EngineWork, bool) {
+/// A wait until the engine is at rest.
+struct Wait {
+    /// The work of the engine until then.
+    work: EngineWork,
+    /// Whether it is at rest.
+    is_at_rest: bool,
+    /// How long it took.
+    time: Duration,
+}
+
+/// Waits until the engine is at rest, for `longest` at most.
+fn wait_for_rest(longest: Duration, harness_threads: usize) -> Wait {
     let begun = Instant::now();
     let mut work = EngineWork::default();
-    loop {
+    let is_at_rest = loop {
         // An engine without a thread of its own cannot work.
         if OtherThreads::now().is_some_and(|others| others.count <= harness_threads) {
-            return (work, true);
+            break true;
         }
         let (slice, cpu) = (Instant::now(), process_counters::process_cpu());
         std::thread::sleep(SLICE);
         let (cpu, time) = (process_counters::process_cpu().saturating_sub(cpu), slice.elapsed());
-        let is_any_running = OtherThreads::now().is_some_and(|others| others.is_any_running);
-        if is_at_rest(cpu, time, is_any_running) {
-            return (work, true);
+        let is_any_busy = OtherThreads::now().is_some_and(|others| others.is_any_busy);
+        if is_at_rest(cpu, time, is_any_busy) {
+            break true;
         }
         work += EngineWork::within(cpu, time);
         if begun.elapsed() >= longest {
-            return (work, false);
+            break false;
         }
-    }
+    };
+    Wait { work, is_at_rest, time: begun.elapsed() }
 }
 
-/// Whether a slice of `time` with so much CPU time shows an engine at rest.
-fn is_at_rest(cpu: Duration, time: Duration, is_any_running: bool) -> bool {
-    cpu < time.mul_f64(IDLE_SHARE) && !is_any_running
+/// Whether a slice of `time` with so much CPU time shows an engine at rest. `is_any_busy`: a thread runs, or waits for a
+/// core or the disk.
+fn is_at_rest(cpu: Duration, time: Duration, is_any_busy: bool) -> bool {
+    cpu < time.mul_f64(IDLE_SHARE) && !is_any_busy
 }
 
 #[cfg(test)]
@@ -158,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_is_at_rest_if_it_uses_little_and_none_of_its_threads_waits_for_a_core() {
+    fn an_engine_is_at_rest_if_it_uses_little_and_none_of_its_threads_waits_for_core_or_disk() {
         let ms = Duration::from_millis;
         assert!(is_at_rest(ms(1), ms(20), false));
         assert!(!is_at_rest(ms(2), ms(20), false) && !is_at_rest(ms(1), ms(20), true));
@@ -168,9 +188,11 @@ mod tests {
     fn work_before_the_sync_in_it_and_after_it_is_deferred_and_a_wait_for_the_disk_is_time() {
         let ms = Duration::from_millis;
         let work = |cpu, time| EngineWork { cpu: ms(cpu), time: ms(time) };
-        let settled = Settled::after(work(3, 2), (ms(10), ms(100)), (work(40, 30), true));
-        let deferred = Deferred { work: work(53, 42), is_done: true };
+        let wait = Wait { work: work(40, 30), is_at_rest: true, time: ms(50) };
+        let settled = Settled::after(work(3, 2), (ms(10), ms(100)), &wait);
+        let deferred = Deferred { work: work(53, 42), is_at_rest: true };
         assert_eq!((settled.time, settled.deferred), (ms(130), Some(deferred)));
+        assert_eq!(settled.waited, ms(50));
     }
 
     #[test]

@@ -8,10 +8,13 @@ use kv::{
     Capabilities, Cursor, Durability, KeyRange, Kv, Result, SequenceNumber, Stats, WriteBatch,
 };
 
+mod disordered_engine;
+mod slow_engines;
+
 use super::phase_clients::Target;
 use super::phase_result::PhaseResult;
 use super::sweep::sweep;
-use super::{Ending, Job, check, run};
+use super::{Ending, Job, check_after_kill, run};
 use crate::client::{ClientBuffers, WindowCapacity};
 use crate::dataset::Dataset;
 use crate::engines::{NULL_ENGINE, Registration};
@@ -39,28 +42,17 @@ impl Probe for SlowingDisk {
 }
 
 /// A cell with so many records that runs `phases`.
-fn job(engine: &str, durability: &str, records: u32, phases: &[&str]) -> Job {
+pub(super) fn job(engine: &str, durability: &str, records: u32, phases: &[&str]) -> Job {
     let phases = phases.join(", ");
     let workload = format!(r#"{{"about": "", "records": {records}, "phase": [{phases}]}}"#);
-    Job {
-        run_id: "run".into(),
-        block: 1,
-        order: 1,
-        engine: engine.into(),
-        workload_name: "w".into(),
-        workload: serde_json::from_str(&workload).unwrap(),
-        seed: 1,
-        durability: durability.into(),
-        rate: None,
-        memory_budget_bytes: 1 << 20,
-        limit_memory_bytes: None,
-        directory: std::path::PathBuf::new(),
-        time_limit: None,
-        stream_steps: 16,
-    }
+    Job::of_tests(engine, durability, &workload)
 }
 
 fn run_job(engine: &Registration, job: Job) -> Vec<Row> {
+    try_job(engine, job).unwrap()
+}
+
+fn try_job(engine: &Registration, job: Job) -> Outcome<Vec<Row>> {
     let folder = tempfile::tempdir().unwrap();
     let job = Job { directory: folder.path().join("store"), ..job };
     std::fs::create_dir(&job.directory).unwrap();
@@ -69,14 +61,14 @@ fn run_job(engine: &Registration, job: Job) -> Vec<Row> {
         rows.push(row);
         Ok(())
     };
-    let ending = run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit).unwrap();
-    if let Ending::Survived(mut survivor) = ending {
-        survivor.make_last_writes().unwrap();
+    let ending = run(engine, &job, &mut SlowingDisk(0.0), &mut |_| Ok(()), emit)?;
+    if let Ending::MustSurvive(mut store) = ending {
+        store.make_last_writes()?;
         // Not closed, but this process goes on.
-        drop(survivor);
-        check(engine, &job).unwrap();
+        drop(store);
+        check_after_kill(engine, &job)?;
     }
-    rows
+    Ok(rows)
 }
 
 /// The rows of a cell with four records that runs `phases`.
@@ -149,11 +141,11 @@ fn a_write_in_the_background_makes_a_phase_one_that_writes() {
     let mix = r#"{"name": "mix", "mix": {"get": 1}, "ops": 2000, "background": {"put": 1}}"#;
     let rows = rows("bitcask", "buffered", &[LOAD, mix]);
     let of_mix = |op: &str| rows.iter().find(|row| row.phase == "mix" && row.op == op).unwrap();
-    let (sum, beside) = (of_mix("all"), of_mix("background:put"));
+    let (sum, background) = (of_mix("all"), of_mix("background:put"));
     assert_eq!((sum.ops, sum.user_bytes_written), (2000, 0));
-    assert!(beside.user_bytes_written > 0);
+    assert!(background.user_bytes_written > 0);
     let written = sum.io_write_bytes.unwrap() as f64;
-    let expected = written / beside.user_bytes_written as f64;
+    let expected = written / background.user_bytes_written as f64;
     assert!((sum.write_amp.unwrap() - expected).abs() < 1e-5, "{sum:?}");
     assert!(sum.settled_throughput_ops_s.is_some());
 }
@@ -266,152 +258,4 @@ fn the_times_of_a_sweep_hold_the_begin_and_the_end_of_its_scan() {
     let (cpu, wall) = *SPENT.lock().unwrap();
     assert!(cpu >= 2 * BUSY && result.cpu.unwrap().total >= cpu);
     assert!(wall >= 2 * BUSY && result.wall >= wall);
-}
-
-/// An engine whose writes and syncs take at least these times, and whose reads take none.
-struct Slow {
-    inner: MemoryEngine,
-    write: Duration,
-    sync: Duration,
-}
-
-impl Slow {
-    fn new(write: Duration, sync: Duration) -> Self {
-        Self { inner: MemoryEngine::new(), write, sync }
-    }
-}
-
-impl Kv for Slow {
-    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.inner.get_with(key, found)
-    }
-
-    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
-        std::thread::sleep(self.write);
-        self.inner.write(batch, durability)
-    }
-
-    fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.inner.scan(range)
-    }
-
-    fn sync(&self) -> Result<()> {
-        std::thread::sleep(self.sync);
-        Ok(())
-    }
-
-    fn close(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn stats(&self) -> Stats {
-        Stats::default()
-    }
-}
-
-const SLOW_WRITES: Registration = Registration {
-    name: "slow-writes",
-    about: "",
-    version: "0",
-    classes: &[Durability::None],
-    open: |_, _| Ok(Box::new(Slow::new(Duration::from_millis(1), Duration::ZERO))),
-    settings: |_| String::new(),
-};
-
-const SLOW_SYNCS: Registration = Registration {
-    name: "slow-syncs",
-    open: |_, _| Ok(Box::new(Slow::new(Duration::ZERO, Duration::from_secs(1)))),
-    ..SLOW_WRITES
-};
-
-fn slow_sums(job: Job) -> Vec<Row> {
-    run_job(&SLOW_WRITES, job).into_iter().filter(|row| row.op == "all").collect()
-}
-
-#[test]
-fn a_phase_on_a_store_whose_load_was_cut_short_says_so() {
-    let get = r#"{"name": "get", "mix": {"get": 1}, "ops": 100}"#;
-    let phases = [LOAD, get, r#"{"name": "sweep", "sweep": "forward"}"#];
-    let whole = slow_sums(job("slow-writes", "none", 20, &phases));
-    assert!(whole.len() == 3 && whole.iter().all(|row| !row.cut_short), "{whole:?}");
-    let time_limit = Some(Duration::from_millis(300));
-    let rows = slow_sums(Job { time_limit, ..job("slow-writes", "none", 20_000, &phases) });
-    assert!(rows.len() == 3 && rows[0].records < 1_000, "{}", rows[0].records);
-    for row in rows {
-        assert!(row.cut_short, "{}: {} of 20,000 records and no mark", row.phase, row.records);
-    }
-}
-
-#[test]
-fn a_phase_without_time_has_no_speed() {
-    // The load leaves nothing of the limit for the get.
-    let get = r#"{"name": "get", "mix": {"get": 1}, "duration": "1s"}"#;
-    let time_limit = Some(Duration::from_millis(5));
-    let rows = slow_sums(Job { time_limit, ..job("slow-writes", "none", 20, &[LOAD, get]) });
-    let get = &rows[1];
-    assert!(get.cut_short && (get.ops >= 1_000 || get.throughput_ops_s.is_none()), "{get:?}");
-}
-
-#[test]
-fn a_final_sync_beyond_the_limit_does_not_cut_a_phase_that_had_all_of_its_time() {
-    // The phase takes 110 ms of the limit, and its final sync 1 s. With a schedule, a phase ends at its time: its clock
-    // starts a little after the harness has reckoned the end, so the wall time is a little below 100 ms.
-    let put = r#"{"name": "put", "mix": {"put": 1}, "duration": "100ms"}"#;
-    let limit = Some(Duration::from_millis(900));
-    let job =
-        Job { time_limit: limit, rate: Some(1_000.0), ..job("slow-syncs", "none", 4, &[put]) };
-    let rows = run_job(&SLOW_SYNCS, job);
-    let sum = rows.iter().find(|row| row.op == "all").unwrap();
-    assert!(sum.duration_s > 0.09 && !sum.cut_short, "{sum:?}");
-    // The sync is time of the settled speed and of no pause.
-    let (speed, settled) = (sum.throughput_ops_s.unwrap(), sum.settled_throughput_ops_s.unwrap());
-    assert!(settled < speed / 5.0 && sum.paused_s.unwrap() < 0.9, "{sum:?}");
-}
-
-#[test]
-fn few_operations_of_a_cut_phase_give_no_figure_and_those_of_a_whole_phase_do() {
-    let figure = |ops, ms, asked: Option<u64>, cut_short| {
-        let stats = OperationStats { ops, ..OperationStats::new("all") };
-        let mut result = PhaseResult::from_stats(stats, Duration::from_millis(ms));
-        result.asked = asked.map(Duration::from_millis);
-        result.cut_short = cut_short;
-        result.has_figure()
-    };
-    assert!(figure(1, 1, None, false));
-    assert!(!figure(1, 1, None, true) && !figure(1, 500, Some(1_000), true));
-    assert!(!figure(999, 10, None, true) && !figure(1_000, 9, None, true));
-    assert!(figure(1_000, 10, None, true) && figure(100, 100, Some(1_000), true));
-    assert!(!figure(99, 100, Some(1_000), true) && !figure(100, 99, Some(1_000), true));
-}
-
-#[test]
-fn the_warm_up_takes_no_more_than_its_share_of_the_limit() {
-    let get = r#"{"name": "get", "mix": {"get": 1}, "duration": "60m"}"#;
-    let time_limit = Some(Duration::from_millis(110));
-    let rows = slow_sums(Job { time_limit, ..job("slow-writes", "none", 4, &[LOAD, get]) });
-    assert!(rows[1].warm_up_s.is_some_and(|time| time <= 0.01), "{:?}", rows[1]);
-}
-
-#[test]
-fn a_rate_counts_operations_whether_or_not_they_go_in_batches() {
-    // The schedule of a batch of 10 has a tenth of the calls: 100 of 10 operations in a second.
-    let put = r#"{"name": "put", "mix": {"put": 1}, "batch": 10, "ops": 2000}"#;
-    let job = job("slow-writes", "none", 1_000, &[put]);
-    let rows = slow_sums(Job { rate: Some(1_000.0), stream_steps: 2_000, ..job });
-    let reached = rows[0].achieved_rate.unwrap();
-    assert!(reached < 2_000.0, "asked for 1,000 operations a second, made {reached}");
-}
-
-#[test]
-fn a_schedule_without_an_arrival_in_time_has_no_operation_and_no_figure() {
-    let get = r#"{"name": "get", "mix": {"get": 1}, "duration": "20ms"}"#;
-    let job = job("slow-writes", "none", 4, &[LOAD, get]);
-    let rows = slow_sums(Job { rate: Some(1e-6), ..job });
-    let get = &rows[1];
-    assert_eq!((get.ops, get.throughput_ops_s, get.missed_ops), (0, None, Some(0)));
-    assert!(!get.is_overloaded(), "{get:?}");
 }

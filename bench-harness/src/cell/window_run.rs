@@ -61,6 +61,8 @@ fn run_together(
 
 /// The wall time of a window: from the first begin to the last end.
 pub(super) fn window_time(parts: &[Part<'_>]) -> Duration {
+    let ends_last = |part: &Part<'_>| part.window.begun <= part.window.ended;
+    assert!(parts.iter().all(ends_last), "a thread ends after it has begun");
     let begun = parts.iter().map(|part| part.window.begun).min();
     let ended = parts.iter().map(|part| part.window.ended).max();
     begun.zip(ended).map_or(Duration::ZERO, |(begun, ended)| ended.duration_since(begun))

@@ -101,7 +101,7 @@ impl Client<'_> {
             buffers.batch.delete(&buffers.key);
             buffers.key.len()
         } else {
-            let value = buffers.values.stamp(planned.id, planned.version, planned.length);
+            let value = buffers.values.seal_next(planned.id, planned.version, planned.length);
             buffers.batch.put(&buffers.key, value);
             buffers.key.len() + value.len()
         };

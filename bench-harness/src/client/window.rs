@@ -34,7 +34,7 @@ pub(crate) struct Sample {
 /// The stamp of an entry that a scan read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryStamp {
-    /// The key that the value belongs to, by its stamp.
+    /// The key that the value belongs to, by the header of the value.
     pub(crate) id: u32,
     /// Its version.
     pub(crate) version: u32,
@@ -78,8 +78,10 @@ pub(crate) struct Window {
     pub(crate) begun: Instant,
     /// When the thread ended its part.
     pub(crate) ended: Instant,
-    /// The most operations; never more than the memory was made for.
+    /// The most operations until the next restart.
     pub(crate) most_ops: u32,
+    /// The most operations that the memory was made for.
+    capacity_ops: u32,
 }
 
 /// How much a window can hold.
@@ -123,11 +125,13 @@ impl Window {
             begun: now,
             ended: now,
             most_ops: capacity.ops,
+            capacity_ops: capacity.ops,
         }
     }
 
     /// Empties the window for the next operations, at most `most_ops`, from `start` on.
     pub(crate) fn restart(&mut self, start: StreamPosition, most_ops: u32) {
+        assert!(most_ops <= self.capacity_ops, "the memory was made for fewer operations");
         self.start = start;
         self.ops = 0;
         self.answers.clear();

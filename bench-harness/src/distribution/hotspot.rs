@@ -42,7 +42,7 @@ impl Hotspot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge::{chi_square, generous_bound};
+    use super::super::goodness_of_fit::{chi_square, generous_bound};
     use super::*;
 
     #[test]

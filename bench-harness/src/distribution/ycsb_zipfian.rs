@@ -77,7 +77,7 @@ pub(crate) fn fnv_1a(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge::{chi_square, generous_bound};
+    use super::super::goodness_of_fit::{chi_square, generous_bound};
     use super::*;
 
     const DRAWS: u64 = 400_000;

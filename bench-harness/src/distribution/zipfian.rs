@@ -74,7 +74,7 @@ fn inverse(skew: f64, area: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge::{chi_square, generous_bound};
+    use super::super::goodness_of_fit::{chi_square, generous_bound};
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! `bound:null`: an engine that does nothing, to measure the loop that drives all engines.
 //!
 //! It forgets each write. A get of a key that is never put finds nothing. Every other get returns a value of the mean
-//! size of the values written so far, and a scan returns as many entries as the caller reads. So the loop digests about
+//! size of the values written so far. A scan returns as many entries as the caller reads. So the loop digests about
 //! as many bytes as with an engine that stores them. The answers are wrong and are not judged. The engine is never ranked.
 
 use std::ops::Bound;

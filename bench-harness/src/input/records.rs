@@ -28,6 +28,7 @@ pub(super) fn read(lines: impl BufRead, limit: u64) -> Result<Input, String> {
     if keys.is_empty() {
         return Err("there are no records".into());
     }
+    assert_eq!(keys.len(), texts.len(), "each key has a text");
     Ok(Input::Records { keys: keys.into(), texts: texts.into() })
 }
 

@@ -49,6 +49,7 @@ pub(super) fn read(lines: impl BufRead, limit: u64) -> Result<Input, String> {
                 return Err(format!("line {line}: the operation \"{other}\" is not put or del"));
             }
         };
+        debug_assert!((id as usize) < keys.len(), "an operation has a key");
         steps.push(TraceStep { id, value_bytes });
     }
     if steps.is_empty() {

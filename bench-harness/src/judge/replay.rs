@@ -17,6 +17,24 @@ struct Answers<'w> {
     read_bytes: ReadBytes,
 }
 
+/// The keys whose states the model has while a thread is replayed.
+#[derive(Clone, Copy)]
+enum KnownKeys<'p> {
+    /// All keys: no other thread writes.
+    All,
+    /// Those that this thread alone writes.
+    OwnedBy(&'p StreamPosition),
+}
+
+impl KnownKeys<'_> {
+    fn has(self, id: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::OwnedBy(position) => position.owns(id),
+        }
+    }
+}
+
 /// Replays `part`. Answers about keys that others write meanwhile are left to the timeline.
 pub(super) fn replay(
     judge: &mut Judge<'_>,
@@ -29,17 +47,16 @@ pub(super) fn replay(
     let mut answers = Answers::of(part.window);
     for _ in 0..part.window.ops {
         let planned = position.next(part.steps).ok_or_else(out_of_step)?;
-        // The states of the keys of other writers are not known here.
-        let owner = others_write.then_some(&position);
+        let known = if others_write { KnownKeys::OwnedBy(&position) } else { KnownKeys::All };
         let stats = recorder.stats(planned.operation);
         stats.ops += 1;
         match planned.operation {
             Operation::Get | Operation::GetMiss | Operation::ReadModifyWrite => {
-                replay_get(judge, planned, owner, &mut answers, stats)?;
+                replay_get(judge, planned, known, &mut answers, stats)?;
             }
             Operation::Scan => {
                 let request = ScanRequest::new(judge.dataset, planned, part.prefix_bytes);
-                replay_scan(judge, &request, owner, &mut answers, stats)?;
+                replay_scan(judge, &request, known, &mut answers, stats)?;
             }
             Operation::Put | Operation::Insert | Operation::Delete => {}
         }
@@ -81,7 +98,7 @@ impl<'w> Answers<'w> {
 fn replay_get(
     judge: &Judge<'_>,
     planned: PlannedOperation,
-    owner: Option<&StreamPosition>,
+    known: KnownKeys<'_>,
     answers: &mut Answers<'_>,
     stats: &mut OperationStats,
 ) -> Outcome<()> {
@@ -91,7 +108,7 @@ fn replay_get(
         return Ok(());
     }
     stats.verified += 1;
-    let is_exact = owner.is_none_or(|owner| owner.owns(planned.id));
+    let is_exact = known.has(planned.id);
     check_get(judge, planned, stamp, is_exact)?;
     answers.read_bytes.add(planned.operation, get_bytes(judge, planned, stamp, is_exact));
     Ok(())
@@ -101,7 +118,7 @@ fn replay_get(
 fn replay_scan(
     judge: &Judge<'_>,
     request: &ScanRequest<'_>,
-    owner: Option<&StreamPosition>,
+    known: KnownKeys<'_>,
     answers: &mut Answers<'_>,
     stats: &mut OperationStats,
 ) -> Outcome<()> {
@@ -111,7 +128,7 @@ fn replay_scan(
         return Ok(());
     }
     stats.verified += found.len() as u64;
-    let bytes = check_scan(judge, request, owner, found)?;
+    let bytes = check_scan(judge, request, known, found)?;
     answers.read_bytes.add(Operation::Scan, bytes);
     Ok(())
 }
@@ -173,18 +190,17 @@ fn get_bytes(
     Some(key_bytes + value_bytes)
 }
 
-/// The entries of a scan. If others write, the states of the keys of `owner` alone are known. Returns the bytes of the
-/// entries, if all of their lengths are known.
+/// The entries of a scan, compared with the states of the `known` keys. Returns the bytes of the entries, if all of their
+/// lengths are known.
 fn check_scan(
     judge: &Judge<'_>,
     request: &ScanRequest<'_>,
-    owner: Option<&StreamPosition>,
+    known: KnownKeys<'_>,
     found: &[EntryStamp],
 ) -> Outcome<Option<u64>> {
     let key_bytes = request.check_shape(found)?;
-    let is_exact = |id| owner.is_none_or(|owner| owner.owns(id));
     check_passed(request.passed(found), found, |id, version| {
-        if !is_exact(id) {
+        if !known.has(id) {
             return Ok(());
         }
         let bounds = Bounds::exactly(judge.model.state(id));
@@ -192,7 +208,7 @@ fn check_scan(
     })?;
     let mut lens = found
         .iter()
-        .map(|EntryStamp { id, .. }| value_bytes(judge.dataset, &judge.model, *id, is_exact(*id)));
+        .map(|EntryStamp { id, .. }| value_bytes(judge.dataset, &judge.model, *id, known.has(*id)));
     Ok(lens.try_fold(key_bytes, |sum, len| Some(sum + len?)))
 }
 

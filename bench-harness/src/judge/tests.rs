@@ -1,5 +1,8 @@
 //! Right and wrong answers of threads that read beside a writer.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use super::{Judge, Part, Timeline};
 use crate::client::{EntryStamp, NOT_FOUND, Sample, StreamPosition, Window, WindowCapacity};
 use crate::dataset::Dataset;
@@ -10,6 +13,7 @@ use crate::operation::{Operation, Step};
 use crate::recorder::Recorder;
 use crate::values::{Values, digest};
 
+const SECOND_NS: u64 = 1_000_000_000;
 const KEYS: u32 = 4;
 const VALUE_BYTES: u32 = 100;
 /// A padded key and its value.
@@ -24,6 +28,18 @@ fn judge(write: Step, read: Step, answer: u32, entries: &[(u32, u32)]) -> Outcom
 fn judge_with_missing_bytes(
     write: Step,
     read: Step,
+    answer: u32,
+    entries: &[(u32, u32)],
+    missing_bytes: u32,
+) -> Outcome<()> {
+    let times = [0..SECOND_NS, 0..SECOND_NS / 2];
+    judge_at(times, (write, read), answer, entries, missing_bytes)
+}
+
+/// The same where the write and the read take these times, in nanoseconds.
+fn judge_at(
+    times: [Range<u64>; 2],
+    (write, read): (Step, Step),
     answer: u32,
     entries: &[(u32, u32)],
     missing_bytes: u32,
@@ -49,16 +65,14 @@ fn judge_with_missing_bytes(
     let capacity = WindowCapacity { ops: 1, answers: 1, samples: 1, entries: 8 };
     let mut windows = [Window::new(capacity), Window::new(capacity)];
     let begun = windows[0].begun;
-    for (thread, window) in windows.iter_mut().enumerate() {
+    for ((thread, window), time) in windows.iter_mut().enumerate().zip(times) {
         window.restart(position(thread as u32), 1);
-        window.begun = begun;
+        window.begun = begun + Duration::from_nanos(time.start);
+        window.ended = begun + Duration::from_nanos(time.end);
         window.ops = 1;
         let kind = if thread == 0 { write.operation() } else { read.operation() } as u32;
-        // The write lasts from 0 to 1 s, the read from 0.4 s to 0.6 s.
-        let (start_ns, end_ns) =
-            if thread == 0 { (0, 1_000_000_000) } else { (400_000_000, 600_000_000) };
-        window.samples.push(Sample { at: 0, kind, start_ns, end_ns, late_ns: 0 });
-        window.ended = begun + std::time::Duration::from_nanos(end_ns);
+        let end_ns = time.end - time.start;
+        window.samples.push(Sample { at: 0, kind, start_ns: 0, end_ns, late_ns: 0 });
     }
     windows[0].sums[write.operation() as usize].bytes_written = 100;
     windows[1].answers.push(answer);
@@ -92,6 +106,32 @@ fn the_judge_takes_right_answers() {
     judge(put(), Step::new(Operation::Get, 0, 0), 3, &[]).unwrap();
     judge(put(), scan(), 4, &[(0, 2), (1, 2), (2, 2), (3, 2)]).unwrap();
     judge(put(), scan(), 4, &[(0, 3), (1, 2), (2, 2), (3, 2)]).unwrap();
+}
+
+#[test]
+fn threads_may_see_one_moment_ten_microseconds_apart_and_no_more() {
+    let get =
+        |times, answer| judge_at(times, (put(), Step::new(Operation::Get, 0, 0)), answer, &[], 0);
+    // The old version after the end of the put.
+    let read_after = |ns| [0..SECOND_NS, SECOND_NS + ns..2 * SECOND_NS];
+    get(read_after(9_000), 2).unwrap();
+    assert!(get(read_after(11_000), 2).is_err(), "a stale answer was taken");
+    get(read_after(11_000), 3).unwrap();
+    // The new version before the begin of the put.
+    let read_before = |ns| [SECOND_NS + ns..2 * SECOND_NS, 0..SECOND_NS];
+    get(read_before(9_000), 3).unwrap();
+    assert!(get(read_before(11_000), 3).is_err(), "an answer of the future was taken");
+    get(read_before(11_000), 2).unwrap();
+}
+
+#[test]
+fn entries_of_a_scan_in_another_order_than_that_of_their_keys_are_a_wrong_answer() {
+    let swapped = [(0, 2), (2, 2), (1, 2), (3, 2)];
+    let failure = judge(put(), scan(), KEYS, &swapped).unwrap_err();
+    assert!(failure.text.ends_with(" out of order"), "{failure}");
+    let twice = [(0, 2), (1, 2), (1, 2), (2, 2)];
+    let failure = judge(put(), scan(), KEYS, &twice).unwrap_err();
+    assert!(failure.text.ends_with(" out of order"), "{failure}");
 }
 
 #[test]

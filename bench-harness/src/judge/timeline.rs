@@ -3,7 +3,7 @@
 //!
 //! Not every call is timed, so time comes in segments: the operations after one timed call, up to and with the next one.
 //! A segment lasts from the end of the first of these calls to the end of the second. Its writes count as begun from its
-//! start and as acknowledged from its end, its reads as begun at its start and ended at its end. The clocks of two cores
+//! start on, and as acknowledged from its end on. Its reads begin at its start and end at its end. The clocks of two cores
 //! may differ by a little, and a store instruction may become visible to another core late: [`SLACK_NS`] is given on both
 //! sides. So a stale answer is found when it is older than two segments and the slack.
 //!
@@ -28,7 +28,7 @@ const SLACK_NS: i64 = 10_000;
 
 /// An event in the life of the operations of a segment. Events of one moment come in this order: it accepts the most answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EventKind {
     /// Its writes may be seen.
     WriteStart,
     /// Its reads begin.
@@ -43,7 +43,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
     at_ns: i64,
-    kind: Kind,
+    kind: EventKind,
     part: usize,
     ops: u32,
 }
@@ -53,12 +53,13 @@ struct ThreadEvents<'w> {
     part: Part<'w>,
     /// The next operation, for each kind of event.
     positions: [StreamPosition; EVENTS_OF_SEGMENT],
-    /// The answers and entries of the reads that have not begun yet.
+    /// The stamps of the reads that have not begun yet.
     answers: &'w [u32],
+    /// The entries of the scans among them.
     entries: &'w [EntryStamp],
     /// The reads that have begun and not ended.
     reads: VecDeque<Read<'w>>,
-    /// The acknowledged states of the keys that these scans pass, as they were when each began.
+    /// The acknowledged states of the keys that the scans among them pass, as they were when each began.
     passed_states: VecDeque<KeyState>,
 }
 
@@ -72,7 +73,7 @@ enum Read<'w> {
 
 /// The newest state of a key whose write was begun.
 #[derive(Clone, Copy, Debug)]
-struct Issued {
+struct BegunWrite {
     state: KeyState,
     /// The version of the last deletion in the window; 0 without one.
     last_deletion: u32,
@@ -83,9 +84,9 @@ struct Issued {
 pub(crate) struct Timeline {
     events: Vec<Event>,
     /// The states that reads may have seen.
-    issued: Vec<Issued>,
+    begun: Vec<BegunWrite>,
     /// The states that reads must have seen.
-    acked: Vec<KeyState>,
+    acknowledged: Vec<KeyState>,
 }
 
 impl Timeline {
@@ -93,22 +94,23 @@ impl Timeline {
     /// single thread.
     pub(crate) fn new(threads: usize, samples: usize, capacity: u32) -> Self {
         let (threads, capacity) = if threads > 1 { (threads, capacity as usize) } else { (0, 0) };
-        let no_event = Event { at_ns: i64::MAX, kind: Kind::WriteStart, part: usize::MAX, ops: 0 };
+        let kind = EventKind::WriteStart;
+        let no_event = Event { at_ns: i64::MAX, kind, part: usize::MAX, ops: 0 };
         let mut events = vec![no_event; EVENTS_OF_SEGMENT * threads * (samples + 1)];
         events.clear();
         let state = KeyState::new(1, true);
-        let issued = vec![Issued { state, last_deletion: 0 }; capacity];
-        Self { events, issued, acked: vec![state; capacity] }
+        let begun = vec![BegunWrite { state, last_deletion: 0 }; capacity];
+        Self { events, begun, acknowledged: vec![state; capacity] }
     }
 
     /// Notes the states with which the threads begin.
     pub(super) fn begin(&mut self, states: &[KeyState]) {
-        assert_eq!(self.acked.len(), states.len(), "each key has a state");
-        assert_eq!(self.issued.len(), states.len(), "each key has a state");
-        for (issued, &state) in self.issued.iter_mut().zip(states) {
-            *issued = Issued { state, last_deletion: 0 };
+        assert_eq!(self.acknowledged.len(), states.len(), "each key has a state");
+        assert_eq!(self.begun.len(), states.len(), "each key has a state");
+        for (begun, &state) in self.begun.iter_mut().zip(states) {
+            *begun = BegunWrite { state, last_deletion: 0 };
         }
-        self.acked.copy_from_slice(states);
+        self.acknowledged.copy_from_slice(states);
     }
 
     /// Checks the answers of `parts`, which began with the states that were noted.
@@ -129,7 +131,7 @@ impl Timeline {
 
 /// Follows the events in their order.
 fn follow<'w>(dataset: &'w Dataset, parts: &[Part<'w>], timeline: &mut Timeline) -> Outcome<()> {
-    let Timeline { events, issued, acked } = timeline;
+    let Timeline { events, begun, acknowledged } = timeline;
     let mut threads: Vec<_> = parts.iter().map(|part| ThreadEvents::new(*part)).collect();
     for event in events.iter() {
         let thread = &mut threads[event.part];
@@ -137,15 +139,15 @@ fn follow<'w>(dataset: &'w Dataset, parts: &[Part<'w>], timeline: &mut Timeline)
             let position = &mut thread.positions[event.kind as usize];
             let planned = position.next(thread.part.steps).ok_or_else(out_of_step)?;
             match event.kind {
-                Kind::WriteStart => issue(issued, planned),
-                Kind::ReadStart => thread.begin_read(dataset, planned, acked)?,
-                Kind::ReadEnd => thread.end_read(dataset, planned, issued)?,
-                Kind::WriteEnd => acknowledge(acked, planned),
+                EventKind::WriteStart => begin_write(begun, planned),
+                EventKind::ReadStart => thread.begin_read(dataset, planned, acknowledged)?,
+                EventKind::ReadEnd => thread.end_read(dataset, planned, begun)?,
+                EventKind::WriteEnd => end_write(acknowledged, planned),
             }
         }
     }
     debug_assert!(
-        issued.iter().zip(&*acked).all(|(issued, acked)| issued.state == *acked),
+        begun.iter().zip(&*acknowledged).all(|(begun, acknowledged)| begun.state == *acknowledged),
         "in the end every write is acknowledged"
     );
     debug_assert!(
@@ -160,10 +162,10 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
     let mut add = |start: i64, end: i64, ops: u32| {
         let event = |at_ns, kind| Event { at_ns: at_ns + offset, kind, part, ops };
         assert!(start <= end && ops > 0, "a segment holds operations and ends after it has begun");
-        events.push(event(start - SLACK_NS, Kind::WriteStart));
-        events.push(event(start, Kind::ReadStart));
-        events.push(event(end, Kind::ReadEnd));
-        events.push(event(end + SLACK_NS, Kind::WriteEnd));
+        events.push(event(start - SLACK_NS, EventKind::WriteStart));
+        events.push(event(start, EventKind::ReadStart));
+        events.push(event(end, EventKind::ReadEnd));
+        events.push(event(end + SLACK_NS, EventKind::WriteEnd));
     };
     let (mut start, mut done) = (0, 0);
     let mut samples = of.window.samples.iter().peekable();
@@ -186,9 +188,9 @@ fn add_events(events: &mut Vec<Event>, part: usize, of: &Part<'_>, offset: i64) 
     }
 }
 
-fn issue(issued: &mut [Issued], planned: PlannedOperation) {
+fn begin_write(begun: &mut [BegunWrite], planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
-        let known = &mut issued[planned.id as usize];
+        let known = &mut begun[planned.id as usize];
         known.state = state;
         if !state.is_present() {
             known.last_deletion = state.version();
@@ -196,15 +198,15 @@ fn issue(issued: &mut [Issued], planned: PlannedOperation) {
     }
 }
 
-fn acknowledge(acked: &mut [KeyState], planned: PlannedOperation) {
+fn end_write(acknowledged: &mut [KeyState], planned: PlannedOperation) {
     if let Some(state) = state_after(planned) {
-        acked[planned.id as usize] = state;
+        acknowledged[planned.id as usize] = state;
     }
 }
 
 /// The states of `id` that a read may have seen if it began with `before`.
-fn bounds(before: KeyState, issued: &[Issued], id: u32) -> Bounds {
-    let Issued { state, last_deletion } = issued[id as usize];
+fn bounds(before: KeyState, begun: &[BegunWrite], id: u32) -> Bounds {
+    let BegunWrite { state, last_deletion } = begun[id as usize];
     Bounds::between(before, state, last_deletion)
 }
 
@@ -231,7 +233,7 @@ impl<'w> ThreadEvents<'w> {
         &mut self,
         dataset: &'w Dataset,
         planned: PlannedOperation,
-        acked: &[KeyState],
+        acknowledged: &[KeyState],
     ) -> Outcome<()> {
         if !planned.operation.is_read() {
             return Ok(());
@@ -239,14 +241,14 @@ impl<'w> ThreadEvents<'w> {
         let (&stamp, rest) = self.answers.split_first().ok_or_else(out_of_step)?;
         self.answers = rest;
         if planned.operation != Operation::Scan {
-            self.reads.push_back(Read::Get { stamp, before: acked[planned.id as usize] });
+            self.reads.push_back(Read::Get { stamp, before: acknowledged[planned.id as usize] });
             return Ok(());
         }
         let split = self.entries.split_at_checked(stamp as usize);
         let (found, rest) = split.ok_or_else(out_of_step)?;
         self.entries = rest;
         let passed = ScanRequest::new(dataset, planned, self.part.prefix_bytes).passed(found);
-        self.passed_states.extend(passed.iter().map(|id| acked[*id as usize]));
+        self.passed_states.extend(passed.iter().map(|id| acknowledged[*id as usize]));
         self.reads.push_back(Read::Scan { found, passed });
         Ok(())
     }
@@ -256,7 +258,7 @@ impl<'w> ThreadEvents<'w> {
         &mut self,
         dataset: &Dataset,
         planned: PlannedOperation,
-        issued: &[Issued],
+        begun: &[BegunWrite],
     ) -> Outcome<()> {
         if !planned.operation.is_read() {
             return Ok(());
@@ -264,14 +266,14 @@ impl<'w> ThreadEvents<'w> {
         match self.reads.pop_front().ok_or_else(out_of_step)? {
             Read::Scan { found, passed } => check_passed(passed, found, |id, version| {
                 let before = self.passed_states.pop_front().ok_or_else(out_of_step)?;
-                check_version("scan", dataset, id, version, bounds(before, issued, id))
+                check_version("scan", dataset, id, version, bounds(before, begun, id))
             }),
             Read::Get { stamp, before } => {
                 let is_foreign = !self.part.window.start.owns(planned.id);
                 if planned.operation != Operation::Get || !is_foreign {
                     return Ok(());
                 }
-                check_stamp(dataset, planned.id, stamp, bounds(before, issued, planned.id))
+                check_stamp(dataset, planned.id, stamp, bounds(before, begun, planned.id))
             }
         }
     }

@@ -5,14 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::hierarchy::{Hierarchy, Version};
+use super::hierarchy::Version;
 
 /// The prefix of cgroup names; the number of the process that made the cgroup follows.
 pub(super) const NAME_PREFIX: &str = "kvbench-";
 /// The processes of a cgroup.
-const PROCESSES: &str = "cgroup.procs";
-/// The controllers of the cgroups below a cgroup, in version 2.
-const SUBTREE: &str = "cgroup.subtree_control";
+pub(super) const PROCESSES: &str = "cgroup.procs";
 /// A cgroup is busy for a moment after its last process has ended.
 const REMOVALS: u32 = 20;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
@@ -27,6 +25,7 @@ pub(crate) struct MemoryCgroup {
 impl MemoryCgroup {
     /// Creates the cgroup at `path`.
     pub(super) fn create(path: PathBuf, version: Version) -> Result<Self, String> {
+        debug_assert!(path.parent().is_some(), "a cgroup lies in another one");
         match fs::create_dir(&path) {
             Ok(()) => Ok(Self { path, version }),
             Err(error) => Err(format!("cannot create {}: {error}", path.display())),
@@ -40,6 +39,7 @@ impl MemoryCgroup {
 
     /// Limits the memory of the cgroup, page cache included. Nothing is swapped out to keep the limit.
     pub(crate) fn limit(&self, bytes: u64) -> Result<(), String> {
+        assert!(bytes > 0, "no process runs without memory");
         let file = |name: &str| self.path.join(name);
         let text = bytes.to_string();
         match self.version {
@@ -86,62 +86,6 @@ fn kills(text: &str) -> u64 {
     number.and_then(|number| number.trim().parse().ok()).unwrap_or_default()
 }
 
-/// In version 2, the leaf cgroup that holds this process, below the one that it was started in. The process moves back with
-/// its owner.
-#[derive(Debug)]
-pub(super) struct HarnessCgroup {
-    own: PathBuf,
-    path: PathBuf,
-}
-
-impl Drop for HarnessCgroup {
-    fn drop(&mut self) {
-        // If a step is refused, the cgroup stays until its scope goes away.
-        let back = write(&self.own.join(SUBTREE), "-memory")
-            .and_then(|()| write(&self.own.join(PROCESSES), &std::process::id().to_string()));
-        if back.is_ok() {
-            fs::remove_dir(&self.path).unwrap_or_default();
-        }
-    }
-}
-
-/// Gives the cgroups below the own one the memory controller. In version 2 a cgroup whose children have controllers may not
-/// hold processes itself: if this process is alone in it, this function moves it into a child.
-pub(super) fn enable_memory_controller(
-    hierarchy: &Hierarchy,
-) -> Result<Option<HarnessCgroup>, String> {
-    let Hierarchy { version, own } = hierarchy;
-    if *version == Version::V1 || has_memory(&own.join(SUBTREE))? {
-        return Ok(None);
-    }
-    if !has_memory(&own.join("cgroup.controllers"))? {
-        return Err(format!("{} has no memory controller", own.display()));
-    }
-    let refused = match write(&own.join(SUBTREE), "+memory") {
-        Ok(()) => return Ok(None),
-        Err(refused) => refused,
-    };
-    let processes = fs::read_to_string(own.join(PROCESSES)).unwrap_or_default();
-    let me = std::process::id().to_string();
-    if processes.split_whitespace().any(|process| process != me) {
-        let hint = "the group holds other processes; systemd-run --scope -p Delegate=yes kvbench ... makes one";
-        return Err(format!("{refused}: {hint}"));
-    }
-    let nested =
-        HarnessCgroup { own: own.clone(), path: own.join(format!("{NAME_PREFIX}{me}-self")) };
-    fs::create_dir(&nested.path)
-        .map_err(|error| format!("cannot create {}: {error}", nested.path.display()))?;
-    write(&nested.path.join(PROCESSES), &me)?;
-    write(&own.join(SUBTREE), "+memory")?;
-    Ok(Some(nested))
-}
-
-fn has_memory(controllers: &Path) -> Result<bool, String> {
-    let text = fs::read_to_string(controllers);
-    let text = text.map_err(|error| format!("cannot read {}: {error}", controllers.display()))?;
-    Ok(text.split_whitespace().any(|name| name == "memory"))
-}
-
 /// Removes the cgroups below `own` whose run has ended. The system refuses to remove a cgroup with a process in it.
 pub(super) fn remove_left_over(own: &Path) {
     let entries = fs::read_dir(own).into_iter().flatten().filter_map(io::Result::ok);
@@ -156,7 +100,8 @@ pub(super) fn remove_left_over(own: &Path) {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
+/// Writes `text` to a file of a cgroup.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     // The files of a cgroup exist. Creating one would hide that the directory is no cgroup.
     let opened = fs::OpenOptions::new().write(true).open(path);
     opened
@@ -217,19 +162,6 @@ mod tests {
             |kills| format!("low 0\nhigh 0\nmax 90\noom 1\noom_kill {kills}\noom_group_kill 0\n");
         assert!(cgroup(Version::V2, &[("memory.events", &v2(1))]).1.has_killed());
         assert!(!cgroup(Version::V2, &[("memory.events", &v2(0))]).1.has_killed());
-    }
-
-    #[test]
-    fn version_2_enables_the_controller_and_names_the_file_where_it_cannot() {
-        let folder = tempfile::tempdir().unwrap();
-        let hierarchy = Hierarchy { version: Version::V2, own: folder.path().into() };
-        assert!(enable_memory_controller(&hierarchy).unwrap_err().contains(SUBTREE));
-        fs::write(folder.path().join(SUBTREE), "").unwrap();
-        fs::write(folder.path().join("cgroup.controllers"), "cpu io\n").unwrap();
-        assert!(enable_memory_controller(&hierarchy).unwrap_err().contains("no memory controller"));
-        fs::write(folder.path().join("cgroup.controllers"), "cpu memory\n").unwrap();
-        assert!(enable_memory_controller(&hierarchy).unwrap().is_none());
-        assert_eq!(fs::read_to_string(folder.path().join(SUBTREE)).unwrap(), "+memory");
     }
 
     #[test]

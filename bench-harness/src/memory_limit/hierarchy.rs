@@ -143,4 +143,9 @@ mod tests {
         let reason = Hierarchy::find(V1_MOUNTS, "8:pids:/\n").unwrap_err();
         assert!(reason.contains("no memory controller"), "{reason}");
     }
+
+    #[test]
+    fn digits_without_a_backslash_stand_for_themselves() {
+        assert_eq!(unescape("/run101\\040x"), Path::new("/run101 x"));
+    }
 }

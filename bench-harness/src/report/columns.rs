@@ -50,10 +50,10 @@ impl Column {
 }
 
 /// The engines that have no figures, with the reason: they did not fit into their memory, or had too little time.
-pub(super) fn misfits(table: &PhaseTable) -> Option<String> {
-    let PhaseTable { misfits, without_figure, memory_limit, .. } = table;
+pub(super) fn engines_without_figures(table: &PhaseTable) -> Option<String> {
+    let PhaseTable { did_not_fit, without_figure, memory_limit, .. } = table;
     let reasons = [
-        (misfits, format!("did not fit in {memory_limit}")),
+        (did_not_fit, format!("did not fit in {memory_limit}")),
         (without_figure, "too few operations for a figure".into()),
     ];
     let given = reasons.iter().filter(|(engines, _)| !engines.is_empty());
@@ -94,7 +94,7 @@ fn speed_columns(table: &PhaseTable) -> [Column; 2] {
     let speed = column(heading, table, |line| {
         let marks = [
             (line.is_unsteady && !table.is_opening, UNSTEADY),
-            (line.is_deferred && !table.is_opening, DEFERRED),
+            (line.defers_work && !table.is_opening, DEFERRED),
         ];
         show(line.speed.median) + &set_marks(marks)
     });
@@ -132,7 +132,7 @@ fn column(heading: &str, table: &PhaseTable, cell: impl Fn(&EngineLine) -> Strin
 fn marked_name(line: &EngineLine) -> String {
     let marks = [
         (line.cut_short, "*"),
-        (line.is_left_undone, LEFT_UNDONE),
+        (line.leaves_work_undone, LEFT_UNDONE),
         (line.disk_speed_changed, DISK_SPEED_CHANGED),
         (line.lacks_syncs, UNSYNCED),
     ];
@@ -186,7 +186,24 @@ pub(super) fn show_ratio(verdict: Verdict) -> (String, String) {
     (format!("{}x", show_number(verdict.ratio)), interval)
 }
 
-/// A share of the fastest yardstick.
+/// A share of the fastest yardstick. A small one is not shown as none.
 pub(super) fn show_share(share: f64) -> String {
-    format!("{:.0}%", share * 100.0)
+    let percent = share * 100.0;
+    match percent {
+        _ if percent < 0.05 => "<0.1%".into(),
+        _ if percent < 0.95 => format!("{percent:.1}%"),
+        _ => format!("{percent:.0}%"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_bound_that_is_not_nothing_is_not_shown_as_nothing() {
+        let shares = [0.0, 1e-6, 0.000_5, 0.003_2, 0.009_4, 0.009_6, 0.74, 1.13, 17.0];
+        let shown = ["<0.1%", "<0.1%", "0.1%", "0.3%", "0.9%", "1%", "74%", "113%", "1700%"];
+        assert_eq!(shares.map(show_share), shown);
+    }
 }

@@ -17,8 +17,7 @@ const BUDGET_SLACK: f64 = 1.1;
 pub(crate) struct EngineLine {
     /// The index of the engine in the ranking.
     pub(super) ranking_index: usize,
-    /// Whether it kept the class that was asked for, has a block that counts, and is no yardstick; if not, it is listed below
-    /// the rule.
+    /// Whether it kept the class that was asked for, is comparable, and is no yardstick; if not, it is listed below the rule.
     pub(crate) is_ranked: bool,
     /// The place; `None` below the rule, and from a single block.
     pub(crate) place: Option<usize>,
@@ -49,9 +48,9 @@ pub(crate) struct EngineLine {
     /// Whether half of the blocks or more were found not to be steady.
     pub(crate) is_unsteady: bool,
     /// Whether in half of the blocks or more a good part of the CPU time came while the clock stood still.
-    pub(crate) is_deferred: bool,
+    pub(crate) defers_work: bool,
     /// Whether in some block the engine had work left when the wait for it ended, or worked longer after the clock than before.
-    pub(crate) is_left_undone: bool,
+    pub(crate) leaves_work_undone: bool,
     /// The longest stall of all blocks; 0 without one.
     pub(crate) longest_stall_ns: Option<f64>,
     /// 99th percentile.
@@ -80,7 +79,7 @@ pub(super) struct EngineBlocks<'r> {
     pub(super) name: &'r str,
     /// All rows.
     rows: Vec<&'r Row>,
-    /// The rows that figures come from: those of blocks that count ([`Row::is_fair`]), or all if there is no such block.
+    /// The rows that figures come from: those of comparable blocks ([`Row::is_comparable`]), or all if there is no such block.
     figures: Vec<&'r Row>,
     /// The speeds of these rows.
     speeds: Vec<BlockSpeed>,
@@ -95,14 +94,15 @@ impl<'r> EngineBlocks<'r> {
             let speed = opening.or(row.throughput_ops_s).filter(|speed| *speed > 0.0)?;
             Some(BlockSpeed { block: row.block, speed, disk_sync_ns: row.disk_sync_ns() })
         };
-        // If no block counts, the figures are shown and never ranked.
-        let counts = |row: &&Row| row.is_fair() && speed(row).is_some();
-        let mut figures: Vec<_> = rows.iter().copied().filter(counts).collect();
+        // If no block is comparable, the figures are shown and never ranked.
+        let is_comparable = |row: &&Row| row.is_comparable() && speed(row).is_some();
+        let mut figures: Vec<_> = rows.iter().copied().filter(is_comparable).collect();
         if figures.is_empty() {
             figures.clone_from(&rows);
         }
         let speeds: Vec<_> = figures.iter().filter_map(speed).collect();
         assert!(speeds.len() <= figures.len(), "a block has at most one speed");
+        assert!(figures.len() <= rows.len(), "figures come from rows");
         (!speeds.is_empty()).then_some(Self { name, rows, figures, speeds })
     }
 
@@ -110,12 +110,14 @@ impl<'r> EngineBlocks<'r> {
         self.speeds.iter().map(|of| of.speed).collect()
     }
 
-    /// Whether the engine is compared with others: there is a block that counts, syncs were made in every block, and work was
-    /// left undone in less than half of the blocks. The blocks that are left would else be the lucky ones.
+    /// Whether the engine is compared with others: it has a comparable block, made its syncs in every block, and left work
+    /// undone in less than half of the blocks. The blocks that are left would else be the lucky ones.
     pub(super) fn is_comparable(&self) -> bool {
-        let undone = self.rows.iter().filter(|row| row.is_left_undone()).count();
+        let undone = self.rows.iter().filter(|row| row.leaves_work_undone()).count();
         let makes_syncs = !self.has_mark(Row::lacks_syncs);
-        makes_syncs && 2 * undone < self.rows.len() && self.figures.iter().any(|row| row.is_fair())
+        makes_syncs
+            && 2 * undone < self.rows.len()
+            && self.figures.iter().any(|row| row.is_comparable())
     }
 
     /// Whether the engine kept `class` in every block.
@@ -146,7 +148,7 @@ impl<'r> EngineBlocks<'r> {
         marked > 0 && 2 * marked >= judged.len()
     }
 
-    /// Whether some block has a mark, blocks that do not count included.
+    /// Whether some block has a mark, blocks that are not comparable included.
     fn has_mark(&self, mark: impl Fn(&Row) -> bool) -> bool {
         self.rows.iter().any(|row| mark(row))
     }
@@ -184,8 +186,8 @@ impl<'r> EngineBlocks<'r> {
             is_uncompared: false,
             is_overloaded: self.figures.iter().any(|row| row.is_overloaded()),
             is_unsteady: self.has_mark_in_half(|row| row.steady.map(|is_steady| !is_steady)),
-            is_deferred: self.has_mark_in_half(Row::is_deferred),
-            is_left_undone: self.has_mark(Row::is_left_undone),
+            defers_work: self.has_mark_in_half(Row::defers_work),
+            leaves_work_undone: self.has_mark(Row::leaves_work_undone),
             longest_stall_ns: stalls.reduce(f64::max),
             cut_short: self.has_mark(|row| row.cut_short),
         })

@@ -1,6 +1,6 @@
 //! The report of a run in Markdown: every table, preparation included.
 
-use super::columns::{Column, columns, misfits, title};
+use super::columns::{Column, columns, engines_without_figures, title};
 use super::{PhaseTable, RunFacts};
 use crate::plan::EngineSettings;
 
@@ -15,11 +15,11 @@ byte; memory: that of the engine without the mapped files of its directory, at t
 times --mem, then or at its peak; cache: page cache of the engine's files; *: in some block the time limit ended the
 phase or one before it, and that block is not compared; †: not steady in half of the blocks or more; »: in half of the
 blocks or more, more than a tenth of the CPU time came after the clock; …: in some block the engine worked longer after
-the clock than before, or still when the wait for it ended; that block is not compared, and from half of the blocks on
-none is; !: in some block the disk speed changed by more than 1.5 times, and that block is not compared; nor are two
-engines in a block in which they ran at different disk speeds; §: claims sync and made fewer syncs in some block than
-its writes take, and is not compared; overloaded: less than 99 % of the operations due at the asked rate were made, so
-latencies say nothing.";
+the clock than before and than 20 ms, or still when the wait for it ended; that block is not compared, and from half of
+the blocks on none is; !: in some block the disk speed changed by more than 1.5 times, and that block is not compared;
+nor are two engines in a block in which they ran at different disk speeds; §: claims sync and made fewer syncs in some
+block than its writes take, and is not compared; overloaded: less than 99 % of the operations due at the asked rate
+were made, so latencies say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> String {
@@ -31,7 +31,7 @@ pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> Stri
         run.memory_budget_bytes >> 20,
         run.show_limit(),
     );
-    let summary = super::summary::render(run, tables);
+    let summary = super::summary::render(run, tables, usize::MAX);
     let tables = tables.iter().map(render_table);
     let summary = (!summary.is_empty()).then(|| format!("## Summary\n\n```text\n{summary}```\n"));
     let engine_settings = render_settings(&run.engine_settings);
@@ -61,8 +61,8 @@ fn render_table(table: &PhaseTable) -> String {
         row(&|column| if column.is_left { "---".into() } else { "---:".into() }),
     ];
     lines.extend((0..table.lines.len()).map(|at| row(&|column| column.cells[at].clone())));
-    if let Some(misfits) = misfits(table) {
-        lines.push(format!("\n{misfits}"));
+    if let Some(engines) = engines_without_figures(table) {
+        lines.push(format!("\n{engines}"));
     }
     lines.join("\n") + "\n"
 }

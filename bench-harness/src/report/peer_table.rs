@@ -88,7 +88,7 @@ fn render_phase(table: &PhaseTable) -> Vec<String> {
 /// The peers that did not fit into the memory of a cell, as one text.
 fn not_fitting(table: &PhaseTable) -> Option<String> {
     let peers =
-        table.misfits.iter().filter(|engine| is_peer(engine)).map(|name| without_prefix(name));
+        table.did_not_fit.iter().filter(|engine| is_peer(engine)).map(|name| without_prefix(name));
     let names = peers.collect::<Vec<_>>().join(", ");
     (!names.is_empty()).then(|| format!("did not fit in {}: {names}", table.memory_limit))
 }
@@ -107,7 +107,7 @@ fn without_prefix(engine: &str) -> &str {
 
 fn show_speed(table: &PhaseTable, line: &EngineLine) -> String {
     let cut = if line.cut_short { "*" } else { "" };
-    let undone = if line.is_left_undone && !line.is_ranked { LEFT_UNDONE } else { "" };
+    let undone = if line.leaves_work_undone { LEFT_UNDONE } else { "" };
     let speed = line.speed.median;
     let speed = if table.is_opening { show_ns(1e9 / speed) } else { show_count(speed) };
     format!("{speed}{cut}{undone}")
@@ -188,6 +188,17 @@ mod tests {
     fn an_engine_that_left_work_undone_has_its_mark() {
         let line = line_without_a_place_for("own");
         assert!(line.contains("| 302… |"), "{line}");
+    }
+
+    #[test]
+    fn an_engine_whose_figures_are_without_some_block_has_the_mark_and_a_ratio() {
+        let mut run =
+            run(&[("own", "buffered", [300.0, 303.0]), ("peer:safe", "buffered", [100.0, 101.0])]);
+        run.rows.push(Row::of_puts("peer:safe", "buffered", 3, 102.0));
+        let undone = Row { is_at_rest: Some(false), ..Row::of_puts("own", "buffered", 3, 900.0) };
+        run.rows.push(undone);
+        let table = render(&[run]);
+        assert!(table.contains("| own | 302… | safe 101 | **3.00x** "), "{table}");
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(crate) struct PhaseTable {
     pub(crate) is_opening: bool,
     /// The engine that ratios refer to.
     pub(crate) baseline: String,
-    /// The engines that did not fit into the memory of a cell in some block; they have no line.
-    pub(crate) misfits: Vec<String>,
+    /// The engines that did not fit into the memory limit of a cell in some block; they have no line.
+    pub(crate) did_not_fit: Vec<String>,
     /// The engines that made too few operations for a figure in every block; they have no line.
     pub(crate) without_figure: Vec<String>,
     /// The memory that a cell is limited to, as text; empty without a limit.
@@ -84,8 +84,9 @@ pub(crate) fn compare(run: &RunFacts, rows: &[Row]) -> Vec<PhaseTable> {
 
 /// The table of a phase; `None` without rows.
 fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option<PhaseTable> {
-    let misfits = misfits(run, all);
-    let rows: Vec<_> = all.iter().filter(|row| !misfits.contains(&row.engine)).copied().collect();
+    let did_not_fit = engines_that_did_not_fit(run, all);
+    let rows: Vec<_> =
+        all.iter().filter(|row| !did_not_fit.contains(&row.engine)).copied().collect();
     // The rows of an engine that did not fit have no figures, so the others decide whether the table compares openings.
     let first = rows.first().or(all.first())?;
     let is_opening = rows.iter().any(|row| row.open_ms.is_some());
@@ -114,7 +115,7 @@ fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option
         is_opening,
         baseline: choose_baseline(run, &engines, strongest).to_string(),
         without_figure: without_figure(run, &rows, &engines),
-        misfits,
+        did_not_fit,
         memory_limit: limit.unwrap_or_default(),
         lines: engines.iter().filter_map(line).collect(),
         ranking: Ranking::new(&[]),
@@ -123,21 +124,21 @@ fn compare_phase(run: &RunFacts, facts: &PhaseFacts<'_>, all: &[&Row]) -> Option
     Some(table)
 }
 
-/// The engines that did not fit into the memory of a cell in some block.
-fn misfits(run: &RunFacts, rows: &[&Row]) -> Vec<String> {
-    let is_misfit = |engine: &&String| {
+/// The engines that did not fit into the memory limit of a cell in some block.
+fn engines_that_did_not_fit(run: &RunFacts, rows: &[&Row]) -> Vec<String> {
+    let did_not_fit = |engine: &&String| {
         rows.iter().any(|row| row.engine == **engine && row.did_not_fit == Some(true))
     };
-    run.engines.iter().filter(is_misfit).cloned().collect()
+    run.engines.iter().filter(did_not_fit).cloned().collect()
 }
 
 /// The engine that ratios refer to: the one that was asked for. Without one, the first that kept the strongest class and has
-/// a block that counts; else the first that kept that class; else the first of all. Empty without an engine.
+/// a comparable block; else the first that kept that class; else the first of all. Empty without an engine.
 fn choose_baseline<'e>(run: &RunFacts, engines: &[EngineBlocks<'e>], strongest: &str) -> &'e str {
     let is_asked = |engine: &&EngineBlocks<'_>| run.baseline.as_deref() == Some(engine.name);
     let fits = |engine: &&EngineBlocks<'_>| !is_bound(engine.name) && engine.kept(strongest);
-    let fits_and_counts = |engine: &&EngineBlocks<'_>| fits(engine) && engine.is_comparable();
-    let chosen = engines.iter().find(is_asked).or_else(|| engines.iter().find(fits_and_counts));
+    let is_comparable = |engine: &&EngineBlocks<'_>| fits(engine) && engine.is_comparable();
+    let chosen = engines.iter().find(is_asked).or_else(|| engines.iter().find(is_comparable));
     let chosen = chosen.or_else(|| engines.iter().find(fits)).or(engines.first());
     chosen.map_or("", |engine| engine.name)
 }
@@ -156,11 +157,11 @@ fn fastest_bound<'e, 'r>(
     engines: &'e [EngineBlocks<'r>],
     strongest: &str,
 ) -> Option<&'e EngineBlocks<'r>> {
-    let is_measure = |engine: &&EngineBlocks<'_>| {
-        is_yardstick(engine.name) && is_comparable_to_bound(engine, strongest)
+    let is_candidate = |engine: &&EngineBlocks<'_>| {
+        bounds_others(engine.name) && is_comparable_to_bound(engine, strongest)
     };
     let speed = |engine: &&EngineBlocks<'_>| engine.median_speed().unwrap_or_default();
-    engines.iter().filter(is_measure).max_by(|left, right| speed(left).total_cmp(&speed(right)))
+    engines.iter().filter(is_candidate).max_by(|left, right| speed(left).total_cmp(&speed(right)))
 }
 
 /// Whether an engine and a yardstick can be compared. The cost of a sync says nothing about engines that never wait for one,
@@ -238,7 +239,7 @@ fn rank(table: &mut PhaseTable) {
 }
 
 /// Whether results are shown as shares of this engine's speed: the engine that does nothing bounds nothing.
-fn is_yardstick(engine: &str) -> bool {
+fn bounds_others(engine: &str) -> bool {
     is_bound(engine) && engine != NULL_ENGINE
 }
 

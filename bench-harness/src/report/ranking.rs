@@ -1,7 +1,8 @@
 //! Places and ratios of one phase, from the same paired tests, so that they cannot contradict each other.
 //!
-//! Every pair of ranked engines is tested once. The p-values of a phase are adjusted for their number with Holm's method,
-//! and the interval of a ratio gets the level that its pair had: it excludes 1 exactly where the difference is shown.
+//! Every pair of ranked engines is tested once. The p-values of a phase are adjusted for their number with Holm's method
+//! (Scandinavian Journal of Statistics 6, 1979). The interval of a ratio gets the level that its pair had: it excludes 1
+//! exactly where the difference is shown.
 //! The place of an engine is one more than the number of engines that are shown to be faster, directly or through others.
 //! Tests connect engines. Only the largest group of connected engines has places: others were compared with none of them.
 
@@ -64,16 +65,21 @@ impl Ranking {
             let is_shown = pair.p * multiplier < LEVEL && faster.insert_unless_contradicted(pair);
             put_ranked(&mut verdicts, pair, LEVEL / multiplier, is_shown);
         }
+        assert!(faster.is_acyclic(), "no engine is faster than itself");
         let connected = largest_group(engines, &pairs);
         let has_place = |at: usize| connected.contains(&at) && engines[at].speeds.len() > 1;
         let place = |at| has_place(at).then(|| 1 + faster.count_above(at));
         let places: Vec<_> = (0..count).map(place).collect();
         assert!(places.iter().flatten().all(|place| (1..=count).contains(place)));
+        let goes_both_ways = |at: usize| {
+            (0..count).all(|other| verdicts[at][other].is_some() == verdicts[other][at].is_some())
+        };
+        debug_assert!((0..count).all(goes_both_ways), "a comparison goes both ways");
         Self { places, verdicts }
     }
 
-    /// The place of an engine; `None` if it is not ranked, was measured in one block alone, or has no tested pair, direct
-    /// or through others, with the engines that have places.
+    /// The place of an engine, from 1. `None` if it is not ranked, or was measured in one block alone. `None` also if no test
+    /// connects it with the engines that have places.
     pub(crate) fn place(&self, engine: usize) -> Option<usize> {
         self.places[engine]
     }
@@ -161,6 +167,7 @@ fn multipliers(pairs: &[Pair]) -> Vec<f64> {
 
 /// Which engine is shown to be faster than which, directly or through others.
 struct FasterRelation {
+    /// For each engine, whether each other one is faster; closed under "faster than".
     above: Vec<Vec<bool>>,
 }
 
@@ -186,6 +193,11 @@ impl FasterRelation {
             }
         }
         true
+    }
+
+    /// Whether no engine is above itself: each difference that was inserted agrees with all others.
+    fn is_acyclic(&self) -> bool {
+        (0..self.above.len()).all(|at| !self.above[at][at])
     }
 
     /// How many engines are shown to be faster than `engine`.
@@ -336,5 +348,15 @@ mod tests {
         };
         let ranking = ranking(&[of(1..=3, 100.0), of(1..=6, 500.0), of(4..=6, 2000.0)]);
         assert_eq!([0, 1, 2].map(|at| ranking.place(at)), [Some(3), Some(2), Some(1)]);
+    }
+
+    #[test]
+    fn a_comparison_with_an_engine_that_is_not_ranked_is_a_test_at_the_level() {
+        let (one, other) = (blocks(&[1.1, 1.2, 1.07]), blocks(&[1.0; 3]));
+        let p = Paired::of(&one, &other).unwrap().p().unwrap();
+        assert!((LEVEL..2.0 * LEVEL).contains(&p), "{p}");
+        let of = |is_ranked, speeds| Contestant { is_ranked, speeds };
+        let ranking = Ranking::new(&[of(true, &one[..]), of(false, &other[..])]);
+        assert!(!ranking.verdict(0, 1).unwrap().is_shown);
     }
 }

@@ -40,7 +40,7 @@ fn render_tables(run: &RunFacts, tables: &[PhaseTable], width: usize) -> String 
     let shown = tables.iter().filter(|table| !table.is_preparation);
     let shown = shown.map(|table| text::render(table, width));
     let settings = text::render_settings(&run.engine_settings, width);
-    let summary = summary::render(run, tables);
+    let summary = summary::render(run, tables, width);
     let last = (!summary.is_empty()).then_some(summary);
     let parts = std::iter::once(head).chain(shown).chain([settings]).chain(last);
     parts.collect::<Vec<_>>().join("\n")

@@ -66,12 +66,13 @@ fn check(row: &Row, run: &RunFacts) -> Result<(), String> {
 }
 
 /// The figures that tables show or compute with.
-fn figures(row: &Row) -> [(&'static str, Option<f64>); 18] {
+fn figures(row: &Row) -> [(&'static str, Option<f64>); 19] {
     [
         ("throughput_ops_s", row.throughput_ops_s),
         ("settled_throughput_ops_s", row.settled_throughput_ops_s),
         ("duration_s", Some(row.duration_s)),
         ("open_ms", row.open_ms),
+        ("close_ms", row.close_ms),
         ("key_bytes", row.key_bytes),
         ("value_bytes", row.value_bytes),
         ("target_rate", row.target_rate),

@@ -25,7 +25,7 @@ pub(crate) struct RunFacts {
     pub(crate) blocks: u32,
     /// The seed of all randomness.
     pub(crate) seed: u64,
-    /// The promise that was asked for.
+    /// The durability class that was asked for.
     pub(crate) durability: String,
     /// The memory budget of each engine.
     pub(crate) memory_budget_bytes: u64,

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use super::alignment::align;
-use super::columns::{misfits, show_memory, show_share, show_verdict};
+use super::columns::{engines_without_figures, show_memory, show_share, show_verdict};
 use super::engine_line::EngineLine;
+use super::text::wrap;
 use super::{PhaseTable, RunFacts};
 use crate::engines::{NULL_ENGINE, is_bound};
 use crate::quantity::{show_bytes, show_ns, show_number};
@@ -17,8 +18,12 @@ const COSTS: [&str; 7] = ["engine", "CPU/op", "WA", "SA", "memory", "cache", "lo
 const COSTS_LEGEND: &str =
     "CPU/op, WA, SA: median of the phases; memory, cache, longest stall: largest of the phases";
 
-/// The summary of the phases that are not preparation; empty where there is one workload alone.
-pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable]) -> String {
+/// The costs in the order in which they drop where a terminal is too narrow for all of them.
+const DROPPED: [&str; 5] = ["cache", "memory", "SA", "WA", "CPU/op"];
+
+/// The summary of the phases that are not preparation; empty where there is one workload alone. Its lines have at most
+/// `max_width` characters if costs that may drop make that possible.
+pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], max_width: usize) -> String {
     if run.workloads.len() < 2 {
         return String::new();
     }
@@ -29,12 +34,43 @@ pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable]) -> String {
     let costs = run.engines.iter().filter(|engine| *engine != NULL_ENGINE);
     let costs = costs.filter_map(|engine| costs_of(engine, &tables));
     let head = COSTS.map(Into::into).to_vec();
-    let costs: Vec<_> = std::iter::once(head).chain(costs).collect();
+    let costs = drop_costs(std::iter::once(head).chain(costs).collect(), max_width);
     let winners = align_all(&winners.collect::<Vec<_>>());
-    format!("summary: winners\n{winners}\nsummary: costs ({COSTS_LEGEND})\n{}", align_all(&costs))
+    let winners: String = winners.lines().map(|line| fit(line, max_width) + "\n").collect();
+    let legend = fit(&format!("summary: costs ({COSTS_LEGEND})"), max_width);
+    format!("summary: winners\n{winners}\n{legend}\n{}", align_all(&costs))
 }
 
-/// The winner with its ratio to the next, or the reason why there is none.
+/// The line; in several lines where it is too long.
+fn fit(line: &str, max_width: usize) -> String {
+    if line.chars().count() <= max_width {
+        return line.into();
+    }
+    let indent = "  ";
+    let wrapped = wrap(line, max_width.saturating_sub(indent.len()));
+    if line.starts_with(indent) {
+        wrapped.lines().map(|part| format!("{indent}{part}")).collect::<Vec<_>>().join("\n")
+    } else {
+        wrapped
+    }
+}
+
+/// The costs without those that drop, as long as a line of them is too long.
+fn drop_costs(mut costs: Vec<Vec<String>>, max_width: usize) -> Vec<Vec<String>> {
+    for heading in DROPPED {
+        let widest = align_all(&costs).lines().map(|line| line.chars().count()).max();
+        if widest.unwrap_or_default() <= max_width {
+            break;
+        }
+        let Some(at) = costs[0].iter().position(|known| known == heading) else { continue };
+        for line in &mut costs {
+            drop(line.remove(at));
+        }
+    }
+    costs
+}
+
+/// The winner of a phase, or the reason why there is none.
 fn winner(table: &PhaseTable) -> String {
     let mut ranked: Vec<_> = table.ranked().collect();
     let is_one = ranked.len() == 1;
@@ -53,6 +89,12 @@ fn winner(table: &PhaseTable) -> String {
     if first.place.is_none() {
         return format!("one block shows no difference; fastest: {}", first.engine);
     }
+    winner_of(table, first, others)
+}
+
+/// `first` with its ratio to the next, if it is shown to be faster than all `others`; else all that are not shown to be slower.
+fn winner_of(table: &PhaseTable, first: &EngineLine, others: &[&EngineLine]) -> String {
+    assert!(!others.is_empty(), "a winner has somebody to beat");
     let is_beaten = |other: &&&EngineLine| {
         table.verdict(first, other).is_some_and(|verdict| verdict.is_shown && verdict.ratio > 1.0)
     };
@@ -82,15 +124,15 @@ fn unranked(table: &PhaseTable) -> String {
     if kept.iter().any(|line| line.lacks_syncs) {
         reasons.push("too few syncs were made");
     }
-    if kept.iter().any(|line| line.is_left_undone) {
+    if kept.iter().any(|line| line.leaves_work_undone) {
         reasons.push("work was left undone in half of the blocks or more");
     }
     if kept.iter().any(|line| line.cut_short) {
         reasons.push("the time limit cut the work short in every block");
     }
-    match (reasons.is_empty(), misfits(table)) {
+    match (reasons.is_empty(), engines_without_figures(table)) {
         (false, _) => format!("not ranked: {names}; {}", reasons.join(" or ")),
-        (true, Some(misfits)) => misfits,
+        (true, Some(engines)) => engines,
         (true, None) => format!("no engine keeps {}", table.durability),
     }
 }
@@ -128,7 +170,9 @@ fn costs_of(engine: &str, tables: &[&PhaseTable]) -> Option<Vec<String>> {
 /// Lines of cells in columns, each as wide as its widest cell.
 fn align_all(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.len())).max();
+    debug_assert!(lines.iter().all(|line| line.len() == columns), "lines have the same columns");
+    let width =
+        |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.chars().count())).max();
     let widths: Vec<_> = (0..columns).map(|at| width(at).unwrap_or_default()).collect();
     let show = |line: &Vec<String>| {
         let cells = line.iter().zip(&widths).map(|(cell, width)| (&cell[..], *width, true));
@@ -151,6 +195,10 @@ mod tests {
     }"#;
 
     fn summary(speeds: &[(&str, [f64; 3])]) -> String {
+        summary_within(speeds, usize::MAX)
+    }
+
+    fn summary_within(speeds: &[(&str, [f64; 3])], max_width: usize) -> String {
         let row = |engine: &str, (workload, phase): (&str, &str), block: u32, speed: f64| Row {
             engine: engine.into(),
             durability: "buffered".into(),
@@ -172,7 +220,7 @@ mod tests {
             })
         });
         let facts = serde_json::from_str(PLAN).unwrap();
-        render(&facts, &compare(&facts, &rows.collect::<Vec<_>>()))
+        render(&facts, &compare(&facts, &rows.collect::<Vec<_>>()), max_width)
     }
 
     fn line<'s>(summary: &'s str, begin: &str) -> &'s str {
@@ -231,6 +279,21 @@ mod tests {
         assert_eq!(cut, expected);
         let weak = winner_of(|row| Row { durability: "none".into(), ..row });
         assert_eq!(weak, "no engine keeps buffered");
+    }
+
+    #[test]
+    fn a_summary_fits_a_terminal_of_forty_columns_and_loses_no_winner() {
+        let speeds = [("own", [300.0, 90.0, 200.0]), ("peer:a", [100.0, 270.0, 190.0])];
+        for max_width in [40, 60, 80, 100] {
+            let summary = summary_within(&speeds, max_width);
+            let widest = summary.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= max_width, "{max_width}\n{summary}");
+            let words = summary.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("v / get no difference shown: own, peer:a"), "{summary}");
+            assert!(words.contains("engine") && words.contains("longest stall"), "{summary}");
+        }
+        assert!(!summary_within(&speeds, 40).contains("cache  "));
+        assert!(summary(&speeds).lines().any(|line| line.contains("memory  cache")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::PhaseTable;
 use super::alignment::align;
-use super::columns::{Column, columns, misfits, title};
+use super::columns::{Column, columns, engines_without_figures, title};
 use crate::plan::EngineSettings;
 
 /// The columns in the order in which they drop where a terminal is too narrow for all of them; the others stay.
@@ -50,7 +50,7 @@ pub(crate) fn render(table: &PhaseTable, max_width: usize) -> String {
         }
         lines.push(line(&|column| column.cells[at].clone()));
     }
-    lines.extend(misfits(table).map(|text| wrap(&format!("- {text}"), max_width)));
+    lines.extend(engines_without_figures(table).map(|text| wrap(&format!("- {text}"), max_width)));
     lines.join("\n") + "\n"
 }
 

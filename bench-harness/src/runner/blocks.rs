@@ -33,8 +33,6 @@ struct CellRunner<'r> {
     interrupt: &'r Interrupt,
     progress: Progress,
     clock: RunClock,
-    /// The estimated time of the cells that have not run yet, in seconds.
-    seconds_left: f64,
 }
 
 /// Runs the blocks of `plan`. The rows of a workload go to `folder` and to `rows` when its cells in a block have ended.
@@ -49,10 +47,7 @@ pub(super) fn run_blocks(
     stores::remove_left_over(out, plan.dir.as_deref());
     let stores = Stores::create(&plan.stores())?;
     let progress = Progress::new(plan.quiet);
-    let estimated_s = |at| plan.estimated_cell_s(at) * plan.engines.len() as f64;
-    let block_s: f64 = (0..plan.workloads.len()).map(estimated_s).sum();
-    let seconds_left = block_s * f64::from(plan.blocks);
-    let mut runner = CellRunner { plan, cgroups, interrupt, progress, clock, seconds_left };
+    let mut runner = CellRunner { plan, cgroups, interrupt, progress, clock };
     for block in 1..=plan.blocks {
         for at in 0..plan.workloads.len() {
             // A workload that would be cut to nothing is not run, but for the first one.
@@ -82,29 +77,27 @@ impl CellRunner<'_> {
         let spent = self.clock.elapsed();
         let detail = format!("{spent:.0?}  {}  {}", job.workload_name, job.engine);
         self.progress.show(&title, &detail);
-        let share_s = self.plan.estimated_cell_s(at);
-        let share = share_s / self.seconds_left.max(share_s);
-        assert!(share_s > 0.0, "each cell takes time");
-        self.seconds_left -= share_s;
+        let share = share_of_rest(self.plan, at, job);
         let job = Job { time_limit: cell_time_limit(self.plan, spent, share), ..job.clone() };
         let progress = &mut self.progress;
         let on_check =
             &mut || progress.show(&title, &format!("{detail}  opened again after a kill"));
-        run_undisturbed(&job, self.cgroups, self.interrupt, on_check)
+        run_undisturbed(suspend::stop_count, || {
+            run_cell(&job, self.cgroups, self.interrupt, on_check)
+        })
     }
 }
 
-/// Runs a cell; once more if the user stopped the process meanwhile, because the clocks of the cell went on.
+/// Runs a cell with `run`; once more as long as `stop_count` says that the user stopped the process meanwhile, because the
+/// clocks of the cell went on.
 fn run_undisturbed(
-    job: &Job,
-    cgroups: Option<&CgroupFactory>,
-    interrupt: &Interrupt,
-    on_check: &mut dyn FnMut(),
+    stop_count: impl Fn() -> u64,
+    mut run: impl FnMut() -> Outcome<Vec<Row>>,
 ) -> Outcome<Vec<Row>> {
     loop {
-        let stops = suspend::stops();
-        let rows = run_cell(job, cgroups, interrupt, on_check)?;
-        if suspend::stops() == stops {
+        let stops = stop_count();
+        let rows = run()?;
+        if stop_count() == stops {
             return Ok(rows);
         }
     }
@@ -120,7 +113,8 @@ fn time_is_up(plan: &Plan, block: u32, at: usize) -> String {
 }
 
 /// Runs the cells of one workload in one block. A cell runs once more if the disk speed changed during one of its phases. At
-/// the end, a cell runs once more if its disk speed differs from that of most others. The last rows of a cell count.
+/// the end, a cell runs once more if its disk speed differs from that of most others. The last rows of a cell count, unless the
+/// time was up for these alone.
 fn run_cells(
     jobs: &[Job],
     run: &mut dyn FnMut(&Job) -> Outcome<Vec<Row>>,
@@ -131,17 +125,25 @@ fn run_cells(
         let mut rows = run(job)?;
         if rows.iter().any(Row::disk_speed_changed) {
             is_repeated[at] = true;
-            rows = run(job)?;
+            rows = better(rows, run(job)?);
         }
         cells.push(rows);
     }
     assert_eq!(cells.len(), jobs.len(), "every engine has a cell");
     for at in disk_outliers::find(cells) {
         if !is_repeated[at] {
-            cells[at] = run(&jobs[at])?;
+            let again = run(&jobs[at])?;
+            let first = std::mem::take(&mut cells[at]);
+            cells[at] = better(first, again);
         }
     }
     Ok(())
+}
+
+/// The rows that count of a cell that ran twice: those of the second run, unless the time limit cut that one alone short.
+fn better(first: Vec<Row>, second: Vec<Row>) -> Vec<Row> {
+    let is_cut = |rows: &[Row]| rows.iter().any(|row| row.cut_short);
+    if is_cut(&second) && !is_cut(&first) { first } else { second }
 }
 
 /// The jobs of the workload at `at` in the plan, one for each engine, in the order in which they run in `block`.
@@ -156,6 +158,23 @@ fn jobs(plan: &Plan, block: u32, at: usize, stores: &Path) -> Vec<Job> {
         ..new_job(plan, name, workload, engine.name, (block, order))
     };
     (first..).zip(engines).map(in_order).collect()
+}
+
+/// The part of `job`, a cell of the workload at `at`, in the estimated time of it and all cells that follow in the plan. A
+/// cell that runs once more has the same part again: those that follow still need theirs.
+fn share_of_rest(plan: &Plan, at: usize, job: &Job) -> f64 {
+    let engines = plan.engines.len();
+    let cell_s = plan.estimated_cell_s(at);
+    let of_workload = |at| plan.estimated_cell_s(at) * engines as f64;
+    let block_s: f64 = (0..plan.workloads.len()).map(of_workload).sum();
+    let later_workloads_s: f64 = (at + 1..plan.workloads.len()).map(of_workload).sum();
+    // Positions count over all workloads of a block.
+    let position = job.order as usize - at * engines;
+    assert!((1..=engines).contains(&position), "the cell is one of its workload");
+    let here_s = cell_s * (engines + 1 - position) as f64;
+    let rest_s = here_s + later_workloads_s + block_s * f64::from(plan.blocks - job.block);
+    assert!(cell_s > 0.0 && rest_s >= cell_s, "each cell takes time");
+    cell_s / rest_s
 }
 
 /// The time that the next cell may take: its share of the time that is left, and some more.
@@ -230,6 +249,35 @@ mod tests {
     }
 
     #[test]
+    fn a_repetition_that_the_time_limit_cut_short_replaces_no_whole_cell() {
+        let rows = |is_cut, ops| vec![Row { cut_short: is_cut, ops, ..Row::default() }];
+        let kept = |first, second| better(rows(first, 1), rows(second, 2))[0].ops;
+        assert_eq!(kept(false, true), 1);
+        assert_eq!([kept(false, false), kept(true, false), kept(true, true)], [2; 3]);
+    }
+
+    #[test]
+    fn a_cell_that_runs_once_more_takes_nothing_from_those_that_follow() {
+        let plan = Plan { blocks: 2, ..Plan::quick(&crate::engines::own(), &common()).unwrap() };
+        let (workloads, engines) = (plan.workloads.len(), plan.engines.len());
+        let share = |block, at: usize, position: usize| {
+            let (name, workload) = &plan.workloads[at];
+            let order = (at * engines + position) as u32;
+            let job = new_job(&plan, name, workload, "memory", (block, order));
+            share_of_rest(&plan, at, &job)
+        };
+        // Each cell takes its part of the time that the cells before it have left.
+        let mut left = 1.0;
+        for block in 1..=2 {
+            for (at, position) in (0..workloads).flat_map(|at| (1..=engines).map(move |p| (at, p)))
+            {
+                left -= left * share(block, at, position);
+            }
+        }
+        assert!(left.abs() < 1e-9 && (share(2, workloads - 1, engines) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn a_cell_at_another_disk_speed_than_most_is_repeated_once_and_then_kept() {
         let stable = [(100.0, 100.0)];
         let lucky = [(30.0, 30.0), (110.0, 110.0)];
@@ -248,5 +296,42 @@ mod tests {
             run_beside_disks(&[&stable, &changed, &stable]),
             [(1, 100.0), (2, 30.0), (1, 100.0)]
         );
+    }
+
+    #[test]
+    fn a_cell_that_the_user_stopped_is_measured_again() {
+        let (stops, runs) = (std::cell::Cell::new(7), std::cell::Cell::new(0));
+        let run = || {
+            runs.set(runs.get() + 1);
+            stops.set(stops.get() + u64::from(runs.get() == 1));
+            Ok(Vec::new())
+        };
+        run_undisturbed(|| stops.get(), run).unwrap();
+        assert_eq!(runs.get(), 2);
+    }
+
+    #[test]
+    fn each_block_runs_every_engine_once_in_an_order_of_its_own() {
+        let plan = Plan::quick(&crate::engines::own(), &common()).unwrap();
+        let orders: std::collections::BTreeSet<Vec<String>> = (1..=20)
+            .map(|block| {
+                let jobs = jobs(&plan, block, 1, Path::new("stores"));
+                let first = plan.engines.len() as u32 + 1;
+                assert!(jobs.iter().map(|job| job.order).eq(first..2 * first - 1));
+                jobs.into_iter().map(|job| job.engine).collect()
+            })
+            .collect();
+        assert!(orders.len() > 10, "{orders:?}");
+    }
+
+    #[test]
+    fn a_cell_gets_twice_its_share_of_the_time_that_is_left_and_no_more_than_all() {
+        let s = Duration::from_secs_f64;
+        let plan = Plan::quick(&crate::engines::own(), &common()).unwrap();
+        let plan = Plan { budget: Some(s(10.0)), ..plan };
+        assert_eq!(cell_time_limit(&plan, s(4.0), 0.25), Some(s(3.0)));
+        assert_eq!(cell_time_limit(&plan, s(4.0), 1.0), Some(s(6.0)));
+        assert_eq!(cell_time_limit(&plan, s(11.0), 0.25), Some(LEAST_LIMIT));
+        assert_eq!(cell_time_limit(&Plan { budget: None, ..plan }, s(4.0), 1.0), None);
     }
 }

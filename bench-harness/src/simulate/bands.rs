@@ -1,7 +1,10 @@
 //! The amplification that the literature expects of uniform overwrites, to check a simulation against.
 //!
-//! The formulas hold for stores of many memtables. In a store of less than about twenty, a memtable has a good part of the
-//! keys, and the base level is no larger than level 0. Leveled and size-tiered compaction then write less.
+//! Sources: O'Neil et al., *The log-structured merge-tree*, 1996 (leveled); Dayan and Idreos, *Dostoevsky*, 2018, which
+//! compares tiered, leveled and lazy-leveled trees. The tolerances are in the file of parameters, with their sources.
+//!
+//! The formulas hold for stores of many memtables. With less than about twenty, a memtable has a good part of the keys, and
+//! the base level is no larger than level 0. Leveled and size-tiered compaction then write less.
 //!
 //! With `D` live bytes, a memtable of `M`, fan-out `T`, and `L = ceil(log_T(D / M))` levels:
 //! - leveled: the flush, level 0 into the base of `D / T^(L - 1)` bytes, and each deeper level `overlap * T + 1`; all but the
@@ -14,11 +17,13 @@ use super::parameters::{Parameters, StrategyName};
 /// What is expected for one size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Band {
+    /// Bytes written to tables for each byte of the user, at least.
     pub(super) write_low: f64,
+    /// The same at most.
     pub(super) write_high: f64,
     /// Runs at most.
     pub(super) read: f64,
-    /// The most that space may be between compactions.
+    /// The most that space may be, on average between compactions.
     pub(super) space: f64,
 }
 
@@ -55,6 +60,7 @@ impl Band {
             }
         };
         let (write_low, write_high) = (low * parameters.band.low, high * parameters.band.high);
+        assert!(write_low <= write_high, "{write_low} to {write_high} is a band");
         Self { write_low, write_high, read, space }
     }
 }

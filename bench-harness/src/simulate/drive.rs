@@ -30,10 +30,15 @@ pub(super) struct Cost {
 /// Sums from which a cost is made.
 #[derive(Clone, Copy, Debug, Default)]
 struct Meter {
+    /// Bytes written by the user.
     user: f64,
+    /// Bytes written to tables.
     written: f64,
+    /// Runs after each flush, summed up.
     runs: f64,
+    /// Bytes of all tables for each live byte after each flush, summed up.
     space: f64,
+    /// The same at most, inputs and outputs of a compaction included.
     peak: f64,
     flushes: u64,
     compactions: u64,
@@ -92,6 +97,8 @@ impl<'s, M: Model> Simulation<'s, M> {
         while let Some(plan) = self.strategy.pick(&self.tree, &idle, Urgency::Mandatory) {
             self.compact(&plan, live);
         }
+        let files = self.tree.runs().map(|(_, run)| run.files().len()).sum::<usize>();
+        debug_assert_eq!(self.contents.len(), files, "each file has a content");
         self.meter.runs += self.tree.runs().count() as f64;
         self.meter.space += self.tree.bytes() as f64 / live;
     }
@@ -143,6 +150,7 @@ impl<'s, M: Model> Simulation<'s, M> {
     fn cost(&self) -> Cost {
         let Meter { user, written, runs, space, peak, flushes, compactions, moves } = self.meter;
         let samples = flushes.max(1) as f64;
+        assert!(moves <= compactions, "a move is a compaction");
         let filled = self.tree.levels()[1..].iter().filter(|level| !level.is_empty());
         Cost {
             write: written / user.max(1.0),

@@ -117,6 +117,7 @@ pub(super) fn state_of_copies(operations: &Operations) -> Vec<Entry> {
 
 fn part(entries: Vec<Entry>) -> Part<Vec<Entry>> {
     assert!(!entries.is_empty(), "a file has entries");
+    debug_assert!(entries.is_sorted_by(|a, b| a.key < b.key), "keys ascend in a file");
     Part {
         smallest: entries[0].key,
         largest: entries[entries.len() - 1].key,

@@ -16,6 +16,7 @@ pub(super) struct Density {
 impl Density {
     /// Without the tombstones.
     pub(super) fn purged(self) -> Self {
+        debug_assert!(self.tombstones <= self.entries + 1e-9, "a tombstone is an entry");
         Self {
             entries: self.entries - self.tombstones,
             tombstones: 0.0,

@@ -13,7 +13,9 @@ use super::workload::{SimulatedWorkload, Source, simulate_cell};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::quantity::{parse_count, show_bytes, show_whole};
+use crate::run_folder::create_afresh;
 use crate::utc::run_name;
+use crate::workload::Count;
 
 /// The flags of `kvbench simulate`.
 #[derive(Args, Clone, Debug)]
@@ -24,36 +26,46 @@ pub(crate) struct SimulateArgs {
     /// Sizes to simulate, in keys, with commas between [default: those of the file].
     #[arg(short = 'n', long, value_delimiter = ',', value_parser = parse_count, value_name = "KEYS")]
     keys: Vec<u64>,
-    /// The end of the folder's name.
-    #[arg(long = "as", default_value = "simulation", value_name = "NAME")]
-    name: String,
 }
 
-/// Simulates every strategy on every workload at every size, and writes a folder with the rows and the plots below `out`.
-pub(crate) fn simulate(args: &SimulateArgs, out: &Path) -> Outcome<()> {
-    let text = match &args.file {
+/// The end of the folder's name, unless another is asked for.
+const LABEL: &str = "simulation";
+
+/// Where a simulation goes, and what it says on its way.
+pub(crate) struct Destination<'c> {
+    /// The folder that the folder of the simulation goes into.
+    pub(crate) out: &'c Path,
+    /// The end of that folder's name.
+    pub(crate) label: Option<&'c str>,
+    /// No progress.
+    pub(crate) is_quiet: bool,
+}
+
+/// Simulates every strategy on every workload at every size, and writes a folder with the rows and the plots.
+pub(crate) fn simulate(args: &SimulateArgs, to: &Destination<'_>) -> Outcome<()> {
+    let (text, name) = match &args.file {
         Some(path) => {
-            fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?
+            let read = fs::read_to_string(path);
+            let text = read.map_err(|error| Failure::io("read", path, &error))?;
+            (text, path.display().to_string())
         }
-        None => BUILT_IN.into(),
+        None => (BUILT_IN.into(), "built in".into()),
     };
-    let parameters = Parameters::parse(&text)?;
-    let sizes: Vec<u64> = parameters.keys.iter().map(|keys| keys.0).collect();
-    let sizes = if args.keys.is_empty() { sizes } else { args.keys.clone() };
-    let folder = out.join(run_name(&args.name));
-    fs::create_dir_all(&folder).map_err(|error| Failure::io("create", &folder, &error))?;
+    let parameters = Parameters::parse(&name, &text, &args.keys)?;
+    // All of them, before a folder is made and the first cell takes its time.
+    let workloads = parameters.workloads.iter().map(|name| SimulatedWorkload::read(name));
+    let workloads = workloads.collect::<Outcome<Vec<_>>>()?;
+    let label = to.label.unwrap_or(LABEL);
+    let folder = create_afresh(&to.out.join(run_name(label)))?;
     write(&folder.join("parameters.toml"), &text)?;
     let mut rows = RowFile::create(folder.join("amplification.csv"))?;
-    for name in &parameters.workloads {
-        let workload = SimulatedWorkload::read(name)?;
-        for keys in &sizes {
+    for workload in &workloads {
+        for Count(keys) in &parameters.keys {
             for strategy in StrategyName::ALL {
-                output::note(&format!(
-                    "{} on {name}, {} keys",
-                    strategy.text(),
-                    show_whole(*keys as f64)
-                ));
-                for row in cell_rows(&parameters, strategy, &workload, *keys)? {
+                if !to.is_quiet {
+                    note_cell(strategy, workload, *keys);
+                }
+                for row in cell_rows(&parameters, strategy, workload, *keys)? {
                     rows.append(row)?;
                 }
             }
@@ -65,6 +77,12 @@ pub(crate) fn simulate(args: &SimulateArgs, out: &Path) -> Outcome<()> {
     output::result(&table(&rows.rows))?;
     output::note(&format!("rows and plots are in {}", folder.display()));
     Ok(())
+}
+
+/// Says which cell comes next.
+fn note_cell(strategy: StrategyName, workload: &SimulatedWorkload, keys: u64) {
+    let (strategy, workload) = (strategy.text(), &workload.name);
+    output::note(&format!("{strategy} on {workload}, {} keys", show_whole(keys as f64)));
 }
 
 /// The rows of a cell: the load, which is the same for all workloads but a trace, and the steady state.

@@ -10,7 +10,7 @@ use super::model::Model;
 use super::parameters::{BUILT_IN, Parameters, StrategyName};
 use super::trace_footprint::TraceFootprint;
 use super::window_model::WindowModel;
-use super::workload::{Source, simulate_cell};
+use super::workload::{SimulatedWorkload, Source, simulate_cell};
 use super::zipfian_footprint::ZipfianFootprint;
 use crate::distribution::KeyChoice;
 use crate::input::{self, Input};
@@ -28,7 +28,7 @@ fn scaled(memtable_bytes: u64) -> Parameters {
         .replace("= \"256MiB\"", &unit(256))
         .replace("= \"1600MiB\"", &unit(1600));
     assert!(!text.contains("MiB\""), "every size is divided");
-    Parameters::parse(&text).unwrap()
+    Parameters::parse("scaled", &text, &[]).unwrap()
 }
 
 fn steady(strategy: &dyn Strategy<u64>, model: impl Model, rounds: f64) -> Cost {
@@ -158,7 +158,7 @@ fn check_band(parameters: &Parameters, name: StrategyName, keys: u64) -> Result<
 
 #[test]
 fn uniform_overwrites_stay_within_the_bands_of_the_parameter_file() {
-    let parameters = Parameters::parse(BUILT_IN).unwrap();
+    let parameters = Parameters::parse("built in", BUILT_IN, &[]).unwrap();
     for keys in [30_000_000, 100_000_000] {
         for name in StrategyName::ALL {
             assert_eq!(check_band(&parameters, name, keys), Ok(()));
@@ -168,7 +168,7 @@ fn uniform_overwrites_stay_within_the_bands_of_the_parameter_file() {
 
 #[test]
 fn the_cost_of_another_strategy_is_outside_the_band() {
-    let parameters = Parameters::parse(BUILT_IN).unwrap();
+    let parameters = Parameters::parse("built in", BUILT_IN, &[]).unwrap();
     let tiered = StrategyName::SizeTiered;
     let cost = simulate_cell(&parameters, tiered, &Source::Uniform, 100_000_000).unwrap();
     let band = Band::of(StrategyName::Leveled, &parameters, cost.live_bytes);
@@ -177,7 +177,7 @@ fn the_cost_of_another_strategy_is_outside_the_band() {
 
 #[test]
 fn a_load_in_the_order_of_keys_writes_everything_once() {
-    let parameters = Parameters::parse(BUILT_IN).unwrap();
+    let parameters = Parameters::parse("built in", BUILT_IN, &[]).unwrap();
     for name in StrategyName::ALL {
         let cost = simulate_cell(&parameters, name, &Source::Uniform, 10_000_000).unwrap();
         let Cost { write, space, space_peak, .. } = cost.load;
@@ -196,11 +196,51 @@ fn wrong_parameters_are_refused() {
     for (right, wrong) in [
         ("fan_out = 10", "fan_out = 1"),
         ("levels = 7", "levels = 1"),
+        ("levels = 7", "levels = 1_000_000_000_000"),
         ("measured = 3.0", "measured = 0.0"),
+        ("measured = 3.0", "measured = inf"),
+        ("measured = 3.0", "measured = nan"),
+        ("warm_up = 3.0", "warm_up = inf"),
+        ("warm_up = 3.0", "warm_up = nan"),
+        ("warm_up = 3.0", "warm_up = -1.0"),
+        ("value_bytes = 100", "value_bytes = 9_000_000_000_000_000_000"),
+        ("\"1M\", \"3M\"", "\"1M\", 999"),
+        ("\"1M\", \"3M\"", "\"1M\", 1_000_000_000_001"),
+        ("keys = [", "keys = [] #"),
+        ("workloads = [", "workloads = [] #"),
         ("memtable_bytes = \"64MiB\"", "memtable_bytes = 100"),
         ("[band]", "[bands]"),
     ] {
         assert!(BUILT_IN.contains(right), "{right}");
-        assert!(Parameters::parse(&BUILT_IN.replacen(right, wrong, 1)).is_err(), "{wrong}");
+        assert!(
+            Parameters::parse("own", &BUILT_IN.replacen(right, wrong, 1), &[]).is_err(),
+            "{wrong}"
+        );
     }
+}
+
+#[test]
+fn sizes_of_the_command_line_are_checked_like_those_of_the_file() {
+    let parse = |keys: &[u64]| Parameters::parse("built in", BUILT_IN, keys);
+    for wrong in [&[0][..], &[999], &[1_000, 0], &[u64::MAX]] {
+        assert!(parse(wrong).is_err(), "{wrong:?}");
+    }
+    let sizes = |keys: &[u64]| -> Vec<u64> {
+        let keys = parse(keys).unwrap().keys;
+        keys.iter().map(|keys| keys.0).collect()
+    };
+    assert_eq!(sizes(&[1_000, 5_000]), [1_000, 5_000]);
+    assert_eq!(sizes(&[]).len(), 9, "those of the file");
+}
+
+#[test]
+fn a_trace_that_leaves_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deletions.csv");
+    let read = |rows: &str| {
+        std::fs::write(&path, format!("ts,op,value_size,key\n{rows}")).unwrap();
+        SimulatedWorkload::read(path.to_str().unwrap())
+    };
+    assert!(read("1,put,5,a\n2,del,0,b\n").is_ok());
+    assert!(read("1,del,0,a\n2,del,0,b\n").is_err());
 }

@@ -57,6 +57,7 @@ fn gaps(steps: &[TraceStep], keys: usize) -> Vec<usize> {
     for (at, step) in steps.iter().enumerate().rev() {
         gaps[at] = next[step.id as usize] - at;
         next[step.id as usize] = at;
+        debug_assert!((1..=steps.len()).contains(&gaps[at]), "a gap is within one round");
     }
     gaps
 }

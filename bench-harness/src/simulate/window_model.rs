@@ -62,6 +62,7 @@ fn segments(sources: &[Source<'_, f64>]) -> Vec<Segment> {
                 .filter(|(file, _)| file.smallest <= pair[0])
                 .map_or(0.0, |file| *file.1);
         }
+        debug_assert!(pair[0] < pair[1], "a segment has keys");
         Segment { from: pair[0], to: pair[1], window }
     });
     windows.filter(|segment| segment.window > 0.0).collect()

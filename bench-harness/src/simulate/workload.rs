@@ -40,16 +40,25 @@ impl SimulatedWorkload {
                 return Err(Failure::usage(text));
             }
             Err(_) => match input::read(name, u64::MAX)? {
-                Input::Trace { keys, steps } => Source::Trace {
-                    steps: steps.into(),
-                    key_bytes: keys.iter().map(|key| key.len()).collect(),
-                },
+                Input::Trace { keys, steps } => {
+                    Self::traced(name, steps.into(), keys.iter().map(|key| key.len()).collect())?
+                }
                 Input::Records { .. } => {
                     return Err(Failure::usage(format!("{name} has records; a trace is needed")));
                 }
             },
         };
         Ok(Self { name: name.into(), source })
+    }
+
+    fn traced(name: &str, steps: Arc<[TraceStep]>, key_bytes: Arc<[usize]>) -> Outcome<Source> {
+        let one = TraceFootprint::new(&steps, &key_bytes, 1.0);
+        // A store is as many copies of the trace as make up its bytes.
+        if one.at(one.complete()).purged().bytes <= 0.0 {
+            let text = format!("{name} cannot be simulated: it leaves no live byte");
+            return Err(Failure::usage(text));
+        }
+        Ok(Source::Trace { steps, key_bytes })
     }
 }
 

@@ -11,7 +11,10 @@ use crate::quantity::floor_to_u64;
 const EXACT: u64 = 1_000;
 /// The growth of a class from one to the next.
 const GROWTH: f64 = 1.02;
+/// Windows at which the share of keys is computed.
 const POINTS: usize = 4_000;
+/// The most by which sums of shares may be wrong.
+const ROUNDING: f64 = 1e-9;
 
 /// The footprint of Zipf's distribution with a skew.
 #[derive(Clone, Debug)]
@@ -24,9 +27,11 @@ pub(super) struct ZipfianFootprint {
     complete: f64,
 }
 
-/// So many keys, each with this weight.
+/// Keys of about the same popularity.
 struct Class {
+    /// How many there are.
     keys: f64,
+    /// The weight of each in the distribution.
     weight: f64,
 }
 
@@ -58,7 +63,10 @@ impl ZipfianFootprint {
             let present = |class: &Class| class.keys * -f64::exp_m1(-window * class.weight / total);
             classes.iter().map(present).sum::<f64>() / keys as f64
         };
-        let shares = (0..POINTS).map(share).collect();
+        let shares: Vec<f64> = (0..POINTS).map(share).collect();
+        let rises = |pair: &[f64]| pair[0] <= pair[1] + ROUNDING;
+        assert!(shares.windows(2).all(rises), "a longer window has more keys");
+        assert!(shares[POINTS - 1] <= 1.0 + ROUNDING, "no window has more than all keys");
         Self { shares, step, entry_bytes, complete }
     }
 }

@@ -51,6 +51,9 @@ impl Catalog {
             self.workloads.retain(|(known, _)| *known != name);
             self.workloads.push((name, workload));
         }
+        let names: std::collections::BTreeSet<_> =
+            self.workloads.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), self.workloads.len(), "a name stands for one workload");
     }
 
     /// Every workload with its name.

@@ -17,6 +17,9 @@ const MAX_VALUE_BYTES: u64 = 4 << 20;
 
 /// Checks `workload`. `Err` names the mistake.
 pub(crate) fn check(workload: &Workload) -> Result<(), String> {
+    if workload.about.contains(char::is_control) {
+        return Err("about is one line".into());
+    }
     let kind = workload.input.as_deref().map(input::kind_of).transpose()?;
     if let Some(records) = workload.records
         && !(1..=MAX_RECORDS).contains(&records.0)
@@ -53,14 +56,19 @@ pub(crate) fn check(workload: &Workload) -> Result<(), String> {
 /// Rows are found by the name of their phase, so each phase has a name of its own.
 fn check_names(phases: &[Phase]) -> Result<(), String> {
     for (at, phase) in phases.iter().enumerate() {
-        if phase.name.trim().is_empty() || phase.name.contains(char::is_control) {
-            return Err(format!("phase {:?} needs a name of one line", phase.name));
+        if phase.name.trim().is_empty() || phase.name.contains(is_unfit) {
+            return Err(format!("phase {:?} needs a name of one line without |", phase.name));
         }
         if phases[..at].iter().any(|earlier| earlier.name == phase.name) {
             return Err(format!("has two phases with the name \"{}\"", phase.name));
         }
     }
     Ok(())
+}
+
+/// A table has one line for a phase, and `|` between its columns.
+fn is_unfit(character: char) -> bool {
+    character.is_control() || character == '|'
 }
 
 fn check_phase(
@@ -72,13 +80,18 @@ fn check_phase(
     check_threads(phase.threads)?;
     match phase.kind()? {
         PhaseKind::Mix(mix) => {
-            if mix.total() == 0 {
+            let mixes = || std::iter::once(mix).chain(phase.background);
+            if mixes().any(|mix| mix.total() == 0) {
                 return wrong("has a mix without any weight");
             }
-            if mix.insert > 0 && workload.input.is_some() {
+            if mixes().any(|mix| mix.insert > 0) && workload.input.is_some() {
                 return wrong("inserts, but the keys of an input are finite; use put");
             }
+            if mixes().any(|mix| mix.writes_loaded_keys()) && has_idle_writer(phase, workload) {
+                return wrong("writes, and has more threads than records: each key has one writer");
+            }
         }
+        _ if phase.background.is_some() => return wrong("has a background, but does not mix"),
         PhaseKind::Replay if input != Some(input::InputKind::Trace) => {
             return wrong("replays, but the workload has no input that is a trace");
         }
@@ -94,6 +107,13 @@ fn check_phase(
         return wrong("has a scan_length above 1,000,000");
     }
     check_batch(phase).or_else(wrong)
+}
+
+/// Whether a thread of `phase` has no key of its own among the records of `workload`.
+fn has_idle_writer(phase: &Phase, workload: &Workload) -> bool {
+    let threads = phase.threads.or(workload.threads).unwrap_or(1);
+    let clients = u64::from(threads) + u64::from(phase.background.is_some());
+    workload.records.is_some_and(|records| records.0 < clients)
 }
 
 fn check_batch(phase: &Phase) -> Result<(), &'static str> {

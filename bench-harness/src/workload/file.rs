@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Workload;
 use crate::failure::{Failure, Outcome};
-use crate::suggest::nearest;
+use crate::toml_text;
 
 /// The whole file: `[workload.NAME]` tables.
 #[derive(Deserialize)]
@@ -18,11 +18,13 @@ struct File {
 
 /// Reads the workloads of a file called `name` (for messages) with the content `text`.
 pub(crate) fn parse(name: &str, text: &str) -> Outcome<BTreeMap<String, Workload>> {
-    let file: File = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        Failure::usage(format!("{name}:{line}: {}", explain(error.message())))
-    })?;
+    let file: File = toml_text::parse(name, text)?;
     for (workload_name, workload) in &file.workload {
+        if !is_selectable(workload_name) {
+            return Err(Failure::usage(format!(
+                "{name}: workload {workload_name:?} needs a name of one line without , * | and without @ in front"
+            )));
+        }
         workload
             .check()
             .map_err(|text| Failure::usage(format!("{name}: workload {workload_name}: {text}")))?;
@@ -30,22 +32,10 @@ pub(crate) fn parse(name: &str, text: &str) -> Outcome<BTreeMap<String, Workload
     Ok(file.workload)
 }
 
-/// One line from a message of the parser; an unknown word gets the nearest of the words it lists.
-fn explain(message: &str) -> String {
-    let message = message.trim().replace('\n', " ");
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let word = quoted.next().unwrap_or_default();
-    let known: Vec<_> = quoted.collect();
-    for (prefix, what) in [("unknown field", "key"), ("unknown variant", "word")] {
-        if message.starts_with(prefix) {
-            let hint = nearest(word, known.iter().copied())
-                .map_or(format!("known: {}", known.join(", ")), |near| {
-                    format!("did you mean \"{near}\"?")
-                });
-            return format!("unknown {what} \"{word}\"; {hint}");
-        }
-    }
-    message
+/// Whether `--workloads` and the tables can name a workload so.
+fn is_selectable(name: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && !matches!(c, ',' | '*' | '|');
+    !name.trim().is_empty() && !name.starts_with('@') && name.chars().all(is_plain)
 }
 
 #[cfg(test)]
@@ -88,6 +78,24 @@ mod tests {
     }
 
     #[test]
+    fn a_background_without_weight_or_with_inserts_into_an_input_or_beside_no_mix_is_refused() {
+        let refused = |head: &str, phase: &str| {
+            let text = format!(
+                "[workload.w]\nabout = \"x\"\n{head}\n[[workload.w.phase]]\nname = \"p\"\n{phase}\n"
+            );
+            parse("own.toml", &text).unwrap_err().text
+        };
+        let (records, input) = ("records = 10", "input = \"wordnet\"");
+        let mix = |background: &str| {
+            format!("mix = {{ get = 1 }}\nops = 10\nbackground = {{ {background} }}")
+        };
+        assert!(refused(records, &mix("")).contains("a mix without any weight"));
+        assert!(refused(input, &mix("insert = 1")).contains("keys of an input are finite"));
+        let load = "load = \"random\"\nbackground = { put = 1 }";
+        assert!(refused(records, load).contains("has a background, but does not mix"));
+    }
+
+    #[test]
     fn two_phases_of_one_name_are_refused() {
         let load = "{ name = \"fill\", load = \"random\" }";
         let text = complaint_about(&format!("{load}, {load}"));
@@ -99,11 +107,53 @@ mod tests {
     }
 
     #[test]
+    fn a_workload_that_no_selector_can_name_is_refused() {
+        for name in ["", " ", "@ycsb", "a,b", "ycsb-*", "a|b", "two\\nlines"] {
+            let text = format!(
+                "[workload.\"{name}\"]\nabout = \"\"\nrecords = 1\nphase = [{{ name = \"l\", load = \"random\" }}]\n"
+            );
+            assert!(complaint(&text).contains("needs a name of one line"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_description_of_several_lines_is_refused() {
+        let text = "[workload.w]\nabout = \"two\\nlines\"\nrecords = 1\n\
+            phase = [{ name = \"l\", load = \"random\" }]\n";
+        assert_eq!(complaint(text), "own.toml: workload w: about is one line");
+    }
+
+    #[test]
     fn a_scan_longer_than_a_step_can_say_is_refused() {
         for length in ["4000000000", "\"1..1000001\""] {
             let mix = format!("{{ name = \"run\", mix = {{ scan = 1 }}, scan_length = {length} }}");
             assert!(complaint_about(&mix).contains("scan_length above 1,000,000"), "{length}");
         }
+    }
+
+    #[test]
+    fn a_phase_that_writes_with_more_threads_than_records_is_refused() {
+        let phase = |mix: &str| complaint_about(&format!("{{ name = \"run\", ops = 1, {mix} }}"));
+        for mix in [
+            "threads = 11, mix = { put = 1 }",
+            "threads = 11, mix = { get = 1, rmw = 1 }",
+            "threads = 10, mix = { get = 1 }, background = { delete = 1 }",
+        ] {
+            assert!(phase(mix).contains("has more threads than records"), "{mix}");
+        }
+        for mix in
+            ["threads = 10, mix = { put = 1 }", "threads = 11, mix = { get = 1, insert = 1 }"]
+        {
+            let phase = format!("{{ name = \"run\", ops = 1, {mix} }}");
+            let text = format!("[workload.w]\nabout = \"x\"\nrecords = 10\nphase = [{phase}]\n");
+            assert!(parse("own.toml", &text).is_ok(), "{mix}");
+        }
+    }
+
+    #[test]
+    fn a_background_without_any_weight_is_refused() {
+        let phase = "{ name = \"run\", ops = 1, mix = { get = 1 }, background = {} }";
+        assert!(complaint_about(phase).contains("has a mix without any weight"));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Workload {
     pub(crate) input: Option<String>,
     /// Divides the value sizes of a trace.
     pub(crate) value_divisor: Option<Count>,
-    /// The promise to ask for, whatever the run asks for.
+    /// The durability class to ask for, whatever the run asks for.
     #[serde(default, with = "durability")]
     pub(crate) durability: Option<Durability>,
     /// Threads of phases that say nothing else.
@@ -141,6 +141,11 @@ impl Mix {
         let weights =
             [self.get, self.get_miss, self.put, self.insert, self.delete, self.scan, self.rmw];
         weights.into_iter().map(u64::from).sum()
+    }
+
+    /// Whether it writes keys that the distribution picks.
+    pub(crate) fn writes_loaded_keys(&self) -> bool {
+        self.put > 0 || self.delete > 0 || self.rmw > 0
     }
 }
 

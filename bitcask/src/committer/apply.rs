@@ -94,8 +94,7 @@ impl Committer {
             file.handle.live.add(location);
         }
         // If a merge has taken the file out, its count is no longer needed. No other file has its number yet: each new file
-        // enters the table after a step inside the commit section (`rotate`, or step 4 of a merge), and this thread is in
-        // it.
+        // enters the table after a step inside the commit section (`rotate`, or step 4 of a merge). This thread is in it.
         if let Some(old) = replaced
             && let Some(file) = files.get(old.location.file)
         {

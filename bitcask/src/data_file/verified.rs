@@ -5,8 +5,8 @@
 //! Two large records never start in the same block of [`LARGE`] bytes, so one bit for each block of the file says it all:
 //! 2 KiB for a data file of 64 MiB.
 //!
-//! The first touch is the first get through one open file. If the kernel drops a page of the mapping and reads it from the
-//! disk again, a get does not notice that the page has changed; `verify`, merges and the next opening do.
+//! The first touch is the first get through one open file. The kernel may drop a page of the mapping and read it from the
+//! disk again. A get does not notice that the page has changed; `verify`, merges and the next opening do.
 //!
 //! The table has thousands of random gets a second in 1 GB of values, all in memory. The caller reads each byte of a value.
 //! fjall 3.1 has a block cache of 2 GiB. Each figure is the median of five runs in turn:

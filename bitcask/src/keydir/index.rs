@@ -181,8 +181,8 @@ impl Index {
         ((bits * self.cells.len() as u64) >> 32) as usize
     }
 
-    /// Panics unless each of `entries` is found by its hash, within a probe that grows slowly with the number of cells,
-    /// and there are no others.
+    /// Panics unless each of `entries` is found by its hash, within a probe that grows slowly with the number of cells.
+    /// Panics if there are others.
     #[cfg(test)]
     pub(super) fn check_invariants(&self, entries: impl Iterator<Item = (u64, Place)>) {
         let (mut count, mut probes) = (0, 0);

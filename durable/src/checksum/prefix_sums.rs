@@ -7,8 +7,8 @@
 //! crc(seed, A) xor crc(other, A) = shift(seed xor other, |A|)
 //! ```
 //!
-//! `shift(v, n)` multiplies the polynomial `v` by x to the power of 8n, modulo the polynomial of CRC-32. With P(i), the
-//! checksum of the first i bytes, the checksum of the bytes from a to b is `P(b) xor shift(seed xor P(a), b - a)`.
+//! `shift(v, n)` multiplies the polynomial `v` by x to the power of 8n, modulo the polynomial of CRC-32. Let P(i) be
+//! the checksum of the first i bytes. The bytes from a to b then have the checksum `P(b) xor shift(seed xor P(a), b - a)`.
 //! P is kept for every [`STRIDE`] bytes, so a range costs two pieces of less than that, and one `shift`.
 
 use std::ops::Range;

@@ -12,8 +12,8 @@
 //!
 //! # Failures
 //!
-//! A batch *fails* when its sync fails, or when the engine cannot apply it, for example because its records cannot be read
-//! back from the log. The failure is final for this queue:
+//! A batch *fails* when its sync fails, or when the engine cannot apply it. For example, its records cannot be read back from
+//! the log. The failure is final for this queue:
 //! - the failed batch stays in the queue, and no later batch becomes visible;
 //! - earlier batches are still published when they are durable;
 //! - `sync_ended` returns an error for the failed batch and for every later one. A write that returned an error never becomes

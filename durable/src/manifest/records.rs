@@ -78,8 +78,8 @@ impl<'a> Records<'a> {
 
     /// Whether a record lies behind the bad one, which follows edit `last`; and how many bytes were summed to find out.
     ///
-    /// An edit may hold bytes that a user chose, and a torn one may look like heads of records that reach to the end of
-    /// the file. [`PrefixSums`] keeps the work linear, whatever the bytes are.
+    /// An edit may hold bytes that a user chose. A torn one may therefore look like heads of records that reach to the end
+    /// of the file. [`PrefixSums`] keeps the work linear, whatever the bytes are.
     fn search_later_record(&self, last: u64) -> (bool, u64) {
         let from = self.bytes.len().min(self.offset + RECORD_ALIGN);
         let rest = &self.bytes[from..];

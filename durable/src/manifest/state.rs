@@ -12,7 +12,7 @@ use crate::store_dir::NamePattern;
 ///
 /// The default value is the state of a new store. Decoders for every format that was ever released stay: the manifest
 /// passes them the format of the file that it reads, and always writes [`State::FORMAT`]. The manifest
-/// keeps two copies of the state in memory and applies each edit to both, so [`State::apply`] depends on nothing but the
+/// keeps two copies of the state in memory and applies each edit to both. So [`State::apply`] depends on nothing but the
 /// state and the edit.
 pub trait State: Clone + Debug + Default + Send + Sync + 'static {
     /// One atomic change of the state.

@@ -34,11 +34,13 @@ struct Kept {
 }
 
 impl DirHandles {
-    /// A handle of the directory that `dir` names now.
+    /// A handle of the directory that `dir` names now. The empty path, which is the parent of a bare file name, names the
+    /// current directory.
     ///
     /// # Errors
     /// The error of opening it, if no handle of it is kept. Nothing has happened then.
     pub(super) fn get(&self, dir: &Path) -> io::Result<Arc<fs::File>> {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         let mut kept = self.kept.lock();
         if let Some(at) = kept.iter().position(|kept| kept.path == dir) {
             let found = kept.remove(at);

@@ -41,6 +41,15 @@ fn a_name_is_created_once() {
 }
 
 #[test]
+fn the_directory_of_a_bare_file_name_can_be_synced() {
+    let parent = Path::new("file").parent().unwrap();
+    for backend in [LogBackend::Mapped, LogBackend::Written] {
+        OsFs::new(backend).sync_dir(parent).unwrap();
+    }
+    SimFs::new().sync_dir(parent).unwrap();
+}
+
+#[test]
 fn what_is_missing_is_not_found() {
     on_every_disk(|fs, dir| {
         let (a, b) = (dir.join("a"), dir.join("b"));

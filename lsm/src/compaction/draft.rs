@@ -36,8 +36,8 @@ pub(super) fn whole<K: Key>((place, run): (Place, &Run<K>)) -> Input<K> {
 }
 
 impl<K: Key> Draft<K> {
-    /// The plan with the files of the output's run that overlap the sources added, if no plan in flight forbids it and
-    /// the order of ages allows it.
+    /// The plan: the sources, and the files of the output's run that overlap them. `None` if a plan in flight forbids it, or
+    /// the order of ages does.
     pub(super) fn plan(self, tree: &Tree<K>, busy: &Busy<K>) -> Option<Plan<K>> {
         let Self { reason, mut sources, output, motion } = self;
         debug_assert!(

@@ -16,7 +16,8 @@ pub enum Restarts {
     /// share long prefixes get small blocks, all others get the fastest search.
     #[default]
     Adaptive,
-    /// Groups of this many entries, at least 1.
+    /// Groups of this many entries, at least 1. A step backward inside a group of more than [`ADAPTIVE_GROUP`] reads the
+    /// group from its restart point.
     Every(u16),
 }
 
@@ -89,7 +90,7 @@ impl BlockBuilder {
         );
     }
 
-    /// How many bytes the finished block will have, about and at least as many.
+    /// How many bytes the finished block will have, about.
     #[inline]
     pub(crate) fn estimated_len(&self) -> usize {
         self.keys.len() + self.values.len() + self.entries.len() * ENTRY_OVERHEAD + HEADER_LEN
@@ -138,17 +139,21 @@ impl BlockBuilder {
         SplitKey { stem, suffix }
     }
 
-    fn value(&self, index: usize) -> &[u8] {
-        &self.values[self.start_of(index).value..self.entries[index].value]
+    fn stem_len(&self, index: usize) -> usize {
+        self.entries[index].key - self.start_of(index).key - self.layout.suffix_len()
     }
 
     fn count_shared(&mut self) {
         let mut shared = std::mem::take(&mut self.shared);
         shared.clear();
-        shared.extend((0..self.count()).map(|index| {
-            let before = index.checked_sub(1).map_or(&[][..], |before| self.key(before).stem);
-            common_prefix_len(before, self.key(index).stem)
-        }));
+        let mut before = &[][..];
+        let mut start = 0;
+        for entry in &self.entries {
+            let stem = &self.keys[start..entry.key - self.layout.suffix_len()];
+            shared.push(common_prefix_len(before, stem));
+            (before, start) = (stem, entry.key);
+        }
+        debug_assert_eq!(shared.len(), self.count(), "a number for each entry");
         self.shared = shared;
     }
 
@@ -157,18 +162,27 @@ impl BlockBuilder {
             let head_width = HeadWidth::One;
             return Plan { prefix_len: 0, shared_suffix_len: 0, interval: 1, head_width };
         };
-        let first = self.key(0);
         // Stems ascend, so the bytes that the first and the last one share are in all of them. The format has 16 bits.
-        let prefix_len = common_prefix_len(first.stem, self.key(last).stem).min(u16::MAX.into());
-        let suffixes =
-            (0..=last).map(|index| common_prefix_len(first.suffix, self.key(index).suffix));
+        let prefix_len = common_prefix_len(self.key(0).stem, self.key(last).stem);
+        let prefix_len = prefix_len.min(u16::MAX.into());
         let interval = self.interval(prefix_len);
         Plan {
             prefix_len,
-            shared_suffix_len: suffixes.min().unwrap_or(0),
+            shared_suffix_len: self.shared_suffix_len(),
             interval,
             head_width: self.head_width(prefix_len, interval),
         }
+    }
+
+    /// How many bytes all suffixes begin with.
+    fn shared_suffix_len(&self) -> usize {
+        if self.layout.suffix_len() == 0 {
+            return 0;
+        }
+        let first = self.key(0).suffix;
+        let shared =
+            (0..self.count()).map(|index| common_prefix_len(first, self.key(index).suffix));
+        shared.min().unwrap_or(0)
     }
 
     fn interval(&self, prefix_len: usize) -> usize {
@@ -176,8 +190,8 @@ impl BlockBuilder {
             Restarts::Every(interval) => usize::from(interval),
             Restarts::Adaptive => {
                 let group = usize::from(ADAPTIVE_GROUP);
-                let followers = (0..self.count()).filter(|index| index % group != 0);
-                let saved: usize = followers.map(|index| self.shared[index] - prefix_len).sum();
+                let followers = self.shared.chunks(group).flat_map(|group| &group[1..]);
+                let saved: usize = followers.map(|shared| shared - prefix_len).sum();
                 if saved * 10 > self.estimated_len() { group } else { 1 }
             }
         }
@@ -185,12 +199,11 @@ impl BlockBuilder {
 
     /// The narrowest heads that tell nearly all restart points apart, versions of one stem left aside.
     fn head_width(&self, prefix_len: usize, interval: usize) -> HeadWidth {
-        let behind = (interval..self.count()).step_by(interval);
-        let other = behind.filter(|&at| self.key(at - interval).stem != self.key(at).stem);
-        // What two restart points share, all entries between them share too. The byte behind it tells them apart.
-        let needed = other.map(|at| {
-            let shared = self.shared[at + 1 - interval..=at].iter().min();
-            shared.map_or(0, |shared| shared - prefix_len) + 1
+        let needed = (interval..self.count()).step_by(interval).filter_map(|at| {
+            // What two restart points share, all entries between them share too. The byte behind it tells them apart.
+            let shared = *self.shared[at + 1 - interval..=at].iter().min()?;
+            let is_same = shared == self.stem_len(at) && shared == self.stem_len(at - interval);
+            (!is_same).then_some(shared - prefix_len + 1)
         });
         HeadWidth::for_stems(self.count().div_ceil(interval), needed)
     }
@@ -200,19 +213,18 @@ impl BlockBuilder {
         let mut ends = std::mem::take(&mut self.ends);
         debug_assert!(out.is_empty(), "the entries of the block before are gone");
         ends.clear();
-        for index in 0..self.count() {
-            let behind = index % plan.interval;
-            let is_last = behind + 1 == plan.interval || index + 1 == self.count();
-            let stem = self.encode_stem_lens(index, plan, &mut out);
-            let value = self.value(index);
-            if !is_last {
-                put_varint(&mut out, value.len() as u64);
+        for first in (0..self.count()).step_by(plan.interval) {
+            let last = (first + plan.interval).min(self.count()) - 1;
+            for index in first..=last {
+                let stem = self.encode_stem_lens(index, index == first, plan, &mut out);
+                let value = &self.values[self.start_of(index).value..self.entries[index].value];
+                if index < last {
+                    put_varint(&mut out, value.len() as u64);
+                }
+                out.extend_from_slice(stem);
+                out.extend_from_slice(value);
             }
-            out.extend_from_slice(stem);
-            out.extend_from_slice(value);
-            if is_last {
-                ends.push(out.len());
-            }
+            ends.push(out.len());
         }
         debug_assert_eq!(ends.len(), self.count().div_ceil(plan.interval), "an end for each group");
         self.encoded = out;
@@ -220,9 +232,15 @@ impl BlockBuilder {
     }
 
     /// Appends the lengths that describe the stem of an entry. Returns the bytes of the stem that the entry stores.
-    fn encode_stem_lens(&self, index: usize, plan: Plan, out: &mut Vec<u8>) -> &[u8] {
+    fn encode_stem_lens(
+        &self,
+        index: usize,
+        is_restart: bool,
+        plan: Plan,
+        out: &mut Vec<u8>,
+    ) -> &[u8] {
         let stem = &self.key(index).stem[plan.prefix_len..];
-        if index.is_multiple_of(plan.interval) {
+        if is_restart {
             put_varint(out, stem.len() as u64);
             return stem.get(plan.head_width.bytes()..).unwrap_or(&[]);
         }
@@ -255,8 +273,10 @@ impl BlockBuilder {
         for &end in &self.ends {
             out.extend_from_slice(&(end as u32).to_le_bytes()[..usize::from(end_width)]);
         }
-        for index in 0..self.count() {
-            out.extend_from_slice(&self.key(index).suffix[plan.shared_suffix_len..]);
+        if plan.shared_suffix_len < self.layout.suffix_len() {
+            for index in 0..self.count() {
+                out.extend_from_slice(&self.key(index).suffix[plan.shared_suffix_len..]);
+            }
         }
     }
 }

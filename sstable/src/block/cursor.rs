@@ -4,18 +4,20 @@ use std::ops::Range;
 
 use super::builder::ADAPTIVE_GROUP;
 use super::entry::GroupReader;
-use super::group_keys::GroupKeys;
 use super::key_buffer::KeyBuffer;
 use super::layout::Block;
+use super::passed_group::{PassedGroup, SHARES_TOO_MUCH};
 use crate::damage::{Checked, Damage};
 
 /// Stands on one entry of a block. It owns its key and borrows nothing, so it can be kept beside the block.
 ///
 /// Every call gets the same block. A step forward goes on behind the entry before. A step backward inside a group needs the
-/// entries in front of it, which depend on each other, so the first such step decodes and keeps all of them.
+/// entries in front of it, which depend on each other, so the first such step finds all of them and keeps their places.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlockCursor {
     index: usize,
+    /// How many entries of its group come before it.
+    behind: usize,
     /// The stem of the entry, then its suffix.
     key: KeyBuffer,
     stem_len: usize,
@@ -24,7 +26,7 @@ pub(crate) struct BlockCursor {
     /// Where the group of the entry ends in the block.
     group_end: usize,
     /// The entries that were passed on the way back.
-    passed: GroupKeys,
+    passed: PassedGroup,
 }
 
 impl BlockCursor {
@@ -51,7 +53,7 @@ impl BlockCursor {
         assert!(index < block.count(), "an entry of the block");
         self.passed.clear();
         self.key.set(0, block.prefix());
-        self.read_from_restart(block, index)
+        self.read_from_restart(*block, index)
     }
 
     /// Moves to the next entry, which the block has.
@@ -62,9 +64,9 @@ impl BlockCursor {
         if block.interval() == 1 {
             return self.read_single(block, index);
         }
-        let (group, behind) = block.place(index);
-        if behind == 0 {
-            return self.read_restart(block, group, index);
+        if self.behind + 1 == block.interval() {
+            let (group, _) = block.place(index);
+            return self.read_restart(*block, group, index);
         }
         self.read_follower(block, index)
     }
@@ -80,45 +82,34 @@ impl BlockCursor {
         self.prev_in_group(block, index)
     }
 
+    /// Moves to entry `index`, the one before, in a block with groups.
     fn prev_in_group(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
-        let (group, behind) = block.place(index);
-        if behind == 0 {
-            return self.read_restart(block, group, index);
+        if self.behind == 1 {
+            let (group, _) = block.place(index);
+            return self.read_restart(*block, group, index);
         }
         if block.interval() > usize::from(ADAPTIVE_GROUP) {
-            // So many entries may be too long to keep.
-            return self.read_from_restart(block, index);
+            // The places of so many entries may take too much memory.
+            return self.read_from_restart(*block, index);
         }
-        let Some((stem, value)) = self.passed.get(index) else {
-            return self.pass_group(block, group, index);
-        };
-        self.key.set(0, stem);
-        (self.stem_len, self.value) = (stem.len(), value);
-        self.group_end = self.passed.group_end();
+        if !self.passed.has(index) {
+            let (group, _) = block.place(index);
+            self.passed.decode(*block, group, index)?;
+        }
+        (self.stem_len, self.value) = self.passed.show(block, index, &mut self.key);
+        self.group_end = self.passed.end();
+        // Before a restart point comes the last entry of a group, and no group before another one is short.
+        self.behind = self.behind.checked_sub(1).unwrap_or(block.interval() - 1);
         self.arrive(block, index);
         Ok(())
     }
 
-    /// Reads the entries of `group` up to entry `index`, and keeps them.
-    fn pass_group(&mut self, block: &Block<'_>, group: usize, index: usize) -> Checked<()> {
-        let first = group * block.interval();
-        debug_assert!(first < index, "a follower of the group");
-        self.read_restart(block, group, first)?;
-        self.passed.begin(self.group_end);
-        self.passed.push(first, self.key.stem(self.stem_len), &self.value);
-        for index in first + 1..=index {
-            self.read_follower(block, index)?;
-            self.passed.push(index, self.key.stem(self.stem_len), &self.value);
-        }
-        Ok(())
-    }
-
     /// Reads entry `index`, and first those of its group that come before it. The key begins with the prefix of the block.
-    fn read_from_restart(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
+    fn read_from_restart(&mut self, block: Block<'_>, index: usize) -> Checked<()> {
         let (group, behind) = block.place(index);
         self.read_restart(block, group, index - behind)?;
         for index in index - behind + 1..=index {
-            self.read_follower(block, index)?;
+            self.read_follower(&block, index)?;
         }
         Ok(())
     }
@@ -152,23 +143,24 @@ impl BlockCursor {
             _ => {}
         }
         // A long stem, or damage.
-        self.read_restart(block, index, index)
+        self.read_restart(*block, index, index)
     }
 
     /// Reads entry `index`, the restart point of `group`. The key begins with the prefix of the block.
-    fn read_restart(&mut self, block: &Block<'_>, group: usize, index: usize) -> Checked<()> {
+    fn read_restart(&mut self, block: Block<'_>, group: usize, index: usize) -> Checked<()> {
         debug_assert_eq!(group * block.interval(), index, "the first entry of the group");
         let prefix_len = block.prefix().len();
         debug_assert!(self.key.begins_with(block.prefix()), "the prefix of the block is in place");
-        let mut reader = GroupReader::new(block, group)?;
+        let mut reader = GroupReader::new(&block, group)?;
         let restart = reader.restart(block.head_width())?;
+        self.behind = 0;
         self.group_end = reader.end();
         self.key.set_word(prefix_len, block.head_word(group));
         let head_len = restart.stem_len.min(block.head_width());
         self.key.set_short(prefix_len + head_len, restart.tail, block.behind(restart.tail_at));
         self.stem_len = prefix_len + head_len + restart.tail.len();
         self.value = restart.value;
-        self.arrive(block, index);
+        self.arrive(&block, index);
         Ok(())
     }
 
@@ -176,25 +168,33 @@ impl BlockCursor {
     #[inline]
     fn read_follower(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
         debug_assert_eq!(index, self.index + 1, "the entry behind");
-        let remaining = block.remaining_behind(index);
+        let behind = self.behind + 1;
+        debug_assert!(behind < block.interval(), "the group has another entry");
+        let remaining = (block.interval() - behind).min(block.count() - index);
         let mut reader = GroupReader::resume(block, self.value.end..self.group_end, remaining)?;
         let follower = reader.follower()?;
         let shared = block.prefix().len().saturating_add(follower.shared);
         if shared > self.stem_len {
-            return Err(Damage::new(self.value.end, "an entry shares more than there is"));
+            return Err(Damage::new(self.value.end, SHARES_TOO_MUCH));
         }
         self.key.set_short(shared, follower.rest, block.behind(follower.rest_at));
         self.stem_len = shared + follower.rest.len();
+        self.behind = behind;
         self.value = follower.value;
         self.arrive(block, index);
         Ok(())
     }
 
     /// The stem of entry `index` is in place.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a step of a cursor is short, and calls are a third of it"
+    )]
+    #[inline(always)]
     fn arrive(&mut self, block: &Block<'_>, index: usize) {
         debug_assert!(block.entries_at() <= self.value.start, "a value lies among the entries");
         debug_assert!(self.value.end <= self.group_end, "an entry lies in its group");
+        debug_assert_eq!(block.place(index).1, self.behind, "the place in the group");
         self.index = index;
         if block.suffix_len() == 0 {
             self.key.end(self.stem_len);

@@ -13,7 +13,7 @@
 //!
 //! | field | |
 //! |---|---|
-//! | how many bytes behind the prefix of the block it shares with the stem before | varint |
+//! | how many bytes behind the prefix of the block it shares with the stem before, all of them | varint |
 //! | how many bytes follow them | varint |
 //! | length of the value | varint; not in the last entry of a group |
 //! | the bytes that follow | |

@@ -18,12 +18,6 @@ impl KeyBuffer {
         &self.bytes[..self.len]
     }
 
-    /// The first `len` bytes of the key.
-    #[inline]
-    pub(super) fn stem(&self, len: usize) -> &[u8] {
-        &self.bytes[..len]
-    }
-
     pub(super) fn begins_with(&self, prefix: &[u8]) -> bool {
         self.bytes.starts_with(prefix)
     }
@@ -51,7 +45,11 @@ impl KeyBuffer {
     }
 
     /// Puts `part` at `at`, and ends the key there. `with_more` begins with the same bytes.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a step of a cursor is short, and calls are a third of it"
+    )]
+    #[inline(always)]
     pub(super) fn set_short(&mut self, at: usize, part: &[u8], with_more: &[u8]) {
         debug_assert!(with_more.starts_with(part), "the same bytes");
         match with_more.first_chunk::<SHORT>() {

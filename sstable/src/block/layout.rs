@@ -202,12 +202,12 @@ impl<'b> Block<'b> {
         &self.bytes[at..]
     }
 
-    /// How many entries the group of entry `index` has from that entry on.
+    /// Asks the processor to load the cache line of byte `at`, if the block has that byte.
     #[inline]
-    pub(super) fn remaining_behind(&self, index: usize) -> usize {
-        debug_assert!(index < self.count(), "an entry of the block");
-        let behind = index % self.interval();
-        (self.interval() - behind).min(self.count() - index)
+    pub(crate) fn prefetch(&self, at: usize) {
+        if at < self.bytes.len() {
+            durable::prefetch_lines(&self.bytes[at..=at]);
+        }
     }
 
     /// Where the first entry begins in the block.
@@ -235,7 +235,11 @@ impl<'b> Block<'b> {
     }
 
     /// Where the entries of `group` are in the block.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a step of a cursor is short, and calls are a third of it"
+    )]
+    #[inline(always)]
     pub(super) fn extent(&self, group: usize) -> Checked<Range<usize>> {
         debug_assert!(group * self.interval() < self.count(), "a group of the block");
         let entries_at = self.entries_at();

@@ -7,7 +7,7 @@ use super::entry::{GroupReader, Restart};
 use super::layout::Block;
 use crate::damage::Checked;
 use crate::heads::{Heads, lower_bound, padded};
-use crate::key_layout::{SplitKey, common_prefix_len};
+use crate::key_layout::{SplitKey, behind_prefix, common_prefix_len, is_equal};
 
 /// The first entry that is not less than the key that was sought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Block<'_> {
     /// The answer is right if the keys of the block ascend. In a block of somebody who forged it, it is any index.
     #[inline]
     pub(crate) fn search(&self, key: SplitKey<'_>) -> Checked<Found> {
-        let Some(rest) = key.stem.strip_prefix(self.prefix()) else {
+        let Some(rest) = behind_prefix(key.stem, self.prefix()) else {
             // All stems begin with the prefix, so all of them are on one side of a stem that does not.
             let index = if key.stem < self.prefix() { 0 } else { self.count() };
             return Ok(Found { index, is_equal: false });
@@ -61,7 +61,7 @@ impl Block<'_> {
     /// Where the value of `key` is in the block. `None`: the block does not have the key.
     #[inline]
     pub(crate) fn find(&self, key: SplitKey<'_>) -> Checked<Option<Range<usize>>> {
-        let Some(rest) = key.stem.strip_prefix(self.prefix()) else { return Ok(None) };
+        let Some(rest) = behind_prefix(key.stem, self.prefix()) else { return Ok(None) };
         let sought = Sought { rest, suffix: key.suffix };
         if self.interval() == 1 {
             let found = match self.heads() {
@@ -95,8 +95,12 @@ impl Block<'_> {
             return Ok(ByHead::Tied);
         }
         let restart = GroupReader::new(self, index)?.restart(W)?;
-        let is_equal = self.compare_with::<W>(&restart, index, sought) == Ordering::Equal;
-        Ok(ByHead::Decided(is_equal.then_some(restart.value)))
+        // The heads are equal. Stems of one length that end inside the head are equal then, and all others have tails.
+        let tail = sought.rest.get(W..).unwrap_or(&[]);
+        let is_found = restart.stem_len == sought.rest.len()
+            && is_equal(restart.tail, tail)
+            && self.has_suffix(index, sought.suffix);
+        Ok(ByHead::Decided(is_found.then_some(restart.value)))
     }
 
     /// The first group whose restart point is not less than the key, and whether it is the key.
@@ -166,6 +170,13 @@ impl Block<'_> {
     }
 
     #[inline]
+    fn has_suffix(&self, index: usize, suffix: &[u8]) -> bool {
+        debug_assert_eq!(suffix.len(), self.suffix_len(), "all suffixes have one length");
+        let rest = behind_prefix(suffix, self.shared_suffix());
+        rest.is_some_and(|rest| is_equal(rest, self.suffix_rest(index)))
+    }
+
+    #[inline]
     fn compare_suffix(&self, index: usize, suffix: &[u8]) -> Ordering {
         debug_assert_eq!(suffix.len(), self.suffix_len(), "all suffixes have one length");
         let (shared, rest) = suffix.split_at(self.shared_suffix().len());
@@ -231,7 +242,7 @@ impl Block<'_> {
     /// Whether the stem of entry `index` is `stem`.
     pub(crate) fn has_stem(&self, index: usize, stem: &[u8]) -> Checked<bool> {
         debug_assert!(index < self.count(), "an entry of the block");
-        let Some(sought) = stem.strip_prefix(self.prefix()) else { return Ok(false) };
+        let Some(sought) = behind_prefix(stem, self.prefix()) else { return Ok(false) };
         let (group, behind) = self.place(index);
         let mut reader = GroupReader::new(self, group)?;
         let restart = reader.restart(self.head_width())?;
@@ -257,6 +268,13 @@ impl Block<'_> {
         suffix[..shared.len()].copy_from_slice(shared);
         suffix[shared.len()..].copy_from_slice(rest);
         suffix
+    }
+
+    /// Where a search begins to read entry `index`: the restart point of its group.
+    pub(crate) fn start_of(&self, index: usize) -> Checked<usize> {
+        debug_assert!(index < self.count(), "an entry of the block");
+        let (group, _) = self.place(index);
+        self.extent(group).map(|extent| extent.start)
     }
 
     /// The group of entry `index`, and how many entries of the group come before it.

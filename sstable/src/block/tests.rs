@@ -219,6 +219,10 @@ fn use_block(bytes: &[u8], suffix_len: usize) -> Result<(), Damage> {
         block.find(key)?;
         if index + 1 < block.count() {
             cursor.next(&block)?;
+            assert!(cursor.value().len() <= bytes.len() && cursor.value().end <= bytes.len());
+        }
+        for _ in 0..cursor.index().min(20) {
+            cursor.prev(&block)?;
         }
     }
     Ok(())
@@ -243,4 +247,90 @@ fn a_damaged_block_is_refused_or_read_without_a_panic() {
             }
         }
     }
+}
+
+#[test]
+fn ends_are_wide_from_64_kib_of_entries_on() {
+    for (value_len, width) in [(65_534, 2), (65_535, 4)] {
+        let entries: Entries = vec![(b"k".to_vec(), vec![7; value_len])];
+        let bytes = build(KeyLayout::PLAIN, Restarts::Every(1), &entries);
+        // The length of the rest of the stem, which the prefix has already, is in front of the value.
+        assert_eq!(bytes[1], width, "1 and {value_len} bytes");
+        let block = Block::parse(&bytes, 0).unwrap();
+        assert_eq!(bytes[block.value_of(0).unwrap()], entries[0].1);
+    }
+}
+
+#[test]
+fn header_fields_that_no_block_has_are_refused() {
+    let layout = KeyLayout::with_suffix(2);
+    let entries: Entries = vec![(b"a\0\x01".to_vec(), vec![1]), (b"b\0\x02".to_vec(), vec![2])];
+    let right = build(layout, Restarts::Every(1), &entries);
+    let is_refused = |at: usize, byte: u8| {
+        let mut bytes = right.clone();
+        bytes[at] = byte;
+        Block::parse(&bytes, 2).is_err()
+    };
+    assert!(!is_refused(0, right[0]));
+    // Widths of heads and ends, the interval, the shared bytes of suffixes, and the byte that is zero.
+    for (at, byte) in [(0, 0), (0, 3), (0, 16), (1, 0), (1, 1), (1, 3), (8, 0), (10, 3), (11, 1)] {
+        assert!(is_refused(at, byte), "{byte} at {at}");
+    }
+    let mut empty = build(layout, Restarts::Every(1), &Entries::new());
+    assert!(Block::parse(&empty, 2).is_ok());
+    empty[1] = 3;
+    assert!(Block::parse(&empty, 2).is_err(), "no group has an end, and yet its width counts");
+}
+
+#[test]
+fn bytes_behind_the_last_entry_and_missing_ones_are_refused() {
+    let entries: Entries = vec![(b"a".to_vec(), vec![1]), (b"b".to_vec(), vec![2; 9])];
+    let mut bytes = build(KeyLayout::PLAIN, Restarts::Every(1), &entries);
+    bytes.push(0);
+    assert!(Block::parse(&bytes, 0).is_err());
+    bytes.truncate(bytes.len() - 2);
+    assert!(Block::parse(&bytes, 0).is_err());
+}
+
+#[test]
+fn an_entry_that_shares_more_than_the_stem_before_has_is_refused() {
+    let entries: Entries = vec![(b"a".to_vec(), vec![]), (b"ab".to_vec(), vec![])];
+    let mut bytes = build(KeyLayout::PLAIN, Restarts::Every(2), &entries);
+    // Behind the header come the prefix "a", a head, an end of 2 bytes, and the restart point of 2 bytes.
+    assert_eq!(bytes[12 + 1 + 1 + 2 + 2..], *b"\0\x01b");
+    bytes[18] = 1;
+    let block = Block::parse(&bytes, 0).unwrap();
+    let mut cursor = BlockCursor::default();
+    cursor.set(&block, 0).unwrap();
+    assert!(cursor.next(&block).is_err());
+}
+
+#[test]
+fn stems_whose_lengths_need_another_byte_are_shown_and_found() {
+    // The lengths of the stems without their first byte are 126 to 130, and 16,382 to 16,386.
+    for len in [126, 16_382] {
+        let entries: Entries =
+            (0..5_u8).map(|at| (vec![at + 1; len + 1 + usize::from(at)], vec![at; 3])).collect();
+        let bytes = build(KeyLayout::PLAIN, Restarts::Every(1), &entries);
+        let block = Block::parse(&bytes, 0).unwrap();
+        let mut cursor = BlockCursor::default();
+        cursor.set(&block, 0).unwrap();
+        for (index, (key, value)) in entries.iter().enumerate() {
+            if index > 0 {
+                cursor.next(&block).unwrap();
+            }
+            assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
+            let found = block.find(KeyLayout::PLAIN.split(key).unwrap()).unwrap();
+            assert_eq!(found.map(|value| &bytes[value]), Some(&value[..]));
+        }
+    }
+}
+
+#[test]
+fn heads_are_as_wide_as_most_keys_need() {
+    // Nearly all keys share one byte with the key before, so the second byte tells them apart.
+    let entries: Entries = (0..=255_u8).map(|at| (vec![at / 16, at % 16], vec![])).collect();
+    assert_eq!(build(KeyLayout::PLAIN, Restarts::Every(1), &entries)[0], 2);
+    let entries: Entries = (0..=255_u8).map(|at| (vec![at, 7], vec![])).collect();
+    assert_eq!(build(KeyLayout::PLAIN, Restarts::Every(1), &entries)[0], 1);
 }

@@ -6,19 +6,39 @@ use durable::coding::{Reader, put_u16, put_u32, put_u64};
 use durable::seeded_crc32;
 use kv::Result;
 
-use super::line::{LINE_LEN, MOST_PROBES};
+use super::line::{LINE_LEN, MOST_PROBES, line_of};
 use crate::stored_block::Seeds;
 
-/// Bytes of a chunk, but for the last one: 512 lines, which take some microseconds to check.
-pub(super) const CHUNK_LEN: usize = 512 * LINE_LEN;
+/// Bytes of a chunk, but for the last one, which take some microseconds to check.
+pub(super) const CHUNK_LEN: usize = 32 << 10;
 
-/// The kind of filter that this build knows.
-const KIND: u8 = 1;
+/// A filter of lines alone.
+const KIND_PLAIN: u8 = 1;
+
+/// A filter with hints behind each line.
+const KIND_WITH_HINTS: u8 = 2;
+
+/// How the lines of a filter are made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LineFormat {
+    /// How many bits a stem sets in its line, 1 to 7.
+    pub(crate) probes: u8,
+    /// Whether hints follow each line.
+    pub(crate) has_hints: bool,
+}
+
+impl LineFormat {
+    /// Bytes from one line to the next.
+    #[inline]
+    pub(crate) fn stride(self) -> usize {
+        LINE_LEN << u8::from(self.has_hints)
+    }
+}
 
 /// Where the lines of a filter are, and the checksums of their chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FilterDirectory {
-    pub(crate) probes: u8,
+    pub(crate) format: LineFormat,
     /// How many lines there are, at least one.
     pub(crate) lines: u32,
     /// Where the first line is in the file.
@@ -27,17 +47,20 @@ pub(crate) struct FilterDirectory {
 }
 
 impl FilterDirectory {
-    pub(super) fn describe(lines: &[u8], probes: u8, seeds: Seeds, offset: u64) -> Self {
+    /// The directory of `lines`, each with its hints, if the first one lies at `offset`.
+    pub(super) fn describe(lines: &[u8], format: LineFormat, seeds: Seeds, offset: u64) -> Self {
+        debug_assert!(lines.len().is_multiple_of(format.stride()), "lines are whole");
         assert!(offset.is_multiple_of(LINE_LEN as u64), "a line is a cache line");
         let chunk_offset = |chunk: usize| offset + (chunk * CHUNK_LEN) as u64;
         let chunks = lines.chunks(CHUNK_LEN).enumerate();
         let sum = |(at, chunk)| seeded_crc32(seeds.at(chunk_offset(at)), chunk);
         let sums = chunks.map(sum).collect();
-        Self { probes, lines: (lines.len() / LINE_LEN) as u32, offset, sums }
+        Self { format, lines: (lines.len() / format.stride()) as u32, offset, sums }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![KIND, self.probes];
+        let kind = if self.format.has_hints { KIND_WITH_HINTS } else { KIND_PLAIN };
+        let mut bytes = vec![kind, self.format.probes];
         put_u16(&mut bytes, 0);
         put_u32(&mut bytes, self.lines);
         put_u64(&mut bytes, self.offset);
@@ -52,14 +75,15 @@ impl FilterDirectory {
     /// `Corruption` when the lines do not all lie before `limit`, or there are more or fewer sums than chunks.
     pub(crate) fn decode(mut reader: Reader<'_>, limit: u64) -> Result<Option<Self>> {
         let (kind, probes, zero) = (reader.u8()?, reader.u8()?, reader.u16()?);
-        if kind != KIND {
+        if kind != KIND_PLAIN && kind != KIND_WITH_HINTS {
             return Ok(None);
         }
+        let format = LineFormat { probes, has_hints: kind == KIND_WITH_HINTS };
         if zero != 0 || !(1..=MOST_PROBES).contains(&probes) {
             return Err(reader.corruption("a filter with an impossible number of probes"));
         }
         let (lines, offset) = (reader.u32()?, reader.u64()?);
-        let len = u64::from(lines) * LINE_LEN as u64;
+        let len = u64::from(lines) * format.stride() as u64;
         if lines == 0 || !offset.is_multiple_of(LINE_LEN as u64) {
             return Err(reader.corruption("a filter without lines, or with lines out of place"));
         }
@@ -71,7 +95,7 @@ impl FilterDirectory {
             return Err(reader.corruption("another number of checksums than of chunks"));
         }
         let sums = (0..chunks).map(|_| reader.u32()).collect::<Result<_>>()?;
-        Ok(Some(Self { probes, lines, offset, sums }))
+        Ok(Some(Self { format, lines, offset, sums }))
     }
 
     /// How many chunks there are.
@@ -81,13 +105,19 @@ impl FilterDirectory {
 
     /// Where the lines are in the file.
     pub(crate) fn extent(&self) -> Range<u64> {
-        self.offset..self.offset + u64::from(self.lines) * LINE_LEN as u64
+        self.offset..self.offset + u64::from(self.lines) * self.format.stride() as u64
     }
 
-    /// The chunk that has `line`.
+    /// Where the line of `hash` is, counted from the first line.
     #[inline]
-    pub(crate) fn chunk_of(line: usize) -> usize {
-        line / (CHUNK_LEN / LINE_LEN)
+    pub(crate) fn line_at(&self, hash: u64) -> usize {
+        line_of(hash, self.lines) * self.format.stride()
+    }
+
+    /// The chunk that has the line at `line_at`, and its hints.
+    #[inline]
+    pub(crate) fn chunk_of(line_at: usize) -> usize {
+        line_at / CHUNK_LEN
     }
 
     /// Where `chunk` is in the file.
@@ -117,12 +147,23 @@ mod tests {
         FilterDirectory::decode(Reader::new(bytes, Path::new("table"), 0), limit)
     }
 
+    const PLAIN: LineFormat = LineFormat { probes: 6, has_hints: false };
+
+    const WITH_HINTS: LineFormat = LineFormat { probes: 6, has_hints: true };
+
     #[test]
     fn a_directory_reads_back_and_its_chunks_cover_the_lines() {
+        for (format, lines) in [(PLAIN, 516), (WITH_HINTS, 258)] {
+            reads_back(format, lines);
+        }
+    }
+
+    fn reads_back(format: LineFormat, count: u32) {
         let seeds = Seeds::of(TableId([3; 16]));
-        let lines: Vec<u8> = (0..CHUNK_LEN + 3 * LINE_LEN).map(|at| (at / 7) as u8).collect();
-        let directory = FilterDirectory::describe(&lines, 6, seeds, 128);
-        assert_eq!((directory.chunks(), directory.lines), (2, 515));
+        let lines: Vec<u8> = (0..CHUNK_LEN + 4 * LINE_LEN).map(|at| (at / 7) as u8).collect();
+        let directory = FilterDirectory::describe(&lines, format, seeds, 128);
+        assert_eq!((directory.chunks(), directory.lines), (2, count));
+        assert_eq!(directory.line_at(u64::MAX), lines.len() - format.stride());
         let limit = directory.extent().end;
         let decoded = decode(&directory.encode(), limit).unwrap();
         assert_eq!(decoded.as_ref(), Some(&directory));
@@ -132,25 +173,31 @@ mod tests {
             assert!(directory.is_right(chunk, bytes, seeds));
             assert!(!directory.is_right(1 - chunk, bytes, seeds));
         }
-        assert_eq!((FilterDirectory::chunk_of(511), FilterDirectory::chunk_of(512)), (0, 1));
+        let ends = [CHUNK_LEN - 1, CHUNK_LEN].map(FilterDirectory::chunk_of);
+        assert_eq!(ends, [0, 1]);
         assert!(decode(&directory.encode(), limit - 1).is_err());
     }
 
     #[test]
     fn an_unknown_kind_is_no_filter_and_impossible_fields_are_refused() {
         let seeds = Seeds::of(TableId([3; 16]));
-        let right = FilterDirectory::describe(&[7; 2 * LINE_LEN], 6, seeds, 64).encode();
+        let right = FilterDirectory::describe(&[7; 2 * LINE_LEN], PLAIN, seeds, 64).encode();
         let changed = |at: usize, byte: u8| {
             let mut bytes = right.clone();
             bytes[at] = byte;
             decode(&bytes, 1 << 20)
         };
-        assert_eq!(changed(0, 2).unwrap(), None);
+        assert_eq!(changed(0, 3).unwrap(), None);
+        assert!(changed(0, 2).is_ok_and(|found| found.is_some()), "hints fill the room as well");
         for (at, byte) in [(1, 0), (1, 8), (2, 1), (4, 0), (7, 1), (8, 65), (15, 255)] {
             assert!(changed(at, byte).is_err(), "{byte} at {at}");
         }
         for cut in 0..right.len() {
             assert!(decode(&right[..cut], 1 << 20).is_err());
         }
+        assert!(decode(&[&right[..], &[0; 4]].concat(), 1 << 20).is_err(), "a sum too many");
+        let mut without_lines = right[..16].to_vec();
+        without_lines[4] = 0;
+        assert!(decode(&without_lines, 1 << 20).is_err(), "no line and no sum");
     }
 }

@@ -26,10 +26,16 @@ pub(crate) fn line_of(hash: u64, lines: u32) -> usize {
     line as usize
 }
 
+/// The bits of a hash that choose places inside a line.
+#[inline]
+pub(super) fn spread(hash: u64) -> u64 {
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// The bits of `hash` in its line.
 #[inline]
 fn bits(hash: u64, probes: u8) -> impl Iterator<Item = usize> {
-    let spread = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let spread = spread(hash);
     let probe = move |number: u8| spread << (u32::from(number) * BITS_PER_PROBE);
     (0..probes).map(move |number| (probe(number) >> (u64::BITS - BITS_PER_PROBE)) as usize)
 }

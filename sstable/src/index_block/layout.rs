@@ -17,6 +17,7 @@
 use std::ops::Range;
 
 use durable::coding::split_varint;
+use durable::prefetch_lines;
 
 use crate::damage::{Checked, Damage};
 use crate::handle::BlockHandle;
@@ -186,6 +187,17 @@ impl<'b> IndexBlock<'b> {
         let Some(last) = blocks.checked_sub(1) else { return 0 };
         let ends = &self.bytes[self.at.block_ends_at as usize..self.at.rest_ends_at as usize];
         u32::from_le_bytes(ends.as_chunks().0[last])
+    }
+
+    /// Has the processor load the ends of the blocks from number `index` on, as many as have one fence.
+    #[inline]
+    pub(super) fn prefetch_ends(&self, index: usize) {
+        let start = self.at.block_ends_at as usize + index * 4;
+        let end = start + HEADS_PER_FENCE * 4;
+        debug_assert!(index <= self.count(), "a block that this one leads to, or the end");
+        if let Some(ends) = self.bytes.get(start.saturating_sub(4)..end.min(self.bytes.len())) {
+            prefetch_lines(ends);
+        }
     }
 
     /// Where block `index` is that this one leads to.

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::layout::{HEADS_PER_FENCE, IndexBlock};
 use crate::damage::Checked;
 use crate::heads::{Heads, lower_bound, padded};
-use crate::key_layout::SplitKey;
+use crate::key_layout::{SplitKey, behind_prefix};
 
 /// A key without the prefix of the block, which its stem begins with.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl IndexBlock<'_> {
     /// it, the answer is any index of the block.
     #[inline]
     pub(crate) fn floor(&self, key: SplitKey<'_>) -> Checked<Option<usize>> {
-        let Some(rest) = key.stem.strip_prefix(self.prefix()) else {
+        let Some(rest) = behind_prefix(key.stem, self.prefix()) else {
             // All stems begin with the prefix, so all of them are on one side of a stem that does not.
             let is_before = key.stem < self.prefix();
             return Ok(if is_before { None } else { self.count().checked_sub(1) });
@@ -49,7 +49,10 @@ impl IndexBlock<'_> {
         sought: Sought<'_>,
     ) -> Checked<usize> {
         let head = padded(sought.rest);
-        let less = count_less(fences, heads, &head);
+        let group = lower_bound(fences, &head).saturating_sub(1);
+        // The heads of the group are compared while the ends of its blocks are on their way.
+        self.prefetch_ends(group * HEADS_PER_FENCE);
+        let less = count_less(group, heads, &head);
         if heads.get(less) != Some(&head) {
             return Ok(less);
         }
@@ -115,13 +118,12 @@ impl IndexBlock<'_> {
     }
 }
 
-/// How many of the ascending `heads` are less than `sought`.
+/// How many of the ascending `heads` are less than `sought`. The last fence that is less is that of `group`; the first one, if
+/// there is none.
 #[inline]
-fn count_less<const W: usize>(fences: &[[u8; W]], heads: &[[u8; W]], sought: &[u8; W]) -> usize {
-    debug_assert_eq!(fences.len(), heads.len().div_ceil(HEADS_PER_FENCE), "a fence for 16 heads");
-    let Some(group) = lower_bound(fences, sought).checked_sub(1) else { return 0 };
+fn count_less<const W: usize>(group: usize, heads: &[[u8; W]], sought: &[u8; W]) -> usize {
     // The head of the next fence is not less, so the place is among the heads of this fence, or right behind them.
-    let start = group * HEADS_PER_FENCE;
+    let start = heads.len().min(group * HEADS_PER_FENCE);
     let end = heads.len().min(start + HEADS_PER_FENCE);
     start + lower_bound(&heads[start..end], sought)
 }

@@ -154,10 +154,29 @@ fn long_separators_get_wide_ends() {
 }
 
 #[test]
-fn bytes_behind_the_last_rest_are_refused() {
+fn bytes_behind_the_last_rest_and_missing_ones_are_refused() {
     let mut bytes = build(KeyLayout::PLAIN, &[b"a".to_vec(), b"b".to_vec()]);
     bytes.push(0);
     assert!(IndexBlock::parse(&bytes, 0).is_err());
+    bytes.truncate(bytes.len() - 2);
+    assert!(IndexBlock::parse(&bytes, 0).is_err());
+}
+
+#[test]
+fn an_unknown_width_of_ends_is_refused() {
+    let mut bytes = build(KeyLayout::PLAIN, &[b"a".to_vec()]);
+    for width in [0, 1, 3, 8] {
+        bytes[1] = width;
+        assert!(IndexBlock::parse(&bytes, 0).is_err(), "{width}");
+    }
+}
+
+#[test]
+fn a_forged_base_makes_no_place_overflow() {
+    let mut bytes = build(KeyLayout::PLAIN, &[b"a".to_vec(), b"b".to_vec()]);
+    bytes[8..16].fill(0xff);
+    let block = IndexBlock::parse(&bytes, 0).unwrap();
+    assert_eq!(block.handle(1).unwrap().offset, u64::MAX);
 }
 
 #[test]
@@ -207,6 +226,22 @@ fn a_damaged_index_block_is_refused_or_read_without_a_panic() {
                 let _any = use_block(&bytes, layout, &separators);
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
+        }
+    }
+}
+
+#[test]
+fn ends_are_wide_from_64_kib_of_rests_on() {
+    // Each rest has a length of 3 bytes, and the stem without its head of 8 bytes.
+    for (lens, width) in [([32_773, 32_772], 2), ([32_773, 32_773], 4)] {
+        let separators = [vec![0; lens[0]], vec![1; lens[1]]];
+        let bytes = build(KeyLayout::PLAIN, &separators);
+        assert_eq!(bytes[1], width, "{lens:?}");
+        let block = IndexBlock::parse(&bytes, 0).unwrap();
+        let mut found = Vec::new();
+        for (index, separator) in separators.iter().enumerate() {
+            block.separator(index, &mut found).unwrap();
+            assert_eq!(&found, separator);
         }
     }
 }

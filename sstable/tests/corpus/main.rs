@@ -6,8 +6,22 @@
 #[path = "../../../fuzz/src/table.rs"]
 mod table;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::{FileWriter, Fs, SimFs, seeded_crc32};
+use kv::{Cursor, Error, Result};
+use sstable::{BlockCache, BuildOptions, ReadMode, ReadOptions, Table, TableBuilder, TableId};
+
+fn open(bytes: Vec<u8>, options: &ReadOptions) -> Result<Arc<Table>> {
+    let disk = SimFs::new();
+    let path = Path::new("table");
+    disk.set_contents(path, bytes);
+    Table::open(disk.open(path)?, options).map(Arc::new)
+}
 
 #[test]
 fn every_input_of_the_corpus_keeps_the_invariant() {
@@ -67,4 +81,168 @@ fn pairs_of_changed_bytes_with_right_checksums_keep_the_invariant() {
             [choice[0], choice[1], 1, places[0], places[1], bits[0], places[2], places[3], bits[1]];
         table::run(&script);
     }
+}
+
+#[test]
+fn every_changed_byte_of_an_index_block_is_reached_by_a_script() {
+    // As the corpus does it: table, mode, an edit of the index, and the edit.
+    for at in 0..300_u16 {
+        let [low, high] = at.to_le_bytes();
+        for (block, xor) in [(0, 0x01), (1, 0x80), (2, 0xff), (7, 0x04)] {
+            table::run(&[at as u8 % 3, at as u8 % 4, 2, block, low, high, xor]);
+        }
+    }
+}
+
+#[test]
+fn a_filter_of_another_kind_is_no_filter_and_verify_says_so() {
+    for fixture in table::FIXTURES.iter() {
+        let mut bytes = fixture.bytes.clone();
+        // The kind is the first field of the filter block.
+        bytes[fixture.filter.0.start] = 0xee;
+        fixture.put_sums_right(&mut bytes);
+        let table = open(bytes, &ReadOptions::default()).unwrap();
+        let mut cursor = table.scan((Bound::Unbounded, Bound::Unbounded)).unwrap();
+        while cursor.next().unwrap() {
+            let (key, value) = cursor.entry().unwrap();
+            assert_eq!(table.get(key).unwrap().as_deref(), Some(value));
+        }
+        assert!(table.may_contain(0).unwrap(), "without a filter every key may be there");
+        assert!(matches!(table.verify(), Err(Error::Unsupported(_))));
+    }
+}
+
+/// A table whose filter lies over its data blocks, with right checksums.
+fn with_a_filter_over_its_blocks(fixture: &table::Fixture) -> Vec<u8> {
+    const LINES: u32 = 4;
+    let mut bytes = fixture.bytes.clone();
+    let fields = &mut bytes[fixture.filter.0.start..];
+    // Lines alone, without hints.
+    fields[0] = 1;
+    fields[4..8].copy_from_slice(&LINES.to_le_bytes());
+    fields[8..16].copy_from_slice(&0_u64.to_le_bytes());
+    fixture.put_sums_right(&mut bytes);
+    let sum = seeded_crc32(table::seed(0), &bytes[..64 * LINES as usize]).to_le_bytes();
+    bytes[fixture.filter.0.start + 16..][..4].copy_from_slice(&sum);
+    table::put_sum_right(&mut bytes, &fixture.filter.0);
+    bytes
+}
+
+#[test]
+fn a_forged_filter_over_a_data_block_does_not_get_the_cached_bytes_of_the_block() {
+    for fixture in table::FIXTURES.iter() {
+        let bytes = with_a_filter_over_its_blocks(fixture);
+        let cache = Some(Arc::new(BlockCache::new(1 << 20)));
+        let options = ReadOptions { mode: ReadMode::Positional, cache };
+        let table = open(bytes, &options).unwrap();
+        let mut cursor = table.scan((Bound::Unbounded, Bound::Unbounded)).unwrap();
+        let mut keys = Vec::new();
+        // The walk brings the data blocks into the cache.
+        while cursor.next().unwrap() {
+            keys.push(cursor.key().to_vec());
+        }
+        for key in keys {
+            // A wrong filter may hide a key. It is no filter of somebody honest.
+            table.get(&key).unwrap();
+        }
+        for hash in 0..64_u64 {
+            table.may_contain(hash << 58).unwrap();
+        }
+    }
+}
+
+#[test]
+fn verify_finds_a_head_that_hides_its_key() -> Result<()> {
+    let disk = SimFs::new();
+    let path = Path::new("table");
+    let options = BuildOptions { filter_bits_per_stem: 0, ..BuildOptions::default() };
+    let id = TableId(table::ID);
+    let mut builder = TableBuilder::new(FileWriter::create(&disk, path)?, id, options)?;
+    builder.add(b"", b"1")?;
+    builder.add(b"b", b"2")?;
+    builder.finish(&disk)?;
+    let mut bytes = disk.contents(path).unwrap();
+    // The header of the data block has 12 bytes, and its keys share no prefix. So the next byte is the head of the empty key.
+    assert_eq!(bytes[12..14], *b"\0b");
+    bytes[12] = 1;
+    // Two heads, two ends of 2 bytes, a length and a value for each key.
+    table::put_sum_right(&mut bytes, &(0..12 + 2 + 4 + 4));
+    let table = open(bytes, &ReadOptions::default())?;
+    assert_eq!(table.get(b"b")?.as_deref(), Some(&b"2"[..]), "the checksum is right");
+    assert_eq!(table.get(b"")?, None, "the key is hidden");
+    let refused = table.verify().unwrap_err().to_string();
+    assert!(refused.contains("a key that a search does not find"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn an_index_block_without_separators_is_passed_by_and_verify_finds_it() {
+    for fixture in table::FIXTURES.iter() {
+        for index in &fixture.indexes {
+            let mut bytes = fixture.bytes.clone();
+            // No separators, and a prefix up to the end of the block.
+            let prefix_len = (index.len() - 16) as u16;
+            bytes[index.start + 2..index.start + 4].copy_from_slice(&prefix_len.to_le_bytes());
+            bytes[index.start + 4..index.start + 8].fill(0);
+            fixture.put_sums_right(&mut bytes);
+            for mode in 0..4 {
+                let used = table::use_table(bytes.clone(), mode, fixture);
+                assert!(used.is_err(), "verify finds the missing data blocks");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_compressed_block_in_a_table_whose_footer_names_no_codec_is_refused() {
+    let fixture = &table::FIXTURES[2];
+    let mut bytes = fixture.bytes.clone();
+    let required = bytes.len() - 64 + 40;
+    assert_eq!(bytes[required..required + 4], [1, 0, 0, 0], "LZ4");
+    bytes[required] = 0;
+    fixture.put_sums_right(&mut bytes);
+    for mode in 0..4 {
+        let refused = table::use_table(bytes.clone(), mode, fixture).unwrap_err().to_string();
+        assert!(refused.contains("a codec that the footer does not name"), "{refused}");
+    }
+}
+
+#[test]
+fn verify_finds_properties_that_do_not_count_right() {
+    for fixture in table::FIXTURES.iter() {
+        let mut bytes = fixture.bytes.clone();
+        // The end of the name `sstable.entries`, and the number.
+        let property = *b"ntries\x18\0\0\0\0\0\0\0";
+        let at = bytes.windows(property.len()).position(|window| window == property).unwrap();
+        bytes[at + 6] += 1;
+        fixture.put_sums_right(&mut bytes);
+        let refused = table::use_table(bytes, 0, fixture).unwrap_err().to_string();
+        assert!(refused.contains("properties that do not count right"), "{refused}");
+    }
+}
+
+#[test]
+fn verify_finds_a_head_of_the_index_that_hides_its_data_block() -> Result<()> {
+    let disk = SimFs::new();
+    let path = Path::new("table");
+    let options = BuildOptions { block_bytes: 64, ..BuildOptions::default() };
+    let id = TableId(table::ID);
+    let mut builder = TableBuilder::new(FileWriter::create(&disk, path)?, id, options)?;
+    for key in [&b""[..], b"b"] {
+        builder.add(key, &[7; 50])?;
+    }
+    builder.finish(&disk)?;
+    let mut bytes = disk.contents(path).unwrap();
+    let fixture = table::Fixture::describe(bytes.clone(), BTreeMap::new());
+    // The fence and the heads of the empty separator and of "b".
+    let fence = fixture.fences[1];
+    assert_eq!(bytes[fence..fence + 3], *b"\0\0b");
+    bytes[fence..fence + 2].fill(1);
+    fixture.put_sums_right(&mut bytes);
+    let table = open(bytes, &ReadOptions::default())?;
+    assert_eq!(table.get(b"b")?.as_deref(), Some(&[7; 50][..]), "the checksum is right");
+    assert_eq!(table.get(b"")?, None, "the data block is hidden");
+    let refused = table.verify().unwrap_err().to_string();
+    assert!(refused.contains("a separator that a search does not find"), "{refused}");
+    Ok(())
 }

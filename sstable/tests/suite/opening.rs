@@ -147,9 +147,9 @@ fn a_table_takes_little_more_than_its_entries_and_less_where_keys_share_prefixes
     let hashed = |_: u32| {
         (u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())).to_be_bytes().to_vec()
     };
-    assert!(thousandths(hashed) <= 1_040);
-    assert!(thousandths(|_| format!("user{}", random.next_u64()).into_bytes()) <= 1_000);
-    assert!(thousandths(|at| format!("{at:016}").into_bytes()) <= 940);
+    assert!(thousandths(hashed) <= 1_050);
+    assert!(thousandths(|_| format!("user{}", random.next_u64()).into_bytes()) <= 1_010);
+    assert!(thousandths(|at| format!("{at:016}").into_bytes()) <= 950);
 }
 
 #[test]

@@ -16,16 +16,16 @@
 //!    returned. So the order of the batches is known if the engine fixes it before the first write or sync of a call. An
 //!    engine does so if it holds its commit lock there. A gate holds a writer before a sync, and again after it, each with
 //!    probability 3/4.
-//! 3. A reader scans the store when each started writer has written to a file, is held or has returned, and either one is
-//!    held or none runs. The reader's view is recorded beside the number of disk operations so far. If a held writer blocks
+//! 3. A reader scans the store when each started writer has written to a file, is held or has returned. Also, either one
+//!    is held or none runs. The reader's view is recorded beside the number of disk operations so far. If a held writer blocks
 //!    the reader, the scheduler goes on after 20 ms. The view then counts from when it arrives. The seed decides the next
 //!    step: another writer starts, one is released, or a background job runs. In one round of three, one sync fails, or all
 //!    syncs from one on, in one of the ways of [`durable::SyncFailure`].
-//! 4. At the end the power is cut at each operation since step 2, or the process dies there, with a sample of the variants
-//!    of each. Every image is opened and judged by the acknowledgements and views up to that operation.
+//! 4. At the end the power is cut at each operation since step 2, or the process dies there. A sample of the variants of each
+//!    is taken. Every image is opened and judged by the acknowledgements and views up to that operation.
 //!
 //! The gates make a round repeatable if the engine syncs outside of its locks and at most one writer is held at a time.
-//! Beside a held writer, a writer that was released counts as quiet although it may run, so the look and the next step
+//! Beside a held writer, a writer that was released counts as quiet although it may run. Then the look and the next step
 //! depend on its speed. If a held writer blocks another one through a lock, the round releases the held one after
 //! 20 ms. The verdict does not depend on that.
 

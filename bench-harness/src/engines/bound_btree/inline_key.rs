@@ -23,7 +23,9 @@ impl InlineKey {
     pub(super) fn new(key: &[u8]) -> Self {
         let head_len = key.len().min(INLINE_BYTES) as u8;
         let long = (key.len() > INLINE_BYTES).then(|| key.into());
-        Self { head: head_of(key), head_len, long }
+        let inline = Self { head: head_of(key), head_len, long };
+        debug_assert_eq!(inline.bytes(), key, "a key reads back");
+        inline
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -170,6 +170,7 @@ impl Leaf {
 
     /// Sets the prefix to the first `len` bytes of `key`, and makes the heads anew.
     fn set_prefix(&mut self, key: &[u8], len: usize) {
+        assert!(len <= LONGEST_PREFIX, "a prefix has its place");
         self.prefix[..len].copy_from_slice(&key[..len]);
         self.prefix_len = len;
         let heads = self.positions.iter().map(|position| head_of(&self.key_at(*position)[len..]));
@@ -183,7 +184,10 @@ impl Leaf {
         }
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
-        EntryPosition { start, key_len: key.len() as u32, value_len: value.len() as u32 }
+        let position =
+            EntryPosition { start, key_len: key.len() as u32, value_len: value.len() as u32 };
+        debug_assert_eq!(start as usize + position.len(), self.bytes.len(), "the last entry");
+        position
     }
 
     /// Counts the bytes of an entry that went, and lays out the others anew once most bytes are dead.

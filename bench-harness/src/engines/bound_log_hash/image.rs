@@ -58,6 +58,7 @@ fn tables_of(mapped: &Arc<dyn Mapped>) -> Option<Image> {
         tables.push(Table::mapped(MappedSlots::new(Arc::clone(mapped), place), used));
         first += slots;
     }
+    assert_eq!(tables.len(), SHARDS, "the header has numbers for each shard");
     let is_whole = words[0] == *MAGIC && first * SLOT_BYTES == body.len();
     is_whole.then_some(Image { tables, segments })
 }

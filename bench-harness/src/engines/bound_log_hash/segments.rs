@@ -4,7 +4,7 @@
 //! that finds segments starts no thread, and makes and maps no segment. The first write makes one; the first read of a
 //! segment maps it. Concurrent syncs form a group: one caller syncs for all that wrote before it began.
 //!
-//! Where writes wait for syncs, the thread fills a segment with zeros and syncs them, so that a later sync has nothing but
+//! Where writes wait for syncs, the thread fills a segment with zeros and syncs them. A later sync then has nothing but
 //! data to write. Where they do not, the log writes a few zeros ahead of each append: they are in the processor's cache
 //! when the data takes their place, and no page was cleaned and write-protected before its first append. A segment that was
 //! synced in advance made each page fault at its first write, and the appender waited for the disk.

@@ -39,7 +39,9 @@ impl Slot {
         let place =
             segment << (OFFSET_BITS + LEN_BITS) | len << OFFSET_BITS | u64::from(self.offset);
         let words = [self.hash, place].map(u64::to_le_bytes);
-        std::array::from_fn(|at| words[at / 8][at % 8])
+        let raw = std::array::from_fn(|at| words[at / 8][at % 8]);
+        debug_assert_eq!(Self::from_raw(&raw), self, "a slot reads back");
+        raw
     }
 
     /// The slot that these bytes are.

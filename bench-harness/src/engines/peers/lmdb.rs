@@ -100,7 +100,7 @@ fn open_env(directory: &Path, durability: Durability) -> heed::Result<Env<Withou
     if durability < Durability::Sync {
         flags |= EnvFlags::NO_SYNC | EnvFlags::WRITE_MAP;
     }
-    // SAFETY: `NO_READ_AHEAD` is advice. `NO_SYNC` risks the file at a power cut and nothing else, and the directory belongs to
+    // SAFETY: `NO_READ_AHEAD` is advice. `NO_SYNC` risks the file at a power cut and nothing else. The directory belongs to
     // one cell of a run and goes away with it. `WRITE_MAP` lets stray writes of this process reach the file: its values are
     // lent as shared slices only, and every value that is read is checked.
     unsafe { options.flags(flags) };

@@ -2,7 +2,7 @@
 //!
 //! An acknowledged write may still be in the memory of the process, for up to half a second; the only stronger promise
 //! is a flush. On Linux a flush ends in `sync_file_range`. That call neither empties the cache of the disk nor makes the size
-//! of the file durable, so the adapter syncs the file itself after each flush. No promise between the two
+//! of the file durable. So the adapter syncs the file itself after each flush. No promise between the two
 //! is faster than a sync, so the class `Buffered` is not registered. A run that asks for it gets unflushed writes, the class
 //! `None`, and the engine is not ranked.
 //!

@@ -84,7 +84,7 @@ fn openings_stay_openings_where_the_first_engine_did_not_fit() {
     let opened = Row { open_ms: Some(2.0), ..Row::of_puts("peer:a", "sync", 1, 0.0) };
     let table = openings(&[misfit, opened]);
     assert!(table.is_opening, "{table:?}");
-    assert_eq!(table.misfits, ["own"]);
+    assert_eq!(table.did_not_fit, ["own"]);
     assert!((table.lines[0].speed.median - 500.0).abs() < 1e-9);
 }
 
@@ -222,7 +222,7 @@ fn table_of_deferred(deferred_cpu_s: f64, undone: &[u32]) -> PhaseTable {
 
 #[test]
 fn a_speed_of_which_more_than_a_tenth_of_the_work_came_after_the_clock_is_marked() {
-    let is_marked = |seconds| table_of_deferred(seconds, &[]).lines[0].is_deferred;
+    let is_marked = |seconds| table_of_deferred(seconds, &[]).lines[0].defers_work;
     assert!(is_marked(0.12) && !is_marked(0.11));
     let text = crate::report::text::render(&table_of_deferred(0.12, &[]), 200);
     assert!(text.contains("902»"), "{text}");
@@ -262,7 +262,7 @@ fn half_of_the_blocks_are_enough_for_a_mark_and_to_be_left_out() {
     };
     assert!(table(1, 0).lines[0].is_ranked);
     assert_eq!(places(&table(2, 0)), [("peer:a", true, Some(1)), ("own", false, None)]);
-    assert!(!table(0, 1).lines[0].is_deferred && table(0, 2).lines[0].is_deferred);
+    assert!(!table(0, 1).lines[0].defers_work && table(0, 2).lines[0].defers_work);
 }
 
 #[test]

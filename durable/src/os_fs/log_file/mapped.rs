@@ -2,8 +2,8 @@
 //!
 //! Before the kernel writes a page to the disk, it write-protects the page in every mapping. For that it interrupts each
 //! processor that runs a thread of the process. Page by page that took half of the processor time of filling a store, and
-//! stopped the appender each time. So a log first takes all pages that are about to be written out of its page table, with
-//! one interrupt for all of them ([`Region::forget_pages`]).
+//! stopped the appender each time. So before pages are written, a log takes them out of its page table, with one
+//! interrupt for all of them ([`Region::forget_pages`]).
 
 use std::io;
 use std::path::Path;

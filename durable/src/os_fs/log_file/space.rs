@@ -31,7 +31,7 @@
 //! many megabytes. So the appender of a log that is synced has the kernel begin to write them after each 4 MiB
 //! ([`Space::wants_writeback`]). Nobody waits for the disk in a log without syncs; writing early only took processor time
 //! there (puts of 100 bytes: 0.9 x), and held the appender up for 10 to 20 ms. One thread puts values of 64 KiB beside one that
-//! syncs every put (`bitcask/examples/put_latency.rs`, two runs of 4 s each in turn, on a busy machine, milliseconds):
+//! syncs every put (`bitcask/examples/put_latency.rs`). Two runs of 4 s each took turns on a busy machine. In milliseconds:
 //!
 //! | begin to write | longest buffered put | longest synced put | buffered puts |
 //! |---|---|---|---|

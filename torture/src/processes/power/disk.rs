@@ -1,7 +1,7 @@
 //! An ext4 in an image file, mounted through a loop device, with a switch for its power.
 //!
-//! Everything is done by the usual commands. The one call that no command makes is made by a script, in Perl or Python,
-//! because an `ioctl` by hand would be unsafe code here. The script opens the file system first and then waits, so that
+//! Everything is done by the usual commands. A script, in Perl or Python, makes the one call that no command makes:
+//! an `ioctl` by hand would be unsafe code here. The script opens the file system first and then waits, so that
 //! the cut comes at once when it is asked for.
 //!
 //! A mount outlives the process that made it. So another process waits for the end of this one, whatever that may be, and

@@ -80,7 +80,7 @@ fn script(options: &Options, able: Capabilities, steps: usize, part: u64) -> Scr
     generate::script(sub_seed(options.seed, part), &config)
 }
 
-/// In most rounds the values are so short that all batches fit into one file, so the gate never stops a writer that owns a
+/// In most rounds the values are so short that all batches fit into one file. Then the gate never stops a writer that owns a
 /// lock. One round in this many keeps the lengths of the script.
 const LONG_VALUES_ONE_IN: usize = 6;
 const SHORT_BYTES: usize = 24;

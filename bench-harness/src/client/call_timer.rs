@@ -1,49 +1,23 @@
-//! When a client starts, when it stops, and which of its calls are timed.
+//! Which calls of a client are timed, and when calls on a schedule begin.
+//!
+//! Two looks at the clock cost as much as a fast call. So one call in a stride is timed, and the end of its time serves to ask
+//! whether the window is over. On a schedule each call is timed, and waits for its arrival.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::arrivals::Arrivals;
 use super::window::{Sample, Window};
+use super::window_end::WindowEnd;
 
-/// How much time before an arrival a waiting client wakes up; it spins for the rest.
-const SPIN: Duration = Duration::from_micros(150);
-/// The longest sleep of a waiting client before it looks whether the others have ended.
-const LONGEST_SLEEP: Duration = Duration::from_millis(10);
-
-/// The end that all clients of a window share.
-#[derive(Debug)]
-pub(crate) struct WindowEnd {
-    /// When to stop.
-    pub(crate) until: Instant,
-    /// Set when all must stop: one failed, one has a full window, or all that count are done.
-    pub(crate) stop: AtomicBool,
-}
-
-impl WindowEnd {
-    /// An end at `until`.
-    pub(crate) fn new(until: Instant) -> Self {
-        Self { until, stop: AtomicBool::new(false) }
-    }
-
-    /// Stops all clients, whatever the time.
-    pub(crate) fn stop_all(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a client whose last timed call ended at `moment` must stop.
-    pub(crate) fn is_reached(&self, moment: Instant) -> bool {
-        moment >= self.until || self.stop.load(Ordering::Relaxed)
-    }
-}
-
-/// Times one call in `stride`.
+/// Times one call in a stride.
 #[derive(Clone, Debug)]
 pub(crate) struct CallTimer {
+    /// One call in this many is timed.
     stride: u32,
     /// Calls until the next one that is timed.
     calls_left: u32,
-    /// The end of the last timed call, until somebody has looked at it.
-    pub(crate) last_end: Option<Instant>,
+    /// The end of the last timed call, until [`Self::take_last_end`] has returned it.
+    last_end: Option<Instant>,
     arrivals: Option<Arrivals>,
     /// How much later than intended the operation began.
     late: Duration,
@@ -53,13 +27,18 @@ impl CallTimer {
     /// A timer; with `arrivals`, calls wait for their moments and each of them is timed.
     pub(crate) fn new(stride: u32, arrivals: Option<Arrivals>) -> Self {
         let stride = if arrivals.is_some() { 1 } else { stride };
-        assert!(stride > 0);
+        assert!(stride > 0, "some call is timed");
         Self { stride, calls_left: 0, last_end: None, arrivals, late: Duration::ZERO }
     }
 
-    /// Calls of which one is timed.
+    /// One call in this many is timed.
     pub(crate) fn stride(&self) -> u32 {
         self.stride
+    }
+
+    /// The end of the last timed call; `None` if no call was timed since this was asked.
+    pub(super) fn take_last_end(&mut self) -> Option<Instant> {
+        self.last_end.take()
     }
 
     /// Waits for the moment of the next call if there is a schedule. `false`: the window ends before that moment.
@@ -82,7 +61,7 @@ impl CallTimer {
         }
         self.calls_left = self.stride - 1;
         if let Some(arrivals) = &self.arrivals {
-            self.late = Instant::now().saturating_duration_since(arrivals.next);
+            self.late = arrivals.lateness();
         }
         true
     }
@@ -91,7 +70,7 @@ impl CallTimer {
     pub(crate) fn restart(&mut self) {
         self.calls_left = 0;
         if let Some(arrivals) = &mut self.arrivals {
-            arrivals.next = Instant::now();
+            arrivals.restart();
         }
     }
 
@@ -110,6 +89,7 @@ impl CallTimer {
         let start = Instant::now();
         let result = call(window);
         let end = Instant::now();
+        debug_assert!(start <= end, "a call ends after it has begun");
         self.last_end = Some(end);
         debug_assert!(window.samples.len() < window.samples.capacity(), "samples never grow");
         window.samples.push(Sample {
@@ -120,66 +100,6 @@ impl CallTimer {
             late_ns: self.late.as_nanos() as u64,
         });
         result
-    }
-}
-
-/// The moments at which operations are meant to begin: a Poisson process, drawn before the clock starts.
-#[derive(Clone, Debug)]
-pub(crate) struct Arrivals {
-    /// Times between two arrivals; starts over at the end.
-    gaps: Vec<Duration>,
-    at: usize,
-    next: Instant,
-}
-
-impl Arrivals {
-    /// Arrivals with these times between them.
-    pub(crate) fn new(gaps: Vec<Duration>) -> Self {
-        assert!(!gaps.is_empty());
-        Self { gaps, at: 0, next: Instant::now() }
-    }
-
-    /// Waits for the next arrival. `false`: the window ends before it.
-    fn wait(&mut self, window_end: &WindowEnd) -> bool {
-        let moment = self.next + self.gaps[self.at];
-        loop {
-            let now = Instant::now();
-            if moment <= now {
-                break;
-            }
-            if moment >= window_end.until && window_end.is_reached(now) {
-                return false;
-            }
-            if window_end.stop.load(Ordering::Relaxed) {
-                return false;
-            }
-            let left = moment.min(window_end.until).saturating_duration_since(now);
-            match left.checked_sub(SPIN) {
-                Some(long) => std::thread::sleep(long.min(LONGEST_SLEEP)),
-                None => std::hint::spin_loop(),
-            }
-        }
-        self.next = moment;
-        self.at = (self.at + 1) % self.gaps.len();
-        true
-    }
-
-    /// Arrivals after the last one that was waited for, up to `end`.
-    fn due(&self, end: Instant) -> u64 {
-        let mut left = end.saturating_duration_since(self.next);
-        let round: Duration = self.gaps.iter().sum();
-        if round.is_zero() {
-            return 0;
-        }
-        let rounds = (left.as_nanos() / round.as_nanos()) as u64;
-        left = Duration::from_nanos((left.as_nanos() % round.as_nanos()) as u64);
-        let gaps = self.gaps.iter().cycle().skip(self.at);
-        let in_last_round = gaps.take_while(|gap| {
-            let is_due = **gap <= left;
-            left = left.saturating_sub(**gap);
-            is_due
-        });
-        rounds * self.gaps.len() as u64 + in_last_round.take(self.gaps.len()).count() as u64
     }
 }
 
@@ -211,11 +131,11 @@ mod tests {
         let gaps = vec![Duration::from_millis(1), Duration::ZERO];
         let mut timer = CallTimer::new(1, Some(Arrivals::new(gaps)));
         assert!(timer.await_arrival(&end_in(Duration::from_mins(1))) && timer.begin_operation());
-        let moment = timer.arrivals.as_ref().unwrap().next;
+        let moment = timer.arrivals.as_ref().unwrap().last();
         let before = Instant::now();
         assert!(timer.await_arrival(&end_in(Duration::from_mins(1))) && timer.begin_operation());
         assert!(timer.late >= before - moment);
-        assert_eq!(timer.arrivals.unwrap().next, moment);
+        assert_eq!(timer.arrivals.unwrap().last(), moment);
     }
 
     #[test]
@@ -229,17 +149,5 @@ mod tests {
         let window_end = WindowEnd::new(Instant::now() + Duration::from_hours(2));
         window_end.stop_all();
         assert!(!timer.await_arrival(&window_end));
-    }
-
-    #[test]
-    fn arrivals_that_were_due_and_did_not_begin_are_counted() {
-        let mut arrivals = Arrivals::new([1, 2, 3].map(Duration::from_millis).to_vec());
-        let begin = arrivals.next;
-        let due = |arrivals: &Arrivals, ms| arrivals.due(begin + Duration::from_millis(ms));
-        assert_eq!([0, 1, 2, 3, 6, 7, 13].map(|ms| due(&arrivals, ms)), [0, 1, 1, 2, 3, 4, 7]);
-        arrivals.at = 2;
-        assert_eq!([2, 3, 4, 6, 9].map(|ms| due(&arrivals, ms)), [0, 1, 2, 3, 4]);
-        // The arrivals of an hour are counted at once.
-        assert_eq!(due(&arrivals, 3_600_000), 1_800_000);
     }
 }

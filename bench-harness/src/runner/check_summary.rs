@@ -1,4 +1,4 @@
-//! The checks of a run, in words.
+//! The last line of a run: how many answers, stores and cells were checked.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,16 @@ use crate::report::PhaseTable;
 use crate::row::Row;
 
 /// Whether engines did not fit into their memory, and none but yardsticks has a figure.
-pub(super) fn does_none_fit(tables: &[PhaseTable]) -> bool {
+pub(super) fn has_none_fitted(tables: &[PhaseTable]) -> bool {
     let has_engine = |table: &PhaseTable| table.lines.iter().any(|line| !is_bound(&line.engine));
-    let has_misfit = |table: &PhaseTable| table.misfits.iter().any(|engine| !is_bound(engine));
-    tables.iter().any(has_misfit) && !tables.iter().any(has_engine)
+    let is_one_too_large =
+        |table: &PhaseTable| table.did_not_fit.iter().any(|engine| !is_bound(engine));
+    tables.iter().any(is_one_too_large) && !tables.iter().any(has_engine)
 }
 
 /// The checks of a run, in words. A cell that did not fit into its memory was not checked. Each other cell of an engine that
 /// keeps its writes was opened again after a kill.
-pub(super) fn answers_checked(rows: &[Row]) -> String {
+pub(super) fn describe_checks(rows: &[Row]) -> String {
     let sums = || rows.iter().filter(|row| row.op == "all");
     let checked = match sums().map(|row| row.verified).sum::<u64>() {
         0 if sums().all(did_not_fit) => "nothing was measured".into(),
@@ -66,8 +67,8 @@ mod tests {
             durability: durability.clone(),
             ..Row::default()
         };
-        assert!(!answers_checked(&[row(0)]).contains("answers right"));
-        assert_eq!(answers_checked(&[row(12), row(0)]), "all 12 answers right");
+        assert!(!describe_checks(&[row(0)]).contains("answers right"));
+        assert_eq!(describe_checks(&[row(12), row(0)]), "all 12 answers right");
     }
 
     #[test]
@@ -88,11 +89,11 @@ mod tests {
             durability: "none".into(),
             ..Row::default()
         };
-        let text = answers_checked(&[killed(1, "load"), killed(1, "get"), killed(2, "load")]);
+        let text = describe_checks(&[killed(1, "load"), killed(1, "get"), killed(2, "load")]);
         let unchecked = "2 cells did not fit into their memory and were not checked: big";
         assert_eq!(text, format!("nothing was measured; {unchecked}"));
         assert!(
-            answers_checked(&[read, killed(1, "load")])
+            describe_checks(&[read, killed(1, "load")])
                 .starts_with("all 12 answers right; 1 cell did")
         );
     }
@@ -108,6 +109,6 @@ mod tests {
             row("memory", "none", 1),
             row(NULL_ENGINE, "buffered", 1),
         ];
-        assert!(answers_checked(&rows).ends_with("; 2 stores had every write after a kill"));
+        assert!(describe_checks(&rows).ends_with("; 2 stores had every write after a kill"));
     }
 }

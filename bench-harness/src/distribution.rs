@@ -154,7 +154,7 @@ impl Picker {
 
 /// Judges draws against exact probabilities.
 #[cfg(test)]
-pub(crate) mod judge {
+pub(crate) mod goodness_of_fit {
     /// Pearson's statistic of `observed` counts against exact `probabilities` (which may leave out a tail).
     pub(crate) fn chi_square(observed: &[u64], probabilities: &[f64], draws: u64) -> f64 {
         let terms = observed.iter().zip(probabilities).map(|(&seen, probability)| {
@@ -173,7 +173,7 @@ pub(crate) mod judge {
 
 #[cfg(test)]
 mod tests {
-    use super::judge::{chi_square, generous_bound};
+    use super::goodness_of_fit::{chi_square, generous_bound};
     use super::*;
 
     const DRAWS: u64 = 200_000;

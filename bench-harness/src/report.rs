@@ -20,3 +20,4 @@ pub(crate) use phase_table::{PhaseTable, compare};
 pub(crate) use ranking::{Contestant, Ranking};
 pub(crate) use results::render as render_results;
 pub(crate) use run_facts::{FinishedRun, MemoryLimit, RunFacts};
+pub(crate) use text::wrap;

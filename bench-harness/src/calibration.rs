@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_readme_states_the_rates_of_each_record() {
-        let readme = include_str!("../../README.md").replace("\n  ", " ");
+        let readme = include_str!("../README.md").replace("\n  ", " ");
         for name in ["first", "second"] {
             let record = published(name);
             for (blocks, command) in [(RUN_BLOCKS, "`run`"), (QUICK_BLOCKS, "`quick`")] {
@@ -183,6 +183,44 @@ mod tests {
         let failure = record(&csv(2).replace("calibration:slow-10", "bitcask")).unwrap_err();
         assert!(failure.text.contains("calibration:slow-10"), "{failure}");
         assert!(record("block\n1\n").unwrap_err().text.contains("is no record"));
+    }
+
+    #[test]
+    fn rows_in_another_order_are_the_same_record() {
+        let text = csv(40);
+        let (head, rows) = text.split_once('\n').unwrap();
+        let mut rows: Vec<_> = rows.lines().collect();
+        rows[8..100].reverse();
+        let other = record(&format!("{head}\n{}\n", rows.join("\n"))).unwrap();
+        assert_eq!(render(&other), render(&record(&text).unwrap()));
+    }
+
+    #[test]
+    fn a_second_row_of_an_engine_in_a_block_is_refused() {
+        let text = csv(3) + "2,1,calibration:b,put,all,1.0,7\n";
+        let complaint = record(&text).unwrap_err().text;
+        assert!(
+            complaint.ends_with("is no record: a second row of calibration:b, put in block 2"),
+            "{complaint}"
+        );
+    }
+
+    #[test]
+    fn blocks_whose_numbers_leave_no_room_for_those_of_a_second_file_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.csv");
+        std::fs::write(&path, csv(1).replace("\n1,", &format!("\n{},", u32::MAX))).unwrap();
+        assert!(read(std::slice::from_ref(&path)).is_ok());
+        let complaint = read(&[path.clone(), path]).unwrap_err().text;
+        assert!(complaint.contains("it has a block 4294967295"), "{complaint}");
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_no_mistake_in_a_record() {
+        let missing = PathBuf::from("no-such-record.csv");
+        let failure = read(&[missing]).unwrap_err();
+        assert!(failure.text.starts_with("cannot read no-such-record.csv: "), "{failure}");
+        assert_eq!(failure.kind, crate::failure::FailureKind::Io);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! A limit to the memory of cells, page cache included: each cell's process runs in a memory cgroup of its own.
 //!
 //! The cgroup is a child of the one that this process is in, so limits from outside stay in force. Both layouts of Linux are
-//! known: the memory controller of version 1, and version 2 (`hierarchy`).
+//! known: the memory controller of version 1, and version 2 (`hierarchy`, `harness_cgroup`).
 
 mod cgroup;
+mod harness_cgroup;
 mod hierarchy;
 
 use std::fs;
@@ -13,7 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) use cgroup::MemoryCgroup;
-use cgroup::{HarnessCgroup, NAME_PREFIX};
+use cgroup::NAME_PREFIX;
+use harness_cgroup::{HarnessCgroup, enable_memory_controller};
 use hierarchy::Hierarchy;
 
 /// The limit of the trial cgroup: larger than any process.
@@ -42,7 +44,7 @@ impl CgroupFactory {
 
     fn within(hierarchy: Hierarchy) -> Result<Self, String> {
         cgroup::remove_left_over(&hierarchy.own);
-        let own_leaf = cgroup::enable_memory_controller(&hierarchy)?;
+        let own_leaf = enable_memory_controller(&hierarchy)?;
         let factory = Self { hierarchy, count: AtomicU32::new(0), _own_leaf: own_leaf };
         factory.try_create()?.limit(TRIAL_BYTES)?;
         Ok(factory)

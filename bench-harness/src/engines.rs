@@ -27,7 +27,8 @@ pub struct EngineConfig {
     pub durability: Durability,
     /// The size of the values that will be written, in bytes, for engines whose layout depends on it.
     pub value_bytes: u64,
-    /// The limit of the memory of the process, page cache included, if it has one: then the store may not fit.
+    /// The limit of the memory of the process, page cache included, in bytes. Where there is one, the store may be larger
+    /// than memory.
     pub limit_memory_bytes: Option<u64>,
 }
 
@@ -44,7 +45,8 @@ pub struct Registration {
     /// The durability classes that the engine keeps, weakest first. With `None` alone nothing survives a reopening. For a
     /// missing class the engine is opened with the next weaker one and is not ranked.
     pub classes: &'static [Durability],
-    /// Opens the engine in a directory that exists: empty the first time, as the engine left it afterwards.
+    /// Opens the engine in a directory that exists: empty the first time, as the engine left it afterwards. An error ends the
+    /// run.
     pub open: fn(&Path, EngineConfig) -> kv::Result<Box<dyn Kv>>,
     /// How the engine is set up, in one line for the reader of the results.
     pub settings: fn(EngineConfig) -> String,
@@ -82,7 +84,7 @@ pub(crate) fn is_bound(name: &str) -> bool {
 
 /// Whether `name` is the name of an engine of others.
 pub(crate) fn is_peer(name: &str) -> bool {
-    name.starts_with("peer:")
+    name.starts_with(PEER)
 }
 
 /// The engines of this workspace and the yardsticks, in the order in which they are listed.
@@ -126,7 +128,12 @@ pub(crate) fn check_names(known: &[Registration]) -> Outcome<()> {
 pub(crate) fn select(known: &[Registration], selectors: &[String]) -> Outcome<Vec<Registration>> {
     for selector in selectors {
         if !known.iter().any(|engine| pattern::matches(selector, engine.name)) {
-            if let Some(hint) = missing_feature(selector) {
+            let as_peer = format!("{PEER}{selector}");
+            if known.iter().any(|engine| engine.name == as_peer) {
+                let text = format!("unknown engine \"{selector}\"; write {as_peer}");
+                return Err(Failure::usage(text));
+            }
+            if let Some(hint) = missing_feature(selector).or_else(|| missing_feature(&as_peer)) {
                 return Err(Failure::usage(hint));
             }
             let names = known.iter().map(|engine| engine.name);
@@ -138,6 +145,9 @@ pub(crate) fn select(known: &[Registration], selectors: &[String]) -> Outcome<Ve
     };
     Ok(known.iter().filter(is_wanted).copied().collect())
 }
+
+/// The beginning of the names of the engines of others.
+const PEER: &str = "peer:";
 
 /// The engines of others that a build may have, and the feature that brings each.
 const PEERS: [(&str, &str); 8] = [
@@ -176,6 +186,15 @@ mod tests {
             let text = select(&own(), &[selector.into()]).unwrap_err().text;
             assert!(text.ends_with(&format!("--features {feature}")), "{text}");
         }
+    }
+
+    #[test]
+    fn the_bare_name_of_a_peer_leads_to_the_peer() {
+        let text = select(&own(), &["redb".into()]).unwrap_err().text;
+        assert_eq!(text, "this build has no engine \"peer:redb\"; build with --features peers");
+        let with_peer = [&own()[..], &[Registration { name: "peer:redb", ..own()[0] }]].concat();
+        let text = select(&with_peer, &["redb".into()]).unwrap_err().text;
+        assert_eq!(text, "unknown engine \"redb\"; write peer:redb");
     }
 
     #[test]

@@ -61,20 +61,24 @@ impl Judge<'_> {
         if let Some(text) = complaint.filter(|_| self.is_strict) {
             return Err(Failure::wrong_data(text.clone()));
         }
+        let ops = |recorders: &[Recorder]| recorders.iter().map(Recorder::ops).sum::<u64>();
+        let (known_ops, window_ops) = (ops(recorders), parts.iter().map(|part| part.window.ops));
+        let window_ops: u64 = window_ops.map(u64::from).sum();
         let writers = parts.iter().filter(|part| writes(part)).count();
         let is_shared = writers > 0 && parts.len() > 1;
         if is_shared {
             self.timeline.begin(self.model.states());
         }
-        for (part, recorder) in parts.iter().zip(recorders) {
+        for (part, recorder) in parts.iter().zip(&mut *recorders) {
             let others_write = writers > usize::from(writes(part));
             replay::replay(self, part, others_write, recorder)?;
         }
+        assert_eq!(ops(recorders), known_ops + window_ops, "each operation is counted once");
         if is_shared && self.is_strict { self.timeline.check(self.dataset, parts) } else { Ok(()) }
     }
 
-    /// Checks the answer of a get that was made between two phases: the version that it found.
-    pub(crate) fn check_now(&self, id: u32, version: u32) -> Outcome<()> {
+    /// Checks the answer of a get that was made between two phases: it must have found the newest version.
+    pub(crate) fn check_newest(&self, id: u32, version: u32) -> Outcome<()> {
         replay::check_stamp(self.dataset, id, version, Bounds::exactly(self.model.state(id)))
     }
 }

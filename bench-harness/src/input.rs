@@ -15,15 +15,14 @@ use crate::values::HEADER_BYTES;
 
 pub(crate) use trace::TraceStep;
 
-/// The built-in inputs: name, content, description, compressed file.
+/// The built-in inputs: name, content, compressed file.
 const BUILT_IN: [(&str, InputKind, &[u8]); 2] = [
-    (
-        "git-history",
-        InputKind::Trace,
-        include_bytes!("../../data/git-history-rust-analyzer.csv.zst"),
-    ),
-    ("wordnet", InputKind::Records, include_bytes!("../../data/wordnet-glosses.tsv.zst")),
+    ("git-history", InputKind::Trace, include_bytes!("../data/git-history-rust-analyzer.csv.zst")),
+    ("wordnet", InputKind::Records, include_bytes!("../data/wordnet-glosses.tsv.zst")),
 ];
+
+/// The ending of a compressed file.
+const COMPRESSED: &str = ".zst";
 
 /// The content of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +70,6 @@ impl Input {
         u64::checked_div(sum, count).unwrap_or(header)
     }
 }
-
-/// The ending of a compressed file.
-const COMPRESSED: &str = ".zst";
 
 /// The content of the input called `name`: a built-in name, or a file ending in `.tsv`, `.csv`, either also with `.zst`.
 pub(crate) fn kind_of(name: &str) -> Result<InputKind, String> {

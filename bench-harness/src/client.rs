@@ -1,14 +1,16 @@
 //! The client: the one loop that drives every engine. It knows the `Kv` trait and nothing about any engine.
 //!
-//! The loop is part of the measured time, so it does little: it makes the key, stamps a value in the pool, calls the
+//! The loop is part of the measured time, so it does little: it makes the key, seals a value in the pool, calls the
 //! engine and folds the answer into a stamp of four bytes. One call in a stride is timed by itself. The judge
 //! (module `judge`) reads the stamps while the clock stands still. An engine that does nothing (`engines::NullEngine`)
 //! measures the loop.
 
+mod arrivals;
+mod call_timer;
 mod calls;
-mod clock;
 mod stream_position;
 mod window;
+mod window_end;
 
 use std::time::Instant;
 
@@ -19,10 +21,12 @@ use crate::failure::Outcome;
 use crate::operation::{Operation, Step};
 use crate::values::ValueWriter;
 
+pub(crate) use arrivals::Arrivals;
+pub(crate) use call_timer::CallTimer;
 pub(crate) use calls::{scan_range, stamp_entry, write_patiently};
-pub(crate) use clock::{Arrivals, CallTimer, WindowEnd};
 pub(crate) use stream_position::{PlannedOperation, StreamPosition};
 pub(crate) use window::{EntryStamp, NOT_FOUND, Sample, WRONG, Window, WindowCapacity};
+pub(crate) use window_end::WindowEnd;
 
 /// One thread's part of a phase.
 #[derive(Clone)]
@@ -98,7 +102,7 @@ impl Client<'_> {
         let most_ops = window_ops.min(self.max_steps.saturating_sub(self.position.taken));
         let mut has_keys = true;
         while buffers.window.ops < most_ops {
-            if let Some(moment) = self.timer.last_end.take()
+            if let Some(moment) = self.timer.take_last_end()
                 && window_end.is_reached(moment)
             {
                 self.is_done |= moment >= window_end.until;

@@ -54,4 +54,4 @@ mod window_model;
 mod workload;
 mod zipfian_footprint;
 
-pub(crate) use run::{SimulateArgs, simulate};
+pub(crate) use run::{Destination, SimulateArgs, simulate};

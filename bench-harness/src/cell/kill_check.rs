@@ -1,9 +1,13 @@
-//! The store that outlives its process.
+//! The check that a store survives the kill of its process.
 //!
-//! A class is proven by a second process. The first one writes down the content that it expects, makes a few last writes,
-//! and kills itself: no sync, no close, no drop. The second one opens the store in the same way. Every acknowledged write
-//! must be there, and nothing else. This finds an engine that keeps its data in the memory of its process, or that
-//! acknowledges a write which is still in a buffer of that process.
+//! 1. The first process writes down the content that it expects after a few last writes ([`UnclosedStore::new`]).
+//! 2. It makes these writes ([`UnclosedStore::make_last_writes`]).
+//! 3. It kills itself: no sync, no close, no drop.
+//! 4. A second process opens the store in the same way. Every acknowledged write must be there, and nothing else
+//!    ([`check_after_kill`]).
+//!
+//! This finds an engine that keeps its data in the memory of its process. It also finds one that acknowledges a write while
+//! the write is still in a buffer of that process.
 //!
 //! The last writes are needed because each phase ends with a sync, which empties such buffers. They are expected before they
 //! are made, so that nothing but the kill follows the last acknowledgement. A kill of the process leaves the page cache
@@ -32,7 +36,7 @@ const DELETED: u32 = 8;
 const WHEN: &str = "after its process was killed";
 
 /// A store whose content was written down, and which is not closed: only its last writes are missing.
-pub(crate) struct Survivor {
+pub(crate) struct UnclosedStore {
     engine: Box<dyn Kv>,
     dataset: Dataset,
     values: ValueWriter,
@@ -42,7 +46,7 @@ pub(crate) struct Survivor {
     last_writes: Vec<(u32, KeyState)>,
 }
 
-impl Survivor {
+impl UnclosedStore {
     /// Writes down the content that `engine` must have after its last writes, by `model` and these writes.
     pub(super) fn new(
         job: &Job,
@@ -69,7 +73,7 @@ impl Survivor {
             self.dataset.keys.write_key(id, &mut key);
             assert!(batch.is_empty(), "each last write is a call of its own");
             if state.is_present() {
-                batch.put(&key, self.values.stamp(id, state.version(), self.value_bytes));
+                batch.put(&key, self.values.seal_next(id, state.version(), self.value_bytes));
             } else {
                 batch.delete(&key);
             }
@@ -98,7 +102,7 @@ fn last_writes(model: &Model, durability: Durability) -> Vec<(u32, KeyState)> {
 }
 
 /// Opens the store that the killed process of `job` left, and compares its content with the one that was written down.
-pub(crate) fn check(registration: &Registration, job: &Job) -> Outcome<()> {
+pub(crate) fn check_after_kill(registration: &Registration, job: &Job) -> Outcome<()> {
     let model = expected::read(&job.expected_path())?;
     let dataset = dataset(job, model.capacity())?;
     let config = job.config(registration);

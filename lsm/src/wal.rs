@@ -89,7 +89,7 @@ impl Wal {
 
     /// Prepares no segment any more: the store is being closed. A writer that needs one begins it itself, and reports.
     pub(crate) fn stop_preparing(&self) {
-        self.prepared.lock().closed = true;
+        self.prepared.stop();
     }
 
     /// The ended segments without a batch behind number `flushed`.

@@ -8,6 +8,7 @@ mod background;
 mod capabilities;
 mod commit;
 mod compactor;
+mod components;
 mod engine;
 mod file_ids;
 mod files;

@@ -42,19 +42,17 @@ impl VersionFilter {
     /// The fate of version `sequence` of `user`.
     pub(super) fn judge(&mut self, user: &[u8], sequence: u64, kind: Kind) -> Fate {
         let newer = self.newer.replace(sequence).filter(|_| user == self.user);
-        match newer {
+        if let Some(newer) = newer {
             // Also if the newer one was not kept: then one that is newer still hides both.
-            Some(newer) => {
-                let is_hidden = self.history.hides(newer, sequence);
-                if self.steps.check(Step::KeepSeenVersions, is_hidden) {
-                    return Fate::Hidden;
-                }
+            let is_hidden = self.history.hides(newer, sequence);
+            if self.steps.check(Step::KeepSeenVersions, is_hidden) {
+                return Fate::Hidden;
             }
-            None => {
-                self.user.clear();
-                self.user.extend_from_slice(user);
-                self.has_kept = false;
-            }
+        } else {
+            // The newest version of the next key.
+            self.user.clear();
+            self.user.extend_from_slice(user);
+            self.has_kept = false;
         }
         // All older versions of the key in the inputs are hidden, because no reader is below the horizon.
         if kind == Kind::Tombstone {

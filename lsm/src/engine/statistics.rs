@@ -27,12 +27,12 @@ impl Lsm {
             writes_stalled: self.parts.pressure.stalled(),
             snapshots: self.parts.pins.count(),
             replayed_batches: self.parts.replayed_batches,
-            ..self.with_background_work(self.of_data())
+            ..self.with_background_work(&self.of_data())
         }
     }
 
     /// `stats` with the numbers of flushes and compactions.
-    fn with_background_work(&self, stats: LsmStats) -> LsmStats {
+    fn with_background_work(&self, stats: &LsmStats) -> LsmStats {
         let flushes = self.parts.flusher.counters();
         let compactions = self.parts.compactor.counters();
         LsmStats {
@@ -48,7 +48,7 @@ impl Lsm {
             tombstones_dropped: count(&compactions.tombstones_dropped),
             compaction_debt_bytes: self.parts.compactor.debt(),
             levels: self.parts.compactor.levels(),
-            ..stats
+            ..*stats
         }
     }
 

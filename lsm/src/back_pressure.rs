@@ -11,11 +11,13 @@
 //!
 //! A writer that waits requests a look for a compaction, and is woken by jobs, never by another write. It waits on as long as
 //! compactions make progress. The write returns `Stalled` if there is none for
-//! [`LONGEST_WAIT`](durable::throttle::LONGEST_WAIT), or if compactions have *stopped*: one has failed, or a look that began
-//! after the wait found nothing to do for a level 0 at its limit.
+//! [`LONGEST_WAIT`](durable::throttle::LONGEST_WAIT), or if compactions have *stopped*: one has failed for another reason than
+//! damage, or a look that began after the wait found nothing to do for a level 0 at its limit. In the second case a damaged
+//! table is in the way, which compactions leave alone until the store is opened again. Then the write returns that
+//! `Corruption` instead of `Stalled`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use durable::Env;
@@ -56,6 +58,8 @@ pub(crate) struct BackPressure {
     /// Steps of compactions that were taken.
     steps: AtomicU64,
     looks: Looks,
+    /// The first damaged table that a compaction has found. No compaction takes it before the next opening.
+    damage: OnceLock<Error>,
 }
 
 /// Which looks for a compaction have begun, and which have found nothing to do.
@@ -85,6 +89,7 @@ impl BackPressure {
             debt_share: AtomicU64::new(0),
             steps: AtomicU64::new(0),
             looks: Looks::default(),
+            damage: OnceLock::new(),
         }
     }
 
@@ -160,9 +165,14 @@ impl BackPressure {
         }
     }
 
-    /// A compaction has failed.
-    pub(crate) fn compaction_failed(&self) {
-        self.looks.failures.fetch_add(1, Ordering::AcqRel);
+    /// A compaction has failed with `error`. After damage the next look shows whether compactions can go on without the table.
+    pub(crate) fn compaction_failed(&self, error: &Error) {
+        if error.is_corruption() {
+            // Of several tables the first one is reported.
+            let _first: &Error = self.damage.get_or_init(|| error.clone());
+        } else {
+            self.looks.failures.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// The higher of the two levels, in thousandths of its limit.
@@ -183,7 +193,8 @@ impl BackPressure {
     /// Lets a write of `bytes` in: at once, after a pause, or after a compaction, by the pressure. The caller holds no lock.
     ///
     /// # Errors
-    /// `Stalled`; `Closed` and `Poisoned`, if that happens during the wait.
+    /// `Stalled`; `Corruption` when a damaged table stops compactions; `Closed` and `Poisoned`, if that happens during the
+    /// wait.
     #[inline]
     pub(crate) fn throttle(&self, bytes: u64) -> Result<()> {
         if let Admission::Pause(pause) = self.flushes.admit(bytes) {
@@ -205,10 +216,9 @@ impl BackPressure {
         // Before the request: the look that is requested, or one that was queued already, has a higher number.
         let begun = self.looks.begun.load(Ordering::Acquire);
         let failures = self.looks.failures.load(Ordering::Acquire);
-        let has_stopped = || {
-            self.looks.newest_idle.load(Ordering::Acquire) > begun
-                || self.looks.failures.load(Ordering::Acquire) > failures
-        };
+        let has_no_plan = || self.looks.newest_idle.load(Ordering::Acquire) > begun;
+        let has_failed = || self.looks.failures.load(Ordering::Acquire) > failures;
+        let has_stopped = || has_no_plan() || has_failed();
         let gives_up =
             || self.background.is_closed() || self.store.check().is_err() || has_stopped();
         self.background.request(Task::PickCompaction);
@@ -221,9 +231,15 @@ impl BackPressure {
                 return Ok(());
             }
             if has_stopped() || self.steps.load(Ordering::Acquire) == steps {
-                return Err(Error::Stalled { signal: "runs that compaction has not merged yet" });
+                return Err(self.obstacle(has_no_plan()));
             }
         }
+    }
+
+    /// Why a writer is refused. With level 0 at its limit there is a plan unless a damaged table is in the way.
+    fn obstacle(&self, has_no_plan: bool) -> Error {
+        let stalled = Error::Stalled { signal: "runs that compaction has not merged yet" };
+        self.damage.get().filter(|_| has_no_plan).cloned().unwrap_or(stalled)
     }
 }
 

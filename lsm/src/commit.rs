@@ -94,7 +94,8 @@ impl Committer {
     ///
     /// # Errors
     /// Those of `validate`; `InvalidArgument` for a batch that is too large; `Io`, with `StorageFull` when there is no
-    /// space; `Stalled` when compactions are behind and make no progress; `Poisoned`; `Closed`.
+    /// space; `Stalled` when compactions are behind and make no progress, or `Corruption` if a damaged table stops them;
+    /// `Poisoned`; `Closed`.
     pub(crate) fn commit(
         &self,
         records: &[Record<'_>],

@@ -108,11 +108,11 @@ impl Compactor {
             schedule.last_failure = Some(error.clone());
         }
         drop(schedule);
+        if let Err(error) = &outcome {
+            self.parts.pressure.compaction_failed(error);
+        }
         if outcome.is_ok() || is_damaged {
             self.parts.background.request(Task::PickCompaction);
-        }
-        if outcome.is_err() {
-            self.parts.pressure.compaction_failed();
         }
         outcome
     }

@@ -63,6 +63,29 @@ fn a_write_at_the_limit_is_refused_when_compactions_find_no_space_and_later_goes
     engine.close().unwrap();
 }
 
+/// "Try again" would be wrong advice: compactions leave the table alone until the store is opened again.
+#[test]
+fn a_write_at_the_limit_is_told_which_damaged_table_stops_compactions() {
+    let world = World::new();
+    let mut options = world.compacting(leveled());
+    options.table.block_bytes = 256;
+    let engine = Lsm::open(STORE, options.clone().compaction_threads(0)).unwrap();
+    pile_up(&engine, 12);
+    engine.close().unwrap();
+    drop(engine);
+    let name = world.files("table").remove(0);
+    world.damage(&name);
+    let engine = Lsm::open(STORE, options).unwrap();
+    for _ in 0..2 {
+        let refused = engine.put(&key(50), b"value", Durability::Buffered).unwrap_err();
+        assert!(refused.is_corruption() && refused.to_string().contains(&name), "{refused}");
+    }
+    assert_eq!(engine.statistics().compactions_failed, 1, "the table is not tried again");
+    let found = engine.get(&key(3)).unwrap().unwrap();
+    assert_eq!(found, [11; 100][..], "a get finds it in a newer run");
+    engine.close().unwrap();
+}
+
 #[test]
 fn without_compaction_threads_writers_never_wait() {
     let world = World::new();

@@ -1,6 +1,6 @@
 //! A store on the simulated disk, whose background work is stepped by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
@@ -57,6 +57,14 @@ impl World {
             |path: &&PathBuf| path.extension().is_some_and(|found| found == extension);
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         files.iter().filter(has_extension).map(name).collect()
+    }
+
+    /// Changes one bit in the first data block of a file.
+    pub(crate) fn damage(&self, name: &str) {
+        let path = Path::new(STORE).join(name);
+        let mut bytes = self.disk.contents(&path).unwrap();
+        bytes[100] ^= 1;
+        self.disk.set_contents(&path, bytes);
     }
 
     /// The disk after a power cut now, when all that was not synced is lost.

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -217,21 +218,48 @@ fn parse_label(text: &str) -> Result<String, String> {
 }
 
 /// Reads the command line; `Err(None)` when help or the version was asked for and printed.
-pub(crate) fn parse(
-    arguments: impl Iterator<Item = std::ffi::OsString>,
-) -> Result<Cli, Option<Failure>> {
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Option<Failure>> {
     let complain = |error: clap::Error| {
         if error.use_stderr() {
             return Some(Failure::usage(one_line(&error.to_string())));
         }
         crate::output::result(&error.to_string()).err()
     };
-    let matches = Cli::command().try_get_matches_from(arguments).map_err(complain)?;
+    let arguments: Vec<_> = arguments.collect();
+    let matches = Cli::command().try_get_matches_from(&arguments).map_err(complain)?;
+    if let Some(flag) = repeated_flag(&matches, &arguments) {
+        let command = matches.subcommand_name().unwrap_or_default();
+        let text = format!("--{flag} stands before {command} and behind it; one of them is enough");
+        return Err(Some(Failure::usage(text)));
+    }
     if let Some(flag) = unused_flag(&matches) {
         let command = matches.subcommand_name().unwrap_or_default();
         return Err(Some(Failure::usage(format!("{command} does not use --{flag}"))));
     }
     Cli::from_arg_matches(&matches).map_err(complain)
+}
+
+/// A common flag of `arguments` that stands before the command and behind it: only the later one would count.
+fn repeated_flag(matches: &ArgMatches, arguments: &[OsString]) -> Option<String> {
+    let command = matches.subcommand_name()?;
+    let parse = |arguments: &[OsString]| Cli::command().try_get_matches_from(arguments).ok();
+    // The value of a flag may be the command's name, too: a flag without its value is no command line.
+    let commands = (1..arguments.len()).filter(|at| arguments[*at] == command);
+    let mut ends = commands.filter_map(|at| Some((at, parse(&arguments[..at])?)));
+    let (at, before) = ends.next()?;
+    let behind = parse(&[&arguments[..1], &arguments[at..]].concat())?;
+    let (_, behind) = behind.subcommand()?;
+    common_flags().into_iter().find_map(|flag| {
+        let is_given = |matches: &ArgMatches| {
+            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+        };
+        flag.get_long().filter(|_| is_given(&before) && is_given(behind)).map(str::to_string)
+    })
+}
+
+/// The flags of [`CommonArgs`].
+fn common_flags() -> Vec<clap::Arg> {
+    CommonArgs::augment_args(clap::Command::new("common")).get_arguments().cloned().collect()
 }
 
 /// The common flags that each command uses which measures nothing.
@@ -242,10 +270,9 @@ const USED_FLAGS: [(&str, &[&str]); 4] =
 fn unused_flag(matches: &ArgMatches) -> Option<String> {
     let (command, of_command) = matches.subcommand()?;
     let (_, used) = USED_FLAGS.iter().find(|(name, _)| *name == command)?;
-    let common = CommonArgs::augment_args(clap::Command::new("common"));
     let is_given = |id: &str| of_command.value_source(id) == Some(ValueSource::CommandLine);
-    let given = common.get_arguments().filter(|flag| is_given(flag.get_id().as_str()));
-    let mut given = given.filter_map(clap::Arg::get_long).map(str::to_string);
+    let given = common_flags().into_iter().filter(|flag| is_given(flag.get_id().as_str()));
+    let mut given = given.filter_map(|flag| flag.get_long().map(str::to_string));
     given.find(|flag| !used.contains(&&flag[..]))
 }
 
@@ -306,6 +333,27 @@ mod tests {
         let simulate = ["kvbench", "-q", "simulate", "--out", "there", "--label", "mine"];
         let cli = parse(simulate.map(Into::into).into_iter()).unwrap();
         assert_eq!((cli.common.quiet, cli.common.label.as_deref()), (true, Some("mine")));
+    }
+
+    #[test]
+    fn a_common_flag_before_the_command_and_behind_it_is_refused() {
+        for (arguments, flag) in [
+            (&["-r", "2", "run", "-r", "1"][..], "reps"),
+            (&["--reps=2", "run", "-r1"], "reps"),
+            (&["-e", "lsm", "run", "-e", "bitcask"], "engines"),
+            // A label with the name of the command is not the command.
+            (&["--label", "run", "run", "--label", "second"], "label"),
+            (&["--label", "run", "--seed", "1", "run", "--seed", "1"], "seed"),
+        ] {
+            let arguments = std::iter::once("kvbench").chain(arguments.iter().copied());
+            let failure = parse(arguments.map(Into::into)).unwrap_err().unwrap();
+            let expected =
+                format!("--{flag} stands before run and behind it; one of them is enough");
+            assert_eq!(failure.text, expected);
+        }
+        let apart = ["kvbench", "--label", "run", "-r", "2", "run", "--seed", "1"];
+        let cli = parse(apart.map(Into::into).into_iter()).unwrap();
+        assert_eq!((cli.common.reps, cli.common.seed), (Some(2), Some(1)));
     }
 
     #[test]

@@ -282,10 +282,13 @@ fn note_input((name, workload): &mut (String, Workload)) -> Outcome<()> {
 /// Puts the sizes of the command line in the place of the workload's.
 fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
     workload.records = args.records.map(Count).or(workload.records);
-    if workload.input.is_none() {
-        workload.value_bytes = args.value.map(Bytes).or(workload.value_bytes);
-        workload.key = args.key.or(workload.key);
+    let unused = [("value", args.value.is_some()), ("key", args.key.is_some())];
+    let unused = unused.into_iter().find(|(_, is_given)| *is_given && workload.input.is_some());
+    if let Some((flag, _)) = unused {
+        return Err(format!("its input brings keys and values; leave out --{flag}"));
     }
+    workload.value_bytes = args.value.map(Bytes).or(workload.value_bytes);
+    workload.key = args.key.or(workload.key);
     for phase in &mut workload.phase {
         if let PhaseKind::Mix(_) = phase.kind()? {
             phase.ops = args.ops.map(Count).or(phase.ops);
@@ -300,6 +303,22 @@ fn resize(workload: &mut Workload, args: &RunArgs) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_that_an_input_brings_are_refused() {
+        let plan = |workloads: &str, flag: &str, value: &str| {
+            let arguments = ["kvbench", "run", "-w", workloads, flag, value].map(Into::into);
+            let cli = crate::cli::parse(arguments.into_iter()).unwrap();
+            let Some(crate::cli::Command::Run(run)) = cli.command else { panic!("this is `run`") };
+            Plan::run(&engines::own(), &cli.common, &run)
+        };
+        for (flag, value) in [("--value", "200"), ("--key", "padded")] {
+            let text = plan("ycsb-a,wordnet", flag, value).unwrap_err().text;
+            let reason = format!("its input brings keys and values; leave out {flag}");
+            assert_eq!(text, format!("workload wordnet: {reason}"));
+            assert!(plan("ycsb-a,ycsb-b", flag, value).is_ok());
+        }
+    }
 
     #[test]
     fn engines_learn_the_mean_size_of_the_values_of_an_input() {

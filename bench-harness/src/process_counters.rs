@@ -1,9 +1,9 @@
-//! The counters of this process: CPU time, threads, and bytes read and written. Read between phases, never within one.
+//! The counters of this process: CPU time, and bytes read and written. Read between phases, never within one.
 //!
 //! A number that the system does not give is `None`, never 0.
 
+use std::fs;
 use std::time::Duration;
-use std::{fs, io};
 
 use crate::proc_text::field;
 
@@ -22,38 +22,6 @@ pub(crate) fn thread_cpu() -> Duration {
 
 fn clock(id: rustix::time::ClockId) -> Duration {
     Duration::try_from(rustix::time::clock_gettime(id)).unwrap_or_default()
-}
-
-/// The threads of this process beside the calling one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OtherThreads {
-    /// How many there are.
-    pub(crate) count: usize,
-    /// Whether one of them runs, or waits for a core or for the disk.
-    pub(crate) is_any_busy: bool,
-}
-
-impl OtherThreads {
-    /// The threads as they are now; `None` where the system does not tell.
-    pub(crate) fn now() -> Option<Self> {
-        let own = fs::read_link("/proc/thread-self").ok()?;
-        let threads = fs::read_dir("/proc/self/task").ok()?.filter_map(io::Result::ok);
-        let others = threads.filter(|thread| Some(&*thread.file_name()) != own.file_name());
-        let mut found = Self::default();
-        for thread in others {
-            // A thread that has ended meanwhile is none.
-            let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { continue };
-            found.count += 1;
-            found.is_any_busy |= is_busy(&stat);
-        }
-        Some(found)
-    }
-}
-
-/// Whether the text of a thread's `stat` shows that it runs or waits for a core (R), or for the disk (D).
-fn is_busy(stat: &str) -> bool {
-    // The name before it may hold brackets itself.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['R', 'D']))
 }
 
 /// Counters of this process since it began.
@@ -138,38 +106,5 @@ impl Counters {
             read_bytes: bytes(self.read_bytes, earlier.read_bytes),
             write_bytes: bytes(self.write_bytes, earlier.write_bytes),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thread_that_waits_for_a_core_or_for_the_disk_is_busy_whatever_its_name() {
-        for (state, expected) in [('R', true), ('D', true), ('S', false), ('Z', false)] {
-            assert_eq!(is_busy(&format!("7 (a) D (b)) {state} 1 2")), expected, "{state}");
-        }
-    }
-
-    #[test]
-    fn a_thread_that_runs_is_told_from_one_that_waits() {
-        let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let waiting = std::thread::spawn(move || stopped.recv().unwrap_err());
-        // Other tests of this process run and wait meanwhile.
-        assert!(OtherThreads::now().unwrap().count >= 1);
-        let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let over = std::sync::Arc::clone(&is_over);
-        let running = std::thread::spawn(move || {
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        });
-        assert!(OtherThreads::now().unwrap().count >= 2);
-        assert!(OtherThreads::now().unwrap().is_any_busy);
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-        drop(stop);
-        running.join().unwrap();
-        waiting.join().unwrap();
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::environment;
 use crate::failure::{Failure, Outcome};
+use crate::fresh_folder::create_afresh;
 use crate::plan::Plan;
 use crate::report::MemoryLimit;
 use crate::row::{Row, SCHEMA_VERSION};
@@ -95,24 +96,4 @@ impl RunFolder {
 /// The arguments of this process. Bytes that are not Unicode become replacement characters.
 fn command_line() -> Vec<String> {
     std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect()
-}
-
-/// Creates `folder` and returns its path. The name ends with a number if a run that began in the same second has the name
-/// already.
-pub(crate) fn create_afresh(folder: &Path) -> Outcome<PathBuf> {
-    let parent = folder.parent().unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(parent).map_err(|error| Failure::io("create", parent, &error))?;
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let mut path = folder.to_path_buf();
-    for number in 2.. {
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                path = folder.with_file_name(format!("{name}-{number}"));
-            }
-            made => {
-                return made.map(|()| path.clone()).map_err(|e| Failure::io("create", &path, &e));
-            }
-        }
-    }
-    unreachable!("some number is free")
 }

@@ -11,9 +11,6 @@ pub fn prefer_huge_pages(memory: &mut [u8]) {
     advise_huge_pages(memory);
 }
 
-/// Bytes of a cache line of the processors that this crate knows.
-pub(crate) const LINE_BYTES: usize = 64;
-
 /// Asks the processor to load the cache lines of `memory`, so that later reads of several of them wait at the same time. It
 /// begins at the first byte and takes a step of 64 bytes for each line.
 ///

@@ -42,7 +42,6 @@ impl<S> Default for Steps<S> {
 }
 
 #[cfg(not(feature = "planted"))]
-#[expect(clippy::unused_self, reason = "the build with the feature looks at the hook")]
 impl<S: Copy> Steps<S> {
     /// Runs a step.
     #[inline]

@@ -6,15 +6,15 @@ use std::path::Path;
 
 use super::memory_use::HarnessMemory;
 use crate::memory_elsewhere::FilesElsewhere;
+use crate::other_threads::OtherThreads;
 use crate::probe;
-use crate::process_counters::OtherThreads;
 
 /// The memory, threads and files of the harness.
 pub(super) struct HarnessShare {
     /// Its memory.
     pub(super) memory: HarnessMemory,
     /// Its threads beside the one that runs the phases.
-    pub(super) threads: usize,
+    pub(super) threads: OtherThreads,
     /// Tells its files and those in the directory of the engine from others.
     pub(super) files: FilesElsewhere,
 }
@@ -24,7 +24,7 @@ impl HarnessShare {
     pub(super) fn now(directory: &Path) -> Self {
         Self {
             memory: HarnessMemory::now(),
-            threads: OtherThreads::now().unwrap_or_default().count,
+            threads: OtherThreads::now().unwrap_or_default(),
             files: FilesElsewhere::new(directory, &probe::path_beside(directory)),
         }
     }

@@ -57,7 +57,7 @@ impl PhaseStart {
         assert!(self.memory_watch.is_some(), "a phase ends once");
         let work = WorkMeter::begin();
         let memory = MemoryUse::now(harness.memory, self.memory_watch.take(), &harness.files);
-        let settled = settle(engine, wrote_for, harness.threads, work.so_far())?;
+        let settled = settle(engine, wrote_for, &harness.threads, work.so_far())?;
         Ok(PhaseEnd { memory, settled })
     }
 }

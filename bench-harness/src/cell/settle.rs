@@ -4,8 +4,9 @@
 //! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block
 //! in which an engine works longer after the clock than before, or does not come to rest, is not compared.
 //!
-//! The engine is at rest after a slice of [`SLICE`] in which all threads of the process together took less than
-//! [`IDLE_SHARE`] of one core. At its end none of them may wait for a core: on a busy machine, work that waits takes no time.
+//! The engine is at rest after a slice of [`SLICE`] in which all threads of the process took CPU time, and its own threads
+//! waited for a core, for less than [`IDLE_SHARE`] of the slice together. At its end none of its threads may run or wait for a
+//! core or the disk: on a busy machine, work that waits takes no CPU time.
 //! Work that a thread begins after sleeping for longer than a slice is not seen.
 
 use std::ops::AddAssign;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 use kv::Kv;
 
 use crate::failure::Outcome;
-use crate::process_counters::{self, OtherThreads};
+use crate::other_threads::OtherThreads;
+use crate::process_counters;
 
 /// The time that the threads of the process are watched at once.
 const SLICE: Duration = Duration::from_millis(20);
@@ -115,12 +117,12 @@ fn others_cpu() -> Duration {
     process_counters::process_cpu().saturating_sub(process_counters::thread_cpu())
 }
 
-/// Syncs `engine`. After a phase that wrote for `phase`, also waits until it is at rest. `harness_threads` ran beside the
-/// calling one before the engine was opened; `before_sync` is work from before this call.
+/// Syncs `engine`. After a phase that wrote for `phase`, also waits until it is at rest. The threads of `harness` ran beside
+/// the calling one before the engine was opened; `before_sync` is work from before this call.
 pub(super) fn settle(
     engine: &dyn Kv,
     phase: Option<Duration>,
-    harness_threads: usize,
+    harness: &OtherThreads,
     before_sync: EngineWork,
 ) -> Outcome<Settled> {
     let (begun, cpu) = (Instant::now(), process_counters::process_cpu());
@@ -129,7 +131,7 @@ pub(super) fn settle(
     let Some(phase) = phase else { return Ok(Settled { time, ..Settled::default() }) };
     // The calling thread works for the engine here.
     let cpu = process_counters::process_cpu().saturating_sub(cpu);
-    let wait = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness_threads);
+    let wait = wait_for_rest(phase.clamp(LEAST_WAIT, LONGEST_WAIT), harness);
     Ok(Settled::after(before_sync, (cpu, time), &wait))
 }
 
@@ -144,19 +146,24 @@ struct Wait {
 }
 
 /// Waits until the engine is at rest, for `longest` at most.
-fn wait_for_rest(longest: Duration, harness_threads: usize) -> Wait {
+fn wait_for_rest(longest: Duration, harness: &OtherThreads) -> Wait {
     let begun = Instant::now();
     let mut work = EngineWork::default();
+    let mut threads = engine_threads(harness);
     let is_at_rest = loop {
         // An engine without a thread of its own cannot work.
-        if OtherThreads::now().is_some_and(|others| others.count <= harness_threads) {
+        if threads.as_ref().is_some_and(OtherThreads::is_empty) {
             break true;
         }
-        let (slice, cpu) = (Instant::now(), process_counters::process_cpu());
+        let (slice_begun, cpu) = (Instant::now(), process_counters::process_cpu());
         std::thread::sleep(SLICE);
-        let (cpu, time) = (process_counters::process_cpu().saturating_sub(cpu), slice.elapsed());
-        let is_any_busy = OtherThreads::now().is_some_and(|others| others.is_any_busy);
-        if is_at_rest(cpu, time, is_any_busy) {
+        let cpu = process_counters::process_cpu().saturating_sub(cpu);
+        let time = slice_begun.elapsed();
+        let before = std::mem::replace(&mut threads, engine_threads(harness));
+        let waited = threads.as_ref().zip(before).map(|(now, before)| now.waited_since(&before));
+        let is_any_busy = threads.as_ref().is_some_and(OtherThreads::is_any_busy);
+        let slice = Slice { time, cpu, waited: waited.unwrap_or_default(), is_any_busy };
+        if slice.shows_rest() {
             break true;
         }
         work += EngineWork::within(cpu, time);
@@ -167,21 +174,53 @@ fn wait_for_rest(longest: Duration, harness_threads: usize) -> Wait {
     Wait { work, is_at_rest, time: begun.elapsed() }
 }
 
-/// Whether a slice of `time` with so much CPU time shows an engine at rest. `is_any_busy`: a thread runs, or waits for a
-/// core or the disk.
-fn is_at_rest(cpu: Duration, time: Duration, is_any_busy: bool) -> bool {
-    cpu < time.mul_f64(IDLE_SHARE) && !is_any_busy
+/// The threads of the engine: those that are not of `harness`. `None` if the system does not tell.
+fn engine_threads(harness: &OtherThreads) -> Option<OtherThreads> {
+    OtherThreads::now().map(|threads| threads.not_in(harness))
+}
+
+/// The counters of a slice of time.
+#[derive(Clone, Copy)]
+struct Slice {
+    /// How long it took.
+    time: Duration,
+    /// CPU time of all threads of the process.
+    cpu: Duration,
+    /// How long the threads of the engine waited for a core, all together.
+    waited: Duration,
+    /// Whether at its end a thread of the engine runs, is stopped, or waits for a core or the disk.
+    is_any_busy: bool,
+}
+
+impl Slice {
+    /// Whether it shows an engine at rest.
+    fn shows_rest(&self) -> bool {
+        self.cpu + self.waited < self.time.mul_f64(IDLE_SHARE) && !self.is_any_busy
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A slice of 20 ms, a tenth of which is 2 ms.
+    fn slice(cpu_ms: u64, waited_ms: u64, is_any_busy: bool) -> Slice {
+        let ms = Duration::from_millis;
+        Slice { time: ms(20), cpu: ms(cpu_ms), waited: ms(waited_ms), is_any_busy }
+    }
+
     #[test]
     fn an_engine_is_at_rest_if_it_uses_little_and_none_of_its_threads_waits_for_core_or_disk() {
-        let ms = Duration::from_millis;
-        assert!(is_at_rest(ms(1), ms(20), false));
-        assert!(!is_at_rest(ms(2), ms(20), false) && !is_at_rest(ms(1), ms(20), true));
+        assert!(slice(1, 0, false).shows_rest());
+        assert!(!slice(2, 0, false).shows_rest() && !slice(1, 0, true).shows_rest());
+    }
+
+    #[test]
+    fn an_engine_that_waited_for_a_core_is_not_at_rest_though_it_sleeps_when_the_slice_ends() {
+        // It got 1 ms of a core, and 18 ms of waiting in between; at the end it waits for its next item of work.
+        assert!(!slice(1, 18, false).shows_rest());
+        // Both count together.
+        assert!(!slice(1, 1, false).shows_rest() && slice(0, 1, false).shows_rest());
     }
 
     #[test]

@@ -359,4 +359,70 @@ mod tests {
         let ranking = Ranking::new(&[of(true, &one[..]), of(false, &other[..])]);
         assert!(!ranking.verdict(0, 1).unwrap().is_shown);
     }
+
+    /// The speeds of blocks with these logarithms.
+    fn exp(logs: [f64; 3]) -> Vec<BlockSpeed> {
+        blocks(&logs.map(f64::exp))
+    }
+
+    /// A pair of the engines 0 and 1, with this p-value and these logarithms of its ratios.
+    fn pair_of(p: f64, logs: [f64; 3]) -> Pair {
+        let paired = Paired::of(&exp(logs), &exp([0.0; 3])).unwrap();
+        Pair { left: 0, right: 1, paired, p }
+    }
+
+    /// Whether the logarithms of the two ends of `interval` are `middle` minus and plus `half`.
+    fn is_around(interval: Option<(f64, f64)>, middle: f64, half: f64) -> bool {
+        let (low, high) = interval.unwrap();
+        (low.ln() - (middle - half)).abs() < 1e-4 && (high.ln() - (middle + half)).abs() < 1e-4
+    }
+
+    #[test]
+    fn an_engine_alone_has_a_place_from_two_blocks_on() {
+        // No other engine is there that a test could be missing with: the number of blocks decides.
+        assert_eq!(ranking(&[blocks(&[100.0])]).place(0), None);
+        assert_eq!(ranking(&[blocks(&[100.0, 101.0])]).place(0), Some(1));
+    }
+
+    #[test]
+    fn an_adjusted_p_value_is_not_below_that_of_a_surer_difference() {
+        let pairs = [0.02, 0.021, 0.5].map(|p| pair_of(p, [0.9, 1.0, 1.1]));
+        // 3 x 0.02 = 0.06. 2 x 0.021 = 0.042 is less, so the second becomes 0.06, too. 1 x 0.5 is more.
+        let expected = [3.0, 0.06 / 0.021, 1.0];
+        for (factor, expected) in multipliers(&pairs).into_iter().zip(expected) {
+            assert!((factor - expected).abs() < 1e-12, "{factor} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_difference_that_contradicts_surer_ones_has_a_ratio_and_no_interval() {
+        // Mean 1, deviation 0.1, standard error 0.1 / sqrt(3); the quantile for two degrees of freedom is 4.302_65.
+        let pair = pair_of(0.003, [0.9, 1.0, 1.1]);
+        let verdict = |is_shown| {
+            let mut verdicts = vec![vec![None; 2]; 2];
+            put_ranked(&mut verdicts, &pair, LEVEL, is_shown);
+            verdicts[0][1].unwrap()
+        };
+        let (contradicted, shown): (Verdict, Verdict) = (verdict(false), verdict(true));
+        assert_eq!((contradicted.interval, contradicted.is_shown), (None, false));
+        assert!((contradicted.ratio.ln() - 1.0).abs() < 1e-12);
+        assert!(is_around(shown.interval, 1.0, 4.302_65 * 0.1 / 3.0_f64.sqrt()), "{shown:?}");
+    }
+
+    #[test]
+    fn the_interval_has_the_level_divided_by_the_factor_of_its_pair() {
+        let engines = [exp([0.0; 3]), exp([2.9, 3.0, 3.1]), exp([-1.0, 0.0, 1.0])];
+        let ranking = ranking(&engines);
+        // Two degrees of freedom: p = 1 - t / sqrt(2 + t^2), so a level L has t = sqrt(2) (1 - L) / sqrt(L (2 - L)).
+        // 1 and 0: mean 3, error 0.1 / sqrt(3), p = 0.000_37, the surest of three. L = 0.05 / 3 = 1 / 60 has
+        // t = sqrt(2) x 59 / sqrt(119) = 7.648_86.
+        let surest = ranking.verdict(1, 0).unwrap();
+        assert!(surest.is_shown);
+        assert!(is_around(surest.interval, 3.0, 7.648_86 * 0.1 / 3.0_f64.sqrt()), "{surest:?}");
+        // 1 and 2: logarithms 3.9, 3.0 and 2.1, error 0.9 / sqrt(3), p = 0.029, the second. L = 0.05 / 2 has t = 6.205_35.
+        let second = ranking.verdict(1, 2).unwrap();
+        assert!(!second.is_shown, "0.029 x 2 is above the level");
+        assert!(is_around(second.interval, 3.0, 6.205_35 * 0.9 / 3.0_f64.sqrt()), "{second:?}");
+        assert_eq!([0, 1, 2].map(|at| ranking.place(at)), [Some(2), Some(1), Some(1)]);
+    }
 }

@@ -11,9 +11,9 @@ use super::parameters::{BUILT_IN, Parameters, StrategyName};
 use super::row::AmplificationRow;
 use super::workload::{SimulatedWorkload, Source, simulate_cell};
 use crate::failure::{Failure, Outcome};
+use crate::fresh_folder::create_afresh;
 use crate::output;
 use crate::quantity::{parse_count, show_bytes, show_whole};
-use crate::run_folder::create_afresh;
 use crate::utc::run_name;
 use crate::workload::Count;
 

@@ -78,7 +78,9 @@ fn check_phase(
 ) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("phase \"{}\" {what}", phase.name));
     check_threads(phase.threads)?;
-    match phase.kind()? {
+    let kind = phase.kind()?;
+    check_keys_are_used(phase, kind).or_else(|text| wrong(&text))?;
+    match kind {
         PhaseKind::Mix(mix) => {
             let mixes = || std::iter::once(mix).chain(phase.background);
             if mixes().any(|mix| mix.total() == 0) {
@@ -107,6 +109,25 @@ fn check_phase(
         return wrong("has a scan_length above 1,000,000");
     }
     check_batch(phase).or_else(wrong)
+}
+
+/// A key of a phase without effect would make the phase look like another one.
+fn check_keys_are_used(phase: &Phase, kind: PhaseKind) -> Result<(), String> {
+    let is_mix = matches!(kind, PhaseKind::Mix(_));
+    let has_ops = is_mix || kind == PhaseKind::Replay;
+    let has_duration = is_mix || matches!(kind, PhaseKind::Load(_));
+    let keys = [
+        ("threads", phase.threads.is_some(), is_mix, "a mix"),
+        ("keys", phase.keys.is_some(), is_mix, "a mix"),
+        ("scan_length", phase.scan_length.is_some(), is_mix, "a mix"),
+        ("prefix_bytes", phase.prefix_bytes.is_some(), is_mix, "a mix"),
+        ("ops", phase.ops.is_some(), has_ops, "a mix or a replay"),
+        ("duration", phase.duration.is_some(), has_duration, "a mix or a load"),
+    ];
+    match keys.into_iter().find(|(_, is_given, is_used, _)| *is_given && !is_used) {
+        Some((name, _, _, users)) => Err(format!("has {name}, which {users} alone uses")),
+        None => Ok(()),
+    }
 }
 
 /// Whether a thread of `phase` has no key of its own among the records of `workload`.

@@ -132,6 +132,32 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_a_phase_of_its_kind_does_not_use_is_refused() {
+        let load = "load = \"random\"";
+        for (kind, key, users) in [
+            (load, "threads = 2", "a mix alone uses"),
+            (load, "keys = \"uniform\"", "a mix alone uses"),
+            (load, "scan_length = 7", "a mix alone uses"),
+            (load, "prefix_bytes = 4", "a mix alone uses"),
+            (load, "ops = 5", "a mix or a replay alone uses"),
+            ("sweep = \"forward\"", "threads = 2", "a mix alone uses"),
+            ("sweep = \"forward\"", "duration = \"1s\"", "a mix or a load alone uses"),
+            ("rest = \"1s\"", "duration = \"1s\"", "a mix or a load alone uses"),
+            ("reopen = true", "ops = 5", "a mix or a replay alone uses"),
+        ] {
+            let name = key.split_once(' ').unwrap().0;
+            let expected = format!("own.toml: workload w: phase \"p\" has {name}, which {users}");
+            let phase = format!("{{ name = \"p\", {kind}, {key} }}");
+            assert_eq!(complaint_about(&phase), expected);
+        }
+        let timed = format!(
+            "[workload.w]\nabout = \"x\"\nrecords = 10\n\
+             phase = [{{ name = \"p\", {load}, duration = \"1s\" }}]\n"
+        );
+        assert!(parse("own.toml", &timed).is_ok());
+    }
+
+    #[test]
     fn a_phase_that_writes_with_more_threads_than_records_is_refused() {
         let phase = |mix: &str| complaint_about(&format!("{{ name = \"run\", ops = 1, {mix} }}"));
         for mix in [

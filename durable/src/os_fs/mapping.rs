@@ -77,11 +77,15 @@ pub(crate) fn advise_huge_pages(memory: &mut [u8]) {
     let _: &mut [u8] = pages;
 }
 
+/// Bytes of a cache line of the processors that this crate knows.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const LINE_BYTES: usize = 64;
+
 /// Asks the processor to load every cache line of `memory`.
 #[inline]
 pub(crate) fn prefetch_lines(memory: &[u8]) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    for line in memory.chunks(crate::memory::LINE_BYTES) {
+    for line in memory.chunks(LINE_BYTES) {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: the instruction is part of every x86-64, reads no byte for the program and never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };

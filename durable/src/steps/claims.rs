@@ -7,7 +7,7 @@ use kv::Result;
 
 use crate::fs::{Fs as _, Mapped, copy_whole};
 use crate::identity::StoreId;
-use crate::log::{Segment, SegmentHeader};
+use crate::log::{SEGMENT_HEADER_LEN, Segment, SegmentHeader};
 use crate::sim_fs::SimFs;
 
 /// The bytes of segment `id` of `store` with the claims that its witness began with. Other bytes stay as they are.
@@ -22,7 +22,7 @@ fn begun(bytes: &[u8], store: StoreId, id: u64) -> Result<Vec<u8>> {
     let path = Path::new("/segment");
     let header = SegmentHeader::decode(bytes, store, id, path)?;
     let (disk, layout) = (SimFs::new(), header.format.layout());
-    let file = Segment::create_file(&disk, path, 0, layout, header.identity)?;
+    let file = Segment::create_file(&disk, path, SEGMENT_HEADER_LEN, layout, header.identity)?;
     Segment::begin(&disk, file)?;
     let mut begun = copy_whole(&*disk.open(path)?)?;
     begun.truncate(layout.first_frame() as usize);

@@ -1,8 +1,7 @@
 //! The mistakes that are planted in an LSM tree, one for each step of each protocol, written down before the suites were run
 //! against them. Each must be found.
 //!
-//! Not here yet are the steps of recovery `CheckClaims`, `CheckFollows` and `UnlinkReplayed`, and orphans that are removed
-//! too early.
+//! Not here yet are the steps of recovery `CheckFollows` and `UnlinkReplayed`, and orphans that are removed too early.
 //!
 //! A mistake is data: a step and what happens to it, or a file system call that is left out. `planted.rs` has the mistakes
 //! that break no promise of the contract, and cost disk space or syncs.
@@ -57,6 +56,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
     Mistake::new("conformance", "recovery", "leftover-not-awaited", skip(Step::AwaitLeftover)),
     Mistake::new("damage", "recovery", "missing-file-not-noticed", skip(Step::CheckPresent)),
     Mistake::new("damage", "recovery", "lost-edit-not-noticed", skip(Step::CheckOrphans)),
+    Mistake::new("damage", "recovery", "witness-not-checked", skip(Step::CheckClaims)),
     Mistake::new("histories", "recovery", "flushed-batches-replayed", skip(Step::SkipFlushed)),
     Mistake::new("histories", "recovery", "tombstone-not-replayed", skip(Step::ReplayTombstone)),
     Mistake::new("full-disk", "recovery", "orphans-kept", skip(Step::RemoveOrphans)),

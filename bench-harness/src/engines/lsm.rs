@@ -32,7 +32,9 @@ pub(super) const LEVELED: Registration = Registration {
     open: |directory, config| open(directory, config, leveled),
     settings: |config| {
         let mib = memtable_bytes(config) >> 20;
-        format!("memtables and tables of {mib} MiB, at most 4 sealed; mapped tables, no block cache")
+        format!(
+            "memtables and tables of {mib} MiB, at most 4 sealed; mapped tables, no block cache"
+        )
     },
 };
 

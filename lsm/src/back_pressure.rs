@@ -21,11 +21,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use durable::Env;
+use durable::sync::Mutex;
 use durable::sync::atomic::AtomicU64;
 use durable::throttle::{Admission, HARD_LIMIT, Throttle};
 use kv::{Error, Result};
 
 use crate::background::{Background, Task};
+use crate::lock_order::Lock;
 use crate::store::Store;
 use crate::version::VersionSet;
 
@@ -52,14 +54,20 @@ pub(crate) struct BackPressure {
     limits: Limits,
     flushes: Throttle,
     compactions: Throttle,
-    /// Shares of their limits, in thousandths.
-    runs_share: AtomicU64,
-    debt_share: AtomicU64,
+    /// Held while something is measured, so that an older measurement does not take the place of a newer one.
+    shares: Mutex<Shares>,
     /// Steps of compactions that were taken.
     steps: AtomicU64,
     looks: Looks,
     /// The first damaged table that a compaction has found. No compaction takes it before the next opening.
     damage: OnceLock<Error>,
+}
+
+/// Guarded by `BackPressure::shares`: the shares of their limits that level 0 and the debt have, in thousandths.
+#[derive(Debug, Default)]
+struct Shares {
+    level_0_runs: u64,
+    debt: u64,
 }
 
 /// Which looks for a compaction have begun, and which have found nothing to do.
@@ -69,6 +77,12 @@ struct Looks {
     /// The number of the newest look that found nothing although level 0 was at its limit.
     newest_idle: AtomicU64,
     failures: AtomicU64,
+}
+
+impl Shares {
+    fn greater(&self) -> u64 {
+        self.level_0_runs.max(self.debt)
+    }
 }
 
 /// `part` in thousandths of `limit`.
@@ -85,8 +99,7 @@ impl BackPressure {
             limits,
             flushes: Throttle::new(),
             compactions: Throttle::new(),
-            runs_share: AtomicU64::new(0),
-            debt_share: AtomicU64::new(0),
+            shares: Mutex::ranked(Lock::Pressure.rank(), Shares::default()),
             steps: AtomicU64::new(0),
             looks: Looks::default(),
             damage: OnceLock::new(),
@@ -95,42 +108,26 @@ impl BackPressure {
 
     /// Measures what readers see in `versions`: the sealed memtables and the runs of level 0.
     pub(crate) fn measure(&self, versions: &VersionSet) {
-        loop {
-            let view = versions.load_full();
-            self.measure_sealed(view.sealed.iter().map(|sealed| sealed.memtable.bytes()).sum());
-            self.measure_runs(view.version.level_0_runs());
-            // Another thread may have measured a later super version in between.
-            if Arc::ptr_eq(&view, &versions.load()) {
-                return;
-            }
-        }
-    }
-
-    fn measure_sealed(&self, bytes: u64) {
+        let mut shares = self.shares.lock();
+        // Under the lock, so that a later measurement is of this super version or a later one.
+        let view = versions.load_full();
+        let sealed = view.sealed.iter().map(|sealed| sealed.memtable.bytes()).sum();
         // At the limit a writer does not wait, it flushes.
-        let level = share(bytes, self.limits.sealed_bytes).min(HARD_LIMIT - 1);
-        self.flushes.set_level(level);
-    }
-
-    fn measure_runs(&self, runs: usize) {
+        self.flushes.set_level(share(sealed, self.limits.sealed_bytes).min(HARD_LIMIT - 1));
         if let Some(limits) = self.limits.compaction {
-            self.runs_share.store(share(runs as u64, limits.level_0_runs), Ordering::Release);
-            self.set_compaction_level();
+            let runs = view.version.level_0_runs() as u64;
+            shares.level_0_runs = share(runs, limits.level_0_runs);
+            self.compactions.set_level(shares.greater());
         }
     }
 
     /// Compactions have to write so many bytes before the tree is at rest.
     pub(crate) fn measure_debt(&self, bytes: u64) {
         if let Some(limits) = self.limits.compaction {
-            self.debt_share.store(share(bytes, limits.debt_bytes), Ordering::Relaxed);
-            self.set_compaction_level();
+            let mut shares = self.shares.lock();
+            shares.debt = share(bytes, limits.debt_bytes);
+            self.compactions.set_level(shares.greater());
         }
-    }
-
-    fn set_compaction_level(&self) {
-        let (runs, debt) = (&self.runs_share, &self.debt_share);
-        let level = runs.load(Ordering::Relaxed).max(debt.load(Ordering::Relaxed));
-        self.compactions.set_level(level);
     }
 
     /// A flush has written a memtable of `bytes` in `elapsed`.
@@ -173,6 +170,12 @@ impl BackPressure {
         } else {
             self.looks.failures.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// The damage of the first damaged table that a compaction has found. No compaction takes that table before the next
+    /// opening.
+    pub(crate) fn damage(&self) -> Option<Error> {
+        self.damage.get().cloned()
     }
 
     /// The higher of the two levels, in thousandths of its limit.
@@ -239,7 +242,7 @@ impl BackPressure {
     /// Why a writer is refused. With level 0 at its limit there is a plan unless a damaged table is in the way.
     fn obstacle(&self, has_no_plan: bool) -> Error {
         let stalled = Error::Stalled { signal: "runs that compaction has not merged yet" };
-        self.damage.get().filter(|_| has_no_plan).cloned().unwrap_or(stalled)
+        self.damage().filter(|_| has_no_plan).unwrap_or(stalled)
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Lock {
     EndedSegments,
     /// `Compactor::schedule`: the compactions in flight. Held while the next one is picked.
     Compactions,
+    /// `BackPressure::shares`: the pressure is measured.
+    Pressure,
     /// `Compaction::progress`: the parts of one compaction that are merged.
     Compaction,
     /// `VersionSet::installing`: an edit of the manifest changes tables, and readers are shown the change.
@@ -40,6 +42,7 @@ impl Lock {
             Self::FileIds => "the numbers of files",
             Self::EndedSegments => "the ended segments",
             Self::Compactions => "the compactions in flight",
+            Self::Pressure => "measuring the pressure",
             Self::Compaction => "the parts of a compaction",
             Self::Install => "installing tables",
             Self::Pins => "the pins",

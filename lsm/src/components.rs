@@ -40,6 +40,7 @@ struct Shared {
     store: Arc<Store>,
     ids: Arc<FileIds>,
     versions: Arc<VersionSet>,
+    pins: Arc<Pins>,
     background: Arc<Background>,
     pressure: Arc<BackPressure>,
 }
@@ -51,24 +52,14 @@ impl Components {
         strategy: Arc<dyn Strategy<Vec<u8>>>,
         recovered: Recovered,
     ) -> Self {
-        let Recovered { store, ids, reclaimer, opener, version, newest, replayed } = recovered;
-        let executor = Arc::clone(&store.env.executor);
-        let background = Background::new(executor, store.log(), store.path());
-        let history_floor = version.history_floor;
-        let versions = Arc::new(VersionSet::new(version, newest, opener, store.steps.clone()));
-        versions.open_tables();
-        let pins = Arc::new(Pins::new(Arc::clone(&versions), history_floor));
-        let limits = limits_of(options);
-        let pressure = BackPressure::new(Arc::clone(&store), Arc::clone(&background), limits);
-        pressure.measure(&versions);
-        let shared = Shared { store, ids, versions, background, pressure: Arc::new(pressure) };
-
+        let (reclaimer, replayed_batches) = (Arc::clone(&recovered.reclaimer), recovered.replayed);
+        let shared = Shared::new(options, recovered);
         let wal = Arc::new(shared.wal(Arc::clone(&reclaimer), options.log_segment_bytes));
         let flusher = Arc::new(shared.flusher(Arc::clone(&wal), options));
-        let compactor = Arc::new(shared.compactor(Arc::clone(&pins), strategy, options));
+        let compactor = Arc::new(shared.compactor(strategy, options));
         let committer = shared.committer(&wal, &flusher, options.memtable_bytes);
         shared.begin_background(&wal, &flusher, &compactor);
-        let Shared { store, versions, background, pressure, ids: _ } = shared;
+        let Shared { store, ids: _, versions, pins, background, pressure } = shared;
         Self {
             store,
             versions,
@@ -80,12 +71,27 @@ impl Components {
             committer,
             background,
             reclaimer,
-            replayed_batches: replayed,
+            replayed_batches,
         }
     }
 }
 
 impl Shared {
+    fn new(options: &Options, recovered: Recovered) -> Self {
+        let Recovered { store, ids, opener, version, newest, .. } = recovered;
+        let executor = Arc::clone(&store.env.executor);
+        let background = Background::new(executor, store.log(), store.path());
+        let history_floor = version.history_floor;
+        let versions = Arc::new(VersionSet::new(version, newest, opener, store.steps.clone()));
+        versions.open_tables();
+        let pins = Pins::new(Arc::clone(&versions), history_floor, store.steps.clone());
+        let limits = limits_of(options);
+        let pressure = BackPressure::new(Arc::clone(&store), Arc::clone(&background), limits);
+        pressure.measure(&versions);
+        let (pins, pressure) = (Arc::new(pins), Arc::new(pressure));
+        Self { store, ids, versions, pins, background, pressure }
+    }
+
     fn wal(&self, reclaimer: Arc<FileReclaimer>, segment_bytes: u64) -> Wal {
         Wal::new(Arc::clone(&self.store), Arc::clone(&self.ids), reclaimer, segment_bytes)
     }
@@ -102,17 +108,12 @@ impl Shared {
         Flusher::new(parts, options)
     }
 
-    fn compactor(
-        &self,
-        pins: Arc<Pins>,
-        strategy: Arc<dyn Strategy<Vec<u8>>>,
-        options: &Options,
-    ) -> Compactor {
+    fn compactor(&self, strategy: Arc<dyn Strategy<Vec<u8>>>, options: &Options) -> Compactor {
         let parts = CompactorParts {
             store: Arc::clone(&self.store),
             ids: Arc::clone(&self.ids),
             versions: Arc::clone(&self.versions),
-            pins,
+            pins: Arc::clone(&self.pins),
             background: Arc::clone(&self.background),
             pressure: Arc::clone(&self.pressure),
         };

@@ -17,6 +17,7 @@ use kv::{Error, Result};
 
 use crate::history::History;
 use crate::lock_order::Lock;
+use crate::steps::{Step, Steps};
 use crate::version::VersionSet;
 
 /// The pins of an open store.
@@ -24,6 +25,7 @@ use crate::version::VersionSet;
 pub(crate) struct Pins {
     versions: Arc<VersionSet>,
     held: Mutex<Held>,
+    steps: Steps,
 }
 
 /// Guarded by `Pins::held`.
@@ -44,10 +46,10 @@ pub(crate) struct Pin {
 
 impl Pins {
     /// No pins, on a store in which versions below `floor` may have gone.
-    pub(crate) fn new(versions: Arc<VersionSet>, floor: u64) -> Self {
+    pub(crate) fn new(versions: Arc<VersionSet>, floor: u64, steps: Steps) -> Self {
         debug_assert!(floor <= versions.visible(), "the newest state can be read");
         let held = Held { pins: BTreeMap::new(), floor };
-        Self { versions, held: Mutex::ranked(Lock::Pins.rank(), held) }
+        Self { versions, held: Mutex::ranked(Lock::Pins.rank(), held), steps }
     }
 
     /// Pins the newest visible number.
@@ -93,7 +95,9 @@ impl Pins {
         let history = self.history_of(&held);
         // A reader between `newest` and the ceiling finds the same versions as one at the ceiling.
         let floor = history.ceiling().min(newest);
-        held.floor = held.floor.max(floor);
+        let raised = held.floor.max(floor);
+        debug_assert!(raised <= history.ceiling(), "the newest state can be read");
+        self.steps.run(Step::RaiseFloor, || held.floor = raised);
         (history, floor)
     }
 

@@ -71,9 +71,16 @@ impl Compaction {
         Self { plan, inputs, history_floor, started, parts, progress }
     }
 
-    /// Whether a part has failed: then the others need not go on.
+    /// Whether a part has failed: then the others need not go on. After the end, why the compaction has failed.
     pub(super) fn failure(&self) -> Option<Error> {
         self.progress.lock().failure.clone()
+    }
+
+    /// The compaction has ended with `error`.
+    pub(super) fn record_failure(&self, error: &Error) {
+        let mut progress = self.progress.lock();
+        debug_assert!(progress.ended <= self.parts, "a part ends once");
+        progress.failure = Some(error.clone());
     }
 
     /// A part has ended. The caller of the last one gets the outcome.

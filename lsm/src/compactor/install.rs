@@ -57,7 +57,8 @@ impl Compactor {
         let edit = match plan.action {
             Action::Move => Edit::move_tables(place, inputs),
             Action::Rewrite | Action::Drop => {
-                Edit::compact(place, inputs, compaction.history_floor, outputs)
+                let floor = steps.run(Step::RecordFloor, || compaction.history_floor);
+                Edit::compact(place, inputs, floor, outputs)
             }
         };
         let store = &self.parts.store;
@@ -71,7 +72,8 @@ impl Compactor {
         self.parts.versions.open_tables();
         // 5. Retire.
         if plan.action != Action::Move {
-            compaction.inputs.iter().for_each(|input| input.retire());
+            let retire = || compaction.inputs.iter().for_each(|input| input.retire());
+            steps.run(Step::RetireInputs, retire);
         }
         self.counters.count(plan, written, counts);
         self.measure(compaction);
@@ -96,6 +98,11 @@ impl Compactor {
     fn end(&self, compaction: &Compaction, outcome: Result<()>) -> Result<()> {
         let outcome = outcome.map_err(|error| self.count_failure(error));
         let is_damaged = outcome.as_ref().is_err_and(Error::is_corruption);
+        if let Err(error) = &outcome {
+            compaction.record_failure(error);
+            // Before others can find nothing in flight: then they ask why nothing can be done.
+            self.parts.pressure.compaction_failed(error);
+        }
         let mut schedule = self.schedule.lock();
         debug_assert!(schedule.parts >= compaction.parts, "its parts were counted");
         schedule.parts -= compaction.parts;
@@ -108,9 +115,6 @@ impl Compactor {
             schedule.last_failure = Some(error.clone());
         }
         drop(schedule);
-        if let Err(error) = &outcome {
-            self.parts.pressure.compaction_failed(error);
-        }
         if outcome.is_ok() || is_damaged {
             self.parts.background.request(Task::PickCompaction);
         }

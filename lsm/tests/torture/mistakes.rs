@@ -4,7 +4,8 @@
 //! Not here yet are the steps of recovery `CheckFollows` and `UnlinkReplayed`, and orphans that are removed too early.
 //!
 //! A mistake is data: a step and what happens to it, or a file system call that is left out. `planted.rs` has the mistakes
-//! that break no promise of the contract, and cost disk space or syncs.
+//! that break no promise of the contract, and cost disk space or syncs. `compaction.rs` has those of compaction that scripts
+//! miss.
 
 use durable::OpKind;
 use lsm::planted::{Action, Step};

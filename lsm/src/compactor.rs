@@ -17,6 +17,10 @@
 //! **Flushes** go on meanwhile: they only add newer runs, and the order of ages holds
 //! ([`Plan::check`](crate::compaction::Plan::check)).
 //!
+//! **Callers.** [`Lsm::compact_range`](crate::Lsm::compact_range) takes the same steps in the thread of its caller, beside the
+//! compactions in the background. A close waits until such calls have given up. If one of them panics, its compaction never
+//! ends, and so the store is poisoned.
+//!
 //! **The next look** comes after each flush and after each compaction, so runs become fewer without further calls.
 //!
 //! **Failures.** Every part is given up, and its files are removed.
@@ -88,8 +92,10 @@ struct Schedule {
     parts: usize,
     /// Parts that wait for their next step. A job was requested for each.
     waiting: VecDeque<PartMerge>,
-    /// The last look found nothing to do, and nothing has changed since.
-    is_at_rest: bool,
+    /// How many looks have found nothing to do while nothing was in flight.
+    rests: u64,
+    /// Calls that compact in the thread of their caller now.
+    callers: usize,
     /// How many compactions have ended.
     ended: u64,
     /// How many of them have failed, and why the last one did.
@@ -132,24 +138,24 @@ impl Compactor {
 
     /// Takes a step of `part`, and returns it if it is not done. A failure is in the outcome of the compaction.
     fn step(&self, mut part: PartMerge) -> Option<PartMerge> {
-        let advanced = self.check_may_go_on(&part.compaction);
-        match advanced.and_then(|()| part.step(self.writer())) {
-            Ok(true) => {
-                self.parts.pressure.progressed();
-                Some(part)
-            }
-            Ok(false) => {
-                let (compaction, number) = (Arc::clone(&part.compaction), part.number);
-                self.end_part(&compaction, number, Ok(part.into_outputs()));
-                None
-            }
-            Err(error) => {
-                let (compaction, number) = (Arc::clone(&part.compaction), part.number);
-                part.discard(self.writer());
-                self.end_part(&compaction, number, Err(error));
-                None
-            }
+        let may_go_on = self.check_may_go_on(&part.compaction);
+        let stepped = may_go_on.and_then(|()| part.step(self.writer()));
+        if stepped.is_ok() {
+            self.parts.pressure.progressed();
         }
+        if matches!(stepped, Ok(true)) {
+            return Some(part);
+        }
+        let (compaction, number) = (Arc::clone(&part.compaction), part.number);
+        let outcome = match stepped {
+            Ok(_) => Ok(part.into_outputs()),
+            Err(error) => {
+                part.discard(self.writer());
+                Err(error)
+            }
+        };
+        self.end_part(&compaction, number, outcome);
+        None
     }
 
     /// # Errors

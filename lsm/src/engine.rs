@@ -5,7 +5,6 @@ mod statistics;
 use std::fmt;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
 
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, SequenceNumber, Snapshot,
@@ -112,23 +111,34 @@ impl Lsm {
     }
 
     /// Flushes, and brings all entries with keys in `range` into one sorted run, without tombstones and older versions
-    /// as far as no snapshot needs them. This thread does the work, beside the compactions in the background.
+    /// as far as no snapshot needs them. This thread does the work, beside the compactions in the background. What others
+    /// write meanwhile is not waited for.
     ///
     /// # Errors
-    /// `InvalidArgument` for an inverted range; as [`Lsm::flush`]; why a compaction has failed.
+    /// `InvalidArgument` for an inverted range; as [`Lsm::flush`]; why a compaction of the range has failed; `Corruption`
+    /// when a damaged table is in the way.
     pub fn compact_range(&self, range: &KeyRange) -> Result<()> {
         range.check()?;
         self.flush()?;
-        let version = Arc::clone(&self.parts.versions.load().version);
-        let first = version.tables().map(|table| table.facts.smallest_user()).min();
-        let last = version.tables().map(|table| table.facts.largest_user()).max();
-        let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+        match self.table_keys_in(range) {
+            Some((smallest, largest)) if smallest <= largest => {
+                self.parts.compactor.compact_range(&smallest, &largest)
+            }
+            // No table has a key of the range.
+            _ => Ok(()),
+        }
+    }
+
+    /// The part of `range` between the first and the last key of all tables. Keeps no table: their files go as soon as they
+    /// are compacted.
+    fn table_keys_in(&self, range: &KeyRange) -> Option<(Vec<u8>, Vec<u8>)> {
+        let super_version = self.parts.versions.load_full();
+        let tables = || super_version.version.tables();
+        let first = tables().map(|table| table.facts.smallest_user()).min()?;
+        let last = tables().map(|table| table.facts.largest_user()).max()?;
         let smallest = bound(range.start()).map_or(first, |start| start.max(first));
         let largest = bound(range.end()).map_or(last, |end| end.min(last));
-        if smallest > largest {
-            return Ok(());
-        }
-        self.parts.compactor.compact_range(&smallest.to_vec(), &largest.to_vec())
+        Some((smallest.to_vec(), largest.to_vec()))
     }
 
     /// A snapshot of the newest visible state. It keeps at most one version of each key that would be gone otherwise.
@@ -242,6 +252,7 @@ impl Kv for Lsm {
         }
         self.parts.wal.stop_preparing();
         // Compactions give up. A failure shows again below.
+        self.parts.compactor.wait_for_callers();
         drop(self.parts.background.wait_for_jobs());
         let finished = self.finish();
         // Jobs that are still queued find nothing to do.

@@ -12,7 +12,7 @@ use super::tree::{UserKey, tree_of};
 use super::version_filter::VersionFilter;
 use super::{Compactor, Schedule};
 use crate::background::Task;
-use crate::compaction::{Action, Busy, DropGuard, OutputCutter, Plan, Tree, Urgency};
+use crate::compaction::{Action, DropGuard, OutputCutter, Plan, Tree, Urgency};
 use crate::history::History;
 use crate::table_file::{TableFile, TableRun};
 use crate::version::Version;
@@ -25,9 +25,9 @@ pub(super) struct Begun {
 }
 
 /// A tree, and the version that it shows.
-struct Present {
-    version: Arc<Version>,
-    tree: Tree<UserKey>,
+pub(super) struct Present {
+    pub(super) version: Arc<Version>,
+    pub(super) tree: Tree<UserKey>,
 }
 
 impl Compactor {
@@ -49,7 +49,7 @@ impl Compactor {
         self.parts.pressure.measure_debt(self.strategy.debt(&present.tree));
         let Some(plan) = self.pick(&present.tree, &schedule) else {
             if schedule.parts == 0 {
-                schedule.is_at_rest = true;
+                schedule.rests += 1;
                 self.parts.pressure.found_nothing(look, present.version.level_0_runs());
             }
             return Ok(false);
@@ -71,19 +71,8 @@ impl Compactor {
         pick(Urgency::Mandatory).or_else(|| is_idle.then(|| pick(Urgency::Eligible)).flatten())
     }
 
-    /// Begins the compaction that `pick` chooses, divided into parts for `threads`. `None`: it chooses nothing.
-    pub(super) fn begin_chosen(
-        &self,
-        schedule: &mut Schedule,
-        threads: usize,
-        pick: impl FnOnce(&Tree<UserKey>, &Busy<UserKey>) -> Option<Plan<UserKey>>,
-    ) -> Option<Begun> {
-        let present = self.present();
-        let plan = pick(&present.tree, &schedule.busy)?;
-        Some(self.begin(schedule, present, plan, threads))
-    }
-
-    fn present(&self) -> Present {
+    /// The present version, as the pickers see it.
+    pub(super) fn present(&self) -> Present {
         let version = Arc::clone(&self.parts.versions.load().version);
         let mut tree = tree_of(&version).expect("the opening and each edit have checked the runs");
         tree.set_now(self.parts.store.env.clock.now().0);
@@ -91,7 +80,8 @@ impl Compactor {
         Present { version, tree }
     }
 
-    fn begin(
+    /// Begins `plan`, divided into parts for `threads`.
+    pub(super) fn begin(
         &self,
         schedule: &mut Schedule,
         mut present: Present,
@@ -112,7 +102,6 @@ impl Compactor {
         let begun = self.divide(&present, plan, (history, floor), threads);
         schedule.busy.begin(&begun.compaction.plan);
         schedule.parts += begun.compaction.parts;
-        schedule.is_at_rest = false;
         begun
     }
 

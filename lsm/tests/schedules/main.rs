@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
-use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
+use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, WriteBatch};
 use lsm::compaction::{SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
 
@@ -191,6 +191,90 @@ fn a_snapshot_keeps_its_state_whenever_a_compaction_takes_its_history() {
         }
         check_view(&engine);
         engine.verify().unwrap();
+    };
+    check(scenario, 300);
+}
+
+/// An older state is pinned on either side of the moment at which a compaction drops its versions.
+#[test]
+fn a_state_that_is_pinned_beside_a_compaction_is_whole_or_too_old() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open(&disk);
+        (1..=3_u8).for_each(|round| assert!(put_both(&engine, round, Durability::Buffered)));
+        let compacter = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.compact_range(&KeyRange::all()).unwrap())
+        };
+        for round in [1, 2] {
+            let snapshot = match engine.pin_at(SequenceNumber(round)) {
+                Ok(snapshot) => snapshot,
+                Err(Error::SnapshotTooOld) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+            for key in [b"a", b"b"] {
+                let value = snapshot.get(key).unwrap().unwrap();
+                assert!(cursor.next().unwrap() && cursor.value().unwrap()[..] == value[..]);
+                assert_eq!(u64::from(value[0]), round);
+            }
+        }
+        compacter.join().unwrap();
+        let is_too_old =
+            |round| matches!(engine.pin_at(SequenceNumber(round)), Err(Error::SnapshotTooOld));
+        assert!(is_too_old(1) && !is_too_old(3));
+    };
+    check(scenario, 300);
+}
+
+/// Another opening may have the directory after a close.
+#[test]
+fn after_a_close_no_call_of_compact_range_writes() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open(&disk);
+        for round in 1..=2_u8 {
+            assert!(put_both(&engine, round, Durability::Buffered));
+            engine.flush().unwrap();
+        }
+        let caller = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || match engine.compact_range(&KeyRange::all()) {
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => panic!("{error}"),
+            })
+        };
+        engine.close().unwrap();
+        let ops = disk.ops();
+        caller.join().unwrap();
+        assert_eq!(disk.ops(), ops);
+        let found = after_power_cut(&disk).get(b"a").unwrap().unwrap();
+        assert_eq!(found[0], 2);
+    };
+    check(scenario, 300);
+}
+
+/// What one call finds does not depend on another one, nor on a flush in between.
+#[test]
+fn calls_of_settle_beside_each_other_and_a_writer_end_without_a_failure() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open_compacting(&disk);
+        let spawn = |act: fn(&Lsm)| {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || act(&engine))
+        };
+        let settle: fn(&Lsm) = |engine| engine.settle().unwrap();
+        let writer: fn(&Lsm) = |engine| {
+            for round in 1..=3_u8 {
+                assert!(put_both(engine, round, Durability::Buffered));
+                engine.flush().unwrap();
+            }
+        };
+        for thread in [settle, settle, writer].map(spawn) {
+            thread.join().unwrap();
+        }
+        check_view(&engine);
     };
     check(scenario, 300);
 }

@@ -2,11 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use durable::{Inject, OpKind, Plan, ThreadPool};
-use kv::{Durability, Error, Kv};
+use durable::{Clock, Inject, ManualClock, OpKind, Plan, ThreadPool};
+use kv::{Durability, Error, Kv, UnixMillis};
 use lsm::{Lsm, Options};
 
 use crate::compactions::assert_no_orphan;
@@ -119,7 +120,7 @@ fn a_damaged_table_is_left_alone_and_others_are_compacted() {
 }
 
 /// Options with a disk that calls `act` at each call of `kind` on a table.
-fn options_with_hook(
+pub(crate) fn options_with_hook(
     world: &World,
     kind: OpKind,
     act: impl Fn() + Send + Sync + 'static,
@@ -133,6 +134,21 @@ fn options_with_hook(
     let mut options = world.compacting(leveled());
     options.env.fs = Arc::new(inject);
     options
+}
+
+/// An action that stops the first thread that comes to it, how to know that it does, and a sender: when that is dropped, the
+/// thread goes on.
+pub(crate) fn stop_one() -> (impl Fn() + Send + Sync + 'static, Receiver<()>, Sender<()>) {
+    let ((tell, is_in), (release, wait)) = (channel(), channel::<()>());
+    let stop = Mutex::new(Some((tell, wait)));
+    let act = move || {
+        let first = stop.lock().unwrap().take();
+        if let Some((tell, wait)) = first {
+            tell.send(()).unwrap();
+            wait.recv().unwrap_err();
+        }
+    };
+    (act, is_in, release)
 }
 
 #[test]
@@ -174,16 +190,9 @@ fn a_close_waits_for_the_step_of_a_compaction_that_runs() {
     }
     engine.close().unwrap();
     drop(engine);
-    let ((tell, is_in), (release, wait)) = (channel(), channel::<()>());
-    let stop = Mutex::new(Some((tell, wait)));
+    let (stop, is_in, release) = stop_one();
     // The opening makes no table, so the first one is that of a compaction.
-    let mut options = options_with_hook(&world, OpKind::Create, move || {
-        if let Some((tell, wait)) = stop.lock().unwrap().take() {
-            tell.send(()).unwrap();
-            // The sender was dropped: go on.
-            wait.recv().unwrap_err();
-        }
-    });
+    let mut options = options_with_hook(&world, OpKind::Create, stop);
     let clock = Arc::clone(&options.env.clock);
     options.env.executor = Arc::new(ThreadPool::new(1, clock));
     let engine = Arc::new(Lsm::open(STORE, options).unwrap());
@@ -199,4 +208,55 @@ fn a_close_waits_for_the_step_of_a_compaction_that_runs() {
     assert_no_orphan(&world, &engine);
     drop(engine);
     assert_eq!(entries(&world.open().unwrap()), filled(0..15, 2));
+}
+
+/// Drops the sender when somebody begins to wait.
+#[derive(Debug)]
+struct ReleasingClock {
+    clock: ManualClock,
+    release: Mutex<Option<Sender<()>>>,
+}
+
+impl Clock for ReleasingClock {
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    fn sleep(&self, _: Duration) {
+        drop(self.release.lock().unwrap().take());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_store_that_is_dropped_while_a_compaction_runs_opens_again_at_once() {
+    // Dropped stores are known by their path.
+    let (world, dir) = (World::new(), "dropped-while-a-compaction-runs");
+    let engine = Lsm::open(dir, world.options()).unwrap();
+    for round in 0..3 {
+        fill(&engine, 0..15, round);
+        engine.flush().unwrap();
+    }
+    engine.close().unwrap();
+    drop(engine);
+    let (stop, is_in, release) = stop_one();
+    let mut options = options_with_hook(&world, OpKind::Create, stop);
+    let release = Mutex::new(Some(release));
+    options.env.clock = Arc::new(ReleasingClock { clock: ManualClock::new(), release });
+    options.env.executor = Arc::new(ThreadPool::new(1, Arc::clone(&options.env.clock)));
+    let engine = Lsm::open(dir, options.clone()).unwrap();
+    is_in.recv().unwrap();
+    assert!(matches!(Lsm::open(dir, world.options()), Err(Error::Locked { .. })));
+    drop(engine);
+    let engine = Lsm::open(dir, options).unwrap();
+    assert_eq!(entries(&engine), filled(0..15, 2));
+    engine.settle().unwrap();
+    assert!(engine.statistics().levels[0].runs < 2, "one of the two has compacted it");
+    assert_eq!(entries(&engine), filled(0..15, 2));
+    engine.close().unwrap();
+    assert_no_orphan(&world, &engine);
 }

@@ -10,20 +10,26 @@ use crate::world::{
 };
 
 /// A sequence of numbers that looks random.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 }
 
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Puts and deletes random keys, with jobs in between.
-fn churn(world: &World, engine: &Lsm, model: &mut Model, numbers: &mut Numbers, rounds: u64) {
+pub(crate) fn churn(
+    world: &World,
+    engine: &Lsm,
+    model: &mut Model,
+    numbers: &mut Numbers,
+    rounds: u64,
+) {
     for round in 0..rounds {
         let key = key(numbers.below(60) as u32).to_vec();
         if numbers.below(4) == 0 {
@@ -40,7 +46,7 @@ fn churn(world: &World, engine: &Lsm, model: &mut Model, numbers: &mut Numbers, 
     }
 }
 
-fn shown(model: &Model) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn shown(model: &Model) -> Vec<(Vec<u8>, Vec<u8>)> {
     model.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
@@ -204,101 +210,6 @@ fn a_tombstone_stays_while_an_older_value_lies_outside_the_compaction() {
 }
 
 #[test]
-fn a_snapshot_costs_one_version_of_each_key_through_all_compactions() {
-    for strategy in strategies() {
-        let world = World::new();
-        let engine = Lsm::open(STORE, world.compacting(strategy)).unwrap();
-        fill(&engine, 0..20, 1);
-        let first = engine.snapshot().unwrap();
-        fill(&engine, 0..20, 2);
-        fill(&engine, 0..20, 3);
-        let second = engine.snapshot().unwrap();
-        for round in 4..10 {
-            fill(&engine, 0..20, round);
-        }
-        engine.compact_range(&KeyRange::all()).unwrap();
-        assert_eq!(engine.statistics().table_entries, 3 * 20, "{strategy:?}");
-        for (snapshot, round) in [(&first, 1), (&second, 3)] {
-            assert_eq!(rest(&mut *snapshot.scan(KeyRange::all()).unwrap()), filled(0..20, round));
-            assert_eq!(snapshot.get(&key(3)).unwrap().as_deref(), Some(&[round; 100][..]));
-        }
-        assert_eq!(entries(&engine), filled(0..20, 9));
-        drop((first, second));
-        engine.compact_range(&KeyRange::all()).unwrap();
-        assert_eq!(engine.statistics().table_entries, 20, "{strategy:?}");
-        assert_eq!(engine.statistics().snapshots, 0);
-        engine.verify().unwrap();
-    }
-}
-
-#[test]
-fn a_snapshot_between_seal_and_install_sees_one_state_through_compactions() {
-    let world = World::new();
-    let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
-    fill(&engine, 0..15, 1);
-    assert!(engine.statistics().sealed_memtables > 0, "nobody has flushed it");
-    let snapshot = engine.snapshot().unwrap();
-    for round in 2..6 {
-        fill(&engine, 0..15, round);
-        world.executor.run_all();
-        assert_eq!(rest(&mut *snapshot.scan(KeyRange::all()).unwrap()), filled(0..15, 1));
-    }
-    assert!(engine.statistics().compactions > 0);
-    engine.close().unwrap();
-    drop(engine);
-    assert_eq!(snapshot.get(&key(3)).unwrap().unwrap(), [1; 100][..]);
-}
-
-#[test]
-fn a_state_of_which_versions_have_gone_is_too_old_also_after_reopening() {
-    let world = World::new();
-    let open = || Lsm::open(STORE, world.compacting(leveled())).unwrap();
-    let engine = open();
-    fill(&engine, 0..10, 1);
-    let old = engine.newest_sequence();
-    let held = engine.pin_at(old).unwrap();
-    fill(&engine, 0..10, 2);
-    let newest = engine.newest_sequence();
-    assert!(engine.pin_at(kv::SequenceNumber(old.0 - 1)).is_ok(), "nothing has gone");
-    engine.compact_range(&KeyRange::all()).unwrap();
-    let too_old =
-        |engine: &Lsm, number| matches!(engine.pin_at(number), Err(kv::Error::SnapshotTooOld));
-    assert!(too_old(&engine, kv::SequenceNumber(old.0 - 1)));
-    assert_eq!(engine.pin_at(old).unwrap().get(&key(1)).unwrap().unwrap(), [1; 100][..]);
-    assert_eq!(rest(&mut *held.scan(KeyRange::all()).unwrap()), filled(0..10, 1));
-    assert_eq!(engine.pin_at(newest).unwrap().get(&key(1)).unwrap().unwrap(), [2; 100][..]);
-    assert!(matches!(
-        engine.pin_at(kv::SequenceNumber(newest.0 + 1)),
-        Err(kv::Error::InvalidArgument(_))
-    ));
-    drop(held);
-    assert!(too_old(&engine, old), "nobody holds it any more");
-    drop(engine);
-    let engine = open();
-    assert!(too_old(&engine, old), "the manifest knows");
-    assert!(engine.pin_at(newest).is_ok());
-}
-
-#[test]
-fn a_store_takes_up_another_strategy_while_snapshots_are_held() {
-    let (world, mut model) = (World::new(), Model::new());
-    let mut numbers = Numbers(3);
-    for round in 0..9 {
-        let strategy = strategies()[round % 3];
-        let engine = Lsm::open(STORE, world.compacting(strategy)).unwrap();
-        let (snapshot, before) = (engine.snapshot().unwrap(), shown(&model));
-        churn(&world, &engine, &mut model, &mut numbers, 200);
-        if round % 2 == 0 {
-            engine.settle().unwrap();
-        }
-        assert_eq!(rest(&mut *snapshot.scan(KeyRange::all()).unwrap()), before, "round {round}");
-        assert_eq!(entries(&engine), shown(&model), "round {round}");
-        engine.verify().unwrap();
-        engine.close().unwrap();
-    }
-}
-
-#[test]
 fn ascending_keys_reach_the_last_level_without_being_rewritten() {
     let world = World::new();
     let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
@@ -355,26 +266,4 @@ fn parts_of_a_compaction_that_are_merged_side_by_side_make_one_run() {
         world.executor.run_all();
         assert_no_orphan(&world, &engine);
     }
-}
-
-#[test]
-fn a_range_is_compacted_and_the_rest_stays() {
-    let world = World::new();
-    let engine = Lsm::open(STORE, world.options().table_bytes(600)).unwrap();
-    for round in 1..=3 {
-        fill(&engine, 0..60, round);
-        engine.flush().unwrap();
-    }
-    assert!(engine.statistics().runs > 2);
-    let range = KeyRange::new(&key(10)[..]..&key(20)[..]);
-    engine.compact_range(&range).unwrap();
-    let some = engine.statistics();
-    assert!(some.compactions > 0 && some.table_entries < 180 && some.table_entries > 60);
-    assert_eq!(entries(&engine), filled(0..60, 3));
-    engine.compact_range(&range).unwrap();
-    assert_eq!(engine.statistics().compactions, some.compactions, "it was compacted already");
-    engine.compact_range(&KeyRange::new(&b"zzzzz"[..]..)).unwrap();
-    engine.compact_range(&KeyRange::all()).unwrap();
-    assert_eq!(engine.statistics().table_entries, 60);
-    assert_eq!(entries(&engine), filled(0..60, 3));
 }

@@ -4,6 +4,7 @@ mod bitcask;
 mod bound_btree;
 mod bound_log_hash;
 mod bound_null;
+mod lsm;
 mod memory;
 #[cfg(feature = "peers")]
 mod peers;
@@ -91,6 +92,9 @@ pub(crate) fn is_peer(name: &str) -> bool {
 pub fn own() -> Vec<Registration> {
     vec![
         bitcask::REGISTRATION,
+        lsm::SIZE_TIERED,
+        lsm::LEVELED,
+        lsm::LAZY_LEVELED,
         memory::REGISTRATION,
         bound_log_hash::REGISTRATION,
         bound_btree::REGISTRATION,
@@ -206,8 +210,8 @@ mod tests {
     #[test]
     fn an_engine_that_takes_the_name_of_another_is_refused() {
         check_names(&registered()).unwrap();
-        let text = check_names(&[&registered()[..], &own()[1..2]].concat()).unwrap_err().text;
-        assert_eq!(text, "two engines are registered as \"memory\"");
+        let text = check_names(&[&registered()[..], &own()[..1]].concat()).unwrap_err().text;
+        assert_eq!(text, "two engines are registered as \"bitcask\"");
     }
 
     #[test]

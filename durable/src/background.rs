@@ -147,6 +147,14 @@ impl<T: Task> Background<T> {
         if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// Waits until all submitted jobs have ended.
+    ///
+    /// # Errors
+    /// `Io`, if one of them has panicked.
+    pub fn wait_for_jobs(&self) -> Result<()> {
+        self.jobs.wait().map_err(|failure| job_failed(&self.dir, &failure))
+    }
+
     /// Unlinks the files that were retired and have no reader, and waits until all submitted jobs have ended. Files that
     /// are retired from now on are left to the next opening.
     ///

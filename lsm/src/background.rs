@@ -12,6 +12,10 @@ pub(crate) enum Task {
     PrepareSegment,
     /// Write the oldest sealed memtable to tables.
     Flush,
+    /// Look for the next compaction.
+    PickCompaction,
+    /// Take a step of a compaction.
+    MergePart,
 }
 
 impl background::Task for Task {
@@ -19,15 +23,21 @@ impl background::Task for Task {
         match self {
             Self::PrepareSegment => "lsm-prepare",
             Self::Flush => "lsm-flush",
+            Self::PickCompaction => "lsm-pick",
+            Self::MergePart => "lsm-merge",
         }
     }
 
-    /// A writer may soon wait for the result.
+    /// A writer may soon wait for a segment or a flush. Compactions have time.
     fn class(self) -> JobClass {
-        JobClass::Urgent
+        match self {
+            Self::PrepareSegment | Self::Flush => JobClass::Urgent,
+            Self::PickCompaction | Self::MergePart => JobClass::Bulk,
+        }
     }
 
+    /// One look finds everything that was requested before it began.
     fn is_queued_once(self) -> bool {
-        false
+        self == Self::PickCompaction
     }
 }

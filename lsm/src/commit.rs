@@ -2,7 +2,8 @@
 //!
 //! A batch goes through these steps. The commit section is the part under one lock:
 //!
-//! 1. The writer enters the section. It refuses the batch if the store is closed or poisoned.
+//! 1. The writer is held back if flushes or compactions fall behind (`back_pressure`). Then it enters the section. It refuses
+//!    the batch if the store is closed or poisoned.
 //! 2. **Room.** If the active memtable is full, the writer seals it. With too many sealed memtables it flushes the oldest
 //!    one first. If the active segment is full, it ends that and begins the next one. It makes sure that the log owns the
 //!    space of the batch.
@@ -33,6 +34,7 @@ use durable::log::{EnteredSection, Position, Span, WriteCounts, Writer};
 use durable::sync::{Mutex, MutexGuard};
 use kv::{Durability, Error, Result, SequenceNumber};
 
+use crate::back_pressure::BackPressure;
 use crate::background::{Background, Task};
 use crate::flush::Flusher;
 use crate::lock_order::Lock;
@@ -57,6 +59,7 @@ pub(crate) struct Committer {
     versions: Arc<VersionSet>,
     flusher: Arc<Flusher>,
     background: Arc<Background>,
+    pressure: Arc<BackPressure>,
     /// When the active memtable is sealed, in bytes.
     memtable_bytes: u64,
     section: Mutex<Section>,
@@ -69,16 +72,17 @@ pub(crate) struct CommitParts {
     pub(crate) versions: Arc<VersionSet>,
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) background: Arc<Background>,
+    pub(crate) pressure: Arc<BackPressure>,
 }
 
 impl Committer {
     /// A committer for a store whose newest batch is the visible one.
     pub(crate) fn new(parts: CommitParts, memtable_bytes: u64) -> Self {
-        let CommitParts { store, wal, versions, flusher, background } = parts;
+        let CommitParts { store, wal, versions, flusher, background, pressure } = parts;
         let active = Arc::clone(&versions.load().active);
         let section = Section::new(Arc::clone(store.log()), active, versions.visible());
         let section = Mutex::ranked(Lock::Commit.rank(), section);
-        Self { store, wal, versions, flusher, background, memtable_bytes, section }
+        Self { store, wal, versions, flusher, background, pressure, memtable_bytes, section }
     }
 
     pub(crate) fn counts(&self) -> WriteCounts {
@@ -90,7 +94,8 @@ impl Committer {
     ///
     /// # Errors
     /// Those of `validate`; `InvalidArgument` for a batch that is too large; `Io`, with `StorageFull` when there is no
-    /// space; `Poisoned`; `Closed`.
+    /// space; `Stalled` when compactions are behind and make no progress, or `Corruption` if a damaged table stops them;
+    /// `Poisoned`; `Closed`.
     pub(crate) fn commit(
         &self,
         records: &[Record<'_>],
@@ -102,6 +107,7 @@ impl Committer {
             let too_large = format!("a batch of {batch_len} bytes; the limit is {MAX_BATCH_BYTES}");
             return Err(Error::InvalidArgument(too_large));
         }
+        self.pressure.throttle(batch_len)?;
         let mut section = self.enter()?;
         self.store.check()?;
         let sequence = section.next_sequence()?;
@@ -227,6 +233,7 @@ impl Committer {
         }
         self.flusher.make_room()?;
         section.memtable = self.versions.seal(section.newest, section.writer.position());
+        self.pressure.measure(&self.versions);
         self.background.request(Task::Flush);
         Ok(())
     }

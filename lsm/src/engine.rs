@@ -1,46 +1,33 @@
 //! The engine: composes the components of an open store, and implements the contract of [`kv`] on top of them.
 
-use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+mod statistics;
 
-use durable::background::performer;
-use durable::reclaim::FileReclaimer;
-use durable::sync::atomic::AtomicU64;
+use std::fmt;
+use std::ops::Bound;
+use std::path::Path;
+
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, SequenceNumber, Snapshot,
     Snapshots, Stats, WriteBatch,
 };
 
-use crate::background::{Background, Task};
 use crate::capabilities::CAPABILITIES;
-use crate::commit::{CommitParts, Committer, Validate};
+use crate::commit::Validate;
+use crate::compaction::InvalidOptions;
+use crate::components::Components;
 use crate::files::{LOG, TABLE};
-use crate::flush::Flusher;
 use crate::options::Options;
 use crate::read::{self, LsmSnapshot, ViewCursor};
 use crate::record::Record;
-use crate::recovery::{self, Recovered};
-use crate::statistics::LsmStats;
-use crate::store::Store;
+use crate::recovery;
 use crate::verify::{self, Verification};
-use crate::version::VersionSet;
-use crate::wal::Wal;
 
 /// An open store. See the [crate].
 ///
 /// Dropping it without [`Kv::close`] leaves the store as after a `kill -9`: nothing that was acknowledged as `Buffered`
 /// is lost, and the next opening reads the write-ahead log.
 pub struct Lsm {
-    store: Arc<Store>,
-    versions: Arc<VersionSet>,
-    committer: Committer,
-    flusher: Arc<Flusher>,
-    wal: Arc<Wal>,
-    background: Arc<Background>,
-    reclaimer: Arc<FileReclaimer>,
-    replayed_batches: u64,
+    parts: Components,
 }
 
 impl Lsm {
@@ -58,35 +45,10 @@ impl Lsm {
             return Err(Error::InvalidArgument("the path of the store is empty".into()));
         }
         let options = options.clamped();
+        let invalid = |error: InvalidOptions| Error::InvalidArgument(error.to_string());
+        let strategy = options.strategy.strategy().map_err(invalid)?;
         let recovered = recovery::recover(path.as_ref(), &options)?;
-        Ok(Self::compose(&options, recovered))
-    }
-
-    fn compose(options: &Options, recovered: Recovered) -> Self {
-        let Recovered { store, ids, reclaimer, opener, version, newest, replayed } = recovered;
-        // What cannot be opened now is opened, or reported, when it is read.
-        version.tables().for_each(|table| drop(table.table()));
-        let executor = Arc::clone(&store.env.executor);
-        let background = Background::new(executor, store.log(), store.path());
-        let versions = Arc::new(VersionSet::new(version, newest, opener));
-        let segment_bytes = options.log_segment_bytes;
-        let (log_ids, log_files) = (Arc::clone(&ids), Arc::clone(&reclaimer));
-        let wal = Arc::new(Wal::new(Arc::clone(&store), log_ids, log_files, segment_bytes));
-        let flusher = Arc::new(Flusher::new(&store, &ids, &wal, &versions, &background, options));
-        background.register(vec![
-            (Task::PrepareSegment, performer(&wal, Wal::prepare)),
-            (Task::Flush, performer(&flusher, Flusher::flush_in_background)),
-        ]);
-        let parts = CommitParts {
-            store: Arc::clone(&store),
-            wal: Arc::clone(&wal),
-            versions: Arc::clone(&versions),
-            flusher: Arc::clone(&flusher),
-            background: Arc::clone(&background),
-        };
-        let committer = Committer::new(parts, options.memtable_bytes);
-        let replayed_batches = replayed;
-        Self { store, versions, committer, flusher, wal, background, reclaimer, replayed_batches }
+        Ok(Self { parts: Components::new(&options, strategy, recovered) })
     }
 
     /// As [`Kv::write`], with a check by the caller. `validate` runs inside the commit section, when the space of the batch
@@ -117,14 +79,14 @@ impl Lsm {
     /// # Errors
     /// As [`Kv::get_with`].
     pub fn newest_sequence_of(&self, key: &[u8]) -> Result<Option<SequenceNumber>> {
-        self.background.check_open()?;
-        let newest = read::newest_sequence(&self.versions.load(), key)?;
+        self.parts.background.check_open()?;
+        let newest = read::newest_sequence(&self.parts.versions.load(), key)?;
         Ok(newest.map(SequenceNumber))
     }
 
     /// The number of the newest visible write.
     pub fn newest_sequence(&self) -> SequenceNumber {
-        SequenceNumber(self.versions.visible())
+        SequenceNumber(self.parts.versions.visible())
     }
 
     /// Writes every batch that was written before the call to tables, and returns when they are durable.
@@ -132,9 +94,70 @@ impl Lsm {
     /// # Errors
     /// `Io`, with `StorageFull` when there is no space: nothing is lost. `Poisoned`, `Closed`.
     pub fn flush(&self) -> Result<()> {
-        self.background.check_open()?;
-        self.committer.seal()?;
-        self.flusher.flush_all()
+        self.parts.background.check_open()?;
+        self.parts.committer.seal()?;
+        self.parts.flusher.flush_all()
+    }
+
+    /// Flushes, and waits until compactions find nothing more to do, also for an idle device.
+    ///
+    /// While others write it may return late. Without compaction threads it only flushes.
+    ///
+    /// # Errors
+    /// As [`Lsm::flush`]; why a compaction has failed meanwhile; `Stalled` when nobody runs the background work.
+    pub fn settle(&self) -> Result<()> {
+        self.flush()?;
+        self.parts.compactor.settle()
+    }
+
+    /// Flushes, and brings all entries with keys in `range` into one sorted run, without tombstones and older versions
+    /// as far as no snapshot needs them. This thread does the work, beside the compactions in the background. What others
+    /// write meanwhile is not waited for.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an inverted range; as [`Lsm::flush`]; why a compaction of the range has failed; `Corruption`
+    /// when a damaged table is in the way.
+    pub fn compact_range(&self, range: &KeyRange) -> Result<()> {
+        range.check()?;
+        self.flush()?;
+        match self.table_keys_in(range) {
+            Some((smallest, largest)) if smallest <= largest => {
+                self.parts.compactor.compact_range(&smallest, &largest)
+            }
+            // No table has a key of the range.
+            _ => Ok(()),
+        }
+    }
+
+    /// The part of `range` between the first and the last key of all tables. Keeps no table: their files go as soon as they
+    /// are compacted.
+    fn table_keys_in(&self, range: &KeyRange) -> Option<(Vec<u8>, Vec<u8>)> {
+        let super_version = self.parts.versions.load_full();
+        let tables = || super_version.version.tables();
+        let first = tables().map(|table| table.facts.smallest_user()).min()?;
+        let last = tables().map(|table| table.facts.largest_user()).max()?;
+        let smallest = bound(range.start()).map_or(first, |start| start.max(first));
+        let largest = bound(range.end()).map_or(last, |end| end.min(last));
+        Some((smallest.to_vec(), largest.to_vec()))
+    }
+
+    /// A snapshot of the newest visible state. It keeps at most one version of each key that would be gone otherwise.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn pin_newest(&self) -> Result<Box<dyn Snapshot>> {
+        self.parts.background.check_open()?;
+        Ok(Box::new(LsmSnapshot(self.parts.pins.pin_newest())))
+    }
+
+    /// A snapshot of the state after batch `sequence`.
+    ///
+    /// # Errors
+    /// `SnapshotTooOld` if compactions may have dropped versions of that state, also before the last opening;
+    /// `InvalidArgument` if the batch is not visible; `Closed`.
+    pub fn pin_at(&self, sequence: SequenceNumber) -> Result<Box<dyn Snapshot>> {
+        self.parts.background.check_open()?;
+        Ok(Box::new(LsmSnapshot(self.parts.pins.pin_at(sequence.0)?)))
     }
 
     /// Reads every table whole and checks it against the manifest, and walks over every version of every key. Writers and flushes
@@ -143,45 +166,15 @@ impl Lsm {
     /// # Errors
     /// The first `Corruption` found; `Io`; `Closed`.
     pub fn verify(&self) -> Result<Verification> {
-        self.background.check_open()?;
-        verify::verify(&self.versions.view())
+        self.parts.background.check_open()?;
+        verify::verify(&self.parts.versions.view())
     }
 
     /// The names of the logs and tables that make up the store now, without the manifest.
     pub fn live_files(&self) -> Vec<String> {
-        let state = self.store.state();
+        let state = self.parts.store.state();
         let logs = state.logs.iter().map(|&id| LOG.name(id));
         logs.chain(state.tables.keys().map(|&id| TABLE.name(id))).collect()
-    }
-
-    /// The engine's numbers.
-    pub fn statistics(&self) -> LsmStats {
-        let (counts, flushes) = (self.committer.counts(), self.flusher.counters());
-        let (state, view) = (self.store.state(), self.versions.load_full());
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let facts = || state.tables.values().map(|table| &table.facts);
-        LsmStats {
-            batches: counts.batches,
-            puts: counts.puts,
-            deletes: counts.deletes,
-            user_bytes: counts.user_bytes,
-            log_bytes: counts.log_bytes,
-            sync_rounds: self.store.log().syncs(),
-            memtable_bytes: view.memtables().map(|memtable| memtable.bytes()).sum(),
-            sealed_memtables: view.sealed.len() as u64,
-            flushes: count(&flushes.flushes),
-            flushed_bytes: count(&flushes.bytes),
-            flushes_failed: count(&flushes.failed),
-            flush_stalls: count(&flushes.stalls),
-            logs: state.logs.len() as u64,
-            runs: view.version.runs.len() as u64,
-            tables: state.tables.len() as u64,
-            table_bytes: facts().map(|facts| facts.len).sum(),
-            table_entries: facts().map(|facts| facts.entries).sum(),
-            table_tombstones: facts().map(|facts| facts.tombstones).sum(),
-            replayed_batches: self.replayed_batches,
-            files_unlinked: self.reclaimer.reclaimed(),
-        }
     }
 
     fn commit(
@@ -192,35 +185,43 @@ impl Lsm {
     ) -> Result<SequenceNumber> {
         let records: Option<Vec<Record<'_>>> = batch.ops().map(Record::of).collect();
         let records = records.ok_or(Error::Unsupported("expiry"))?;
-        self.committer.commit(&records, durability, validate)
+        self.parts.committer.commit(&records, durability, validate)
     }
 
     /// Flushes everything, and removes the log. If there is no space for that, the log is made durable.
     fn finish(&self) -> Result<()> {
-        let log_end = self.committer.close()?;
-        if let Err(error) = self.flusher.flush_all() {
+        let log_end = self.parts.committer.close()?;
+        if let Err(error) = self.parts.flusher.flush_all() {
             // The batches stay in the log, and the next opening replays them. The first failure is reported.
-            drop(self.store.log().sync_to(log_end));
+            drop(self.parts.store.log().sync_to(log_end));
             return Err(error);
         }
-        self.wal.close(log_end)?;
-        self.store.close()
+        self.parts.wal.close(log_end)?;
+        self.parts.store.close()
+    }
+}
+
+/// The key at an end of a range, if it has one.
+fn bound(bound: Bound<&[u8]>) -> Option<&[u8]> {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        Bound::Unbounded => None,
     }
 }
 
 impl Kv for Lsm {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.background.check_open()?;
+        self.parts.background.check_open()?;
         // The super version first: see `version`.
-        let view = self.versions.load();
-        let sequence = self.versions.visible();
+        let view = self.parts.versions.load();
+        let sequence = self.parts.versions.visible();
         read::get(&view, key, sequence, found)
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {
         CAPABILITIES.check(batch)?;
         if batch.is_empty() {
-            self.background.check_open()?;
+            self.parts.background.check_open()?;
             return Ok(self.newest_sequence());
         }
         self.commit(batch, durability, None)
@@ -228,31 +229,35 @@ impl Kv for Lsm {
 
     fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<SequenceNumber> {
         CAPABILITIES.check_entry(key, value)?;
-        self.committer.commit(&[Record::put(key, value)], durability, None)
+        self.parts.committer.commit(&[Record::put(key, value)], durability, None)
     }
 
     fn delete(&self, key: &[u8], durability: Durability) -> Result<SequenceNumber> {
         CAPABILITIES.check_entry(key, &[])?;
-        self.committer.commit(&[Record::delete(key)], durability, None)
+        self.parts.committer.commit(&[Record::delete(key)], durability, None)
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        self.background.check_open()?;
-        Ok(Box::new(ViewCursor::new(self.versions.view(), &range)?))
+        self.parts.background.check_open()?;
+        Ok(Box::new(ViewCursor::new(self.parts.versions.view(), &range)?))
     }
 
     fn sync(&self) -> Result<()> {
-        self.committer.sync()
+        self.parts.committer.sync()
     }
 
     fn close(&self) -> Result<()> {
-        if !self.background.close() {
+        if !self.parts.background.close() {
             return Ok(());
         }
+        self.parts.wal.stop_preparing();
+        // Compactions give up. A failure shows again below.
+        self.parts.compactor.wait_for_callers();
+        drop(self.parts.background.wait_for_jobs());
         let finished = self.finish();
         // Jobs that are still queued find nothing to do.
-        let ended = self.background.end_jobs(&self.reclaimer);
-        self.store.unlock();
+        let ended = self.parts.background.end_jobs(&self.parts.reclaimer);
+        self.parts.store.unlock();
         finished.and(ended)
     }
 
@@ -266,19 +271,18 @@ impl Kv for Lsm {
 }
 
 impl Snapshots for Lsm {
-    /// While a snapshot is held, the memtables and tables that it sees stay in memory and on disk.
+    /// As [`Lsm::pin_newest`].
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        self.background.check_open()?;
-        Ok(Box::new(LsmSnapshot(self.versions.view())))
+        self.pin_newest()
     }
 }
 
 impl Drop for Lsm {
     /// Jobs that are running end after their next step. Cursors and snapshots live on; the lock does not.
     fn drop(&mut self) {
-        self.store.abandon();
-        self.background.close();
-        self.reclaimer.abandon();
+        self.parts.store.abandon();
+        self.parts.background.close();
+        self.parts.reclaimer.abandon();
     }
 }
 
@@ -286,8 +290,8 @@ impl fmt::Debug for Lsm {
     /// A summary, without keys and values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lsm")
-            .field("path", &self.store.path())
-            .field("is_closed", &self.background.is_closed())
+            .field("path", &self.parts.store.path())
+            .field("is_closed", &self.parts.background.is_closed())
             .finish_non_exhaustive()
     }
 }

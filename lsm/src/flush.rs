@@ -5,7 +5,7 @@
 //!    without later batches.
 //! 3. **Install**: the super version loses the memtable and gets the tables, in one step.
 //! 4. **Retire**: the removed logs leave the group commit. Writers that waited for a batch of the memtable return, because
-//!    the batch is durable in a table. A job unlinks the logs.
+//!    the batch is durable in a table. A job unlinks the logs. Another job looks for a compaction.
 //!
 //! A crash before step 2 leaves orphans. A crash after it leaves the tables in the store, and perhaps logs as orphans.
 //!
@@ -17,7 +17,6 @@
 //! **Failures.** For want of space or file handles the memtable stays sealed, and a later flush tries again: at the next
 //! seal, at a call of `flush`, or at the close. Any other failure poisons the store.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -25,6 +24,7 @@ use durable::sync::Mutex;
 use durable::sync::atomic::AtomicU64;
 use kv::{Error, Result};
 
+use crate::back_pressure::BackPressure;
 use crate::background::{Background, Task};
 use crate::file_ids::FileIds;
 use crate::lock_order::Lock;
@@ -32,22 +32,29 @@ use crate::options::Options;
 use crate::state::Edit;
 use crate::steps::Step;
 use crate::store::Store;
-use crate::table_writer::TableWriter;
+use crate::table_writer::{self, TableWriter};
 use crate::version::{SealedMemtable, VersionSet};
 use crate::wal::Wal;
 
 /// Flushes memtables, the oldest first.
 #[derive(Debug)]
 pub(crate) struct Flusher {
-    store: Arc<Store>,
-    ids: Arc<FileIds>,
-    wal: Arc<Wal>,
-    versions: Arc<VersionSet>,
-    background: Arc<Background>,
+    parts: FlushParts,
     options: Options,
     /// Held while a memtable is flushed.
     flushing: Mutex<()>,
     counters: FlushCounters,
+}
+
+/// The components that a flusher works with.
+#[derive(Debug)]
+pub(crate) struct FlushParts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) ids: Arc<FileIds>,
+    pub(crate) wal: Arc<Wal>,
+    pub(crate) versions: Arc<VersionSet>,
+    pub(crate) background: Arc<Background>,
+    pub(crate) pressure: Arc<BackPressure>,
 }
 
 /// Counts of flushes.
@@ -61,34 +68,21 @@ pub(crate) struct FlushCounters {
 }
 
 impl Flusher {
-    pub(crate) fn new(
-        store: &Arc<Store>,
-        ids: &Arc<FileIds>,
-        wal: &Arc<Wal>,
-        versions: &Arc<VersionSet>,
-        background: &Arc<Background>,
-        options: &Options,
-    ) -> Self {
-        Self {
-            store: Arc::clone(store),
-            ids: Arc::clone(ids),
-            wal: Arc::clone(wal),
-            versions: Arc::clone(versions),
-            background: Arc::clone(background),
-            options: options.clone(),
-            flushing: Mutex::ranked(Lock::Flushing.rank(), ()),
-            counters: FlushCounters::default(),
-        }
+    pub(crate) fn new(parts: FlushParts, options: &Options) -> Self {
+        let flushing = Mutex::ranked(Lock::Flushing.rank(), ());
+        Self { parts, options: options.clone(), flushing, counters: FlushCounters::default() }
     }
 
     /// A job: flushes one memtable, and requests the next flush.
     pub(crate) fn flush_in_background(&self) {
-        if self.store.is_abandoned() {
+        if self.parts.store.is_abandoned() {
             return;
         }
         // An error has poisoned the store, and the next write reports it; or a resource ran out, which is counted.
-        if self.flush_oldest().is_ok_and(|flushed| flushed) && self.versions.sealed_count() > 0 {
-            self.background.request(Task::Flush);
+        if self.flush_oldest().is_ok_and(|flushed| flushed)
+            && self.parts.versions.sealed_count() > 0
+        {
+            self.parts.background.request(Task::Flush);
         }
     }
 
@@ -97,7 +91,7 @@ impl Flusher {
     /// # Errors
     /// As [`Flusher::flush_oldest`].
     pub(crate) fn make_room(&self) -> Result<()> {
-        while self.versions.sealed_count() >= self.options.max_sealed_memtables {
+        while self.parts.versions.sealed_count() >= self.options.max_sealed_memtables {
             self.counters.stalls.fetch_add(1, Ordering::Relaxed);
             self.flush_oldest()?;
         }
@@ -119,56 +113,64 @@ impl Flusher {
     /// `Io`, which has poisoned the store unless a resource ran out; `Poisoned`; `Closed` when the store was dropped.
     pub(crate) fn flush_oldest(&self) -> Result<bool> {
         let _one_at_a_time = self.flushing.lock();
-        let Some(sealed) = self.versions.oldest_sealed() else { return Ok(false) };
-        self.store.check()?;
+        let Some(sealed) = self.parts.versions.oldest_sealed() else { return Ok(false) };
+        self.parts.store.check()?;
         self.flush(&sealed).map_err(|error| self.failed(error))?;
         Ok(true)
     }
 
     fn flush(&self, sealed: &Arc<SealedMemtable>) -> Result<()> {
+        let started = self.parts.store.env.clock.elapsed();
         // 1. Build.
-        let steps = &self.store.steps;
-        let mut tables = self.writer().write(&sealed.memtable)?;
+        let steps = &self.parts.store.steps;
+        let mut tables = self.writer().write(&sealed.memtable, self.options.table_bytes)?;
         let bytes: u64 = tables.iter().map(|(_, facts)| facts.len).sum();
-        let paths: Vec<PathBuf> = tables.iter().map(|(file, _)| file.path().into()).collect();
+        let paths = table_writer::paths_of(&tables);
         // 2. Edit. The log may have failed meanwhile.
-        let logs = self.wal.ended_up_to(sealed.newest);
+        let logs = self.parts.wal.ended_up_to(sealed.newest);
         tables.truncate(steps.each(Step::NameTables, &tables).len());
-        let unlink = || self.wal.unlink(&logs);
+        let unlink = || self.parts.wal.unlink(&logs);
         let unlinked_early = steps.too_early(Step::UnlinkSegments, unlink);
-        let edit = || self.store.edit(&Edit::flush(sealed.newest, tables, logs.clone()));
-        let named = self.store.check().and_then(|()| edit());
-        named.inspect_err(|_| paths.iter().for_each(|path| self.store.remove_unnamed(path)))?;
-        // 3. Install. The state has this edit, and edits since then that change no table: one memtable is flushed at a time.
-        let state = self.store.state();
-        debug_assert_eq!(state.flushed, sealed.newest, "one memtable is flushed at a time");
-        steps.run(Step::Install, || self.versions.install(sealed, &state));
+        let edit = || {
+            self.parts.store.check()?;
+            self.parts.store.edit(&Edit::flush(sealed.newest, tables, logs.clone()))?;
+            let state = self.parts.store.state();
+            debug_assert_eq!(state.flushed, sealed.newest, "one memtable is flushed at a time");
+            Ok(state)
+        };
+        // 3. Install, in one critical section with the edit.
+        let installed = self.parts.versions.install(Some(sealed), edit);
+        installed.inspect_err(|_| self.writer().remove_unnamed(&paths))?;
+        self.parts.versions.open_tables();
         // 4. Retire.
-        self.wal.retire(sealed.log_end, &logs);
+        self.parts.wal.retire(sealed.log_end, &logs);
         if unlinked_early.is_none() {
             steps.run(Step::UnlinkSegments, unlink);
         }
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let elapsed = self.parts.store.env.clock.elapsed().saturating_sub(started);
+        self.parts.pressure.flushed(sealed.memtable.bytes(), elapsed);
+        self.parts.pressure.measure(&self.parts.versions);
+        self.parts.background.request(Task::PickCompaction);
         Ok(())
     }
 
     fn writer(&self) -> TableWriter<'_> {
-        TableWriter {
-            store: &self.store,
-            ids: &self.ids,
-            build: self.options.table,
-            table_bytes: self.options.table_bytes,
-        }
+        TableWriter { store: &self.parts.store, ids: &self.parts.ids, build: self.options.table }
     }
 
     /// Counts a failure, and poisons the store unless a resource ran out or the store was dropped.
     fn failed(&self, error: Error) -> Error {
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
         let passes = error.is_out_of_resources() || matches!(error, Error::Closed);
-        let passes = !self.store.steps.check(Step::SpareOnFullDisk, !passes);
+        let passes = !self.parts.store.steps.check(Step::SpareOnFullDisk, !passes);
         // A store that is poisoned already keeps its first cause.
-        if passes || self.store.check().is_err() { error } else { self.store.poison(error) }
+        if passes || self.parts.store.check().is_err() {
+            error
+        } else {
+            self.parts.store.poison(error)
+        }
     }
 
     pub(crate) fn counters(&self) -> &FlushCounters {

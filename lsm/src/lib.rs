@@ -3,19 +3,24 @@
 
 pub mod compaction;
 
+mod back_pressure;
 mod background;
 mod capabilities;
 mod commit;
+mod compactor;
+mod components;
 mod engine;
 mod file_ids;
 mod files;
 mod flush;
 #[cfg(test)]
 mod golden;
+mod history;
 mod internal_key;
 mod lock_order;
 mod memtable;
 mod options;
+mod pins;
 #[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;
@@ -38,5 +43,5 @@ pub use kv::{Error, Result};
 pub use engine::Lsm;
 pub use options::Options;
 pub use sstable::{BuildOptions, Compression, ReadMode, ReadOptions};
-pub use statistics::LsmStats;
+pub use statistics::{LevelStats, LsmStats};
 pub use verify::Verification;

@@ -1,7 +1,7 @@
 //! The lock order of the engine, in one place. In debug builds a thread that takes a lock while it holds one of the same
 //! or a later place panics (`durable::sync`). Locks of `durable` come after all of these.
 //!
-//! A get takes none of them. A scan and a snapshot take none of them either.
+//! A get and a scan take none of them. A snapshot takes the lock of the pins for a moment.
 
 use durable::sync::Rank;
 
@@ -18,6 +18,16 @@ pub(crate) enum Lock {
     FileIds,
     /// `Wal::ended`: the ended segments that the manifest still names.
     EndedSegments,
+    /// `Compactor::schedule`: the compactions in flight. Held while the next one is picked.
+    Compactions,
+    /// `BackPressure::shares`: the pressure is measured.
+    Pressure,
+    /// `Compaction::progress`: the parts of one compaction that are merged.
+    Compaction,
+    /// `VersionSet::installing`: an edit of the manifest changes tables, and readers are shown the change.
+    Install,
+    /// `Pins::held`: the numbers at which readers go on to read.
+    Pins,
     /// `VersionSet::change`: the super version is replaced.
     SuperVersion,
 }
@@ -31,6 +41,11 @@ impl Lock {
             Self::PreparedSegment => "the prepared segment",
             Self::FileIds => "the numbers of files",
             Self::EndedSegments => "the ended segments",
+            Self::Compactions => "the compactions in flight",
+            Self::Pressure => "measuring the pressure",
+            Self::Compaction => "the parts of a compaction",
+            Self::Install => "installing tables",
+            Self::Pins => "the pins",
             Self::SuperVersion => "the super version",
         };
         Rank::new(Rank::ENGINE + 100 * (self as u16 + 1), name)

@@ -3,6 +3,7 @@
 use durable::Env;
 use sstable::{BuildOptions, ReadOptions};
 
+use crate::compaction::StrategyOptions;
 use crate::steps::Steps;
 
 /// How an open store behaves. None of it is stored: any choice opens any store.
@@ -24,6 +25,16 @@ pub struct Options {
     pub log_segment_bytes: u64,
     /// How long a table is before the next one of its run begins, in bytes. Default: 64 MiB.
     pub table_bytes: u64,
+    /// How tables are compacted. A store takes up any strategy without being rewritten. Default: leveled.
+    ///
+    /// The strategy has sizes of its own: `file_bytes` should be `table_bytes`.
+    pub strategy: StrategyOptions,
+    /// So many parts of compactions are merged in the background at the same time. 0: nothing is compacted unless the
+    /// caller asks for it, and writers never wait for it. Default: 2.
+    pub compaction_threads: usize,
+    /// Writers are slowed as the estimate of the bytes that compactions have to write approaches this limit, and wait at it.
+    /// Default: 64 GiB.
+    pub max_debt_bytes: u64,
     /// How tables are built. The key layout is always that of the engine.
     pub table: BuildOptions,
     /// How tables are read. Default: mapped.
@@ -56,6 +67,9 @@ impl Options {
             max_sealed_memtables: 4,
             log_segment_bytes: 16 << 20,
             table_bytes: 64 << 20,
+            strategy: StrategyOptions::default(),
+            compaction_threads: 2,
+            max_debt_bytes: 64 << 30,
             table: BuildOptions::default(),
             read: ReadOptions::default(),
             steps: Steps::default(),
@@ -90,6 +104,24 @@ impl Options {
     /// With `table_bytes`.
     pub fn table_bytes(mut self, bytes: u64) -> Self {
         self.table_bytes = bytes;
+        self
+    }
+
+    /// With `strategy`.
+    pub fn strategy(mut self, strategy: StrategyOptions) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// With `compaction_threads`.
+    pub fn compaction_threads(mut self, threads: usize) -> Self {
+        self.compaction_threads = threads;
+        self
+    }
+
+    /// With `max_debt_bytes`.
+    pub fn max_debt_bytes(mut self, bytes: u64) -> Self {
+        self.max_debt_bytes = bytes;
         self
     }
 

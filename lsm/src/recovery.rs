@@ -28,8 +28,9 @@ use std::sync::Arc;
 use durable::OpenStore;
 use durable::manifest::Manifest;
 use durable::reclaim::FileReclaimer;
-use kv::Result;
+use kv::{Error, Result};
 
+use crate::compactor::tree_of;
 use crate::file_ids::FileIds;
 use crate::options::Options;
 use crate::state::{Edit, State};
@@ -70,6 +71,8 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     let inventory = Inventory::list(&dir)?;
     steps.run(Step::CheckPresent, || inventory.check_present(&dir, loaded.state()))?;
     steps.run(Step::CheckOrphans, || inventory.check_orphans(&dir, &loaded))?;
+    let contradiction = |what| Error::corruption(dir.path(), 0, what);
+    loaded.state().check_runs().map_err(contradiction)?;
 
     // 3. Read the logs.
     let replayed = Replayed::read(&dir, &loaded, options)?;
@@ -100,6 +103,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     );
     let state = store.state();
     let version = Version::of(&state, &Version::default(), &opener);
+    debug_assert!(tree_of(&version).is_ok(), "step 2 has checked the runs");
     let newest = steps.run(Step::ResumeNumbering, || state.flushed);
     let replayed = replayed.batches;
     Ok(Recovered { store, ids, reclaimer, opener, version, newest, replayed })
@@ -132,11 +136,10 @@ fn flush(
     replayed: &Replayed,
     logs: &[u64],
 ) -> Result<()> {
-    let (build, table_bytes) = (options.table, options.table_bytes);
-    let writer = TableWriter { store, ids, build, table_bytes };
+    let writer = TableWriter { store, ids, build: options.table };
     let mut edits = Vec::new();
     for (memtable, newest) in &replayed.memtables {
-        edits.push(Edit::flush(*newest, writer.write(memtable)?, Vec::new()));
+        edits.push(Edit::flush(*newest, writer.write(memtable, options.table_bytes)?, Vec::new()));
     }
     if !logs.is_empty() {
         edits.push(Edit::remove_logs(logs.to_vec()));

@@ -1,10 +1,10 @@
 //! The state that the manifest of an LSM tree keeps: which logs and tables make up the store.
 //!
-//! # State, format 1
+//! # State, format 2
 //!
-//! A snapshot is: next file number, [`State::flushed`], next rank, varints; number of logs, varint, and the number of each,
-//! varint; number of tables, varint, and for each its file number, level and rank, varints, and the fields of
-//! [`TableFacts`].
+//! A snapshot is: next file number, [`State::flushed`], next rank, [`State::history_floor`], varints; number of logs, varint,
+//! and the number of each, varint; number of tables, varint, and for each its file number, level and rank, varints, and the
+//! fields of [`TableFacts`].
 //!
 //! An edit is one byte and the fields of the edit:
 //!
@@ -14,9 +14,14 @@
 //! | 2 | reserve a number | the number, varint |
 //! | 3 | remove logs | how many, and their numbers, varints |
 //! | 4 | flush | [`State::flushed`], varint; number of tables, varint; of each its file number, varint, and the fields of [`TableFacts`]; number of logs that go and their numbers, varints |
+//! | 5 | compaction | level and rank of the run that the tables join, [`State::history_floor`], varints; number of tables that go and their numbers, varints; number of tables, varint; of each its file number, varint, and the fields of [`TableFacts`] |
+//! | 6 | move | level and rank of the run that the tables join, varints; number of tables and their numbers, varints |
+//!
+//! Format 1 had no compaction: no history floor, no edits 5 and 6, and fewer facts about a table. It is read.
 
 mod edit;
 mod format;
+mod replacement;
 mod table_facts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +37,11 @@ use crate::files::{FILE_ID_LIMIT, LOG, TABLE};
 use crate::internal_key::SEQUENCE_LIMIT;
 use edit::Change;
 pub(crate) use edit::Edit;
+pub(crate) use replacement::Replacement;
 pub(crate) use table_facts::TableFacts;
+
+/// Levels are below this.
+pub(crate) const LEVELS: u64 = 7;
 
 /// Which files make up the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +52,9 @@ pub(crate) struct State {
     pub(crate) flushed: u64,
     /// No run has had this rank or a higher one.
     pub(crate) next_rank: u64,
+    /// States of the store before this number can no longer be read: compactions have dropped versions of them. At most
+    /// [`State::flushed`].
+    pub(crate) history_floor: u64,
     /// The segments of the write-ahead log, in the order in which they were begun.
     pub(crate) logs: BTreeSet<u64>,
     /// The tables, by file number.
@@ -65,7 +77,7 @@ type Refusal = String;
 impl Default for State {
     fn default() -> Self {
         let (logs, tables) = (BTreeSet::new(), BTreeMap::new());
-        Self { next_file_id: 1, flushed: 0, next_rank: 1, logs, tables }
+        Self { next_file_id: 1, flushed: 0, next_rank: 1, history_floor: 0, logs, tables }
     }
 }
 
@@ -95,16 +107,7 @@ impl State {
         if tables.is_empty() {
             return Ok(());
         }
-        let rank = self.next_rank;
-        self.next_rank = rank.checked_add(1).ok_or("all ranks are used up")?;
-        for (id, facts) in tables {
-            if *id >= self.next_file_id || self.has_file(*id) {
-                return Err(format!("table {id} was not reserved, or is there already"));
-            }
-            let placed = PlacedTable { level: 0, rank, facts: facts.clone() };
-            self.tables.insert(*id, placed);
-        }
-        Ok(())
+        self.add_tables(0, self.next_rank, tables)
     }
 
     fn flush(
@@ -128,7 +131,7 @@ impl manifest::State for State {
     type Edit = Edit;
 
     const ENGINE: EngineTag = EngineTag { id: 2, name: "lsm" };
-    const FORMAT: u16 = 1;
+    const FORMAT: u16 = 2;
     const FILES: &'static [NamePattern] = &[LOG, TABLE];
 
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), Refusal> {
@@ -143,8 +146,11 @@ impl manifest::State for State {
                 self.flush(*flushed, tables)?;
                 self.remove_logs(logs)?;
             }
+            Change::Compact(replacement) => self.replace(replacement)?,
+            Change::Move { level, rank, tables } => self.move_tables(*level, *rank, tables)?,
         }
         debug_assert!(self.next_file_id <= FILE_ID_LIMIT && self.flushed < SEQUENCE_LIMIT);
+        debug_assert!(self.history_floor <= self.flushed, "dropped versions were in tables");
         debug_assert!(self.logs.iter().all(|&id| id < self.next_file_id), "numbers are given away");
         Ok(())
     }
@@ -153,16 +159,16 @@ impl manifest::State for State {
         format::encode_state(self, out);
     }
 
-    fn decode_state(_format: u16, reader: &mut Reader<'_>) -> Result<Self> {
-        format::decode_state(reader)
+    fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
+        format::decode_state(format, reader)
     }
 
     fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
         format::encode_edit(edit, out);
     }
 
-    fn decode_edit(_format: u16, reader: &mut Reader<'_>) -> Result<Edit> {
-        format::decode_edit(reader)
+    fn decode_edit(format: u16, reader: &mut Reader<'_>) -> Result<Edit> {
+        format::decode_edit(format, reader)
     }
 
     fn to_json(&self) -> Value {

@@ -1,6 +1,8 @@
 //! The statistics of an open store.
 
-use kv::{Stats, Unit};
+use kv::{Metric, Stats, Unit};
+
+use crate::state::LEVELS;
 
 /// The numbers of an open store. Counts of events run since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,28 @@ pub struct LsmStats {
     pub flushes_failed: u64,
     /// Times that a writer had to flush a memtable itself because flushing fell behind.
     pub flush_stalls: u64,
+    /// Compactions that merged files.
+    pub compactions: u64,
+    /// Compactions that moved files to another level as they were.
+    pub compaction_moves: u64,
+    /// Compactions that removed files unread.
+    pub compaction_drops: u64,
+    /// Compactions that failed. One that failed for want of space is tried again.
+    pub compactions_failed: u64,
+    /// Versions that compactions left out because no reader needs them.
+    pub hidden_dropped: u64,
+    /// Tombstones that compactions left out because nothing was left that they hide.
+    pub tombstones_dropped: u64,
+    /// An estimate of the bytes that compactions have to write before the store is at rest.
+    pub compaction_debt_bytes: u64,
+    /// How much of a limit is used up at which writers wait, in thousandths. From 850 on they are slowed.
+    pub pressure: u64,
+    /// Writes that were slowed.
+    pub writes_slowed: u64,
+    /// Writes that waited for a compaction.
+    pub writes_stalled: u64,
+    /// Snapshots that are held.
+    pub snapshots: u64,
     /// Segments of the write-ahead log, the active and the prepared one included.
     pub logs: u64,
     /// Sorted runs.
@@ -46,11 +70,61 @@ pub struct LsmStats {
     pub replayed_batches: u64,
     /// Files that were unlinked after their last reader.
     pub files_unlinked: u64,
+    /// The levels, 0 first.
+    pub levels: [LevelStats; LEVELS as usize],
+}
+
+/// The numbers of one level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LevelStats {
+    /// Sorted runs.
+    pub runs: u64,
+    /// Tables in them.
+    pub tables: u64,
+    /// Bytes of the tables.
+    pub table_bytes: u64,
+    /// Entries of the tables, tombstones included.
+    pub table_entries: u64,
+    /// Tombstones in the tables.
+    pub table_tombstones: u64,
+    /// Bytes that compactions have read from the level.
+    pub read_bytes: u64,
+    /// Bytes that compactions have written to the level. Those of flushes are not among them.
+    pub written_bytes: u64,
+    /// Bytes of tables that compactions have moved to the level as they were.
+    pub moved_bytes: u64,
+}
+
+impl LsmStats {
+    /// Bytes written to tables for each byte that a user has written. `None`: nothing was written.
+    pub fn write_amplification(&self) -> Option<f64> {
+        let compacted: u64 = self.levels.iter().map(|level| level.written_bytes).sum();
+        let written = (self.flushed_bytes + compacted) as f64;
+        (self.user_bytes > 0).then(|| written / self.user_bytes as f64)
+    }
+}
+
+/// The numbers of level `level`, labelled with it.
+fn with_level(stats: Stats, (level, of_level): (usize, &LevelStats)) -> Stats {
+    let numbers = [
+        ("level_runs", Unit::Count, of_level.runs),
+        ("level_tables", Unit::Count, of_level.tables),
+        ("level", Unit::Bytes, of_level.table_bytes),
+        ("level_entries", Unit::Count, of_level.table_entries),
+        ("level_tombstones", Unit::Count, of_level.table_tombstones),
+        ("level_read", Unit::Bytes, of_level.read_bytes),
+        ("level_written", Unit::Bytes, of_level.written_bytes),
+        ("level_moved", Unit::Bytes, of_level.moved_bytes),
+    ];
+    numbers.into_iter().fold(stats, |stats, (name, unit, value)| {
+        stats.with_metric(Metric::new(name, unit, value).label("level", level.to_string()))
+    })
 }
 
 impl From<LsmStats> for Stats {
     fn from(stats: LsmStats) -> Self {
-        Self::default()
+        let of_store = Self::default()
             .with("batches", Unit::Count, stats.batches)
             .with("puts", Unit::Count, stats.puts)
             .with("deletes", Unit::Count, stats.deletes)
@@ -63,6 +137,17 @@ impl From<LsmStats> for Stats {
             .with("flushed", Unit::Bytes, stats.flushed_bytes)
             .with("flushes_failed", Unit::Count, stats.flushes_failed)
             .with("flush_stalls", Unit::Count, stats.flush_stalls)
+            .with("compactions", Unit::Count, stats.compactions)
+            .with("compaction_moves", Unit::Count, stats.compaction_moves)
+            .with("compaction_drops", Unit::Count, stats.compaction_drops)
+            .with("compactions_failed", Unit::Count, stats.compactions_failed)
+            .with("hidden_dropped", Unit::Count, stats.hidden_dropped)
+            .with("tombstones_dropped", Unit::Count, stats.tombstones_dropped)
+            .with("compaction_debt", Unit::Bytes, stats.compaction_debt_bytes)
+            .with("pressure_thousandths", Unit::Count, stats.pressure)
+            .with("writes_slowed", Unit::Count, stats.writes_slowed)
+            .with("writes_stalled", Unit::Count, stats.writes_stalled)
+            .with("snapshots", Unit::Count, stats.snapshots)
             .with("logs", Unit::Count, stats.logs)
             .with("runs", Unit::Count, stats.runs)
             .with("tables", Unit::Count, stats.tables)
@@ -70,6 +155,9 @@ impl From<LsmStats> for Stats {
             .with("table_entries", Unit::Count, stats.table_entries)
             .with("table_tombstones", Unit::Count, stats.table_tombstones)
             .with("replayed_batches", Unit::Count, stats.replayed_batches)
-            .with("files_unlinked", Unit::Count, stats.files_unlinked)
+            .with("files_unlinked", Unit::Count, stats.files_unlinked);
+        let used =
+            stats.levels.iter().enumerate().filter(|(_, level)| **level != LevelStats::default());
+        used.fold(of_store, with_level)
     }
 }

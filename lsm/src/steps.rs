@@ -31,8 +31,20 @@ pub enum Step {
     ReserveTable,
     /// Flush, 2: all tables of the memtable enter one edit.
     NameTables,
-    /// Flush, 3: the super version loses the memtable and gets its tables.
+    /// Flush, 3, and compaction, 4: the super version gets the tables, and loses the memtable or the inputs.
     Install,
+    /// Compaction, 1: from now on nobody begins to read below the number up to which versions go.
+    RaiseFloor,
+    /// Compaction, 2: a version stays that a snapshot or a later reader sees.
+    KeepSeenVersions,
+    /// Compaction, 2: a tombstone stays while it may hide an older entry outside the compaction.
+    GuardTombstone,
+    /// Compaction, 3: all outputs enter one edit.
+    NameOutputs,
+    /// Compaction, 3: the edit says below which number states can no longer be read.
+    RecordFloor,
+    /// Compaction, 5: the inputs are unlinked after their last reader.
+    RetireInputs,
     /// Flush: a failure for want of a resource poisons nothing.
     SpareOnFullDisk,
     /// Opening: the lock of a store of this process that was dropped is waited for.

@@ -39,7 +39,7 @@ impl TableOpener {
         let path = self.dir.join(&name);
         let lifetime = self.reclaimer.track([name]);
         let (fs, read, opened) = (Arc::clone(&self.fs), self.read.clone(), OnceLock::new());
-        Arc::new(TableFile { id, facts, path, fs, read, opened, _lifetime: lifetime })
+        Arc::new(TableFile { id, facts, path, fs, read, opened, lifetime })
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct TableFile {
     fs: Arc<dyn Fs>,
     read: ReadOptions,
     opened: OnceLock<Arc<Table>>,
-    _lifetime: FileLifetime,
+    lifetime: FileLifetime,
 }
 
 impl TableFile {
@@ -103,6 +103,11 @@ impl TableFile {
         Err(Error::corruption(&self.path, 0, "the file is not the one that the manifest names"))
     }
 
+    /// The manifest no longer names the table, durably: the file goes with its last reader.
+    pub(crate) fn retire(&self) {
+        self.lifetime.retire();
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -116,49 +121,63 @@ impl fmt::Debug for TableFile {
 
 /// Tables in the order of their keys, none of which has a user key of another one.
 #[derive(Clone, Debug)]
-pub(crate) struct TableRun(Arc<[Arc<TableFile>]>);
+pub(crate) struct TableRun {
+    level: u64,
+    rank: u64,
+    tables: Arc<[Arc<TableFile>]>,
+}
 
 impl TableRun {
-    /// A run of `tables`, which are in order.
+    /// A run of `tables`, which are in order, at a level with a rank.
     ///
     /// # Panics
     /// Without tables.
-    pub(crate) fn new(tables: Vec<Arc<TableFile>>) -> Self {
+    pub(crate) fn new(level: u64, rank: u64, tables: Vec<Arc<TableFile>>) -> Self {
         assert!(!tables.is_empty(), "a run has a table");
         let is_in_order = |one: &Arc<TableFile>, next: &Arc<TableFile>| {
             one.facts.largest_user() < next.facts.smallest_user()
         };
         debug_assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
-        Self(tables.into())
+        Self { level, rank, tables: tables.into() }
+    }
+
+    /// The level of the run.
+    pub(crate) fn level(&self) -> u64 {
+        self.level
+    }
+
+    /// The age of the run in its level: a higher rank is newer.
+    pub(crate) fn rank(&self) -> u64 {
+        self.rank
     }
 
     /// The tables, in order.
     pub(crate) fn tables(&self) -> &[Arc<TableFile>] {
-        &self.0
+        &self.tables
     }
 
     /// The only table that can have versions of `user`.
     #[inline]
     pub(crate) fn table_of(&self, user: &[u8]) -> Option<&Arc<TableFile>> {
-        let at = self.0.partition_point(|table| table.facts.largest_user() < user);
-        self.0.get(at).filter(|table| table.facts.smallest_user() <= user)
+        let at = self.tables.partition_point(|table| table.facts.largest_user() < user);
+        self.tables.get(at).filter(|table| table.facts.smallest_user() <= user)
     }
 }
 
 impl Run for TableRun {
     fn table_count(&self) -> usize {
-        self.0.len()
+        self.tables.len()
     }
 
     fn smallest_key(&self, table: usize) -> &[u8] {
-        &self.0[table].facts.smallest
+        &self.tables[table].facts.smallest
     }
 
     fn largest_key(&self, table: usize) -> &[u8] {
-        &self.0[table].facts.largest
+        &self.tables[table].facts.largest
     }
 
     fn open_table(&self, table: usize) -> Result<Arc<Table>> {
-        self.0[table].table().map(Arc::clone)
+        self.tables[table].table().map(Arc::clone)
     }
 }

@@ -4,16 +4,22 @@
 //!
 //! **Super version**: the active memtable, the sealed ones and the version. It is replaced as a whole:
 //! - *Seal*, inside the commit section: the active memtable becomes the newest sealed one, and an empty one becomes active.
-//! - *Install*, at the end of a flush: the oldest sealed memtable goes, and a version with its tables comes. So there is no
-//!   moment at which a reader finds an entry twice or not at all.
+//! - *Install*, at the end of a flush or a compaction: an edit of the manifest changes tables, and a version with the change
+//!   comes. With a flush the oldest sealed memtable goes. So there is no moment at which a reader finds an entry twice or
+//!   not at all. Edit and install are one critical section, so versions come in the order of the edits.
 //!
-//! A get loads the super version without a lock or a reference count, and then reads the visible number. A write that
-//! becomes visible after the first step can be missed. The get runs at the same time as that write, so it may come before
-//! it.
+//! # History
+//!
+//! A compaction drops versions that no reader needs. The *history floor* of a version is the number from which on it has all
+//! that a reader needs. It is never above a number that was visible before the version was installed.
+//!
+//! A get loads the super version without a lock or a reference count, and then reads the visible number, which is not below
+//! the history floor of that version. A write that becomes visible after the first step can be missed. The get runs at the
+//! same time as that write, so it may come before it.
 //!
 //! A [`View`] keeps a super version. It reads the visible number first. Every batch up to that number was in a memtable
-//! before. So the super version that is loaded afterwards has the batch, in a memtable or a table. No flush drops a version
-//! of a key, so each view finds all that it may see.
+//! before. So the super version that is loaded afterwards has the batch, in a memtable or a table. If a compaction was
+//! installed in between, the history floor may be above the number. Then the reader starts over.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -23,10 +29,12 @@ use std::sync::atomic::Ordering;
 use durable::log::Position;
 use durable::sync::atomic::AtomicU64;
 use durable::sync::{Mutex, Published};
+use kv::Result;
 
 use crate::lock_order::Lock;
 use crate::memtable::Memtable;
 use crate::state::State;
+use crate::steps::{Step, Steps};
 use crate::table_file::{TableFile, TableOpener, TableRun};
 
 /// A memtable that gets no more writes.
@@ -43,6 +51,10 @@ pub(crate) struct SealedMemtable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Version {
     pub(crate) runs: Vec<TableRun>,
+    /// No run has had this rank or a higher one.
+    pub(crate) next_rank: u64,
+    /// Readers at this number and later ones find all that they need.
+    pub(crate) history_floor: u64,
 }
 
 impl Version {
@@ -58,11 +70,15 @@ impl Version {
             );
             runs.entry((placed.level, Reverse(placed.rank))).or_default().push(handle);
         }
-        let run = |mut tables: Vec<Arc<TableFile>>| {
+        let run = |((level, Reverse(rank)), mut tables): (_, Vec<Arc<TableFile>>)| {
             tables.sort_by(|one, other| one.facts.smallest_user().cmp(other.facts.smallest_user()));
-            TableRun::new(tables)
+            TableRun::new(level, rank, tables)
         };
-        let version = Self { runs: runs.into_values().map(run).collect() };
+        let version = Self {
+            runs: runs.into_iter().map(run).collect(),
+            next_rank: state.next_rank,
+            history_floor: state.history_floor,
+        };
         debug_assert_eq!(version.tables().count(), state.tables.len(), "each table is in a run");
         version
     }
@@ -70,6 +86,11 @@ impl Version {
     /// All tables, those of the newest run first.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableFile>> {
         self.runs.iter().flat_map(TableRun::tables)
+    }
+
+    /// How many runs level 0 has.
+    pub(crate) fn level_0_runs(&self) -> usize {
+        self.runs.iter().take_while(|run| run.level() == 0).count()
     }
 }
 
@@ -103,21 +124,26 @@ pub(crate) struct VersionSet {
     current: Published<SuperVersion>,
     /// The newest visible batch.
     visible: AtomicU64,
+    /// Held from the edit of the manifest that changes tables to the end of its install.
+    installing: Mutex<()>,
     /// Held while the super version is replaced.
     change: Mutex<()>,
     opener: TableOpener,
+    steps: Steps,
 }
 
 impl VersionSet {
     /// Empty memtables over `version`, whose newest batch has the number `visible`.
-    pub(crate) fn new(version: Version, visible: u64, opener: TableOpener) -> Self {
+    pub(crate) fn new(version: Version, visible: u64, opener: TableOpener, steps: Steps) -> Self {
         let (active, sealed) = (Arc::default(), Vec::new());
         let super_version = SuperVersion { active, sealed, version: Arc::new(version) };
         Self {
             current: Published::new(Arc::new(super_version)),
             visible: AtomicU64::new(visible),
+            installing: Mutex::ranked(Lock::Install.rank(), ()),
             change: Mutex::ranked(Lock::SuperVersion.rank(), ()),
             opener,
+            steps,
         }
     }
 
@@ -147,9 +173,15 @@ impl VersionSet {
 
     /// All that is visible now, to keep.
     pub(crate) fn view(&self) -> View {
-        // In this order: see the module.
-        let sequence = self.visible();
-        View { super_version: self.load_full(), sequence }
+        loop {
+            // In this order: see the module.
+            let sequence = self.visible();
+            let super_version = self.load_full();
+            if super_version.version.history_floor <= sequence {
+                return View { super_version, sequence };
+            }
+            // A compaction was installed in between. The visible number was above its floor by then.
+        }
     }
 
     /// The active memtable becomes `sealed`, and an empty one, which is returned, becomes active. Inside the commit section.
@@ -167,20 +199,46 @@ impl VersionSet {
         active
     }
 
-    /// The tables of `flushed`, the oldest sealed memtable, are in `state`: the memtable goes and the tables come.
+    /// Has `edit` change tables in the manifest, and shows readers the state that it returns, with that edit. `flushed`: the
+    /// oldest sealed memtable, whose entries are in the new tables. It goes in the same step. All that changes tables comes
+    /// through here.
+    ///
+    /// # Errors
+    /// Those of `edit`: readers see what they saw before.
     ///
     /// # Panics
     /// When an older memtable is sealed.
-    pub(crate) fn install(&self, flushed: &Arc<SealedMemtable>, state: &State) {
+    pub(crate) fn install(
+        &self,
+        flushed: Option<&Arc<SealedMemtable>>,
+        edit: impl FnOnce() -> Result<Arc<State>>,
+    ) -> Result<()> {
+        let _in_the_order_of_edits = self.installing.lock();
+        let state = edit()?;
+        let known = Arc::clone(&self.load().version);
+        let version = Arc::new(Version::of(&state, &known, &self.opener));
+        debug_assert!(version.history_floor <= self.visible(), "dropped versions were visible");
+        self.steps.run(Step::Install, || self.show(flushed, version));
+        Ok(())
+    }
+
+    /// Replaces the version, and takes `flushed` out.
+    fn show(&self, flushed: Option<&Arc<SealedMemtable>>, version: Arc<Version>) {
         let _one_at_a_time = self.change.lock();
         let before = self.load_full();
         let mut sealed = before.sealed.clone();
-        let oldest = sealed.pop();
-        let is_oldest = oldest.is_some_and(|oldest| Arc::ptr_eq(&oldest, flushed));
-        assert!(is_oldest, "memtables are flushed in order");
-        let version = Arc::new(Version::of(state, &before.version, &self.opener));
+        if let Some(flushed) = flushed {
+            let oldest = sealed.pop();
+            let is_oldest = oldest.is_some_and(|oldest| Arc::ptr_eq(&oldest, flushed));
+            assert!(is_oldest, "memtables are flushed in order");
+        }
         let active = Arc::clone(&before.active);
         self.current.store(Arc::new(SuperVersion { active, sealed, version }));
+    }
+
+    /// Opens the tables that were not opened yet. What cannot be opened now is opened, or reported, when it is read.
+    pub(crate) fn open_tables(&self) {
+        self.load_full().version.tables().for_each(|table| drop(table.table()));
     }
 
     /// The oldest sealed memtable.

@@ -87,6 +87,11 @@ impl Wal {
         ended.push_back(EndedSegment { id: segment.id(), newest });
     }
 
+    /// Prepares no segment any more: the store is being closed. A writer that needs one begins it itself, and reports.
+    pub(crate) fn stop_preparing(&self) {
+        self.prepared.stop();
+    }
+
     /// The ended segments without a batch behind number `flushed`.
     pub(crate) fn ended_up_to(&self, flushed: u64) -> Vec<u64> {
         let ended = self.ended.lock();

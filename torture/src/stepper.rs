@@ -1,6 +1,7 @@
 //! Background work that runs when a script says so, and dies with the process when a script kills it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use durable::{Clock, Executor, Job, JobFailure};
 pub(crate) struct Stepper {
     clock: Arc<dyn Clock>,
     queue: Mutex<Queue>,
+    /// The jobs that run now. A job that waits for another one runs it.
+    running: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +35,18 @@ struct QueuedJob {
 impl Stepper {
     /// An empty queue, whose delayed jobs go by `clock`.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, queue: Mutex::default() }
+        Self { clock, queue: Mutex::default(), running: Arc::default() }
+    }
+
+    /// An empty queue for the next process, which counts the jobs that run in the same counter.
+    pub(crate) fn successor(&self) -> Self {
+        let (clock, running) = (Arc::clone(&self.clock), Arc::clone(&self.running));
+        Self { clock, queue: Mutex::default(), running }
+    }
+
+    /// How many jobs run now: also those that a caller of the engine runs while it waits.
+    pub(crate) fn running(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.running)
     }
 
     /// Runs the oldest job that is due. `false`: there is none.
@@ -77,7 +91,11 @@ impl Stepper {
 
     fn run_one(&self, place: usize) -> bool {
         let Some(job) = self.take(place) else { return false };
-        if let Err(failure) = job.run() {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let ended = job.run();
+        let running = self.running.fetch_sub(1, Ordering::SeqCst);
+        assert!(running > 0, "the job was counted");
+        if let Err(failure) = ended {
             self.queue().failure.get_or_insert(failure);
         }
         true
@@ -126,7 +144,7 @@ impl Executor for Stepper {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use durable::{JobClass, ManualClock};
 
@@ -146,6 +164,21 @@ mod tests {
         stepper.forget();
         assert_eq!(Arc::strong_count(&held), 1);
         assert_eq!(stepper.step(), Ok(false));
+    }
+
+    #[test]
+    fn a_job_counts_as_running_while_a_caller_that_waits_runs_it() {
+        let first = Stepper::new(Arc::new(ManualClock::new()));
+        let (stepper, running) = (first.successor(), first.running());
+        let (seen, counter) = (Arc::new(AtomicUsize::new(0)), first.running());
+        let sees = Arc::clone(&seen);
+        let look = move || sees.store(counter.load(Ordering::SeqCst), Ordering::SeqCst);
+        stepper.submit(job(look));
+        assert!(!stepper.wait_until(&|| false), "nobody ends the wait");
+        assert_eq!((seen.load(Ordering::SeqCst), running.load(Ordering::SeqCst)), (1, 0));
+        stepper.submit(job(|| panic!("expected by this test")));
+        assert!(stepper.step().is_err());
+        assert_eq!(running.load(Ordering::SeqCst), 0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct FailedCall<'c> {
     pub path: &'c Path,
     /// Whether it was the first append to a log since the log was created.
     pub is_first_append: bool,
-    /// Whether background work made it, and not a call to the engine.
+    /// Whether a background job made it. A call of the engine that waits for jobs may have run that job.
     pub in_background: bool,
 }
 

@@ -79,7 +79,7 @@ impl World {
         self.lives += 1;
         let seed = sub_seed(self.seed, self.lives);
         self.env.entropy = Arc::new(SeededEntropy::new(seed));
-        self.stepper = Arc::new(Stepper::new(Arc::clone(&self.clock) as _));
+        self.stepper = Arc::new(self.stepper.successor());
         debug_assert_ne!(seed, self.seed, "each life has random numbers of its own");
         self.env.executor = Arc::clone(&self.stepper) as Arc<_>;
     }

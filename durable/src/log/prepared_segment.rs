@@ -74,6 +74,11 @@ impl PreparedSegment {
         }
     }
 
+    /// Prepares no segment any more. One that is prepared already stays for the writer that needs it.
+    pub fn stop(&self) {
+        self.next.lock().closed = true;
+    }
+
     /// Gives the prepared segment back, and prepares none any more.
     pub fn close(&self) -> Option<Segment> {
         let mut next = self.next.lock();
@@ -154,5 +159,17 @@ mod tests {
         assert_eq!(next.close().map(|segment| segment.id()), Some(1));
         next.prepare(|| panic!("it is closed"));
         assert!(next.close().is_none());
+    }
+
+    #[test]
+    fn after_the_stop_none_is_prepared_and_the_one_that_is_there_is_taken() {
+        let (next, mut beginner) = (prepared(), Beginner::new());
+        next.prepare(|| beginner.begin(4096));
+        next.stop();
+        let taken = next.take(100, |_| panic!("it fits"), |_| panic!("there is one")).unwrap();
+        assert_eq!(taken.id(), 1);
+        next.prepare(|| panic!("it is stopped"));
+        let begun = next.take(100, |_| panic!("there is none"), |needed| beginner.begin(needed));
+        assert_eq!(begun.unwrap().id(), 2);
     }
 }

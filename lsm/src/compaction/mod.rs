@@ -60,6 +60,7 @@ mod requested;
 mod run;
 mod size_tiered;
 mod strategy;
+mod strategy_options;
 mod tree;
 
 pub use busy::Busy;
@@ -78,4 +79,5 @@ pub use requested::{pick_files, pick_range};
 pub use run::{Level, Place, Rank, Run};
 pub use size_tiered::SizeTiered;
 pub use strategy::{Score, Strategy, Urgency};
+pub use strategy_options::StrategyOptions;
 pub use tree::Tree;

@@ -12,6 +12,9 @@ use super::tree::Tree;
 /// The next compaction of the keys in `smallest..=largest`. At the end each of them is in one run at most. The files with such
 /// keys then have neither tombstones nor hidden entries, unless a snapshot needs them.
 ///
+/// Files that are not `meant` are left out. A caller that does not mean the files with nothing but later entries comes to an
+/// end while others write.
+///
 /// It works on every tree, beside the plans of each strategy, and takes one file with its overlaps at a time. `None` means
 /// that there is nothing left to do, or that plans in flight have the files.
 ///
@@ -20,13 +23,14 @@ use super::tree::Tree;
 pub fn pick_range<K: Key>(
     tree: &Tree<K>,
     busy: &Busy<K>,
-    smallest: &K,
-    largest: &K,
+    (smallest, largest): (&K, &K),
+    meant: &dyn Fn(&File<K>) -> bool,
 ) -> Option<Plan<K>> {
     assert!(smallest <= largest, "a range has a first and a last key");
     let has_keys = |file: &File<K>| file.smallest <= *largest && *smallest <= file.largest;
     reclaim::pick_file(tree, busy, |place, file| {
-        let output = if has_keys(file) { destination(tree, place, file) } else { None };
+        let is_asked_for = has_keys(file) && meant(file);
+        let output = if is_asked_for { destination(tree, place, file) } else { None };
         output.map(|output| (output, Reason::Range))
     })
 }

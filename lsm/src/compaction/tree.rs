@@ -135,6 +135,11 @@ impl<K: Key> Tree<K> {
         Ok(())
     }
 
+    /// Has the next rank be at least `rank`: compactions in flight may have the ranks below it, which no file shows.
+    pub fn raise_next_rank(&mut self, rank: Rank) {
+        self.next_rank = self.next_rank.max(rank.0);
+    }
+
     /// Replaces `inputs`, files with their places, by `outputs` at `place`.
     ///
     /// # Panics

@@ -1,25 +1,30 @@
-//! Snapshots: a view that can be read.
+//! Snapshots: a pinned number that can be read at.
 
 use kv::{Cursor, KeyRange, Result, SequenceNumber, Snapshot};
 
 use super::{ViewCursor, get};
+use crate::pins::Pin;
 use crate::version::View;
 
-/// A view of an open store. It goes on answering when the store is closed or dropped. It keeps the memtables and the tables
-/// that it sees.
+/// The state of the store at a number. It goes on answering when the store is closed or dropped.
+///
+/// It keeps at most one version of each key that would be gone otherwise. A cursor over it keeps the memtables and tables
+/// of the time at which it was made.
 #[derive(Debug)]
-pub(crate) struct LsmSnapshot(pub(crate) View);
+pub(crate) struct LsmSnapshot(pub(crate) Pin);
 
 impl Snapshot for LsmSnapshot {
     fn sequence(&self) -> SequenceNumber {
-        SequenceNumber(self.0.sequence)
+        SequenceNumber(self.0.sequence())
     }
 
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        get(&self.0.super_version, key, self.0.sequence, found)
+        get(&self.0.versions().load(), key, self.0.sequence(), found)
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(ViewCursor::new(self.0.clone(), &range)?))
+        let super_version = self.0.versions().load_full();
+        let view = View { super_version, sequence: self.0.sequence() };
+        Ok(Box::new(ViewCursor::new(view, &range)?))
     }
 }

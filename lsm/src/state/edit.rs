@@ -5,7 +5,7 @@ use serde::Serialize;
 
 #[cfg(doc)]
 use super::State;
-use super::TableFacts;
+use super::{Replacement, TableFacts};
 use crate::files::{LOG, TABLE};
 
 /// A change of the files. One that adds a file can only be made from the proof that it was synced and named.
@@ -18,6 +18,8 @@ pub(super) enum Change {
     Reserve(u64),
     RemoveLogs(Vec<u64>),
     Flush { flushed: u64, tables: Vec<(u64, TableFacts)>, logs: Vec<u64> },
+    Compact(Replacement),
+    Move { level: u64, rank: u64, tables: Vec<u64> },
 }
 
 impl Edit {
@@ -43,15 +45,39 @@ impl Edit {
         tables: Vec<(PublishedFile, TableFacts)>,
         logs: Vec<u64>,
     ) -> Self {
-        let proven = |(file, facts): (PublishedFile, TableFacts)| {
-            assert_eq!(file.len_bytes(), facts.len, "the proof is of the whole file");
-            (file.number(TABLE).expect("the proof is of a table"), facts)
-        };
-        let tables: Vec<_> = tables.into_iter().map(proven).collect();
-        let is_in_order = |one: &(u64, TableFacts), next: &(u64, TableFacts)| {
-            one.1.largest_user() < next.1.smallest_user()
-        };
-        assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
-        Self(Change::Flush { flushed, tables, logs })
+        Self(Change::Flush { flushed, tables: proven(tables), logs })
     }
+
+    /// The tables `gone` go, and `tables` come, in the order of keys, into the run at `level` and `rank`. States of the store
+    /// before `history_floor` can no longer be read.
+    pub(crate) fn compact(
+        (level, rank): (u64, u64),
+        gone: Vec<u64>,
+        history_floor: u64,
+        tables: Vec<(PublishedFile, TableFacts)>,
+    ) -> Self {
+        assert!(!gone.is_empty(), "a compaction has inputs");
+        let tables = proven(tables);
+        Self(Change::Compact(Replacement { level, rank, gone, history_floor, tables }))
+    }
+
+    /// The tables join the run at `level` and `rank` as they are.
+    pub(crate) fn move_tables((level, rank): (u64, u64), tables: Vec<u64>) -> Self {
+        assert!(!tables.is_empty(), "a move has tables");
+        Self(Change::Move { level, rank, tables })
+    }
+}
+
+/// The numbers and facts of tables, in the order of their keys.
+fn proven(tables: Vec<(PublishedFile, TableFacts)>) -> Vec<(u64, TableFacts)> {
+    let proven = |(file, facts): (PublishedFile, TableFacts)| {
+        assert_eq!(file.len_bytes(), facts.len, "the proof is of the whole file");
+        (file.number(TABLE).expect("the proof is of a table"), facts)
+    };
+    let tables: Vec<_> = tables.into_iter().map(proven).collect();
+    let is_in_order = |one: &(u64, TableFacts), next: &(u64, TableFacts)| {
+        one.1.largest_user() < next.1.smallest_user()
+    };
+    assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
+    tables
 }

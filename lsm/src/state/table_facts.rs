@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::internal_key::{self, SEQUENCE_LIMIT};
 
 /// The facts about one table. On disk, in this order: length, varint; CRC-32, 4 bytes; id, 16 bytes; entries, tombstones,
-/// oldest, newest, varints; smallest and largest internal key, each behind its length.
+/// oldest, newest, hidden, dense bytes, created, varints; smallest and largest internal key, each behind its length.
+/// Format 1 had no hidden, dense bytes and created: they read as 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TableFacts {
     /// The length of the file in bytes.
@@ -24,6 +25,12 @@ pub(crate) struct TableFacts {
     pub(crate) oldest: u64,
     /// The highest sequence number of an entry. It prunes, and orders nothing.
     pub(crate) newest: u64,
+    /// How many entries a newer entry of the same key in the table hides. Fewer than the entries.
+    pub(crate) hidden: u64,
+    /// The bytes of blocks with many tombstones, about.
+    pub(crate) dense_bytes: u64,
+    /// When it was written, in milliseconds since 1970. It tells the age of a tombstone, and orders nothing.
+    pub(crate) created: u64,
     /// The first internal key.
     pub(crate) smallest: Vec<u8>,
     /// The last internal key.
@@ -52,7 +59,7 @@ impl TableFacts {
             && (1..=self.newest).contains(&self.oldest)
             && self.newest < SEQUENCE_LIMIT
             && self.tombstones <= self.entries
-            && self.entries > 0
+            && self.hidden < self.entries
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -63,11 +70,17 @@ impl TableFacts {
         for field in [self.entries, self.tombstones, self.oldest, self.newest] {
             put_varint(out, field);
         }
+        for field in [self.hidden, self.dense_bytes, self.created] {
+            put_varint(out, field);
+        }
         put_prefixed(out, &self.smallest);
         put_prefixed(out, &self.largest);
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+    /// Reads facts of this format of the state.
+    pub(super) fn decode(format: u16, reader: &mut Reader<'_>) -> Result<Self> {
+        let since_format_2 =
+            |reader: &mut Reader<'_>| if format < 2 { Ok(0) } else { reader.varint() };
         let facts = Self {
             len: reader.varint()?,
             crc: reader.u32()?,
@@ -76,6 +89,9 @@ impl TableFacts {
             tombstones: reader.varint()?,
             oldest: reader.varint()?,
             newest: reader.varint()?,
+            hidden: since_format_2(reader)?,
+            dense_bytes: since_format_2(reader)?,
+            created: since_format_2(reader)?,
             smallest: reader.prefixed()?.to_vec(),
             largest: reader.prefixed()?.to_vec(),
         };

@@ -13,6 +13,9 @@ fn facts(smallest: &[u8], largest: &[u8], oldest: u64, newest: u64) -> TableFact
         tombstones: 1,
         oldest,
         newest,
+        hidden: 1,
+        dense_bytes: 300,
+        created: 1_000,
         smallest: encoded(smallest, Trailer::new(newest, Kind::Put)),
         largest: encoded(largest, Trailer::new(oldest, Kind::Put)),
     }
@@ -20,6 +23,23 @@ fn facts(smallest: &[u8], largest: &[u8], oldest: u64, newest: u64) -> TableFact
 
 fn flush(flushed: u64, tables: Vec<(u64, TableFacts)>, logs: Vec<u64>) -> Edit {
     Edit(Change::Flush { flushed, tables, logs })
+}
+
+fn compact(
+    (level, rank): (u64, u64),
+    gone: Vec<u64>,
+    history_floor: u64,
+    tables: Vec<(u64, TableFacts)>,
+) -> Edit {
+    Edit(Change::Compact(Replacement { level, rank, gone, history_floor, tables }))
+}
+
+/// Facts as format 1 had them.
+fn without_the_facts_of_format_2(mut state: State) -> State {
+    for table in state.tables.values_mut() {
+        (table.facts.hidden, table.facts.dense_bytes, table.facts.created) = (0, 0, 0);
+    }
+    state
 }
 
 /// Two logs, and a flush of the first.
@@ -66,10 +86,65 @@ fn edits_that_contradict_the_state_are_refused() {
     }
 }
 
+/// The state of [`some`] with a second run.
+fn two_runs() -> State {
+    let mut state = some();
+    state.apply(&Edit::reserve(4)).unwrap();
+    state.apply(&flush(12, vec![(4, facts(b"a", b"z", 10, 12))], Vec::new())).unwrap();
+    state.apply(&Edit::reserve(5)).unwrap();
+    state
+}
+
 #[test]
-fn the_encoding_is_the_one_of_format_1() {
-    let [state, begin, reserve, remove, flushed] =
-        golden::lines(include_str!("../../tests/golden/state-1.hex"));
+fn a_compaction_replaces_its_inputs_and_raises_the_floor_of_the_history() {
+    let mut state = two_runs();
+    state.apply(&compact((6, 0), vec![3, 4], 11, vec![(5, facts(b"a", b"z", 5, 12))])).unwrap();
+    let tables: Vec<_> =
+        state.tables.iter().map(|(id, table)| (*id, table.level, table.rank)).collect();
+    assert_eq!(tables, [(5, 6, 0)]);
+    assert_eq!((state.history_floor, state.next_rank), (11, 3));
+    // A compaction of older versions does not lower the floor, and one that leaves nothing is fine.
+    state.apply(&compact((6, 0), vec![5], 4, Vec::new())).unwrap();
+    assert!(state.tables.is_empty());
+    assert_eq!(state.history_floor, 11);
+}
+
+#[test]
+fn a_move_changes_the_place_of_tables_and_nothing_else() {
+    let mut state = two_runs();
+    let before = state.clone();
+    state.apply(&Edit::move_tables((2, 7), vec![3])).unwrap();
+    assert_eq!((state.tables[&3].level, state.tables[&3].rank), (2, 7));
+    assert_eq!(state.tables[&3].facts, before.tables[&3].facts);
+    assert_eq!((state.next_rank, state.history_floor), (8, 0), "later runs are newer");
+}
+
+#[test]
+fn compactions_that_contradict_the_state_are_refused() {
+    let table = || vec![(5, facts(b"a", b"b", 5, 12))];
+    for refused in [
+        compact((6, 0), Vec::new(), 0, table()),
+        compact((6, 0), vec![9], 0, table()),
+        compact((LEVELS, 0), vec![3], 0, table()),
+        compact((6, u64::MAX), vec![3], 0, table()),
+        compact((6, 0), vec![3], 13, table()),
+        compact((6, 0), vec![3], 0, vec![(6, facts(b"a", b"b", 5, 12))]),
+        compact((6, 0), vec![3], 0, vec![(4, facts(b"a", b"b", 5, 12))]),
+        compact((6, 0), vec![3], 0, vec![(5, facts(b"a", b"b", 5, 13))]),
+        // It shares a key with the table of run 2 that stays.
+        compact((0, 2), vec![3], 0, table()),
+        Edit::move_tables((0, 1), vec![4]),
+        Edit::move_tables((1, 0), vec![9]),
+        Edit::move_tables((LEVELS, 0), vec![3]),
+    ] {
+        assert!(two_runs().apply(&refused).is_err(), "{refused:?}");
+    }
+}
+
+#[test]
+fn the_encoding_is_the_one_of_format_2() {
+    let [state, begin, reserve, remove, flushed, compacted, moved] =
+        golden::lines(include_str!("../../tests/golden/state-2.hex"));
     let mut out = Vec::new();
     some().encode_state(&mut out);
     assert_eq!(out, state);
@@ -78,6 +153,8 @@ fn the_encoding_is_the_one_of_format_1() {
         (Edit::reserve(7), reserve),
         (Edit::remove_logs(vec![1, 500]), remove),
         (flush(9, vec![(3, facts(b"a", b"b", 1, 9))], vec![1]), flushed),
+        (compact((6, 300), vec![3, 4], 9, vec![(5, facts(b"a", b"b", 1, 9))]), compacted),
+        (Edit::move_tables((1, 300), vec![3, 4]), moved),
     ] {
         let mut out = Vec::new();
         State::encode_edit(&edit, &mut out);
@@ -86,22 +163,48 @@ fn the_encoding_is_the_one_of_format_1() {
 }
 
 #[test]
+fn states_and_edits_of_format_1_are_read() {
+    let [state, begin, reserve, remove, flushed] =
+        golden::lines(include_str!("../../tests/golden/state-1.hex"));
+    let mut reader = Reader::new(&state, std::path::Path::new("state"), 0);
+    let found = State::decode_state(1, &mut reader).unwrap();
+    reader.finish().unwrap();
+    assert_eq!(found, without_the_facts_of_format_2(some()));
+    for edit in [&begin, &reserve, &remove, &flushed] {
+        let mut reader = Reader::new(edit, std::path::Path::new("edit"), 0);
+        let edit = State::decode_edit(1, &mut reader).unwrap();
+        reader.finish().unwrap();
+        if let Edit(Change::Flush { flushed, tables, .. }) = &edit {
+            assert_eq!((*flushed, tables[0].1.hidden), (9, 0));
+        }
+    }
+    // Format 1 had no compaction.
+    assert!(
+        State::decode_edit(1, &mut Reader::new(&[6, 1, 1, 0], std::path::Path::new("edit"), 0))
+            .is_err()
+    );
+}
+
+#[test]
 fn states_and_edits_read_back() {
     let mut out = Vec::new();
     some().encode_state(&mut out);
     let mut reader = Reader::new(&out, std::path::Path::new("state"), 0);
-    assert_eq!(State::decode_state(1, &mut reader).unwrap(), some());
+    assert_eq!(State::decode_state(2, &mut reader).unwrap(), some());
     reader.finish().unwrap();
     for edit in [
         Edit(Change::BeginLog(300)),
         Edit::reserve(7),
         Edit::remove_logs(vec![1, 500]),
         flush(9, vec![(3, facts(b"", b"b", 1, 9))], vec![1]),
+        compact((6, 300), vec![3, 4], 9, vec![(5, facts(b"", b"b", 1, 9))]),
+        compact((0, 1), vec![3], 0, Vec::new()),
+        Edit::move_tables((1, 300), vec![3, 4]),
     ] {
         let mut out = Vec::new();
         State::encode_edit(&edit, &mut out);
         let mut reader = Reader::new(&out, std::path::Path::new("edit"), 0);
-        assert_eq!(State::decode_edit(1, &mut reader).unwrap(), edit);
+        assert_eq!(State::decode_edit(2, &mut reader).unwrap(), edit);
         reader.finish().unwrap();
     }
 }
@@ -112,7 +215,7 @@ fn no_cut_or_changed_byte_of_a_state_panics() {
     some().encode_state(&mut out);
     let decode = |bytes: &[u8]| {
         let mut reader = Reader::new(bytes, std::path::Path::new("state"), 0);
-        let decoded = State::decode_state(1, &mut reader);
+        let decoded = State::decode_state(2, &mut reader);
         decoded.and_then(|state| reader.finish().map(|()| state))
     };
     for len in 0..out.len() {

@@ -192,7 +192,7 @@ impl History {
         let smallest = self.random.below(self.keys);
         let largest = smallest + self.random.below(self.keys);
         self.rest_of(shape, |history| {
-            pick_range(&history.world.tree, &history.world.busy, &smallest, &largest)
+            pick_range(&history.world.tree, &history.world.busy, (&smallest, &largest), &|_| true)
         })?;
         checks::range(&self.world, smallest, largest)
     }

@@ -174,10 +174,13 @@ fn files_and_ranges_that_a_caller_names_join_the_next_older_run_with_their_keys(
     assert_eq!(files(&[7]), Some((Reason::Reads, vec![7, 1])));
     assert_eq!(files(&[8, 9]), Some((Reason::Reads, vec![8, 2])));
     assert_eq!((files(&[1, 2]), files(&[])), (None, None), "they have nothing to remove");
-    let range = |smallest, largest| pick_range(&tree, &busy, &smallest, &largest).map(facts);
+    let range =
+        |smallest, largest| pick_range(&tree, &busy, (&smallest, &largest), &|_| true).map(facts);
     assert_eq!(range(20, 20), Some((Reason::Range, vec![7, 1])));
     assert_eq!(range(80, 90), Some((Reason::Range, vec![8, 2])));
     assert_eq!((range(21, 69), range(81, 200)), (None, None), "one run has the keys");
+    let without_7 = pick_range(&tree, &busy, (&0, &100), &|file| file.id != 7).map(facts);
+    assert_eq!(without_7, Some((Reason::Range, vec![8, 2])), "the caller does not mean it");
 }
 
 #[test]

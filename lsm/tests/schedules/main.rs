@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
-use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
+use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, WriteBatch};
+use lsm::compaction::{SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
 
 fn clock() -> Arc<ManualClock> {
@@ -21,7 +22,21 @@ fn options(disk: &SimFs, executor: Arc<dyn durable::Executor>) -> Options {
         executor,
         entropy: Arc::new(SeededEntropy::new(1)),
     };
-    Options::in_env(env).memtable_bytes(700).log_segment_bytes(1024)
+    let options = Options::in_env(env).memtable_bytes(700).log_segment_bytes(1024);
+    options.compaction_threads(0)
+}
+
+/// With compactions after every second flush.
+fn open_compacting(disk: &SimFs) -> Arc<Lsm> {
+    let strategy = StrategyOptions::SizeTiered(SizeTieredOptions {
+        min_runs: 2,
+        max_runs: 4,
+        run_limit: 4,
+        file_bytes: 300,
+        ..SizeTieredOptions::default()
+    });
+    let options = options(disk, Arc::new(ThreadPool::new(1, clock())));
+    Arc::new(Lsm::open("store", options.strategy(strategy).compaction_threads(1)).unwrap())
 }
 
 fn open(disk: &SimFs) -> Arc<Lsm> {
@@ -72,13 +87,21 @@ fn check_view(engine: &Lsm) {
 
 fn flushes_race_everything(closes: bool) {
     let disk = SimFs::new();
-    let engine = open(&disk);
+    races_everything(&open(&disk), &disk, closes);
+}
+
+fn compactions_race_everything(closes: bool) {
+    let disk = SimFs::new();
+    races_everything(&open_compacting(&disk), &disk, closes);
+}
+
+fn races_everything(engine: &Arc<Lsm>, disk: &SimFs, closes: bool) {
     let spawn = |act: Box<dyn FnOnce(&Lsm) + Send>| {
-        let engine = Arc::clone(&engine);
+        let engine = Arc::clone(engine);
         shuttle::thread::spawn(move || act(&engine))
     };
     let writer = {
-        let engine = Arc::clone(&engine);
+        let engine = Arc::clone(engine);
         shuttle::thread::spawn(move || {
             // Batch number `round` writes `round`.
             let written = |round: &u8| put_both(&engine, *round, Durability::Buffered);
@@ -101,7 +124,7 @@ fn flushes_race_everything(closes: bool) {
         thread.join().unwrap();
     }
     engine.close().unwrap();
-    let reopened = after_power_cut(&disk);
+    let reopened = after_power_cut(disk);
     let found = reopened.get(b"a").unwrap().map_or(0, |value| value[0]);
     assert_eq!(found, written, "a clean close keeps everything");
     assert_eq!(reopened.statistics().replayed_batches, 0);
@@ -115,6 +138,145 @@ fn seals_and_installs_race_writers_gets_and_views() {
 #[test]
 fn seals_and_installs_race_a_close() {
     check(|| flushes_race_everything(true), 300);
+}
+
+/// A view that reads its number before a compaction is installed, and its tables afterwards, starts over; a snapshot that is
+/// pinned while a compaction takes its history keeps what it sees.
+#[test]
+fn installs_of_compactions_race_writers_gets_and_views() {
+    check(|| compactions_race_everything(false), 400);
+}
+
+#[test]
+fn compactions_race_a_close() {
+    check(|| compactions_race_everything(true), 300);
+}
+
+/// A snapshot is taken on either side of the moment at which a compaction takes its history.
+#[test]
+fn a_snapshot_keeps_its_state_whenever_a_compaction_takes_its_history() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open_compacting(&disk);
+        (1..=2_u8).for_each(|round| assert!(put_both(&engine, round, Durability::Buffered)));
+        engine.flush().unwrap();
+        let holder = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let snapshot = engine.snapshot().unwrap();
+                let round = snapshot.sequence().0;
+                // More compactions come in between.
+                engine.flush().unwrap();
+                for key in [b"a", b"b"] {
+                    let value = snapshot.get(key).unwrap().unwrap();
+                    assert_eq!(u64::from(value[0]), round);
+                }
+            })
+        };
+        let writer = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                for round in 3..=5 {
+                    assert!(put_both(&engine, round, Durability::Buffered));
+                    engine.flush().unwrap();
+                }
+            })
+        };
+        let compacter = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.compact_range(&KeyRange::all()).unwrap())
+        };
+        for thread in [holder, writer, compacter] {
+            thread.join().unwrap();
+        }
+        check_view(&engine);
+        engine.verify().unwrap();
+    };
+    check(scenario, 300);
+}
+
+/// An older state is pinned on either side of the moment at which a compaction drops its versions.
+#[test]
+fn a_state_that_is_pinned_beside_a_compaction_is_whole_or_too_old() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open(&disk);
+        (1..=3_u8).for_each(|round| assert!(put_both(&engine, round, Durability::Buffered)));
+        let compacter = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.compact_range(&KeyRange::all()).unwrap())
+        };
+        for round in [1, 2] {
+            let snapshot = match engine.pin_at(SequenceNumber(round)) {
+                Ok(snapshot) => snapshot,
+                Err(Error::SnapshotTooOld) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+            for key in [b"a", b"b"] {
+                let value = snapshot.get(key).unwrap().unwrap();
+                assert!(cursor.next().unwrap() && cursor.value().unwrap()[..] == value[..]);
+                assert_eq!(u64::from(value[0]), round);
+            }
+        }
+        compacter.join().unwrap();
+        let is_too_old =
+            |round| matches!(engine.pin_at(SequenceNumber(round)), Err(Error::SnapshotTooOld));
+        assert!(is_too_old(1) && !is_too_old(3));
+    };
+    check(scenario, 300);
+}
+
+/// Another opening may have the directory after a close.
+#[test]
+fn after_a_close_no_call_of_compact_range_writes() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open(&disk);
+        for round in 1..=2_u8 {
+            assert!(put_both(&engine, round, Durability::Buffered));
+            engine.flush().unwrap();
+        }
+        let caller = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || match engine.compact_range(&KeyRange::all()) {
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => panic!("{error}"),
+            })
+        };
+        engine.close().unwrap();
+        let ops = disk.ops();
+        caller.join().unwrap();
+        assert_eq!(disk.ops(), ops);
+        let found = after_power_cut(&disk).get(b"a").unwrap().unwrap();
+        assert_eq!(found[0], 2);
+    };
+    check(scenario, 300);
+}
+
+/// What one call finds does not depend on another one, nor on a flush in between.
+#[test]
+fn calls_of_settle_beside_each_other_and_a_writer_end_without_a_failure() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let engine = open_compacting(&disk);
+        let spawn = |act: fn(&Lsm)| {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || act(&engine))
+        };
+        let settle: fn(&Lsm) = |engine| engine.settle().unwrap();
+        let writer: fn(&Lsm) = |engine| {
+            for round in 1..=3_u8 {
+                assert!(put_both(engine, round, Durability::Buffered));
+                engine.flush().unwrap();
+            }
+        };
+        for thread in [settle, settle, writer].map(spawn) {
+            thread.join().unwrap();
+        }
+        check_view(&engine);
+    };
+    check(scenario, 300);
 }
 
 /// Synced writers wait for the disk while their memtables are sealed and flushed.

@@ -3,11 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "tests of threads start them")]
 
+mod back_pressure;
 mod commits;
+mod compaction_faults;
+mod compactions;
 mod dropping;
+mod explicit_compactions;
 mod flushes;
 mod lifetimes;
 mod opening;
+mod pins;
 mod scans;
 mod threads;
 mod world;

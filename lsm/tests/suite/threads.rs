@@ -9,8 +9,8 @@ use lsm::{Lsm, Options};
 
 use crate::world::key;
 
-/// Twenty threads: writers that put two keys in each batch, readers, walkers, and one that flushes. Both keys of a pair
-/// always have one value.
+/// Twenty threads: writers that put two keys in each batch, readers, walkers, and one that flushes and compacts, beside
+/// compactions in the background. Both keys of a pair always have one value.
 #[test]
 fn twenty_threads_of_mixed_operations_see_whole_batches() {
     let dir = tempfile::tempdir().unwrap();
@@ -66,7 +66,11 @@ fn twenty_threads_of_mixed_operations_see_whole_batches() {
                 while engine.newest_sequence().0 < target {
                     std::thread::yield_now();
                 }
-                engine.flush().unwrap();
+                if target % 200 == 0 {
+                    engine.compact_range(&KeyRange::all()).unwrap();
+                } else {
+                    engine.flush().unwrap();
+                }
             }
         });
         for writer in writers {
@@ -74,6 +78,8 @@ fn twenty_threads_of_mixed_operations_see_whole_batches() {
         }
         is_done.store(true, Ordering::Release);
     });
+    let statistics = engine.statistics();
+    assert!(statistics.compactions > 0 && statistics.hidden_dropped > 0, "{statistics:?}");
     engine.close().unwrap();
     drop(engine);
     let engine = Lsm::open(dir.path().join("store"), options).unwrap();

@@ -1,10 +1,11 @@
 //! A store on the simulated disk, whose background work is stepped by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
 use kv::{Cursor, Durability, KeyRange, Kv};
+use lsm::compaction::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
 
 /// Where the store is.
@@ -28,7 +29,7 @@ impl World {
         Self { disk, executor, clock }
     }
 
-    /// Memtables of 2 KiB, segments of 1 KiB.
+    /// Memtables of 2 KiB, segments of 1 KiB, and nothing is compacted in the background.
     pub(crate) fn options(&self) -> Options {
         let env = Env {
             fs: Arc::new(self.disk.clone()),
@@ -36,7 +37,13 @@ impl World {
             executor: Arc::clone(&self.executor) as _,
             entropy: Arc::new(SeededEntropy::new(7)),
         };
-        Options::in_env(env).memtable_bytes(2048).log_segment_bytes(1024)
+        let options = Options::in_env(env).memtable_bytes(2048).log_segment_bytes(1024);
+        options.compaction_threads(0)
+    }
+
+    /// The same with `strategy` in the background, and tables of 600 bytes.
+    pub(crate) fn compacting(&self, strategy: StrategyOptions) -> Options {
+        self.options().compaction_threads(1).table_bytes(600).strategy(strategy)
     }
 
     pub(crate) fn open(&self) -> kv::Result<Lsm> {
@@ -52,10 +59,59 @@ impl World {
         files.iter().filter(has_extension).map(name).collect()
     }
 
+    /// Changes one bit in the first data block of a file.
+    pub(crate) fn damage(&self, name: &str) {
+        let path = Path::new(STORE).join(name);
+        let mut bytes = self.disk.contents(&path).unwrap();
+        bytes[100] ^= 1;
+        self.disk.set_contents(&path, bytes);
+    }
+
     /// The disk after a power cut now, when all that was not synced is lost.
     pub(crate) fn after_power_cut(&self) -> Self {
         Self::on(self.disk.crash(self.disk.ops(), &"strict/none".parse().unwrap()))
     }
+}
+
+/// Leveled compaction with such small limits that a few dozen writes fill several levels.
+pub(crate) fn leveled() -> StrategyOptions {
+    StrategyOptions::Leveled(LeveledOptions {
+        l0_runs: 2,
+        l0_soft_runs: 4,
+        base_bytes: 3_000,
+        fan_out: 2,
+        file_bytes: 600,
+        max_input_bytes: 12_000,
+        ..LeveledOptions::default()
+    })
+}
+
+/// The same for size-tiered compaction.
+pub(crate) fn size_tiered() -> StrategyOptions {
+    StrategyOptions::SizeTiered(SizeTieredOptions {
+        min_runs: 2,
+        max_runs: 4,
+        small_bytes: 2_000,
+        run_limit: 4,
+        file_bytes: 600,
+        ..SizeTieredOptions::default()
+    })
+}
+
+/// The same for lazy leveling.
+pub(crate) fn lazy_leveled() -> StrategyOptions {
+    StrategyOptions::LazyLeveled(LazyLeveledOptions {
+        l0_runs: 2,
+        fan_out: 2,
+        flush_bytes: 1_500,
+        file_bytes: 600,
+        ..LazyLeveledOptions::default()
+    })
+}
+
+/// Every strategy.
+pub(crate) fn strategies() -> [StrategyOptions; 3] {
+    [size_tiered(), leveled(), lazy_leveled()]
 }
 
 /// Every entry that `cursor` shows from its position on.

@@ -2,7 +2,8 @@
 //! against them. Each must be found.
 //!
 //! A mistake is data: a step and what happens to it, or a file system call that is left out. `planted.rs` has the mistakes
-//! that break no promise of the contract, and cost disk space or syncs. `recovery.rs` has those of recovery that scripts miss.
+//! that break no promise of the contract, and cost disk space or syncs. `recovery.rs` and `compaction.rs` have those of recovery
+//! and compaction that scripts miss.
 
 use durable::OpKind;
 use lsm::planted::{Action, Step};
@@ -48,6 +49,9 @@ pub(crate) const MISTAKES: &[Mistake] = &[
     Mistake::new("crash", "flush", "table-not-synced", UNSYNCED_TABLE),
     Mistake::new("full-disk", "flush", "full-disk-poisons", skip(Step::SpareOnFullDisk)),
     Mistake::new("histories", "install", "flushed-memtable-kept", skip(Step::Install)),
+    Mistake::new("histories", "compaction", "seen-version-dropped", skip(Step::KeepSeenVersions)),
+    Mistake::new("histories", "compaction", "tombstone-dropped", skip(Step::GuardTombstone)),
+    Mistake::new("histories", "compaction", "output-not-named", skip(Step::NameOutputs)),
     Mistake::new("conformance", "recovery", "leftover-not-awaited", skip(Step::AwaitLeftover)),
     Mistake::new("damage", "recovery", "missing-file-not-noticed", skip(Step::CheckPresent)),
     Mistake::new("damage", "recovery", "lost-edit-not-noticed", skip(Step::CheckOrphans)),

@@ -1,8 +1,8 @@
-//! The engine passes every suite.
+//! The engine passes every suite: with size-tiered compaction in full, with the others as seeded scripts.
 
 use torture::{Failure, Report, conformance, histories};
 
-use crate::subject::LsmSubject;
+use crate::subject::{LsmSubject, Strategy};
 
 fn judge(report: Result<Report, Failure>, least_states: u64) {
     let report = report.unwrap_or_else(|failure| panic!("{failure}"));
@@ -67,4 +67,28 @@ fn a_full_disk_refuses_writes_and_poisons_nothing() {
         torture::full_disk::run(&LsmSubject::default(), &torture::full_disk::Options::default()),
         500,
     );
+}
+
+/// The suites that find most faults of an install, with few seeds.
+fn passes_seeded_scripts(strategy: Strategy) {
+    let subject = LsmSubject::compacting(strategy);
+    judge(conformance::run(&subject), 1);
+    judge(histories::run(&subject, &histories::Options::default()), 1);
+    let crash = torture::crash::Options {
+        scripts: 2,
+        script_states: 1_500,
+        ..torture::crash::Options::default()
+    };
+    judge(torture::crash::random(&subject, &crash), 500);
+    judge(torture::simulation::run(&subject, &torture::simulation::Options::default()), 1);
+}
+
+#[test]
+fn leveled_compaction_passes_seeded_scripts() {
+    passes_seeded_scripts(Strategy::Leveled);
+}
+
+#[test]
+fn lazy_leveled_compaction_passes_seeded_scripts() {
+    passes_seeded_scripts(Strategy::LazyLeveled);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use durable::{Env, OpKind};
 use kv::Result;
+use lsm::compaction::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions, StrategyOptions};
 use lsm::planted::{Action, Hook, Step};
 use lsm::{BuildOptions, Lsm, Options, ReadMode, ReadOptions};
 use torture::{FailedCall, Opened, Subject};
@@ -12,9 +13,10 @@ use torture::{FailedCall, Opened, Subject};
 /// A step, and what happens to it.
 pub(crate) type WrongStep = (Step, Action);
 
-/// An LSM tree with tiny memtables, segments and tables, right or with one step done wrong.
+/// An LSM tree with tiny memtables, segments, tables and levels, right or with one step done wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LsmSubject {
+    pub(crate) strategy: Strategy,
     /// Memtables are 32 times as large: for suites with so many writes that runs would pile up.
     has_large_memtables: bool,
     mistake: Option<WrongStep>,
@@ -25,8 +27,55 @@ impl LsmSubject {
         Self { has_large_memtables: true, ..Self::default() }
     }
 
+    pub(crate) fn compacting(strategy: Strategy) -> Self {
+        Self { strategy, ..Self::default() }
+    }
+
     pub(crate) fn with(mistake: Option<WrongStep>) -> Self {
         Self { mistake, ..Self::default() }
+    }
+}
+
+/// The strategy of compaction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Strategy {
+    /// The one that passes every suite in full.
+    #[default]
+    SizeTiered,
+    Leveled,
+    LazyLeveled,
+}
+
+impl Strategy {
+    /// With limits that two flushes reach.
+    fn options(self) -> StrategyOptions {
+        let file_bytes = 300;
+        match self {
+            Self::SizeTiered => StrategyOptions::SizeTiered(SizeTieredOptions {
+                min_runs: 2,
+                max_runs: 4,
+                small_bytes: 4_096,
+                run_limit: 4,
+                file_bytes,
+                ..SizeTieredOptions::default()
+            }),
+            Self::Leveled => StrategyOptions::Leveled(LeveledOptions {
+                l0_runs: 2,
+                l0_soft_runs: 3,
+                base_bytes: 1_500,
+                fan_out: 2,
+                file_bytes,
+                max_input_bytes: 12_000,
+                ..LeveledOptions::default()
+            }),
+            Self::LazyLeveled => StrategyOptions::LazyLeveled(LazyLeveledOptions {
+                l0_runs: 2,
+                fan_out: 2,
+                flush_bytes: 600,
+                file_bytes,
+                ..LazyLeveledOptions::default()
+            }),
+        }
     }
 }
 
@@ -62,11 +111,15 @@ fn orphans(engine: &Lsm, env: &Env, dir: &Path) -> Result<Vec<PathBuf>> {
 
 impl Subject for LsmSubject {
     fn name(&self) -> &'static str {
-        "lsm"
+        match self.strategy {
+            Strategy::SizeTiered => "lsm-stcs",
+            Strategy::Leveled => "lsm-lcs",
+            Strategy::LazyLeveled => "lsm-lazy",
+        }
     }
 
     fn open(&self, env: &Env, dir: &Path, option_set: usize) -> Result<Opened> {
-        let mut options = options(env, option_set);
+        let mut options = options(env, option_set).strategy(self.strategy.options());
         if self.has_large_memtables {
             options.memtable_bytes *= 32;
         }
@@ -82,7 +135,10 @@ impl Subject for LsmSubject {
         let opened = Opened::new(engine)
             .with_recovered(newest)
             .with_snapshots(snapshots)
-            .with_background_failures(move || counting.statistics().flushes_failed)
+            .with_background_failures(move || {
+                let statistics = counting.statistics();
+                statistics.flushes_failed + statistics.compactions_failed
+            })
             .with_orphans(move || orphans(&listing, &env, &place))
             .with_maintain(move || flushing.flush());
         // A mistake must show in the answers.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use durable::{Inject, OpKind, SimFs, SyncFailure};
@@ -52,17 +53,14 @@ struct Calls {
     made: Vec<MadeCall>,
     /// The logs that were created and not appended to.
     empty_logs: BTreeSet<PathBuf>,
-    /// A step of background work is running.
-    in_background: bool,
 }
 
 impl Calls {
-    fn record(&mut self, kind: OpKind, path: &Path) {
+    fn record(&mut self, kind: OpKind, path: &Path, in_background: bool) {
         if kind == OpKind::CreateLog {
             self.empty_logs.insert(path.into());
         }
         let is_first_append = kind == OpKind::Append && self.empty_logs.remove(path);
-        let in_background = self.in_background;
         self.made.push(MadeCall { kind, path: path.into(), is_first_append, in_background });
     }
 
@@ -105,12 +103,13 @@ impl<'s> FaultRun<'s> {
     ) -> Result<Self, String> {
         let (sim, inject) = plan.disk();
         let calls = Arc::<Mutex<Calls>>::default();
-        let log = Arc::clone(&calls);
-        inject.on_call(Arc::new(move |call| {
-            let mut calls = log.lock().unwrap_or_else(PoisonError::into_inner);
-            calls.record(call.kind, call.path);
-        }));
         let world = World::on(Arc::new(inject.clone()), 1);
+        let (log, running) = (Arc::clone(&calls), world.stepper().running());
+        inject.on_call(Arc::new(move |call| {
+            let in_background = running.load(Ordering::SeqCst) > 0;
+            let mut calls = log.lock().unwrap_or_else(PoisonError::into_inner);
+            calls.record(call.kind, call.path, in_background);
+        }));
         let (plan, keys, possible) = (plan.clone(), script.keys(), PossibleContents::default());
         let mut fault_run = Self {
             subject,
@@ -186,8 +185,8 @@ impl<'s> FaultRun<'s> {
                 let synced = self.engine().sync();
                 self.judge_sync(synced, injected)?;
             }
-            Step::Job => self.run_background(|world| world.step_at(0))?,
-            Step::Drain => self.run_background(World::drain)?,
+            Step::Job => self.world.step_at(0)?,
+            Step::Drain => self.world.drain()?,
             Step::Maintain => {
                 let opened = self.opened.as_ref().expect("the engine is open between two steps");
                 let maintained = opened.maintain();
@@ -202,23 +201,12 @@ impl<'s> FaultRun<'s> {
         key.map_or(Ok(()), |key| self.check_get(key))
     }
 
-    /// Runs steps of background work.
-    fn run_background(
-        &self,
-        work: impl FnOnce(&World) -> Result<(), String>,
-    ) -> Result<(), String> {
-        self.lock_calls().in_background = true;
-        let done = work(&self.world);
-        self.lock_calls().in_background = false;
-        done
-    }
-
     fn write(&mut self, batch: WriteBatch, durability: Durability) -> Result<(), String> {
         let must_fail = self.is_poisoned || self.log_has_failed;
         let injected = self.inject.injected();
         let mut answer = self.engine().write(&batch, durability);
         if matches!(answer, Err(Error::Stalled { .. })) {
-            self.run_background(World::drain)?;
+            self.world.drain()?;
             answer = self.engine().write(&batch, durability);
         }
         match answer {

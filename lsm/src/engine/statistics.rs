@@ -1,0 +1,72 @@
+//! How the numbers of an open store are gathered from its components.
+
+use std::sync::atomic::Ordering;
+
+use durable::sync::atomic::AtomicU64;
+
+use super::Lsm;
+use crate::statistics::LsmStats;
+
+fn count(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Lsm {
+    /// The engine's numbers.
+    pub fn statistics(&self) -> LsmStats {
+        let counts = self.parts.committer.counts();
+        LsmStats {
+            batches: counts.batches,
+            puts: counts.puts,
+            deletes: counts.deletes,
+            user_bytes: counts.user_bytes,
+            log_bytes: counts.log_bytes,
+            sync_rounds: self.parts.store.log().syncs(),
+            pressure: self.parts.pressure.level(),
+            writes_slowed: self.parts.pressure.slowed(),
+            writes_stalled: self.parts.pressure.stalled(),
+            snapshots: self.parts.pins.count(),
+            replayed_batches: self.parts.replayed_batches,
+            ..self.with_background_work(&self.of_data())
+        }
+    }
+
+    /// `stats` with the numbers of flushes and compactions.
+    fn with_background_work(&self, stats: &LsmStats) -> LsmStats {
+        let flushes = self.parts.flusher.counters();
+        let compactions = self.parts.compactor.counters();
+        LsmStats {
+            flushes: count(&flushes.flushes),
+            flushed_bytes: count(&flushes.bytes),
+            flushes_failed: count(&flushes.failed),
+            flush_stalls: count(&flushes.stalls),
+            compactions: count(&compactions.compactions),
+            compaction_moves: count(&compactions.moves),
+            compaction_drops: count(&compactions.drops),
+            compactions_failed: count(&compactions.failed),
+            hidden_dropped: count(&compactions.hidden_dropped),
+            tombstones_dropped: count(&compactions.tombstones_dropped),
+            compaction_debt_bytes: self.parts.compactor.debt(),
+            levels: self.parts.compactor.levels(),
+            ..*stats
+        }
+    }
+
+    /// The numbers of memtables and files. The others are zero.
+    fn of_data(&self) -> LsmStats {
+        let (state, view) = (self.parts.store.state(), self.parts.versions.load_full());
+        let facts = || state.tables.values().map(|table| &table.facts);
+        LsmStats {
+            memtable_bytes: view.memtables().map(|memtable| memtable.bytes()).sum(),
+            sealed_memtables: view.sealed.len() as u64,
+            logs: state.logs.len() as u64,
+            runs: view.version.runs.len() as u64,
+            tables: state.tables.len() as u64,
+            table_bytes: facts().map(|facts| facts.len).sum(),
+            table_entries: facts().map(|facts| facts.entries).sum(),
+            table_tombstones: facts().map(|facts| facts.tombstones).sum(),
+            files_unlinked: self.parts.reclaimer.reclaimed(),
+            ..LsmStats::default()
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Pins: numbers at which readers go on to read while compactions drop versions.
+//!
+//! A pin costs at most one version of each key. It keeps no file and no memtable.
+//!
+//! A compaction takes its [`History`] under the lock under which pins are registered, and raises the *floor* in the same
+//! step. So a pin is either in the history of the compaction, or it is registered later: then its number is the newest
+//! visible one, which is not below the ceiling of that history, or it is compared with the floor.
+//!
+//! The floor is also part of the edit of the manifest that drops the versions, so it holds after the next opening. A compaction
+//! that is given up leaves the floor raised until then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use durable::sync::Mutex;
+use kv::{Error, Result};
+
+use crate::history::History;
+use crate::lock_order::Lock;
+use crate::steps::{Step, Steps};
+use crate::version::VersionSet;
+
+/// The pins of an open store.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    versions: Arc<VersionSet>,
+    held: Mutex<Held>,
+    steps: Steps,
+}
+
+/// Guarded by `Pins::held`.
+#[derive(Debug)]
+struct Held {
+    /// How many pins each number has; at least 1.
+    pins: BTreeMap<u64, usize>,
+    /// Nobody can begin to read below this number, unless somebody has pinned the same number.
+    floor: u64,
+}
+
+/// The right to read at a number, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    pins: Arc<Pins>,
+    sequence: u64,
+}
+
+impl Pins {
+    /// No pins, on a store in which versions below `floor` may have gone.
+    pub(crate) fn new(versions: Arc<VersionSet>, floor: u64, steps: Steps) -> Self {
+        debug_assert!(floor <= versions.visible(), "the newest state can be read");
+        let held = Held { pins: BTreeMap::new(), floor };
+        Self { versions, held: Mutex::ranked(Lock::Pins.rank(), held), steps }
+    }
+
+    /// Pins the newest visible number.
+    pub(crate) fn pin_newest(self: &Arc<Self>) -> Pin {
+        let mut held = self.held.lock();
+        // Under the lock, so that no compaction takes its history in between.
+        let sequence = self.versions.visible();
+        debug_assert!(held.floor <= sequence, "the newest state can be read");
+        self.register(&mut held, sequence)
+    }
+
+    /// Pins `sequence`.
+    ///
+    /// # Errors
+    /// `SnapshotTooOld` if versions of that state may have gone; `InvalidArgument` if it is not visible yet.
+    pub(crate) fn pin_at(self: &Arc<Self>, sequence: u64) -> Result<Pin> {
+        let mut held = self.held.lock();
+        let visible = self.versions.visible();
+        if sequence > visible {
+            let what = format!("batch {sequence} is not visible; the newest one is {visible}");
+            return Err(Error::InvalidArgument(what));
+        }
+        if sequence < held.floor && !held.pins.contains_key(&sequence) {
+            return Err(Error::SnapshotTooOld);
+        }
+        Ok(self.register(&mut held, sequence))
+    }
+
+    fn register(self: &Arc<Self>, held: &mut Held, sequence: u64) -> Pin {
+        *held.pins.entry(sequence).or_default() += 1;
+        Pin { pins: Arc::clone(self), sequence }
+    }
+
+    /// The numbers at which readers read now, to find out which compaction comes next. It drops nothing.
+    pub(crate) fn history(&self) -> History {
+        self.history_of(&self.held.lock())
+    }
+
+    /// The numbers at which readers read, for a compaction of versions up to `newest`. From now on nobody begins to read below
+    /// the floor that is returned.
+    pub(crate) fn begin_dropping(&self, newest: u64) -> (History, u64) {
+        let mut held = self.held.lock();
+        let history = self.history_of(&held);
+        // A reader between `newest` and the ceiling finds the same versions as one at the ceiling.
+        let floor = history.ceiling().min(newest);
+        let raised = held.floor.max(floor);
+        debug_assert!(raised <= history.ceiling(), "the newest state can be read");
+        self.steps.run(Step::RaiseFloor, || held.floor = raised);
+        (history, floor)
+    }
+
+    fn history_of(&self, held: &Held) -> History {
+        History::new(held.pins.keys().copied(), self.versions.visible())
+    }
+
+    /// How many pins there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.held.lock().pins.values().map(|count| *count as u64).sum()
+    }
+
+    pub(crate) fn versions(&self) -> &VersionSet {
+        &self.versions
+    }
+}
+
+impl Pin {
+    /// The number at which it reads.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// What readers see now. It has all versions that a reader at the number of the pin needs.
+    pub(crate) fn versions(&self) -> &VersionSet {
+        self.pins.versions()
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut held = self.pins.held.lock();
+        let count = held.pins.get_mut(&self.sequence).expect("the pin was registered");
+        *count -= 1;
+        if *count == 0 {
+            held.pins.remove(&self.sequence);
+        }
+    }
+}

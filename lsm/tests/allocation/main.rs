@@ -1,0 +1,131 @@
+//! How much memory a compaction and a scan take: the same, however large the store is.
+//!
+//! The allocator below watches each thread. It is in a test binary of its own, because it needs `unsafe` and the engine
+//! has none. The store is on a real disk: the simulated one would be counted.
+#![cfg(not(shuttle))]
+#![expect(unsafe_code, reason = "a global allocator cannot be written without")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+
+use durable::{Env, ManualClock, ManualExecutor};
+use kv::{Durability, KeyRange, Kv};
+use lsm::compaction::{SizeTieredOptions, StrategyOptions};
+use lsm::{Lsm, Options};
+
+thread_local! {
+    /// What the thread holds now, counted from an arbitrary beginning, and the most that it held, in bytes.
+    static WATCH: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
+}
+
+/// The system's allocator, watched.
+struct Watched;
+
+#[global_allocator]
+static WATCHED: Watched = Watched;
+
+fn note(taken: usize, given_back: usize) {
+    // The cell is gone while a thread ends; what is allocated then does not matter.
+    let _gone = WATCH.try_with(|watch| {
+        let (live, most) = watch.get();
+        let live = live + taken.cast_signed() - given_back.cast_signed();
+        watch.set((live, most.max(live)));
+    });
+}
+
+// SAFETY: every call goes to `System` unchanged. Noting a size allocates nothing: the cell is initialised at compile time.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size(), 0);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size, layout.size());
+        // SAFETY: as above.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        note(0, layout.size());
+        // SAFETY: as above.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+/// Runs `act`, and returns the most memory that it held.
+fn most_of(act: impl FnOnce()) -> usize {
+    WATCH.set((0, 0));
+    act();
+    WATCH.get().1.cast_unsigned()
+}
+
+const KEYS: u32 = 16_000;
+const VALUE_BYTES: usize = 1_000;
+const TABLE_BYTES: u64 = 1 << 20;
+/// A twelfth of the store when it is compacted.
+const ALLOWANCE: usize = 5 << 19;
+
+/// Jobs run in the thread that waits for them.
+fn open(dir: &Path, compaction_threads: usize) -> Lsm {
+    let clock = Arc::new(ManualClock::new());
+    let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock) as _));
+    let env = Env { clock, executor, ..Env::os(1) };
+    let strategy = StrategyOptions::SizeTiered(SizeTieredOptions {
+        min_runs: 2,
+        file_bytes: TABLE_BYTES,
+        ..SizeTieredOptions::default()
+    });
+    let options = Options::in_env(env).table_bytes(TABLE_BYTES).strategy(strategy);
+    Lsm::open(dir, options.compaction_threads(compaction_threads)).unwrap()
+}
+
+/// Bytes that no compression makes shorter.
+fn value(number: u32, round: u32) -> Vec<u8> {
+    let mut state = u64::from(number) << 1 | u64::from(round);
+    let next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(VALUE_BYTES).collect()
+}
+
+fn scan(engine: &Lsm) -> u32 {
+    let (mut cursor, mut seen) = (engine.scan(KeyRange::all()).unwrap(), 0);
+    while cursor.next().unwrap() {
+        seen += u32::from(cursor.value().unwrap().len() == VALUE_BYTES);
+    }
+    seen
+}
+
+#[test]
+fn a_compaction_and_a_scan_of_a_store_far_larger_than_the_allowance_stay_within_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path(), 0);
+    for round in 0..2 {
+        for number in 0..KEYS {
+            engine.put(&number.to_be_bytes(), &value(number, round), Durability::Buffered).unwrap();
+        }
+        engine.flush().unwrap();
+    }
+    let before = engine.statistics();
+    assert_eq!(before.runs, 2);
+    assert!(before.table_bytes > 11 * ALLOWANCE as u64, "{before:?}");
+    engine.close().unwrap();
+    drop(engine);
+    let engine = open(dir.path(), 1);
+    let compaction = most_of(|| engine.settle().unwrap());
+    let after = engine.statistics();
+    assert_eq!((after.runs, after.compactions, after.table_entries), (1, 1, u64::from(KEYS)));
+    assert!(compaction < ALLOWANCE, "a compaction took {compaction} bytes");
+    let mut seen = 0;
+    let walk = most_of(|| seen = scan(&engine));
+    assert_eq!(seen, KEYS);
+    assert!(walk < ALLOWANCE / 4, "a scan took {walk} bytes");
+    engine.close().unwrap();
+}

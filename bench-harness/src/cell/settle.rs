@@ -1,9 +1,9 @@
 //! The time after the clock of a phase: the final sync, and the wait until the engine is at rest.
 //!
 //! An engine can put work off until the clock stands still: **deferred work**. It belongs to the operations of the phase. Its
-//! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. In a
-//! block in which an engine works longer after the clock than before, that time is part of the ranked figure. A block in which
-//! it does not come to rest is not compared.
+//! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. An engine
+//! that works longer after the clock than before is ranked by the time until it is at rest. A block in which it does not come
+//! to rest is not compared.
 //!
 //! The engine is at rest after a quiet slice of time, [`SLICE`] long. Two times are added up over the slice: the CPU time of
 //! all threads of the process, and the time for which threads of the engine waited for a core. In a quiet slice their sum is

@@ -174,5 +174,8 @@ impl Drop for Caller<'_> {
         let mut schedule = self.compactor.schedule.lock();
         debug_assert!(schedule.callers > 0, "the call was counted");
         schedule.callers -= 1;
+        drop(schedule);
+        // The end of a job wakes a close that waits for the call.
+        self.compactor.parts.background.request(Task::PickCompaction);
     }
 }

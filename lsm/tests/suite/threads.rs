@@ -9,6 +9,20 @@ use lsm::{Lsm, Options};
 
 use crate::world::key;
 
+/// A flush every 40 batches: each adds a run that all later scans merge. Some are followed by a compaction.
+fn flush_and_compact(engine: &Lsm) {
+    for target in (40..1200).step_by(40) {
+        while engine.newest_sequence().0 < target {
+            std::thread::yield_now();
+        }
+        if target % 200 == 0 {
+            engine.compact_range(&KeyRange::all()).unwrap();
+        } else {
+            engine.flush().unwrap();
+        }
+    }
+}
+
 /// Twenty threads: writers that put two keys in each batch, readers, walkers, and one that flushes and compacts, beside
 /// compactions in the background. Both keys of a pair always have one value.
 #[test]
@@ -60,19 +74,7 @@ fn twenty_threads_of_mixed_operations_see_whole_batches() {
                 }
             });
         }
-        scope.spawn(|| {
-            // A flush every 40 batches: each adds a run that all later scans merge.
-            for target in (40..1200).step_by(40) {
-                while engine.newest_sequence().0 < target {
-                    std::thread::yield_now();
-                }
-                if target % 200 == 0 {
-                    engine.compact_range(&KeyRange::all()).unwrap();
-                } else {
-                    engine.flush().unwrap();
-                }
-            }
-        });
+        scope.spawn(|| flush_and_compact(&engine));
         for writer in writers {
             writer.join().unwrap();
         }

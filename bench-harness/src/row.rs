@@ -45,7 +45,7 @@ row! {
     not_found: u64 = "reads that rightly found nothing",
     retries: u64 = "writes that the engine asked to try again",
     duration_s: f64 = "wall time from the first call to the end of the last, without warm-up and pauses; in a sweep, with the begin and, from version 3 on, the end of the scan; in version 1, time inside the engine per thread",
-    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure",
+    throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s: the ranked figure, unless deferred_s is longer than duration_s and than 20 ms: then settled_throughput_ops_s is, for classes other than none",
     settled_throughput_ops_s: Option<f64> = "ops of all threads divided by duration_s and the time of a final sync together; from version 4 on, by duration_s and the longer of deferred_s and the time of that sync with the work after it",
     call_s: Option<f64> = "time inside the calls, per thread: the mean of the timed ones times all calls; an estimate, which a stall among the timed ones may raise above duration_s",
     timed_calls: Option<u64> = "calls that were timed: one in 17, or all where calls are synced, scans, batches or on a schedule",
@@ -71,7 +71,7 @@ row! {
     cpu_ns_per_op: Option<f64> = "CPU time of all threads for an operation, without the loop's; from version 3 on, operations of the background count, and from version 4 on deferred_cpu_s; not with a target rate",
     deferred_cpu_s: Option<f64> = "CPU time of the engine for the phase while the clock stood still: in pauses, in the final sync, and after it until the engine was at rest (all threads below 10 % of one core for 20 ms, and none waiting for a core or, from version 5 on, for the disk); only in phases that write",
     deferred_s: Option<f64> = "wall time of that work; a wait for the disk is none",
-    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, or if deferred_s is longer than duration_s and than 20 ms, the phase is not ranked, unless its class is none",
+    is_at_rest: Option<bool> = "whether the engine came to rest within the duration of the phase (at least 1 s, at most 5 s) after the final sync; if not, the phase is not ranked, unless its class is none",
     rss_peak_bytes: Option<u64> = "most resident memory of the process in the phase (VmHWM), the harness and pages of mapped files included",
     rss_base_bytes: Option<u64> = "resident memory of the process before the engine was opened, its program included",
     memory_anon_bytes: Option<u64> = "memory of the engine that no file backs (heap, stacks, shared memory, huge pages), resident or swapped out, at the end of the phase: that of the process without harness_bytes",
@@ -109,7 +109,7 @@ row! {
 /// The share of the CPU time of a phase that may come while the clock stands still without a mark.
 const DEFERRED_SHARE: f64 = 0.1;
 /// Less work after the clock is no sign of a queue: a phase of a few operations is shorter than its final sync.
-const LEAST_UNDONE_S: f64 = 0.02;
+const LEAST_LATE_S: f64 = 0.02;
 /// The resolution of `cpu_user_s` and `cpu_sys_s`.
 const CPU_STEP_S: f64 = 0.01;
 
@@ -157,13 +157,23 @@ impl Row {
         is_whole && !self.disk_speed_changed() && !self.lacks_syncs()
     }
 
-    /// Whether the engine put more work off than its speed can stand for: it still worked when the wait for it ended, or it
-    /// worked longer after the clock than before, and longer than [`LEAST_UNDONE_S`]. An engine that promises nothing may leave
-    /// work undone.
+    /// Whether the engine still worked when the wait for it ended, so that nobody knows the time that its operations take. An
+    /// engine that promises nothing may leave work undone.
     pub(crate) fn leaves_work_undone(&self) -> bool {
-        let longest_s = self.duration_s.max(LEAST_UNDONE_S);
-        let is_long = self.deferred_s.is_some_and(|time| time > longest_s);
-        (self.is_at_rest == Some(false) || is_long) && self.durability != "none"
+        self.is_at_rest == Some(false) && self.durability != "none"
+    }
+
+    /// Whether the engine worked longer after the clock than before, and longer than [`LEAST_LATE_S`]: operations over the time
+    /// of the clock are then the speed of a queue. An engine that promises nothing may put off as much as it likes.
+    pub(crate) fn settles_late(&self) -> bool {
+        let longest_s = self.duration_s.max(LEAST_LATE_S);
+        self.deferred_s.is_some_and(|time| time > longest_s) && self.durability != "none"
+    }
+
+    /// The speed that is ranked: operations over the time of the clock. For an engine that settles late, the time until it
+    /// was at rest counts, too.
+    pub(crate) fn ranked_speed(&self) -> Option<f64> {
+        if self.settles_late() { self.settled_throughput_ops_s } else { self.throughput_ops_s }
     }
 
     /// Whether more than [`DEFERRED_SHARE`] of the CPU time of the phase came while the clock stood still; `None` where it was
@@ -213,17 +223,34 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_takes_longer_than_a_phase_of_a_few_operations_is_no_work_left_undone() {
-        let row = |duration_s, deferred_s| Row {
+    fn a_sync_that_takes_longer_than_a_phase_of_a_few_operations_does_not_settle_late() {
+        let row = |duration_s, deferred_s| deferring("buffered", duration_s, deferred_s);
+        assert!(!row(0.000_002, 0.001).settles_late());
+        assert!(!row(0.000_002, LEAST_LATE_S).settles_late());
+        assert!(row(0.000_002, 0.021).settles_late() && row(1.0, 1.001).settles_late());
+        assert!(!row(1.0, 0.999).settles_late());
+    }
+
+    #[test]
+    fn the_time_until_it_is_at_rest_counts_for_an_engine_that_works_longer_after_the_clock_than_before()
+     {
+        let speed = |class, deferred_s| deferring(class, 1.0, deferred_s).ranked_speed();
+        assert_eq!((speed("buffered", 0.9), speed("buffered", 1.1)), (Some(100.0), Some(40.0)));
+        // One that promises nothing puts off as much as it likes.
+        assert_eq!(speed("none", 1.1), Some(100.0));
+        let unknown = Row { settled_throughput_ops_s: None, ..deferring("buffered", 1.0, 1.1) };
+        assert_eq!(unknown.ranked_speed(), None);
+    }
+
+    /// 100 operations a second, 40 until the engine was at rest.
+    fn deferring(class: &str, duration_s: f64, deferred_s: f64) -> Row {
+        Row {
             duration_s,
             deferred_s: Some(deferred_s),
             is_at_rest: Some(true),
-            ..Row::of_puts("own", "buffered", 1, 1.0)
-        };
-        assert!(!row(0.000_002, 0.001).leaves_work_undone());
-        assert!(!row(0.000_002, LEAST_UNDONE_S).leaves_work_undone());
-        assert!(row(0.000_002, 0.021).leaves_work_undone() && row(1.0, 1.001).leaves_work_undone());
-        assert!(!row(1.0, 0.999).leaves_work_undone());
+            settled_throughput_ops_s: Some(40.0),
+            ..Row::of_puts("own", class, 1, 100.0)
+        }
     }
 
     #[test]

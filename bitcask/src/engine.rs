@@ -121,7 +121,7 @@ impl Bitcask {
         SequenceNumber(self.committer.published())
     }
 
-    /// Reads every sealed file and holds it against the manifest, and every key against its record, also in files that are
+    /// Reads every sealed file and checks it against the manifest, and every key against its record, also in files that are
     /// not sealed yet.
     ///
     /// # Errors

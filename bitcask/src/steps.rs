@@ -41,7 +41,7 @@ pub enum Step {
     LoadHintedTombstone,
     /// Recovery: a tombstone in the log hides older puts of its key.
     LoadLoggedTombstone,
-    /// Recovery: the tail of the log is held against the claims of its witnesses.
+    /// Recovery: the tail of the log is checked against the claims of its witnesses.
     CheckClaims,
     /// Recovery: the log ends at a torn file, and later files are discarded.
     EndLogAtTear,

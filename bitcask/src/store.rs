@@ -1,5 +1,5 @@
-//! The ground that the components of an open store stand on: [`OpenStore`], with the disk reserve, the time and the names of
-//! files.
+//! The store that all components use: [`OpenStore`], with the disk reserve, the time, the names of files and the protocol
+//! steps.
 
 use std::ops::Deref;
 use std::path::PathBuf;

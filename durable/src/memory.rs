@@ -11,8 +11,8 @@ pub fn prefer_huge_pages(memory: &mut [u8]) {
     advise_huge_pages(memory);
 }
 
-/// Asks the processor to load the cache lines of `memory`, so that later reads of several of them wait at the same time. It
-/// begins at the first byte and takes a step of 64 bytes for each line.
+/// Asks the processor to load the cache lines of the first byte of `memory` and of every 64th after it, so that later reads
+/// of several lines wait at the same time. Bytes that share a line with none of these are not asked for.
 ///
 /// It is advice, on x86-64 only, and changes no byte. A page that is not in memory is not fetched.
 #[inline]

@@ -1,5 +1,5 @@
-//! The ground that the components of an open store stand on: its environment, its directory, its manifest, the durability
-//! of its log, and its failure.
+//! An open store without its data, which all components of an engine use: the environment, the locked directory, the
+//! manifest, the durability of the log, and the first failure.
 //!
 //! **Poison.** A failed append, sync or edit leaves the state of the disk unknown. The store records the first such
 //! failure, and from then on refuses everything that would write ([`OpenStore::check`]). Reads go on.

@@ -1,7 +1,8 @@
 //! Disk space that a store keeps for the day when the disk is full.
 //!
-//! A store that has filled its disk must still be able to open, to delete and to merge: that is how a user makes room. Each of these writes a little first: a manifest, a tombstone, the output of a merge. The reserve is a file in the
-//! store's directory whose only content is space:
+//! A store that has filled its disk must still be able to open, to delete and to merge: that is how a user makes room. Each
+//! of these writes a little first: a manifest, a tombstone, the output of a merge. The reserve is a file in the store's
+//! directory whose only content is space:
 //!
 //! 1. **Held.** The file `RESERVE` exists and its blocks are allocated: its bytes were written and synced before it got
 //!    that name.

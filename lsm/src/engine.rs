@@ -137,7 +137,7 @@ impl Lsm {
         self.flusher.flush_all()
     }
 
-    /// Reads every table whole and holds it against the manifest, and walks over every version of every key. Writers and flushes
+    /// Reads every table whole and checks it against the manifest, and walks over every version of every key. Writers and flushes
     /// go on meanwhile.
     ///
     /// # Errors

@@ -90,14 +90,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     }
 
     // 6. Write the batches of the logs to tables. 7. Unlink the logs.
-    let logs: Vec<u64> = store.state().logs.iter().copied().collect();
-    steps.in_order(
-        (Step::FlushReplayed, || flush(&store, &ids, options, &replayed, &logs)),
-        (Step::UnlinkReplayed, || {
-            unlink(&store, &logs);
-            Ok(())
-        }),
-    )?;
+    empty_logs(&store, &ids, options, &replayed)?;
 
     let opener = TableOpener::new(
         Arc::clone(&options.env.fs),
@@ -112,7 +105,19 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
     Ok(Recovered { store, ids, reclaimer, opener, version, newest, replayed })
 }
 
-/// Step 7. What cannot be removed now is an orphan of the next opening.
+/// Steps 6 and 7: after them no log is left.
+fn empty_logs(store: &Store, ids: &FileIds, options: &Options, replayed: &Replayed) -> Result<()> {
+    let logs: Vec<u64> = store.state().logs.iter().copied().collect();
+    options.steps.in_order(
+        (Step::FlushReplayed, || flush(store, ids, options, replayed, &logs)),
+        (Step::UnlinkReplayed, || {
+            unlink(store, &logs);
+            Ok(())
+        }),
+    )
+}
+
+/// Step 7. A log that cannot be removed now is an orphan of the next opening.
 fn unlink(store: &Store, logs: &[u64]) {
     for &id in logs {
         drop(store.fs().remove(&store.log_path(id)));

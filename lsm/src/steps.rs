@@ -41,7 +41,7 @@ pub enum Step {
     CheckPresent,
     /// Recovery, 2: no file proves that the manifest has lost an edit.
     CheckOrphans,
-    /// Recovery, 3: the log is held against the claims of its witnesses.
+    /// Recovery, 3: the tail of a log is compared with the claims of its witness.
     CheckClaims,
     /// Recovery, 3: no batch is missing between two others, or between tables and logs.
     CheckFollows,

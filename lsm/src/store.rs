@@ -1,4 +1,4 @@
-//! The ground that the components of an open store stand on: [`OpenStore`], with the names of files.
+//! The store that all components use: [`OpenStore`], with the names of files and the protocol steps.
 
 use std::ops::Deref;
 use std::path::PathBuf;

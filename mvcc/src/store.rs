@@ -153,9 +153,9 @@ pub trait Pin: Send + Sync {
 
     /// A cursor over the entries of the snapshot in `range`. It holds the pin.
     ///
-    /// Some keys have a version that is newer than the snapshot. If `newer` is given, a move calls it for each such key that
-    /// it passes or ends on, with the key and the number of its newest version. So the calls cover exactly the searched part of the
-    /// range.
+    /// Some keys have a version that is newer than the snapshot. If `newer` is given, a move calls it for each such key that it
+    /// passes or ends on. The call gets the key and the number of its newest version. So the calls cover exactly the part of the
+    /// range that was searched.
     ///
     /// # Errors
     /// As [`Kv::scan`](kv::Kv::scan), and as [`Pin::get_at`].

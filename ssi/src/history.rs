@@ -34,7 +34,7 @@
 //! 5. `components`: the strongly connected components (Tarjan 1972) of four parts of the graph. All edges of writes and
 //!    reads decide read committed. All dependencies of operations decide serializability, and with the edges of time strict
 //!    serializability. Snapshot isolation allows exactly those cycles that have two anti-dependencies in a row (Cerone and
-//!    Gotsman 2016), so `View::separated` walks all edges without taking two anti-dependencies in a row.
+//!    Gotsman 2016). So `View::separated` walks all edges, and never takes two anti-dependencies in a row.
 //! 6. `cycle_search`, `cycle`, `explain`: a short cycle of each component, its name and its story.
 //!
 //! # The format

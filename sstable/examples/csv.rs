@@ -49,7 +49,9 @@ fn build(path: &Path) -> Result<()> {
         Ok(built) => built,
         Err(error) => {
             // Without its end the file is no table, and it would be in the way of the next attempt.
-            fs.remove(path)?;
+            if let Err(stays) = fs.remove(path) {
+                eprintln!("{stays}");
+            }
             return Err(error);
         }
     };

@@ -34,8 +34,8 @@ pub(crate) struct BlockSource {
 
 /// The part of a cache that belongs to one opened table.
 ///
-/// Blocks and parts of the filter have a number each, so a forged filter that lies over a block never gets the bytes of the
-/// block, which have another length.
+/// The cache knows the blocks under one number and the parts of the filter under another one. A forged filter may lie over a
+/// block. It never gets the cached bytes of the block, which have another length.
 #[derive(Debug)]
 struct TableCache {
     cache: Arc<BlockCache>,

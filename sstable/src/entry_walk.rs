@@ -15,11 +15,11 @@ use crate::readahead::Readahead;
 use crate::stored_block::TRAILER_LEN;
 use crate::table::Table;
 
-/// How far ahead of a walk backward the processor loads memory. By itself it does so for a walk forward alone. Half as far is
-/// too late. Twice as far, or a whole block at once, is slower: too many lines are on their way.
+/// How many bytes before its entry a walk backward has the processor load. Ahead of a walk forward, the processor loads memory
+/// by itself. Half as far is too late; twice as far, or a whole block at once, is slower than this.
 const AHEAD_BYTES: usize = 448;
 
-/// How many bytes a step backward has the processor load: two lines, as much as many an entry.
+/// How many bytes each step backward loads: two lines, because an entry of a hundred bytes lies in two.
 const STEP_BYTES: usize = 128;
 
 /// The bytes at the beginning of a block that a walk reads first: header, heads and ends.

@@ -19,8 +19,8 @@
 //! 1.1 % false positives instead of 0.96 %, with 10 bits a key.
 //!
 //! In a filter with hints, 64 bytes of [hints](hints) follow each line. The lines are one run of bytes in the file, which
-//! begins at a multiple of 64. They are checked in chunks of 32 KiB: a reader checks a chunk when it needs it first. The filter
-//! block, named by the directory, describes them:
+//! begins at a multiple of 64. They have a checksum for each chunk of 32 KiB, and a reader checks a chunk when it needs it
+//! first. The filter block, named by the directory, describes them:
 //!
 //! | offset | width | field |
 //! |---|---|---|

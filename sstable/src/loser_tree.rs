@@ -114,7 +114,7 @@ impl LoserTree {
         }
         let one = self.play_below(2 * node, contest);
         let other = self.play_below(2 * node + 1, contest);
-        self.settle(node, one, other, contest)
+        self.play_match(node, one, other, contest)
     }
 
     /// Moves the winner on, with every source that has the same key, and plays their matches again.
@@ -146,7 +146,7 @@ impl LoserTree {
                 // The rival has the key that `source` had, so it moves on too.
                 rival.player = self.climb_from_tie(node, rival.player.source, contest)?;
             }
-            candidate = self.settle(node, candidate, rival.player, contest);
+            candidate = self.play_match(node, candidate, rival.player, contest);
             node /= 2;
         }
         Ok(candidate)
@@ -166,7 +166,7 @@ impl LoserTree {
     /// Plays the match of `node`. Returns the winner.
     #[expect(clippy::inline_always, reason = "a level of a step of a merge")]
     #[inline(always)]
-    fn settle(
+    fn play_match(
         &mut self,
         node: usize,
         one: Player,
@@ -175,7 +175,7 @@ impl LoserTree {
     ) -> Player {
         debug_assert_ne!(one.source, other.source, "nobody plays alone");
         if one.word == other.word {
-            return self.settle_by_keys(node, one, other, contest);
+            return self.play_by_keys(node, one, other, contest);
         }
         // Which one is less is hard to predict, so both are chosen without a jump.
         let is_one = one.word < other.word;
@@ -185,7 +185,7 @@ impl LoserTree {
     }
 
     #[inline(never)]
-    fn settle_by_keys(
+    fn play_by_keys(
         &mut self,
         node: usize,
         one: Player,

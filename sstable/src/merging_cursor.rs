@@ -22,8 +22,8 @@ const SHARED_BYTES_OF_A_WORD: usize = 4;
 /// `log2 n` comparisons, most of them of two numbers. A change of direction costs a step of each source.
 ///
 /// # Failures
-/// A move of a source that fails ends the walk, also if the source is not the one whose entry would come next: without it,
-/// nobody knows the next entry.
+/// A move of a source that fails ends the walk. It need not be the source with the next entry: without its answer, nobody
+/// knows which entry comes next.
 #[derive(Debug)]
 pub struct MergingCursor<C> {
     sources: Sources<C>,
@@ -35,9 +35,9 @@ pub struct MergingCursor<C> {
 
 /// The sources, and where they stand.
 ///
-/// If the cursor is on a key and the direction is forward, each source stands on its first key that is not less, or after
-/// its last one. If the direction is backward, each stands on its last key that is not greater, or before its first one.
-/// So a step of every source turns the walk around.
+/// While the cursor is on a key, the direction says where the sources stand. Forward, each stands on its first key that is not
+/// less, or after its last one. Backward, each stands on its last key that is not greater, or before its first one. So a step
+/// of every source turns the walk around.
 ///
 /// The word of a source is made of the 8 bytes of its stem that follow `prefix`. Backward, the word is inverted. The prefix
 /// is the beginning of a stem that was under the cursor, and no source stands before that. So a stem that does not begin

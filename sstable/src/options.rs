@@ -92,3 +92,22 @@ pub enum ReadMode {
     /// By position, into memory. Each block is checked when it is read.
     Positional,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_need_a_filter_and_blocks_that_are_read_in_place() {
+        let plain = BuildOptions::default();
+        assert!(plain.has_hints());
+        for without in [
+            BuildOptions { hints: false, ..plain },
+            BuildOptions { filter_bits_per_stem: 0, ..plain },
+            BuildOptions { compression: Compression::Lz4, ..plain },
+            BuildOptions { compression: Compression::Zstd(1), ..plain },
+        ] {
+            assert!(!without.has_hints(), "{without:?}");
+        }
+    }
+}

@@ -28,9 +28,9 @@ const FENCES_BYTES: usize = 128;
 
 /// A table that is open for reading, by any number of threads.
 ///
-/// A mapped table takes one bit of memory for each KiB of its file, and no more. Every block is checked before any of its
-/// bytes is used, and damage is an error that names file and offset. So every method that reads can return `Corruption`
-/// and `Io`.
+/// A mapped table takes about one bit of memory for each KiB of its file, and another one for each KiB of its filter. Every
+/// block is checked before any of its bytes is used, and damage is an error that names file and offset. So every method that
+/// reads can return `Corruption` and `Io`.
 pub struct Table {
     source: BlockSource,
     footer: Footer,

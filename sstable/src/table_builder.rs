@@ -1,9 +1,12 @@
 //! Building a table.
 //!
-//! The parts of a table follow each other in this order, so that opening reads its end alone:
+//! Opening reads the end of a table alone, because its parts follow each other in this order:
 //!
-//! data blocks, zeros up to a cache line, lines of the filter, index blocks, named blocks, filter block, top block of the
-//! index, properties, directory, footer.
+//! 1. data blocks, and zeros up to a cache line;
+//! 2. lines of the filter;
+//! 3. index blocks and named blocks;
+//! 4. filter block and top block of the index;
+//! 5. properties, directory and footer.
 
 use std::collections::BTreeMap;
 
@@ -110,8 +113,9 @@ impl TableBuilder {
     /// Adds an entry.
     ///
     /// # Errors
-    /// - `InvalidArgument` when the key is not greater than the one before, shorter than a suffix, or too long, or the value
-    ///   is longer than [`MAX_VALUE_LEN`]. Nothing was added, and the next entry may be.
+    /// - `InvalidArgument` for a key that is not greater than the one before or is shorter than a suffix, for a stem longer
+    ///   than [`MAX_KEY_LEN`](kv::MAX_KEY_LEN), and for a value longer than [`MAX_VALUE_LEN`]. Nothing was added. The next
+    ///   entry may be added.
     /// - `Io` when a block could not be written. The table cannot be finished.
     pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let layout = self.options.key_layout;

@@ -17,8 +17,8 @@ use crate::table::Table;
 impl Table {
     /// Reads the whole file once and checks everything: every checksum, the order of all keys, every separator and fence. A
     /// search must find every key and every separator. The filter must know every stem, the properties must be right, and each
-    /// byte must belong to one part. So every look-up in the table is right. Takes memory for a
-    /// list of the blocks, 16 bytes each.
+    /// byte must belong to one part. So every look-up in the table is right. Takes memory for a list of the blocks, 16 bytes
+    /// each.
     ///
     /// # Errors
     /// `Corruption` with the first thing that is wrong; `Io`. `Unsupported` when the filter is of a kind that this build does
@@ -109,15 +109,16 @@ impl<'t> Pass<'t> {
         for index in 0..block.count() {
             let step = if index == 0 { cursor.set(&block, 0) } else { cursor.next(&block) };
             step.map_err(|damage| source.corruption(handle.offset, damage))?;
+            if index == 0 && !self.separates(&before, separator, cursor.key())? {
+                return Err(self.wrong(index_offset, "a separator that does not separate"));
+            }
+            self.visit_entry(cursor.key(), &bytes[cursor.value()], handle.offset)?;
+            // A wrong head can hide a key from searches, although the keys ascend.
             let found = block.search(self.split(cursor.key())?);
             let found = found.map_err(|damage| source.corruption(handle.offset, damage))?;
             if !found.is_equal || found.index != index {
                 return Err(self.wrong(handle.offset, "a key that a search does not find"));
             }
-            if index == 0 && !self.separates(&before, separator, cursor.key())? {
-                return Err(self.wrong(index_offset, "a separator that does not separate"));
-            }
-            self.visit_entry(cursor.key(), &bytes[cursor.value()], handle.offset)?;
         }
         self.seen.data_blocks += 1;
         self.note_block(handle);
@@ -211,8 +212,8 @@ impl<'t> Pass<'t> {
         Ok(())
     }
 
-    /// The parts lie side by side from the beginning of the file to the footer, with less than a line of zeros in front
-    /// of the filter.
+    /// The parts lie side by side from the beginning of the file to the footer. In front of the filter there may be zeros, fewer
+    /// than a line has bytes.
     fn check_coverage(&mut self) -> Result<()> {
         self.parts.sort_unstable_by_key(|part| part.start);
         let filter = self.table.filter().map(|filter| filter.directory().offset);

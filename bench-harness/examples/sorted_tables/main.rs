@@ -12,7 +12,7 @@
 //!   every value, and each look-up compares a part of the value with its key.
 //! - Times are nanoseconds an entry, of one thread: wall time first, and behind it the processor time of that thread.
 //! - The two sides of a comparison take turns of about a millisecond, or a few, so a noisy machine slows both of them.
-//! - A ratio is the median of the ratios of all turns, in brackets with the quarters. Below 1, the table is faster.
+//! - A ratio is the median of the ratios of all turns, with the quartiles in brackets. Below 1, the table is faster.
 
 #![expect(clippy::print_stdout, reason = "this program prints its results")]
 

@@ -66,8 +66,8 @@ impl Comparison {
         let [ours, other] = [0, 1]
             .map(|side| -> Vec<f64> { times(side).map(|one| an_entry(time(&one))).collect() });
         let ratios = ours.iter().zip(&other).map(|(ours, other)| ours / other).collect();
-        let [low, ratio, high] = quarters(ratios);
-        let [[_, ours, _], [_, other, _]] = [quarters(ours), quarters(other)];
+        let [low, ratio, high] = quartiles(ratios);
+        let [[_, ours, _], [_, other, _]] = [quartiles(ours), quartiles(other)];
         write!(f, "{ours:>8.1}{other:>8.1}  {ratio:.2} [{low:.2}, {high:.2}]")
     }
 }
@@ -94,8 +94,8 @@ fn thread_cpu() -> Duration {
     Duration::try_from(time).expect("a time that is not negative")
 }
 
-/// The lower quarter, the median and the upper quarter.
-fn quarters(mut values: Vec<f64>) -> [f64; 3] {
+/// The lower quartile, the median and the upper quartile.
+fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     assert!(!values.is_empty(), "a comparison has turns");
     values.sort_unstable_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])

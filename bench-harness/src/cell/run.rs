@@ -93,7 +93,7 @@ pub(crate) fn run(
     // Everything of the harness is made and touched; memory that is added from here on is the engine's.
     let harness = HarnessShare::now(&job.directory);
     on_prepared(harness.anonymous_bytes())?;
-    let mut engine = (registration.open)(&job.directory, config)?;
+    let engine = (registration.open)(&job.directory, config)?;
     let durability = config.durability.min(engine.capabilities().durability);
     assert!(durability <= job.durability(), "an engine is never asked for more");
     let mut cell = Cell {
@@ -108,15 +108,7 @@ pub(crate) fn run(
         waited: Duration::ZERO,
         probe,
     };
-    for (at, phase) in phases.iter().enumerate() {
-        let is_last = at + 1 == phases.len();
-        let spent = begun.elapsed().saturating_sub(cell.waited);
-        let left = job.time_limit.map(|limit| limit.saturating_sub(spent));
-        let time_limit = left.map(|left| if is_last { left } else { left.mul_f64(LARGEST_SHARE) });
-        let (next, rows) = cell.run_phase(engine, phase, time_limit)?;
-        engine = next;
-        rows.into_iter().try_for_each(&mut *emit)?;
-    }
+    let engine = cell.run_phases(engine, &phases, begun, emit)?;
     let (model, values) = cell.instruments.into_model_and_values();
     if !is_strict {
         engine.close()?;
@@ -143,6 +135,30 @@ fn finish(
 }
 
 impl Cell<'_> {
+    /// Runs `phases`, one after the other, and hands over the rows of each. The cell began at `begun`. Returns the engine.
+    fn run_phases(
+        &mut self,
+        mut engine: Box<dyn Kv>,
+        phases: &[PreparedPhase],
+        begun: Instant,
+        emit: &mut dyn FnMut(Row) -> Outcome<()>,
+    ) -> Outcome<Box<dyn Kv>> {
+        for (at, phase) in phases.iter().enumerate() {
+            let time_limit = self.time_limit(begun, at + 1 == phases.len());
+            let (next, rows) = self.run_phase(engine, phase, time_limit)?;
+            engine = next;
+            rows.into_iter().try_for_each(&mut *emit)?;
+        }
+        Ok(engine)
+    }
+
+    /// The time that the next phase may take, if the cell, which began at `begun`, has a limit.
+    fn time_limit(&self, begun: Instant, is_last: bool) -> Option<Duration> {
+        let spent = begun.elapsed().saturating_sub(self.waited);
+        let left = self.identity.job.time_limit?.saturating_sub(spent);
+        Some(if is_last { left } else { left.mul_f64(LARGEST_SHARE) })
+    }
+
     /// Runs `phase` for `time_limit` at most and returns the engine and the rows.
     fn run_phase(
         &mut self,

@@ -4,10 +4,10 @@
 //! CPU time is added to theirs, and its wall time is stated beside the ranked figure. The next phase begins after it. A block
 //! in which an engine works longer after the clock than before, or does not come to rest, is not compared.
 //!
-//! The engine is at rest after a slice of [`SLICE`] in which all threads of the process took CPU time, and its own threads
-//! waited for a core, for less than [`IDLE_SHARE`] of the slice together. At its end none of its threads may run or wait for a
-//! core or the disk: on a busy machine, work that waits takes no CPU time.
-//! Work that a thread begins after sleeping for longer than a slice is not seen.
+//! The engine is at rest after a quiet slice of time, [`SLICE`] long. Two times are added up over the slice: the CPU time of
+//! all threads of the process, and the time for which threads of the engine waited for a core. In a quiet slice their sum is
+//! less than [`IDLE_SHARE`] of it. At its end no thread of the engine may run, or wait for a core or the disk: on a busy
+//! machine, work that waits takes no CPU time. Work that a thread begins after sleeping for longer than a slice is not seen.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};

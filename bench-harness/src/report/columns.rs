@@ -10,7 +10,9 @@ pub(super) const UNSTEADY: &str = "†";
 /// The mark of a speed where more than a tenth of the CPU time came after the clock.
 pub(super) const DEFERRED: &str = "»";
 /// The mark of an engine that had work left when the wait for it ended.
-pub(super) const LEFT_UNDONE: &str = "…";
+pub(super) const LEFT_UNDONE: &str = "∞";
+/// The mark of a speed that counts, in some block, the time until the engine was at rest.
+pub(super) const SETTLED_LATE: &str = "…";
 /// The mark of an engine beside which the disk speed changed.
 pub(super) const DISK_SPEED_CHANGED: &str = "!";
 /// The mark of an engine that claims to sync its writes and made too few syncs.
@@ -95,6 +97,7 @@ fn speed_columns(table: &PhaseTable) -> [Column; 2] {
         let marks = [
             (line.is_unsteady && !table.is_opening, UNSTEADY),
             (line.defers_work && !table.is_opening, DEFERRED),
+            (line.settles_late && !table.is_opening, SETTLED_LATE),
         ];
         show(line.speed.median) + &set_marks(marks)
     });

@@ -49,8 +49,10 @@ pub(crate) struct EngineLine {
     pub(crate) is_unsteady: bool,
     /// Whether in half of the blocks or more a good part of the CPU time came while the clock stood still.
     pub(crate) defers_work: bool,
-    /// Whether in some block the engine had work left when the wait for it ended, or worked longer after the clock than before.
+    /// Whether in some block the engine had work left when the wait for it ended.
     pub(crate) leaves_work_undone: bool,
+    /// Whether in some block it worked longer after the clock than before: the speed of that block counts the time until rest.
+    pub(crate) settles_late: bool,
     /// The longest stall of all blocks; 0 without one.
     pub(crate) longest_stall_ns: Option<f64>,
     /// 99th percentile.
@@ -91,7 +93,7 @@ impl<'r> EngineBlocks<'r> {
         let rows: Vec<_> = rows.iter().copied().filter(|row| row.engine == name).collect();
         let speed = |row: &&Row| {
             let opening = row.open_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms);
-            let speed = opening.or(row.throughput_ops_s).filter(|speed| *speed > 0.0)?;
+            let speed = opening.or(row.ranked_speed()).filter(|speed| *speed > 0.0)?;
             Some(BlockSpeed { block: row.block, speed, disk_sync_ns: row.disk_sync_ns() })
         };
         // If no block is comparable, the figures are shown and never ranked.
@@ -188,6 +190,7 @@ impl<'r> EngineBlocks<'r> {
             is_unsteady: self.has_mark_in_half(|row| row.steady.map(|is_steady| !is_steady)),
             defers_work: self.has_mark_in_half(Row::defers_work),
             leaves_work_undone: self.has_mark(Row::leaves_work_undone),
+            settles_late: self.has_mark(Row::settles_late),
             longest_stall_ns: stalls.reduce(f64::max),
             cut_short: self.has_mark(|row| row.cut_short),
         })

@@ -15,11 +15,12 @@ byte; memory: that of the engine without the mapped files of its directory, at t
 times --mem, then or at its peak; cache: page cache of the engine's files; *: in some block the time limit ended the
 phase or one before it, and that block is not compared; †: not steady in half of the blocks or more; »: in half of the
 blocks or more, more than a tenth of the CPU time came after the clock; …: in some block the engine worked longer after
-the clock than before and than 20 ms, or still when the wait for it ended; that block is not compared, and from half of
-the blocks on none is; !: in some block the disk speed changed by more than 1.5 times, and that block is not compared;
-nor are two engines in a block in which they ran at different disk speeds; §: claims sync and made fewer syncs in some
-block than its writes take, and is not compared; overloaded: less than 99 % of the operations due at the asked rate
-were made, so latencies say nothing.";
+the clock than before and than 20 ms, so the time until it was at rest counts in the speed of that block; ∞: in some
+block it still worked when the wait for that ended; that block is not compared, and from half of the blocks on none is;
+!: in some block the disk speed changed by more than 1.5 times, and that block is not compared; nor are two engines in
+a block in which they ran at different disk speeds; §: claims sync and made fewer syncs in some block than its writes
+take, and is not compared; overloaded: less than 99 % of the operations due at the asked rate were made, so latencies
+say nothing.";
 
 /// The whole report.
 pub(crate) fn render(run: &RunFacts, tables: &[PhaseTable], ended: &str) -> String {

@@ -3,7 +3,7 @@
 //! Only ranked peers count. The others stand in a column of their own, with the class that they kept if it is weaker.
 //! Ratios are paired within blocks, as everywhere.
 
-use super::columns::{LEFT_UNDONE, show_ratio, show_share, show_verdict};
+use super::columns::{LEFT_UNDONE, SETTLED_LATE, show_ratio, show_share, show_verdict};
 use super::engine_line::EngineLine;
 use super::ranking::Verdict;
 use super::{FinishedRun, PhaseTable, compare};
@@ -108,9 +108,10 @@ fn without_prefix(engine: &str) -> &str {
 fn show_speed(table: &PhaseTable, line: &EngineLine) -> String {
     let cut = if line.cut_short { "*" } else { "" };
     let undone = if line.leaves_work_undone { LEFT_UNDONE } else { "" };
+    let late = if line.settles_late && !table.is_opening { SETTLED_LATE } else { "" };
     let speed = line.speed.median;
     let speed = if table.is_opening { show_ns(1e9 / speed) } else { show_count(speed) };
-    format!("{speed}{cut}{undone}")
+    format!("{speed}{late}{cut}{undone}")
 }
 
 /// How much faster; bold where the blocks show that it is, `~` where they show no difference.
@@ -187,7 +188,20 @@ mod tests {
     #[test]
     fn an_engine_that_left_work_undone_has_its_mark() {
         let line = line_without_a_place_for("own");
-        assert!(line.contains("| 302… |"), "{line}");
+        assert!(line.contains("| 302∞ |"), "{line}");
+    }
+
+    #[test]
+    fn an_engine_that_settles_late_is_compared_by_the_time_until_it_is_at_rest_and_has_its_mark() {
+        let mut run =
+            run(&[("own", "buffered", [300.0, 303.0]), ("peer:safe", "buffered", [100.0, 101.0])]);
+        for row in run.rows.iter_mut().filter(|row| row.engine == "own") {
+            row.duration_s = 1.0;
+            row.deferred_s = Some(2.0);
+            row.settled_throughput_ops_s = row.throughput_ops_s.map(|speed| speed / 3.0);
+        }
+        let table = render(&[run]);
+        assert!(table.contains("| own | 100… | safe 100 | ~1.00x "), "{table}");
     }
 
     #[test]
@@ -198,7 +212,7 @@ mod tests {
         let undone = Row { is_at_rest: Some(false), ..Row::of_puts("own", "buffered", 3, 900.0) };
         run.rows.push(undone);
         let table = render(&[run]);
-        assert!(table.contains("| own | 302… | safe 101 | **3.00x** "), "{table}");
+        assert!(table.contains("| own | 302∞ | safe 101 | **3.00x** "), "{table}");
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub(crate) fn advise_huge_pages(memory: &mut [u8]) {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const LINE_BYTES: usize = 64;
 
-/// Asks the processor to load every cache line of `memory`.
+/// Asks the processor for the cache lines of the first byte of `memory` and of every 64th after it.
 #[inline]
 pub(crate) fn prefetch_lines(memory: &[u8]) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]

@@ -1,4 +1,4 @@
-//! The mistake of a recovery that does not hold the tail of the log against its witnesses.
+//! The mistake of a recovery that does not compare the tail of the log with its witness.
 
 use std::path::Path;
 use std::sync::Arc;

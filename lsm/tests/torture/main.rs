@@ -3,5 +3,6 @@
 
 mod mistakes;
 mod planted;
+mod recovery;
 mod sound;
 mod subject;

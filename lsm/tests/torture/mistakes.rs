@@ -1,10 +1,8 @@
 //! The mistakes that are planted in an LSM tree, one for each step of each protocol, written down before the suites were run
 //! against them. Each must be found.
 //!
-//! Not here yet are the steps of recovery `CheckFollows` and `UnlinkReplayed`, and orphans that are removed too early.
-//!
 //! A mistake is data: a step and what happens to it, or a file system call that is left out. `planted.rs` has the mistakes
-//! that break no promise of the contract, and cost disk space or syncs.
+//! that break no promise of the contract, and cost disk space or syncs. `recovery.rs` has those of recovery that scripts miss.
 
 use durable::OpKind;
 use lsm::planted::{Action, Step};

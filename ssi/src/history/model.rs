@@ -47,8 +47,8 @@ pub enum Operation {
     ReadList(Scalar, Vec<Scalar>),
     /// An append of one element to the list of a key.
     Append(Scalar, Scalar),
-    /// A read of all keys from the first bound (included) to the second (excluded), in the byte order of their texts, with
-    /// every entry that was found. A bound that is `None` is open.
+    /// A read of all keys from the first bound (included) to the second (excluded), with every entry that was found. Keys have
+    /// the byte order of their texts. A bound that is `None` is open.
     Scan(Option<String>, Option<String>, Vec<(Scalar, Scalar)>),
 }
 

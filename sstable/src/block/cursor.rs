@@ -11,13 +11,14 @@ use crate::damage::{Checked, Damage};
 
 /// Stands on one entry of a block. It owns its key and borrows nothing, so it can be kept beside the block.
 ///
-/// Every call gets the same block. A step forward goes on behind the entry before. A step backward inside a group needs the
-/// entries in front of it, which depend on each other, so the first such step finds all of them and keeps their places.
+/// Every call gets the same block. A step forward reads the bytes that follow the entry. A step backward inside a group needs
+/// all entries of the group up to its target, because each of them shares bytes with the one before. So the first such step
+/// decodes them all and keeps their places.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlockCursor {
     index: usize,
-    /// How many entries of its group come before it.
-    behind: usize,
+    /// Its number in its group, from 0.
+    in_group: usize,
     /// The stem of the entry, then its suffix.
     key: KeyBuffer,
     stem_len: usize,
@@ -64,7 +65,7 @@ impl BlockCursor {
         if block.interval() == 1 {
             return self.read_single(block, index);
         }
-        if self.behind + 1 == block.interval() {
+        if self.in_group + 1 == block.interval() {
             let (group, _) = block.place(index);
             return self.read_restart(*block, group, index);
         }
@@ -84,7 +85,7 @@ impl BlockCursor {
 
     /// Moves to entry `index`, the one before, in a block with groups.
     fn prev_in_group(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
-        if self.behind == 1 {
+        if self.in_group == 1 {
             let (group, _) = block.place(index);
             return self.read_restart(*block, group, index);
         }
@@ -99,16 +100,16 @@ impl BlockCursor {
         (self.stem_len, self.value) = self.passed.show(block, index, &mut self.key);
         self.group_end = self.passed.end();
         // Before a restart point comes the last entry of a group, and no group before another one is short.
-        self.behind = self.behind.checked_sub(1).unwrap_or(block.interval() - 1);
+        self.in_group = self.in_group.checked_sub(1).unwrap_or(block.interval() - 1);
         self.arrive(block, index);
         Ok(())
     }
 
     /// Reads entry `index`, and first those of its group that come before it. The key begins with the prefix of the block.
     fn read_from_restart(&mut self, block: Block<'_>, index: usize) -> Checked<()> {
-        let (group, behind) = block.place(index);
-        self.read_restart(block, group, index - behind)?;
-        for index in index - behind + 1..=index {
+        let (group, in_group) = block.place(index);
+        self.read_restart(block, group, index - in_group)?;
+        for index in index - in_group + 1..=index {
             self.read_follower(&block, index)?;
         }
         Ok(())
@@ -153,7 +154,7 @@ impl BlockCursor {
         debug_assert!(self.key.begins_with(block.prefix()), "the prefix of the block is in place");
         let mut reader = GroupReader::new(&block, group)?;
         let restart = reader.restart(block.head_width())?;
-        self.behind = 0;
+        self.in_group = 0;
         self.group_end = reader.end();
         self.key.set_word(prefix_len, block.head_word(group));
         let head_len = restart.stem_len.min(block.head_width());
@@ -167,10 +168,10 @@ impl BlockCursor {
     /// Reads entry `index`, which shares its stem with the entry under the cursor.
     #[inline]
     fn read_follower(&mut self, block: &Block<'_>, index: usize) -> Checked<()> {
-        debug_assert_eq!(index, self.index + 1, "the entry behind");
-        let behind = self.behind + 1;
-        debug_assert!(behind < block.interval(), "the group has another entry");
-        let remaining = (block.interval() - behind).min(block.count() - index);
+        debug_assert_eq!(index, self.index + 1, "the next entry");
+        let in_group = self.in_group + 1;
+        debug_assert!(in_group < block.interval(), "the group has another entry");
+        let remaining = (block.interval() - in_group).min(block.count() - index);
         let mut reader = GroupReader::resume(block, self.value.end..self.group_end, remaining)?;
         let follower = reader.follower()?;
         let shared = block.prefix().len().saturating_add(follower.shared);
@@ -179,7 +180,7 @@ impl BlockCursor {
         }
         self.key.set_short(shared, follower.rest, block.behind(follower.rest_at));
         self.stem_len = shared + follower.rest.len();
-        self.behind = behind;
+        self.in_group = in_group;
         self.value = follower.value;
         self.arrive(block, index);
         Ok(())
@@ -194,7 +195,7 @@ impl BlockCursor {
     fn arrive(&mut self, block: &Block<'_>, index: usize) {
         debug_assert!(block.entries_at() <= self.value.start, "a value lies among the entries");
         debug_assert!(self.value.end <= self.group_end, "an entry lies in its group");
-        debug_assert_eq!(block.place(index).1, self.behind, "the place in the group");
+        debug_assert_eq!(block.place(index).1, self.in_group, "the place in the group");
         self.index = index;
         if block.suffix_len() == 0 {
             self.key.end(self.stem_len);

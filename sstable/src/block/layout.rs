@@ -24,6 +24,20 @@ use crate::heads::{HeadWidth, Heads, padded};
 /// Bytes of the header of a block.
 pub(super) const HEADER_LEN: usize = 12;
 
+/// The fields of a header, each of them possible by itself.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    head_width: HeadWidth,
+    /// 2 or 4.
+    end_width: u8,
+    prefix_len: u16,
+    count: u32,
+    /// At least 1.
+    interval: u16,
+    /// How many leading bytes all suffixes share, at most as many as a suffix has.
+    shared_suffix_len: u8,
+}
+
 /// Where the parts of one block are, all of them inside the block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockLayout {
@@ -48,10 +62,10 @@ pub(crate) struct Block<'b> {
     at: BlockLayout,
 }
 
-impl BlockLayout {
-    /// The layout of the block `bytes`, whose keys have suffixes of `suffix_len` bytes.
+impl Header {
+    /// The header of the block `bytes`, whose keys have suffixes of `suffix_len` bytes.
     #[inline]
-    pub(crate) fn parse(bytes: &[u8], suffix_len: usize) -> Checked<Self> {
+    fn read(bytes: &[u8], suffix_len: usize) -> Checked<Self> {
         let Some(&[head, end, p0, p1, n0, n1, n2, n3, i0, i1, shared, zero]) = bytes.first_chunk()
         else {
             return Err(Damage::new(0, "a block shorter than its header"));
@@ -61,17 +75,41 @@ impl BlockLayout {
         if !(end == 2 || end == 4) || zero != 0 {
             return Err(Damage::new(1, "an unknown width of ends"));
         }
-        let count = u32::from_le_bytes([n0, n1, n2, n3]);
         let interval = u16::from_le_bytes([i0, i1]);
         if interval == 0 || usize::from(shared) > suffix_len {
             return Err(Damage::new(8, "groups without entries, or too long a suffix"));
         }
-        let suffix_rest_len = suffix_len as u8 - shared;
-        let groups = u64::from(if interval == 1 { count } else { count.div_ceil(interval.into()) });
-        let shared_suffix_at = HEADER_LEN as u32 + u32::from(u16::from_le_bytes([p0, p1]));
-        let heads_at = shared_suffix_at + u32::from(shared);
-        let ends_at = u64::from(heads_at) + groups * head_width.bytes() as u64;
-        let suffixes_at = ends_at + groups * u64::from(end);
+        Ok(Self {
+            head_width,
+            end_width: end,
+            prefix_len: u16::from_le_bytes([p0, p1]),
+            count: u32::from_le_bytes([n0, n1, n2, n3]),
+            interval,
+            shared_suffix_len: shared,
+        })
+    }
+
+    /// How many groups the entries form.
+    #[inline]
+    fn groups(&self) -> u64 {
+        debug_assert!(self.interval > 0, "a group has entries");
+        // Most blocks have groups of one entry, which need no division.
+        let is_single = self.interval == 1;
+        u64::from(if is_single { self.count } else { self.count.div_ceil(self.interval.into()) })
+    }
+}
+
+impl BlockLayout {
+    /// The layout of the block `bytes`, whose keys have suffixes of `suffix_len` bytes.
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8], suffix_len: usize) -> Checked<Self> {
+        let header = Header::read(bytes, suffix_len)?;
+        let (count, groups) = (header.count, header.groups());
+        let suffix_rest_len = suffix_len as u8 - header.shared_suffix_len;
+        let shared_suffix_at = HEADER_LEN as u32 + u32::from(header.prefix_len);
+        let heads_at = shared_suffix_at + u32::from(header.shared_suffix_len);
+        let ends_at = u64::from(heads_at) + groups * header.head_width.bytes() as u64;
+        let suffixes_at = ends_at + groups * u64::from(header.end_width);
         let entries_at = suffixes_at + u64::from(count) * u64::from(suffix_rest_len);
         if entries_at > bytes.len() as u64 || bytes.len() > u32::MAX as usize {
             return Err(Damage::new(4, "more entries than there is room for"));
@@ -84,10 +122,10 @@ impl BlockLayout {
             ends_at: ends_at as u32,
             suffixes_at: suffixes_at as u32,
             entries_at: entries_at as u32,
-            interval,
+            interval: header.interval,
             suffix_rest_len,
-            head_width,
-            has_wide_ends: end == 4,
+            head_width: header.head_width,
+            has_wide_ends: header.end_width == 4,
         };
         debug_assert!(
             shared_suffix_at <= heads_at && u64::from(heads_at) <= ends_at,

@@ -10,8 +10,9 @@ use crate::damage::{Checked, Damage};
 /// The damage of an entry that takes more bytes from the stem before than that stem has.
 pub(super) const SHARES_TOO_MUCH: &str = "an entry shares more than there is";
 
-/// Where the first entries of one group are. Entries depend on those before them, so a walk backward decodes a group once,
-/// and then puts each stem together from the bytes that differ from the stem behind it.
+/// Where the first entries of one group are. An entry depends on those before it, so a walk backward decodes a group once.
+/// Then each step puts a stem together: it keeps the bytes that the stem shares with the next one, which is in the key, and
+/// copies the others.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PassedGroup {
     /// The index of the restart point.
@@ -89,8 +90,8 @@ impl PassedGroup {
         Ok(())
     }
 
-    /// Puts the stem of entry `index` into `key`, which has the prefix of the block and the stem of the entry behind. Returns
-    /// where the stem ends in `key`, and where the value is in the block.
+    /// Puts the stem of entry `index` into `key`, which has the prefix of the block and the stem of the next entry. Returns where
+    /// the stem ends in `key`, and where the value is in the block.
     #[inline]
     pub(super) fn show(
         &self,
@@ -101,9 +102,11 @@ impl PassedGroup {
         let at = index - self.first;
         debug_assert!(at > 0, "a follower of the group");
         let prefix_len = block.prefix().len();
-        // The stem behind begins with as many bytes of this one. If that entry was not decoded, none of them are relied on.
-        let kept = self.entries.get(at + 1).map_or(0, |behind| behind.shared);
-        // All stems from the base up to the one behind have the bytes in common that the base shares with the one before it.
+        // So many bytes of this stem are in `key`, because the next one begins with them. None of them are relied on if the next
+        // entry was not decoded.
+        let kept = self.entries.get(at + 1).map_or(0, |next| next.shared);
+        // An entry that shares more than the kept bytes needs the stem before it. The base needs the kept bytes alone, and all
+        // stems from the base up to the next one begin with those.
         let mut base = at;
         while self.entries[base].shared > kept {
             base -= 1;

@@ -230,10 +230,10 @@ impl Block<'_> {
     #[inline]
     pub(crate) fn value_of(&self, index: usize) -> Checked<Range<usize>> {
         debug_assert!(index < self.count(), "an entry of the block");
-        let (group, behind) = self.place(index);
+        let (group, in_group) = self.place(index);
         let mut reader = GroupReader::new(self, group)?;
         let mut value = reader.restart(self.head_width())?.value;
-        for _ in 0..behind {
+        for _ in 0..in_group {
             value = reader.follower()?.value;
         }
         Ok(value)
@@ -243,12 +243,12 @@ impl Block<'_> {
     pub(crate) fn has_stem(&self, index: usize, stem: &[u8]) -> Checked<bool> {
         debug_assert!(index < self.count(), "an entry of the block");
         let Some(sought) = behind_prefix(stem, self.prefix()) else { return Ok(false) };
-        let (group, behind) = self.place(index);
+        let (group, in_group) = self.place(index);
         let mut reader = GroupReader::new(self, group)?;
         let restart = reader.restart(self.head_width())?;
         let mut matched = self.matched_by_restart(group, &restart, sought);
         let mut stem_len = restart.stem_len;
-        for _ in 0..behind {
+        for _ in 0..in_group {
             let follower = reader.follower()?;
             stem_len = follower.shared.saturating_add(follower.rest.len());
             if follower.shared <= matched {
@@ -277,7 +277,7 @@ impl Block<'_> {
         self.extent(group).map(|extent| extent.start)
     }
 
-    /// The group of entry `index`, and how many entries of the group come before it.
+    /// The group of entry `index`, and the number of the entry in it, from 0.
     #[inline]
     pub(super) fn place(&self, index: usize) -> (usize, usize) {
         if self.interval() == 1 {

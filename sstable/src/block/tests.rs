@@ -6,6 +6,8 @@ use super::*;
 use crate::damage::Damage;
 use crate::key_layout::KeyLayout;
 
+mod other_writer;
+
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Lists of entries whose keys differ in length, in what they share, and in how often a stem comes again.
@@ -74,92 +76,101 @@ fn on_every_block(check: impl Fn(KeyLayout, &[u8], &Entries)) {
     }
 }
 
+/// Looks for the keys of the block, and for keys beside them.
+fn check_searches(layout: KeyLayout, bytes: &[u8], entries: &Entries) {
+    let block = Block::parse(bytes, layout.suffix_len()).unwrap();
+    let mut sought: Vec<Vec<u8>> = entries.iter().map(|(key, _)| key.clone()).collect();
+    for (key, _) in entries {
+        for at in 0..=key.len() {
+            sought.push([&key[..at], &[0], &key[at..]].concat());
+            sought.push([&key[..at], &[0xff], &key[at..]].concat());
+            sought.push([&key[..at], &vec![0; layout.suffix_len()]].concat());
+        }
+    }
+    for key in sought.iter().filter(|key| key.len() >= layout.suffix_len()) {
+        let key = layout.split(key).unwrap();
+        let index = entries.partition_point(|(other, _)| layout.split(other).unwrap() < key);
+        let found = block.search(key).unwrap();
+        let entry = entries.get(index);
+        let is_equal = entry.is_some_and(|(other, _)| layout.split(other).unwrap() == key);
+        assert_eq!((found.index, found.is_equal), (index, is_equal), "{key:?}");
+        let value = is_equal.then(|| &entries[index].1[..]);
+        assert_eq!(block.find(key).unwrap().map(|value| &bytes[value]), value);
+        if let Some((other, value)) = entry {
+            assert_eq!(&bytes[block.value_of(index).unwrap()], value);
+            let other = layout.split(other).unwrap();
+            assert_eq!(block.has_stem(index, key.stem).unwrap(), key.stem == other.stem);
+            assert_eq!(block.suffix(index, &mut [0; 255]), other.suffix);
+        }
+    }
+}
+
 #[test]
 fn a_search_finds_the_first_entry_that_is_not_less() {
-    on_every_block(|layout, bytes, entries| {
-        let block = Block::parse(bytes, layout.suffix_len()).unwrap();
-        let mut sought: Vec<Vec<u8>> = entries.iter().map(|(key, _)| key.clone()).collect();
-        for (key, _) in entries {
-            for at in 0..=key.len() {
-                sought.push([&key[..at], &[0], &key[at..]].concat());
-                sought.push([&key[..at], &[0xff], &key[at..]].concat());
-                sought.push([&key[..at], &vec![0; layout.suffix_len()]].concat());
-            }
+    on_every_block(check_searches);
+}
+
+/// Walks over the block in both directions, from each of its first entries on.
+fn check_walks(layout: KeyLayout, bytes: &[u8], entries: &Entries) {
+    let parsed = BlockLayout::parse(bytes, layout.suffix_len()).unwrap();
+    let block = parsed.block(bytes);
+    assert_eq!(parsed.count(), entries.len());
+    let mut cursor = BlockCursor::default();
+    let shows = |cursor: &BlockCursor, index: usize| {
+        let (key, value) = &entries[index];
+        assert_eq!(cursor.index(), index);
+        assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
+    };
+    for start in 0..entries.len().min(20) {
+        cursor.set(&block, start).unwrap();
+        shows(&cursor, start);
+        for index in start + 1..entries.len() {
+            cursor.next(&block).unwrap();
+            shows(&cursor, index);
         }
-        for key in sought.iter().filter(|key| key.len() >= layout.suffix_len()) {
-            let key = layout.split(key).unwrap();
-            let index = entries.partition_point(|(other, _)| layout.split(other).unwrap() < key);
-            let found = block.search(key).unwrap();
-            let entry = entries.get(index);
-            let is_equal = entry.is_some_and(|(other, _)| layout.split(other).unwrap() == key);
-            assert_eq!((found.index, found.is_equal), (index, is_equal), "{key:?}");
-            let value = is_equal.then(|| &entries[index].1[..]);
-            assert_eq!(block.find(key).unwrap().map(|value| &bytes[value]), value);
-            if let Some((other, value)) = entry {
-                assert_eq!(&bytes[block.value_of(index).unwrap()], value);
-                let other = layout.split(other).unwrap();
-                assert_eq!(block.has_stem(index, key.stem).unwrap(), key.stem == other.stem);
-                assert_eq!(block.suffix(index, &mut [0; 255]), other.suffix);
-            }
+        for index in (0..entries.len() - 1).rev() {
+            cursor.prev(&block).unwrap();
+            shows(&cursor, index);
         }
-    });
+    }
 }
 
 #[test]
 fn a_cursor_shows_each_entry_in_both_directions_and_from_anywhere() {
-    on_every_block(|layout, bytes, entries| {
-        let parsed = BlockLayout::parse(bytes, layout.suffix_len()).unwrap();
-        let block = parsed.block(bytes);
-        assert_eq!(parsed.count(), entries.len());
-        let mut cursor = BlockCursor::default();
-        let shows = |cursor: &BlockCursor, index: usize| {
+    on_every_block(check_walks);
+}
+
+/// Walks over the block with many turns.
+fn check_turns(random: &SeededEntropy, layout: KeyLayout, bytes: &[u8], entries: &Entries) {
+    let block = Block::parse(bytes, layout.suffix_len()).unwrap();
+    let Some(last) = entries.len().checked_sub(1) else { return };
+    let mut cursor = BlockCursor::default();
+    let mut index = random.next_u64() as usize % entries.len();
+    cursor.set(&block, index).unwrap();
+    for _ in 0..60 {
+        let (is_forward, steps) = (random.next_u64().is_multiple_of(2), random.next_u64() % 20);
+        for _ in 0..steps {
+            match is_forward {
+                true if index < last => {
+                    index += 1;
+                    cursor.next(&block).unwrap();
+                }
+                false if index > 0 => {
+                    index -= 1;
+                    cursor.prev(&block).unwrap();
+                }
+                _ => {}
+            }
             let (key, value) = &entries[index];
-            assert_eq!(cursor.index(), index);
             assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
-        };
-        for start in 0..entries.len().min(20) {
-            cursor.set(&block, start).unwrap();
-            shows(&cursor, start);
-            for index in start + 1..entries.len() {
-                cursor.next(&block).unwrap();
-                shows(&cursor, index);
-            }
-            for index in (0..entries.len() - 1).rev() {
-                cursor.prev(&block).unwrap();
-                shows(&cursor, index);
-            }
         }
-    });
+    }
 }
 
 #[test]
 fn a_cursor_turns_around_anywhere_in_a_block() {
     let random = SeededEntropy::new(11);
-    on_every_block(|layout, bytes, entries| {
-        let block = Block::parse(bytes, layout.suffix_len()).unwrap();
-        let Some(last) = entries.len().checked_sub(1) else { return };
-        let mut cursor = BlockCursor::default();
-        let mut index = random.next_u64() as usize % entries.len();
-        cursor.set(&block, index).unwrap();
-        for _ in 0..60 {
-            let (is_forward, steps) = (random.next_u64().is_multiple_of(2), random.next_u64() % 20);
-            for _ in 0..steps {
-                match is_forward {
-                    true if index < last => {
-                        index += 1;
-                        cursor.next(&block).unwrap();
-                    }
-                    false if index > 0 => {
-                        index -= 1;
-                        cursor.prev(&block).unwrap();
-                    }
-                    _ => {}
-                }
-                let (key, value) = &entries[index];
-                assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
-            }
-        }
-    });
+    on_every_block(|layout, bytes, entries| check_turns(&random, layout, bytes, entries));
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! rule. With a hint, both are loaded at the same time, and so a look-up waits for the memory once instead of twice.
 //!
 //! The hints of a line of the filter are 64 *cells* of a byte, which lie right behind the line. A stem has two of them, and its
-//! hint is their exclusive or. Seen as a graph with an edge for each stem, cells without a cycle can hold all hints. A stem that
-//! would close a cycle goes without: with 51 stems in a line, one of ten. Whatever is read for it leads to a wrong place of the
-//! block, so a hint is good for loading memory, and for nothing else.
+//! hint is their exclusive or. So the cells are the nodes of a graph, and each stem is an edge between its two cells. In a
+//! forest every edge can have its hint: the roots are zero, and each other cell follows from the one above it. A stem whose
+//! edge would close a cycle gets none: with 51 stems in a line, one of ten. A reader cannot tell, and its two cells name any
+//! place of the block. So a hint is good for loading memory, and for nothing else.
 
 use super::line::{LINE_LEN, spread};
 

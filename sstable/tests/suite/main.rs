@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod fixture;
 mod gets;
+mod limits;
 mod merging;
 mod model;
 mod opening;

@@ -152,10 +152,11 @@ fn without_sources_or_entries_a_walk_finds_nothing() {
     }
 }
 
-/// A cursor that counts its moves, and fails in the one with a given number.
+/// A cursor that counts its moves and the reads of its keys, and fails in the move with a given number.
 struct Watched<C> {
     cursor: C,
     moves: Arc<AtomicUsize>,
+    keys_read: Arc<AtomicUsize>,
     fails_at: Option<usize>,
 }
 
@@ -187,6 +188,7 @@ impl<C: Cursor> Cursor for Watched<C> {
     }
 
     fn key(&self) -> &[u8] {
+        self.keys_read.fetch_add(1, Ordering::Relaxed);
         self.cursor.key()
     }
 
@@ -200,13 +202,23 @@ fn watched(
     sources: &[Model],
     fails_at: Option<usize>,
 ) -> (MergingCursor<Watched<ModelCursor>>, Arc<AtomicUsize>) {
-    let moves = Arc::new(AtomicUsize::new(0));
+    let (cursor, moves, _) = watched_keys(sources, fails_at);
+    (cursor, moves)
+}
+
+/// The same, with the number of times that the key of a source was read.
+fn watched_keys(
+    sources: &[Model],
+    fails_at: Option<usize>,
+) -> (MergingCursor<Watched<ModelCursor>>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (moves, keys_read) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let watch = |source| {
         let cursor = ModelCursor::over(source, &ALL);
-        Watched { cursor, moves: Arc::clone(&moves), fails_at }
+        let (moves, keys_read) = (Arc::clone(&moves), Arc::clone(&keys_read));
+        Watched { cursor, moves, keys_read, fails_at }
     };
     let watched = sources.iter().map(watch).collect();
-    (MergingCursor::new(KeyLayout::PLAIN, watched), moves)
+    (MergingCursor::new(KeyLayout::PLAIN, watched), moves, keys_read)
 }
 
 #[test]
@@ -232,6 +244,28 @@ fn the_first_entry_of_a_thousand_sources_takes_a_thousand_seeks() {
     }
     assert_eq!(model.len(), 2_500, "the walk has shown the first half");
     assert_eq!(moves.load(Ordering::Relaxed), 2_501, "a move for each entry, and one at the end");
+}
+
+#[test]
+fn a_step_of_a_merge_reads_the_key_of_the_source_that_moved_and_few_others() {
+    let random = SeededEntropy::new(12);
+    // Hashed keys, zero-padded ones, and long prefixes that change now and then.
+    for shape in [0, 2, 3] {
+        let model = entries(shape, 5_000, KeyLayout::PLAIN);
+        let mut sources = vec![Model::new(); 8];
+        for (key, value) in &model {
+            sources[random.next_u64() as usize % 8].insert(key.clone(), value.clone());
+        }
+        let (mut cursor, _, keys_read) = watched_keys(&sources, None);
+        while cursor.next().unwrap() {}
+        let forward = keys_read.swap(0, Ordering::Relaxed);
+        while cursor.prev().unwrap() {}
+        let backward = keys_read.load(Ordering::Relaxed);
+        // One comparison of keys would read two of them, and a step plays three matches.
+        for read in [forward, backward] {
+            assert!(read < 2 * model.len(), "shape {shape}: {read} keys in {} steps", model.len());
+        }
+    }
 }
 
 #[test]

@@ -217,13 +217,7 @@ fn take(
 ) -> Result<(), StepFailure> {
     let mut has_written = |key: &str| written.insert(key.into());
     match step {
-        Step::Get(key, expected) => {
-            let value = transaction.get(key.as_bytes())?;
-            let value = value.map(|value| text(&value));
-            if value != *expected {
-                return Err(StepFailure::Wrong(format!("got {value:?}")));
-            }
-        }
+        Step::Get(key, expected) => check_get(transaction, key, expected.as_deref())?,
         Step::Put(key, value) => {
             has_written(key);
             transaction.put(key.as_bytes(), value.as_bytes())?;
@@ -247,16 +241,33 @@ fn take(
         Step::SetSavepoint(name) => {
             savepoints.insert(name.clone(), transaction.savepoint()?);
         }
-        Step::RollbackTo(name) => {
-            let missing = || StepFailure::Wrong(format!("no savepoint is called {name}"));
-            let savepoint = savepoints.get(name).ok_or_else(missing)?;
-            transaction.rollback_to(*savepoint)?;
-        }
+        Step::RollbackTo(name) => transaction.rollback_to(savepoint_of(savepoints, name)?)?,
         // The transaction has just begun in this way.
         Step::BeginReadOnly | Step::BeginDeferrable | Step::BeginAfter(_) => {}
         Step::Commit | Step::Rollback => unreachable!("the runner ends the transaction"),
     }
     Ok(())
+}
+
+fn check_get(
+    transaction: &dyn Transaction,
+    key: &str,
+    expected: Option<&str>,
+) -> Result<(), StepFailure> {
+    let value = transaction.get(key.as_bytes())?;
+    let value = value.map(|value| text(&value));
+    if value.as_deref() == expected {
+        return Ok(());
+    }
+    Err(StepFailure::Wrong(format!("got {value:?}")))
+}
+
+fn savepoint_of(
+    savepoints: &BTreeMap<String, Savepoint>,
+    name: &str,
+) -> Result<Savepoint, StepFailure> {
+    let missing = || StepFailure::Wrong(format!("no savepoint is called {name}"));
+    savepoints.get(name).copied().ok_or_else(missing)
 }
 
 fn check_scan(transaction: &dyn Transaction, scan: &Scan) -> Result<(), StepFailure> {

@@ -235,7 +235,7 @@ fn a_block_that_left_work_undone_is_not_compared_and_without_any_other_the_engin
     let all = table_of_deferred(9.0, &[1, 2, 3]);
     assert_eq!(places(&all), [("peer:a", true, Some(1)), ("own", false, None)]);
     let text = crate::report::text::render(&all, 200);
-    assert!(text.contains("own…"), "{text}");
+    assert!(text.contains("own∞"), "{text}");
 }
 
 #[test]
@@ -299,13 +299,15 @@ fn the_share_of_the_bound_is_paired_within_blocks() {
 }
 
 #[test]
-fn an_engine_that_works_longer_after_the_clock_than_before_has_no_place() {
+fn an_engine_that_works_longer_after_the_clock_than_before_is_ranked_by_the_time_until_it_is_at_rest()
+ {
     let table = |deferred_s| {
         let rows = (1..=3).flat_map(|block| {
             let late = Row {
                 duration_s: 1.0,
                 deferred_s: Some(deferred_s),
                 is_at_rest: Some(true),
+                settled_throughput_ops_s: Some(200.0 + f64::from(block)),
                 ..Row::of_puts("own", "sync", block, 900.0 + f64::from(block))
             };
             [late, Row::of_puts("peer:a", "sync", block, 300.0 + f64::from(block))]
@@ -313,7 +315,10 @@ fn an_engine_that_works_longer_after_the_clock_than_before_has_no_place() {
         compare(&serde_json::from_str(PLAN).unwrap(), &rows.collect::<Vec<_>>()).remove(0)
     };
     assert_eq!(places(&table(1.0)), [("own", true, Some(1)), ("peer:a", true, Some(2))]);
-    assert_eq!(places(&table(1.01)), [("peer:a", true, Some(1)), ("own", false, None)]);
+    let late = table(1.01);
+    assert_eq!(places(&late), [("peer:a", true, Some(1)), ("own", true, Some(2))]);
+    let text = crate::report::text::render(&late, 200);
+    assert!(text.contains("202…"), "{text}");
 }
 
 #[test]

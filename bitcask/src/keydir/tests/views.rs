@@ -112,7 +112,8 @@ fn views_at_one_sequence_number_keep_what_they_see_until_the_last_is_closed() {
     keydir.check_invariants();
 }
 
-/// Writes, removals, and views that come and go in any order, each held against a copy of what it must see.
+/// Writes, removals, and views that come and go in any order. Each view is compared with a copy of the entries that it must
+/// see.
 #[test]
 fn views_see_their_copies_through_random_histories() {
     for seed in 0..40 {

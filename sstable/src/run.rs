@@ -10,8 +10,8 @@ use crate::table::Table;
 /// A sorted run: tables in the order of their keys. Every key of a table is less than every key of the next one.
 ///
 /// A store knows the smallest and the largest key of each table from its manifest. So a walk opens a table only when it needs
-/// more than those two keys. A seek asks for the keys of as many tables as a binary search, and a walk for those of the tables
-/// that it comes to and of their neighbors. It checks the order of these.
+/// more than those two keys. A seek asks for the keys of as many tables as a binary search. A walk asks for those of the tables
+/// that it comes to, and of their neighbors, and checks their order.
 pub trait Run: Send {
     /// How many tables there are. None of them is empty.
     fn table_count(&self) -> usize;

@@ -18,8 +18,8 @@ use crate::table_cursor::TableCursor;
 /// if the key lies between two tables or outside of all.
 ///
 /// # Failures
-/// As for every cursor. Besides, a table that has another first or last key than the run states is `Corruption`, and stated keys
-/// that do not ascend, or are shorter than a suffix, are `InvalidArgument`, when the walk comes to them.
+/// As for every cursor. Besides, a table that has another first or last key than the run states is `Corruption`. When a walk
+/// comes to stated keys that do not ascend, or are shorter than a suffix, it fails with `InvalidArgument`.
 #[derive(Debug)]
 pub struct RunCursor<R> {
     tables: RunTables<R>,

@@ -156,7 +156,7 @@ impl Table {
     }
 
     /// As [`Table::get_with`], for a key whose stem has `hash` and which the filter may have. A function of its own, so that
-    /// the look-up of an absent key is a few instructions, and the processor begins the next one before it has the line of
+    /// the look-up of an absent key is a few instructions. Then the processor begins the next one before it has the line of
     /// this one.
     #[inline(never)]
     fn find_value(

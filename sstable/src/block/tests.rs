@@ -317,6 +317,20 @@ fn an_entry_that_shares_more_than_the_stem_before_has_is_refused() {
 }
 
 #[test]
+fn a_walk_back_into_a_group_refuses_an_entry_that_shares_too_much() {
+    let entries: Entries = [&b"a"[..], b"ab", b"b"].map(|key| (key.to_vec(), vec![])).to_vec();
+    let mut bytes = build(KeyLayout::PLAIN, Restarts::Every(2), &entries);
+    // The last entries are the second one of the first group, and the restart point of the next group.
+    let follower = bytes.len() - 4;
+    assert_eq!(bytes[follower..], *b"\x01\x01b\x01");
+    bytes[follower] = 2;
+    let block = Block::parse(&bytes, 0).unwrap();
+    let mut cursor = BlockCursor::default();
+    cursor.set(&block, 2).unwrap();
+    assert_eq!(cursor.prev(&block).unwrap_err().what, "an entry shares more than there is");
+}
+
+#[test]
 fn stems_whose_lengths_need_another_byte_are_shown_and_found() {
     // The lengths of the stems without their first byte are 126 to 130, and 16,382 to 16,386.
     for len in [126, 16_382] {

@@ -14,28 +14,33 @@ const RATE_PER_BIT: f64 = 0.618_503_137_8;
 /// other, always where it saves most per bit of memory (Dayan, Athanassoulis, Idreos: Monkey, 2017). So small runs get sharp
 /// filters, and the largest run goes without one when memory is short.
 ///
-/// The sum of stems times bits is `budget_bits` at most. A run without stems gets no filter.
+/// With [hints](crate::BuildOptions::hints), each bit of a filter comes with one of hints, and both are counted. So the sum of
+/// stems times bits, twice with hints, is `budget_bits` at most. A run without stems gets no filter.
 #[must_use]
-pub fn plan_filters(stems: &[u64], budget_bits: u64) -> Vec<u8> {
+pub fn plan_filters(stems: &[u64], hints: bool, budget_bits: u64) -> Vec<u8> {
+    // A run that would need more than there is stays without a filter, so too low a price does no harm.
+    let prices = stems.iter().map(|stems| stems.saturating_mul(1 + u64::from(hints)));
+    let prices: Vec<u64> = prices.collect();
     let mut plan = vec![0; stems.len()];
     let mut left = budget_bits;
-    while let Some(run) = best_run(stems, &plan, left) {
+    while let Some(run) = best_run(&prices, &plan, left) {
         plan[run] += 1;
-        left -= stems[run];
+        left -= prices[run];
     }
-    let spent = |(stems, bits): (&u64, &u8)| u128::from(*stems) * u128::from(*bits);
-    let spent: u128 = stems.iter().zip(&plan).map(spent).sum();
+    let spent = |(price, bits): (&u64, &u8)| u128::from(*price) * u128::from(*bits);
+    let spent: u128 = prices.iter().zip(&plan).map(spent).sum();
     debug_assert_eq!(spent, u128::from(budget_bits - left), "each bit was counted once");
     plan
 }
 
-/// The run where one more bit for each stem saves most per bit of memory. `None`: no run may have more.
-fn best_run(stems: &[u64], plan: &[u8], left: u64) -> Option<usize> {
-    debug_assert_eq!(stems.len(), plan.len(), "each run has a place in the plan");
-    let open = |run: &usize| (1..=left).contains(&stems[*run]) && plan[*run] < MOST_BITS;
-    let gain = |run: usize| saving(plan[run]) / stems[run] as f64;
+/// The run where one more bit for each stem saves most per bit of memory. `None`: no run may have more. `prices` has the memory
+/// that such a bit takes in each run.
+fn best_run(prices: &[u64], plan: &[u8], left: u64) -> Option<usize> {
+    debug_assert_eq!(prices.len(), plan.len(), "each run has a place in the plan");
+    let open = |run: &usize| (1..=left).contains(&prices[*run]) && plan[*run] < MOST_BITS;
+    let gain = |run: usize| saving(plan[run]) / prices[run] as f64;
     // Of equal runs, the first one.
-    (0..stems.len()).filter(open).rev().max_by(|one, other| gain(*one).total_cmp(&gain(*other)))
+    (0..prices.len()).filter(open).rev().max_by(|one, other| gain(*one).total_cmp(&gain(*other)))
 }
 
 /// By how much the rate of false positives gets lower if a stem has one more bit than `bits`.
@@ -64,7 +69,7 @@ mod tests {
             let stems: Vec<u64> = (0..6).map(|level| 1_000 * u64::pow(growth, level)).collect();
             for bits in 1..=12 {
                 let budget = stems.iter().sum::<u64>() * u64::from(bits);
-                let plan = plan_filters(&stems, budget);
+                let plan = plan_filters(&stems, false, budget);
                 assert!(spent(&plan, &stems) <= budget);
                 let equal = vec![bits; stems.len()];
                 assert!(reads(&plan, &stems) < reads(&equal, &stems), "{growth} {bits}: {plan:?}");
@@ -77,7 +82,7 @@ mod tests {
     fn no_exchange_of_bits_that_takes_no_more_memory_is_better() {
         let stems = [300, 300, 1_000, 2_500, 9_000];
         for budget in (0..150_000).step_by(7_001) {
-            let plan = plan_filters(&stems, budget);
+            let plan = plan_filters(&stems, false, budget);
             for (from, to) in (0..5).flat_map(|from| (0..5).map(move |to| (from, to))) {
                 let mut other = plan.clone();
                 if from == to || other[from] == 0 || other[to] == MOST_BITS {
@@ -94,10 +99,22 @@ mod tests {
 
     #[test]
     fn without_memory_or_stems_there_is_no_filter() {
-        assert!(plan_filters(&[], 100).is_empty());
-        assert_eq!(plan_filters(&[10, 20], 0), [0, 0]);
-        assert_eq!(plan_filters(&[0, 10], 1_000), [0, MOST_BITS]);
-        assert_eq!(plan_filters(&[10, 10], 30), [2, 1], "the first one of equal runs");
-        assert_eq!(plan_filters(&[u64::MAX, 1], u64::MAX), [0, MOST_BITS]);
+        assert!(plan_filters(&[], false, 100).is_empty());
+        assert_eq!(plan_filters(&[10, 20], false, 0), [0, 0]);
+        assert_eq!(plan_filters(&[0, 10], false, 1_000), [0, MOST_BITS]);
+        assert_eq!(plan_filters(&[10, 10], false, 30), [2, 1], "the first one of equal runs");
+        assert_eq!(plan_filters(&[u64::MAX - 1, 1], false, u64::MAX - 2), [0, MOST_BITS]);
+        assert_eq!(plan_filters(&[u64::MAX, 1], true, u64::MAX - 1), [0, MOST_BITS]);
+    }
+
+    #[test]
+    fn hints_take_as_much_of_the_budget_as_bits() {
+        let stems = [300, 300, 1_000, 2_500, 9_000];
+        for budget in (0..150_000).step_by(7_001) {
+            let plan = plan_filters(&stems, true, 2 * budget);
+            assert_eq!(plan, plan_filters(&stems, false, budget));
+            assert!(2 * spent(&plan, &stems) <= 2 * budget);
+            assert_eq!(plan, plan_filters(&stems, true, 2 * budget + 1), "no half of a bit");
+        }
     }
 }

@@ -23,10 +23,12 @@ impl FirstUse {
         word >> (slot % 64) & 1 == 1
     }
 
-    /// Notes that `slot` was checked.
-    pub(crate) fn set_checked(&self, slot: usize) {
-        self.bits[slot / 64].fetch_or(1 << (slot % 64), Ordering::Relaxed);
+    /// Notes that `slot` was checked. Returns whether that is new: of several threads, one gets `true`.
+    pub(crate) fn set_checked(&self, slot: usize) -> bool {
+        let bit = 1 << (slot % 64);
+        let before = self.bits[slot / 64].fetch_or(bit, Ordering::Relaxed);
         debug_assert!(self.is_checked(slot), "no bit is ever cleared");
+        before & bit == 0
     }
 }
 
@@ -39,7 +41,8 @@ mod tests {
         let first_use = FirstUse::new(130);
         for slot in [0, 63, 64, 129] {
             assert!(!first_use.is_checked(slot));
-            first_use.set_checked(slot);
+            assert!(first_use.set_checked(slot));
+            assert!(!first_use.set_checked(slot), "it is new once");
         }
         assert_eq!((0..130).filter(|slot| first_use.is_checked(*slot)).count(), 4);
     }

@@ -24,7 +24,7 @@ impl Table {
         let Some(mapped) = self.source().raw().mapped() else { return };
         let Some(block) = block_at(mapped, handle) else { return };
         prefetch_lines(&block[..block.len().min(HEADS_BYTES)]);
-        let hint = self.filter().and_then(|filter| filter.hint(mapped, hash));
+        let hint = self.filter().and_then(|filter| filter.hint(hash));
         if let Some(hint) = hint {
             let start = start_of(hint, block.len());
             let end = block.len().min(start + ENTRY_BYTES);
@@ -78,7 +78,7 @@ mod tests {
             let bytes = block_at(mapped, handle).unwrap();
             let block = Block::parse(bytes, 0).unwrap();
             let at = block.start_of(block.search(sought).unwrap().index).unwrap();
-            let hint = table.filter().unwrap().hint(mapped, hash_stem(&key)).unwrap();
+            let hint = table.filter().unwrap().hint(hash_stem(&key)).unwrap();
             let start = start_of(hint, bytes.len());
             start <= at && at - start < 64
         };
@@ -90,7 +90,7 @@ mod tests {
     fn without_hints_or_in_a_forged_place_nothing_is_read() {
         let table = build(BuildOptions { hints: false, ..BuildOptions::default() });
         let mapped = table.source().raw().mapped().unwrap();
-        assert_eq!(table.filter().unwrap().hint(mapped, hash_stem(b"any")), None);
+        assert_eq!(table.filter().unwrap().hint(hash_stem(b"any")), None);
         for offset in [0, table.len_bytes() - 1, table.len_bytes(), u64::MAX] {
             let handle = BlockHandle { offset, len: 100 };
             assert_eq!(block_at(mapped, handle).is_some(), offset == 0);

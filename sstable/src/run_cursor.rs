@@ -18,7 +18,8 @@ use crate::table_cursor::TableCursor;
 /// if the key lies between two tables or outside of all.
 ///
 /// # Failures
-/// As for every cursor; besides, a table that has another first or last key than the run states is `Corruption`.
+/// As for every cursor. Besides, a table that has another first or last key than the run states is `Corruption`. When a walk
+/// comes to stated keys that do not ascend, or are shorter than a suffix, it fails with `InvalidArgument`.
 #[derive(Debug)]
 pub struct RunCursor<R> {
     tables: RunTables<R>,
@@ -40,13 +41,12 @@ enum At {
 }
 
 impl<R: Run> RunCursor<R> {
-    /// A cursor over the entries of `run` whose keys lie in `bounds`. Opens nothing.
+    /// A cursor over the entries of `run` whose keys lie in `bounds`. Opens no table, and looks at no key of one.
     ///
     /// # Errors
-    /// `InvalidArgument` when the bounds are inverted, the stated keys of the run do not ascend, or a key is shorter than
-    /// a suffix.
+    /// `InvalidArgument` when the bounds are inverted, or a bound is shorter than a suffix.
     pub fn new(run: R, layout: KeyLayout, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Self> {
-        let run = CheckedRun::new(run, layout)?;
+        let run = CheckedRun::new(run, layout);
         Ok(Self {
             tables: RunTables::new(run, Bounds::new(layout, bounds)?),
             layout,
@@ -92,14 +92,19 @@ impl<R: Run> RunCursor<R> {
     }
 
     fn first(&mut self) -> Result<Option<At>> {
-        let table =
-            self.tables.bounds.start().map_or(0, |start| self.tables.run.count_before(start));
+        let table = match self.tables.bounds.start() {
+            Some(start) => self.tables.run.count_before(start)?,
+            None => 0,
+        };
         self.enter_forward(table)
     }
 
     fn last(&mut self) -> Result<Option<At>> {
-        let tables = self.tables.bounds.end().map(|end| self.tables.run.count_up_to(end));
-        self.enter_backward(tables.unwrap_or(self.tables.run.count()))
+        let tables = match self.tables.bounds.end() {
+            Some(end) => self.tables.run.count_up_to(end)?,
+            None => self.tables.run.count(),
+        };
+        self.enter_backward(tables)
     }
 
     fn step_forward(&mut self, at: At) -> Result<Option<At>> {
@@ -148,7 +153,8 @@ impl<R: Run> RunCursor<R> {
     fn enter_forward(&mut self, table: usize) -> Result<Option<At>> {
         debug_assert!(table <= self.tables.run.count(), "a table, or the end of the run");
         for table in table..self.tables.run.count() {
-            match self.tables.bounds.place_of(self.tables.run.smallest(table)) {
+            self.tables.run.check(table)?;
+            match self.tables.bounds.place_of(self.tables.run.smallest(table)?) {
                 Ordering::Equal => return Ok(Some(At::First(table))),
                 Ordering::Greater => return Ok(None),
                 // The bounds begin inside of the table, or behind it.
@@ -166,7 +172,8 @@ impl<R: Run> RunCursor<R> {
     fn enter_backward(&mut self, table: usize) -> Result<Option<At>> {
         debug_assert!(table <= self.tables.run.count(), "a table, or the end of the run");
         for table in (0..table).rev() {
-            match self.tables.bounds.place_of(self.tables.run.largest(table)) {
+            self.tables.run.check(table)?;
+            match self.tables.bounds.place_of(self.tables.run.largest(table)?) {
                 Ordering::Equal => return Ok(Some(At::Last(table))),
                 Ordering::Less => return Ok(None),
                 // The bounds end inside of the table, or before it.
@@ -187,8 +194,8 @@ impl<R: Run> RunCursor<R> {
             Ordering::Equal => {}
             Ordering::Greater => return Ok(None),
         }
-        let table = self.tables.run.count_before(split);
-        if table == self.tables.run.count() || self.tables.run.smallest(table) >= split {
+        let table = self.tables.run.count_before(split)?;
+        if table == self.tables.run.count() || self.tables.run.smallest(table)? >= split {
             return self.enter_forward(table);
         }
         if self.tables.open(table)?.seek_ge(key)? {
@@ -204,9 +211,9 @@ impl<R: Run> RunCursor<R> {
             Ordering::Equal => {}
             Ordering::Greater => return self.last(),
         }
-        let tables = self.tables.run.count_below(split);
+        let tables = self.tables.run.count_below(split)?;
         let Some(table) = tables.checked_sub(1) else { return Ok(None) };
-        if self.tables.run.largest(table) < split {
+        if self.tables.run.largest(table)? < split {
             return self.enter_backward(tables);
         }
         if self.tables.open(table)?.seek_lt(key)? {

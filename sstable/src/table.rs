@@ -148,12 +148,23 @@ impl Table {
     ///
     /// # Errors
     /// `InvalidArgument` when the key is shorter than a suffix.
+    #[inline]
     pub fn get_with(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let key = self.split(key)?;
         let hash = hash_stem(key.stem);
-        if !self.may_contain(hash)? {
-            return Ok(false);
-        }
+        Ok(self.may_contain(hash)? && self.find_value(key, hash, read)?)
+    }
+
+    /// As [`Table::get_with`], for a key whose stem has `hash` and which the filter may have. A function of its own, so that
+    /// the look-up of an absent key is a few instructions. Then the processor begins the next one before it has the line of
+    /// this one.
+    #[inline(never)]
+    fn find_value(
+        &self,
+        key: SplitKey<'_>,
+        hash: u64,
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool> {
         let Some(handle) = self.find_data_block(key)? else { return Ok(false) };
         self.prefetch(handle, hash);
         let mut room = None;
@@ -190,9 +201,9 @@ impl Table {
         Ok(below.map(|entry| entry.handle))
     }
 
+    #[inline]
     pub(crate) fn split<'k>(&self, key: &'k [u8]) -> Result<SplitKey<'k>> {
-        let split = self.footer.key_layout.split(key);
-        split.ok_or_else(|| Error::InvalidArgument("a key shorter than its suffix".into()))
+        self.footer.key_layout.split(key).ok_or_else(short_key)
     }
 
     pub(crate) fn source(&self) -> &BlockSource {
@@ -226,6 +237,11 @@ impl fmt::Debug for Table {
     }
 }
 
+#[cold]
+fn short_key() -> Error {
+    Error::InvalidArgument("a key shorter than its suffix".into())
+}
+
 fn read_footer(raw: &RawFile) -> Result<Footer> {
     let path = raw.file().path();
     let Some(start) = raw.len().checked_sub(FOOTER_LEN as u64) else {
@@ -252,5 +268,5 @@ fn read_filter(source: &BlockSource, handle: BlockHandle) -> Result<Option<Filte
     let path = source.raw().file().path();
     let reader = Reader::new(source.bytes(&found), path, handle.offset);
     let directory = FilterDirectory::decode(reader, source.limit())?;
-    Ok(directory.map(FilterReader::new))
+    Ok(directory.map(|directory| FilterReader::new(directory, source)))
 }

@@ -16,16 +16,26 @@ impl Table {
     ///
     /// # Errors
     /// As [`Table::get_with`].
+    #[inline]
     pub fn get_version_with(
         self: &Arc<Self>,
         key: &[u8],
         read: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
+        let hash = hash_stem(self.split(key)?.stem);
+        Ok(self.may_contain(hash)? && self.find_version(key, hash, read)?)
+    }
+
+    /// As [`Table::get_version_with`], for a key whose stem has `hash` and which the filter may have. Apart, so that the look-up
+    /// of an absent key is short.
+    #[inline(never)]
+    fn find_version(
+        self: &Arc<Self>,
+        key: &[u8],
+        hash: u64,
+        read: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<bool> {
         let split = self.split(key)?;
-        let hash = hash_stem(split.stem);
-        if !self.may_contain(hash)? {
-            return Ok(false);
-        }
         let Some(handle) = self.find_data_block(split)? else {
             // All keys of the table are greater, and the first of them may have the stem.
             return self.get_version_by_cursor(key, split, read);

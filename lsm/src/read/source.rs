@@ -21,7 +21,7 @@ pub(crate) enum Source {
 /// The sources of `view`, the newest first, each inside `range`.
 ///
 /// # Errors
-/// `InvalidArgument` when a run is not in order.
+/// As [`RunCursor::new`].
 pub(crate) fn sources_of(view: &SuperVersion, range: &KeyRange) -> Result<Vec<Source>> {
     let (start, end) = internal_bounds(range);
     let bounds = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));

@@ -240,11 +240,11 @@ impl<'b> Block<'b> {
         &self.bytes[at..]
     }
 
-    /// Asks the processor to load the cache line of byte `at`, if the block has that byte.
+    /// Asks the processor to load the bytes of `range`, if the block has them.
     #[inline]
-    pub(crate) fn prefetch(&self, at: usize) {
-        if at < self.bytes.len() {
-            durable::prefetch_lines(&self.bytes[at..=at]);
+    pub(crate) fn prefetch(&self, range: Range<usize>) {
+        if let Some(bytes) = self.bytes.get(range) {
+            durable::prefetch_lines(bytes);
         }
     }
 

@@ -10,7 +10,7 @@ use super::line::{LINE_LEN, MOST_PROBES, line_of};
 use crate::stored_block::Seeds;
 
 /// Bytes of a chunk, but for the last one, which take some microseconds to check.
-pub(super) const CHUNK_LEN: usize = 32 << 10;
+pub(crate) const CHUNK_LEN: usize = 32 << 10;
 
 /// A filter of lines alone.
 const KIND_PLAIN: u8 = 1;
@@ -21,7 +21,7 @@ const KIND_WITH_HINTS: u8 = 2;
 /// How the lines of a filter are made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LineFormat {
-    /// How many bits a stem sets in its line, 1 to 7.
+    /// How many bits a stem sets in its line, 1 to 6.
     pub(crate) probes: u8,
     /// Whether hints follow each line.
     pub(crate) has_hints: bool,
@@ -108,16 +108,10 @@ impl FilterDirectory {
         self.offset..self.offset + u64::from(self.lines) * self.format.stride() as u64
     }
 
-    /// Where the line of `hash` is, counted from the first line.
+    /// The number of the line of `hash`, if the hints of a line count as a line.
     #[inline]
-    pub(crate) fn line_at(&self, hash: u64) -> usize {
-        line_of(hash, self.lines) * self.format.stride()
-    }
-
-    /// The chunk that has the line at `line_at`, and its hints.
-    #[inline]
-    pub(crate) fn chunk_of(line_at: usize) -> usize {
-        line_at / CHUNK_LEN
+    pub(crate) fn line_of(&self, hash: u64) -> usize {
+        line_of(hash, self.lines) << u8::from(self.format.has_hints)
     }
 
     /// Where `chunk` is in the file.
@@ -163,7 +157,9 @@ mod tests {
         let lines: Vec<u8> = (0..CHUNK_LEN + 4 * LINE_LEN).map(|at| (at / 7) as u8).collect();
         let directory = FilterDirectory::describe(&lines, format, seeds, 128);
         assert_eq!((directory.chunks(), directory.lines), (2, count));
-        assert_eq!(directory.line_at(u64::MAX), lines.len() - format.stride());
+        let last = directory.line_of(u64::MAX);
+        assert_eq!(last * LINE_LEN, lines.len() - format.stride());
+        assert!(directory.line_of(u64::MAX / 2) < last);
         let limit = directory.extent().end;
         let decoded = decode(&directory.encode(), limit).unwrap();
         assert_eq!(decoded.as_ref(), Some(&directory));
@@ -173,8 +169,6 @@ mod tests {
             assert!(directory.is_right(chunk, bytes, seeds));
             assert!(!directory.is_right(1 - chunk, bytes, seeds));
         }
-        let ends = [CHUNK_LEN - 1, CHUNK_LEN].map(FilterDirectory::chunk_of);
-        assert_eq!(ends, [0, 1]);
         assert!(decode(&directory.encode(), limit - 1).is_err());
     }
 

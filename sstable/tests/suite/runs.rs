@@ -21,6 +21,8 @@ struct Tables(Arc<Shared>);
 struct Shared {
     tables: Vec<Fixture>,
     keys: Vec<[Vec<u8>; 2]>,
+    /// How often a first or a last key was asked for.
+    asked: AtomicUsize,
     opened: AtomicUsize,
     which: Mutex<BTreeSet<usize>>,
     is_broken: AtomicBool,
@@ -39,6 +41,7 @@ impl Tables {
         });
         Self(Arc::new(Shared {
             keys: keys.collect(),
+            asked: AtomicUsize::new(0),
             tables,
             opened: AtomicUsize::new(0),
             which: Mutex::default(),
@@ -70,10 +73,12 @@ impl Run for Tables {
     }
 
     fn smallest_key(&self, table: usize) -> &[u8] {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
         &self.0.keys[table][0]
     }
 
     fn largest_key(&self, table: usize) -> &[u8] {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
         &self.0.keys[table][1]
     }
 
@@ -222,15 +227,72 @@ fn a_table_that_cannot_be_opened_costs_one_value_or_ends_the_walk() {
     assert!(matches!(cursor.seek_lt(&keys[0]), Err(Error::Closed)));
 }
 
+/// Ten tables as [`ten_tables`] has them, one of which states another first (0) or last (1) key.
+fn stating(table: usize, end: usize, key: &[u8]) -> Tables {
+    let (_, mut tables) = ten_tables();
+    let shared = Arc::get_mut(&mut tables.0).expect("nobody else has the tables");
+    shared.keys[table][end] = key.to_vec();
+    tables
+}
+
+#[test]
+fn a_walk_asks_for_the_keys_of_the_tables_that_it_comes_to() {
+    let model = entries(2, 1_000, KeyLayout::PLAIN);
+    let keys: Vec<Vec<u8>> = model.keys().map(key).collect();
+    let tables = Tables::new(&model, 1, KeyLayout::PLAIN);
+    let asked = || tables.0.asked.swap(0, Ordering::Relaxed);
+    let mut cursor = tables.all();
+    assert_eq!(asked(), 0, "a fresh cursor has looked at no table");
+    for sought in &keys {
+        assert!(cursor.seek_ge(sought).unwrap());
+        // Ten keys of a binary search, and those of the table and of its neighbors.
+        assert!(asked() <= 24);
+        assert_eq!(cursor.seek_lt(sought).unwrap(), *sought != keys[0]);
+        assert!(asked() <= 24);
+    }
+    let mut cursor = tables.all();
+    for _ in &keys {
+        assert!(cursor.next().unwrap());
+        assert!(asked() <= 16);
+    }
+}
+
+#[test]
+fn tables_that_are_not_in_order_end_the_walk_that_comes_to_them() {
+    let (keys, _) = ten_tables();
+    let refuses = |result: Result<bool>| matches!(result, Err(Error::InvalidArgument(_)));
+    let between = |at: usize| [keys[at].as_slice(), b"x"].concat();
+    // The last key of table 3 lies inside table 4; the first key of table 4, inside table 3; table 3 ends before it begins.
+    for (table, end, stated) in [(3, 1, &keys[45]), (4, 0, &keys[35]), (3, 1, &keys[25])] {
+        let tables = stating(table, end, stated);
+        let mut cursor = tables.all();
+        let mut seen = 0;
+        while cursor.next().is_ok_and(|is_on_entry| is_on_entry) {
+            assert_eq!(cursor.key(), keys[seen]);
+            seen += 1;
+        }
+        assert!((20..40).contains(&seen), "{seen}");
+        assert!(refuses(cursor.next()), "a failure stays");
+        let mut cursor = tables.all();
+        let mut seen = keys.len();
+        while cursor.prev().is_ok_and(|is_on_entry| is_on_entry) {
+            seen -= 1;
+            assert_eq!(cursor.key(), keys[seen]);
+        }
+        assert!((35..=60).contains(&seen), "{seen}");
+        assert!(refuses(cursor.prev()), "a failure stays");
+        assert!(refuses(tables.all().seek_ge(&between(33))));
+        assert!(refuses(tables.all().seek_lt(&between(33))));
+        let mut cursor = tables.all();
+        assert!(cursor.seek_ge(&keys[90]).unwrap() && cursor.key() == keys[90]);
+    }
+    let mut short = RunCursor::new(ten_tables().1, KeyLayout::with_suffix(255), ALL).unwrap();
+    assert!(refuses(short.next()), "keys shorter than a suffix");
+}
+
 #[test]
 fn a_run_that_states_other_keys_than_its_tables_have_is_damaged() {
     let (keys, tables) = ten_tables();
-    let stating = |table: usize, end: usize, key: &[u8]| {
-        let model = entries(2, 100, KeyLayout::PLAIN);
-        let mut tables = Tables::new(&model, 10, KeyLayout::PLAIN);
-        Arc::get_mut(&mut tables.0).unwrap().keys[table][end] = key.to_vec();
-        tables
-    };
     let early = [keys[29].as_slice(), b"x"].concat();
     let mut cursor = stating(3, 0, &early).all();
     assert!(cursor.seek_ge(&early).unwrap() && cursor.key() == early);
@@ -240,9 +302,6 @@ fn a_run_that_states_other_keys_than_its_tables_have_is_damaged() {
     let mut cursor = stating(3, 1, &late).all();
     assert!(cursor.seek_lt(&keys[40]).unwrap() && cursor.key() == late);
     assert!(cursor.prev().is_err_and(|error| error.is_corruption()));
-    let overlapping = stating(3, 1, &keys[45]);
-    let refused = RunCursor::new(overlapping, KeyLayout::PLAIN, ALL);
-    assert!(matches!(refused, Err(Error::InvalidArgument(_))));
     let mut other = RunCursor::new(tables, KeyLayout::with_suffix(1), ALL).unwrap();
     assert!(other.next().unwrap());
     assert!(other.entry().is_err_and(|error| error.is_corruption()), "another layout");

@@ -153,6 +153,11 @@ fn compare_with_lmdb(
             let other = lmdb.look_up(keys, is_there);
             show(what, Comparison::of_calls(TURNS, CALLS, ours, other));
         }
+        // What a miss would cost if it read one word of a filter, and did nothing else.
+        let lines = tables::lines_of_filter(keys.len());
+        let ours = tables::read_lines(&lines, &data.absent);
+        let other = lmdb.look_up(&data.absent, false);
+        show("a line of memory, LMDB's miss", Comparison::of_calls(TURNS, CALLS, ours, other));
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use durable::{FileWriter, Fs as _, OsFs};
 use sstable::{
     BuildOptions, KeyLayout, MergingCursor, ReadOptions, Table, TableBuilder, TableCursor, TableId,
+    hash_stem,
 };
 
 use crate::data::{Keys, belongs, mix, value_of};
@@ -66,6 +67,25 @@ pub(crate) fn look_up(table: &Table, keys: &Keys, is_there: bool) -> impl FnMut(
         let key = keys.next().expect("keys come again and again");
         let found = table.get_with(key, &mut |value| assert!(belongs(key, value)));
         assert_eq!(found.expect("a look-up that works"), is_there);
+    }
+}
+
+/// A line of a cache.
+pub(crate) type Line = [u64; 8];
+
+/// As many lines as the filter of a table with `entries` entries has, in memory.
+pub(crate) fn lines_of_filter(entries: usize) -> Vec<Line> {
+    let bits = usize::from(BuildOptions::default().filter_bits_per_stem) * entries;
+    vec![[1; 8]; bits.div_ceil(8 * size_of::<Line>())]
+}
+
+/// Reads one word for each key, from a line that its hash chooses: the least that asking a filter costs.
+pub(crate) fn read_lines(lines: &[Line], keys: &Keys) -> impl FnMut() {
+    let mut keys = keys.iter().cycle();
+    move || {
+        let hash = hash_stem(keys.next().expect("keys come again and again"));
+        let line = (u128::from(hash) * lines.len() as u128) >> 64;
+        assert_eq!(lines[line as usize][hash as usize % 8], 1);
     }
 }
 

@@ -131,7 +131,7 @@ fn an_engine_that_works_without_end_is_not_at_rest_and_has_no_place() {
     let folder = tempfile::tempdir().unwrap();
     let output = run("put-off", folder.path(), &["-r", "2"]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = printed.lines().find(|line| line.contains("odd…")).unwrap_or_default();
+    let line = printed.lines().find(|line| line.contains("odd∞")).unwrap_or_default();
     assert!(line.trim_start().starts_with("-  odd"), "{printed}");
 }
 

@@ -24,7 +24,7 @@
 //!
 //! | offset | width | field |
 //! |---|---|---|
-//! | 0 | 1 | kind: 1, or 2 with hints |
+//! | 0 | 1 | kind: 3, or 4 with hints |
 //! | 1 | 1 | probes of a stem, 1 to 6 |
 //! | 2 | 2 | zero |
 //! | 4 | 4 | number of lines |

@@ -59,25 +59,25 @@ fn the_builder_writes_the_documented_bytes() {
 }
 
 /// Opens `bytes` as a table, and finds every entry of the example in it.
-fn open_and_find_all(bytes: Vec<u8>) -> Arc<Table> {
+fn open_and_find_all(bytes: Vec<u8>) -> kv::Result<Arc<Table>> {
     let disk = SimFs::new();
     disk.set_contents(Path::new("table"), bytes);
-    let file = disk.open(Path::new("table")).unwrap();
-    let table = Arc::new(Table::open(file, &ReadOptions::default()).unwrap());
+    let file = disk.open(Path::new("table"))?;
+    let table = Arc::new(Table::open(file, &ReadOptions::default())?);
     for (key, value) in ENTRIES {
-        assert_eq!(table.get(key).unwrap().as_deref(), Some(value));
+        assert_eq!(table.get(key)?.as_deref(), Some(value));
     }
-    assert_eq!(table.get(b"apple\x03").unwrap(), None);
-    table
+    assert_eq!(table.get(b"apple\x03")?, None);
+    Ok(table)
 }
 
 #[test]
 fn the_documented_bytes_are_a_table() {
-    open_and_find_all(documented()).verify().unwrap();
+    open_and_find_all(documented()).unwrap().verify().unwrap();
 }
 
 #[test]
 fn a_table_with_a_filter_of_an_older_kind_loses_no_key() {
-    let table = open_and_find_all(bytes_of(OLDER_FILTER));
+    let table = open_and_find_all(bytes_of(OLDER_FILTER)).unwrap();
     assert!(matches!(table.verify(), Err(kv::Error::Unsupported(_))), "its filter is not checked");
 }

@@ -5,6 +5,7 @@ pub mod compaction;
 
 mod back_pressure;
 mod background;
+mod boundary;
 mod capabilities;
 mod commit;
 mod compactor;
@@ -24,6 +25,7 @@ mod pins;
 #[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;
+mod range_tombstones;
 mod read;
 mod record;
 mod recovery;

@@ -1,19 +1,22 @@
-//! Which versions of a key the outputs of a compaction get. Pure.
+//! Which versions of a key, and which range tombstones, the outputs of a compaction get. Pure.
 
-use super::tree::UserKey;
-use crate::compaction::DropGuard;
+use crate::boundary::Boundary;
+use crate::compaction::{DropGuard, RangeTombstone};
 use crate::history::History;
 use crate::internal_key::Kind;
+use crate::range_tombstones::{Fragment, Fragments};
 use crate::steps::{Step, Steps};
 
 /// Judges the versions of the inputs, key by key, the newest version of a key first.
 #[derive(Clone, Debug)]
 pub(super) struct VersionFilter {
     history: History,
-    guard: DropGuard<UserKey>,
+    guard: DropGuard<Boundary>,
     steps: Steps,
+    /// The range tombstones of the inputs, also those that the outputs do not get.
+    ranges: Fragments,
     /// The key of the last version, unless `newer` is `None`.
-    user: UserKey,
+    user: Boundary,
     /// The number of the last version.
     newer: Option<u64>,
     /// A version of the key was kept.
@@ -28,20 +31,56 @@ pub(super) enum Fate {
         /// It is the first one of its key that is kept.
         begins_key: bool,
     },
-    /// No reader needs it, because of a newer one.
+    /// No reader needs it, because of a newer one, or a newer range tombstone.
     Hidden,
     /// It is a tombstone with nothing left to hide.
     Spent,
 }
 
 impl VersionFilter {
-    pub(super) fn new(history: History, guard: DropGuard<UserKey>, steps: Steps) -> Self {
-        Self { history, guard, steps, user: UserKey::new(), newer: None, has_kept: false }
+    pub(super) fn new(history: History, guard: DropGuard<Boundary>, steps: Steps) -> Self {
+        let (ranges, user) = (Fragments::default(), Boundary::End);
+        Self { history, guard, steps, ranges, user, newer: None, has_kept: false }
+    }
+
+    /// Judges range tombstones, before the first version. Returns those that the outputs get, and how many go.
+    ///
+    /// One that hides no version from a reader goes, because newer ones of the same keys do; so does one with nothing left to
+    /// hide.
+    pub(super) fn judge_ranges(&mut self, ranges: Fragments) -> (Fragments, u64) {
+        debug_assert!(self.newer.is_none(), "before the first version");
+        let kept = ranges.retained(|fragment| self.kept_numbers(fragment));
+        let dropped = ranges.numbers().saturating_sub(kept.numbers()) as u64;
+        self.ranges = ranges;
+        (kept, dropped)
+    }
+
+    fn kept_numbers(&self, fragment: &Fragment) -> Vec<u64> {
+        let (smallest, largest) = (fragment.range.first().to_owned(), fragment.range.last().to_owned());
+        let mut range = RangeTombstone { smallest, largest, sequence: 0 };
+        let (mut kept, mut newer) = (Vec::new(), None);
+        for &number in fragment.numbers() {
+            let is_hidden = newer.is_some_and(|newer| self.history.hides(newer, number));
+            newer = Some(number);
+            range.sequence = number;
+            let is_spent = self.guard.may_drop_range(&range);
+            if !is_hidden && !self.steps.check(Step::GuardRangeTombstone, is_spent) {
+                kept.push(number);
+            }
+        }
+        kept
+    }
+
+    /// Whether a range tombstone hides version `sequence` of `user` from every reader.
+    #[cold]
+    fn is_covered(&self, user: &[u8], sequence: u64) -> bool {
+        let covering = self.ranges.at(user).and_then(|range| range.oldest_above(sequence));
+        covering.is_some_and(|covering| self.history.hides(covering, sequence))
     }
 
     /// The fate of version `sequence` of `user`.
     pub(super) fn judge(&mut self, user: &[u8], sequence: u64, kind: Kind) -> Fate {
-        let newer = self.newer.replace(sequence).filter(|_| user == self.user);
+        let newer = self.newer.replace(sequence).filter(|_| self.user.key() == Some(user));
         if let Some(newer) = newer {
             // Also if the newer one was not kept: then one that is newer still hides both.
             let is_hidden = self.history.hides(newer, sequence);
@@ -50,9 +89,11 @@ impl VersionFilter {
             }
         } else {
             // The newest version of the next key.
-            self.user.clear();
-            self.user.extend_from_slice(user);
+            self.user.set(user);
             self.has_kept = false;
+        }
+        if !self.ranges.is_empty() && self.is_covered(user, sequence) {
+            return Fate::Hidden;
         }
         // All older versions of the key in the inputs are hidden, because no reader is below the horizon.
         if kind == Kind::Tombstone {
@@ -67,7 +108,7 @@ impl VersionFilter {
     }
 
     /// The key of the last version.
-    pub(super) fn user(&self) -> &UserKey {
+    pub(super) fn user(&self) -> &Boundary {
         &self.user
     }
 }
@@ -78,10 +119,11 @@ mod tests {
     use crate::compaction::{Busy, File, Leveled, LeveledOptions, Plan, Strategy, Tree, Urgency};
 
     /// Two overlapping runs with the keys `a` to `z`, and the plan that merges them.
-    fn plan(horizon: u64) -> (Plan<UserKey>, Tree<UserKey>) {
+    fn plan(horizon: u64) -> (Plan<Boundary>, Tree<Boundary>) {
         let mut tree = Tree::new(3);
         for id in 1..=2 {
-            let mut file = File::new(id, (b"a".to_vec(), b"z".to_vec()), 10, 100);
+            let keys = (Boundary::at(b"a".to_vec()), Boundary::at(b"z".to_vec()));
+            let mut file = File::new(id, keys, 10, 100);
             file.tombstones = 2;
             file.newest = 9;
             tree.flush(vec![file]);

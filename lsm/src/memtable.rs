@@ -58,7 +58,8 @@ impl Memtable {
     /// Adds the range tombstones of batch `sequence`, before the entries of that batch. A range may be empty. One thread at
     /// a time.
     pub(crate) fn insert_ranges(&self, ranges: Vec<DeletedRange>, sequence: u64) {
-        let key_bytes = |range: &DeletedRange| range.start.len() + range.end.as_ref().map_or(0, Vec::len);
+        let key_bytes =
+            |range: &DeletedRange| range.start.len() + range.end.as_ref().map_or(0, Vec::len);
         let bytes: u64 = ranges.iter().map(|range| entry_bytes(key_bytes(range))).sum();
         self.ranges.insert(ranges, sequence);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -149,7 +149,8 @@ fn range_out_of_age(
             Surroundings::Gap { .. } => None,
             Surroundings::Covered(fragment) => {
                 let mut numbers = fragment.numbers().iter().copied();
-                numbers.find(|range| if other < source { *range <= number } else { *range >= number })
+                numbers
+                    .find(|range| if other < source { *range <= number } else { *range >= number })
             }
         })?;
         if wrong.is_some() {

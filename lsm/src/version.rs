@@ -196,7 +196,8 @@ impl VersionSet {
         let sealed = std::iter::once(Arc::new(sealed)).chain(before.sealed.iter().cloned());
         let active: Arc<Memtable> = Arc::default();
         let version = Arc::clone(&before.version);
-        let (active_too, sealed, steps) = (Arc::clone(&active), sealed.collect(), self.steps.clone());
+        let (active_too, sealed, steps) =
+            (Arc::clone(&active), sealed.collect(), self.steps.clone());
         let after = SuperVersion { active: active_too, sealed, version, steps };
         self.current.store(Arc::new(after));
         active

@@ -56,7 +56,8 @@ impl VersionFilter {
     }
 
     fn kept_numbers(&self, fragment: &Fragment) -> Vec<u64> {
-        let (smallest, largest) = (fragment.range.first().to_owned(), fragment.range.last().to_owned());
+        let (smallest, largest) =
+            (fragment.range.first().to_owned(), fragment.range.last().to_owned());
         let mut range = RangeTombstone { smallest, largest, sequence: 0 };
         let (mut kept, mut newer) = (Vec::new(), None);
         for &number in fragment.numbers() {
@@ -116,7 +117,10 @@ impl VersionFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compaction::{Busy, File, Leveled, LeveledOptions, Plan, Strategy, Tree, Urgency};
+    use crate::compaction::{
+        Busy, File, Leveled, LeveledOptions, Place, Plan, Rank, Strategy, Tree, Urgency,
+    };
+    use crate::range_tombstones::DeletedRange;
 
     /// Two overlapping runs with the keys `a` to `z`, and the plan that merges them.
     fn plan(horizon: u64) -> (Plan<Boundary>, Tree<Boundary>) {
@@ -174,6 +178,65 @@ mod tests {
         ];
         let expected = [FIRST, Fate::Hidden, LATER, Fate::Hidden, FIRST, Fate::Spent];
         assert_eq!(fates(history, &versions), expected);
+    }
+
+    fn range(start: &[u8], end: Option<&[u8]>) -> DeletedRange {
+        DeletedRange { start: start.to_vec(), end: end.map(<[u8]>::to_vec) }
+    }
+
+    /// A filter for inputs with range tombstones at 4 and 7 from `b` on, and the one at 7 up to `e`.
+    fn filter_with_ranges(pinned: &[u64], is_last: bool) -> (VersionFilter, Fragments, u64) {
+        let history = History::new(pinned.iter().copied(), 9);
+        let (mut plan, mut tree) = plan(history.horizon());
+        if !is_last {
+            let keys = (Boundary::at(b"c".to_vec()), Boundary::at(b"z".to_vec()));
+            tree.load(2, vec![File::new(3, keys, 10, 100)]);
+        }
+        (plan.smallest, plan.largest) = (Boundary::at(b"a".to_vec()), Boundary::End);
+        plan.output = Place { level: 1, rank: Rank(0) };
+        let guard = DropGuard::new(&plan, &tree);
+        let mut filter = VersionFilter::new(history, guard, Steps::default());
+        let ranges = Fragments::of(vec![range(b"b", None)], 4);
+        let ranges = ranges.union(&Fragments::of(vec![range(b"b", Some(b"e"))], 7));
+        let (kept, dropped) = filter.judge_ranges(ranges);
+        (filter, kept, dropped)
+    }
+
+    fn numbers(fragments: &Fragments) -> Vec<Vec<u64>> {
+        fragments.iter().map(|fragment| fragment.numbers().to_vec()).collect()
+    }
+
+    #[test]
+    fn a_range_tombstone_hides_older_versions_and_goes_if_nothing_older_is_left() {
+        let (mut filter, kept, dropped) = filter_with_ranges(&[], true);
+        assert!(kept.is_empty() && dropped == 3);
+        assert_eq!(filter.judge(b"a", 3, Kind::Put), FIRST, "before the range");
+        assert_eq!(filter.judge(b"b", 8, Kind::Put), FIRST, "later than the range tombstones");
+        assert_eq!(filter.judge(b"b", 7, Kind::Put), Fate::Hidden, "by the version at 8");
+        assert_eq!(filter.judge(b"c", 7, Kind::Put), FIRST, "of the same batch");
+        assert_eq!(filter.judge(b"d", 6, Kind::Put), Fate::Hidden);
+        assert_eq!(filter.judge(b"e", 6, Kind::Put), FIRST, "behind the end");
+        assert_eq!(filter.judge(b"f", 3, Kind::Put), Fate::Hidden);
+    }
+
+    #[test]
+    fn a_range_tombstone_stays_above_older_files_and_hides_older_ones_of_its_kind() {
+        let (_, kept, dropped) = filter_with_ranges(&[], false);
+        assert_eq!((numbers(&kept), dropped), (vec![vec![7], vec![4]], 1));
+    }
+
+    #[test]
+    fn a_pin_keeps_the_versions_and_range_tombstones_that_it_sees() {
+        let (mut filter, kept, _) = filter_with_ranges(&[5], true);
+        assert_eq!(numbers(&kept), [vec![7]], "the one at 4 has nothing left to hide");
+        assert_eq!(filter.judge(b"d", 5, Kind::Put), FIRST, "the pin is in between");
+        assert_eq!(filter.judge(b"d", 3, Kind::Put), Fate::Hidden);
+        let (_, kept, _) = filter_with_ranges(&[5], false);
+        assert_eq!(numbers(&kept), [vec![7, 4], vec![4]], "the pin sees the older one");
+        let (mut filter, kept, _) = filter_with_ranges(&[2], true);
+        assert_eq!(numbers(&kept), [vec![7], vec![4]], "for the pin nothing is deleted");
+        assert_eq!(filter.judge(b"f", 3, Kind::Put), Fate::Hidden, "it does not see this one");
+        assert_eq!(filter.judge(b"g", 2, Kind::Put), FIRST);
     }
 
     #[test]

@@ -50,9 +50,8 @@ impl Fragments {
     /// # Panics
     /// When they are not in order.
     pub(crate) fn in_order(all: Vec<Arc<Fragment>>) -> Self {
-        let is_in_order = |one: &Arc<Fragment>, next: &Arc<Fragment>| {
-            one.range.ends_before(&next.range.start)
-        };
+        let is_in_order =
+            |one: &Arc<Fragment>, next: &Arc<Fragment>| one.range.ends_before(&next.range.start);
         assert!(all.is_sorted_by(is_in_order), "fragments lie side by side");
         let numbers = all.iter().map(|fragment| fragment.numbers().len()).sum();
         Self { all, numbers }
@@ -83,8 +82,7 @@ impl Fragments {
     pub(crate) fn clipped(&self, range: &DeletedRange) -> Self {
         let first = self.all.partition_point(|fragment| fragment.range.ends_before(&range.start));
         let overlapping = self.all[first..].iter();
-        let overlapping =
-            overlapping.take_while(|fragment| fragment.range.first() < range.last());
+        let overlapping = overlapping.take_while(|fragment| fragment.range.first() < range.last());
         Self::in_order(overlapping.filter_map(|fragment| clipped(fragment, range)).collect())
     }
 
@@ -254,3 +252,6 @@ fn joined(
     let newest_entry = one.newest_entry().max(other.map_or(0, |other| other.newest_entry()));
     Arc::new(Fragment::new(DeletedRange { start: start.to_vec(), end }, numbers, newest_entry))
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,9 @@ fn whole(fragments: &Fragments) -> Vec<(DeletedRange, u64)> {
 fn shared_len(fragments: &Fragments) -> usize {
     let hull = fragments.hull();
     let ends = hull.as_ref().and_then(|hull| hull.end.as_ref().map(|end| (&hull.start, end)));
-    ends.map_or(0, |(start, end)| start.iter().zip(end).take_while(|(one, other)| one == other).count())
+    ends.map_or(0, |(start, end)| {
+        start.iter().zip(end).take_while(|(one, other)| one == other).count()
+    })
 }
 
 /// The distance of the ends of `range` in their 8 bytes behind the first `shared` ones.
@@ -94,18 +96,16 @@ mod tests {
         let narrow = Fragments::of(vec![range("b", Some("c")), range("e", Some("f"))], 9);
         let at = |key: &str| Boundary::at(key.as_bytes().to_vec());
         let before = |key: &str| Boundary::before(Some(key.as_bytes().to_vec()));
-        let expected = [
-            (at("a"), Boundary::End, 5),
-            (at("b"), before("c"), 9),
-            (at("e"), before("f"), 9),
-        ];
+        let expected =
+            [(at("a"), Boundary::End, 5), (at("b"), before("c"), 9), (at("e"), before("f"), 9)];
         assert_eq!(shown(&wide.union(&narrow)), expected);
     }
 
     #[test]
     fn the_widest_of_many_are_shown() {
         let end = |number: u32| format!("user{:04}", number * 100 + number);
-        let ranges = (0..60).map(|number| range(&format!("user{:04}", number * 100), Some(&end(number))));
+        let ranges =
+            (0..60).map(|number| range(&format!("user{:04}", number * 100), Some(&end(number))));
         let shown = shown(&Fragments::of(ranges.collect(), 5));
         assert_eq!(shown.len(), MOST_SPANNING);
         let first = Boundary::at(b"user4400".to_vec());

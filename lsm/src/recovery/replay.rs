@@ -113,8 +113,7 @@ impl Loader<'_> {
         }
         for record in records {
             let Meaning::Entry(kind) = record.meaning else { continue };
-            let insert =
-                || memtable.insert(record.key, Trailer::new(sequence, kind), record.value);
+            let insert = || memtable.insert(record.key, Trailer::new(sequence, kind), record.value);
             match kind {
                 Kind::Tombstone => self.steps.run(Step::ReplayTombstone, insert),
                 Kind::Put => insert(),

@@ -92,7 +92,10 @@ fn tables_with_ranges() -> Vec<(u64, TableFacts)> {
 fn range_tombstones_are_within_the_bounds_of_their_table() {
     let tables = || tables_with_ranges();
     let key = |key: &'static [u8]| Boundary::at(key);
-    assert_eq!((tables()[0].1.first(), tables()[0].1.last()), (key(b"a"), Boundary::before(Some(&b"m"[..]))));
+    assert_eq!(
+        (tables()[0].1.first(), tables()[0].1.last()),
+        (key(b"a"), Boundary::before(Some(&b"m"[..])))
+    );
     assert_eq!((tables()[1].1.first(), tables()[1].1.last()), (key(b"m"), Boundary::End));
     // The first table ends in front of the key with which the second one begins.
     let (level, rank) = (3, 1);
@@ -308,7 +311,10 @@ fn no_cut_or_changed_byte_of_a_state_panics() {
             let mut changed = out.clone();
             changed[at] ^= 1 << bit;
             let found = decode(&changed);
-            assert!(found.is_err() || found.is_ok_and(|state| state != some_with_ranges()), "bit {at}.{bit}");
+            assert!(
+                found.is_err() || found.is_ok_and(|state| state != some_with_ranges()),
+                "bit {at}.{bit}"
+            );
         }
     }
 }

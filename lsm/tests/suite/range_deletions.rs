@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use durable::{Inject, OpKind, Plan};
-use kv::{Cursor, Durability, Error, KeyRange, Kv, SequenceNumber, Snapshot, Snapshots, WriteBatch};
+use kv::{
+    Cursor, Durability, Error, KeyRange, Kv, SequenceNumber, Snapshot, Snapshots, WriteBatch,
+};
 use lsm::{Lsm, ReadMode, ReadOptions};
 
 use crate::compactions::{Model, Numbers, assert_no_orphan, shown};
-use crate::world::{STORE, World, entries, fill, filled, key, leveled, rest, size_tiered, strategies};
+use crate::world::{
+    STORE, World, entries, fill, filled, key, leveled, rest, size_tiered, strategies,
+};
 
 /// The keys from number `from` on and before number `to`.
 fn range(from: u32, to: u32) -> KeyRange {
@@ -323,7 +327,8 @@ fn reads_of_a_walk(deletes: bool, is_backward: bool) -> u64 {
 #[test]
 fn a_walk_passes_a_deleted_range_without_reading_it() {
     for is_backward in [false, true] {
-        let (whole, passed) = (reads_of_a_walk(false, is_backward), reads_of_a_walk(true, is_backward));
+        let (whole, passed) =
+            (reads_of_a_walk(false, is_backward), reads_of_a_walk(true, is_backward));
         assert!(passed < 20 && passed * 5 < whole, "{passed} reads, and {whole} without");
     }
 }
@@ -487,7 +492,10 @@ fn random_histories_with_range_deletions_agree_with_a_map() {
                     drop(engine);
                     engine = Lsm::open(STORE, options()).unwrap();
                 }
-                _ => assert_eq!(engine.get(&key).unwrap().as_deref(), model.get(&key).map(|v| &v[..])),
+                _ => assert_eq!(
+                    engine.get(&key).unwrap().as_deref(),
+                    model.get(&key).map(|v| &v[..])
+                ),
             }
             for _ in 0..numbers.below(4) {
                 let _ran: bool = world.executor.step();

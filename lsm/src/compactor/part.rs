@@ -78,12 +78,11 @@ impl PartMerge {
     /// # Errors
     /// `Corruption` of an input; `Io`.
     pub(super) fn step(&mut self, writer: TableWriter<'_>) -> Result<bool> {
-        let mut is_on_entry = match self.is_on_entry {
-            Some(is_on_entry) => is_on_entry,
-            None => {
-                self.begin()?;
-                self.merged.next()?
-            }
+        let mut is_on_entry = if let Some(is_on_entry) = self.is_on_entry {
+            is_on_entry
+        } else {
+            self.begin()?;
+            self.merged.next()?
         };
         let mut read = 0;
         while is_on_entry && read < STEP_BYTES {

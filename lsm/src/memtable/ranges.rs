@@ -69,6 +69,8 @@ impl Default for MemtableRanges {
 
 impl fmt::Debug for MemtableRanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemtableRanges").field("count", &self.fragments.load().len()).finish()
+        f.debug_struct("MemtableRanges")
+            .field("count", &self.fragments.load().len())
+            .finish_non_exhaustive()
     }
 }

@@ -108,12 +108,13 @@ mod tests {
 
     #[test]
     fn bounds_at_and_beyond_the_longest_key_are_those_of_keys() {
-        let longest = |last: u8| [&[7; MAX_KEY_LEN - 1][..], &[last]].concat();
+        let sevens = |len: usize, last: u8| [vec![7; len], vec![last]].concat();
+        let longest = |last: u8| sevens(MAX_KEY_LEN - 1, last);
         let behind = |key: &[u8]| {
             DeletedRange::of(&KeyRange::new((Bound::Excluded(key), Bound::Unbounded))).start
         };
         assert_eq!(behind(&longest(3)), longest(4));
-        assert_eq!(behind(&longest(0xff)), [&[7; MAX_KEY_LEN - 2][..], &[8]].concat());
+        assert_eq!(behind(&longest(0xff)), sevens(MAX_KEY_LEN - 2, 8));
         let greatest = vec![0xff; MAX_KEY_LEN];
         let none = KeyRange::new((Bound::Excluded(&greatest[..]), Bound::Unbounded));
         assert!(DeletedRange::of(&none).is_empty(), "no key is greater");

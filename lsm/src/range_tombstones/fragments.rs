@@ -17,7 +17,7 @@ pub(crate) struct Fragments {
 }
 
 /// What is at a key.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Surroundings<'f> {
     /// A fragment has the key.
     Covered(&'f Arc<Fragment>),

@@ -48,7 +48,9 @@ fn whole(fragments: &Fragments) -> Vec<(DeletedRange, u64)> {
         }
         last = Some(range);
     }
-    begun.into_iter().for_each(|begun| finish(begun, last));
+    for begun in begun {
+        finish(begun, last);
+    }
     whole
 }
 

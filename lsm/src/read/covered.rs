@@ -55,7 +55,7 @@ impl<C: Cursor> CoveredCursor<C> {
         match &fragment.range.end {
             Some(end) => encode(end, Trailer::NEWEST, &mut self.sought),
             // Behind all versions of the greatest key that there can be.
-            None => self.sought = encoded(&[0xff; MAX_KEY_LEN], Trailer::OLDEST),
+            None => self.sought = encoded(&vec![0xff; MAX_KEY_LEN], Trailer::OLDEST),
         }
         self.source.seek_ge(&self.sought)
     }

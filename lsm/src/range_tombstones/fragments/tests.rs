@@ -119,8 +119,10 @@ fn what_is_retained_keeps_its_keys_and_neighbors_become_one() {
     let mut numbers = Numbers(5);
     for _ in 0..200 {
         let (fragments, mut model) = random(&mut numbers);
-        let is_kept = |number: &u64| number % 3 == 0;
-        model.iter_mut().for_each(|numbers| numbers.retain(is_kept));
+        let is_kept = |number: &u64| number.is_multiple_of(3);
+        for numbers in &mut model {
+            numbers.retain(is_kept);
+        }
         let kept = |fragment: &Fragment| -> Vec<u64> {
             fragment.numbers().iter().copied().filter(is_kept).collect()
         };

@@ -6,6 +6,7 @@ pub mod compaction;
 mod back_pressure;
 mod background;
 mod capabilities;
+mod checkpoint;
 mod commit;
 mod compactor;
 mod components;

@@ -87,6 +87,11 @@ impl State {
         self.logs.contains(&id) || self.tables.contains_key(&id)
     }
 
+    /// The same tables, without a log: the state of a store that has no batch outside of them.
+    pub(crate) fn without_logs(&self) -> Self {
+        Self { logs: BTreeSet::new(), ..self.clone() }
+    }
+
     fn give_away(&mut self, id: u64) -> std::result::Result<(), Refusal> {
         if id < self.next_file_id || id >= FILE_ID_LIMIT {
             return Err(format!("file {id} is begun and was there before, or is too high"));

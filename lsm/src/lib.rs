@@ -12,6 +12,7 @@ mod commit;
 mod compactor;
 mod components;
 mod engine;
+mod entry_tree;
 mod file_ids;
 mod files;
 mod flush;

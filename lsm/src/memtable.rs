@@ -3,12 +3,8 @@
 //! One thread inserts at a time, inside the commit section. Any number of threads read meanwhile, and none of them waits. A
 //! memtable that was sealed gets no more inserts. All memory is freed at once, when the last reader lets go of the memtable.
 //!
-//! Range tombstones lie beside the entries ([`crate::range_tombstones`]).
-//!
-//! The map is a skip list of `crossbeam-skiplist`. No other module knows that.
+//! The entries lie in a tree ([`crate::entry_tree`]), and range tombstones beside it ([`crate::range_tombstones`]).
 
-mod cursor;
-mod entry;
 mod ranges;
 
 use std::fmt;
@@ -16,43 +12,34 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_skiplist::SkipMap;
 use durable::sync::atomic::AtomicU64;
 use kv::Result;
 
-use crate::internal_key::{self, Kind, Trailer};
+use crate::entry_tree::{EntryCursor, EntryTree, Visit};
+use crate::internal_key::{Kind, Trailer};
 use crate::range_tombstones::{DeletedRange, Fragments};
-pub(crate) use cursor::MemtableCursor;
-use entry::{AsParts, Entry, Probe};
 use ranges::MemtableRanges;
 
-/// What a node of the map takes besides key and value, about: its tower, the header of its bytes and their allocation.
-const NODE_BYTES: u64 = 112;
-
-/// Called with an internal key and its value.
-pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+/// What an entry takes besides key and value, about: the words in front of them, the padding behind them, and its share of
+/// the nodes of the tree, those that were replaced included.
+const OVERHEAD_BYTES: u64 = 88;
 
 /// Entries in order, and range tombstones. See the [module](self).
 #[derive(Default)]
 pub(crate) struct Memtable {
-    map: SkipMap<Entry, ()>,
-    bytes: AtomicU64,
-    entries: AtomicU64,
+    entries: Arc<EntryTree>,
     ranges: MemtableRanges,
+    range_bytes: AtomicU64,
 }
 
 impl Memtable {
     /// Adds an entry. One thread at a time. No entry has the same key and trailer.
     pub(crate) fn insert(&self, user: &[u8], trailer: Trailer, value: &[u8]) {
         debug_assert!(trailer.kind().is_some(), "an entry has a kind");
-        let before = self.map.len();
-        drop(self.map.insert(Entry::new(user, trailer, value), ()));
-        debug_assert_eq!(self.map.len(), before + 1, "a batch names each key once");
+        self.entries.insert(user, trailer, value);
         if !self.ranges.is_empty() {
             self.ranges.note_entry(user, trailer.sequence());
         }
-        self.entries.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(entry_bytes(user.len() + value.len()), Ordering::Relaxed);
     }
 
     /// Adds the range tombstones of batch `sequence`, before the entries of that batch. A range may be empty. One thread at
@@ -62,7 +49,7 @@ impl Memtable {
             |range: &DeletedRange| range.start.len() + range.end.as_ref().map_or(0, Vec::len);
         let bytes: u64 = ranges.iter().map(|range| entry_bytes(key_bytes(range))).sum();
         self.ranges.insert(ranges, sequence);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.range_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Looks up the newest version of `user` that a reader at `sequence` may see. Calls `found` with the value of a put.
@@ -91,17 +78,21 @@ impl Memtable {
         sequence: u64,
         found: &mut dyn FnMut(&[u8]),
     ) -> Option<Trailer> {
-        let probe = Probe { user, trailer: Trailer::seen_at(sequence) };
-        let node = self.map.lower_bound(Bound::Included(&probe as &dyn AsParts))?;
-        let entry = node.key();
-        if entry.user() != user || entry.trailer().sequence() < least {
+        let entry = self.entries.find(user, Trailer::seen_at(sequence))?;
+        let trailer = entry.trailer();
+        debug_assert!(trailer.sequence() <= sequence, "the reader may see the version");
+        if trailer.sequence() < least {
             return None;
         }
-        debug_assert!(entry.trailer().sequence() <= sequence, "the reader may see the version");
-        if entry.trailer().kind() == Some(Kind::Put) {
-            found(entry.value());
+        if trailer.kind() == Some(Kind::Put) {
+            entry.with_value(found);
         }
-        Some(entry.trailer())
+        Some(trailer)
+    }
+
+    /// A walk over the entries whose internal keys lie in `bounds`.
+    pub(crate) fn cursor(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> EntryCursor {
+        EntryCursor::new(Arc::clone(&self.entries), bounds)
     }
 
     /// Calls `visit` with the internal key and the value of each entry, in order, until it fails.
@@ -109,23 +100,19 @@ impl Memtable {
     /// # Errors
     /// Those of `visit`.
     pub(crate) fn for_each(&self, visit: Visit<'_>) -> Result<()> {
-        let mut key = Vec::new();
-        self.map.iter().try_for_each(|node| {
-            let entry = node.key();
-            internal_key::encode(entry.user(), entry.trailer(), &mut key);
-            visit(&key, entry.value())
-        })
+        self.entries.for_each(visit)
     }
 
-    /// The memory of the entries in bytes, about.
+    /// The memory of entries and range tombstones in bytes.
     #[inline]
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.entries.bytes() + self.range_bytes.load(Ordering::Relaxed)
     }
 
     /// How many entries there are, tombstones included.
+    #[inline]
     pub(crate) fn entries(&self) -> u64 {
-        self.entries.load(Ordering::Relaxed)
+        self.entries.len()
     }
 
     /// The range tombstones that batches have inserted so far. `None`: there are none.
@@ -137,7 +124,7 @@ impl Memtable {
     /// Whether no batch was inserted. One that deletes nothing but empty ranges counts, too.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes() == 0
+        self.entries() == 0 && self.range_bytes.load(Ordering::Relaxed) == 0
     }
 
     /// Whether it is to be sealed because of the number of its range tombstones.
@@ -150,7 +137,7 @@ impl Memtable {
 /// How much memory an entry takes with `user_bytes` bytes of key and value, about.
 #[inline]
 pub(crate) fn entry_bytes(user_bytes: usize) -> u64 {
-    user_bytes as u64 + NODE_BYTES
+    user_bytes as u64 + OVERHEAD_BYTES
 }
 
 impl fmt::Debug for Memtable {

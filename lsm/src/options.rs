@@ -15,7 +15,7 @@ pub struct Options {
     /// Create the store when there is none. Default: yes.
     pub create: bool,
     /// When the active memtable has grown to this many bytes, it is sealed and the next one begins. A batch that is larger
-    /// gets a memtable of its own. At least 256. Default: 64 MiB.
+    /// gets a memtable of its own. At least 256, at most 16 GiB. Default: 64 MiB.
     pub memtable_bytes: u64,
     /// So many sealed memtables may wait to be flushed. A writer that wants to seal another one flushes the oldest itself.
     /// At least 1. Default: 4.
@@ -46,6 +46,9 @@ pub struct Options {
 impl Options {
     /// The smallest `memtable_bytes`.
     pub const MIN_MEMTABLE_BYTES: u64 = 256;
+
+    /// The largest `memtable_bytes`: a memtable addresses its entries with 32 bits.
+    pub const MAX_MEMTABLE_BYTES: u64 = 16 << 30;
 
     /// The smallest `log_segment_bytes`.
     pub const MIN_LOG_SEGMENT_BYTES: u64 = 1 << 10;
@@ -82,9 +85,10 @@ impl Options {
         self
     }
 
-    /// With `memtable_bytes`, at least [`Options::MIN_MEMTABLE_BYTES`].
+    /// With `memtable_bytes`, brought into its range.
     pub fn memtable_bytes(mut self, bytes: u64) -> Self {
-        self.memtable_bytes = bytes.max(Self::MIN_MEMTABLE_BYTES);
+        let range = Self::MIN_MEMTABLE_BYTES..=Self::MAX_MEMTABLE_BYTES;
+        self.memtable_bytes = bytes.clamp(*range.start(), *range.end());
         self
     }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use kv::Cursor as _;
 
 use super::*;
+use crate::internal_key;
 
 fn put(sequence: u64) -> Trailer {
     Trailer::new(sequence, Kind::Put)
@@ -63,8 +64,8 @@ fn a_memtable_with_nothing_but_an_empty_range_has_a_batch() {
 
 /// The user keys and numbers of a walk to the end.
 fn walk(
-    cursor: &mut MemtableCursor,
-    step: impl Fn(&mut MemtableCursor) -> Result<bool>,
+    cursor: &mut EntryCursor,
+    step: impl Fn(&mut EntryCursor) -> Result<bool>,
 ) -> Vec<(u8, u64)> {
     let mut seen = Vec::new();
     while step(cursor).unwrap() {
@@ -77,10 +78,10 @@ fn walk(
 #[test]
 fn a_walk_shows_every_version_in_both_directions() {
     let all = [(b'a', 4), (b'a', 1), (b'b', 3), (b'c', 2)];
-    let mut cursor = MemtableCursor::new(some(), (Bound::Unbounded, Bound::Unbounded));
-    assert_eq!(walk(&mut cursor, MemtableCursor::next), all);
+    let mut cursor = some().cursor((Bound::Unbounded, Bound::Unbounded));
+    assert_eq!(walk(&mut cursor, EntryCursor::next), all);
     let reverse: Vec<_> = all.into_iter().rev().collect();
-    assert_eq!(walk(&mut cursor, MemtableCursor::prev), reverse);
+    assert_eq!(walk(&mut cursor, EntryCursor::prev), reverse);
     assert!(cursor.seek_ge(&internal_key::encoded(b"b", Trailer::NEWEST)).unwrap());
     assert_eq!(cursor.entry().unwrap().1, b"");
     assert!(cursor.seek_lt(&internal_key::encoded(b"b", Trailer::NEWEST)).unwrap());
@@ -92,9 +93,9 @@ fn bounds_hold_for_every_move() {
     let key = |user: &[u8], trailer| internal_key::encoded(user, trailer);
     let (start, end) = (key(b"a", Trailer::OLDEST), key(b"c", Trailer::NEWEST));
     let bounds = (Bound::Excluded(&start[..]), Bound::Excluded(&end[..]));
-    let mut cursor = MemtableCursor::new(some(), bounds);
-    assert_eq!(walk(&mut cursor, MemtableCursor::next), [(b'b', 3)]);
-    assert_eq!(walk(&mut cursor, MemtableCursor::prev), [(b'b', 3)]);
+    let mut cursor = some().cursor(bounds);
+    assert_eq!(walk(&mut cursor, EntryCursor::next), [(b'b', 3)]);
+    assert_eq!(walk(&mut cursor, EntryCursor::prev), [(b'b', 3)]);
     assert!(cursor.seek_ge(&key(b"a", Trailer::NEWEST)).unwrap());
     assert_eq!(internal_key::split(cursor.key()).unwrap().0, b"b");
     assert!(cursor.seek_lt(&key(b"z", Trailer::NEWEST)).unwrap());

@@ -8,8 +8,8 @@ use sstable::RunCursor;
 
 use super::cover::{Cover, Ranges};
 use super::covered::CoveredCursor;
+use crate::entry_tree::EntryCursor;
 use crate::internal_key::{LAYOUT, Trailer, encoded};
-use crate::memtable::MemtableCursor;
 use crate::steps::Steps;
 use crate::table_file::TableRun;
 use crate::version::SuperVersion;
@@ -17,7 +17,7 @@ use crate::version::SuperVersion;
 /// A walk over the internal keys of one memtable or one run.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Memtable(MemtableCursor),
+    Memtable(EntryCursor),
     Run(Box<RunCursor<TableRun>>),
     /// One of these, without the entries that range tombstones cover.
     Covered(Box<CoveredCursor<Self>>),
@@ -42,7 +42,7 @@ impl Sources {
         let bounds = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
         let (mut cursors, mut ranges) = (Vec::new(), Vec::new());
         for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
-            cursors.push(Source::Memtable(MemtableCursor::new(Arc::clone(memtable), bounds)));
+            cursors.push(Source::Memtable(memtable.cursor(bounds)));
             ranges.push(memtable.ranges().map(Ranges::Memtable));
         }
         for run in &view.version.runs {

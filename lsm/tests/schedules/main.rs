@@ -3,12 +3,22 @@
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod entry_tree;
+/// Private modules of the crate.
+#[expect(dead_code, reason = "the schedules use a part of them")]
+#[path = "../../src"]
+mod source {
+    pub(crate) mod entry_tree;
+    pub(crate) mod internal_key;
+}
+
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, WriteBatch};
 use lsm::compaction::{SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
+use source::internal_key;
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new())

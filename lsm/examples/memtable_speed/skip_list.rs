@@ -1,17 +1,40 @@
-//! Entries of a memtable, and how they are compared with a key that is looked up.
-//!
-//! An entry owns its bytes and a probe borrows them. The map compares both as `dyn AsParts`, so a look-up copies no key.
+//! The other memtable: a skip list of `crossbeam-skiplist`, with key and value of an entry in one allocation.
 
 use std::borrow::Borrow;
 use std::cmp::{Ordering, Reverse};
+use std::ops::Bound;
 
 use bytes::Bytes;
+use crossbeam_skiplist::SkipMap;
 
-use crate::internal_key::Trailer;
+use crate::internal_key::{Kind, Trailer};
+use crate::{Direction, Measured};
 
-/// One entry: key and value in one allocation.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
+#[derive(Default)]
+pub(super) struct SkipList(SkipMap<Entry, ()>);
+
+impl Measured for SkipList {
+    fn insert(&self, user: &[u8], sequence: u64, value: &[u8]) {
+        drop(self.0.insert(Entry::new(user, Trailer::new(sequence, Kind::Put), value), ()));
+    }
+
+    fn get(&self, user: &[u8], sequence: u64, found: &mut dyn FnMut(&[u8])) -> bool {
+        let probe = Probe { user, trailer: Trailer::seen_at(sequence) };
+        let node = self.0.lower_bound(Bound::Included(&probe as &dyn AsParts));
+        let node = node.filter(|node| node.key().user() == user);
+        node.inspect(|node| found(node.key().value())).is_some()
+    }
+
+    fn walk(&self, direction: Direction, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut visit = |entry: &Entry| visit(entry.user(), entry.value());
+        match direction {
+            Direction::Forward => self.0.iter().for_each(|node| visit(node.key())),
+            Direction::Backward => self.0.iter().rev().for_each(|node| visit(node.key())),
+        }
+    }
+}
+
+struct Entry {
     /// The user key, and behind it the value.
     bytes: Bytes,
     key_len: u32,
@@ -19,51 +42,40 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(user: &[u8], trailer: Trailer, value: &[u8]) -> Self {
+    fn new(user: &[u8], trailer: Trailer, value: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(user.len() + value.len());
         bytes.extend_from_slice(user);
         bytes.extend_from_slice(value);
-        debug_assert!(u32::try_from(user.len()).is_ok(), "the length was checked");
         Self { bytes: bytes.into(), key_len: user.len() as u32, trailer }
     }
 
-    #[inline]
-    pub(super) fn user(&self) -> &[u8] {
+    fn user(&self) -> &[u8] {
         &self.bytes[..self.key_len as usize]
     }
 
-    #[inline]
-    pub(super) fn value(&self) -> &[u8] {
+    fn value(&self) -> &[u8] {
         &self.bytes[self.key_len as usize..]
-    }
-
-    #[inline]
-    pub(super) fn trailer(&self) -> Trailer {
-        self.trailer
     }
 }
 
 /// A place in the order of entries.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probe<'k> {
-    pub(super) user: &'k [u8],
-    pub(super) trailer: Trailer,
+struct Probe<'k> {
+    user: &'k [u8],
+    trailer: Trailer,
 }
 
 /// A user key and a trailer, owned or borrowed. Ordered as internal keys are.
-pub(super) trait AsParts {
+trait AsParts {
     fn parts(&self) -> (&[u8], Reverse<Trailer>);
 }
 
 impl AsParts for Entry {
-    #[inline]
     fn parts(&self) -> (&[u8], Reverse<Trailer>) {
         (self.user(), Reverse(self.trailer))
     }
 }
 
 impl AsParts for Probe<'_> {
-    #[inline]
     fn parts(&self) -> (&[u8], Reverse<Trailer>) {
         (self.user, Reverse(self.trailer))
     }
@@ -76,7 +88,6 @@ impl<'k> Borrow<dyn AsParts + 'k> for Entry {
 }
 
 impl Ord for dyn AsParts + '_ {
-    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.parts().cmp(&other.parts())
     }
@@ -97,7 +108,6 @@ impl PartialEq for dyn AsParts + '_ {
 impl Eq for dyn AsParts + '_ {}
 
 impl Ord for Entry {
-    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.parts().cmp(&other.parts())
     }

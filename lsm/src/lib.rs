@@ -26,6 +26,7 @@ mod pins;
 #[doc(hidden)]
 pub mod planted;
 mod read;
+mod reader;
 mod record;
 mod recovery;
 mod state;
@@ -43,6 +44,7 @@ pub use kv::{Error, Result};
 
 pub use engine::Lsm;
 pub use options::Options;
+pub use reader::Reader;
 pub use sstable::{BuildOptions, Compression, ReadMode, ReadOptions};
 pub use statistics::{LevelStats, LsmStats};
 pub use verify::Verification;

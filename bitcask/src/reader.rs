@@ -2,7 +2,7 @@
 //!
 //! A reader takes no lock and changes nothing on the disk: all its calls go through a file system that refuses changes
 //! ([`ReadOnlyFs`]). A reader shows one moment of the store until [`Reader::refresh`] moves it to a later moment.
-//! `reader/loaded_state.rs` says how a moment is loaded while a writer changes the files.
+//! [`durable::beside_writer`] says how a moment is loaded while a writer changes the files.
 //!
 //! # A refresh
 //!
@@ -139,7 +139,7 @@ impl Reader {
         self.check_open()?;
         let mut progress = self.progress.lock();
         let state = self.state.load_full();
-        // An error means that a writer is changing the files. `LoadedState::load` distinguishes this from damage.
+        // An error means that a writer is changing the files. `beside_writer::load` distinguishes this from damage.
         if progress.is_unchanged(&self.dir).unwrap_or(false) {
             return Ok(SequenceNumber(state.newest));
         }

@@ -10,6 +10,7 @@
 compile_error!("this workspace supports 64-bit Linux (and macOS, best effort) only");
 
 pub mod background;
+pub mod beside_writer;
 mod checksum;
 mod clock;
 pub mod coding;

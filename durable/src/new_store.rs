@@ -102,10 +102,14 @@ impl NewStore {
         self.remove_files::<S>(&entries)
     }
 
-    /// Step 2. The mark of an earlier attempt may not be durable yet.
+    /// Step 2. The mark of an earlier attempt stays: a crash may bring back files that were removed beside it.
     fn mark(&self) -> Result<()> {
-        let fs = &**self.dir.fs();
-        publish_in_place(fs, &*create_afresh(fs, &self.dir.file(MARK_FILE))?).map(drop)
+        let (fs, path) = (&**self.dir.fs(), self.dir.file(MARK_FILE));
+        let mark = match fs.create(&path) {
+            Err(error) if error.io_kind() == Some(ErrorKind::AlreadyExists) => fs.open(&path)?,
+            created => created?,
+        };
+        publish_in_place(fs, &*mark).map(drop)
     }
 
     /// Step 4.

@@ -29,6 +29,7 @@ mod pins;
 pub mod planted;
 mod range_tombstones;
 mod read;
+mod reader;
 mod record;
 mod recovery;
 mod state;
@@ -46,6 +47,7 @@ pub use kv::{Error, Result};
 
 pub use engine::Lsm;
 pub use options::Options;
+pub use reader::Reader;
 pub use sstable::{BuildOptions, Compression, ReadMode, ReadOptions};
 pub use statistics::{LevelStats, LsmStats};
 pub use verify::Verification;

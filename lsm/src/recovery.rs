@@ -19,8 +19,8 @@
 //! logs as they were. The replay is bounded by the memtables that were not flushed. After a clean close there is no log, and
 //! nothing is replayed.
 
-mod inventory;
-mod replay;
+pub(crate) mod inventory;
+pub(crate) mod replay;
 
 use std::path::Path;
 use std::sync::Arc;

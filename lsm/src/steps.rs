@@ -57,6 +57,10 @@ pub enum Step {
     FlushForCheckpoint,
     /// Checkpoint, 4: each table is linked into the new directory.
     LinkTables,
+    /// Reader, 2: every table is opened at once.
+    OpenTables,
+    /// Reader, 2: a table that is open is kept only if the store is still in the same opening.
+    KeepTables,
     /// Opening: the lock of a store of this process that was dropped is waited for.
     AwaitLeftover,
     /// Recovery, 2: the files that the manifest names are there, with their lengths.

@@ -1,50 +1,30 @@
 //! The state that one opening or refresh loads, before reads can see it. The manifest, the log and the hints are verified.
 //! A record of a sealed file with a valid hint is verified when it is read.
 //!
-//! One attempt has five steps:
-//! 1. List the directory, then read the manifest. A data file gets records only after a manifest names it. So if a listed
-//!    file has records and this manifest does not name it, the manifest is damaged.
-//! 2. Open every file at once, the sealed files with their hints. From then on an unlink has no effect on them.
-//! 3. Copy the unsealed files into memory, the newest first. Reason: if a copy has a record, the file before it had already
-//!    ended. So the copy of that file, made later, contains its end mark. The copies are needed because the writer cuts a
-//!    file when it seals it, and recovery rewrites it.
-//! 4. Load the keys and read the log by the rules of recovery, from the open files and the copies.
-//! 5. Read the manifest again: the store must be in the same opening as in step 1.
-//!
-//! # Damage, or a writer at work
-//!
-//! Three things that a writer does look like damage to a reader beside it:
-//! - it unlinks a file that the manifest of step 1 names;
-//! - it cuts a file while the reader copies it;
-//! - it appends a record after the one that the reader is copying: the copy then holds a part of the first record, and a
-//!   later record that proves the first one durable.
-//!
-//! So after such a failure the reader tries again, 16 times in all. If the next attempt fails with the same error under the
-//! same manifest, the store is damaged. A writer unlinks a file only after an edit of the manifest, so the second attempt
-//! reads another manifest. A writer writes a record before its proof, so the second copy contains the whole record.
+//! The steps of one attempt, and what tells damage from a writer at work, are those of [`durable::beside_writer`]. The files
+//! of step 2 are the sealed data files and their hints. Those of step 3 are the unsealed ones: the writer cuts a file when it
+//! seals it, and recovery rewrites it.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
+use durable::beside_writer::{self, LogEnds};
 use durable::log::StoreId;
-use durable::manifest::{LoadedManifest, Manifest, Stamp};
+use durable::manifest::{LoadedManifest, Stamp};
 use durable::reclaim::FileReclaimer;
 use durable::store_dir::StoreDir;
-use kv::{Error, Result};
+use kv::Result;
 
 use super::pinned_files;
-use super::progress::{LogEnds, Progress};
+use super::progress::Progress;
 use crate::data_file::DataFile;
 use crate::file_handle::FileRegistry;
+use crate::files::DATA;
 use crate::keydir::Keydir;
 use crate::options::Options;
 use crate::recovery::FileHandles;
 use crate::recovery::inventory::Inventory;
 use crate::recovery::{load, tail};
 use crate::state::State;
-
-/// How often a reader tries.
-const ATTEMPTS: usize = 16;
 
 /// A moment of the store, or the difference from an earlier moment to a later one: see [`Extent`].
 pub(super) struct LoadedState {
@@ -88,63 +68,47 @@ impl LoadedState {
         options: &Options,
         progress: Option<&Progress>,
     ) -> Result<(Self, Extent)> {
-        let mut last: Option<(Stamp, String)> = None;
-        let mut attempts_left = ATTEMPTS;
-        loop {
-            attempts_left -= 1;
-            let inventory = Inventory::list(dir)?;
-            let manifest = Manifest::<State>::read(dir)?;
-            let stamp = manifest.stamp();
-            let progress = progress.filter(|progress| progress.can_continue_to(&manifest));
+        let (_, loaded) = beside_writer::load(dir, |entries, manifest| {
+            let inventory = Inventory::of(entries);
+            let progress = progress.filter(|progress| progress.can_continue_to(manifest));
             let extent = if progress.is_some() { Extent::Newer } else { Extent::Whole };
-            let error = match Self::attempt(dir, options, progress, &inventory, manifest) {
-                Ok(loaded) => return Ok((loaded, extent)),
-                Err(error) => error,
-            };
-            let failure = (stamp, error.to_string());
-            let is_repeated = last.as_ref() == Some(&failure);
-            if attempts_left == 0 || is_repeated || !may_come_from_a_writer(&error) {
-                return Err(error);
-            }
-            last = Some(failure);
-        }
+            Ok((Self::attempt(dir, options, progress, &inventory, manifest)?, extent))
+        })?;
+        Ok(loaded)
     }
 
-    /// Steps 2 to 5 of the [module](self).
+    /// Steps 2 to 4 of [`beside_writer`].
     fn attempt(
         dir: &StoreDir,
         options: &Options,
         progress: Option<&Progress>,
         inventory: &Inventory,
-        manifest: LoadedManifest<State>,
+        manifest: &LoadedManifest<State>,
     ) -> Result<Self> {
         let (registry, seed) = registry_and_seed(dir, options, progress);
         let handles = handles_to_read(&registry, progress, manifest.state())?;
 
         // 2. and 3. Open the sealed files, copy the others.
-        let pinned = pinned_files::pin(dir, &manifest, &handles, inventory, options.read)?;
+        let pinned = pinned_files::pin(dir, manifest, &handles, inventory, options.read)?;
 
         // 4. Load the keys and read the log.
         let keydir = Arc::new(Keydir::new(seed, options.keydir));
-        let scanned = load::load(&pinned, &manifest, &handles, &keydir, options)?;
+        let scanned = load::load(&pinned, manifest, &handles, &keydir, options)?;
         let above = progress.map_or(0, |before| before.newest);
-        let tail = tail::read(&pinned, &manifest, &handles, &keydir, above, options)?;
-        inventory.check_orphans(&pinned, &manifest)?;
-
-        // 5. The opening must be the same.
-        check_epoch(dir, &manifest)?;
+        let tail = tail::read(&pinned, manifest, &handles, &keydir, above, options)?;
+        inventory.check_orphans(&pinned, manifest)?;
         Ok(Self {
             store: manifest.store_id(),
             stamp: manifest.stamp(),
             seed,
             registry,
-            files: pinned_files::open(&pinned, &manifest, &handles, &tail, options.read)?,
+            files: pinned_files::open(&pinned, manifest, &handles, &tail, options.read)?,
             handles,
             keydir,
-            log_ends: LogEnds::new(&tail, manifest.state()),
+            log_ends: LogEnds::new(DATA, &tail, unsealed(manifest.state())),
             newest: tail.newest_sequence.max(manifest.state().newest),
             scanned: scanned.len() as u64,
-            state: manifest.into_state(),
+            state: manifest.state().clone(),
         })
     }
 }
@@ -164,10 +128,9 @@ fn registry_and_seed(
     (registry, options.env.entropy.next_u64())
 }
 
-/// Whether the work of a writer can cause this error.
-fn may_come_from_a_writer(error: &Error) -> bool {
-    let kinds = [ErrorKind::NotFound, ErrorKind::UnexpectedEof, ErrorKind::ResourceBusy];
-    error.is_corruption() || error.io_kind().is_some_and(|kind| kinds.contains(&kind))
+/// The files of `state` that a writer may append to.
+fn unsealed(state: &State) -> impl Iterator<Item = u64> {
+    state.files.iter().filter(|(_, sealed)| sealed.is_none()).map(|(&id, _)| id)
 }
 
 /// The files of `state` that were not read yet, or may have grown. A file keeps its number when it is sealed.
@@ -190,15 +153,4 @@ fn handles_to_read(
         handles.insert(id, handle);
     }
     Ok(handles)
-}
-
-/// Checks that no other writer has begun its recovery since `manifest` was read.
-fn check_epoch(dir: &StoreDir, manifest: &LoadedManifest<State>) -> Result<()> {
-    let now = Manifest::<State>::read(dir)?;
-    let is_same_store = now.store_id() == manifest.store_id();
-    if is_same_store && now.stamp().open_epoch == manifest.stamp().open_epoch {
-        return Ok(());
-    }
-    let busy = std::io::Error::new(ErrorKind::ResourceBusy, "a writer is opening the store");
-    Err(Error::io("read", dir.path(), busy))
 }

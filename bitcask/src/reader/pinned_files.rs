@@ -4,10 +4,11 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use durable::beside_writer::copy_segments;
 use durable::log::chain::ChainTail;
 use durable::manifest::LoadedManifest;
 use durable::store_dir::{OpenMode, StoreDir};
-use durable::{Access, File, MappedPrefix, ReadOnlyFs, copy_whole, read_whole};
+use durable::{Access, File, MappedPrefix, ReadOnlyFs, read_whole};
 use kv::{Error, Result};
 
 use crate::data_file::DataFile;
@@ -52,10 +53,7 @@ pub(super) fn pin(
     for &id in inventory.data.range(manifest.state().next_file_id..) {
         log.push(dir.fs().open(&dir.file(&DATA.name(id)))?);
     }
-    // Newest first: step 3 of `loaded_state`.
-    for file in log.iter().rev() {
-        fs.hold_bytes(file.path().into(), Arc::new(copy_whole(&**file)?));
-    }
+    copy_segments(&mut fs, &log)?;
     StoreDir::open(Arc::new(fs), dir.path(), OpenMode::Read)
 }
 

@@ -44,8 +44,12 @@ impl Inventory {
     /// # Errors
     /// `Io`.
     pub(crate) fn list(dir: &StoreDir) -> Result<Self> {
-        let entries = dir.list()?;
-        Ok(Self { data: DATA.numbers(&entries).collect(), entries })
+        dir.list().map(Self::of)
+    }
+
+    /// The inventory of a directory with these entries.
+    pub(crate) fn of(entries: Vec<Entry>) -> Self {
+        Self { data: DATA.numbers(&entries).collect(), entries }
     }
 
     /// Checks that each data file that the manifest names is there.

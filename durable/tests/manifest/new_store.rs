@@ -78,8 +78,24 @@ fn a_crash_at_any_point_leaves_a_whole_store_or_a_directory_that_is_refused_and_
             if let Err(refused) = read(&left) {
                 assert!(point < disk.ops() && !refused.is_corruption(), "{what}: {refused}");
                 make(&left, false).unwrap_or_else(|error| panic!("{what}: {error}"));
+                crash_again(&left, &what);
             }
             assert_eq!(read(&left).unwrap(), [7], "{what}");
+        }
+    }
+}
+
+/// Crashes an attempt that began beside the rest of another one.
+fn crash_again(disk: &SimFs, what: &str) {
+    let mut crashes = disk.sweep();
+    while let Some(point) = crashes.next_point() {
+        for variant in crashes.all_variants(1) {
+            match read(&crashes.image(&variant)) {
+                Ok(files) => assert_eq!(files, [7]),
+                Err(refused) => {
+                    assert!(!refused.is_corruption(), "{what}, {point} {variant}: {refused}");
+                }
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! ratio of the medians.
 
 #![expect(clippy::disallowed_methods, reason = "it measures time, and runs no engine")]
+#![expect(clippy::print_stdout, reason = "this program prints its results")]
 
 mod skip_list;
 /// Private modules of the crate.

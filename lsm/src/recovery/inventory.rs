@@ -26,11 +26,11 @@ use crate::state::State;
 use crate::table_writer::Origin;
 
 /// The text of the error for a file that is not there.
-const MISSING: &str = "the manifest names this file, and it is missing";
+pub(crate) const MISSING: &str = "the manifest names this file, and it is missing";
 
 /// The entries of the directory, and which of them are the store's.
 #[derive(Debug)]
-pub(super) struct Inventory {
+pub(crate) struct Inventory {
     logs: BTreeSet<u64>,
     tables: BTreeSet<u64>,
     /// All entries of the directory.
@@ -43,16 +43,25 @@ impl Inventory {
     /// # Errors
     /// `Io`.
     pub(super) fn list(dir: &StoreDir) -> Result<Self> {
-        let entries = dir.list()?;
+        dir.list().map(Self::of)
+    }
+
+    /// The inventory of a directory with these entries.
+    pub(crate) fn of(entries: Vec<Entry>) -> Self {
         let (logs, tables) = (LOG.numbers(&entries).collect(), TABLE.numbers(&entries).collect());
-        Ok(Self { logs, tables, entries })
+        Self { logs, tables, entries }
+    }
+
+    /// The numbers of the logs in the directory from `first` on.
+    pub(crate) fn logs_from(&self, first: u64) -> impl Iterator<Item = u64> {
+        self.logs.range(first..).copied()
     }
 
     /// Checks that each file that the manifest names is there, and that each table has its length.
     ///
     /// # Errors
     /// `Corruption`, naming the first that is missing or has another length; `Io`.
-    pub(super) fn check_present(&self, dir: &StoreDir, state: &State) -> Result<()> {
+    pub(crate) fn check_present(&self, dir: &StoreDir, state: &State) -> Result<()> {
         if let Some(&id) = state.logs.difference(&self.logs).next() {
             return Err(Error::corruption(dir.file(&LOG.name(id)), 0, MISSING));
         }
@@ -74,7 +83,7 @@ impl Inventory {
     ///
     /// # Errors
     /// `Corruption` of that file, or of the manifest; `Io`.
-    pub(super) fn check_orphans(
+    pub(crate) fn check_orphans(
         &self,
         dir: &StoreDir,
         manifest: &LoadedManifest<State>,

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use durable::log::FrameView;
-use durable::log::chain::ChainReader;
+use durable::log::chain::{ChainReader, ChainTail};
 use durable::manifest::LoadedManifest;
 use durable::read_whole;
 use durable::store_dir::StoreDir;
@@ -22,11 +22,13 @@ use crate::steps::{Step, Steps};
 
 /// The batches of the logs that no table has.
 #[derive(Debug)]
-pub(super) struct Replayed {
+pub(crate) struct Replayed {
     /// Memtables with their newest batch, the oldest first. None is empty.
-    pub(super) memtables: Vec<(Memtable, u64)>,
+    pub(crate) memtables: Vec<(Memtable, u64)>,
     /// How many batches there are in them.
-    pub(super) batches: u64,
+    pub(crate) batches: u64,
+    /// How the log ends.
+    pub(crate) tail: ChainTail,
 }
 
 impl Replayed {
@@ -34,7 +36,7 @@ impl Replayed {
     ///
     /// # Errors
     /// `Corruption` when a log is damaged, or proves that another one or the manifest is; `Io`.
-    pub(super) fn read(
+    pub(crate) fn read(
         dir: &StoreDir,
         manifest: &LoadedManifest<State>,
         options: &Options,
@@ -47,7 +49,7 @@ impl Replayed {
             newest: None,
             memtable_bytes: options.memtable_bytes,
             steps,
-            replayed: Self { memtables: Vec::new(), batches: 0 },
+            replayed: Self { memtables: Vec::new(), batches: 0, tail: ChainTail::default() },
         };
         for &id in &manifest.state().logs {
             let path = dir.file(&LOG.name(id));
@@ -60,7 +62,7 @@ impl Replayed {
         let tail = chain.finish();
         let newest = loader.newest.unwrap_or_default();
         assert_eq!(tail.newest_sequence, newest, "every batch that is kept was loaded or skipped");
-        let replayed = loader.replayed;
+        let replayed = Self { tail, ..loader.replayed };
         debug_assert!(replayed.memtables.is_sorted_by_key(|(_, newest)| *newest), "in order");
         Ok(replayed)
     }

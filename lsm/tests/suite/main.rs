@@ -15,6 +15,7 @@ mod lifetimes;
 mod opening;
 mod pins;
 mod range_deletions;
+mod readers;
 mod scans;
 mod threads;
 mod world;

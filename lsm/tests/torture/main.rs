@@ -5,6 +5,7 @@ mod checkpoint;
 mod compaction;
 mod mistakes;
 mod planted;
+mod reader;
 mod recovery;
 mod sound;
 mod subject;

@@ -1,11 +1,13 @@
-//! How a caller takes a checkpoint.
+//! How a caller takes a checkpoint, and reads a store without writing to it.
 
 use std::path::Path;
 
-use kv::{Result, SequenceNumber};
+use kv::{Error, Result, SequenceNumber};
 
 use super::Lsm;
 use crate::checkpoint::checkpoint;
+use crate::options::Options;
+use crate::reader::Reader;
 use crate::steps::Step;
 
 impl Lsm {
@@ -30,5 +32,22 @@ impl Lsm {
         // Once the store is closed, another opening may have removed a table.
         let copied = copied.or_else(|error| self.parts.background.check_open().and(Err(error)))?;
         Ok(SequenceNumber(copied))
+    }
+
+    /// Opens the store in the directory `path` for reading, beside a writer in this process or another one, or without one.
+    /// Takes no lock and changes nothing, so the store may lie on a full or read-only disk.
+    ///
+    /// Shows the state at the time of the call, and others after [`Reader::refresh`]. All tables are open while they are shown:
+    /// each takes a mapping or a file handle, as `Options::read` says.
+    ///
+    /// # Errors
+    /// `Io`, with `NotFound` when there is no store; `Corruption`, naming file and offset; `InvalidArgument` for an empty path,
+    /// for a store of another engine or a newer format, and for an unfinished checkpoint. After 16 attempts that a writer has
+    /// made vain, the error of the last one.
+    pub fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Reader> {
+        if path.as_ref().as_os_str().is_empty() {
+            return Err(Error::InvalidArgument("the path of the store is empty".into()));
+        }
+        Reader::open(path.as_ref(), options)
     }
 }

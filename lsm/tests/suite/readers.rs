@@ -1,0 +1,193 @@
+//! Readers beside a writer, and without one.
+
+mod damage;
+mod histories;
+mod protocol;
+mod threads;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable::{Fs, Inject, SimFs};
+use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
+use lsm::{Lsm, Options, ReadMode, ReadOptions, Reader};
+
+use crate::world::{STORE, World, entries, fill, filled, key, leveled, rest};
+
+fn read(world: &World) -> Reader {
+    Lsm::open_read_only(STORE, world.options()).unwrap()
+}
+
+/// A reader whose file system is `inject`.
+fn read_through(world: &World, inject: &Inject) -> kv::Result<Reader> {
+    let mut options = world.options();
+    options.env.fs = Arc::new(inject.clone());
+    Lsm::open_read_only(STORE, options)
+}
+
+/// All files with their bytes.
+fn all_files(disk: &SimFs) -> BTreeMap<PathBuf, Vec<u8>> {
+    let contents = |path: PathBuf| (path.clone(), disk.contents(&path).unwrap());
+    disk.files().into_iter().map(contents).collect()
+}
+
+/// The disk gets these files in the place of those that it has, as after a power cut.
+fn replace_all_files(disk: &SimFs, files: &BTreeMap<PathBuf, Vec<u8>>) {
+    disk.files().iter().for_each(|path| disk.delete(path));
+    for (path, bytes) in files {
+        disk.set_contents(path, bytes.clone());
+    }
+}
+
+#[test]
+fn a_reader_shows_one_state_until_it_is_refreshed() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..20, 1);
+    let reader = read(&world);
+    assert_eq!(entries(&reader), filled(0..20, 1));
+    fill(&engine, 3..60, 2);
+    engine.flush().unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put(&key(100), b"new").delete(&key(0));
+    let newest = engine.write(&batch, Durability::Sync).unwrap();
+    assert_eq!(entries(&reader), filled(0..20, 1));
+    assert_eq!(reader.get(&key(100)).unwrap(), None);
+    assert_eq!(reader.refresh().unwrap(), newest);
+    assert_eq!(reader.newest_sequence(), newest);
+    assert_eq!(entries(&reader), entries(&engine));
+    assert_eq!(reader.get(&key(100)).unwrap().as_deref(), Some(&b"new"[..]));
+    assert_eq!(reader.get(&key(0)).unwrap(), None);
+    let (shown, stored) = (reader.statistics(), engine.statistics());
+    assert_eq!((shown.tables, shown.table_entries), (stored.tables, stored.table_entries));
+    assert_eq!((shown.replayed_batches, shown.logs), (1, stored.logs));
+    reader.verify().unwrap();
+}
+
+#[test]
+fn a_store_is_read_whether_it_was_killed_or_closed_or_never_written() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    assert_eq!(read(&world).newest_sequence().0, 0);
+    fill(&engine, 0..40, 1);
+    let newest = engine.newest_sequence();
+    drop(engine);
+    let reader = read(&world);
+    assert_eq!((entries(&reader), reader.newest_sequence()), (filled(0..40, 1), newest));
+    world.open().unwrap().close().unwrap();
+    assert_eq!(reader.refresh().unwrap(), newest);
+    assert_eq!(entries(&reader), filled(0..40, 1));
+    let reader = read(&world);
+    assert_eq!((entries(&reader), reader.newest_sequence()), (filled(0..40, 1), newest));
+    assert_eq!(reader.statistics().replayed_batches, 0, "a closed store has no log");
+}
+
+#[test]
+fn a_reader_changes_nothing_and_needs_no_space() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..40, 1);
+    for store_is_open in [true, false] {
+        if !store_is_open {
+            engine.close().unwrap();
+            world.executor.run_all();
+        }
+        world.disk.set_free_space(Some(0));
+        let (ops, files) = (world.disk.ops(), all_files(&world.disk));
+        let reader = read(&world);
+        reader.refresh().unwrap();
+        assert_eq!(entries(&reader), filled(0..40, 1));
+        assert!(matches!(reader.put(b"a", b"b", Durability::None), Err(Error::ReadOnly)));
+        assert!(matches!(reader.delete(b"a", Durability::Sync), Err(Error::ReadOnly)));
+        assert!(matches!(reader.sync(), Err(Error::ReadOnly)));
+        reader.close().unwrap();
+        assert!(matches!(reader.get(b"a"), Err(Error::Closed)));
+        assert!(matches!(reader.scan(KeyRange::all()).map(drop), Err(Error::Closed)));
+        assert!(matches!(reader.put(b"a", b"b", Durability::None), Err(Error::Closed)));
+        assert!(matches!(reader.refresh(), Err(Error::Closed)));
+        drop(reader);
+        assert_eq!(world.disk.ops(), ops);
+        assert_eq!(all_files(&world.disk), files);
+        world.executor.run_all();
+        world.disk.set_free_space(None);
+    }
+}
+
+#[test]
+fn what_is_not_a_store_is_named_so() {
+    let world = World::new();
+    let refused = |path: &str| Lsm::open_read_only(path, world.options()).unwrap_err();
+    let missing = refused(STORE);
+    assert_eq!(missing.io_kind(), Some(std::io::ErrorKind::NotFound), "{missing}");
+    world.disk.create_dir(Path::new(STORE)).unwrap();
+    let empty = refused(STORE);
+    assert_eq!(empty.to_string(), "open store: there is no store in here");
+    world.open().unwrap().put(b"a", b"b", Durability::Sync).unwrap();
+    world.disk.set_contents(Path::new("copy/UNFINISHED"), Vec::new());
+    world.disk.set_contents(Path::new("copy/000004.table"), Vec::new());
+    let unfinished = refused("copy");
+    assert!(unfinished.to_string().contains("begun here and not ended"), "{unfinished}");
+    world.disk.delete(&Path::new(STORE).join("CURRENT"));
+    assert!(refused(STORE).is_corruption());
+    assert!(matches!(refused(""), Error::InvalidArgument(_)));
+}
+
+#[test]
+fn a_snapshot_and_a_cursor_see_the_same_through_refreshes_and_compactions() {
+    let world = World::new();
+    let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+    fill(&engine, 0..50, 1);
+    let reader = read(&world);
+    let snapshot = reader.snapshot().unwrap();
+    let mut cursor = reader.scan(KeyRange::all()).unwrap();
+    let mut backward = reader.scan(KeyRange::all()).unwrap();
+    for round in 2..6 {
+        fill(&engine, 0..40, round);
+        for number in 40..45 {
+            engine.delete(&key(number), Durability::Buffered).unwrap();
+        }
+        engine.compact_range(&KeyRange::all()).unwrap();
+        world.executor.run_all();
+        reader.refresh().unwrap();
+        assert_eq!(entries(&reader), entries(&engine));
+        for number in 0..50 {
+            assert_eq!(snapshot.get(&key(number)).unwrap().as_deref(), Some(&[1; 100][..]));
+        }
+        assert!(backward.prev().unwrap());
+        assert_eq!(backward.key(), key(51 - u32::from(round)));
+    }
+    drop(reader);
+    assert_eq!(snapshot.sequence().0, 50);
+    assert_eq!(rest(&mut *snapshot.scan(KeyRange::all()).unwrap()), filled(0..50, 1));
+    assert_eq!(rest(&mut *cursor), filled(0..50, 1));
+}
+
+#[test]
+fn both_ways_of_reading_tables_show_the_same() {
+    let world = World::new();
+    let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+    let read = ReadOptions { mode: ReadMode::Positional, ..ReadOptions::default() };
+    let options: Options = world.options().read(read);
+    fill(&engine, 0..60, 1);
+    let reader = Lsm::open_read_only(STORE, options).unwrap();
+    for round in 2..6 {
+        fill(&engine, 20..60, round);
+        world.executor.run_all();
+        reader.refresh().unwrap();
+        assert_eq!(entries(&reader), entries(&engine));
+    }
+}
+
+#[test]
+fn a_checkpoint_is_read_without_a_writer() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    fill(&engine, 0..30, 1);
+    engine.checkpoint("copy").unwrap();
+    let before = world.disk.ops();
+    let reader = Lsm::open_read_only("copy", world.options()).unwrap();
+    assert_eq!(entries(&reader), filled(0..30, 1));
+    reader.verify().unwrap();
+    assert_eq!(world.disk.ops(), before);
+}

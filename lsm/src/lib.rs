@@ -11,6 +11,7 @@ mod commit;
 mod compactor;
 mod components;
 mod engine;
+mod expiring;
 mod file_ids;
 mod files;
 mod flush;

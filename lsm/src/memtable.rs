@@ -20,6 +20,7 @@ use crossbeam_skiplist::SkipMap;
 use durable::sync::atomic::AtomicU64;
 use kv::Result;
 
+use crate::expiring::ReadTime;
 use crate::internal_key::{self, Kind, Trailer};
 use crate::range_tombstones::{DeletedRange, Fragments};
 pub(crate) use cursor::MemtableCursor;
@@ -66,20 +67,23 @@ impl Memtable {
     }
 
     /// Looks up the newest version of `user` that a reader at `sequence` may see. Calls `found` with the value of a put.
-    /// Returns the trailer, that of a tombstone if a range tombstone is the newest; `None`: there is no such version here.
+    /// Returns the trailer, that of a tombstone if a range tombstone is the newest or the put has expired at `time`; `None`:
+    /// there is no such version here.
     #[inline]
     pub(crate) fn get(
         &self,
         user: &[u8],
         sequence: u64,
+        time: ReadTime<'_>,
         found: &mut dyn FnMut(&[u8]),
     ) -> Option<Trailer> {
-        if self.ranges.is_empty() {
-            return self.get_above(0, user, sequence, found);
+        let covering =
+            if self.ranges.is_empty() { None } else { self.ranges.covering(user, sequence) };
+        let entry = self.get_above(covering.unwrap_or(0), (user, sequence), time, found);
+        if entry.is_some() || covering.is_none() {
+            return entry;
         }
-        let covering = self.ranges.covering(user, sequence);
-        let entry = self.get_above(covering.unwrap_or(0), user, sequence, found);
-        entry.or(covering.map(|covering| Trailer::new(covering, Kind::Tombstone)))
+        covering.map(|covering| Trailer::new(covering, Kind::Tombstone))
     }
 
     /// The same for the entries with numbers from `least` on.
@@ -87,8 +91,8 @@ impl Memtable {
     fn get_above(
         &self,
         least: u64,
-        user: &[u8],
-        sequence: u64,
+        (user, sequence): (&[u8], u64),
+        time: ReadTime<'_>,
         found: &mut dyn FnMut(&[u8]),
     ) -> Option<Trailer> {
         let probe = Probe { user, trailer: Trailer::seen_at(sequence) };
@@ -98,8 +102,13 @@ impl Memtable {
             return None;
         }
         debug_assert!(entry.trailer().sequence() <= sequence, "the reader may see the version");
-        if entry.trailer().kind() == Some(Kind::Put) {
-            found(entry.value());
+        match entry.trailer().kind() {
+            Some(Kind::Put) => found(entry.value()),
+            Some(Kind::Expiring) => match time.value_in(entry.value()) {
+                Some(value) => found(value),
+                None => return Some(entry.trailer().as_tombstone()),
+            },
+            _ => {}
         }
         Some(entry.trailer())
     }

@@ -27,6 +27,7 @@ pub mod log;
 pub mod manifest;
 mod memory;
 mod monotonic_clock;
+pub mod new_store;
 mod open_store;
 pub mod orphan_segments;
 mod os_fs;

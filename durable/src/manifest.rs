@@ -158,7 +158,13 @@ impl<S: State> Manifest<S> {
             let what = format!("it is missing, and {name} is there");
             return Err(Error::corruption(current, 0, what));
         }
-        Self::start(store, new_identity::<S>(store_id, 1, 1), S::default(), 0)
+        Self::create_with(store, store_id, S::default())
+    }
+
+    /// Creates the manifest of a new store with `state`, whose files are there already.
+    pub(crate) fn create_with(store: &StoreDir, store_id: StoreId, state: S) -> Result<Self> {
+        store.require_writer()?;
+        Self::start(store, new_identity::<S>(store_id, 1, 1), state, 0)
     }
 
     /// Reads the manifest and touches nothing: all of a read-only open, and the first half of a writable one.

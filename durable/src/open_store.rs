@@ -38,8 +38,8 @@ impl<S: State> OpenStore<S> {
     /// waits for it.
     ///
     /// # Errors
-    /// `Locked`; `Io`, with `NotFound` when there is no store and none is to be created; `Corruption` of a file of the engine in
-    /// a directory without a manifest.
+    /// `Locked`; `Io`, with `NotFound` when there is no store and none is to be created; `InvalidArgument` for an unfinished one
+    /// ([`crate::new_store`]); `Corruption` of a file of the engine in a directory without a manifest.
     pub fn lock_dir<T: Copy>(
         env: &Env,
         path: &Path,
@@ -57,6 +57,7 @@ impl<S: State> OpenStore<S> {
         } else {
             StoreDir::open_after_leftovers(&env.fs, path, mode, &*env.clock)?
         };
+        dir.check_finished()?;
         if create && !Manifest::<S>::exists(&dir)? {
             drop(Manifest::<S>::create(&dir, StoreId::random(&*env.entropy))?);
         }

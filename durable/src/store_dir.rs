@@ -21,6 +21,9 @@ use crate::sync::Mutex;
 
 const LOCK_FILE: &str = "LOCK";
 
+/// The name of the mark of a directory that is no store yet: see [`new_store`](crate::new_store).
+pub(crate) const MARK_FILE: &str = "UNFINISHED";
+
 /// How often an opening tries to lock a directory that is left over, and how long it pauses in between. Counted, not
 /// measured: a clock that is moved by hand must not make the wait endless.
 const ATTEMPTS: usize = 5_000;
@@ -114,6 +117,24 @@ impl StoreDir {
     /// `Io`.
     pub fn list(&self) -> Result<Vec<Entry>> {
         self.fs.list(&self.path)
+    }
+
+    /// Whether `name` is that of the lock file.
+    pub(crate) fn is_lock(name: &str) -> bool {
+        name == LOCK_FILE
+    }
+
+    /// Refuses a directory in which a checkpoint or a repair has begun and not ended.
+    ///
+    /// # Errors
+    /// `InvalidArgument`; `Io`.
+    pub fn check_finished(&self) -> Result<()> {
+        if !self.list()?.iter().any(|entry| entry.name == MARK_FILE) {
+            return Ok(());
+        }
+        let what = "no store, because a checkpoint or a repair has begun here and not ended; \
+                    repeat it, or remove the directory";
+        Err(Error::InvalidArgument(format!("{}: {what}", self.path.display())))
     }
 
     /// Refuses to go on if the directory was opened for reading.

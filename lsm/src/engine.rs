@@ -1,5 +1,6 @@
 //! The engine: composes the components of an open store, and implements the contract of [`kv`] on top of them.
 
+mod checkpoint;
 mod statistics;
 
 use std::fmt;

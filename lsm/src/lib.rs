@@ -7,6 +7,7 @@ mod back_pressure;
 mod background;
 mod boundary;
 mod capabilities;
+mod checkpoint;
 mod commit;
 mod compactor;
 mod components;

@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use durable::coding::Reader;
 use durable::manifest::{self, EngineTag};
 use durable::store_dir::NamePattern;
-use kv::Result;
+use kv::{Result, UnixMillis};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -97,6 +97,13 @@ impl State {
     /// Whether a table has an entry that expires.
     pub(crate) fn has_expiring(&self) -> bool {
         self.tables.values().any(|table| table.facts.expiry.is_some())
+    }
+
+    /// The same tables, without a log: the state of a store that has no batch outside of them. `latest_time`: the latest time
+    /// that a reader has seen.
+    pub(crate) fn without_logs(&self, latest_time: UnixMillis) -> Self {
+        let latest_time = self.latest_time.max(latest_time.0);
+        Self { logs: BTreeSet::new(), latest_time, ..self.clone() }
     }
 
     fn give_away(&mut self, id: u64) -> std::result::Result<(), Refusal> {

@@ -55,6 +55,10 @@ pub enum Step {
     RetireInputs,
     /// Flush: a failure for want of a resource poisons nothing.
     SpareOnFullDisk,
+    /// Checkpoint, 1: every batch that was written before is flushed.
+    FlushForCheckpoint,
+    /// Checkpoint, 4: each table is linked into the new directory.
+    LinkTables,
     /// Opening: the lock of a store of this process that was dropped is waited for.
     AwaitLeftover,
     /// Recovery, 2: the files that the manifest names are there, with their lengths.

@@ -244,6 +244,16 @@ impl VersionSet {
         Ok(())
     }
 
+    /// The present version, and the state that it is of, which `state` returns: no edit comes between them.
+    pub(crate) fn with_state(
+        &self,
+        state: impl FnOnce() -> Arc<State>,
+    ) -> (Arc<Version>, Arc<State>) {
+        let _between_installs = self.installing.lock();
+        let state = state();
+        (Arc::clone(&self.load().version), state)
+    }
+
     /// Replaces the version, and takes `flushed` out.
     fn show(&self, flushed: Option<&Arc<SealedMemtable>>, version: Arc<Version>) {
         let _one_at_a_time = self.change.lock();

@@ -150,8 +150,10 @@ impl Table {
     /// `InvalidArgument` when the key is shorter than a suffix.
     #[inline]
     pub fn get_with(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let key = self.split(key)?;
-        let hash = hash_stem(key.stem);
+        // Not `self.split(key)?`: a result of this size goes through memory, in pieces of several widths. A read of bytes that
+        // were written in other pieces waits for all instructions before, and so for the line of the look-up before.
+        let Some(split) = self.footer.key_layout.split(key) else { return Err(short_key()) };
+        let hash = hash_stem(split.stem);
         Ok(self.may_contain(hash)? && self.find_value(key, hash, read)?)
     }
 
@@ -159,18 +161,14 @@ impl Table {
     /// the look-up of an absent key is a few instructions. Then the processor begins the next one before it has the line of
     /// this one.
     #[inline(never)]
-    fn find_value(
-        &self,
-        key: SplitKey<'_>,
-        hash: u64,
-        read: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool> {
-        let Some(handle) = self.find_data_block(key)? else { return Ok(false) };
+    fn find_value(&self, key: &[u8], hash: u64, read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let Some(key) = self.footer.key_layout.split(key) else { return Err(short_key()) };
+        let Some(handle) = self.find_data_block(&key)? else { return Ok(false) };
         self.prefetch(handle, hash);
         let mut room = None;
         let bytes = self.source.look(handle, &mut room)?;
         let block = Block::parse(bytes, self.footer.key_layout.suffix_len());
-        let value = block.and_then(|block| block.find(key));
+        let value = block.and_then(|block| block.find(&key));
         let value = value.map_err(|damage| self.source.corruption(handle.offset, damage))?;
         if let Some(value) = value.clone() {
             read(&bytes[value]);
@@ -190,7 +188,7 @@ impl Table {
 
     /// The data block that has `key`, if any has. `None`: the key is less than all keys of the table.
     #[inline]
-    pub(crate) fn find_data_block(&self, key: SplitKey<'_>) -> Result<Option<BlockHandle>> {
+    pub(crate) fn find_data_block(&self, key: &SplitKey<'_>) -> Result<Option<BlockHandle>> {
         let Some(entry) = self.top.floor(&self.source, key)? else { return Ok(None) };
         let mut room = None;
         let bytes = self.source.look(entry.handle, &mut room)?;
@@ -238,7 +236,7 @@ impl fmt::Debug for Table {
 }
 
 #[cold]
-fn short_key() -> Error {
+pub(crate) fn short_key() -> Error {
     Error::InvalidArgument("a key shorter than its suffix".into())
 }
 

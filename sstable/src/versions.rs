@@ -8,7 +8,7 @@ use kv::{Cursor as _, Result};
 use crate::block::{Block, SuffixBuffer};
 use crate::filter::hash_stem;
 use crate::key_layout::SplitKey;
-use crate::table::Table;
+use crate::table::{Table, short_key};
 
 impl Table {
     /// Looks for the first entry that has the stem of `key` and is not less than `key`. Calls `read` with its suffix and its
@@ -22,7 +22,9 @@ impl Table {
         key: &[u8],
         read: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
-        let hash = hash_stem(self.split(key)?.stem);
+        // As in `get_with`, the parts of the key stay in registers.
+        let Some(split) = self.key_layout().split(key) else { return Err(short_key()) };
+        let hash = hash_stem(split.stem);
         Ok(self.may_contain(hash)? && self.find_version(key, hash, read)?)
     }
 
@@ -35,8 +37,8 @@ impl Table {
         hash: u64,
         read: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
-        let split = self.split(key)?;
-        let Some(handle) = self.find_data_block(split)? else {
+        let Some(split) = self.key_layout().split(key) else { return Err(short_key()) };
+        let Some(handle) = self.find_data_block(&split)? else {
             // All keys of the table are greater, and the first of them may have the stem.
             return self.get_version_by_cursor(key, split, read);
         };

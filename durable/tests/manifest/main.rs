@@ -11,6 +11,7 @@ mod forged;
 mod full_disk;
 mod golden;
 mod law;
+mod new_store;
 mod open_store;
 mod publish;
 mod reader;

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of threads start them")]
 
 mod back_pressure;
+mod checkpoints;
 mod commits;
 mod compaction_faults;
 mod compactions;

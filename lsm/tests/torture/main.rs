@@ -1,6 +1,7 @@
 //! The engine under the suites of `torture`.
 #![cfg(not(shuttle))]
 
+mod checkpoint;
 mod compaction;
 mod mistakes;
 mod planted;

@@ -2,7 +2,7 @@
 
 use durable::coding::{Reader, put_prefixed, put_u32, put_varint};
 use kv::Result;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::boundary::Boundary;
 use crate::compaction::Expiry;
@@ -43,15 +43,7 @@ pub(crate) struct TableFacts {
     /// The range tombstones.
     pub(crate) ranges: Option<RangeFacts>,
     /// The entries that expire, at moments in milliseconds since 1970.
-    #[serde(serialize_with = "serialize_expiry")]
     pub(crate) expiry: Option<Expiry>,
-}
-
-fn serialize_expiry<S: Serializer>(
-    expiry: &Option<Expiry>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    expiry.map(|expiry| (expiry.entries, expiry.earliest, expiry.latest)).serialize(serializer)
 }
 
 /// The facts about the range tombstones of one table.

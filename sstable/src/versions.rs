@@ -25,11 +25,13 @@ impl Table {
         // As in `get_with`, the parts of the key stay in registers.
         let Some(split) = self.key_layout().split(key) else { return Err(short_key()) };
         let hash = hash_stem(split.stem);
-        Ok(self.may_contain(hash)? && self.find_version(key, hash, read)?)
+        if self.denies(hash) {
+            return Ok(false);
+        }
+        self.find_version(key, hash, read)
     }
 
-    /// As [`Table::get_version_with`], for a key whose stem has `hash` and which the filter may have. Apart, so that the look-up
-    /// of an absent key is short.
+    /// As [`Table::get_version_with`], for a key whose stem has `hash` and was not denied.
     #[inline(never)]
     fn find_version(
         self: &Arc<Self>,
@@ -37,6 +39,9 @@ impl Table {
         hash: u64,
         read: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
+        if !self.may_contain_undenied(hash)? {
+            return Ok(false);
+        }
         let Some(split) = self.key_layout().split(key) else { return Err(short_key()) };
         let Some(handle) = self.find_data_block(&split)? else {
             // All keys of the table are greater, and the first of them may have the stem.

@@ -210,6 +210,24 @@ mod tests {
     }
 
     #[test]
+    fn a_look_up_that_the_filter_denies_reads_no_data_block() {
+        let disk = SimFs::new();
+        let lines = table(&disk).filter().unwrap().directory().extent();
+        let mut bytes = disk.contents(Path::new("table")).unwrap();
+        (0..lines.start as usize).step_by(64).for_each(|at| bytes[at] ^= 1);
+        disk.set_contents(Path::new("table"), bytes);
+        let table = Arc::new(open(&disk, &ReadOptions::default()));
+        // All chunks are checked now.
+        answers(&table, 1);
+        assert!(table.get(&7_u32.to_be_bytes()).is_err(), "its data block is damaged");
+        let absent = (STEMS..2 * STEMS).map(u32::to_be_bytes);
+        for key in absent.filter(|key| table.denies(hash_stem(key))).take(1_000) {
+            assert_eq!(table.get(&key).unwrap(), None);
+            assert!(!table.get_version_with(&key, &mut |_, _| ()).unwrap());
+        }
+    }
+
+    #[test]
     fn a_damaged_chunk_is_reported_each_time_and_the_others_answer() {
         let disk = SimFs::new();
         let extent = table(&disk).filter().unwrap().directory().extent();

@@ -44,6 +44,11 @@ impl MonotonicClock {
         UnixMillis(self.latest_ms.load(Ordering::Acquire))
     }
 
+    /// From now on the time is at least `floor`: a reader beside a writer has found it in the writer's state.
+    pub fn raise(&self, floor: UnixMillis) {
+        self.latest_ms.fetch_max(floor.0, Ordering::AcqRel);
+    }
+
     /// The clock below.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
@@ -68,6 +73,18 @@ mod tests {
             assert_eq!(monotonic.now(), UnixMillis(expected));
             assert_eq!(monotonic.latest(), UnixMillis(expected));
         }
+    }
+
+    #[test]
+    fn a_raised_floor_holds_the_time_up_and_never_brings_it_back() {
+        let (clock, monotonic) = manual(0);
+        clock.set_now(UnixMillis(50));
+        monotonic.raise(UnixMillis(80));
+        assert_eq!(monotonic.now(), UnixMillis(80));
+        monotonic.raise(UnixMillis(60));
+        assert_eq!(monotonic.now(), UnixMillis(80));
+        clock.set_now(UnixMillis(90));
+        assert_eq!(monotonic.now(), UnixMillis(90));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) fn checkpoint(store: &Store, versions: &VersionSet, path: &Path) -> R
         }
         // 5. Manifest. 6. Unmark.
         let id = StoreId::random(&*store.env.entropy);
-        new.create_manifest(id, state.without_logs())
+        new.create_manifest(id, state.without_logs(store.clock().latest()))
     })?;
     Ok(copied)
 }

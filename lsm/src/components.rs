@@ -83,7 +83,13 @@ impl Shared {
         let executor = Arc::clone(&store.env.executor);
         let background = Background::new(executor, store.log(), store.path());
         let history_floor = version.history_floor;
-        let versions = Arc::new(VersionSet::new(version, newest, opener, store.steps.clone()));
+        let versions = Arc::new(VersionSet::new(
+            version,
+            newest,
+            opener,
+            Arc::clone(store.clock()),
+            store.steps.clone(),
+        ));
         versions.open_tables();
         let pins = Pins::new(Arc::clone(&versions), history_floor, store.steps.clone());
         let limits = limits_of(options);

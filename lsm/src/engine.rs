@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use kv::{
-    Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, SequenceNumber, Snapshot,
+    Capabilities, Cursor, Durability, Error, KeyRange, Kv, Op, Result, SequenceNumber, Snapshot,
     Snapshots, Stats, WriteBatch,
 };
 
@@ -17,6 +17,7 @@ use crate::capabilities::CAPABILITIES;
 use crate::commit::Validate;
 use crate::compaction::InvalidOptions;
 use crate::components::Components;
+use crate::expiring::{self, ReadTime};
 use crate::files::{LOG, TABLE};
 use crate::options::Options;
 use crate::range_tombstones::DeletedRange;
@@ -187,9 +188,11 @@ impl Lsm {
         validate: Option<Validate<'_>>,
     ) -> Result<SequenceNumber> {
         let ranges: Vec<_> = batch.delete_ranges().iter().map(DeletedRange::of).collect();
-        let ranges = ranges.iter().map(|range| Some(Record::delete_range(range)));
-        let records: Option<Vec<Record<'_>>> = ranges.chain(batch.ops().map(Record::of)).collect();
-        let records = records.ok_or(Error::Unsupported("expiry"))?;
+        let joined: Vec<Vec<u8>> = batch.ops().filter_map(joined).collect();
+        let mut joined = joined.iter();
+        let ranges = ranges.iter().map(Record::delete_range);
+        let entries = batch.ops().map(|op| Record::of(op, &mut joined));
+        let records: Vec<Record<'_>> = ranges.chain(entries).collect();
         self.parts.committer.commit(&records, durability, validate)
     }
 
@@ -206,6 +209,12 @@ impl Lsm {
     }
 }
 
+/// The end and the value of an operation that expires.
+fn joined(op: Op<'_>) -> Option<Vec<u8>> {
+    let Op::PutExpiring { value, expires_at, .. } = op else { return None };
+    Some(expiring::join(expires_at.0, value))
+}
+
 /// The key at an end of a range, if it has one.
 fn bound(bound: Bound<&[u8]>) -> Option<&[u8]> {
     match bound {
@@ -220,7 +229,8 @@ impl Kv for Lsm {
         // The super version first: see `version`.
         let view = self.parts.versions.load();
         let sequence = self.parts.versions.visible();
-        read::get(&view, key, sequence, found)
+        let now = ReadTime::Now(self.parts.store.clock());
+        read::get(&view, key, sequence, now, found)
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<SequenceNumber> {

@@ -9,6 +9,8 @@ pub(crate) struct History {
     /// The pinned numbers below the ceiling, and the ceiling, ascending.
     numbers: Vec<u64>,
     ceiling: u64,
+    /// Entries that end up to this time have expired for every reader, now and later.
+    expired_up_to: u64,
 }
 
 impl History {
@@ -17,7 +19,17 @@ impl History {
         let mut numbers: Vec<u64> = pinned.take_while(|number| *number < ceiling).collect();
         numbers.push(ceiling);
         debug_assert!(numbers.is_sorted_by(|one, next| one < next), "each number is there once");
-        Self { numbers, ceiling }
+        Self { numbers, ceiling, expired_up_to: 0 }
+    }
+
+    /// The same, with entries that end up to `time` expired for every reader.
+    pub(crate) fn with_expired_up_to(self, time: u64) -> Self {
+        Self { expired_up_to: time, ..self }
+    }
+
+    /// The time up to which entries have expired for every reader, in milliseconds since 1970.
+    pub(crate) fn expired_up_to(&self) -> u64 {
+        self.expired_up_to
     }
 
     /// The lowest number at which a reader reads.

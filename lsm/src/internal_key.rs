@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 0 | tombstone | empty |
 //! | 1 | put | the value |
+//! | 2 | put that expires | the moment of its end, and the value ([`crate::expiring`]) |
 //!
 //! So the versions of one user key lie next to each other, the newest first. The order of internal keys is that of
 //! [`LAYOUT`]: user keys first, then suffixes.
@@ -29,6 +30,8 @@ pub(crate) enum Kind {
     Tombstone = 0,
     /// The key has a value.
     Put = 1,
+    /// The key has a value until a moment.
+    Expiring = 2,
 }
 
 /// The sequence number and the kind of an entry. Any number, also of a kind that this code does not know.
@@ -68,8 +71,14 @@ impl Trailer {
         match self.0 as u8 {
             0 => Some(Kind::Tombstone),
             1 => Some(Kind::Put),
+            2 => Some(Kind::Expiring),
             _ => None,
         }
+    }
+
+    /// That of a tombstone with the same number.
+    pub(crate) fn as_tombstone(self) -> Self {
+        Self::new(self.sequence(), Kind::Tombstone)
     }
 
     /// The bytes behind the user key.

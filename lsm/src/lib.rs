@@ -13,6 +13,7 @@ mod compactor;
 mod components;
 mod engine;
 mod entry_tree;
+mod expiring;
 mod file_ids;
 mod files;
 mod flush;

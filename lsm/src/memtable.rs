@@ -16,6 +16,7 @@ use durable::sync::atomic::AtomicU64;
 use kv::Result;
 
 use crate::entry_tree::{EntryCursor, EntryTree, Visit};
+use crate::expiring::ReadTime;
 use crate::internal_key::{Kind, Trailer};
 use crate::range_tombstones::{DeletedRange, Fragments};
 use ranges::MemtableRanges;
@@ -53,20 +54,23 @@ impl Memtable {
     }
 
     /// Looks up the newest version of `user` that a reader at `sequence` may see. Calls `found` with the value of a put.
-    /// Returns the trailer, that of a tombstone if a range tombstone is the newest; `None`: there is no such version here.
+    /// Returns the trailer, that of a tombstone if a range tombstone is the newest or the put has expired at `time`; `None`:
+    /// there is no such version here.
     #[inline]
     pub(crate) fn get(
         &self,
         user: &[u8],
         sequence: u64,
+        time: ReadTime<'_>,
         found: &mut dyn FnMut(&[u8]),
     ) -> Option<Trailer> {
-        if self.ranges.is_empty() {
-            return self.get_above(0, user, sequence, found);
+        let covering =
+            if self.ranges.is_empty() { None } else { self.ranges.covering(user, sequence) };
+        let entry = self.get_above(covering.unwrap_or(0), (user, sequence), time, found);
+        if entry.is_some() || covering.is_none() {
+            return entry;
         }
-        let covering = self.ranges.covering(user, sequence);
-        let entry = self.get_above(covering.unwrap_or(0), user, sequence, found);
-        entry.or(covering.map(|covering| Trailer::new(covering, Kind::Tombstone)))
+        covering.map(|covering| Trailer::new(covering, Kind::Tombstone))
     }
 
     /// The same for the entries with numbers from `least` on.
@@ -74,8 +78,8 @@ impl Memtable {
     fn get_above(
         &self,
         least: u64,
-        user: &[u8],
-        sequence: u64,
+        (user, sequence): (&[u8], u64),
+        time: ReadTime<'_>,
         found: &mut dyn FnMut(&[u8]),
     ) -> Option<Trailer> {
         let entry = self.entries.find(user, Trailer::seen_at(sequence))?;
@@ -84,8 +88,21 @@ impl Memtable {
         if trailer.sequence() < least {
             return None;
         }
-        if trailer.kind() == Some(Kind::Put) {
-            entry.with_value(found);
+        match trailer.kind() {
+            Some(Kind::Put) => entry.with_value(found),
+            Some(Kind::Expiring) => {
+                let mut is_live = false;
+                entry.with_value(&mut |stored| {
+                    if let Some(value) = time.value_in(stored) {
+                        is_live = true;
+                        found(value);
+                    }
+                });
+                if !is_live {
+                    return Some(trailer.as_tombstone());
+                }
+            }
+            _ => {}
         }
         Some(trailer)
     }

@@ -1,10 +1,13 @@
-//! Pins: numbers at which readers go on to read while compactions drop versions.
+//! Pins: numbers and times at which readers go on to read while compactions drop versions.
 //!
 //! A pin costs at most one version of each key. It keeps no file and no memtable.
 //!
 //! A compaction takes its [`History`] under the lock under which pins are registered, and raises the *floor* in the same
 //! step. So a pin is either in the history of the compaction, or it is registered later: then its number is the newest
 //! visible one, which is not below the ceiling of that history, or it is compared with the floor.
+//!
+//! The time of a pin is read under the same lock. An entry has expired for a compaction if it has for each pin and at the time of
+//! the history. A pin that is registered later reads at a later time, because the clock of the store never goes back.
 //!
 //! The floor is also part of the edit of the manifest that drops the versions, so it holds after the next opening. A compaction
 //! that is given up leaves the floor raised until then.
@@ -33,6 +36,8 @@ pub(crate) struct Pins {
 struct Held {
     /// How many pins each number has; at least 1.
     pins: BTreeMap<u64, usize>,
+    /// How many pins read at each time; at least 1.
+    times: BTreeMap<u64, usize>,
     /// Nobody can begin to read below this number, unless somebody has pinned the same number.
     floor: u64,
 }
@@ -42,13 +47,14 @@ struct Held {
 pub(crate) struct Pin {
     pins: Arc<Pins>,
     sequence: u64,
+    now: u64,
 }
 
 impl Pins {
     /// No pins, on a store in which versions below `floor` may have gone.
     pub(crate) fn new(versions: Arc<VersionSet>, floor: u64, steps: Steps) -> Self {
         debug_assert!(floor <= versions.visible(), "the newest state can be read");
-        let held = Held { pins: BTreeMap::new(), floor };
+        let held = Held { pins: BTreeMap::new(), times: BTreeMap::new(), floor };
         Self { versions, held: Mutex::ranked(Lock::Pins.rank(), held), steps }
     }
 
@@ -79,8 +85,11 @@ impl Pins {
     }
 
     fn register(self: &Arc<Self>, held: &mut Held, sequence: u64) -> Pin {
+        // Under the lock, so that no compaction takes its history in between, with a later time.
+        let now = self.versions.now();
         *held.pins.entry(sequence).or_default() += 1;
-        Pin { pins: Arc::clone(self), sequence }
+        *held.times.entry(now).or_default() += 1;
+        Pin { pins: Arc::clone(self), sequence, now }
     }
 
     /// The numbers at which readers read now, to find out which compaction comes next. It drops nothing.
@@ -102,7 +111,10 @@ impl Pins {
     }
 
     fn history_of(&self, held: &Held) -> History {
-        History::new(held.pins.keys().copied(), self.versions.visible())
+        let now = self.versions.now();
+        let expired_up_to = held.times.keys().next().map_or(now, |first| now.min(*first));
+        let history = History::new(held.pins.keys().copied(), self.versions.visible());
+        history.with_expired_up_to(expired_up_to)
     }
 
     /// How many pins there are.
@@ -121,6 +133,11 @@ impl Pin {
         self.sequence
     }
 
+    /// The time at which it reads, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
     /// What readers see now. It has all versions that a reader at the number of the pin needs.
     pub(crate) fn versions(&self) -> &VersionSet {
         self.pins.versions()
@@ -130,10 +147,17 @@ impl Pin {
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut held = self.pins.held.lock();
-        let count = held.pins.get_mut(&self.sequence).expect("the pin was registered");
-        *count -= 1;
-        if *count == 0 {
-            held.pins.remove(&self.sequence);
-        }
+        let Held { pins, times, .. } = &mut *held;
+        release(pins, self.sequence);
+        release(times, self.now);
+    }
+}
+
+/// Counts one less at `key`.
+fn release(counts: &mut BTreeMap<u64, usize>, key: u64) {
+    let count = counts.get_mut(&key).expect("the pin was registered");
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(&key);
     }
 }

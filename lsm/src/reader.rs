@@ -17,6 +17,10 @@
 //! not know how far the writer has synced it. A power cut may lose these, and the next opening gives their numbers to other
 //! batches. So after another opening a refresh keeps no table, and may show an earlier state.
 //!
+//! **Time.** A value that expires is gone when the reader's clock says so, also between two refreshes. The clock is at least as
+//! late as the writer's at its last edit: it is raised before a moment is shown, so no value comes back that a compaction of
+//! this moment has taken for expired.
+//!
 //! All reads of a moment use one immutable value, so none of them waits, and cursors and snapshots outlive refreshes.
 
 mod moment;
@@ -25,17 +29,18 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::ReadOnlyFs;
 use durable::manifest::Manifest;
 use durable::store_dir::{OpenMode, StoreDir};
 use durable::sync::atomic::{AtomicBool, Ordering};
 use durable::sync::{Mutex, Published};
+use durable::{MonotonicClock, ReadOnlyFs};
 use kv::{
     Capabilities, Cursor, Durability, Error, KeyRange, Kv, Result, SequenceNumber, Snapshot,
-    Snapshots, Stats, WriteBatch,
+    Snapshots, Stats, UnixMillis, WriteBatch,
 };
 
 use crate::capabilities::CAPABILITIES;
+use crate::expiring::ReadTime;
 use crate::options::Options;
 use crate::read::{self, ViewCursor};
 use crate::state::State;
@@ -51,6 +56,8 @@ pub struct Reader {
     options: Options,
     dir: StoreDir,
     moment: Published<Moment>,
+    /// At least the time of every moment that was shown.
+    clock: MonotonicClock,
     /// How far the reader has read. Held during a refresh, so one refresh at a time changes `moment`.
     progress: Mutex<Progress>,
     closed: AtomicBool,
@@ -67,8 +74,10 @@ impl Reader {
         let dir = StoreDir::open(fs, path, OpenMode::Read)?;
         Manifest::<State>::check_exists(&dir)?;
         let (moment, progress) = Moment::load(&dir, &options, None)?;
+        let clock =
+            MonotonicClock::new(Arc::clone(&options.env.clock), UnixMillis(moment.view.now));
         let (moment, progress) = (Published::new(Arc::new(moment)), Mutex::new(progress));
-        Ok(Self { options, dir, moment, progress, closed: AtomicBool::new(false) })
+        Ok(Self { options, dir, moment, clock, progress, closed: AtomicBool::new(false) })
     }
 
     /// Moves to the present state of the store, and returns its newest batch. Until the refresh is done, reads see the state
@@ -89,6 +98,7 @@ impl Reader {
             let before = Some((&*before, &*progress));
             let (moment, read) = Moment::load(&self.dir, &self.options, before)?;
             *progress = read;
+            self.clock.raise(UnixMillis(moment.view.now));
             self.moment.store(Arc::new(moment));
         }
         Ok(self.newest_sequence())
@@ -117,10 +127,13 @@ impl Reader {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// The present moment, to keep.
+    /// The present moment at the present time, to keep.
     fn view(&self) -> Result<View> {
         self.check_open()?;
-        Ok(self.moment.load().view.clone())
+        let view = self.moment.load().view.clone();
+        let now = self.clock.now().0;
+        debug_assert!(now >= view.now, "the clock was raised before the moment was shown");
+        Ok(View { now, ..view })
     }
 }
 
@@ -128,7 +141,8 @@ impl Kv for Reader {
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.check_open()?;
         let moment = self.moment.load();
-        read::get(&moment.view.super_version, key, moment.view.sequence, found)
+        let View { super_version, sequence, .. } = &moment.view;
+        read::get(super_version, key, *sequence, ReadTime::Now(&self.clock), found)
     }
 
     /// # Errors
@@ -173,7 +187,8 @@ impl Snapshot for ReaderSnapshot {
     }
 
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        read::get(&self.0.super_version, key, self.0.sequence, found)
+        let time = ReadTime::At(self.0.now);
+        read::get(&self.0.super_version, key, self.0.sequence, time, found)
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {

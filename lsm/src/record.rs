@@ -6,6 +6,7 @@
 //! | 2 delete | key |
 //! | 3 delete a range | length of its first key, `u16` little-endian; first key; the key behind the range |
 //! | 4 delete from a key on | the key: it and all greater ones go |
+//! | 5 put that expires | length of the key, `u16` little-endian; key; the moment of its end, `u64` little-endian; value |
 //!
 //! A range may be empty: then its first key is the key behind it, or a greater one.
 //!
@@ -17,13 +18,9 @@ use std::path::Path;
 use durable::log::{Frame, FrameView};
 use kv::{Error, MAX_KEY_LEN, Op, Result};
 
+use crate::expiring;
 use crate::internal_key::{Kind, SEQUENCE_LIMIT};
 use crate::range_tombstones::DeletedRange;
-
-const KIND_PUT: u8 = 1;
-const KIND_DELETE: u8 = 2;
-const KIND_DELETE_RANGE: u8 = 3;
-const KIND_DELETE_FROM: u8 = 4;
 
 /// Bytes of the payload of a put besides key and value.
 const KEY_LEN_BYTES: usize = 2;
@@ -42,28 +39,55 @@ pub(crate) struct Record<'r> {
     key_len: [u8; KEY_LEN_BYTES],
 }
 
-/// What an operation does.
+/// What an operation does. The numbers are the kinds of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// It makes an entry.
-    Entry(Kind),
+    Put = 1,
+    Delete = 2,
     /// It deletes the keys from `key` on and before `value`.
-    DeleteRange,
+    DeleteRange = 3,
     /// It deletes the keys from `key` on.
-    DeleteFrom,
+    DeleteFrom = 4,
+    /// `value` has the moment of its end in front ([`expiring::join`]).
+    PutExpiring = 5,
+}
+
+impl Meaning {
+    /// The meaning of a frame of this kind. `None`: this code does not know it.
+    fn of_frame(kind: u8) -> Option<Self> {
+        let all = [Self::Put, Self::Delete, Self::DeleteRange, Self::DeleteFrom, Self::PutExpiring];
+        all.into_iter().find(|meaning| *meaning as u8 == kind)
+    }
+
+    /// The kind of the entry that it makes. `None`: it deletes a range.
+    #[inline]
+    pub(crate) fn entry(self) -> Option<Kind> {
+        match self {
+            Self::Put => Some(Kind::Put),
+            Self::Delete => Some(Kind::Tombstone),
+            Self::PutExpiring => Some(Kind::Expiring),
+            Self::DeleteRange | Self::DeleteFrom => None,
+        }
+    }
+
+    /// Whether the length of the key is in front of it, because something follows.
+    #[inline]
+    fn has_key_len(self) -> bool {
+        matches!(self, Self::Put | Self::PutExpiring | Self::DeleteRange)
+    }
 }
 
 impl<'r> Record<'r> {
     #[inline]
     pub(crate) fn put(key: &'r [u8], value: &'r [u8]) -> Self {
         debug_assert!(key.len() <= MAX_KEY_LEN, "the length was checked");
-        let meaning = Meaning::Entry(Kind::Put);
+        let meaning = Meaning::Put;
         Self { meaning, key, value, key_len: (key.len() as u16).to_le_bytes() }
     }
 
     #[inline]
     pub(crate) fn delete(key: &'r [u8]) -> Self {
-        Self { meaning: Meaning::Entry(Kind::Tombstone), ..Self::put(key, &[]) }
+        Self { meaning: Meaning::Delete, ..Self::put(key, &[]) }
     }
 
     pub(crate) fn delete_range(range: &'r DeletedRange) -> Self {
@@ -74,13 +98,22 @@ impl<'r> Record<'r> {
         Self { meaning, ..Self::put(&range.start, end) }
     }
 
-    /// The operation `op`. `None`: the engine does not support it.
+    /// A put whose `value` has the moment of its end in front ([`expiring::join`]).
+    pub(crate) fn put_expiring(key: &'r [u8], value: &'r [u8]) -> Self {
+        debug_assert!(expiring::split(value).is_some(), "the end is in front of the value");
+        Self { meaning: Meaning::PutExpiring, ..Self::put(key, value) }
+    }
+
+    /// The operation `op`. `joined`: the end and the value of one that expires.
     #[inline]
-    pub(crate) fn of(op: Op<'r>) -> Option<Self> {
+    pub(crate) fn of(op: Op<'r>, joined: &mut impl Iterator<Item = &'r Vec<u8>>) -> Self {
         match op {
-            Op::Put { key, value } => Some(Self::put(key, value)),
-            Op::Delete { key } => Some(Self::delete(key)),
-            Op::PutExpiring { .. } => None,
+            Op::Put { key, value } => Self::put(key, value),
+            Op::Delete { key } => Self::delete(key),
+            Op::PutExpiring { key, .. } => {
+                let joined = joined.next().expect("each operation that expires has one");
+                Self::put_expiring(key, joined)
+            }
         }
     }
 
@@ -93,44 +126,52 @@ impl<'r> Record<'r> {
         if frame.sequence == 0 || frame.sequence >= SEQUENCE_LIMIT {
             return Err(refuse("a record of a write that no store reaches"));
         }
-        match frame.kind {
-            KIND_PUT => decode_put(frame.payload).map_err(refuse),
-            KIND_DELETE if frame.payload.len() <= MAX_KEY_LEN => Ok(Self::delete(frame.payload)),
-            KIND_DELETE_RANGE => {
-                let range = decode_put(frame.payload).map_err(refuse)?;
-                let is_sound = range.value.len() <= MAX_KEY_LEN;
-                let range = is_sound.then_some(Self { meaning: Meaning::DeleteRange, ..range });
-                range.ok_or_else(|| refuse("a range with too long a key"))
+        let meaning = Meaning::of_frame(frame.kind)
+            .ok_or_else(|| refuse(&format!("a record of unknown kind {}", frame.kind)))?;
+        if !meaning.has_key_len() {
+            let is_key = frame.payload.len() <= MAX_KEY_LEN;
+            let record = is_key.then(|| Self { meaning, ..Self::put(frame.payload, &[]) });
+            return record.ok_or_else(|| refuse("a tombstone with too long a key"));
+        }
+        let record = Self { meaning, ..decode_put(frame.payload).map_err(refuse)? };
+        match meaning {
+            Meaning::DeleteRange if record.value.len() > MAX_KEY_LEN => {
+                Err(refuse("a range with too long a key"))
             }
-            KIND_DELETE_FROM if frame.payload.len() <= MAX_KEY_LEN => {
-                Ok(Self { meaning: Meaning::DeleteFrom, ..Self::put(frame.payload, &[]) })
+            Meaning::PutExpiring if expiring::split(record.value).is_none() => {
+                Err(refuse("a put too short for its end"))
             }
-            KIND_DELETE | KIND_DELETE_FROM => Err(refuse("a tombstone with too long a key")),
-            kind => Err(refuse(&format!("a record of unknown kind {kind}"))),
+            _ => Ok(record),
         }
     }
 
     #[inline]
     pub(crate) fn is_put(&self) -> bool {
-        self.meaning == Meaning::Entry(Kind::Put)
+        matches!(self.meaning, Meaning::Put | Meaning::PutExpiring)
     }
 
     /// The range that it deletes. `None`: it makes an entry.
     #[inline]
     pub(crate) fn deleted_range(&self) -> Option<DeletedRange> {
         let end = match self.meaning {
-            Meaning::Entry(_) => return None,
             Meaning::DeleteRange => Some(self.value.to_vec()),
             Meaning::DeleteFrom => None,
+            Meaning::Put | Meaning::Delete | Meaning::PutExpiring => return None,
         };
         Some(DeletedRange { start: self.key.to_vec(), end })
     }
 
-    /// The ranges that the operations of a batch delete. They come first.
+    /// Whether an operation of a batch deletes a range. Such operations come first.
     #[inline]
+    pub(crate) fn delete_ranges(records: &[Self]) -> bool {
+        records.first().is_some_and(|first| first.meaning.entry().is_none())
+    }
+
+    /// The ranges that the operations of a batch delete.
+    #[cold]
     pub(crate) fn deleted_ranges(records: &[Self]) -> Vec<DeletedRange> {
         let ranges: Vec<_> = records.iter().map_while(Record::deleted_range).collect();
-        let is_entry = |record: &Record<'_>| matches!(record.meaning, Meaning::Entry(_));
+        let is_entry = |record: &Record<'_>| record.meaning.entry().is_some();
         debug_assert!(records[ranges.len()..].iter().all(is_entry), "ranges come first");
         ranges
     }
@@ -148,22 +189,15 @@ impl<'r> Record<'r> {
 
     #[inline]
     pub(crate) fn frame(&self) -> Frame<'_> {
-        let kind = match self.meaning {
-            Meaning::Entry(Kind::Put) => KIND_PUT,
-            Meaning::Entry(Kind::Tombstone) => KIND_DELETE,
-            Meaning::DeleteRange => KIND_DELETE_RANGE,
-            Meaning::DeleteFrom => KIND_DELETE_FROM,
-        };
+        let kind = self.meaning as u8;
         let frame = Frame { kind, payload: [self.head(), self.key, self.value] };
         debug_assert_eq!(frame.payload_len(), self.payload_len(), "the length is known before");
         frame
     }
 
+    #[inline]
     fn head(&self) -> &[u8] {
-        match self.meaning {
-            Meaning::Entry(Kind::Put) | Meaning::DeleteRange => &self.key_len,
-            Meaning::Entry(Kind::Tombstone) | Meaning::DeleteFrom => &[],
-        }
+        if self.meaning.has_key_len() { &self.key_len } else { &[] }
     }
 }
 
@@ -187,6 +221,10 @@ mod tests {
         assert_eq!(Record::put(b"ab", b"value").frame().payload.concat(), b"\x02\0abvalue");
         assert_eq!(Record::delete(b"c").frame().payload.concat(), b"c");
         assert_eq!(decode_put(b"\x02\0abvalue"), Ok(Record::put(b"ab", b"value")));
+        let joined = expiring::join(7, b"value");
+        let expiring = Record::put_expiring(b"ab", &joined);
+        assert_eq!(expiring.frame().kind, 5);
+        assert_eq!(expiring.frame().payload.concat(), b"\x02\0ab\x07\0\0\0\0\0\0\0value");
         let mut range = DeletedRange { start: b"ab".to_vec(), end: Some(b"b".to_vec()) };
         let record = Record::delete_range(&range);
         assert_eq!(record.frame().payload.concat(), b"\x02\0abb");

@@ -1,12 +1,12 @@
 //! The state that the manifest of an LSM tree keeps: which logs and tables make up the store.
 //!
-//! # State, format 3
+//! # State, format 4
 //!
-//! A snapshot is: next file number, [`State::flushed`], next rank, [`State::history_floor`], varints; number of logs, varint,
+//! A snapshot is: next file number, [`State::flushed`], next rank, [`State::history_floor`], [`State::latest_time`], varints; number of logs, varint,
 //! and the number of each, varint; number of tables, varint, and for each its file number, level and rank, varints, and the
 //! fields of [`TableFacts`].
 //!
-//! An edit is one byte and the fields of the edit:
+//! An edit is one byte, the fields of the edit, and behind them [`State::latest_time`], varint:
 //!
 //! | byte | edit | fields |
 //! |---|---|---|
@@ -16,9 +16,10 @@
 //! | 4 | flush | [`State::flushed`], varint; number of tables, varint; of each its file number, varint, and the fields of [`TableFacts`]; number of logs that go and their numbers, varints |
 //! | 5 | compaction | level and rank of the run that the tables join, [`State::history_floor`], varints; number of tables that go and their numbers, varints; number of tables, varint; of each its file number, varint, and the fields of [`TableFacts`] |
 //! | 6 | move | level and rank of the run that the tables join, varints; number of tables and their numbers, varints |
+//! | 7 | note the time | none |
 //!
-//! Format 2 had no range tombstones, and so fewer facts about a table. Format 1 had no compaction either: no history floor, no
-//! edits 5 and 6, and still fewer facts. Both are read.
+//! Format 3 had no entries that expire, no latest time and no edit 7. Format 2 had no range tombstones, and so fewer facts about a table. Format 1 had no compaction either: no history floor, no
+//! edits 5 and 6, and still fewer facts. All of them are read.
 
 mod edit;
 mod format;
@@ -30,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use durable::coding::Reader;
 use durable::manifest::{self, EngineTag};
 use durable::store_dir::NamePattern;
-use kv::Result;
+use kv::{Result, UnixMillis};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -56,6 +57,9 @@ pub(crate) struct State {
     /// States of the store before this number can no longer be read: compactions have dropped versions of them. At most
     /// [`State::flushed`].
     pub(crate) history_floor: u64,
+    /// No reader has seen a later time, in milliseconds since 1970, as far as it matters for what expires. A crash loses the
+    /// times since the last edit.
+    pub(crate) latest_time: u64,
     /// The segments of the write-ahead log, in the order in which they were begun.
     pub(crate) logs: BTreeSet<u64>,
     /// The tables, by file number.
@@ -78,7 +82,9 @@ type Refusal = String;
 impl Default for State {
     fn default() -> Self {
         let (logs, tables) = (BTreeSet::new(), BTreeMap::new());
-        Self { next_file_id: 1, flushed: 0, next_rank: 1, history_floor: 0, logs, tables }
+        let (next_file_id, next_rank) = (1, 1);
+        let (flushed, history_floor, latest_time) = (0, 0, 0);
+        Self { next_file_id, flushed, next_rank, history_floor, latest_time, logs, tables }
     }
 }
 
@@ -88,9 +94,16 @@ impl State {
         self.logs.contains(&id) || self.tables.contains_key(&id)
     }
 
-    /// The same tables, without a log: the state of a store that has no batch outside of them.
-    pub(crate) fn without_logs(&self) -> Self {
-        Self { logs: BTreeSet::new(), ..self.clone() }
+    /// Whether a table has an entry that expires.
+    pub(crate) fn has_expiring(&self) -> bool {
+        self.tables.values().any(|table| table.facts.expiry.is_some())
+    }
+
+    /// The same tables, without a log: the state of a store that has no batch outside of them. `latest_time`: the latest time
+    /// that a reader has seen.
+    pub(crate) fn without_logs(&self, latest_time: UnixMillis) -> Self {
+        let latest_time = self.latest_time.max(latest_time.0);
+        Self { logs: BTreeSet::new(), latest_time, ..self.clone() }
     }
 
     fn give_away(&mut self, id: u64) -> std::result::Result<(), Refusal> {
@@ -137,11 +150,11 @@ impl manifest::State for State {
     type Edit = Edit;
 
     const ENGINE: EngineTag = EngineTag { id: 2, name: "lsm" };
-    const FORMAT: u16 = 3;
+    const FORMAT: u16 = 4;
     const FILES: &'static [NamePattern] = &[LOG, TABLE];
 
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), Refusal> {
-        match &edit.0 {
+        match &edit.change {
             Change::BeginLog(id) => {
                 self.give_away(*id)?;
                 self.logs.insert(*id);
@@ -154,7 +167,9 @@ impl manifest::State for State {
             }
             Change::Compact(replacement) => self.replace(replacement)?,
             Change::Move { level, rank, tables } => self.move_tables(*level, *rank, tables)?,
+            Change::NoteTime => {}
         }
+        self.latest_time = self.latest_time.max(edit.latest_time);
         debug_assert!(self.next_file_id <= FILE_ID_LIMIT && self.flushed < SEQUENCE_LIMIT);
         debug_assert!(self.history_floor <= self.flushed, "dropped versions were in tables");
         debug_assert!(self.logs.iter().all(|&id| id < self.next_file_id), "numbers are given away");

@@ -48,6 +48,8 @@ pub struct LsmStats {
     pub tombstones_dropped: u64,
     /// Range tombstones that compactions left out, counted in each fragment.
     pub range_tombstones_dropped: u64,
+    /// Entries that had expired, which compactions made tombstones.
+    pub expired_to_tombstones: u64,
     /// An estimate of the bytes that compactions have to write before the store is at rest.
     pub compaction_debt_bytes: u64,
     /// How much of a limit is used up at which writers wait, in thousandths. From 850 on they are slowed.
@@ -70,6 +72,8 @@ pub struct LsmStats {
     pub table_entries: u64,
     /// Tombstones in the tables.
     pub table_tombstones: u64,
+    /// Entries of the tables that expire, or have expired.
+    pub table_expiring: u64,
     /// Fragments of range tombstones in the tables.
     pub table_range_fragments: u64,
     /// Batches that the opening read from logs. 0 after a clean close.
@@ -154,6 +158,7 @@ impl From<LsmStats> for Stats {
             .with("hidden_dropped", Unit::Count, stats.hidden_dropped)
             .with("tombstones_dropped", Unit::Count, stats.tombstones_dropped)
             .with("range_tombstones_dropped", Unit::Count, stats.range_tombstones_dropped)
+            .with("expired_to_tombstones", Unit::Count, stats.expired_to_tombstones)
             .with("compaction_debt", Unit::Bytes, stats.compaction_debt_bytes)
             .with("pressure_thousandths", Unit::Count, stats.pressure)
             .with("writes_slowed", Unit::Count, stats.writes_slowed)
@@ -165,6 +170,7 @@ impl From<LsmStats> for Stats {
             .with("table", Unit::Bytes, stats.table_bytes)
             .with("table_entries", Unit::Count, stats.table_entries)
             .with("table_tombstones", Unit::Count, stats.table_tombstones)
+            .with("table_expiring", Unit::Count, stats.table_expiring)
             .with("table_range_fragments", Unit::Count, stats.table_range_fragments)
             .with("replayed_batches", Unit::Count, stats.replayed_batches)
             .with("files_unlinked", Unit::Count, stats.files_unlinked);

@@ -43,6 +43,8 @@ pub enum Step {
     KeepSeenVersions,
     /// Compaction, 2: a tombstone stays while it may hide an older entry outside the compaction.
     GuardTombstone,
+    /// Compaction, 2: an entry that expires stays while it has not expired for a reader.
+    KeepUnexpired,
     /// Compaction, 2: a range tombstone stays while it may hide an older entry outside the compaction.
     GuardRangeTombstone,
     /// Compaction, 3: all outputs enter one edit.

@@ -24,8 +24,8 @@ use crate::range_tombstones::Fragments;
 use crate::steps::Step;
 use crate::store::Store;
 pub(crate) use origin::Origin;
-pub(crate) use output::NewTable;
 use output::Output;
+pub(crate) use output::{NewTable, with_end};
 
 /// How many entries are written between two looks at whether the store was dropped.
 const ENTRIES_BETWEEN_LOOKS: u64 = 1024;

@@ -3,11 +3,13 @@
 use kv::{Cursor as _, Error, KeyRange, Result};
 use sstable::MergingCursor;
 
+use crate::expiring;
 use crate::internal_key::{self, Kind, LAYOUT, Trailer};
 use crate::range_tombstones::Surroundings;
 use crate::read::{Ranges, Sources, ViewCursor};
 use crate::state::TableFacts;
 use crate::table_file::TableFile;
+use crate::table_writer::with_end;
 use crate::version::View;
 
 /// The numbers of things that were checked and found right.
@@ -62,6 +64,7 @@ fn verify_table(file: &TableFile) -> Result<()> {
         found.oldest = found.oldest.min(*number);
         found.newest = found.newest.max(*number);
     }
+    found.expiry = None;
     let mut cursor = table.scan((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded))?;
     while cursor.next()? {
         if found.entries == 0 {
@@ -80,6 +83,12 @@ fn verify_table(file: &TableFile) -> Result<()> {
         found.hidden += u64::from(is_hidden);
         found.entries += 1;
         found.tombstones += u64::from(kind == Kind::Tombstone);
+        if kind == Kind::Expiring {
+            let (_, value) = cursor.entry()?;
+            let end = expiring::split(value).map(|(end, _)| end);
+            let short = || Error::corruption(file.path(), 0, "an entry too short for its end");
+            found.expiry = Some(with_end(found.expiry, end.ok_or_else(short)?));
+        }
         found.oldest = found.oldest.min(trailer.sequence());
         found.newest = found.newest.max(trailer.sequence());
         found.largest.clear();
@@ -182,6 +191,7 @@ mod tests {
             smallest: key(3),
             largest: key(1),
             ranges: None,
+            expiry: None,
         };
         let stated = |hidden| TableFacts { hidden, ..found.clone() };
         assert!(are_stated(found.clone(), &stated(2)) && are_stated(found.clone(), &stated(0)));

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use durable::MonotonicClock;
 use durable::log::Position;
 use durable::sync::atomic::AtomicU64;
 use durable::sync::{Mutex, Published};
@@ -112,11 +113,13 @@ impl SuperVersion {
     }
 }
 
-/// A super version and a number, which together never change.
+/// A super version, a number and a time, which together never change.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) super_version: Arc<SuperVersion>,
     pub(crate) sequence: u64,
+    /// In milliseconds since 1970. Entries that end up to it have expired.
+    pub(crate) now: u64,
 }
 
 /// The present super version.
@@ -130,12 +133,19 @@ pub(crate) struct VersionSet {
     /// Held while the super version is replaced.
     change: Mutex<()>,
     opener: TableOpener,
+    clock: Arc<MonotonicClock>,
     steps: Steps,
 }
 
 impl VersionSet {
     /// Empty memtables over `version`, whose newest batch has the number `visible`.
-    pub(crate) fn new(version: Version, visible: u64, opener: TableOpener, steps: Steps) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        visible: u64,
+        opener: TableOpener,
+        clock: Arc<MonotonicClock>,
+        steps: Steps,
+    ) -> Self {
         let (active, sealed) = (Arc::default(), Vec::new());
         let version = Arc::new(version);
         let super_version = SuperVersion { active, sealed, version, steps: steps.clone() };
@@ -145,6 +155,7 @@ impl VersionSet {
             installing: Mutex::ranked(Lock::Install.rank(), ()),
             change: Mutex::ranked(Lock::SuperVersion.rank(), ()),
             opener,
+            clock,
             steps,
         }
     }
@@ -173,6 +184,11 @@ impl VersionSet {
         debug_assert!(before < sequence, "batches become visible in the order of their numbers");
     }
 
+    /// The time on the clock of the store, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now().0
+    }
+
     /// All that is visible now, to keep.
     pub(crate) fn view(&self) -> View {
         loop {
@@ -180,7 +196,9 @@ impl VersionSet {
             let sequence = self.visible();
             let super_version = self.load_full();
             if super_version.version.history_floor <= sequence {
-                return View { super_version, sequence };
+                // Behind the super version: compactions took entries out of it that had expired before.
+                let now = self.now();
+                return View { super_version, sequence, now };
             }
             // A compaction was installed in between. The visible number was above its floor by then.
         }

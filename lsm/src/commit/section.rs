@@ -8,7 +8,7 @@ use kv::{Error, Result};
 
 use crate::internal_key::{SEQUENCE_LIMIT, Trailer};
 use crate::memtable::{Memtable, entry_bytes};
-use crate::record::{Meaning, Record};
+use crate::record::Record;
 
 /// The state of the commit section. Guarded by `Committer::section`.
 #[derive(Debug)]
@@ -71,13 +71,13 @@ impl Section {
     #[inline]
     pub(super) fn insert(&mut self, sequence: u64, records: &[Record<'_>]) {
         debug_assert!(sequence > self.publication.visible(), "it is not visible yet");
-        let ranges = Record::deleted_ranges(records);
-        if !ranges.is_empty() {
+        if Record::delete_ranges(records) {
+            let ranges = Record::deleted_ranges(records);
             self.range_deletes += ranges.len() as u64;
             self.memtable.insert_ranges(ranges, sequence);
         }
         for record in records {
-            if let Meaning::Entry(kind) = record.meaning {
+            if let Some(kind) = record.meaning.entry() {
                 self.memtable.insert(record.key, Trailer::new(sequence, kind), record.value);
             }
         }

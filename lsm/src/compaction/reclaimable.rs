@@ -1,5 +1,7 @@
 //! Facts about a file that tell how much space its compaction reclaims.
 
+use serde::Serialize;
+
 /// A block of a file is dense from so many tombstones on, or if they have at least half of its bytes.
 const DENSE_BLOCK_TOMBSTONES: u64 = 100;
 
@@ -41,7 +43,7 @@ impl<K: Ord> RangeTombstone<K> {
 }
 
 /// The entries of a file that expire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Expiry {
     /// How many entries expire; tombstones do not count.
     pub entries: u64,

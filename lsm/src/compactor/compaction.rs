@@ -35,6 +35,8 @@ pub(super) struct Counts {
     pub(super) hidden_dropped: u64,
     pub(super) tombstones_dropped: u64,
     pub(super) ranges_dropped: u64,
+    /// Entries that had expired and became tombstones.
+    pub(super) expired: u64,
 }
 
 /// Guarded by `Compaction::progress`.
@@ -115,6 +117,7 @@ impl Counts {
         self.hidden_dropped += other.hidden_dropped;
         self.tombstones_dropped += other.tombstones_dropped;
         self.ranges_dropped += other.ranges_dropped;
+        self.expired += other.expired;
         debug_assert!(
             self.hidden_dropped + self.tombstones_dropped <= self.entries_read,
             "an entry has one fate"

@@ -19,6 +19,7 @@ pub(crate) struct CompactionCounters {
     pub(crate) hidden_dropped: AtomicU64,
     pub(crate) tombstones_dropped: AtomicU64,
     pub(crate) ranges_dropped: AtomicU64,
+    pub(crate) expired: AtomicU64,
     /// By the level that the bytes were read from, or written to.
     pub(crate) levels: [LevelCounters; LEVELS as usize],
 }
@@ -58,6 +59,7 @@ impl CompactionCounters {
         add(&self.hidden_dropped, counts.hidden_dropped);
         add(&self.tombstones_dropped, counts.tombstones_dropped);
         add(&self.ranges_dropped, counts.ranges_dropped);
+        add(&self.expired, counts.expired);
     }
 
     pub(super) fn count_failure(&self) {

@@ -12,7 +12,8 @@ use super::compaction::{Compaction, Counts};
 use super::version_filter::{Fate, VersionFilter};
 use crate::boundary::Boundary;
 use crate::compaction::{OutputCutter, Part};
-use crate::internal_key::{self, LAYOUT, Trailer, encoded};
+use crate::expiring;
+use crate::internal_key::{self, Kind, LAYOUT, Trailer, encoded};
 use crate::range_tombstones::{DeletedRange, Fragments};
 use crate::table_file::TableRun;
 use crate::table_writer::{NewRun, NewTable, TableWriter};
@@ -114,9 +115,9 @@ impl PartMerge {
 
     /// Writes the entry under the cursor, or leaves it out. Returns its bytes.
     fn merge_entry(&mut self, writer: TableWriter<'_>) -> Result<u64> {
+        let kind = self.present_kind()?;
         let (user, trailer) = internal_key::split(self.merged.key())
             .ok_or_else(|| self.corruption("a key shorter than its suffix"))?;
-        let kind = trailer.kind().ok_or_else(|| self.corruption("an entry of an unknown kind"))?;
         let fate = self.filter.judge(user, trailer.sequence(), kind);
         self.counts.entries_read += 1;
         match fate {
@@ -128,7 +129,14 @@ impl PartMerge {
                 }
                 let (key, value) = self.merged.entry()?;
                 let bytes = (key.len() + value.len()) as u64;
-                let grown = writer.add(&mut self.output, key, value)?;
+                let grown = if trailer.kind() == Some(kind) {
+                    writer.add(&mut self.output, key, value)?
+                } else {
+                    self.counts.expired += 1;
+                    let (user, _) = internal_key::split(key).unwrap_or((key, trailer));
+                    let tombstone = encoded(user, trailer.as_tombstone());
+                    writer.add(&mut self.output, &tombstone, &[])?
+                };
                 self.cutter.add(grown);
                 return Ok(bytes);
             }
@@ -136,6 +144,21 @@ impl PartMerge {
             Fate::Spent => self.counts.tombstones_dropped += 1,
         }
         Ok(self.merged.key().len() as u64)
+    }
+
+    /// The kind of the entry under the cursor. One that has expired for every reader is a tombstone.
+    #[inline]
+    fn present_kind(&mut self) -> Result<Kind> {
+        let trailer = internal_key::split(self.merged.key()).map(|(_, trailer)| trailer);
+        let kind = trailer.and_then(Trailer::kind);
+        let kind = kind.ok_or_else(|| self.corruption("an entry of an unknown kind"))?;
+        if kind != Kind::Expiring {
+            return Ok(kind);
+        }
+        let (_, bytes) = self.merged.entry()?;
+        let end = expiring::split(bytes).map(|(end, _)| end);
+        let end = end.ok_or_else(|| self.corruption("an entry too short for its end"))?;
+        Ok(if self.filter.has_expired(end) { Kind::Tombstone } else { kind })
     }
 
     #[cold]

@@ -77,7 +77,9 @@ impl Compactor {
         let version = Arc::clone(&self.parts.versions.load().version);
         let mut tree = tree_of(&version).expect("the opening and each edit have checked the runs");
         tree.set_now(self.parts.store.env.clock.now().0);
-        tree.set_horizon(self.parts.pins.history().horizon());
+        let history = self.parts.pins.history();
+        tree.set_horizon(history.horizon());
+        tree.set_expiry_horizon(history.expired_up_to());
         Present { version, tree }
     }
 

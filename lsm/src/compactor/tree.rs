@@ -36,6 +36,7 @@ fn file_of(table: &TableFile) -> File<Boundary> {
     file.reclaimable.hidden = facts.hidden;
     file.reclaimable.dense_bytes = facts.dense_bytes;
     file.reclaimable.range_tombstones = spanning.to_vec();
+    file.reclaimable.expiry = facts.expiry;
     debug_assert!(file.is_sound(), "the facts of the manifest agree");
     file
 }

@@ -108,6 +108,11 @@ impl VersionFilter {
         Fate::Kept { begins_key }
     }
 
+    /// Whether an entry with this end has expired for every reader. Then it is a tombstone with the same number.
+    pub(super) fn has_expired(&self, end: u64) -> bool {
+        self.steps.check(Step::KeepUnexpired, end <= self.history.expired_up_to())
+    }
+
     /// The key of the last version.
     pub(super) fn user(&self) -> &Boundary {
         &self.user

@@ -49,6 +49,7 @@ impl Lsm {
             hidden_dropped: count(&compactions.hidden_dropped),
             tombstones_dropped: count(&compactions.tombstones_dropped),
             range_tombstones_dropped: count(&compactions.ranges_dropped),
+            expired_to_tombstones: count(&compactions.expired),
             compaction_debt_bytes: self.parts.compactor.debt(),
             levels: self.parts.compactor.levels(),
             ..*stats
@@ -68,6 +69,7 @@ impl Lsm {
             table_bytes: facts().map(|facts| facts.len).sum(),
             table_entries: facts().map(|facts| facts.entries).sum(),
             table_tombstones: facts().map(|facts| facts.tombstones).sum(),
+            table_expiring: facts().map(TableFacts::expiring).sum(),
             table_range_fragments: facts().map(TableFacts::range_fragments).sum(),
             files_unlinked: self.parts.reclaimer.reclaimed(),
             ..LsmStats::default()

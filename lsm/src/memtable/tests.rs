@@ -21,7 +21,8 @@ fn some() -> Arc<Memtable> {
 
 fn get(memtable: &Memtable, user: &[u8], sequence: u64) -> Option<(u64, Vec<u8>)> {
     let mut value = Vec::new();
-    let trailer = memtable.get(user, sequence, &mut |bytes| value = bytes.to_vec())?;
+    let trailer =
+        memtable.get(user, sequence, ReadTime::At(0), &mut |bytes| value = bytes.to_vec())?;
     Some((trailer.sequence(), value))
 }
 

@@ -1,9 +1,10 @@
-//! The walk over a view: one entry for each key, no tombstones, no version that the view does not see.
+//! The walk over a view: one entry for each key, no tombstones, no expired entries, no version that the view does not see.
 
 use kv::{Cursor, CursorPosition, Direction, Error, KeyRange, Result, StepFrom};
 use sstable::MergingCursor;
 
 use super::source::{Source, Sources};
+use crate::expiring::{self, END_BYTES};
 use crate::internal_key::{self, Kind, LAYOUT, Trailer, encode, encoded};
 use crate::version::View;
 
@@ -32,6 +33,8 @@ pub(crate) struct ViewCursor {
     user: Vec<u8>,
     /// Walking backward: the value that is shown.
     value: Vec<u8>,
+    /// How many bytes of the entry under the merged cursor are in front of its value.
+    before_value: usize,
     /// A key to search for; kept for its memory.
     sought: Vec<u8>,
     /// Why an earlier move failed.
@@ -57,6 +60,7 @@ impl ViewCursor {
             direction: Direction::Forward,
             user: Vec::new(),
             value: Vec::new(),
+            before_value: 0,
             sought: Vec::new(),
             failure: None,
         })
@@ -93,7 +97,7 @@ impl ViewCursor {
             let (user, trailer) = self.parts()?;
             let is_decided = skip && user == self.user;
             if !is_decided && trailer.sequence() <= self.view.sequence {
-                if self.kind(trailer)? == Kind::Put {
+                if self.has_value(trailer)? {
                     return Ok(true);
                 }
                 // All older versions of the key are deleted.
@@ -142,7 +146,7 @@ impl ViewCursor {
             }
             if trailer.sequence() <= self.view.sequence {
                 // A newer version than the one before, if there was one.
-                is_shown = self.copy_if_put(trailer)?;
+                is_shown = self.copy_value(trailer)?;
             }
             self.is_on_entry = self.merged.prev()?;
             passed += 1;
@@ -162,7 +166,7 @@ impl ViewCursor {
         let mut is_shown = false;
         if self.is_on_entry {
             let (user, trailer) = self.parts()?;
-            is_shown = user == self.user && self.copy_if_put(trailer)?;
+            is_shown = user == self.user && self.copy_value(trailer)?;
         }
         encode(&self.user, Trailer::NEWEST, &mut self.sought);
         self.is_on_entry = self.merged.seek_lt(&self.sought)?;
@@ -216,15 +220,35 @@ impl ViewCursor {
         self.user.extend_from_slice(user);
     }
 
-    /// Copies the value of the version under the merged cursor, if it is a put. Returns whether it is.
-    fn copy_if_put(&mut self, trailer: Trailer) -> Result<bool> {
-        if self.kind(trailer)? == Kind::Tombstone {
+    /// Copies the value of the version under the merged cursor, if it has one. Returns whether it has.
+    fn copy_value(&mut self, trailer: Trailer) -> Result<bool> {
+        if !self.has_value(trailer)? {
             return Ok(false);
         }
         let (_, value) = self.merged.entry()?;
         self.value.clear();
-        self.value.extend_from_slice(value);
+        self.value.extend_from_slice(&value[self.before_value..]);
         Ok(true)
+    }
+
+    /// Whether the version under the merged cursor is a put that has not expired.
+    #[inline]
+    fn has_value(&mut self, trailer: Trailer) -> Result<bool> {
+        self.before_value = 0;
+        match self.kind(trailer)? {
+            Kind::Put => Ok(true),
+            Kind::Tombstone => Ok(false),
+            Kind::Expiring => self.is_before_its_end(),
+        }
+    }
+
+    #[cold]
+    fn is_before_its_end(&mut self) -> Result<bool> {
+        self.before_value = END_BYTES;
+        let now = self.view.now;
+        let (_, bytes) = self.merged.entry()?;
+        let end = expiring::split(bytes).map(|(end, _)| end);
+        end.map(|end| end > now).ok_or_else(|| self.corruption("an entry too short for its end"))
     }
 }
 
@@ -294,6 +318,7 @@ impl Cursor for ViewCursor {
             return Ok((&self.user, &self.value));
         }
         let (key, value) = self.merged.entry()?;
+        let value = &value[self.before_value..];
         Ok((internal_key::split(key).map_or(key, |(user, _)| user), value))
     }
 }

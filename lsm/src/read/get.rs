@@ -2,11 +2,12 @@
 
 use kv::{Error, Result};
 
+use crate::expiring::ReadTime;
 use crate::internal_key::{self, Kind, SEQUENCE_LIMIT, SUFFIX_BYTES, Trailer};
 use crate::table_file::TableFile;
 use crate::version::{SuperVersion, Version};
 
-/// Calls `found` with the value of `user` that a reader at `sequence` sees, and returns whether there is one.
+/// Calls `found` with the value of `user` that a reader at `sequence` and `time` sees, and returns whether there is one.
 ///
 /// # Errors
 /// `Corruption` of a table, naming file and offset; `Io`.
@@ -15,11 +16,12 @@ pub(crate) fn get(
     view: &SuperVersion,
     user: &[u8],
     sequence: u64,
+    time: ReadTime<'_>,
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<bool> {
-    let trailer = find(view, user, sequence, found)?;
+    let trailer = find(view, user, sequence, time, found)?;
     debug_assert!(trailer.is_none_or(|trailer| trailer.sequence() <= sequence), "it is visible");
-    Ok(trailer.is_some_and(|trailer| trailer.kind() == Some(Kind::Put)))
+    Ok(trailer.is_some_and(|trailer| trailer.kind() != Some(Kind::Tombstone)))
 }
 
 /// The number of the newest write of `user`, a tombstone or not, also if it is not visible yet.
@@ -27,30 +29,33 @@ pub(crate) fn get(
 /// # Errors
 /// As [`get`].
 pub(crate) fn newest_sequence(view: &SuperVersion, user: &[u8]) -> Result<Option<u64>> {
-    let trailer = find(view, user, SEQUENCE_LIMIT - 1, &mut |_| ())?;
+    let trailer = find(view, user, SEQUENCE_LIMIT - 1, ReadTime::At(0), &mut |_| ())?;
     Ok(trailer.map(Trailer::sequence))
 }
 
-/// The newest version that a reader at `sequence` sees. Calls `found` with the value of a put.
+/// The newest version that a reader at `sequence` sees. Calls `found` with the value of a put that has not expired at `time`. One
+/// that has is returned as a tombstone.
 #[inline]
 fn find(
     view: &SuperVersion,
     user: &[u8],
     sequence: u64,
+    time: ReadTime<'_>,
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Trailer>> {
     for memtable in view.memtables() {
-        if let Some(trailer) = memtable.get(user, sequence, found) {
+        if let Some(trailer) = memtable.get(user, sequence, time, found) {
             return Ok(Some(trailer));
         }
     }
-    find_in_tables(&view.version, user, sequence, found)
+    find_in_tables(&view.version, user, sequence, time, found)
 }
 
 fn find_in_tables(
     version: &Version,
     user: &[u8],
     sequence: u64,
+    time: ReadTime<'_>,
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Trailer>> {
     let mut tables = version.runs.iter().filter_map(|run| run.table_of(user)).peekable();
@@ -62,7 +67,7 @@ fn find_in_tables(
         if table.facts.oldest > sequence {
             continue;
         }
-        if let Some(trailer) = find_in_table(table, &key, found)? {
+        if let Some(trailer) = find_in_table(table, &key, time, found)? {
             return Ok(Some(trailer));
         }
     }
@@ -72,28 +77,24 @@ fn find_in_tables(
 fn find_in_table(
     file: &TableFile,
     key: &[u8],
+    time: ReadTime<'_>,
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Trailer>> {
-    if file.facts.ranges.is_some() {
-        return find_beside_ranges(file, key, found);
+    let covering = if file.facts.ranges.is_none() { None } else { covering(file, key)? };
+    let entry = find_entry(file, key, covering.unwrap_or(0), time, found)?;
+    if entry.is_some() || covering.is_none() {
+        return Ok(entry);
     }
-    find_entry(file, key, 0, found)
+    // A range tombstone is the newest, and so it is the answer, as a tombstone.
+    Ok(covering.map(|covering| Trailer::new(covering, Kind::Tombstone)))
 }
 
-/// The same in a table with range tombstones. If one of them is the newest, it is the answer, as a tombstone.
+/// The newest range tombstone of the table that covers `key` and that `key` sees.
 #[cold]
-fn find_beside_ranges(
-    file: &TableFile,
-    key: &[u8],
-    found: &mut dyn FnMut(&[u8]),
-) -> Result<Option<Trailer>> {
+fn covering(file: &TableFile, key: &[u8]) -> Result<Option<u64>> {
     let fragments = file.fragments()?;
-    let covering = match (fragments, internal_key::split(key)) {
-        (Some(fragments), Some((user, seen_at))) => fragments.covering(user, seen_at.sequence()),
-        _ => None,
-    };
-    let entry = find_entry(file, key, covering.unwrap_or(0), found)?;
-    Ok(entry.or(covering.map(|covering| Trailer::new(covering, Kind::Tombstone))))
+    let split = internal_key::split(key);
+    Ok(split.and_then(|(user, at)| fragments?.covering(user, at.sequence())))
 }
 
 /// The newest version in the table that `key` sees, if its number is at least `least`.
@@ -102,6 +103,7 @@ fn find_entry(
     file: &TableFile,
     key: &[u8],
     least: u64,
+    time: ReadTime<'_>,
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Trailer>> {
     let mut version = None;
@@ -111,11 +113,17 @@ fn find_entry(
         if trailer.is_some_and(|trailer| trailer.sequence() < least) {
             return;
         }
-        let trailer = trailer.filter(|trailer| trailer.kind().is_some());
-        if trailer.is_some_and(|trailer| trailer.kind() == Some(Kind::Put)) {
-            found(value);
-        }
-        version = Some(trailer);
+        version = Some(trailer.and_then(|trailer| {
+            match trailer.kind()? {
+                Kind::Put => found(value),
+                Kind::Tombstone => {}
+                Kind::Expiring => match time.value_in(value) {
+                    Some(value) => found(value),
+                    None => return Some(trailer.as_tombstone()),
+                },
+            }
+            Some(trailer)
+        }));
     })?;
     match version {
         None => Ok(None),

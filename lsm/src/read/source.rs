@@ -15,16 +15,14 @@ use crate::table_file::TableRun;
 use crate::version::SuperVersion;
 
 /// A walk over the internal keys of one memtable or one run.
-#[derive(Debug)]
 pub(crate) enum Source {
     Memtable(EntryCursor),
     Run(Box<RunCursor<TableRun>>),
     /// One of these, without the entries that range tombstones cover.
-    Covered(Box<CoveredCursor<Self>>),
+    Covered(Box<dyn Cursor>),
 }
 
 /// The sources of a view, the newest first.
-#[derive(Debug)]
 pub(crate) struct Sources {
     /// The cursors, fresh, each inside the bounds of the walk.
     pub(crate) cursors: Vec<Source>,

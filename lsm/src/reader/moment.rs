@@ -80,7 +80,7 @@ impl Moment {
         inventory.check_orphans(&pinned, manifest)?;
         let log_ends = LogEnds::new(LOG, &replayed.tail, state.logs.iter().copied());
         let (logs, batches) = (state.logs.len() as u64, replayed.batches);
-        let view = view(version, replayed, state.flushed, options.steps.clone());
+        let view = view(version, replayed, state, options.steps.clone());
         Ok((Self { view, logs, replayed: batches }, log_ends))
     }
 
@@ -179,15 +179,16 @@ fn pin_log(
     StoreDir::open(Arc::new(fs), dir.path(), OpenMode::Read)
 }
 
-/// The view of everything in `version` and in the memtables of `replayed`. Tables have every batch up to `flushed`.
-fn view(version: Version, replayed: Replayed, flushed: u64, steps: Steps) -> View {
+/// The view of everything in `version`, which is of `state`, and in the memtables of `replayed`, at the time of the state.
+fn view(version: Version, replayed: Replayed, state: &State, steps: Steps) -> View {
     let log_end = durable::log::Position::default();
     let seal = |(memtable, newest): (_, u64)| {
         Arc::new(SealedMemtable { memtable: Arc::new(memtable), newest, log_end })
     };
     let sealed: Vec<_> = replayed.memtables.into_iter().rev().map(seal).collect();
-    let sequence = sealed.first().map_or(flushed, |newest| newest.newest);
+    let sequence = sealed.first().map_or(state.flushed, |newest| newest.newest);
     assert!(version.history_floor <= sequence, "the newest state can be read");
     let (active, version) = (Arc::default(), Arc::new(version));
-    View { super_version: Arc::new(SuperVersion { active, sealed, version, steps }), sequence }
+    let super_version = Arc::new(SuperVersion { active, sealed, version, steps });
+    View { super_version, sequence, now: state.latest_time }
 }

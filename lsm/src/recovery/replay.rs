@@ -16,7 +16,7 @@ use crate::files::LOG;
 use crate::internal_key::{Kind, Trailer};
 use crate::memtable::Memtable;
 use crate::options::Options;
-use crate::record::{Meaning, Record};
+use crate::record::Record;
 use crate::state::State;
 use crate::steps::{Step, Steps};
 
@@ -109,16 +109,16 @@ impl Loader<'_> {
         let (memtable, newest) = memtables.last_mut().expect("there is one now");
         debug_assert!(*newest <= sequence, "batches come in order");
         *newest = sequence;
-        let ranges = Record::deleted_ranges(records);
-        if !ranges.is_empty() {
+        if Record::delete_ranges(records) {
+            let ranges = Record::deleted_ranges(records);
             self.steps.run(Step::ReplayRanges, || memtable.insert_ranges(ranges, sequence));
         }
         for record in records {
-            let Meaning::Entry(kind) = record.meaning else { continue };
+            let Some(kind) = record.meaning.entry() else { continue };
             let insert = || memtable.insert(record.key, Trailer::new(sequence, kind), record.value);
             match kind {
                 Kind::Tombstone => self.steps.run(Step::ReplayTombstone, insert),
-                Kind::Put => insert(),
+                Kind::Put | Kind::Expiring => insert(),
             }
         }
         self.replayed.batches += 1;

@@ -1,6 +1,7 @@
 //! The edits of the state.
 
 use durable::publish::PublishedFile;
+use kv::UnixMillis;
 use serde::Serialize;
 
 #[cfg(doc)]
@@ -10,7 +11,11 @@ use crate::files::{LOG, TABLE};
 
 /// A change of the files. One that adds a file can only be made from the proof that it was synced and named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Edit(pub(super) Change);
+pub(crate) struct Edit {
+    pub(super) change: Change,
+    /// See [`State::latest_time`]. 0 until [`Edit::at`].
+    pub(super) latest_time: u64,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum Change {
@@ -20,22 +25,38 @@ pub(super) enum Change {
     Flush { flushed: u64, tables: Vec<(u64, TableFacts)>, logs: Vec<u64> },
     Compact(Replacement),
     Move { level: u64, rank: u64, tables: Vec<u64> },
+    NoteTime,
 }
 
 impl Edit {
+    pub(super) fn of(change: Change) -> Self {
+        Self { change, latest_time: 0 }
+    }
+
+    /// The same, with the latest time that a reader has seen.
+    pub(crate) fn at(self, latest_time: UnixMillis) -> Self {
+        debug_assert_eq!(self.latest_time, 0, "an edit gets its time once");
+        Self { latest_time: latest_time.0, ..self }
+    }
+
+    /// Nothing but the time.
+    pub(crate) fn note_time() -> Self {
+        Self::of(Change::NoteTime)
+    }
+
     /// A new segment of the log, to be appended to.
     pub(crate) fn begin_log(file: &PublishedFile) -> Self {
-        Self(Change::BeginLog(file.number(LOG).expect("the proof is of a log")))
+        Self::of(Change::BeginLog(file.number(LOG).expect("the proof is of a log")))
     }
 
     /// The number is given away: a file with it that the manifest does not name was never part of the store.
     pub(crate) fn reserve(id: u64) -> Self {
-        Self(Change::Reserve(id))
+        Self::of(Change::Reserve(id))
     }
 
     /// The logs are no longer part of the store. Every batch in them is in a table, or was never part of the store.
     pub(crate) fn remove_logs(logs: Vec<u64>) -> Self {
-        Self(Change::RemoveLogs(logs))
+        Self::of(Change::RemoveLogs(logs))
     }
 
     /// The tables hold every batch behind [`State::flushed`] and up to `flushed`: one new run of level 0, in the order of
@@ -45,7 +66,7 @@ impl Edit {
         tables: Vec<(PublishedFile, TableFacts)>,
         logs: Vec<u64>,
     ) -> Self {
-        Self(Change::Flush { flushed, tables: proven(tables), logs })
+        Self::of(Change::Flush { flushed, tables: proven(tables), logs })
     }
 
     /// The tables `gone` go, and `tables` come, in the order of keys, into the run at `level` and `rank`. States of the store
@@ -58,13 +79,13 @@ impl Edit {
     ) -> Self {
         assert!(!gone.is_empty(), "a compaction has inputs");
         let tables = proven(tables);
-        Self(Change::Compact(Replacement { level, rank, gone, history_floor, tables }))
+        Self::of(Change::Compact(Replacement { level, rank, gone, history_floor, tables }))
     }
 
     /// The tables join the run at `level` and `rank` as they are.
     pub(crate) fn move_tables((level, rank): (u64, u64), tables: Vec<u64>) -> Self {
         assert!(!tables.is_empty(), "a move has tables");
-        Self(Change::Move { level, rank, tables })
+        Self::of(Change::Move { level, rank, tables })
     }
 }
 

@@ -11,6 +11,9 @@ use super::{LEVELS, PlacedTable, Replacement, State, TableFacts};
 use crate::files::FILE_ID_LIMIT;
 use crate::internal_key::SEQUENCE_LIMIT;
 
+/// From this format on there are times.
+const WITH_TIMES: u16 = 4;
+
 /// The fewest bytes of the facts about a table, with its number, in any format.
 const LEAST_TABLE_BYTES: usize = 28;
 
@@ -19,6 +22,7 @@ pub(super) fn encode_state(state: &State, out: &mut Vec<u8>) {
     for field in [state.next_file_id, state.flushed, state.next_rank, state.history_floor] {
         put_varint(out, field);
     }
+    put_varint(out, state.latest_time);
     encode_ids(state.logs.iter().copied(), out);
     put_varint(out, state.tables.len() as u64);
     for (&id, table) in &state.tables {
@@ -40,10 +44,13 @@ pub(super) fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<State
     let (next_file_id, flushed) = (reader.varint()?, reader.varint()?);
     let next_rank = reader.varint()?;
     let history_floor = if format < 2 { 0 } else { reader.varint()? };
+    let latest_time = if format < WITH_TIMES { 0 } else { reader.varint()? };
     if next_file_id > FILE_ID_LIMIT || flushed >= SEQUENCE_LIMIT || history_floor > flushed {
         return Err(reader.corruption("a number that no store reaches"));
     }
-    let mut state = State { next_file_id, flushed, next_rank, history_floor, ..State::default() };
+    let (logs, tables) = Default::default();
+    let mut state =
+        State { next_file_id, flushed, next_rank, history_floor, latest_time, logs, tables };
     for id in decode_ids(reader)? {
         if id >= next_file_id || !state.logs.insert(id) {
             return Err(reader.corruption(format!("log {id} cannot be there")));
@@ -64,7 +71,7 @@ pub(super) fn decode_state(format: u16, reader: &mut Reader<'_>) -> Result<State
 
 pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
     let start = out.len();
-    match &edit.0 {
+    match &edit.change {
         Change::BeginLog(id) => {
             out.push(1);
             put_varint(out, *id);
@@ -97,7 +104,9 @@ pub(super) fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
             put_varint(out, *rank);
             encode_ids(tables.iter().copied(), out);
         }
+        Change::NoteTime => out.push(7),
     }
+    put_varint(out, edit.latest_time);
     let decoded = |reader: &mut Reader<'_>| decode_edit(State::FORMAT, reader).ok();
     debug_assert_eq!(decoded(&mut reader_of(&out[start..])).as_ref(), Some(edit), "reads back");
 }
@@ -124,9 +133,11 @@ pub(super) fn decode_edit(format: u16, reader: &mut Reader<'_>) -> Result<Edit> 
             rank: reader.varint()?,
             tables: decode_ids(reader)?,
         },
+        7 if format >= WITH_TIMES => Change::NoteTime,
         other => return Err(reader.corruption(format!("an edit of unknown kind {other}"))),
     };
-    Ok(Edit(change))
+    let latest_time = if format < WITH_TIMES { 0 } else { reader.varint()? };
+    Ok(Edit { change, latest_time })
 }
 
 fn encode_tables(tables: &[(u64, TableFacts)], out: &mut Vec<u8>) {

@@ -5,13 +5,15 @@ use kv::Result;
 use serde::Serialize;
 
 use crate::boundary::Boundary;
+use crate::compaction::Expiry;
 use crate::internal_key::{self, SEQUENCE_LIMIT};
 use crate::range_tombstones::{DeletedRange, put_range, read_range};
 
 /// The facts about one table. On disk, in this order: length, varint; CRC-32, 4 bytes; id, 16 bytes; entries, tombstones,
 /// oldest, newest, hidden, dense bytes, created, varints; smallest and largest internal key, each behind its length; the
 /// number of fragments of range tombstones, varint, and, unless it is 0, the ends of their range, as in the block of range
-/// tombstones. Format 2 had no range tombstones. Format 1 had no hidden, dense bytes and created either: they read as 0.
+/// tombstones; how many entries expire, varint, and, unless it is 0, the first and the last moment at which one does, varints.
+/// Format 3 had no entries that expire. Format 2 had no range tombstones either. Format 1 had no hidden, dense bytes and created either: they read as 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TableFacts {
     /// The length of the file in bytes.
@@ -40,6 +42,8 @@ pub(crate) struct TableFacts {
     pub(crate) largest: Vec<u8>,
     /// The range tombstones.
     pub(crate) ranges: Option<RangeFacts>,
+    /// The entries that expire, at moments in milliseconds since 1970.
+    pub(crate) expiry: Option<Expiry>,
 }
 
 /// The facts about the range tombstones of one table.
@@ -78,6 +82,11 @@ impl TableFacts {
         of_entries.into_iter().chain(of_ranges).max().unwrap_or(Boundary::End)
     }
 
+    /// How many entries expire.
+    pub(crate) fn expiring(&self) -> u64 {
+        self.expiry.map_or(0, |expiry| expiry.entries)
+    }
+
     /// How many fragments of range tombstones it has.
     pub(crate) fn range_fragments(&self) -> u64 {
         self.ranges.as_ref().map_or(0, |ranges| ranges.fragments)
@@ -95,7 +104,14 @@ impl TableFacts {
             && self.largest.is_empty()
             && self.ranges.is_some();
         let is_sound = |ranges: &RangeFacts| ranges.fragments > 0 && !ranges.hull.is_empty();
+        let is_expiry = |expiry: Expiry| {
+            let others = self.tombstones.checked_add(expiry.entries);
+            (1..=self.entries).contains(&expiry.entries)
+                && others.is_some_and(|count| count <= self.entries)
+                && expiry.earliest <= expiry.latest
+        };
         (are_keys || has_no_entry)
+            && self.expiry.is_none_or(is_expiry)
             && self.ranges.as_ref().is_none_or(is_sound)
             && (1..=self.newest).contains(&self.oldest)
             && self.newest < SEQUENCE_LIMIT
@@ -119,6 +135,11 @@ impl TableFacts {
         if let Some(ranges) = &self.ranges {
             put_range(out, &ranges.hull);
         }
+        put_varint(out, self.expiring());
+        if let Some(expiry) = self.expiry {
+            put_varint(out, expiry.earliest);
+            put_varint(out, expiry.latest);
+        }
     }
 
     /// Reads facts of this format of the state.
@@ -139,9 +160,18 @@ impl TableFacts {
             smallest: reader.prefixed()?.to_vec(),
             largest: reader.prefixed()?.to_vec(),
             ranges: if format < 3 { None } else { RangeFacts::decode(reader)? },
+            expiry: if format < 4 { None } else { decode_expiry(reader)? },
         };
         if facts.is_sound() { Ok(facts) } else { Err(reader.corruption("facts that no table has")) }
     }
+}
+
+fn decode_expiry(reader: &mut Reader<'_>) -> Result<Option<Expiry>> {
+    let entries = reader.varint()?;
+    if entries == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Expiry { entries, earliest: reader.varint()?, latest: reader.varint()? }))
 }
 
 impl RangeFacts {

@@ -1,7 +1,9 @@
 use durable::manifest::State as _;
+use kv::UnixMillis;
 
 use super::*;
 use crate::boundary::Boundary;
+use crate::compaction::Expiry;
 use crate::golden;
 use crate::internal_key::{Kind, Trailer, encoded};
 use crate::range_tombstones::DeletedRange;
@@ -21,6 +23,7 @@ fn facts(smallest: &[u8], largest: &[u8], oldest: u64, newest: u64) -> TableFact
         smallest: encoded(smallest, Trailer::new(newest, Kind::Put)),
         largest: encoded(largest, Trailer::new(oldest, Kind::Put)),
         ranges: None,
+        expiry: None,
     }
 }
 
@@ -39,7 +42,7 @@ fn ranges_alone(start: &[u8], end: Option<&[u8]>, newest: u64) -> TableFacts {
 }
 
 fn flush(flushed: u64, tables: Vec<(u64, TableFacts)>, logs: Vec<u64>) -> Edit {
-    Edit(Change::Flush { flushed, tables, logs })
+    Edit::of(Change::Flush { flushed, tables, logs })
 }
 
 fn compact(
@@ -48,7 +51,7 @@ fn compact(
     history_floor: u64,
     tables: Vec<(u64, TableFacts)>,
 ) -> Edit {
-    Edit(Change::Compact(Replacement { level, rank, gone, history_floor, tables }))
+    Edit::of(Change::Compact(Replacement { level, rank, gone, history_floor, tables }))
 }
 
 /// Facts as format 1 had them.
@@ -63,8 +66,8 @@ fn without_the_facts_of_format_2(mut state: State) -> State {
 fn some() -> State {
     let mut state = State::default();
     for edit in [
-        Edit(Change::BeginLog(1)),
-        Edit(Change::BeginLog(2)),
+        Edit::of(Change::BeginLog(1)),
+        Edit::of(Change::BeginLog(2)),
         Edit::reserve(3),
         flush(9, vec![(3, facts(b"a", b"b", 1, 9))], vec![1]),
     ] {
@@ -135,7 +138,7 @@ fn a_flush_adds_a_newer_run_and_takes_logs_out_at_once() {
 fn edits_that_contradict_the_state_are_refused() {
     let table = || facts(b"a", b"b", 10, 12);
     for refused in [
-        Edit(Change::BeginLog(3)),
+        Edit::of(Change::BeginLog(3)),
         Edit::reserve(2),
         Edit::reserve(FILE_ID_LIMIT),
         Edit::remove_logs(vec![1]),
@@ -205,24 +208,81 @@ fn compactions_that_contradict_the_state_are_refused() {
     }
 }
 
+/// The state of [`some_with_ranges`] at a time, with a run that has entries that expire.
+fn some_with_times() -> State {
+    let mut state = some_with_ranges();
+    state.apply(&Edit::reserve(6)).unwrap();
+    state.apply(&flush(13, vec![(6, expiring())], Vec::new()).at(UnixMillis(700))).unwrap();
+    state
+}
+
+fn expiring() -> TableFacts {
+    let expiry = Expiry { entries: 2, earliest: 300, latest: 90_000 };
+    TableFacts { expiry: Some(expiry), ..facts(b"d", b"e", 13, 13) }
+}
+
 #[test]
-fn the_encoding_is_the_one_of_format_3() {
-    let [state, begin, reserve, remove, flushed, compacted, moved] =
-        golden::lines(include_str!("../../tests/golden/state-3.hex"));
+fn the_latest_time_never_goes_back() {
+    let mut state = some_with_times();
+    assert!(state.latest_time == 700 && state.has_expiring());
+    for (noted, expected) in [(500, 700), (900, 900), (0, 900)] {
+        state.apply(&Edit::note_time().at(UnixMillis(noted))).unwrap();
+        assert_eq!(state.latest_time, expected);
+    }
+    assert!(!some_with_ranges().has_expiring());
+}
+
+#[test]
+fn facts_about_what_expires_agree_with_the_entries() {
+    let with = |entries, earliest, latest| TableFacts {
+        expiry: Some(Expiry { entries, earliest, latest }),
+        ..facts(b"a", b"b", 1, 9)
+    };
+    // Three entries, of which one is a tombstone.
+    assert!(with(2, 5, 5).is_sound() && !with(3, 5, 5).is_sound() && !with(0, 5, 5).is_sound());
+    assert!(!with(2, 6, 5).is_sound() && !with(u64::MAX, 5, 5).is_sound());
+}
+
+#[test]
+fn the_encoding_is_the_one_of_format_4() {
+    let [state, begin, reserve, remove, flushed, compacted, moved, noted] =
+        golden::lines(include_str!("../../tests/golden/state-4.hex"));
     let mut out = Vec::new();
-    some_with_ranges().encode_state(&mut out);
+    some_with_times().encode_state(&mut out);
     assert_eq!(out, state);
     for (edit, golden) in [
-        (Edit(Change::BeginLog(300)), begin),
+        (Edit::of(Change::BeginLog(300)), begin),
         (Edit::reserve(7), reserve),
         (Edit::remove_logs(vec![1, 500]), remove),
-        (flush(12, tables_with_ranges(), vec![2]), flushed),
+        (flush(13, vec![(6, expiring())], vec![2]).at(UnixMillis(700)), flushed),
         (compact((6, 300), vec![3, 4], 9, vec![(5, facts(b"a", b"b", 1, 9))]), compacted),
         (Edit::move_tables((1, 300), vec![3, 4]), moved),
+        (Edit::note_time().at(UnixMillis(5)), noted),
     ] {
         let mut out = Vec::new();
         State::encode_edit(&edit, &mut out);
         assert_eq!(out, golden, "{edit:?}");
+    }
+}
+
+#[test]
+fn states_and_edits_of_format_3_are_read() {
+    let [state, begin, reserve, remove, flushed, compacted, moved] =
+        golden::lines(include_str!("../../tests/golden/state-3.hex"));
+    let mut reader = Reader::new(&state, std::path::Path::new("state"), 0);
+    assert_eq!(State::decode_state(3, &mut reader).unwrap(), some_with_ranges());
+    reader.finish().unwrap();
+    for (bytes, edit) in [
+        (begin, Edit::of(Change::BeginLog(300))),
+        (reserve, Edit::reserve(7)),
+        (remove, Edit::remove_logs(vec![1, 500])),
+        (flushed, flush(12, tables_with_ranges(), vec![2])),
+        (compacted, compact((6, 300), vec![3, 4], 9, vec![(5, facts(b"a", b"b", 1, 9))])),
+        (moved, Edit::move_tables((1, 300), vec![3, 4])),
+    ] {
+        let mut reader = Reader::new(&bytes, std::path::Path::new("edit"), 0);
+        assert_eq!(State::decode_edit(3, &mut reader).unwrap(), edit);
+        reader.finish().unwrap();
     }
 }
 
@@ -234,7 +294,7 @@ fn states_and_edits_of_format_2_are_read() {
     assert_eq!(State::decode_state(2, &mut reader).unwrap(), some());
     reader.finish().unwrap();
     for (bytes, edit) in [
-        (begin, Edit(Change::BeginLog(300))),
+        (begin, Edit::of(Change::BeginLog(300))),
         (reserve, Edit::reserve(7)),
         (remove, Edit::remove_logs(vec![1, 500])),
         (flushed, flush(9, vec![(3, facts(b"a", b"b", 1, 9))], vec![1])),
@@ -259,7 +319,7 @@ fn states_and_edits_of_format_1_are_read() {
         let mut reader = Reader::new(edit, std::path::Path::new("edit"), 0);
         let edit = State::decode_edit(1, &mut reader).unwrap();
         reader.finish().unwrap();
-        if let Edit(Change::Flush { flushed, tables, .. }) = &edit {
+        if let Change::Flush { flushed, tables, .. } = &edit.change {
             assert_eq!((*flushed, tables[0].1.hidden), (9, 0));
         }
     }
@@ -273,18 +333,19 @@ fn states_and_edits_of_format_1_are_read() {
 #[test]
 fn states_and_edits_read_back() {
     let mut out = Vec::new();
-    some_with_ranges().encode_state(&mut out);
+    some_with_times().encode_state(&mut out);
     let mut reader = Reader::new(&out, std::path::Path::new("state"), 0);
-    assert_eq!(State::decode_state(State::FORMAT, &mut reader).unwrap(), some_with_ranges());
+    assert_eq!(State::decode_state(State::FORMAT, &mut reader).unwrap(), some_with_times());
     reader.finish().unwrap();
     for edit in [
-        Edit(Change::BeginLog(300)),
+        Edit::of(Change::BeginLog(300)),
         Edit::reserve(7),
         Edit::remove_logs(vec![1, 500]),
         flush(9, vec![(3, facts(b"", b"b", 1, 9))], vec![1]),
         compact((6, 300), vec![3, 4], 9, vec![(5, facts(b"", b"b", 1, 9))]),
         compact((0, 1), vec![3], 0, Vec::new()),
         Edit::move_tables((1, 300), vec![3, 4]),
+        Edit::note_time().at(UnixMillis(5)),
     ] {
         let mut out = Vec::new();
         State::encode_edit(&edit, &mut out);
@@ -297,7 +358,7 @@ fn states_and_edits_read_back() {
 #[test]
 fn no_cut_or_changed_byte_of_a_state_panics() {
     let mut out = Vec::new();
-    some_with_ranges().encode_state(&mut out);
+    some_with_times().encode_state(&mut out);
     let decode = |bytes: &[u8]| {
         let mut reader = Reader::new(bytes, std::path::Path::new("state"), 0);
         let decoded = State::decode_state(State::FORMAT, &mut reader);
@@ -312,7 +373,7 @@ fn no_cut_or_changed_byte_of_a_state_panics() {
             changed[at] ^= 1 << bit;
             let found = decode(&changed);
             assert!(
-                found.is_err() || found.is_ok_and(|state| state != some_with_ranges()),
+                found.is_err() || found.is_ok_and(|state| state != some_with_times()),
                 "bit {at}.{bit}"
             );
         }

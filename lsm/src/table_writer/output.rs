@@ -6,7 +6,8 @@ use kv::{Error, Result};
 use sstable::{BuildOptions, TableBuilder, TableId};
 
 use super::origin::Origin;
-use crate::compaction::is_dense_block;
+use crate::compaction::{Expiry, is_dense_block};
+use crate::expiring;
 use crate::internal_key::{self, Kind, LAYOUT};
 use crate::range_tombstones::{self, Fragments};
 use crate::state::{RangeFacts, TableFacts};
@@ -30,6 +31,7 @@ struct Counts {
     hidden: u64,
     oldest: Option<u64>,
     newest: u64,
+    expiry: Option<Expiry>,
     density: Density,
 }
 
@@ -83,6 +85,10 @@ impl Output {
         let (counts, sequence) = (&mut self.counts, trailer.sequence());
         let is_tombstone = trailer.kind() == Some(Kind::Tombstone);
         counts.tombstones += u64::from(is_tombstone);
+        if trailer.kind() == Some(Kind::Expiring) {
+            let (end, _) = expiring::split(value).expect("its end is in front of its value");
+            counts.expiry = Some(with_end(counts.expiry, end));
+        }
         counts.density.add(is_tombstone, (key.len() + value.len()) as u64, block_bytes as u64);
         counts.note_number(sequence);
         let is_first = self.builder.entries() == 1;
@@ -116,6 +122,7 @@ impl Output {
             smallest: properties.smallest_key,
             largest: properties.largest_key,
             ranges,
+            expiry: self.counts.expiry,
         };
         assert!(facts.is_sound(), "a table was built from entries in order");
         Ok((built.file, facts))
@@ -130,6 +137,13 @@ impl Output {
         }
         Ok(Some(RangeFacts { fragments: fragments.len() as u64, hull }))
     }
+}
+
+/// The entries of `before`, and one that ends at `end`.
+pub(crate) fn with_end(before: Option<Expiry>, end: u64) -> Expiry {
+    let before = before.unwrap_or(Expiry { entries: 0, earliest: end, latest: end });
+    let (earliest, latest) = (before.earliest.min(end), before.latest.max(end));
+    Expiry { entries: before.entries + 1, earliest, latest }
 }
 
 impl Counts {

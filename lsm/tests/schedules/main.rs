@@ -15,7 +15,7 @@ mod source {
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs, ThreadPool};
-use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, WriteBatch};
+use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, UnixMillis, WriteBatch};
 use lsm::compaction::{SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
 use source::internal_key;
@@ -206,6 +206,45 @@ fn deletes_ranges_beside_everything() {
 #[test]
 fn range_deletions_race_flushes_compactions_and_views() {
     check(deletes_ranges_beside_everything, 400);
+}
+
+/// A snapshot reads its time on either side of the moment at which a compaction takes its horizon. If it has seen a value, the
+/// compaction leaves the value alone.
+#[test]
+fn the_time_of_a_snapshot_races_the_horizon_of_a_compaction() {
+    let scenario = || {
+        let disk = SimFs::new();
+        let (clock, executor) = (clock(), Arc::new(ThreadPool::new(1, clock())));
+        let mut options = options(&disk, executor);
+        options.env.clock = Arc::clone(&clock) as _;
+        let engine = Arc::new(Lsm::open("store", options).unwrap());
+        let mut batch = WriteBatch::new();
+        batch.put_expiring(b"a", &[1; 150], UnixMillis(1_000));
+        engine.write(&batch, Durability::Buffered).unwrap();
+        engine.flush().unwrap();
+        let reader = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let snapshot = engine.snapshot().unwrap();
+                let first = snapshot.get(b"a").unwrap().is_some();
+                engine.compact_range(&KeyRange::all()).unwrap();
+                let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+                assert_eq!(cursor.next().unwrap(), first);
+                assert_eq!(snapshot.get(b"a").unwrap().is_some(), first);
+            })
+        };
+        let compacter = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || engine.compact_range(&KeyRange::all()).unwrap())
+        };
+        clock.set_now(UnixMillis(1_000));
+        for thread in [reader, compacter] {
+            thread.join().unwrap();
+        }
+        assert!(engine.get(b"a").unwrap().is_none());
+        engine.verify().unwrap();
+    };
+    check(scenario, 300);
 }
 
 /// A view that reads its number before a compaction is installed, and its tables afterwards, starts over; a snapshot that is

@@ -148,15 +148,17 @@ fn a_batch_may_be_larger_than_a_memtable_and_a_segment() {
 }
 
 #[test]
-fn what_the_engine_lacks_is_refused_before_anything_is_written() {
+fn a_batch_that_is_out_of_limits_is_refused_before_anything_is_written() {
     let world = World::new();
     let engine = world.open().unwrap();
-    let mut expiring = WriteBatch::new();
-    expiring.put(b"a", b"1").put_expiring(b"b", b"2", kv::UnixMillis(1));
-    assert!(matches!(
-        engine.write(&expiring, Durability::Buffered),
-        Err(Error::Unsupported("expiry"))
-    ));
+    let mut too_long = WriteBatch::new();
+    too_long.put(b"a", b"1").put_expiring(&vec![7; kv::MAX_KEY_LEN + 1], b"2", kv::UnixMillis(1));
+    let mut inverted = WriteBatch::new();
+    inverted.put(b"a", b"1").delete_range(KeyRange::new(&b"b"[..]..&b"a"[..]));
+    for refused in [too_long, inverted] {
+        let refused = engine.write(&refused, Durability::Buffered).unwrap_err();
+        assert!(matches!(refused, Error::InvalidArgument(_)), "{refused}");
+    }
     assert_eq!(entries(&engine), []);
     assert_eq!(engine.newest_sequence(), SequenceNumber(0));
 }

@@ -191,3 +191,40 @@ fn a_checkpoint_is_read_without_a_writer() {
     reader.verify().unwrap();
     assert_eq!(world.disk.ops(), before);
 }
+
+#[test]
+fn a_value_expires_for_a_reader_between_two_refreshes_and_never_comes_back() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put_expiring(b"brief", b"1", kv::UnixMillis(100));
+    engine.write(&batch, Durability::Buffered).unwrap();
+    let reader = read(&world);
+    let (before, scan) = (reader.snapshot().unwrap(), |reader: &Reader| entries(reader).len());
+    assert_eq!((reader.get(b"brief").unwrap().as_deref(), scan(&reader)), (Some(&b"1"[..]), 1));
+    world.clock.set_now(kv::UnixMillis(100));
+    assert_eq!((reader.get(b"brief").unwrap(), scan(&reader)), (None, 0));
+    assert_eq!(before.get(b"brief").unwrap().as_deref(), Some(&b"1"[..]), "a snapshot has a time");
+    world.clock.set_now(kv::UnixMillis(50));
+    reader.refresh().unwrap();
+    assert_eq!((reader.get(b"brief").unwrap(), scan(&reader)), (None, 0));
+}
+
+/// The writer has taken the value for expired, and the clock is set back before the reader opens.
+#[test]
+fn a_reader_is_at_least_as_late_as_the_last_edit_of_the_writer() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put_expiring(b"brief", b"1", kv::UnixMillis(100));
+    engine.write(&batch, Durability::Buffered).unwrap();
+    let reader = read(&world);
+    world.clock.set_now(kv::UnixMillis(100));
+    assert_eq!(engine.get(b"brief").unwrap(), None);
+    engine.flush().unwrap();
+    world.clock.set_now(kv::UnixMillis(50));
+    assert_eq!(read(&world).get(b"brief").unwrap(), None);
+    assert_eq!(reader.get(b"brief").unwrap().as_deref(), Some(&b"1"[..]), "of the moment before");
+    reader.refresh().unwrap();
+    assert_eq!(reader.get(b"brief").unwrap(), None);
+}

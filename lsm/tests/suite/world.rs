@@ -15,7 +15,7 @@ pub(crate) const STORE: &str = "store";
 pub(crate) struct World {
     pub(crate) disk: SimFs,
     pub(crate) executor: Arc<ManualExecutor>,
-    clock: Arc<ManualClock>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl World {

@@ -56,6 +56,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
     Mistake::new("histories", "install", "flushed-memtable-kept", skip(Step::Install)),
     Mistake::new("histories", "compaction", "seen-version-dropped", skip(Step::KeepSeenVersions)),
     Mistake::new("histories", "compaction", "tombstone-dropped", skip(Step::GuardTombstone)),
+    Mistake::new("histories", "compaction", "unexpired-entry-dropped", skip(Step::KeepUnexpired)),
     Mistake::new("histories", "compaction", "output-not-named", skip(Step::NameOutputs)),
     Mistake::new("conformance", "recovery", "leftover-not-awaited", skip(Step::AwaitLeftover)),
     Mistake::new("damage", "recovery", "missing-file-not-noticed", skip(Step::CheckPresent)),

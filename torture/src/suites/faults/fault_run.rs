@@ -247,8 +247,13 @@ impl<'s> FaultRun<'s> {
 
     /// A call has failed with `error`, before which `injected` faults had happened.
     fn note_log_failure(&mut self, error: &Error, injected: usize) {
-        let is_log_failure = match self.first_fault().map(|call| call.kind) {
-            Some(OpKind::SyncFile) => true,
+        let fault = self.first_fault();
+        // A file that is not published yet is no log. Without space for it, an edit of the manifest is refused.
+        let is_temporary = |call: &MadeCall| call.path.extension().is_some_and(|e| e == "tmp");
+        let is_refused_edit =
+            error.is_out_of_resources() && fault.as_ref().is_some_and(is_temporary);
+        let is_log_failure = match fault.map(|call| call.kind) {
+            Some(OpKind::SyncFile) => !is_refused_edit,
             // An append that finds no space leaves nothing behind.
             Some(OpKind::Append) => !error.is_out_of_resources(),
             _ => false,

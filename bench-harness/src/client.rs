@@ -19,7 +19,7 @@ use std::time::Instant;
 use kv::{Durability, Kv, WriteBatch};
 
 use crate::dataset::Dataset;
-use crate::failure::Outcome;
+use crate::failure::{CallOutcome, Outcome};
 use crate::operation::{Operation, Step};
 use crate::values::ValueWriter;
 
@@ -159,7 +159,7 @@ impl Client<'_> {
         step.operation() == Operation::Scan && free < step.length() as usize
     }
 
-    fn perform(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> Outcome<()> {
+    fn perform(&mut self, planned: PlannedOperation, buffers: &mut ClientBuffers) -> CallOutcome {
         match planned.operation {
             Operation::Get => self.get(planned, buffers),
             Operation::GetMiss => self.get_miss(planned, buffers),

@@ -18,6 +18,10 @@ Exit codes:
 /// The result of everything that can end a run.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
+/// The result of one call in the loop that is measured. It has eight bytes, so it is returned in a register; an [`Outcome`] would
+/// be copied through memory.
+pub(crate) type CallOutcome = Result<(), Box<Failure>>;
+
 /// Why a run ends early.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
@@ -98,6 +102,19 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl From<Box<Failure>> for Failure {
+    fn from(failure: Box<Failure>) -> Self {
+        *failure
+    }
+}
+
+impl From<kv::Error> for Box<Failure> {
+    #[cold]
+    fn from(error: kv::Error) -> Self {
+        Self::new(error.into())
     }
 }
 

@@ -19,6 +19,7 @@ mod cli;
 mod client;
 mod csv_text;
 mod dataset;
+mod decimal;
 mod disk_outliers;
 mod disk_use;
 mod distribution;

@@ -14,8 +14,13 @@ impl ScratchFolder {
     /// Creates the directory at `path`, with those above it.
     pub(crate) fn create(path: PathBuf) -> Outcome<Self> {
         std::fs::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
+        Ok(Self::of(path))
+    }
+
+    /// The owner of the directory at `path`, which is there.
+    pub(crate) fn of(path: PathBuf) -> Self {
         debug_assert!(path.is_dir(), "the folder is there");
-        Ok(Self { path })
+        Self { path }
     }
 
     /// Where it is.

@@ -37,19 +37,28 @@ pub(crate) fn path(run: &Path, dir: Option<&Path>, id: u32) -> PathBuf {
 impl Stores {
     /// Creates the folder at `path` and locks it.
     pub(crate) fn create(path: &Path) -> Outcome<Self> {
+        Self::create_with(path, |file| flock(file, FlockOperation::LockExclusive))
+    }
+
+    /// The same, with the way to lock the file in it.
+    fn create_with(
+        path: &Path,
+        mut take_lock: impl FnMut(&File) -> rustix::io::Result<()>,
+    ) -> Outcome<Self> {
+        let lock = path.join(LOCK);
+        let failed = |error: io::Error| Failure::io("create", &lock, &error);
         loop {
-            let folder = ScratchFolder::create(path.to_path_buf())?;
-            let lock = path.join(LOCK);
-            let failed = |error: io::Error| Failure::io("create", &lock, &error);
+            fs::create_dir_all(path).map_err(failed)?;
             let file = File::create(&lock).map_err(failed)?;
-            if flock(&file, FlockOperation::LockExclusive).is_err() {
+            let is_locked = take_lock(&file).is_ok();
+            if !is_locked {
                 // Without a lock the folder must not look like one that somebody has left.
                 fs::remove_file(&lock).map_err(failed)?;
-                return Ok(Self { folder, _lock: None });
             }
-            // Another run may have found the file before it was locked, and removed the folder.
-            if is_at(&file, &lock) {
-                return Ok(Self { folder, _lock: Some(file) });
+            // Another run may have found the file before it was locked, and removed the folder. One at this path is not ours.
+            if !is_locked || is_at(&file, &lock) {
+                let folder = ScratchFolder::of(path.to_path_buf());
+                return Ok(Self { folder, _lock: is_locked.then_some(file) });
             }
         }
     }
@@ -67,23 +76,34 @@ pub(crate) fn remove_left_over(out: &Path, dir: Option<&Path>) {
     };
     let in_dir = dir.into_iter().flat_map(entries).filter(is_elsewhere);
     for path in entries(out).into_iter().map(|run| run.join(IN_RUN)).chain(in_dir) {
-        if remove_if_free(&path).unwrap_or(false) {
+        if remove_if_free(&path, try_lock).unwrap_or(false) {
             output::note(&format!("removed the stores of a killed run: {}", path.display()));
         }
     }
 }
 
 /// Whether the folder at `path` was left, and is removed. An error leaves it to the next run.
-fn remove_if_free(path: &Path) -> io::Result<bool> {
+///
+/// `take_lock` locks the file in it or fails. Before that, its own run may remove the folder, or another one that looks for
+/// folders at the same time, and a third one may create and lock a folder of the same name. So under the lock the file is
+/// looked for again: it is removed with its folder only where it still is the file of this name.
+fn remove_if_free(
+    path: &Path,
+    take_lock: impl FnOnce(&File) -> rustix::io::Result<()>,
+) -> io::Result<bool> {
     let lock = path.join(LOCK);
     let file = File::open(&lock)?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    // Its own run may have removed it, or another one that looks for folders at the same time.
+    take_lock(&file)?;
     if !is_at(&file, &lock) {
         return Ok(false);
     }
     fs::remove_dir_all(path)?;
     Ok(true)
+}
+
+/// Locks `file`, or fails where another process holds the lock.
+fn try_lock(file: &File) -> rustix::io::Result<()> {
+    flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Whether the open `file` is the one at `path`.
@@ -124,6 +144,92 @@ mod tests {
         assert!(!run("killed").exists() && !killed.exists());
         let path = live.path().to_path_buf();
         drop(live);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_that_a_live_run_made_before_the_lock_was_taken_is_not_removed() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(IN_RUN);
+        fs::create_dir(&path).unwrap();
+        File::create(path.join(LOCK)).unwrap();
+        let mut live = None;
+        // The file is open. Another run removes its folder, and a third one makes its own, before the lock of the first is taken.
+        let removed = remove_if_free(&path, |file| {
+            assert!(remove_if_free(&path, try_lock).unwrap());
+            live = Some(Stores::create(&path).unwrap());
+            try_lock(file)
+        });
+        assert!(!removed.unwrap());
+        assert!(path.join(LOCK).exists(), "the store of a live run is left");
+        assert!(remove_if_free(&path, try_lock).is_err(), "and its lock is held");
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_before_its_run_locked_it_is_made_anew() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(IN_RUN);
+        let mut rounds = 0;
+        let stores = Stores::create_with(&path, |file| {
+            rounds += 1;
+            if rounds == 1 {
+                assert!(remove_if_free(&path, try_lock).unwrap());
+            }
+            flock(file, FlockOperation::LockExclusive)
+        });
+        assert_eq!(rounds, 2);
+        assert!(remove_if_free(&path, try_lock).is_err(), "the lock of the folder is held");
+        drop(stores);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_run_that_lost_its_folder_leaves_the_one_of_another_run() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(IN_RUN);
+        let (mut other, mut rounds) = (None, 0);
+        Stores::create_with(&path, |file| {
+            rounds += 1;
+            match rounds {
+                1 => {
+                    assert!(remove_if_free(&path, try_lock).unwrap());
+                    other = Some(Stores::create(&path).unwrap());
+                    fs::write(path.join("store"), "").unwrap();
+                }
+                // The other run ends, and gives the lock back.
+                2 => {
+                    assert!(path.join("store").exists(), "the folder of the other run is left");
+                    drop(other.take());
+                }
+                _ => assert!(!path.join("store").exists(), "the folder is new"),
+            }
+            flock(file, FlockOperation::LockExclusive)
+        })
+        .unwrap();
+        assert_eq!(rounds, 3, "the second lock was that of the folder that the other run removed");
+    }
+
+    #[test]
+    fn two_runs_do_not_remove_one_folder_at_the_same_time() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(IN_RUN);
+        fs::create_dir(&path).unwrap();
+        File::create(path.join(LOCK)).unwrap();
+        let removed = remove_if_free(&path, |file| {
+            try_lock(file)?;
+            assert!(remove_if_free(&path, try_lock).is_err(), "the first run holds the lock");
+            Ok(())
+        });
+        assert!(removed.unwrap() && !path.exists());
+    }
+
+    #[test]
+    fn a_folder_on_a_file_system_without_locks_does_not_look_left() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(IN_RUN);
+        let stores = Stores::create_with(&path, |_| Err(rustix::io::Errno::NOTSUP)).unwrap();
+        assert!(remove_if_free(&path, try_lock).is_err() && path.exists());
+        drop(stores);
         assert!(!path.exists());
     }
 }

@@ -168,19 +168,44 @@ impl ValueHeader {
     }
 }
 
-/// A hash of `bytes` to which every bit and the length count.
+/// A hash of `bytes` to which every bit and the length count: the sum of all words, each times its weight. The weights are a
+/// series with equal steps, so two sums without a multiplication suffice (Fletcher 1982): that of the words, and that of the
+/// sums so far, in which word `i` of `n` counts `n - i` times.
 #[inline]
 pub(crate) fn digest(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut sum = mix(bytes.len() as u64);
-    let mut weight = FIRST_WEIGHT;
-    for word in words {
-        sum = sum.wrapping_add(u64::from_le_bytes(*word).wrapping_mul(weight));
-        weight = weight.wrapping_add(WEIGHT_STEP);
+    let (mut sum, mut sum_of_sums) = (0_u64, 0_u64);
+    let mut add = |word: u64| {
+        sum = sum.wrapping_add(word);
+        sum_of_sums = sum_of_sums.wrapping_add(sum);
+    };
+    let (blocks, others) = words.as_chunks::<4>();
+    for block in blocks {
+        for word in block {
+            add(u64::from_le_bytes(*word));
+        }
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    sum.wrapping_add(u64::from_le_bytes(last).wrapping_mul(weight))
+    for word in others {
+        add(u64::from_le_bytes(*word));
+    }
+    add(last_word(bytes, rest));
+    let count = words.len() as u64 + 1;
+    let by_place = sum.wrapping_mul(count).wrapping_sub(sum_of_sums);
+    let weighted = sum.wrapping_mul(FIRST_WEIGHT).wrapping_add(by_place.wrapping_mul(WEIGHT_STEP));
+    mix(bytes.len() as u64).wrapping_add(weighted)
+}
+
+/// `rest`, the end of `bytes` of less than eight bytes, as a word. A copy of so few bytes, whose number is not known before,
+/// would cost more than the word: the last eight bytes are read, and those before the rest shifted out.
+#[inline]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    debug_assert!(rest.len() < 8 && bytes.ends_with(rest), "the rest is the end");
+    let bits = 8 * rest.len() as u32;
+    if let Some(last) = bytes.last_chunk::<8>() {
+        u64::from_le_bytes(*last).checked_shr(u64::BITS - bits).unwrap_or(0)
+    } else {
+        rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +224,32 @@ mod tests {
                 assert!(ValueHeader::read(&value).is_none(), "size {size}, bit {bit}");
                 value[bit / 8] ^= 1 << (bit % 8);
             }
+        }
+    }
+
+    #[test]
+    fn a_digest_is_the_sum_of_the_words_each_times_its_weight() {
+        let bytes: Vec<u8> = (0..200).map(|at: u64| mix(at) as u8).collect();
+        for len in 0..bytes.len() {
+            let (mut sum, mut weight) = (mix(len as u64), FIRST_WEIGHT);
+            for part in bytes[..len].chunks(8) {
+                let mut word = [0; 8];
+                word[..part.len()].copy_from_slice(part);
+                sum = sum.wrapping_add(u64::from_le_bytes(word).wrapping_mul(weight));
+                weight = weight.wrapping_add(WEIGHT_STEP);
+            }
+            assert_eq!(digest(&bytes[..len]), sum, "{len}");
+        }
+    }
+
+    #[test]
+    fn the_last_word_of_a_digest_is_the_rest_and_nothing_before_it() {
+        let bytes: Vec<u8> = (1..=20).collect();
+        for len in 0..bytes.len() {
+            let rest = &bytes[len - len % 8..len];
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            assert_eq!(last_word(&bytes[..len], rest), u64::from_le_bytes(word), "{len}");
         }
     }
 

@@ -94,9 +94,9 @@ impl Fixture {
         let fences = indexes.iter().map(|index| first_fence(&bytes, index)).collect();
         let fields = &bytes[filter.clone()];
         let start = number(&fields[8..16]);
-        // Filters of kind 3 have lines alone, those of kind 4 have hints as well.
-        assert!(matches!(fields[0], 3 | 4), "the builder writes these kinds");
-        let stride = 64 * usize::from(fields[0] - 2);
+        // Filters of kind 5 have lines alone, those of kind 6 have hints as well.
+        assert!(matches!(fields[0], 5 | 6), "the builder writes these kinds");
+        let stride = 64 * usize::from(fields[0] - 4);
         let lines = start..start + stride * number(&fields[4..8]);
         Self { bytes, entries, blocks, filter: (filter, lines), indexes, fences }
     }

@@ -9,4 +9,6 @@ const _: () = assert!(MAX_VALUE_LEN <= sstable::MAX_VALUE_LEN, "a table holds ev
 
 /// The capabilities of the engine.
 pub(crate) const CAPABILITIES: Capabilities =
-    Capabilities::new(ScanSupport::Ordered, Durability::Sync).with_max_value_len(MAX_VALUE_LEN);
+    Capabilities::new(ScanSupport::Ordered, Durability::Sync)
+        .with_range_delete()
+        .with_max_value_len(MAX_VALUE_LEN);

@@ -85,8 +85,10 @@ impl Committer {
         Self { store, wal, versions, flusher, background, pressure, memtable_bytes, section }
     }
 
-    pub(crate) fn counts(&self) -> WriteCounts {
-        self.section.lock().counts
+    /// What was written, and how many of the deletes in it are of ranges.
+    pub(crate) fn counts(&self) -> (WriteCounts, u64) {
+        let section = self.section.lock();
+        (section.counts, section.range_deletes)
     }
 
     /// Writes one batch, which has at most one operation for each key and is within its limits. `validate` is the caller's

@@ -48,6 +48,7 @@ use sstable::BuildOptions;
 
 use crate::back_pressure::BackPressure;
 use crate::background::{Background, Task};
+use crate::boundary::Boundary;
 use crate::compaction::{Busy, Strategy};
 use crate::file_ids::FileIds;
 use crate::lock_order::Lock;
@@ -58,14 +59,13 @@ use crate::version::VersionSet;
 use compaction::Compaction;
 pub(crate) use counters::CompactionCounters;
 use part::PartMerge;
-use tree::UserKey;
 pub(crate) use tree::tree_of;
 
 /// Picks compactions and merges them.
 #[derive(Debug)]
 pub(crate) struct Compactor {
     parts: CompactorParts,
-    strategy: Arc<dyn Strategy<UserKey>>,
+    strategy: Arc<dyn Strategy<Boundary>>,
     build: BuildOptions,
     /// So many parts are merged in the background at the same time. 0: nothing is.
     threads: usize,
@@ -87,7 +87,7 @@ pub(crate) struct CompactorParts {
 /// Guarded by `Compactor::schedule`.
 #[derive(Debug, Default)]
 struct Schedule {
-    busy: Busy<UserKey>,
+    busy: Busy<Boundary>,
     /// Parts that have not ended; a move counts as one.
     parts: usize,
     /// Parts that wait for their next step. A job was requested for each.
@@ -106,7 +106,7 @@ struct Schedule {
 impl Compactor {
     pub(crate) fn new(
         parts: CompactorParts,
-        strategy: Arc<dyn Strategy<UserKey>>,
+        strategy: Arc<dyn Strategy<Boundary>>,
         build: BuildOptions,
         threads: usize,
     ) -> Self {

@@ -7,6 +7,7 @@ use durable::reclaim::FileReclaimer;
 
 use crate::back_pressure::{BackPressure, CompactionLimits, Limits};
 use crate::background::{Background, Task};
+use crate::boundary::Boundary;
 use crate::commit::{CommitParts, Committer};
 use crate::compaction::Strategy;
 use crate::compactor::{Compactor, CompactorParts};
@@ -49,7 +50,7 @@ impl Components {
     /// The components of a store that is `recovered`, with the background work that waits in it requested.
     pub(crate) fn new(
         options: &Options,
-        strategy: Arc<dyn Strategy<Vec<u8>>>,
+        strategy: Arc<dyn Strategy<Boundary>>,
         recovered: Recovered,
     ) -> Self {
         let (reclaimer, replayed_batches) = (Arc::clone(&recovered.reclaimer), recovered.replayed);
@@ -108,7 +109,7 @@ impl Shared {
         Flusher::new(parts, options)
     }
 
-    fn compactor(&self, strategy: Arc<dyn Strategy<Vec<u8>>>, options: &Options) -> Compactor {
+    fn compactor(&self, strategy: Arc<dyn Strategy<Boundary>>, options: &Options) -> Compactor {
         let parts = CompactorParts {
             store: Arc::clone(&self.store),
             ids: Arc::clone(&self.ids),

@@ -12,12 +12,14 @@ use kv::{
     Snapshots, Stats, WriteBatch,
 };
 
+use crate::boundary::Boundary;
 use crate::capabilities::CAPABILITIES;
 use crate::commit::Validate;
 use crate::compaction::InvalidOptions;
 use crate::components::Components;
 use crate::files::{LOG, TABLE};
 use crate::options::Options;
+use crate::range_tombstones::DeletedRange;
 use crate::read::{self, LsmSnapshot, ViewCursor};
 use crate::record::Record;
 use crate::recovery;
@@ -132,14 +134,14 @@ impl Lsm {
 
     /// The part of `range` between the first and the last key of all tables. Keeps no table: their files go as soon as they
     /// are compacted.
-    fn table_keys_in(&self, range: &KeyRange) -> Option<(Vec<u8>, Vec<u8>)> {
+    fn table_keys_in(&self, range: &KeyRange) -> Option<(Boundary, Boundary)> {
         let super_version = self.parts.versions.load_full();
         let tables = || super_version.version.tables();
-        let first = tables().map(|table| table.facts.smallest_user()).min()?;
-        let last = tables().map(|table| table.facts.largest_user()).max()?;
-        let smallest = bound(range.start()).map_or(first, |start| start.max(first));
-        let largest = bound(range.end()).map_or(last, |end| end.min(last));
-        Some((smallest.to_vec(), largest.to_vec()))
+        let first = tables().map(|table| table.facts.first()).min()?;
+        let last = tables().map(|table| table.facts.last()).max()?;
+        let smallest = bound(range.start()).map_or(first, |start| Boundary::at(start).max(first));
+        let largest = bound(range.end()).map_or(last, |end| Boundary::at(end).min(last));
+        Some((smallest.to_owned(), largest.to_owned()))
     }
 
     /// A snapshot of the newest visible state. It keeps at most one version of each key that would be gone otherwise.
@@ -184,7 +186,9 @@ impl Lsm {
         durability: Durability,
         validate: Option<Validate<'_>>,
     ) -> Result<SequenceNumber> {
-        let records: Option<Vec<Record<'_>>> = batch.ops().map(Record::of).collect();
+        let ranges: Vec<_> = batch.delete_ranges().iter().map(DeletedRange::of).collect();
+        let ranges = ranges.iter().map(|range| Some(Record::delete_range(range)));
+        let records: Option<Vec<Record<'_>>> = ranges.chain(batch.ops().map(Record::of)).collect();
         let records = records.ok_or(Error::Unsupported("expiry"))?;
         self.parts.committer.commit(&records, durability, validate)
     }

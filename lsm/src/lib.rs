@@ -5,6 +5,7 @@ pub mod compaction;
 
 mod back_pressure;
 mod background;
+mod boundary;
 mod capabilities;
 mod checkpoint;
 mod commit;
@@ -25,6 +26,7 @@ mod pins;
 #[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;
+mod range_tombstones;
 mod read;
 mod reader;
 mod record;

@@ -4,8 +4,12 @@
 //! |---|---|
 //! | 1 put | length of the key, `u16` little-endian; key; value |
 //! | 2 delete | key |
+//! | 3 delete a range | length of its first key, `u16` little-endian; first key; the key behind the range |
+//! | 4 delete from a key on | the key: it and all greater ones go |
 //!
-//! A batch is one frame for each of its operations. Frames, their checksums and their sequence numbers belong to
+//! A range may be empty: then its first key is the key behind it, or a greater one.
+//!
+//! A batch is one frame for each of its operations. Those that delete ranges come first, as they are applied. Frames, their checksums and their sequence numbers belong to
 //! [`durable::log`].
 
 use std::path::Path;
@@ -14,9 +18,12 @@ use durable::log::{Frame, FrameView};
 use kv::{Error, MAX_KEY_LEN, Op, Result};
 
 use crate::internal_key::{Kind, SEQUENCE_LIMIT};
+use crate::range_tombstones::DeletedRange;
 
 const KIND_PUT: u8 = 1;
 const KIND_DELETE: u8 = 2;
+const KIND_DELETE_RANGE: u8 = 3;
+const KIND_DELETE_FROM: u8 = 4;
 
 /// Bytes of the payload of a put besides key and value.
 const KEY_LEN_BYTES: usize = 2;
@@ -26,24 +33,45 @@ const _: () = assert!(MAX_KEY_LEN <= u16::MAX as usize, "the length of a key has
 /// One operation of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record<'r> {
-    pub(crate) kind: Kind,
+    pub(crate) meaning: Meaning,
+    /// The key, or the first key of a range.
     pub(crate) key: &'r [u8],
-    /// Empty for a tombstone.
+    /// The value of a put, or the key behind a range.
     pub(crate) value: &'r [u8],
     /// The length of the key, as a put stores it.
     key_len: [u8; KEY_LEN_BYTES],
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// It makes an entry.
+    Entry(Kind),
+    /// It deletes the keys from `key` on and before `value`.
+    DeleteRange,
+    /// It deletes the keys from `key` on.
+    DeleteFrom,
 }
 
 impl<'r> Record<'r> {
     #[inline]
     pub(crate) fn put(key: &'r [u8], value: &'r [u8]) -> Self {
         debug_assert!(key.len() <= MAX_KEY_LEN, "the length was checked");
-        Self { kind: Kind::Put, key, value, key_len: (key.len() as u16).to_le_bytes() }
+        let meaning = Meaning::Entry(Kind::Put);
+        Self { meaning, key, value, key_len: (key.len() as u16).to_le_bytes() }
     }
 
     #[inline]
     pub(crate) fn delete(key: &'r [u8]) -> Self {
-        Self { kind: Kind::Tombstone, ..Self::put(key, &[]) }
+        Self { meaning: Meaning::Entry(Kind::Tombstone), ..Self::put(key, &[]) }
+    }
+
+    pub(crate) fn delete_range(range: &'r DeletedRange) -> Self {
+        let (meaning, end) = match &range.end {
+            Some(end) => (Meaning::DeleteRange, &end[..]),
+            None => (Meaning::DeleteFrom, &[][..]),
+        };
+        Self { meaning, ..Self::put(&range.start, end) }
     }
 
     /// The operation `op`. `None`: the engine does not support it.
@@ -68,14 +96,43 @@ impl<'r> Record<'r> {
         match frame.kind {
             KIND_PUT => decode_put(frame.payload).map_err(refuse),
             KIND_DELETE if frame.payload.len() <= MAX_KEY_LEN => Ok(Self::delete(frame.payload)),
-            KIND_DELETE => Err(refuse("a tombstone with too long a key")),
+            KIND_DELETE_RANGE => {
+                let range = decode_put(frame.payload).map_err(refuse)?;
+                let is_sound = range.value.len() <= MAX_KEY_LEN;
+                let range = is_sound.then_some(Self { meaning: Meaning::DeleteRange, ..range });
+                range.ok_or_else(|| refuse("a range with too long a key"))
+            }
+            KIND_DELETE_FROM if frame.payload.len() <= MAX_KEY_LEN => {
+                Ok(Self { meaning: Meaning::DeleteFrom, ..Self::put(frame.payload, &[]) })
+            }
+            KIND_DELETE | KIND_DELETE_FROM => Err(refuse("a tombstone with too long a key")),
             kind => Err(refuse(&format!("a record of unknown kind {kind}"))),
         }
     }
 
     #[inline]
     pub(crate) fn is_put(&self) -> bool {
-        self.kind == Kind::Put
+        self.meaning == Meaning::Entry(Kind::Put)
+    }
+
+    /// The range that it deletes. `None`: it makes an entry.
+    #[inline]
+    pub(crate) fn deleted_range(&self) -> Option<DeletedRange> {
+        let end = match self.meaning {
+            Meaning::Entry(_) => return None,
+            Meaning::DeleteRange => Some(self.value.to_vec()),
+            Meaning::DeleteFrom => None,
+        };
+        Some(DeletedRange { start: self.key.to_vec(), end })
+    }
+
+    /// The ranges that the operations of a batch delete. They come first.
+    #[inline]
+    pub(crate) fn deleted_ranges(records: &[Self]) -> Vec<DeletedRange> {
+        let ranges: Vec<_> = records.iter().map_while(Record::deleted_range).collect();
+        let is_entry = |record: &Record<'_>| matches!(record.meaning, Meaning::Entry(_));
+        debug_assert!(records[ranges.len()..].iter().all(is_entry), "ranges come first");
+        ranges
     }
 
     /// Bytes of key and value.
@@ -91,9 +148,11 @@ impl<'r> Record<'r> {
 
     #[inline]
     pub(crate) fn frame(&self) -> Frame<'_> {
-        let kind = match self.kind {
-            Kind::Put => KIND_PUT,
-            Kind::Tombstone => KIND_DELETE,
+        let kind = match self.meaning {
+            Meaning::Entry(Kind::Put) => KIND_PUT,
+            Meaning::Entry(Kind::Tombstone) => KIND_DELETE,
+            Meaning::DeleteRange => KIND_DELETE_RANGE,
+            Meaning::DeleteFrom => KIND_DELETE_FROM,
         };
         let frame = Frame { kind, payload: [self.head(), self.key, self.value] };
         debug_assert_eq!(frame.payload_len(), self.payload_len(), "the length is known before");
@@ -101,9 +160,9 @@ impl<'r> Record<'r> {
     }
 
     fn head(&self) -> &[u8] {
-        match self.kind {
-            Kind::Put => &self.key_len,
-            Kind::Tombstone => &[],
+        match self.meaning {
+            Meaning::Entry(Kind::Put) | Meaning::DeleteRange => &self.key_len,
+            Meaning::Entry(Kind::Tombstone) | Meaning::DeleteFrom => &[],
         }
     }
 }
@@ -128,6 +187,14 @@ mod tests {
         assert_eq!(Record::put(b"ab", b"value").frame().payload.concat(), b"\x02\0abvalue");
         assert_eq!(Record::delete(b"c").frame().payload.concat(), b"c");
         assert_eq!(decode_put(b"\x02\0abvalue"), Ok(Record::put(b"ab", b"value")));
+        let mut range = DeletedRange { start: b"ab".to_vec(), end: Some(b"b".to_vec()) };
+        let record = Record::delete_range(&range);
+        assert_eq!(record.frame().payload.concat(), b"\x02\0abb");
+        assert_eq!((record.frame().kind, record.deleted_range()), (3, Some(range.clone())));
+        range.end = None;
+        let record = Record::delete_range(&range);
+        assert_eq!(record.frame().payload.concat(), b"ab");
+        assert_eq!((record.frame().kind, record.deleted_range()), (4, Some(range.clone())));
     }
 
     #[test]

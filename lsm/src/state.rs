@@ -1,6 +1,6 @@
 //! The state that the manifest of an LSM tree keeps: which logs and tables make up the store.
 //!
-//! # State, format 2
+//! # State, format 3
 //!
 //! A snapshot is: next file number, [`State::flushed`], next rank, [`State::history_floor`], varints; number of logs, varint,
 //! and the number of each, varint; number of tables, varint, and for each its file number, level and rank, varints, and the
@@ -17,7 +17,8 @@
 //! | 5 | compaction | level and rank of the run that the tables join, [`State::history_floor`], varints; number of tables that go and their numbers, varints; number of tables, varint; of each its file number, varint, and the fields of [`TableFacts`] |
 //! | 6 | move | level and rank of the run that the tables join, varints; number of tables and their numbers, varints |
 //!
-//! Format 1 had no compaction: no history floor, no edits 5 and 6, and fewer facts about a table. It is read.
+//! Format 2 had no range tombstones, and so fewer facts about a table. Format 1 had no compaction either: no history floor, no
+//! edits 5 and 6, and still fewer facts. Both are read.
 
 mod edit;
 mod format;
@@ -38,7 +39,7 @@ use crate::internal_key::SEQUENCE_LIMIT;
 use edit::Change;
 pub(crate) use edit::Edit;
 pub(crate) use replacement::Replacement;
-pub(crate) use table_facts::TableFacts;
+pub(crate) use table_facts::{RangeFacts, TableFacts};
 
 /// Levels are below this.
 pub(crate) const LEVELS: u64 = 7;
@@ -136,7 +137,7 @@ impl manifest::State for State {
     type Edit = Edit;
 
     const ENGINE: EngineTag = EngineTag { id: 2, name: "lsm" };
-    const FORMAT: u16 = 2;
+    const FORMAT: u16 = 3;
     const FILES: &'static [NamePattern] = &[LOG, TABLE];
 
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), Refusal> {

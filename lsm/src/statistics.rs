@@ -12,8 +12,10 @@ pub struct LsmStats {
     pub batches: u64,
     /// Puts written.
     pub puts: u64,
-    /// Deletes written.
+    /// Deletes written, those of ranges included.
     pub deletes: u64,
+    /// Deletes of ranges written.
+    pub range_deletes: u64,
     /// Bytes of keys and values written.
     pub user_bytes: u64,
     /// Bytes appended to the write-ahead log for them.
@@ -44,6 +46,8 @@ pub struct LsmStats {
     pub hidden_dropped: u64,
     /// Tombstones that compactions left out because nothing was left that they hide.
     pub tombstones_dropped: u64,
+    /// Range tombstones that compactions left out, counted in each fragment.
+    pub range_tombstones_dropped: u64,
     /// An estimate of the bytes that compactions have to write before the store is at rest.
     pub compaction_debt_bytes: u64,
     /// How much of a limit is used up at which writers wait, in thousandths. From 850 on they are slowed.
@@ -66,6 +70,8 @@ pub struct LsmStats {
     pub table_entries: u64,
     /// Tombstones in the tables.
     pub table_tombstones: u64,
+    /// Fragments of range tombstones in the tables.
+    pub table_range_fragments: u64,
     /// Batches that the opening read from logs. 0 after a clean close.
     pub replayed_batches: u64,
     /// Files that were unlinked after their last reader.
@@ -88,6 +94,8 @@ pub struct LevelStats {
     pub table_entries: u64,
     /// Tombstones in the tables.
     pub table_tombstones: u64,
+    /// Fragments of range tombstones in the tables.
+    pub table_range_fragments: u64,
     /// Bytes that compactions have read from the level.
     pub read_bytes: u64,
     /// Bytes that compactions have written to the level. Those of flushes are not among them.
@@ -113,6 +121,7 @@ fn with_level(stats: Stats, (level, of_level): (usize, &LevelStats)) -> Stats {
         ("level", Unit::Bytes, of_level.table_bytes),
         ("level_entries", Unit::Count, of_level.table_entries),
         ("level_tombstones", Unit::Count, of_level.table_tombstones),
+        ("level_range_fragments", Unit::Count, of_level.table_range_fragments),
         ("level_read", Unit::Bytes, of_level.read_bytes),
         ("level_written", Unit::Bytes, of_level.written_bytes),
         ("level_moved", Unit::Bytes, of_level.moved_bytes),
@@ -128,6 +137,7 @@ impl From<LsmStats> for Stats {
             .with("batches", Unit::Count, stats.batches)
             .with("puts", Unit::Count, stats.puts)
             .with("deletes", Unit::Count, stats.deletes)
+            .with("range_deletes", Unit::Count, stats.range_deletes)
             .with("user_written", Unit::Bytes, stats.user_bytes)
             .with("log_written", Unit::Bytes, stats.log_bytes)
             .with("sync_rounds", Unit::Count, stats.sync_rounds)
@@ -143,6 +153,7 @@ impl From<LsmStats> for Stats {
             .with("compactions_failed", Unit::Count, stats.compactions_failed)
             .with("hidden_dropped", Unit::Count, stats.hidden_dropped)
             .with("tombstones_dropped", Unit::Count, stats.tombstones_dropped)
+            .with("range_tombstones_dropped", Unit::Count, stats.range_tombstones_dropped)
             .with("compaction_debt", Unit::Bytes, stats.compaction_debt_bytes)
             .with("pressure_thousandths", Unit::Count, stats.pressure)
             .with("writes_slowed", Unit::Count, stats.writes_slowed)
@@ -154,6 +165,7 @@ impl From<LsmStats> for Stats {
             .with("table", Unit::Bytes, stats.table_bytes)
             .with("table_entries", Unit::Count, stats.table_entries)
             .with("table_tombstones", Unit::Count, stats.table_tombstones)
+            .with("table_range_fragments", Unit::Count, stats.table_range_fragments)
             .with("replayed_batches", Unit::Count, stats.replayed_batches)
             .with("files_unlinked", Unit::Count, stats.files_unlinked);
         let used =

@@ -29,6 +29,10 @@ pub enum Step {
     UnlinkSegments,
     /// Flush, 1: the manifest knows the number of a table before the table is begun.
     ReserveTable,
+    /// Flush, 1: the tables get the range tombstones of the memtable.
+    FlushRanges,
+    /// Flush, 1, and compaction, 2: a range tombstone is cut where a table ends, and the next table gets the rest.
+    SplitRanges,
     /// Flush, 2: all tables of the memtable enter one edit.
     NameTables,
     /// Flush, 3, and compaction, 4: the super version gets the tables, and loses the memtable or the inputs.
@@ -39,6 +43,8 @@ pub enum Step {
     KeepSeenVersions,
     /// Compaction, 2: a tombstone stays while it may hide an older entry outside the compaction.
     GuardTombstone,
+    /// Compaction, 2: a range tombstone stays while it may hide an older entry outside the compaction.
+    GuardRangeTombstone,
     /// Compaction, 3: all outputs enter one edit.
     NameOutputs,
     /// Compaction, 3: the edit says below which number states can no longer be read.
@@ -69,6 +75,10 @@ pub enum Step {
     SkipFlushed,
     /// Recovery, 3: a tombstone in the log hides older puts of its key.
     ReplayTombstone,
+    /// Recovery, 3: a range tombstone in the log hides older entries.
+    ReplayRanges,
+    /// Walks: an entry that a range tombstone covers is passed over on the way backward.
+    CoverBackward,
     /// Recovery, 5: orphans are removed, after the manifest was opened for writing.
     RemoveOrphans,
     /// Recovery, 6: the batches of the logs are written to tables, before the logs are unlinked.

@@ -9,8 +9,11 @@ use durable::{Fs, seeded_crc32};
 use kv::{Error, Result};
 use sstable::{ReadOptions, Run, Table};
 
+use crate::boundary::Boundary;
+use crate::compaction::RangeTombstone;
 use crate::files::TABLE;
-use crate::state::TableFacts;
+use crate::range_tombstones::{self, Fragments};
+use crate::state::{RangeFacts, TableFacts};
 
 /// Gives each table its handle.
 #[derive(Clone, Debug)]
@@ -38,8 +41,9 @@ impl TableOpener {
         let name = TABLE.name(id);
         let path = self.dir.join(&name);
         let lifetime = self.reclaimer.track([name]);
-        let (fs, read, opened) = (Arc::clone(&self.fs), self.read.clone(), OnceLock::new());
-        Arc::new(TableFile { id, facts, path, fs, read, opened, lifetime })
+        let (fs, read) = (Arc::clone(&self.fs), self.read.clone());
+        let (opened, ranges) = (OnceLock::new(), OnceLock::new());
+        Arc::new(TableFile { id, facts, path, fs, read, opened, ranges, lifetime })
     }
 }
 
@@ -51,7 +55,14 @@ pub(crate) struct TableFile {
     fs: Arc<dyn Fs>,
     read: ReadOptions,
     opened: OnceLock<Arc<Table>>,
+    ranges: OnceLock<TableRanges>,
     lifetime: FileLifetime,
+}
+
+/// The range tombstones of a table.
+struct TableRanges {
+    fragments: Arc<Fragments>,
+    spanning: Vec<RangeTombstone<Boundary>>,
 }
 
 impl TableFile {
@@ -84,6 +95,45 @@ impl TableFile {
         }
         debug_assert_eq!(table.len_bytes(), self.facts.len, "the length was compared");
         Ok(table)
+    }
+
+    /// The range tombstones. The first call reads them, and compares them with the manifest. `None`: there are none.
+    ///
+    /// # Errors
+    /// As [`TableFile::table`].
+    #[inline]
+    pub(crate) fn fragments(&self) -> Result<Option<&Arc<Fragments>>> {
+        let Some(facts) = &self.facts.ranges else { return Ok(None) };
+        if let Some(ranges) = self.ranges.get() {
+            return Ok(Some(&ranges.fragments));
+        }
+        let fragments = Arc::new(self.read_fragments(facts)?);
+        let spanning = range_tombstones::spanning(&fragments);
+        let ranges = TableRanges { fragments, spanning };
+        Ok(Some(&self.ranges.get_or_init(|| ranges).fragments))
+    }
+
+    #[cold]
+    fn read_fragments(&self, facts: &RangeFacts) -> Result<Fragments> {
+        let other = || {
+            let what = "other range tombstones than the manifest says";
+            Error::corruption(&self.path, 0, what)
+        };
+        let block = self.table()?.named_block(range_tombstones::BLOCK_NAME)?.ok_or_else(other)?;
+        let fragments = range_tombstones::decode(&block, &self.path)?;
+        let is_stated = fragments.len() as u64 == facts.fragments
+            && fragments.hull().as_ref() == Some(&facts.hull)
+            && fragments.iter().all(|fragment| {
+                let ends = (fragment.numbers().first(), fragment.numbers().last());
+                ends.0.is_some_and(|newest| *newest <= self.facts.newest)
+                    && ends.1.is_some_and(|oldest| *oldest >= self.facts.oldest)
+            });
+        if is_stated { Ok(fragments) } else { Err(other()) }
+    }
+
+    /// The widest range tombstones, if they were read already.
+    pub(crate) fn spanning(&self) -> &[RangeTombstone<Boundary>] {
+        self.ranges.get().map_or(&[], |ranges| &ranges.spanning)
     }
 
     /// Reads the whole file once, and compares its length and its checksum with the manifest.
@@ -125,6 +175,10 @@ pub(crate) struct TableRun {
     level: u64,
     rank: u64,
     tables: Arc<[Arc<TableFile>]>,
+    /// Those that have range tombstones.
+    with_ranges: Arc<[Arc<TableFile>]>,
+    /// Those that have entries.
+    with_entries: Arc<[Arc<TableFile>]>,
 }
 
 impl TableRun {
@@ -134,11 +188,19 @@ impl TableRun {
     /// Without tables.
     pub(crate) fn new(level: u64, rank: u64, tables: Vec<Arc<TableFile>>) -> Self {
         assert!(!tables.is_empty(), "a run has a table");
-        let is_in_order = |one: &Arc<TableFile>, next: &Arc<TableFile>| {
-            one.facts.largest_user() < next.facts.smallest_user()
-        };
+        let is_in_order =
+            |one: &Arc<TableFile>, next: &Arc<TableFile>| one.facts.last() < next.facts.first();
         debug_assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
-        Self { level, rank, tables: tables.into() }
+        let tables: Arc<[Arc<TableFile>]> = tables.into();
+        let of = |has: fn(&TableFacts) -> bool| {
+            if tables.iter().all(|table| has(&table.facts)) {
+                return Arc::clone(&tables);
+            }
+            tables.iter().filter(|table| has(&table.facts)).cloned().collect()
+        };
+        let with_ranges = of(|facts| facts.ranges.is_some());
+        let with_entries = of(|facts| facts.entries > 0);
+        Self { level, rank, tables, with_ranges, with_entries }
     }
 
     /// The level of the run.
@@ -156,28 +218,39 @@ impl TableRun {
         &self.tables
     }
 
-    /// The only table that can have versions of `user`.
+    /// The tables with range tombstones, in order.
+    pub(crate) fn tables_with_ranges(&self) -> &[Arc<TableFile>] {
+        &self.with_ranges
+    }
+
+    /// The only table that can have versions of `user`, or range tombstones that cover it.
     #[inline]
     pub(crate) fn table_of(&self, user: &[u8]) -> Option<&Arc<TableFile>> {
+        if !self.with_ranges.is_empty() {
+            let user = Boundary::at(user);
+            let at = self.tables.partition_point(|table| table.facts.last() < user);
+            return self.tables.get(at).filter(|table| table.facts.first() <= user);
+        }
         let at = self.tables.partition_point(|table| table.facts.largest_user() < user);
         self.tables.get(at).filter(|table| table.facts.smallest_user() <= user)
     }
 }
 
+/// The entries of a run.
 impl Run for TableRun {
     fn table_count(&self) -> usize {
-        self.tables.len()
+        self.with_entries.len()
     }
 
     fn smallest_key(&self, table: usize) -> &[u8] {
-        &self.tables[table].facts.smallest
+        &self.with_entries[table].facts.smallest
     }
 
     fn largest_key(&self, table: usize) -> &[u8] {
-        &self.tables[table].facts.largest
+        &self.with_entries[table].facts.largest
     }
 
     fn open_table(&self, table: usize) -> Result<Arc<Table>> {
-        self.tables[table].table().map(Arc::clone)
+        self.with_entries[table].table().map(Arc::clone)
     }
 }

@@ -1,6 +1,7 @@
 //! Writing a sorted run of tables: a memtable, or the output of a compaction.
 //!
-//! All versions of a key are in one table of a run.
+//! All versions of a key are in one table of a run. Range tombstones are cut between the tables: where a table ends before a
+//! key, the next one gets the rest of them, from that key on.
 //!
 //! A run is written into a [`NewRun`], which can wait between two entries. If it is not finished, its files are removed with
 //! [`TableWriter::discard`]. What is not removed is an orphan of the next opening.
@@ -19,6 +20,8 @@ use sstable::BuildOptions;
 use crate::file_ids::FileIds;
 use crate::internal_key;
 use crate::memtable::Memtable;
+use crate::range_tombstones::Fragments;
+use crate::steps::Step;
 use crate::store::Store;
 pub(crate) use origin::Origin;
 pub(crate) use output::NewTable;
@@ -43,29 +46,34 @@ pub(crate) struct NewRun {
     /// The files that were created.
     begun: Vec<PathBuf>,
     entries: u64,
+    /// The range tombstones that no finished table has.
+    fragments: Fragments,
 }
 
 impl TableWriter<'_> {
     /// Writes all of `memtable`, which is not empty, and makes the tables durable. A table is ended when it has
-    /// `table_bytes` bytes and the next entry has another user key.
+    /// `table_bytes` bytes and the next entry has another user key. There is no table if batches have only deleted empty
+    /// ranges.
     ///
     /// # Errors
     /// `Io`: no table is left, unless the disk fails to remove it. A sync that failed has poisoned the store. `Closed` when
     /// the store was dropped.
     pub(crate) fn write(self, memtable: &Memtable, table_bytes: u64) -> Result<Vec<NewTable>> {
-        debug_assert!(!memtable.is_empty(), "a table has an entry");
-        let mut run = NewRun::default();
+        debug_assert!(!memtable.is_empty(), "a batch was inserted");
+        let ranges = memtable.ranges().unwrap_or_default();
+        let is_left_out = self.store.steps.check(Step::FlushRanges, ranges.is_empty());
+        let mut run = if is_left_out { NewRun::default() } else { NewRun::with(&ranges) };
         let written = memtable.for_each(&mut |key, value| {
             if run.entries.is_multiple_of(ENTRIES_BETWEEN_LOOKS) && self.store.is_abandoned() {
                 return Err(Error::Closed);
             }
             let (user, _) = internal_key::split(key).expect("a memtable has internal keys");
             if run.table_len() >= table_bytes && run.can_end_table_before(user) {
-                self.end_table(&mut run)?;
+                self.end_table_before(&mut run, user)?;
             }
             self.add(&mut run, key, value).map(drop)
         });
-        let ended = written.and_then(|()| self.end_table(&mut run));
+        let ended = written.and_then(|()| self.end_last_table(&mut run));
         if let Err(error) = ended {
             self.discard(run);
             return Err(error);
@@ -85,17 +93,40 @@ impl TableWriter<'_> {
         let Some(output) = &mut run.output else { return Ok(0) };
         let before = output.len();
         output.add(key, value, self.build.block_bytes)?;
+        let grown = output.len().saturating_sub(before);
         run.entries += 1;
-        Ok(output.len().saturating_sub(before))
+        if !run.fragments.is_empty() {
+            run.note_entry(key);
+        }
+        Ok(grown)
     }
 
-    /// Ends the present table, if there is one, and makes it durable. The next entry begins another one.
+    /// Ends the present table, if there is one, and makes it durable. The next one begins at `user`, which is greater than all
+    /// keys so far.
     ///
     /// # Errors
     /// `Io`. A sync that failed has poisoned the store.
-    pub(crate) fn end_table(self, run: &mut NewRun) -> Result<()> {
+    pub(crate) fn end_table_before(self, run: &mut NewRun, user: &[u8]) -> Result<()> {
+        let here = run.fragments.split_off_before(user);
+        let here = self.store.steps.run(Step::SplitRanges, || Some(here));
+        self.end_table(run, &here.unwrap_or_default())
+    }
+
+    /// Ends the present table, if there is one, and makes it durable. All range tombstones that are left are in it.
+    ///
+    /// # Errors
+    /// As [`TableWriter::end_table_before`].
+    pub(crate) fn end_last_table(self, run: &mut NewRun) -> Result<()> {
+        let rest = std::mem::take(&mut run.fragments);
+        self.end_table(run, &rest)
+    }
+
+    fn end_table(self, run: &mut NewRun, fragments: &Fragments) -> Result<()> {
+        if run.output.is_none() && !fragments.is_empty() {
+            run.output = Some(self.begin(&mut run.begun)?);
+        }
         if let Some(output) = run.output.take() {
-            run.finished.push(output.finish(self.store)?);
+            run.finished.push(output.finish(self.store, fragments)?);
         }
         debug_assert_eq!(run.finished.len(), run.begun.len(), "each table that was begun is ended");
         Ok(())
@@ -144,6 +175,20 @@ impl TableWriter<'_> {
 }
 
 impl NewRun {
+    /// A run with these range tombstones.
+    pub(crate) fn with(fragments: &Fragments) -> Self {
+        let fragments = fragments.retained(|fragment| fragment.numbers().to_vec());
+        Self { fragments, ..Self::default() }
+    }
+
+    /// Tells the range tombstones that an entry lies beside them.
+    fn note_entry(&self, key: &[u8]) {
+        let (user, trailer) = internal_key::split(key).expect("the builder took the key");
+        if let Some(fragment) = self.fragments.at(user) {
+            fragment.note_entry(trailer.sequence());
+        }
+    }
+
     /// How long the present table would be, about, if it ended now.
     fn table_len(&self) -> u64 {
         self.output.as_ref().map_or(0, Output::len)

@@ -4,7 +4,8 @@ use kv::{Cursor as _, Error, KeyRange, Result};
 use sstable::MergingCursor;
 
 use crate::internal_key::{self, Kind, LAYOUT, Trailer};
-use crate::read::{ViewCursor, sources_of};
+use crate::range_tombstones::Surroundings;
+use crate::read::{Ranges, Sources, ViewCursor};
 use crate::state::TableFacts;
 use crate::table_file::TableFile;
 use crate::version::View;
@@ -17,6 +18,8 @@ pub struct Verification {
     pub tables: u64,
     /// Entries in those tables, tombstones included.
     pub entries: u64,
+    /// Fragments of range tombstones in those tables.
+    pub range_fragments: u64,
     /// Versions in memtables and tables, of which each newer one was found in a newer place.
     pub versions: u64,
     /// Keys that have a value, whose value was read.
@@ -33,6 +36,7 @@ pub(crate) fn verify(view: &View) -> Result<Verification> {
         verify_table(table)?;
         verification.tables += 1;
         verification.entries += table.facts.entries;
+        verification.range_fragments += table.facts.range_fragments();
     }
     verification.versions = verify_ages(view)?;
     let mut cursor = ViewCursor::new(view.clone(), &KeyRange::all())?;
@@ -50,9 +54,14 @@ fn verify_table(file: &TableFile) -> Result<()> {
     file.check_sum()?;
     let table = file.table()?;
     table.verify()?;
+    let fragments = file.fragments()?;
     let mut found =
         TableFacts { entries: 0, tombstones: 0, newest: 0, hidden: 0, ..file.facts.clone() };
     found.oldest = u64::MAX;
+    for number in fragments.iter().flat_map(|all| all.iter()).flat_map(|all| all.numbers()) {
+        found.oldest = found.oldest.min(*number);
+        found.newest = found.newest.max(*number);
+    }
     let mut cursor = table.scan((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded))?;
     while cursor.next()? {
         if found.entries == 0 {
@@ -62,6 +71,11 @@ fn verify_table(file: &TableFile) -> Result<()> {
         let Some((trailer, Some(kind))) = kind else {
             return Err(Error::corruption(file.path(), 0, "an entry of an unknown kind"));
         };
+        let beside = fragments.and_then(|all| all.at(user_of(cursor.key())?));
+        if beside.is_some_and(|fragment| fragment.newest_entry() < trailer.sequence()) {
+            let what = "an entry that is newer than a range tombstone beside it says";
+            return Err(Error::corruption(file.path(), 0, what));
+        }
         let is_hidden = found.entries > 0 && user_of(cursor.key()) == user_of(&found.largest);
         found.hidden += u64::from(is_hidden);
         found.entries += 1;
@@ -90,13 +104,19 @@ fn user_of(key: &[u8]) -> Option<&[u8]> {
     internal_key::split(key).map(|(user, _)| user)
 }
 
-/// Checks that of each key every newer version is in a newer memtable or run, or in the same one. Returns the number of
-/// versions.
+/// Checks that of each key every newer version is in a newer memtable or run, or in the same one, and that the range tombstones
+/// in newer ones are newer. Returns the number of versions.
 fn verify_ages(view: &View) -> Result<u64> {
-    let sources = sources_of(&view.super_version, &KeyRange::all())?;
-    let mut merged = MergingCursor::new(LAYOUT, sources);
+    let sources = Sources::of(&view.super_version, &KeyRange::all())?;
+    let mut merged = MergingCursor::new(LAYOUT, sources.cursors);
     let mut versions = 0;
     let mut before: Option<(Vec<u8>, Trailer, usize)> = None;
+    let wrong = |newer: u64, older: u64| {
+        let what = format!("batch {newer} lies in an older run than batch {older} of its key");
+        let run = view.super_version.version.tables().next();
+        let path = run.map_or_else(|| "memtable".as_ref(), |table| table.path());
+        Error::corruption(path, 0, what)
+    };
     while merged.next()? {
         versions += 1;
         let (user, trailer) = internal_key::split(merged.key()).unwrap_or((&[], Trailer::OLDEST));
@@ -105,15 +125,39 @@ fn verify_ages(view: &View) -> Result<u64> {
             && same == user
             && (*newer <= trailer || *newer_source > source)
         {
-            let (newer, older) = (newer.sequence(), trailer.sequence());
-            let what = format!("batch {newer} lies in an older run than batch {older} of its key");
-            let run = view.super_version.version.tables().next();
-            let path = run.map_or_else(|| "memtable".as_ref(), |table| table.path());
-            return Err(Error::corruption(path, 0, what));
+            return Err(wrong(newer.sequence(), trailer.sequence()));
+        }
+        if let Some(range) = range_out_of_age(&sources.ranges, user, trailer.sequence(), source)? {
+            return Err(wrong(range.max(trailer.sequence()), range.min(trailer.sequence())));
         }
         before = Some((user.to_vec(), trailer, source));
     }
     Ok(versions)
+}
+
+/// A range tombstone in a newer source than `source` that is not newer than version `number` of `user`, or one in an older
+/// source that is.
+fn range_out_of_age(
+    ranges: &[Option<Ranges>],
+    user: &[u8],
+    number: u64,
+    source: usize,
+) -> Result<Option<u64>> {
+    for (other, ranges) in ranges.iter().enumerate() {
+        let Some(ranges) = ranges.as_ref().filter(|_| other != source) else { continue };
+        let wrong = ranges.around(user, |at| match at {
+            Surroundings::Gap { .. } => None,
+            Surroundings::Covered(fragment) => {
+                let mut numbers = fragment.numbers().iter().copied();
+                numbers
+                    .find(|range| if other < source { *range <= number } else { *range >= number })
+            }
+        })?;
+        if wrong.is_some() {
+            return Ok(wrong);
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -137,6 +181,7 @@ mod tests {
             created: 0,
             smallest: key(3),
             largest: key(1),
+            ranges: None,
         };
         let stated = |hidden| TableFacts { hidden, ..found.clone() };
         assert!(are_stated(found.clone(), &stated(2)) && are_stated(found.clone(), &stated(0)));

@@ -71,7 +71,7 @@ impl Version {
             runs.entry((placed.level, Reverse(placed.rank))).or_default().push(handle);
         }
         let run = |((level, Reverse(rank)), mut tables): (_, Vec<Arc<TableFile>>)| {
-            tables.sort_by(|one, other| one.facts.smallest_user().cmp(other.facts.smallest_user()));
+            tables.sort_by(|one, other| one.facts.first().cmp(&other.facts.first()));
             TableRun::new(level, rank, tables)
         };
         let version = Self {
@@ -101,6 +101,7 @@ pub(crate) struct SuperVersion {
     /// The newest first.
     pub(crate) sealed: Vec<Arc<SealedMemtable>>,
     pub(crate) version: Arc<Version>,
+    pub(crate) steps: Steps,
 }
 
 impl SuperVersion {
@@ -136,7 +137,8 @@ impl VersionSet {
     /// Empty memtables over `version`, whose newest batch has the number `visible`.
     pub(crate) fn new(version: Version, visible: u64, opener: TableOpener, steps: Steps) -> Self {
         let (active, sealed) = (Arc::default(), Vec::new());
-        let super_version = SuperVersion { active, sealed, version: Arc::new(version) };
+        let version = Arc::new(version);
+        let super_version = SuperVersion { active, sealed, version, steps: steps.clone() };
         Self {
             current: Published::new(Arc::new(super_version)),
             visible: AtomicU64::new(visible),
@@ -194,7 +196,9 @@ impl VersionSet {
         let sealed = std::iter::once(Arc::new(sealed)).chain(before.sealed.iter().cloned());
         let active: Arc<Memtable> = Arc::default();
         let version = Arc::clone(&before.version);
-        let after = SuperVersion { active: Arc::clone(&active), sealed: sealed.collect(), version };
+        let (active_too, sealed, steps) =
+            (Arc::clone(&active), sealed.collect(), self.steps.clone());
+        let after = SuperVersion { active: active_too, sealed, version, steps };
         self.current.store(Arc::new(after));
         active
     }
@@ -243,12 +247,16 @@ impl VersionSet {
             assert!(is_oldest, "memtables are flushed in order");
         }
         let active = Arc::clone(&before.active);
-        self.current.store(Arc::new(SuperVersion { active, sealed, version }));
+        let steps = self.steps.clone();
+        self.current.store(Arc::new(SuperVersion { active, sealed, version, steps }));
     }
 
     /// Opens the tables that were not opened yet. What cannot be opened now is opened, or reported, when it is read.
     pub(crate) fn open_tables(&self) {
-        self.load_full().version.tables().for_each(|table| drop(table.table()));
+        self.load_full().version.tables().for_each(|table| {
+            drop(table.table());
+            drop(table.fragments());
+        });
     }
 
     /// The oldest sealed memtable.

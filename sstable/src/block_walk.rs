@@ -27,12 +27,12 @@ impl BlockWalk {
     /// Moves to the data block that has the first key not less than `key`, or to the one before. Moves to the first
     /// data block if all keys are greater. `None`: the table is empty.
     pub(crate) fn seek(&mut self, table: &Table, key: SplitKey<'_>) -> Result<Option<BlockHandle>> {
-        let Some(above) = table.top().floor(table.source(), key)? else {
+        let Some(above) = table.top().floor(table.source(), &key)? else {
             return self.first(table);
         };
         let block = read_index_block(table, above.handle)?;
         // The separator of the first entry is the one in the block above, so it is not greater than the key.
-        let entry = block.floor(table.source(), key)?;
+        let entry = block.floor(table.source(), &key)?;
         let index = entry.map_or(0, |entry| entry.index);
         self.stand_on(table, above.index, block, index)
     }

@@ -49,24 +49,39 @@ impl FilterReader {
     #[inline]
     pub(crate) fn may_contain(&self, source: &BlockSource, hash: u64) -> Result<bool> {
         match self.checked_line(hash) {
-            Some(line) => Ok(is_set(line, hash, self.directory.format.probes)),
+            Some(line) => Ok(is_set(line, hash, self.directory.format.bits_per_word)),
             None => self.check_and_ask(source, hash),
         }
+    }
+
+    /// Whether the table has no stem with this hash, as far as one can tell without a check. Once [`FilterReader::is_checked`],
+    /// this is the answer of the filter.
+    #[inline]
+    pub(crate) fn denies(&self, hash: u64) -> bool {
+        let line = self.checked_line(hash);
+        line.is_some_and(|line| !is_set(line, hash, self.directory.format.bits_per_word))
+    }
+
+    /// Whether all lines are mapped and were checked.
+    #[inline]
+    pub(crate) fn is_checked(&self) -> bool {
+        self.unchecked.load(Ordering::Relaxed) == 0
     }
 
     /// The line of `hash`, if all lines are mapped and were checked.
     #[inline]
     fn checked_line(&self, hash: u64) -> Option<&[u8; LINE_LEN]> {
-        if self.unchecked.load(Ordering::Relaxed) > 0 {
+        if !self.is_checked() {
             return None;
         }
-        self.mapped.as_chunks().0.get(self.directory.line_of(hash))
+        let at = self.directory.line_at(hash);
+        self.mapped.get(at..at + LINE_LEN)?.first_chunk()
     }
 
     /// As [`FilterReader::may_contain`], while there are chunks that were not checked.
     #[inline(never)]
     fn check_and_ask(&self, source: &BlockSource, hash: u64) -> Result<bool> {
-        let line_at = self.directory.line_of(hash) * LINE_LEN;
+        let line_at = self.directory.line_at(hash);
         let (chunk, at) = (line_at / CHUNK_LEN, line_at % CHUNK_LEN);
         let found;
         let bytes = if !self.mapped.is_empty() && self.first_use.is_checked(chunk) {
@@ -77,7 +92,7 @@ impl FilterReader {
             source.bytes(&found)
         };
         let line = bytes[at..].first_chunk().expect("a chunk has whole lines");
-        Ok(is_set(line, hash, self.directory.format.probes))
+        Ok(is_set(line, hash, self.directory.format.bits_per_word))
     }
 
     /// Notes that `chunk` was checked, unless it is to be read again each time.
@@ -96,7 +111,8 @@ impl FilterReader {
         if !self.directory.format.has_hints {
             return None;
         }
-        let cells = self.mapped.as_chunks().0.get(self.directory.line_of(hash) + 1)?;
+        let cells_at = self.directory.line_at(hash) + LINE_LEN;
+        let cells = self.mapped.get(cells_at..cells_at + LINE_LEN)?.first_chunk()?;
         Some(hint_of(cells, hash))
     }
 
@@ -170,6 +186,44 @@ mod tests {
         for cache in [None, Some(Arc::new(BlockCache::new(1 << 20)))] {
             let copied = open(&disk, &ReadOptions { mode: ReadMode::Positional, cache });
             assert_eq!((answers(&copied, 97), unchecked(&copied)), (some.clone(), 5));
+        }
+    }
+
+    #[test]
+    fn look_ups_check_the_chunks_and_a_checked_filter_denies_absent_stems_alone() {
+        let disk = SimFs::new();
+        let table = Arc::new(table(&disk));
+        let denies = |number: &u32| table.denies(hash_stem(&number.to_be_bytes()));
+        assert!(!(0..2 * STEMS).any(|number| denies(&number)), "no line was checked");
+        let absent = STEMS.to_be_bytes();
+        assert_eq!(table.get(&absent).unwrap(), None);
+        assert_eq!(unchecked(&table), 4);
+        let other = open(&disk, &ReadOptions::default());
+        let other = Arc::new(other);
+        assert!(!other.get_version_with(&absent, &mut |_, _| ()).unwrap());
+        assert_eq!(unchecked(&other), 4);
+        assert!((0..STEMS).all(|number| table.get(&number.to_be_bytes()).unwrap().is_some()));
+        assert_eq!(unchecked(&table), 0);
+        assert!(!(0..STEMS).any(|number| denies(&number)), "they are there");
+        let denied = (STEMS..2 * STEMS).filter(denies).count();
+        assert!((59_100..59_500).contains(&denied), "{denied} of 60,000");
+    }
+
+    #[test]
+    fn a_look_up_that_the_filter_denies_reads_no_data_block() {
+        let disk = SimFs::new();
+        let lines = table(&disk).filter().unwrap().directory().extent();
+        let mut bytes = disk.contents(Path::new("table")).unwrap();
+        (0..lines.start as usize).step_by(64).for_each(|at| bytes[at] ^= 1);
+        disk.set_contents(Path::new("table"), bytes);
+        let table = Arc::new(open(&disk, &ReadOptions::default()));
+        // All chunks are checked now.
+        answers(&table, 1);
+        assert!(table.get(&7_u32.to_be_bytes()).is_err(), "its data block is damaged");
+        let absent = (STEMS..2 * STEMS).map(u32::to_be_bytes);
+        for key in absent.filter(|key| table.denies(hash_stem(key))).take(1_000) {
+            assert_eq!(table.get(&key).unwrap(), None);
+            assert!(!table.get_version_with(&key, &mut |_, _| ()).unwrap());
         }
     }
 

@@ -46,7 +46,7 @@ impl LoadedIndexBlock {
     pub(crate) fn floor(
         &self,
         source: &BlockSource,
-        key: SplitKey<'_>,
+        key: &SplitKey<'_>,
     ) -> Result<Option<IndexEntry>> {
         let floor = floor(&self.block(source), key);
         floor.map_err(|damage| self.corruption(source, damage))
@@ -94,7 +94,7 @@ impl LoadedIndexBlock {
 
 /// The last entry of `block` whose separator is not greater than `key`.
 #[inline]
-pub(crate) fn floor(block: &IndexBlock<'_>, key: SplitKey<'_>) -> Checked<Option<IndexEntry>> {
+pub(crate) fn floor(block: &IndexBlock<'_>, key: &SplitKey<'_>) -> Checked<Option<IndexEntry>> {
     let Some(index) = block.floor(key)? else { return Ok(None) };
     let handle = block.handle(index)?;
     Ok(Some(IndexEntry { index, handle }))

@@ -74,7 +74,7 @@ mod tests {
         let is_near = |number: &u32| {
             let key = number.to_be_bytes();
             let sought = SplitKey { stem: &key, suffix: &[] };
-            let handle = table.find_data_block(sought).unwrap().unwrap();
+            let handle = table.find_data_block(&sought).unwrap().unwrap();
             let bytes = block_at(mapped, handle).unwrap();
             let block = Block::parse(bytes, 0).unwrap();
             let at = block.start_of(block.search(sought).unwrap().index).unwrap();

@@ -37,7 +37,7 @@ pub struct Table {
     directory: RawBytes,
     /// The block above the index blocks.
     top: LoadedIndexBlock,
-    filter: Option<FilterReader>,
+    filter: Option<Box<FilterReader>>,
 }
 
 impl Table {
@@ -150,27 +150,45 @@ impl Table {
     /// `InvalidArgument` when the key is shorter than a suffix.
     #[inline]
     pub fn get_with(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let key = self.split(key)?;
-        let hash = hash_stem(key.stem);
-        Ok(self.may_contain(hash)? && self.find_value(key, hash, read)?)
+        // Not `self.split(key)?`: a result of this size goes through memory, in pieces of several widths. A read of bytes that
+        // were written in other pieces waits for all instructions before, and so for the line of the look-up before.
+        let Some(split) = self.footer.key_layout.split(key) else { return Err(short_key()) };
+        let hash = hash_stem(split.stem);
+        if self.denies(hash) {
+            return Ok(false);
+        }
+        self.find_value(key, hash, read)
     }
 
-    /// As [`Table::get_with`], for a key whose stem has `hash` and which the filter may have. A function of its own, so that
-    /// the look-up of an absent key is a few instructions. Then the processor begins the next one before it has the line of
-    /// this one.
+    /// Whether the filter denies a stem with this hash without a check. To be asked first: this is so short that the processor
+    /// begins the next look-up before it has the line of this one.
+    #[inline]
+    pub(crate) fn denies(&self, hash: u64) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.denies(hash))
+    }
+
+    /// Whether the table may have a stem with this hash that [`Table::denies`] did not deny.
+    #[inline]
+    pub(crate) fn may_contain_undenied(&self, hash: u64) -> Result<bool> {
+        match &self.filter {
+            Some(filter) if !filter.is_checked() => filter.may_contain(&self.source, hash),
+            _ => Ok(true),
+        }
+    }
+
+    /// As [`Table::get_with`], for a key whose stem has `hash` and was not denied.
     #[inline(never)]
-    fn find_value(
-        &self,
-        key: SplitKey<'_>,
-        hash: u64,
-        read: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool> {
-        let Some(handle) = self.find_data_block(key)? else { return Ok(false) };
+    fn find_value(&self, key: &[u8], hash: u64, read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        if !self.may_contain_undenied(hash)? {
+            return Ok(false);
+        }
+        let Some(key) = self.footer.key_layout.split(key) else { return Err(short_key()) };
+        let Some(handle) = self.find_data_block(&key)? else { return Ok(false) };
         self.prefetch(handle, hash);
         let mut room = None;
         let bytes = self.source.look(handle, &mut room)?;
         let block = Block::parse(bytes, self.footer.key_layout.suffix_len());
-        let value = block.and_then(|block| block.find(key));
+        let value = block.and_then(|block| block.find(&key));
         let value = value.map_err(|damage| self.source.corruption(handle.offset, damage))?;
         if let Some(value) = value.clone() {
             read(&bytes[value]);
@@ -190,7 +208,7 @@ impl Table {
 
     /// The data block that has `key`, if any has. `None`: the key is less than all keys of the table.
     #[inline]
-    pub(crate) fn find_data_block(&self, key: SplitKey<'_>) -> Result<Option<BlockHandle>> {
+    pub(crate) fn find_data_block(&self, key: &SplitKey<'_>) -> Result<Option<BlockHandle>> {
         let Some(entry) = self.top.floor(&self.source, key)? else { return Ok(None) };
         let mut room = None;
         let bytes = self.source.look(entry.handle, &mut room)?;
@@ -215,7 +233,7 @@ impl Table {
     }
 
     pub(crate) fn filter(&self) -> Option<&FilterReader> {
-        self.filter.as_ref()
+        self.filter.as_deref()
     }
 
     /// Whether the directory names a filter, which may be of a kind that this build does not know.
@@ -238,7 +256,7 @@ impl fmt::Debug for Table {
 }
 
 #[cold]
-fn short_key() -> Error {
+pub(crate) fn short_key() -> Error {
     Error::InvalidArgument("a key shorter than its suffix".into())
 }
 
@@ -263,10 +281,10 @@ fn find_in(
     found.map_err(|damage| source.corruption(footer.directory.offset, damage))
 }
 
-fn read_filter(source: &BlockSource, handle: BlockHandle) -> Result<Option<FilterReader>> {
+fn read_filter(source: &BlockSource, handle: BlockHandle) -> Result<Option<Box<FilterReader>>> {
     let found = source.read(handle)?;
     let path = source.raw().file().path();
     let reader = Reader::new(source.bytes(&found), path, handle.offset);
     let directory = FilterDirectory::decode(reader, source.limit())?;
-    Ok(directory.map(|directory| FilterReader::new(directory, source)))
+    Ok(directory.map(|directory| Box::new(FilterReader::new(directory, source))))
 }

@@ -132,7 +132,7 @@ impl<'t> Pass<'t> {
         separator: SplitKey<'_>,
         entry: usize,
     ) -> Result<()> {
-        let found = block.floor(self.table.source(), separator)?;
+        let found = block.floor(self.table.source(), &separator)?;
         if found.is_some_and(|found| found.index == entry) {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use kv::{Cursor as _, Result};
 use crate::block::{Block, SuffixBuffer};
 use crate::filter::hash_stem;
 use crate::key_layout::SplitKey;
-use crate::table::Table;
+use crate::table::{Table, short_key};
 
 impl Table {
     /// Looks for the first entry that has the stem of `key` and is not less than `key`. Calls `read` with its suffix and its
@@ -22,12 +22,16 @@ impl Table {
         key: &[u8],
         read: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
-        let hash = hash_stem(self.split(key)?.stem);
-        Ok(self.may_contain(hash)? && self.find_version(key, hash, read)?)
+        // As in `get_with`, the parts of the key stay in registers.
+        let Some(split) = self.key_layout().split(key) else { return Err(short_key()) };
+        let hash = hash_stem(split.stem);
+        if self.denies(hash) {
+            return Ok(false);
+        }
+        self.find_version(key, hash, read)
     }
 
-    /// As [`Table::get_version_with`], for a key whose stem has `hash` and which the filter may have. Apart, so that the look-up
-    /// of an absent key is short.
+    /// As [`Table::get_version_with`], for a key whose stem has `hash` and was not denied.
     #[inline(never)]
     fn find_version(
         self: &Arc<Self>,
@@ -35,8 +39,11 @@ impl Table {
         hash: u64,
         read: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
-        let split = self.split(key)?;
-        let Some(handle) = self.find_data_block(split)? else {
+        if !self.may_contain_undenied(hash)? {
+            return Ok(false);
+        }
+        let Some(split) = self.key_layout().split(key) else { return Err(short_key()) };
+        let Some(handle) = self.find_data_block(&split)? else {
             // All keys of the table are greater, and the first of them may have the stem.
             return self.get_version_by_cursor(key, split, read);
         };

@@ -58,7 +58,7 @@ pub use processes::{Program, kill, power};
 pub use replay::replay;
 pub use report::{Failure, Outcome, Report};
 pub use shard::Shard;
-pub use stopped_job::StoppedJob;
+pub use stopped_job::{ReleasingClock, StoppedJob, stop_one};
 pub use subject::{FailedCall, Opened, Subject};
 pub use suite::{RunFn, Soak, Suite};
 pub use suites::*;

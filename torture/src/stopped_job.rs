@@ -31,11 +31,19 @@ struct Stop {
     release: Sender<()>,
 }
 
-/// Releases the job when somebody begins to wait.
+/// A clock of manual time that drops a sender when somebody begins to wait. With the sender of [`stop_one`], the thread that
+/// is stopped goes on then.
 #[derive(Debug)]
-struct ReleasingClock {
+pub struct ReleasingClock {
     clock: ManualClock,
     release: Mutex<Option<Sender<()>>>,
+}
+
+impl ReleasingClock {
+    /// A clock that drops `release` at the first wait.
+    pub fn new(release: Sender<()>) -> Self {
+        Self { clock: ManualClock::new(), release: Mutex::new(Some(release)) }
+    }
 }
 
 impl Clock for ReleasingClock {
@@ -53,6 +61,22 @@ impl Clock for ReleasingClock {
     }
 }
 
+/// An action that stops the first thread that runs it, how to know that it has, and a sender: when that is dropped, the
+/// thread goes on.
+pub fn stop_one() -> (impl Fn() + Send + Sync + 'static, Receiver<()>, Sender<()>) {
+    let ((tell, is_stopped), (release, wait)) = (channel(), channel::<()>());
+    let stop = Mutex::new(Some((tell, wait)));
+    let act = move || {
+        let first = stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((tell, wait)) = first {
+            // Both fail when the other side is gone: then the thread goes on.
+            tell.send(()).ok();
+            wait.recv().ok();
+        }
+    };
+    (act, is_stopped, release)
+}
+
 impl StoppedJob<'_> {
     /// The handle is dropped while the job runs. A second opening of the store in this process is refused before, and waits
     /// for the job afterwards. `dir` must be a name of its own in the process, because dropped stores are known by their
@@ -62,8 +86,7 @@ impl StoppedJob<'_> {
     /// What went otherwise.
     pub fn a_dropped_store_opens_again(&self, dir: &Path) -> Result<(), String> {
         let Stop { disk, is_stopped, release } = self.stop();
-        let release = Mutex::new(Some(release));
-        let env = env(disk, Arc::new(ReleasingClock { clock: ManualClock::new(), release }));
+        let env = env(disk, Arc::new(ReleasingClock::new(release)));
         let engine = self.open(&env, dir)?;
         self.fill(&*engine)?;
         is_stopped.recv().map_err(|_| "the job has not run")?;
@@ -103,16 +126,11 @@ impl StoppedJob<'_> {
 
     fn stop(&self) -> Stop {
         let disk = Inject::over_sim(SimFs::new(), Plan::none());
-        let ((tell, is_stopped), (release, wait)) = (channel(), channel::<()>());
-        let (writes_to, stop) = (self.writes_to, Mutex::new(Some((tell, wait))));
+        let (stop, is_stopped, release) = stop_one();
+        let writes_to = self.writes_to;
         disk.on_call(Arc::new(move |call| {
             if call.kind == OpKind::Write && call.path.to_string_lossy().ends_with(writes_to) {
-                let first = stop.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some((tell, wait)) = first {
-                    // Both fail when the other side is gone: then the job goes on.
-                    tell.send(()).ok();
-                    wait.recv().ok();
-                }
+                stop();
             }
         }));
         Stop { disk, is_stopped, release }

@@ -26,8 +26,32 @@ impl Keys {
         self.ends.len() - 1
     }
 
+    /// The keys in turns.
+    pub(crate) fn turns(&self) -> KeyTurns<'_> {
+        KeyTurns { keys: self, at: 0 }
+    }
+
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
         self.ends.windows(2).map(|ends| &self.bytes[ends[0]..ends[1]])
+    }
+}
+
+/// The keys in turns, again and again.
+pub(crate) struct KeyTurns<'k> {
+    keys: &'k Keys,
+    at: usize,
+}
+
+impl<'k> KeyTurns<'k> {
+    /// The next `count` keys. Where fewer are left, the turn begins at the first key: a step of a turn is a few instructions.
+    pub(crate) fn next_turn(&mut self, count: usize) -> impl Iterator<Item = &'k [u8]> {
+        assert!(count <= self.keys.len(), "keys for a turn");
+        if self.keys.len() - self.at < count {
+            self.at = 0;
+        }
+        let ends = &self.keys.ends[self.at..=self.at + count];
+        self.at += count;
+        ends.windows(2).map(|ends| &self.keys.bytes[ends[0]..ends[1]])
     }
 }
 

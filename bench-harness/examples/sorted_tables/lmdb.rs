@@ -61,28 +61,29 @@ fn open(folder: &Path) -> heed::Result<Env<WithTls>> {
 
 impl View<'_> {
     /// Looks up one key after the other, each of which is there or is not.
-    pub(crate) fn look_up(&self, keys: &Keys, is_there: bool) -> impl FnMut() {
-        let mut keys = keys.iter().cycle();
-        move || {
-            let key = keys.next().expect("keys come again and again");
-            let found = self.entries.get(&self.txn, key).expect("a look-up that works");
-            assert_eq!(found.map(|value| belongs(key, value)), is_there.then_some(true));
+    pub(crate) fn look_up(&self, keys: &Keys, is_there: bool) -> impl FnMut(usize) {
+        let mut turns = keys.turns();
+        move |calls| {
+            for key in turns.next_turn(calls) {
+                let found = self.entries.get(&self.txn, key).expect("a look-up that works");
+                assert_eq!(found.map(|value| belongs(key, value)), is_there.then_some(true));
+            }
         }
     }
 
     /// Steps of a walk, as [`crate::walk::steps`] has them for cursors.
-    pub(crate) fn scan(&self, keys: &Keys) -> impl FnMut() {
+    pub(crate) fn scan(&self, keys: &Keys) -> impl FnMut(usize) {
         let fresh = || self.entries.iter(&self.txn).expect("a scan that works");
         steps(fresh, keys, Direction::Forward)
     }
 
-    pub(crate) fn scan_back(&self, keys: &Keys) -> impl FnMut() {
+    pub(crate) fn scan_back(&self, keys: &Keys) -> impl FnMut(usize) {
         let fresh = || self.entries.rev_iter(&self.txn).expect("a scan that works");
         steps(fresh, keys, Direction::Backward)
     }
 }
 
-fn steps<'t, I>(fresh: impl Fn() -> I, keys: &Keys, direction: Direction) -> impl FnMut()
+fn steps<'t, I>(fresh: impl Fn() -> I, keys: &Keys, direction: Direction) -> impl FnMut(usize)
 where
     I: Iterator<Item = heed::Result<(&'t [u8], &'t [u8])>>,
 {
@@ -91,12 +92,14 @@ where
         let entry = entries.next().expect("a walk over all keys");
         check(key, entry.expect("an entry that can be read"));
     }
-    move || {
-        let entry = entries.next().or_else(|| {
-            entries = fresh();
-            entries.next()
-        });
-        let entry = entry.expect("a database with entries");
-        use_up(entry.expect("an entry that can be read"));
+    move |calls| {
+        for _ in 0..calls {
+            let entry = entries.next().or_else(|| {
+                entries = fresh();
+                entries.next()
+            });
+            let entry = entry.expect("a database with entries");
+            use_up(entry.expect("an entry that can be read"));
+        }
     }
 }

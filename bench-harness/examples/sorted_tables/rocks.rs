@@ -45,7 +45,7 @@ pub(crate) fn compact(database: &DB) {
 }
 
 /// Steps of a walk, as [`crate::walk::steps`] has them for cursors.
-pub(crate) fn steps(database: &DB, keys: &Keys, direction: Direction) -> impl FnMut() {
+pub(crate) fn steps(database: &DB, keys: &Keys, direction: Direction) -> impl FnMut(usize) {
     let begin = move |iterator: &mut DBRawIterator<'_>| match direction {
         Direction::Forward => iterator.seek_to_first(),
         Direction::Backward => iterator.seek_to_last(),
@@ -60,12 +60,14 @@ pub(crate) fn steps(database: &DB, keys: &Keys, direction: Direction) -> impl Fn
         check(key, iterator.item().expect("a walk over all keys"));
         step(&mut iterator);
     }
-    move || {
-        if !iterator.valid() {
-            iterator.status().expect("a scan that works");
-            begin(&mut iterator);
+    move |calls| {
+        for _ in 0..calls {
+            if !iterator.valid() {
+                iterator.status().expect("a scan that works");
+                begin(&mut iterator);
+            }
+            use_up(iterator.item().expect("an entry that can be read"));
+            step(&mut iterator);
         }
-        use_up(iterator.item().expect("an entry that can be read"));
-        step(&mut iterator);
     }
 }

@@ -61,12 +61,13 @@ pub(crate) fn write_file(folder: &Path, len: u64) {
 }
 
 /// Looks up one key after the other, each of which is there or is not.
-pub(crate) fn look_up(table: &Table, keys: &Keys, is_there: bool) -> impl FnMut() {
-    let mut keys = keys.iter().cycle();
-    move || {
-        let key = keys.next().expect("keys come again and again");
-        let found = table.get_with(key, &mut |value| assert!(belongs(key, value)));
-        assert_eq!(found.expect("a look-up that works"), is_there);
+pub(crate) fn look_up(table: &Table, keys: &Keys, is_there: bool) -> impl FnMut(usize) {
+    let mut turns = keys.turns();
+    move |calls| {
+        for key in turns.next_turn(calls) {
+            let found = table.get_with(key, &mut |value| assert!(belongs(key, value)));
+            assert_eq!(found.expect("a look-up that works"), is_there);
+        }
     }
 }
 
@@ -80,12 +81,14 @@ pub(crate) fn lines_of_filter(entries: usize) -> Vec<Line> {
 }
 
 /// Reads one word for each key, from a line that its hash chooses: the least that asking a filter costs.
-pub(crate) fn read_lines(lines: &[Line], keys: &Keys) -> impl FnMut() {
-    let mut keys = keys.iter().cycle();
-    move || {
-        let hash = hash_stem(keys.next().expect("keys come again and again"));
-        let line = (u128::from(hash) * lines.len() as u128) >> 64;
-        assert_eq!(lines[line as usize][hash as usize % 8], 1);
+pub(crate) fn read_lines(lines: &[Line], keys: &Keys) -> impl FnMut(usize) {
+    let mut turns = keys.turns();
+    move |calls| {
+        for key in turns.next_turn(calls) {
+            let hash = hash_stem(key);
+            let line = (u128::from(hash) * lines.len() as u128) >> 64;
+            assert_eq!(lines[line as usize][hash as usize % 8], 1);
+        }
     }
 }
 

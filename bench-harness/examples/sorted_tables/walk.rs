@@ -14,7 +14,7 @@ pub(crate) fn steps<C: Cursor>(
     fresh: impl Fn() -> C,
     keys: &Keys,
     direction: Direction,
-) -> impl FnMut() {
+) -> impl FnMut(usize) {
     let step = move |cursor: &mut C| {
         let moved = match direction {
             Direction::Forward => cursor.next(),
@@ -27,12 +27,14 @@ pub(crate) fn steps<C: Cursor>(
         assert!(step(&mut cursor), "a walk over all keys");
         check(key, cursor.entry().expect("an entry that can be read"));
     }
-    move || {
-        if !step(&mut cursor) {
-            cursor = fresh();
-            assert!(step(&mut cursor), "a table with entries");
+    move |calls| {
+        for _ in 0..calls {
+            if !step(&mut cursor) {
+                cursor = fresh();
+                assert!(step(&mut cursor), "a table with entries");
+            }
+            use_up(cursor.entry().expect("an entry that can be read"));
         }
-        use_up(cursor.entry().expect("an entry that can be read"));
     }
 }
 

@@ -83,12 +83,16 @@ impl CallTimer {
         window: &mut Window,
         call: impl FnOnce(&mut Window) -> R,
     ) -> R {
-        if !is_timed {
-            return call(window);
-        }
-        let start = Instant::now();
+        // `call` stands here once: as a function of its own it would find what it needs in memory.
+        let start = is_timed.then(Instant::now);
         let result = call(window);
-        let end = Instant::now();
+        if let Some(start) = start {
+            self.add_sample(kind, window, (start, Instant::now()));
+        }
+        result
+    }
+
+    fn add_sample(&mut self, kind: usize, window: &mut Window, (start, end): (Instant, Instant)) {
         debug_assert!(start <= end, "a call ends after it has begun");
         self.last_end = Some(end);
         debug_assert!(window.samples.len() < window.samples.capacity(), "samples never grow");
@@ -99,7 +103,6 @@ impl CallTimer {
             end_ns: window.since_begin(end),
             late_ns: self.late.as_nanos() as u64,
         });
-        result
     }
 }
 

@@ -8,7 +8,7 @@ use kv::{Durability, KeyRange, Kv, WriteBatch};
 use super::window::{EntryStamp, NOT_FOUND, WRONG};
 use super::{Client, ClientBuffers, PlannedOperation, Window};
 use crate::dataset::Dataset;
-use crate::failure::{Failure, Outcome};
+use crate::failure::CallOutcome;
 use crate::operation::{Operation, RMW_GET, RMW_PUT};
 use crate::values::{ValueHeader, digest};
 
@@ -21,7 +21,7 @@ impl Client<'_> {
         &mut self,
         planned: PlannedOperation,
         buffers: &mut ClientBuffers,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let is_timed = self.timer.begin_operation();
         self.call_get(planned, buffers, is_timed, Operation::Get as usize)
@@ -31,7 +31,7 @@ impl Client<'_> {
         &mut self,
         planned: PlannedOperation,
         buffers: &mut ClientBuffers,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         self.dataset.keys.write_missing_key(planned.id, &mut buffers.key);
         let is_timed = self.timer.begin_operation();
         self.call_get(planned, buffers, is_timed, Operation::GetMiss as usize)
@@ -44,7 +44,7 @@ impl Client<'_> {
         buffers: &mut ClientBuffers,
         is_timed: bool,
         kind: usize,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         let (engine, dataset, key) = (self.engine, self.dataset, &buffers.key);
         self.timer.call(is_timed, kind, &mut buffers.window, |window| {
             let (mut stamp, mut bytes) = (NOT_FOUND, 0);
@@ -78,7 +78,7 @@ impl Client<'_> {
         &mut self,
         planned: PlannedOperation,
         buffers: &mut ClientBuffers,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         self.add_to_batch(planned, buffers);
         if self.batch > 1 {
             buffers.pending_writes += 1;
@@ -113,7 +113,7 @@ impl Client<'_> {
         &mut self,
         buffers: &mut ClientBuffers,
         operation: Operation,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         if buffers.pending_writes == 0 {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl Client<'_> {
         buffers: &mut ClientBuffers,
         is_timed: bool,
         kind: usize,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         let (engine, durability, batch) = (self.engine, self.durability, &buffers.batch);
         // A later write to a key takes the place of an earlier one.
         debug_assert!((1..=buffers.pending_writes.max(1)).contains(&batch.len()));
@@ -147,7 +147,7 @@ impl Client<'_> {
         &mut self,
         planned: PlannedOperation,
         buffers: &mut ClientBuffers,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let is_timed = self.timer.begin_operation();
         self.call_get(planned, buffers, is_timed, RMW_GET)?;
@@ -162,7 +162,7 @@ impl Client<'_> {
         &mut self,
         planned: PlannedOperation,
         buffers: &mut ClientBuffers,
-    ) -> Outcome<()> {
+    ) -> CallOutcome {
         self.dataset.keys.write_key(planned.id, &mut buffers.key);
         let range = scan_range(&buffers.key, self.prefix_bytes);
         let is_timed = self.timer.begin_operation();
@@ -195,11 +195,11 @@ pub(crate) fn write_patiently(
     batch: &WriteBatch,
     durability: Durability,
     retries: &mut u64,
-) -> Outcome<()> {
+) -> CallOutcome {
     let mut tries = 0;
     while let Err(error) = engine.write(batch, durability) {
         if !matches!(error, kv::Error::Stalled { .. }) || tries == STALL_RETRIES {
-            return Err(Failure::from(error));
+            return Err(error.into());
         }
         tries += 1;
         *retries += 1;

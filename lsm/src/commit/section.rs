@@ -8,7 +8,7 @@ use kv::{Error, Result};
 
 use crate::internal_key::{SEQUENCE_LIMIT, Trailer};
 use crate::memtable::{Memtable, entry_bytes};
-use crate::record::Record;
+use crate::record::{Meaning, Record};
 
 /// The state of the commit section. Guarded by `Committer::section`.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Section {
     pub(super) prepare_at: u64,
     pub(super) closed: bool,
     pub(super) counts: WriteCounts,
+    /// Ranges that batches have deleted.
+    pub(super) range_deletes: u64,
 }
 
 impl Section {
@@ -37,6 +39,7 @@ impl Section {
             prepare_at: u64::MAX,
             closed: false,
             counts: WriteCounts::default(),
+            range_deletes: 0,
         }
     }
 
@@ -54,21 +57,29 @@ impl Section {
         Err(Error::InvalidArgument(format!("the last sequence number, {last}, is used up")))
     }
 
-    /// Whether the active memtable takes `records` without growing above `limit` bytes. An empty one takes all.
+    /// Whether the active memtable takes `records` without growing above `limit` bytes or having too many range tombstones.
+    /// An empty one takes all.
     #[inline]
     pub(super) fn has_room(&self, records: &[Record<'_>], limit: u64) -> bool {
         let len = |record: &Record<'_>| entry_bytes(record.key.len() + record.value.len());
         let bytes: u64 = records.iter().map(len).sum();
-        self.memtable.is_empty() || self.memtable.bytes().saturating_add(bytes) <= limit
+        let fits = self.memtable.bytes().saturating_add(bytes) <= limit;
+        self.memtable.is_empty() || (fits && !self.memtable.is_full_of_ranges())
     }
 
     /// Inserts batch `sequence`, which is in the log.
     #[inline]
     pub(super) fn insert(&mut self, sequence: u64, records: &[Record<'_>]) {
         debug_assert!(sequence > self.publication.visible(), "it is not visible yet");
+        let ranges = Record::deleted_ranges(records);
+        if !ranges.is_empty() {
+            self.range_deletes += ranges.len() as u64;
+            self.memtable.insert_ranges(ranges, sequence);
+        }
         for record in records {
-            let trailer = Trailer::new(sequence, record.kind);
-            self.memtable.insert(record.key, trailer, record.value);
+            if let Meaning::Entry(kind) = record.meaning {
+                self.memtable.insert(record.key, Trailer::new(sequence, kind), record.value);
+            }
         }
     }
 }

@@ -16,8 +16,8 @@ pub(super) enum Motion {
     MoveIfClean,
     /// They move if none overlaps another. Tombstones go later.
     Move,
-    /// They go without being read.
-    Drop,
+    /// They go without being read. Readers at this number and at later ones find no live entry in them.
+    Drop { unseen_from: u64 },
 }
 
 /// Input files and the place that they go to.
@@ -58,17 +58,19 @@ impl<K: Key> Draft<K> {
         let has_tombstones = files().any(|file| file.tombstones > 0);
         let is_clean = || !has_tombstones || !is_oldest(tree, output, &smallest, &largest);
         let may_move = match motion {
-            Motion::Rewrite | Motion::Drop => false,
+            Motion::Rewrite | Motion::Drop { .. } => false,
             Motion::MoveIfClean => is_clean(),
             Motion::Move => true,
         };
+        let unseen_from = if let Motion::Drop { unseen_from } = motion { unseen_from } else { 0 };
         let action = match motion {
-            Motion::Drop => Action::Drop,
+            Motion::Drop { .. } => Action::Drop,
             _ if may_move && overlap::are_disjoint(files()) => Action::Move,
             _ => Action::Rewrite,
         };
         debug_assert!(smallest <= largest, "a plan has keys");
-        let plan = Plan { reason, inputs: sources, output, smallest, largest, action };
+        let inputs = sources;
+        let plan = Plan { reason, inputs, output, smallest, largest, action, unseen_from };
         if !busy.allows(&plan) {
             return None;
         }

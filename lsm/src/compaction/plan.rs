@@ -72,6 +72,9 @@ pub struct Plan<K> {
     pub largest: K,
     /// How the inputs are treated.
     pub action: Action,
+    /// Readers at this number and at later ones find no live entry in the inputs of a plan that drops them unread. 0 for other
+    /// plans.
+    pub unseen_from: u64,
 }
 
 impl<K: Key> Plan<K> {

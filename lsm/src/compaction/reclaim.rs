@@ -71,7 +71,8 @@ fn drop_deleted<K: Key>(
     };
     tree.runs().find_map(|(place, run)| {
         let files = &run.files()[run.overlapping(&range.smallest, &range.largest)];
-        files.iter().filter(is_deleted).find_map(|file| remove(tree, busy, place, file))
+        let mut deleted = files.iter().filter(is_deleted);
+        deleted.find_map(|file| remove(tree, busy, place, file, range.sequence))
     })
 }
 
@@ -82,14 +83,22 @@ fn drop_dead<K: Key>(tree: &Tree<K>, busy: &Busy<K>) -> Option<Plan<K>> {
     tree.runs().rev().find_map(|(place, run)| {
         let dead = run.files().iter().filter(is_dead);
         let mut oldest = dead.filter(|file| is_oldest(tree, place, &file.smallest, &file.largest));
-        oldest.find_map(|file| remove(tree, busy, place, file))
+        oldest.find_map(|file| remove(tree, busy, place, file, file.newest))
     })
 }
 
-fn remove<K: Key>(tree: &Tree<K>, busy: &Busy<K>, place: Place, file: &File<K>) -> Option<Plan<K>> {
-    debug_assert!(file.newest <= tree.horizon(), "each snapshot sees the file");
+/// Drops `file`, in which readers at `unseen_from` and at later numbers find no live entry.
+fn remove<K: Key>(
+    tree: &Tree<K>,
+    busy: &Busy<K>,
+    place: Place,
+    file: &File<K>,
+    unseen_from: u64,
+) -> Option<Plan<K>> {
+    debug_assert!(unseen_from <= tree.horizon(), "each snapshot sees what hides the file");
+    debug_assert!(file.newest <= unseen_from, "what hides the file is newer");
     let sources = vec![Input { place, files: vec![file.clone()] }];
-    let (reason, motion) = (Reason::Obsolete, Motion::Drop);
+    let (reason, motion) = (Reason::Obsolete, Motion::Drop { unseen_from });
     Draft { reason, sources, output: place, motion }.plan(tree, busy)
 }
 

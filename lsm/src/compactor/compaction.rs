@@ -7,7 +7,7 @@ use std::time::Duration;
 use durable::sync::Mutex;
 use kv::Error;
 
-use super::tree::UserKey;
+use crate::boundary::Boundary;
 use crate::compaction::Plan;
 use crate::lock_order::Lock;
 use crate::table_file::TableFile;
@@ -16,7 +16,7 @@ use crate::table_writer::NewTable;
 /// A compaction in flight.
 #[derive(Debug)]
 pub(super) struct Compaction {
-    pub(super) plan: Plan<UserKey>,
+    pub(super) plan: Plan<Boundary>,
     /// Keeps the input files until the outputs are installed.
     pub(super) inputs: Vec<Arc<TableFile>>,
     /// States of the store before this number can no longer be read when the outputs are installed.
@@ -34,6 +34,7 @@ pub(super) struct Counts {
     pub(super) entries_read: u64,
     pub(super) hidden_dropped: u64,
     pub(super) tombstones_dropped: u64,
+    pub(super) ranges_dropped: u64,
 }
 
 /// Guarded by `Compaction::progress`.
@@ -59,7 +60,7 @@ pub(super) struct Ended {
 
 impl Compaction {
     pub(super) fn new(
-        plan: Plan<UserKey>,
+        plan: Plan<Boundary>,
         inputs: Vec<Arc<TableFile>>,
         history_floor: u64,
         started: Duration,
@@ -113,6 +114,7 @@ impl Counts {
         self.entries_read += other.entries_read;
         self.hidden_dropped += other.hidden_dropped;
         self.tombstones_dropped += other.tombstones_dropped;
+        self.ranges_dropped += other.ranges_dropped;
         debug_assert!(
             self.hidden_dropped + self.tombstones_dropped <= self.entries_read,
             "an entry has one fate"

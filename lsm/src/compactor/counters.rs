@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use durable::sync::atomic::AtomicU64;
 
 use super::compaction::Counts;
-use super::tree::UserKey;
+use crate::boundary::Boundary;
 use crate::compaction::{Action, Plan};
 use crate::state::LEVELS;
 
@@ -18,6 +18,7 @@ pub(crate) struct CompactionCounters {
     pub(crate) failed: AtomicU64,
     pub(crate) hidden_dropped: AtomicU64,
     pub(crate) tombstones_dropped: AtomicU64,
+    pub(crate) ranges_dropped: AtomicU64,
     /// By the level that the bytes were read from, or written to.
     pub(crate) levels: [LevelCounters; LEVELS as usize],
 }
@@ -37,7 +38,7 @@ fn add(counter: &AtomicU64, count: u64) {
 
 impl CompactionCounters {
     /// `plan` is installed, with outputs of `written` bytes.
-    pub(super) fn count(&self, plan: &Plan<UserKey>, written: u64, counts: Counts) {
+    pub(super) fn count(&self, plan: &Plan<Boundary>, written: u64, counts: Counts) {
         debug_assert!(plan.action == Action::Rewrite || written == 0, "only a rewrite writes");
         let into = &self.levels[plan.output.level];
         match plan.action {
@@ -56,6 +57,7 @@ impl CompactionCounters {
         }
         add(&self.hidden_dropped, counts.hidden_dropped);
         add(&self.tombstones_dropped, counts.tombstones_dropped);
+        add(&self.ranges_dropped, counts.ranges_dropped);
     }
 
     pub(super) fn count_failure(&self) {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use kv::{Error, Result};
 
 use super::pick::{Begun, Present};
-use super::tree::UserKey;
 use super::{Compactor, Schedule};
 use crate::background::Task;
+use crate::boundary::Boundary;
 use crate::compaction::{Busy, FileId, Plan, pick_range};
 use crate::table_file::TableFile;
 
@@ -23,7 +23,7 @@ struct Caller<'c> {
 /// The keys of a range that a caller names, and the entries that are meant.
 struct Asked<'k> {
     /// The first and the last key.
-    keys: (&'k UserKey, &'k UserKey),
+    keys: (&'k Boundary, &'k Boundary),
     /// Batches up to this number.
     newest: u64,
 }
@@ -60,7 +60,7 @@ impl Compactor {
     ///
     /// # Errors
     /// Why a compaction of the range has failed; `Corruption` when a damaged table is in the way; `Closed`; `Poisoned`.
-    pub(crate) fn compact_range(&self, smallest: &UserKey, largest: &UserKey) -> Result<()> {
+    pub(crate) fn compact_range(&self, smallest: &Boundary, largest: &Boundary) -> Result<()> {
         debug_assert!(smallest <= largest, "a range has a first and a last key");
         let mut caller = self.enter()?;
         let newest = self.parts.store.state().flushed;
@@ -154,7 +154,7 @@ impl Compactor {
 
 impl Asked<'_> {
     /// The next compaction of the entries that are meant. `None`: there is none, or busy files are in the way.
-    fn pick(&self, present: &Present, busy: &Busy<UserKey>) -> Option<Plan<UserKey>> {
+    fn pick(&self, present: &Present, busy: &Busy<Boundary>) -> Option<Plan<Boundary>> {
         // A table with an entry that is meant may have later ones beside it.
         let is_late = |table: &&Arc<TableFile>| table.facts.oldest > self.newest;
         let late = present.version.tables().filter(is_late).map(|table| table.id);

@@ -23,6 +23,7 @@ impl Compactor {
                 level.table_bytes += table.facts.len;
                 level.table_entries += table.facts.entries;
                 level.table_tombstones += table.facts.tombstones;
+                level.table_range_fragments += table.facts.range_fragments();
             }
         }
         levels

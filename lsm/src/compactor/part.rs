@@ -9,10 +9,11 @@ use kv::{Cursor as _, Error, Result};
 use sstable::{MergingCursor, RunCursor};
 
 use super::compaction::{Compaction, Counts};
-use super::tree::UserKey;
 use super::version_filter::{Fate, VersionFilter};
+use crate::boundary::Boundary;
 use crate::compaction::{OutputCutter, Part};
 use crate::internal_key::{self, LAYOUT, Trailer, encoded};
+use crate::range_tombstones::{DeletedRange, Fragments};
 use crate::table_file::TableRun;
 use crate::table_writer::{NewRun, NewTable, TableWriter};
 
@@ -28,9 +29,11 @@ pub(super) struct PartMerge {
     /// Whether the cursor is on an entry. `None`: it has not moved yet.
     is_on_entry: Option<bool>,
     filter: VersionFilter,
-    cutter: OutputCutter<UserKey>,
+    cutter: OutputCutter<Boundary>,
     output: NewRun,
     counts: Counts,
+    /// The keys of the part.
+    keys: DeletedRange,
     /// A file of each source, for messages.
     paths: Vec<PathBuf>,
 }
@@ -42,13 +45,15 @@ impl PartMerge {
     /// `InvalidArgument` when a run is not in order.
     pub(super) fn new(
         (compaction, number): (Arc<Compaction>, usize),
-        part: &Part<UserKey>,
+        part: &Part<Boundary>,
         runs: &[TableRun],
         filter: VersionFilter,
-        cutter: OutputCutter<UserKey>,
+        cutter: OutputCutter<Boundary>,
     ) -> Result<Self> {
-        let from = encoded(&part.from, Trailer::NEWEST);
-        let to = part.to.as_ref().map(|to| encoded(to, Trailer::NEWEST));
+        let key = |at: &Boundary| at.key().expect("a part begins with a key").to_vec();
+        let keys = DeletedRange { start: key(&part.from), end: part.to.as_ref().map(key) };
+        let from = encoded(&keys.start, Trailer::NEWEST);
+        let to = keys.end.as_ref().map(|to| encoded(to, Trailer::NEWEST));
         let end = to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let cursor =
             |run: &TableRun| RunCursor::new(run.clone(), LAYOUT, (Bound::Included(&from[..]), end));
@@ -63,6 +68,7 @@ impl PartMerge {
             cutter: cutter.for_part(part),
             output: NewRun::default(),
             counts: Counts::default(),
+            keys,
             paths: runs.iter().map(path).collect(),
         })
     }
@@ -72,9 +78,11 @@ impl PartMerge {
     /// # Errors
     /// `Corruption` of an input; `Io`.
     pub(super) fn step(&mut self, writer: TableWriter<'_>) -> Result<bool> {
-        let mut is_on_entry = match self.is_on_entry {
-            Some(is_on_entry) => is_on_entry,
-            None => self.merged.next()?,
+        let mut is_on_entry = if let Some(is_on_entry) = self.is_on_entry {
+            is_on_entry
+        } else {
+            self.begin()?;
+            self.merged.next()?
         };
         let mut read = 0;
         while is_on_entry && read < STEP_BYTES {
@@ -83,9 +91,25 @@ impl PartMerge {
         }
         self.is_on_entry = Some(is_on_entry);
         if !is_on_entry {
-            writer.end_table(&mut self.output)?;
+            writer.end_last_table(&mut self.output)?;
         }
         Ok(is_on_entry)
+    }
+
+    /// Reads the range tombstones of the inputs.
+    fn begin(&mut self) -> Result<()> {
+        let mut ranges = Fragments::default();
+        for input in &self.compaction.inputs {
+            if let Some(fragments) = input.fragments()? {
+                ranges = ranges.union(&fragments.clipped(&self.keys));
+            }
+        }
+        if !ranges.is_empty() {
+            let (kept, dropped) = self.filter.judge_ranges(ranges);
+            self.output = NewRun::with(&kept);
+            self.counts.ranges_dropped = dropped;
+        }
+        Ok(())
     }
 
     /// Writes the entry under the cursor, or leaves it out. Returns its bytes.
@@ -99,7 +123,8 @@ impl PartMerge {
             Fate::Kept { begins_key } => {
                 // All versions of a key are in one table.
                 if begins_key && self.cutter.cuts_before(self.filter.user()) {
-                    writer.end_table(&mut self.output)?;
+                    let user = self.filter.user().key().expect("the key of the last version");
+                    writer.end_table_before(&mut self.output, user)?;
                 }
                 let (key, value) = self.merged.entry()?;
                 let bytes = (key.len() + value.len()) as u64;

@@ -8,10 +8,11 @@ use kv::Result;
 
 use super::compaction::Compaction;
 use super::part::PartMerge;
-use super::tree::{UserKey, tree_of};
+use super::tree::tree_of;
 use super::version_filter::VersionFilter;
 use super::{Compactor, Schedule};
 use crate::background::Task;
+use crate::boundary::Boundary;
 use crate::compaction::{Action, DropGuard, OutputCutter, Plan, Tree, Urgency};
 use crate::history::History;
 use crate::table_file::{TableFile, TableRun};
@@ -27,7 +28,7 @@ pub(super) struct Begun {
 /// A tree, and the version that it shows.
 pub(super) struct Present {
     pub(super) version: Arc<Version>,
-    pub(super) tree: Tree<UserKey>,
+    pub(super) tree: Tree<Boundary>,
 }
 
 impl Compactor {
@@ -65,7 +66,7 @@ impl Compactor {
     }
 
     /// The plan of the strategy. Eligible plans are for an idle device.
-    fn pick(&self, tree: &Tree<UserKey>, schedule: &Schedule) -> Option<Plan<UserKey>> {
+    fn pick(&self, tree: &Tree<Boundary>, schedule: &Schedule) -> Option<Plan<Boundary>> {
         let pick = |urgency| self.strategy.pick(tree, &schedule.busy, urgency);
         let is_idle = schedule.parts == 0 && self.parts.versions.sealed_count() == 0;
         pick(Urgency::Mandatory).or_else(|| is_idle.then(|| pick(Urgency::Eligible)).flatten())
@@ -85,10 +86,12 @@ impl Compactor {
         &self,
         schedule: &mut Schedule,
         mut present: Present,
-        mut plan: Plan<UserKey>,
+        mut plan: Plan<Boundary>,
         threads: usize,
     ) -> Begun {
         let newest = plan.files().map(|file| file.newest).max().unwrap_or_default();
+        // A file that goes unread is hidden by what is newer than all of it.
+        let newest = newest.max(plan.unseen_from);
         let (history, floor) = match plan.action {
             // No version goes.
             Action::Move => (self.parts.pins.history(), 0),
@@ -109,7 +112,7 @@ impl Compactor {
     fn divide(
         &self,
         present: &Present,
-        plan: Plan<UserKey>,
+        plan: Plan<Boundary>,
         (history, floor): (History, u64),
         threads: usize,
     ) -> Begun {
@@ -152,11 +155,11 @@ impl Compactor {
 }
 
 /// The input tables of `plan` as runs, the newest first.
-fn runs_of(plan: &Plan<UserKey>, version: &Version) -> Vec<TableRun> {
+fn runs_of(plan: &Plan<Boundary>, version: &Version) -> Vec<TableRun> {
     let known: BTreeMap<u64, &Arc<TableFile>> =
         version.tables().map(|table| (table.id, table)).collect();
     let handle = |id: u64| Arc::clone(known.get(&id).expect("the plan is of this version"));
-    let run = |input: &crate::compaction::Input<UserKey>| {
+    let run = |input: &crate::compaction::Input<Boundary>| {
         let tables = input.files.iter().map(|file| handle(file.id)).collect();
         TableRun::new(input.place.level as u64, input.place.rank.0, tables)
     };

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use durable::sync::atomic::AtomicU64;
 
 use super::Lsm;
+use crate::state::TableFacts;
 use crate::statistics::LsmStats;
 
 fn count(counter: &AtomicU64) -> u64 {
@@ -14,11 +15,12 @@ fn count(counter: &AtomicU64) -> u64 {
 impl Lsm {
     /// The engine's numbers.
     pub fn statistics(&self) -> LsmStats {
-        let counts = self.parts.committer.counts();
+        let (counts, range_deletes) = self.parts.committer.counts();
         LsmStats {
             batches: counts.batches,
             puts: counts.puts,
             deletes: counts.deletes,
+            range_deletes,
             user_bytes: counts.user_bytes,
             log_bytes: counts.log_bytes,
             sync_rounds: self.parts.store.log().syncs(),
@@ -46,6 +48,7 @@ impl Lsm {
             compactions_failed: count(&compactions.failed),
             hidden_dropped: count(&compactions.hidden_dropped),
             tombstones_dropped: count(&compactions.tombstones_dropped),
+            range_tombstones_dropped: count(&compactions.ranges_dropped),
             compaction_debt_bytes: self.parts.compactor.debt(),
             levels: self.parts.compactor.levels(),
             ..*stats
@@ -65,6 +68,7 @@ impl Lsm {
             table_bytes: facts().map(|facts| facts.len).sum(),
             table_entries: facts().map(|facts| facts.entries).sum(),
             table_tombstones: facts().map(|facts| facts.tombstones).sum(),
+            table_range_fragments: facts().map(TableFacts::range_fragments).sum(),
             files_unlinked: self.parts.reclaimer.reclaimed(),
             ..LsmStats::default()
         }

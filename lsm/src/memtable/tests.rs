@@ -36,6 +36,31 @@ fn a_reader_sees_the_newest_version_up_to_its_number() {
     assert_eq!(memtable.entries(), 4);
 }
 
+#[test]
+fn a_range_tombstone_covers_what_is_older() {
+    let memtable = some();
+    let range =
+        |start: &[u8], end: &[u8]| DeletedRange { start: start.to_vec(), end: Some(end.to_vec()) };
+    memtable.insert_ranges(vec![range(b"a", b"b"), range(b"c", b"x")], 6);
+    memtable.insert(b"c", put(6), b"beside");
+    assert_eq!(get(&memtable, b"a", 9), Some((6, Vec::new())));
+    assert_eq!(get(&memtable, b"a", 5), Some((4, b"four".to_vec())), "an older reader");
+    assert_eq!(get(&memtable, b"c", 9), Some((6, b"beside".to_vec())), "the same batch");
+    assert_eq!(get(&memtable, b"d", 9), Some((6, Vec::new())), "never put");
+    assert_eq!(get(&memtable, b"x", 9), None);
+    let ranges = memtable.ranges().unwrap();
+    let newest = |key: &[u8]| ranges.at(key).unwrap().newest_entry();
+    assert_eq!((newest(b"a"), newest(b"c")), (0, 6), "entries that are put later are noted");
+}
+
+#[test]
+fn a_memtable_with_nothing_but_an_empty_range_has_a_batch() {
+    let memtable = Memtable::default();
+    assert!(memtable.is_empty());
+    memtable.insert_ranges(vec![DeletedRange { start: vec![1], end: Some(vec![1]) }], 6);
+    assert!(!memtable.is_empty() && memtable.ranges().is_none());
+}
+
 /// The user keys and numbers of a walk to the end.
 fn walk(
     cursor: &mut MemtableCursor,

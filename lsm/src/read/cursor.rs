@@ -3,7 +3,7 @@
 use kv::{Cursor, CursorPosition, Direction, Error, KeyRange, Result, StepFrom};
 use sstable::MergingCursor;
 
-use super::source::{Source, sources_of};
+use super::source::{Source, Sources};
 use crate::internal_key::{self, Kind, LAYOUT, Trailer, encode, encoded};
 use crate::version::View;
 
@@ -45,7 +45,8 @@ impl ViewCursor {
     /// `InvalidArgument` for an inverted range.
     pub(crate) fn new(view: View, range: &KeyRange) -> Result<Self> {
         range.check()?;
-        let sources = sources_of(&view.super_version, range)?;
+        let sources = Sources::of(&view.super_version, range)?;
+        let sources = sources.uncovered(view.sequence, &view.super_version.steps);
         let memtables = sources.len() - view.super_version.version.runs.len();
         Ok(Self {
             merged: MergingCursor::new(LAYOUT, sources),

@@ -74,10 +74,43 @@ fn find_in_table(
     key: &[u8],
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Trailer>> {
+    if file.facts.ranges.is_some() {
+        return find_beside_ranges(file, key, found);
+    }
+    find_entry(file, key, 0, found)
+}
+
+/// The same in a table with range tombstones. If one of them is the newest, it is the answer, as a tombstone.
+#[cold]
+fn find_beside_ranges(
+    file: &TableFile,
+    key: &[u8],
+    found: &mut dyn FnMut(&[u8]),
+) -> Result<Option<Trailer>> {
+    let fragments = file.fragments()?;
+    let covering = match (fragments, internal_key::split(key)) {
+        (Some(fragments), Some((user, seen_at))) => fragments.covering(user, seen_at.sequence()),
+        _ => None,
+    };
+    let entry = find_entry(file, key, covering.unwrap_or(0), found)?;
+    Ok(entry.or(covering.map(|covering| Trailer::new(covering, Kind::Tombstone))))
+}
+
+/// The newest version in the table that `key` sees, if its number is at least `least`.
+#[inline]
+fn find_entry(
+    file: &TableFile,
+    key: &[u8],
+    least: u64,
+    found: &mut dyn FnMut(&[u8]),
+) -> Result<Option<Trailer>> {
     let mut version = None;
     let table = file.table()?;
     table.get_version_with(key, &mut |suffix, value| {
         let trailer = <[u8; SUFFIX_BYTES]>::try_from(suffix).ok().map(Trailer::of_suffix);
+        if trailer.is_some_and(|trailer| trailer.sequence() < least) {
+            return;
+        }
         let trailer = trailer.filter(|trailer| trailer.kind().is_some());
         if trailer.is_some_and(|trailer| trailer.kind() == Some(Kind::Put)) {
             found(value);

@@ -1,4 +1,4 @@
-//! The sources that a walk merges.
+//! The sources that a walk merges: one for each memtable and each run.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -6,8 +6,11 @@ use std::sync::Arc;
 use kv::{Cursor, KeyRange, Result};
 use sstable::RunCursor;
 
+use super::cover::{Cover, Ranges};
+use super::covered::CoveredCursor;
 use crate::internal_key::{LAYOUT, Trailer, encoded};
 use crate::memtable::MemtableCursor;
+use crate::steps::Steps;
 use crate::table_file::TableRun;
 use crate::version::SuperVersion;
 
@@ -16,23 +19,56 @@ use crate::version::SuperVersion;
 pub(crate) enum Source {
     Memtable(MemtableCursor),
     Run(Box<RunCursor<TableRun>>),
+    /// One of these, without the entries that range tombstones cover.
+    Covered(Box<CoveredCursor<Self>>),
 }
 
-/// The sources of `view`, the newest first, each inside `range`.
-///
-/// # Errors
-/// As [`RunCursor::new`].
-pub(crate) fn sources_of(view: &SuperVersion, range: &KeyRange) -> Result<Vec<Source>> {
-    let (start, end) = internal_bounds(range);
-    let bounds = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
-    let memtables = view.memtables().filter(|memtable| !memtable.is_empty());
-    let memtable = |memtable| Source::Memtable(MemtableCursor::new(Arc::clone(memtable), bounds));
-    let mut sources: Vec<Source> = memtables.map(memtable).collect();
-    for run in &view.version.runs {
-        let cursor = RunCursor::new(run.clone(), LAYOUT, bounds)?;
-        sources.push(Source::Run(Box::new(cursor)));
+/// The sources of a view, the newest first.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// The cursors, fresh, each inside the bounds of the walk.
+    pub(crate) cursors: Vec<Source>,
+    /// The range tombstones of each.
+    pub(crate) ranges: Vec<Option<Ranges>>,
+}
+
+impl Sources {
+    /// The memtables and runs of `view`, with entries in `range`.
+    ///
+    /// # Errors
+    /// As [`RunCursor::new`].
+    pub(crate) fn of(view: &SuperVersion, range: &KeyRange) -> Result<Self> {
+        let (start, end) = internal_bounds(range);
+        let bounds = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
+        let (mut cursors, mut ranges) = (Vec::new(), Vec::new());
+        for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
+            cursors.push(Source::Memtable(MemtableCursor::new(Arc::clone(memtable), bounds)));
+            ranges.push(memtable.ranges().map(Ranges::Memtable));
+        }
+        for run in &view.version.runs {
+            let cursor = RunCursor::new(run.clone(), LAYOUT, bounds)?;
+            cursors.push(Source::Run(Box::new(cursor)));
+            let has_ranges = !run.tables_with_ranges().is_empty();
+            ranges.push(has_ranges.then(|| Ranges::Run(run.clone())));
+        }
+        Ok(Self { cursors, ranges })
     }
-    Ok(sources)
+
+    /// The cursors, without the entries that a reader at `sequence` finds covered by range tombstones.
+    pub(super) fn uncovered(self, sequence: u64, steps: &Steps) -> Vec<Source> {
+        if self.ranges.iter().all(Option::is_none) {
+            return self.cursors;
+        }
+        let newest_first: Arc<[Option<Ranges>]> = self.ranges.into();
+        let uncovered = |(number, source)| match Cover::of(&newest_first, number, sequence) {
+            None => source,
+            Some(cover) => {
+                let cursor = CoveredCursor::new(source, cover, steps.clone());
+                Source::Covered(Box::new(cursor))
+            }
+        };
+        self.cursors.into_iter().enumerate().map(uncovered).collect()
+    }
 }
 
 /// The bounds of all versions of the keys in `range`.
@@ -55,6 +91,7 @@ impl Cursor for Source {
         match self {
             Self::Memtable(cursor) => cursor.seek_ge(key),
             Self::Run(cursor) => cursor.seek_ge(key),
+            Self::Covered(cursor) => cursor.seek_ge(key),
         }
     }
 
@@ -62,6 +99,7 @@ impl Cursor for Source {
         match self {
             Self::Memtable(cursor) => cursor.seek_lt(key),
             Self::Run(cursor) => cursor.seek_lt(key),
+            Self::Covered(cursor) => cursor.seek_lt(key),
         }
     }
 
@@ -70,6 +108,7 @@ impl Cursor for Source {
         match self {
             Self::Memtable(cursor) => cursor.next(),
             Self::Run(cursor) => cursor.next(),
+            Self::Covered(cursor) => cursor.next(),
         }
     }
 
@@ -78,6 +117,7 @@ impl Cursor for Source {
         match self {
             Self::Memtable(cursor) => cursor.prev(),
             Self::Run(cursor) => cursor.prev(),
+            Self::Covered(cursor) => cursor.prev(),
         }
     }
 
@@ -86,6 +126,7 @@ impl Cursor for Source {
         match self {
             Self::Memtable(cursor) => cursor.key(),
             Self::Run(cursor) => cursor.key(),
+            Self::Covered(cursor) => cursor.key(),
         }
     }
 
@@ -94,6 +135,7 @@ impl Cursor for Source {
         match self {
             Self::Memtable(cursor) => cursor.entry(),
             Self::Run(cursor) => cursor.entry(),
+            Self::Covered(cursor) => cursor.entry(),
         }
     }
 }

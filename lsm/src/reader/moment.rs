@@ -80,7 +80,7 @@ impl Moment {
         inventory.check_orphans(&pinned, manifest)?;
         let log_ends = LogEnds::new(LOG, &replayed.tail, state.logs.iter().copied());
         let (logs, batches) = (state.logs.len() as u64, replayed.batches);
-        let view = view(version, replayed, state.flushed);
+        let view = view(version, replayed, state.flushed, options.steps.clone());
         Ok((Self { view, logs, replayed: batches }, log_ends))
     }
 
@@ -145,9 +145,10 @@ fn opener(dir: &StoreDir, options: &Options) -> TableOpener {
     TableOpener::new(Arc::clone(dir.fs()), dir.path(), options.read.clone(), reclaimer)
 }
 
-/// Opens a table that the manifest names.
+/// Opens a table that the manifest names, and reads its range tombstones.
 fn open(table: &TableFile) -> Result<()> {
-    table.table().map(drop).map_err(|error| or_missing(error, table.path()))
+    let opened = table.table().and_then(|_| table.fragments().map(drop));
+    opened.map_err(|error| or_missing(error, table.path()))
 }
 
 /// Turns the absence of the file at `path`, which the manifest names, into damage.
@@ -180,7 +181,7 @@ fn pin_log(
 }
 
 /// The view of everything in `version` and in the memtables of `replayed`. Tables have every batch up to `flushed`.
-fn view(version: Version, replayed: Replayed, flushed: u64) -> View {
+fn view(version: Version, replayed: Replayed, flushed: u64, steps: Steps) -> View {
     let log_end = durable::log::Position::default();
     let seal = |(memtable, newest): (_, u64)| {
         Arc::new(SealedMemtable { memtable: Arc::new(memtable), newest, log_end })
@@ -188,7 +189,11 @@ fn view(version: Version, replayed: Replayed, flushed: u64) -> View {
     let sealed: Vec<_> = replayed.memtables.into_iter().rev().map(seal).collect();
     let sequence = sealed.first().map_or(flushed, |newest| newest.newest);
     assert!(version.history_floor <= sequence, "the newest state can be read");
-    let super_version =
-        Arc::new(SuperVersion { active: Arc::default(), sealed, version: Arc::new(version) });
+    let super_version = Arc::new(SuperVersion {
+        active: Arc::default(),
+        sealed,
+        version: Arc::new(version),
+        steps,
+    });
     View { super_version, sequence }
 }

@@ -16,7 +16,7 @@ use crate::files::LOG;
 use crate::internal_key::{Kind, Trailer};
 use crate::memtable::Memtable;
 use crate::options::Options;
-use crate::record::Record;
+use crate::record::{Meaning, Record};
 use crate::state::State;
 use crate::steps::{Step, Steps};
 
@@ -100,17 +100,23 @@ impl Loader<'_> {
 
     fn insert(&mut self, sequence: u64, records: &[Record<'_>]) {
         let memtables = &mut self.replayed.memtables;
-        let is_full = |memtable: &Memtable| memtable.bytes() >= self.memtable_bytes;
+        let is_full = |memtable: &Memtable| {
+            memtable.bytes() >= self.memtable_bytes || memtable.is_full_of_ranges()
+        };
         if memtables.last().is_none_or(|(memtable, _)| is_full(memtable)) {
             memtables.push((Memtable::default(), sequence));
         }
         let (memtable, newest) = memtables.last_mut().expect("there is one now");
         debug_assert!(*newest <= sequence, "batches come in order");
         *newest = sequence;
+        let ranges = Record::deleted_ranges(records);
+        if !ranges.is_empty() {
+            self.steps.run(Step::ReplayRanges, || memtable.insert_ranges(ranges, sequence));
+        }
         for record in records {
-            let insert =
-                || memtable.insert(record.key, Trailer::new(sequence, record.kind), record.value);
-            match record.kind {
+            let Meaning::Entry(kind) = record.meaning else { continue };
+            let insert = || memtable.insert(record.key, Trailer::new(sequence, kind), record.value);
+            match kind {
                 Kind::Tombstone => self.steps.run(Step::ReplayTombstone, insert),
                 Kind::Put => insert(),
             }

@@ -75,9 +75,8 @@ fn proven(tables: Vec<(PublishedFile, TableFacts)>) -> Vec<(u64, TableFacts)> {
         (file.number(TABLE).expect("the proof is of a table"), facts)
     };
     let tables: Vec<_> = tables.into_iter().map(proven).collect();
-    let is_in_order = |one: &(u64, TableFacts), next: &(u64, TableFacts)| {
-        one.1.largest_user() < next.1.smallest_user()
-    };
+    let is_in_order =
+        |one: &(u64, TableFacts), next: &(u64, TableFacts)| one.1.last() < next.1.first();
     assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
     tables
 }

@@ -93,8 +93,8 @@ impl State {
         let tables = self.tables.values();
         let of_run = tables.filter(|table| (table.level, table.rank) == (level, rank));
         let mut run: Vec<&TableFacts> = of_run.map(|table| &table.facts).collect();
-        run.sort_unstable_by(|one, other| one.smallest_user().cmp(other.smallest_user()));
-        let is_disjoint = run.is_sorted_by(|one, next| one.largest_user() < next.smallest_user());
+        run.sort_unstable_by(|one, other| one.first().cmp(&other.first()));
+        let is_disjoint = run.is_sorted_by(|one, next| one.last() < next.first());
         let refusal = || format!("tables of run {rank} of level {level} share a key");
         is_disjoint.then_some(()).ok_or_else(refusal)
     }

@@ -1,8 +1,10 @@
 use durable::manifest::State as _;
 
 use super::*;
+use crate::boundary::Boundary;
 use crate::golden;
 use crate::internal_key::{Kind, Trailer, encoded};
+use crate::range_tombstones::DeletedRange;
 
 fn facts(smallest: &[u8], largest: &[u8], oldest: u64, newest: u64) -> TableFacts {
     TableFacts {
@@ -18,7 +20,22 @@ fn facts(smallest: &[u8], largest: &[u8], oldest: u64, newest: u64) -> TableFact
         created: 1_000,
         smallest: encoded(smallest, Trailer::new(newest, Kind::Put)),
         largest: encoded(largest, Trailer::new(oldest, Kind::Put)),
+        ranges: None,
     }
+}
+
+/// Facts of a table with range tombstones besides its entries.
+fn with_ranges(facts: TableFacts, start: &[u8], end: Option<&[u8]>) -> TableFacts {
+    let hull = DeletedRange { start: start.to_vec(), end: end.map(<[u8]>::to_vec) };
+    TableFacts { ranges: Some(RangeFacts { fragments: 2, hull }), ..facts }
+}
+
+/// Facts of a table with nothing but range tombstones.
+fn ranges_alone(start: &[u8], end: Option<&[u8]>, newest: u64) -> TableFacts {
+    let (smallest, largest) = (Vec::new(), Vec::new());
+    let facts = facts(start, start, newest, newest);
+    let facts = TableFacts { smallest, largest, entries: 0, tombstones: 0, hidden: 0, ..facts };
+    with_ranges(facts, start, end)
 }
 
 fn flush(flushed: u64, tables: Vec<(u64, TableFacts)>, logs: Vec<u64>) -> Edit {
@@ -54,6 +71,53 @@ fn some() -> State {
         state.apply(&edit).unwrap();
     }
     state
+}
+
+/// The state of [`some`] with a run whose tables have range tombstones.
+fn some_with_ranges() -> State {
+    let mut state = some();
+    for id in [4, 5] {
+        state.apply(&Edit::reserve(id)).unwrap();
+    }
+    state.apply(&flush(12, tables_with_ranges(), vec![2])).unwrap();
+    state
+}
+
+fn tables_with_ranges() -> Vec<(u64, TableFacts)> {
+    let first = with_ranges(facts(b"b", b"c", 10, 12), b"a", Some(b"m"));
+    vec![(4, first), (5, ranges_alone(b"m", None, 11))]
+}
+
+#[test]
+fn range_tombstones_are_within_the_bounds_of_their_table() {
+    let tables = || tables_with_ranges();
+    let key = |key: &'static [u8]| Boundary::at(key);
+    assert_eq!(
+        (tables()[0].1.first(), tables()[0].1.last()),
+        (key(b"a"), Boundary::before(Some(&b"m"[..])))
+    );
+    assert_eq!((tables()[1].1.first(), tables()[1].1.last()), (key(b"m"), Boundary::End));
+    // The first table ends in front of the key with which the second one begins.
+    let (level, rank) = (3, 1);
+    let mut state = some_with_ranges();
+    state.apply(&Edit::move_tables((level, rank), vec![4, 5])).unwrap();
+    let wider = vec![(5, ranges_alone(b"lz", None, 11))];
+    assert!(two_runs().apply(&flush(14, wider.clone(), Vec::new())).is_err(), "too old");
+    let mut state = some_with_ranges();
+    state.apply(&Edit::reserve(6)).unwrap();
+    let shared = vec![(6, ranges_alone(b"lz", None, 11))];
+    assert!(state.apply(&compact((0, 2), vec![5], 0, shared)).is_err(), "they share a key");
+}
+
+#[test]
+fn facts_that_contradict_each_other_are_not_sound() {
+    let sound = || ranges_alone(b"a", Some(b"b"), 11);
+    assert!(sound().is_sound());
+    assert!(!TableFacts { ranges: None, ..sound() }.is_sound(), "a table has something");
+    assert!(!TableFacts { entries: 1, ..sound() }.is_sound(), "an entry has a key");
+    assert!(!ranges_alone(b"b", Some(b"b"), 11).is_sound(), "a range has keys");
+    let entries = facts(b"a", b"b", 10, 12);
+    assert!(!TableFacts { entries: 0, tombstones: 0, hidden: 0, ..entries }.is_sound());
 }
 
 #[test]
@@ -142,23 +206,44 @@ fn compactions_that_contradict_the_state_are_refused() {
 }
 
 #[test]
-fn the_encoding_is_the_one_of_format_2() {
+fn the_encoding_is_the_one_of_format_3() {
     let [state, begin, reserve, remove, flushed, compacted, moved] =
-        golden::lines(include_str!("../../tests/golden/state-2.hex"));
+        golden::lines(include_str!("../../tests/golden/state-3.hex"));
     let mut out = Vec::new();
-    some().encode_state(&mut out);
+    some_with_ranges().encode_state(&mut out);
     assert_eq!(out, state);
     for (edit, golden) in [
         (Edit(Change::BeginLog(300)), begin),
         (Edit::reserve(7), reserve),
         (Edit::remove_logs(vec![1, 500]), remove),
-        (flush(9, vec![(3, facts(b"a", b"b", 1, 9))], vec![1]), flushed),
+        (flush(12, tables_with_ranges(), vec![2]), flushed),
         (compact((6, 300), vec![3, 4], 9, vec![(5, facts(b"a", b"b", 1, 9))]), compacted),
         (Edit::move_tables((1, 300), vec![3, 4]), moved),
     ] {
         let mut out = Vec::new();
         State::encode_edit(&edit, &mut out);
         assert_eq!(out, golden, "{edit:?}");
+    }
+}
+
+#[test]
+fn states_and_edits_of_format_2_are_read() {
+    let [state, begin, reserve, remove, flushed, compacted, moved] =
+        golden::lines(include_str!("../../tests/golden/state-2.hex"));
+    let mut reader = Reader::new(&state, std::path::Path::new("state"), 0);
+    assert_eq!(State::decode_state(2, &mut reader).unwrap(), some());
+    reader.finish().unwrap();
+    for (bytes, edit) in [
+        (begin, Edit(Change::BeginLog(300))),
+        (reserve, Edit::reserve(7)),
+        (remove, Edit::remove_logs(vec![1, 500])),
+        (flushed, flush(9, vec![(3, facts(b"a", b"b", 1, 9))], vec![1])),
+        (compacted, compact((6, 300), vec![3, 4], 9, vec![(5, facts(b"a", b"b", 1, 9))])),
+        (moved, Edit::move_tables((1, 300), vec![3, 4])),
+    ] {
+        let mut reader = Reader::new(&bytes, std::path::Path::new("edit"), 0);
+        assert_eq!(State::decode_edit(2, &mut reader).unwrap(), edit);
+        reader.finish().unwrap();
     }
 }
 
@@ -188,9 +273,9 @@ fn states_and_edits_of_format_1_are_read() {
 #[test]
 fn states_and_edits_read_back() {
     let mut out = Vec::new();
-    some().encode_state(&mut out);
+    some_with_ranges().encode_state(&mut out);
     let mut reader = Reader::new(&out, std::path::Path::new("state"), 0);
-    assert_eq!(State::decode_state(2, &mut reader).unwrap(), some());
+    assert_eq!(State::decode_state(State::FORMAT, &mut reader).unwrap(), some_with_ranges());
     reader.finish().unwrap();
     for edit in [
         Edit(Change::BeginLog(300)),
@@ -204,7 +289,7 @@ fn states_and_edits_read_back() {
         let mut out = Vec::new();
         State::encode_edit(&edit, &mut out);
         let mut reader = Reader::new(&out, std::path::Path::new("edit"), 0);
-        assert_eq!(State::decode_edit(2, &mut reader).unwrap(), edit);
+        assert_eq!(State::decode_edit(State::FORMAT, &mut reader).unwrap(), edit);
         reader.finish().unwrap();
     }
 }
@@ -212,10 +297,10 @@ fn states_and_edits_read_back() {
 #[test]
 fn no_cut_or_changed_byte_of_a_state_panics() {
     let mut out = Vec::new();
-    some().encode_state(&mut out);
+    some_with_ranges().encode_state(&mut out);
     let decode = |bytes: &[u8]| {
         let mut reader = Reader::new(bytes, std::path::Path::new("state"), 0);
-        let decoded = State::decode_state(2, &mut reader);
+        let decoded = State::decode_state(State::FORMAT, &mut reader);
         decoded.and_then(|state| reader.finish().map(|()| state))
     };
     for len in 0..out.len() {
@@ -226,7 +311,10 @@ fn no_cut_or_changed_byte_of_a_state_panics() {
             let mut changed = out.clone();
             changed[at] ^= 1 << bit;
             let found = decode(&changed);
-            assert!(found.is_err() || found.is_ok_and(|state| state != some()), "bit {at}.{bit}");
+            assert!(
+                found.is_err() || found.is_ok_and(|state| state != some_with_ranges()),
+                "bit {at}.{bit}"
+            );
         }
     }
 }

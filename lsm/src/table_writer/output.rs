@@ -8,7 +8,8 @@ use sstable::{BuildOptions, TableBuilder, TableId};
 use super::origin::Origin;
 use crate::compaction::is_dense_block;
 use crate::internal_key::{self, Kind, LAYOUT};
-use crate::state::TableFacts;
+use crate::range_tombstones::{self, Fragments};
+use crate::state::{RangeFacts, TableFacts};
 use crate::store::Store;
 
 /// A table that is durable and that no manifest names yet.
@@ -83,8 +84,7 @@ impl Output {
         let is_tombstone = trailer.kind() == Some(Kind::Tombstone);
         counts.tombstones += u64::from(is_tombstone);
         counts.density.add(is_tombstone, (key.len() + value.len()) as u64, block_bytes as u64);
-        counts.oldest = Some(counts.oldest.map_or(sequence, |oldest| oldest.min(sequence)));
-        counts.newest = counts.newest.max(sequence);
+        counts.note_number(sequence);
         let is_first = self.builder.entries() == 1;
         counts.hidden += u64::from(!is_first && user == self.last_user);
         self.last_user.clear();
@@ -92,11 +92,12 @@ impl Output {
         Ok(())
     }
 
-    /// Makes the table durable.
+    /// Makes the table durable, with the range tombstones `fragments`.
     ///
     /// # Errors
     /// As [`TableBuilder::finish`]. A sync that failed has poisoned the store.
-    pub(super) fn finish(mut self, store: &Store) -> Result<NewTable> {
+    pub(super) fn finish(mut self, store: &Store, fragments: &Fragments) -> Result<NewTable> {
+        let ranges = self.add_ranges(fragments)?;
         let built = self.builder.finish(store.fs());
         let built = built
             .map_err(|error| if is_failed_sync(&error) { store.poison(error) } else { error })?;
@@ -114,9 +115,27 @@ impl Output {
             created: store.env.clock.now().0,
             smallest: properties.smallest_key,
             largest: properties.largest_key,
+            ranges,
         };
         assert!(facts.is_sound(), "a table was built from entries in order");
         Ok((built.file, facts))
+    }
+
+    fn add_ranges(&mut self, fragments: &Fragments) -> Result<Option<RangeFacts>> {
+        let Some(hull) = fragments.hull() else { return Ok(None) };
+        let block = range_tombstones::encode(fragments);
+        self.builder.add_named_block(range_tombstones::BLOCK_NAME, block)?;
+        for number in fragments.iter().flat_map(|fragment| fragment.numbers()) {
+            self.counts.note_number(*number);
+        }
+        Ok(Some(RangeFacts { fragments: fragments.len() as u64, hull }))
+    }
+}
+
+impl Counts {
+    fn note_number(&mut self, sequence: u64) {
+        self.oldest = Some(self.oldest.map_or(sequence, |oldest| oldest.min(sequence)));
+        self.newest = self.newest.max(sequence);
     }
 }
 

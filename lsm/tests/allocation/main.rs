@@ -1,13 +1,13 @@
 //! How much memory a compaction and a scan take: the same, however large the store is.
 //!
-//! The allocator below watches each thread. It is in a test binary of its own, because it needs `unsafe` and the engine
-//! has none. The store is on a real disk: the simulated one would be counted.
+//! The allocator of this test binary, [`watched`], watches each thread. The store is on a real disk: the simulated one would
+//! be counted.
 #![cfg(not(shuttle))]
-#![expect(unsafe_code, reason = "a global allocator cannot be written without")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../../torture/tests/allocation/watched.rs"]
+mod watched;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,52 +16,11 @@ use kv::{Durability, KeyRange, Kv};
 use lsm::compaction::{SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
 
-thread_local! {
-    /// What the thread holds now, counted from an arbitrary beginning, and the most that it held, in bytes.
-    static WATCH: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
-}
-
-/// The system's allocator, watched.
-struct Watched;
-
-#[global_allocator]
-static WATCHED: Watched = Watched;
-
-fn note(taken: usize, given_back: usize) {
-    // The cell is gone while a thread ends; what is allocated then does not matter.
-    let _gone = WATCH.try_with(|watch| {
-        let (live, most) = watch.get();
-        let live = live + taken.cast_signed() - given_back.cast_signed();
-        watch.set((live, most.max(live)));
-    });
-}
-
-// SAFETY: every call goes to `System` unchanged. Noting a size allocates nothing: the cell is initialised at compile time.
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size(), 0);
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size, layout.size());
-        // SAFETY: as above.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        note(0, layout.size());
-        // SAFETY: as above.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
 /// Runs `act`, and returns the most memory that it held.
 fn most_of(act: impl FnOnce()) -> usize {
-    WATCH.set((0, 0));
+    watched::forget();
     act();
-    WATCH.get().1.cast_unsigned()
+    watched::largest_and_most().1
 }
 
 const KEYS: u32 = 16_000;

@@ -12,7 +12,7 @@ pub(crate) fn plan(inputs: Vec<(Place, Vec<File<u64>>)>, output: Place) -> Plan<
     let largest = files().map(|file| file.largest).max().unwrap();
     let inputs = inputs.into_iter().map(|(place, files)| Input { place, files }).collect();
     let (reason, action) = (Reason::Size, Action::Rewrite);
-    Plan { reason, inputs, output, smallest, largest, action }
+    Plan { reason, inputs, output, smallest, largest, action, unseen_from: 0 }
 }
 
 pub(crate) fn first_of(level: usize) -> Place {

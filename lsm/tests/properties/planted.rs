@@ -50,7 +50,8 @@ fn plan_of(mut inputs: Vec<Input<u64>>, reason: Reason) -> Option<Plan<u64>> {
     let files = || inputs.iter().flat_map(|input| &input.files);
     let smallest = files().map(|file| file.smallest).min()?;
     let largest = files().map(|file| file.largest).max()?;
-    Some(Plan { reason, smallest, largest, inputs, output, action: Action::Rewrite })
+    let (action, unseen_from) = (Action::Rewrite, 0);
+    Some(Plan { reason, smallest, largest, inputs, output, action, unseen_from })
 }
 
 fn whole(tree: &Tree<u64>) -> Vec<Input<u64>> {

@@ -140,6 +140,64 @@ fn seals_and_installs_race_a_close() {
     check(|| flushes_race_everything(true), 300);
 }
 
+/// Batch number `round` deletes everything and puts the key `round`: a view shows its own key alone, in both directions.
+fn check_view_of_one_key(engine: &Lsm) {
+    let Ok(snapshot) = engine.snapshot() else { return };
+    let round = snapshot.sequence().0 as u8;
+    let mut seen = Vec::new();
+    let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+    while cursor.next().unwrap() {
+        seen.push(cursor.key()[0]);
+    }
+    while cursor.prev().unwrap() {
+        seen.push(cursor.key()[0]);
+    }
+    let expected = if round == 0 { Vec::new() } else { vec![round; 2] };
+    assert_eq!(seen, expected);
+    for key in 1..=5 {
+        assert_eq!(snapshot.get(&[key]).unwrap().is_some(), key == round, "key {key} at {round}");
+    }
+}
+
+fn deletes_ranges_beside_everything() {
+    let disk = SimFs::new();
+    let engine = open_compacting(&disk);
+    let spawn = |act: fn(&Lsm)| {
+        let engine = Arc::clone(&engine);
+        shuttle::thread::spawn(move || act(&engine))
+    };
+    let writer: fn(&Lsm) = |engine| {
+        for round in 1..=5_u8 {
+            let mut batch = WriteBatch::new();
+            batch.delete_range(KeyRange::all()).put(&[round], &[round; 300]);
+            engine.write(&batch, Durability::Buffered).unwrap();
+        }
+    };
+    let getter: fn(&Lsm) = |engine| {
+        // A key that is gone does not come back.
+        let is_there = [(); 4].map(|()| engine.get(&[1]).unwrap().is_some());
+        let times = is_there.chunk_by(|one, next| one == next).filter(|times| times[0]).count();
+        assert!(times <= 1, "{is_there:?}");
+    };
+    let flusher: fn(&Lsm) = |engine| engine.flush().unwrap();
+    let compacter: fn(&Lsm) = |engine| engine.compact_range(&KeyRange::all()).unwrap();
+    let viewer: fn(&Lsm) = |engine| (0..2).for_each(|_| check_view_of_one_key(engine));
+    for thread in [writer, getter, flusher, compacter, viewer].map(spawn) {
+        thread.join().unwrap();
+    }
+    check_view_of_one_key(&engine);
+    engine.verify().unwrap();
+    engine.close().unwrap();
+    let reopened = after_power_cut(&disk);
+    assert_eq!(reopened.newest_sequence(), SequenceNumber(5));
+    assert!((1..=5).all(|key: u8| reopened.get(&[key]).unwrap().is_some() == (key == 5)));
+}
+
+#[test]
+fn range_deletions_race_flushes_compactions_and_views() {
+    check(deletes_ranges_beside_everything, 400);
+}
+
 /// A view that reads its number before a compaction is installed, and its tables afterwards, starts over; a snapshot that is
 /// pinned while a compaction takes its history keeps what it sees.
 #[test]

@@ -157,9 +157,6 @@ fn what_the_engine_lacks_is_refused_before_anything_is_written() {
         engine.write(&expiring, Durability::Buffered),
         Err(Error::Unsupported("expiry"))
     ));
-    let mut range = WriteBatch::new();
-    range.put(b"a", b"1").delete_range(KeyRange::all());
-    assert!(matches!(engine.write(&range, Durability::Buffered), Err(Error::Unsupported(_))));
     assert_eq!(entries(&engine), []);
     assert_eq!(engine.newest_sequence(), SequenceNumber(0));
 }

@@ -1,14 +1,13 @@
 //! Compactions that end early: at a close, a drop, a full disk, a damaged table, a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use durable::{Clock, Inject, ManualClock, OpKind, Plan, ThreadPool};
-use kv::{Durability, Error, Kv, UnixMillis};
+use durable::{Inject, OpKind, Plan, ThreadPool};
+use kv::{Durability, Error, Kv};
 use lsm::{Lsm, Options};
+use torture::{ReleasingClock, stop_one};
 
 use crate::compactions::assert_no_orphan;
 use crate::world::{STORE, World, entries, fill, filled, key, leveled};
@@ -136,21 +135,6 @@ pub(crate) fn options_with_hook(
     options
 }
 
-/// An action that stops the first thread that comes to it, how to know that it does, and a sender: when that is dropped, the
-/// thread goes on.
-pub(crate) fn stop_one() -> (impl Fn() + Send + Sync + 'static, Receiver<()>, Sender<()>) {
-    let ((tell, is_in), (release, wait)) = (channel(), channel::<()>());
-    let stop = Mutex::new(Some((tell, wait)));
-    let act = move || {
-        let first = stop.lock().unwrap().take();
-        if let Some((tell, wait)) = first {
-            tell.send(()).unwrap();
-            wait.recv().unwrap_err();
-        }
-    };
-    (act, is_in, release)
-}
-
 #[test]
 fn a_compaction_that_panics_in_the_background_poisons_the_store() {
     let world = World::new();
@@ -210,28 +194,6 @@ fn a_close_waits_for_the_step_of_a_compaction_that_runs() {
     assert_eq!(entries(&world.open().unwrap()), filled(0..15, 2));
 }
 
-/// Drops the sender when somebody begins to wait.
-#[derive(Debug)]
-struct ReleasingClock {
-    clock: ManualClock,
-    release: Mutex<Option<Sender<()>>>,
-}
-
-impl Clock for ReleasingClock {
-    fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
-    }
-
-    fn now(&self) -> UnixMillis {
-        self.clock.now()
-    }
-
-    fn sleep(&self, _: Duration) {
-        drop(self.release.lock().unwrap().take());
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_store_that_is_dropped_while_a_compaction_runs_opens_again_at_once() {
     // Dropped stores are known by their path.
@@ -245,8 +207,7 @@ fn a_store_that_is_dropped_while_a_compaction_runs_opens_again_at_once() {
     drop(engine);
     let (stop, is_in, release) = stop_one();
     let mut options = options_with_hook(&world, OpKind::Create, stop);
-    let release = Mutex::new(Some(release));
-    options.env.clock = Arc::new(ReleasingClock { clock: ManualClock::new(), release });
+    options.env.clock = Arc::new(ReleasingClock::new(release));
     options.env.executor = Arc::new(ThreadPool::new(1, Arc::clone(&options.env.clock)));
     let engine = Lsm::open(dir, options.clone()).unwrap();
     is_in.recv().unwrap();

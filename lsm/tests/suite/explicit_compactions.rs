@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use durable::{OpKind, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv};
 use lsm::Lsm;
+use torture::stop_one;
 
-use crate::compaction_faults::{options_with_hook, stop_one};
+use crate::compaction_faults::options_with_hook;
 use crate::compactions::assert_no_orphan;
 use crate::world::{STORE, World, entries, fill, filled, key, leveled};
 

@@ -14,6 +14,7 @@ mod flushes;
 mod lifetimes;
 mod opening;
 mod pins;
+mod range_deletions;
 mod readers;
 mod scans;
 mod threads;

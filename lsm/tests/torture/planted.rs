@@ -21,6 +21,7 @@ tests_of_mistakes! {
     mistakes_of_rotation_are_found = "rotation",
     mistakes_of_retirement_are_found = "retirement",
     mistakes_of_flushes_are_found = "flush",
+    mistakes_of_range_tombstones_are_found = "range tombstones",
     mistakes_of_installing_are_found = "install",
     mistakes_of_compactions_are_found = "compaction",
     mistakes_of_recovery_are_found = "recovery",

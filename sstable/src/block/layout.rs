@@ -101,7 +101,11 @@ impl Header {
 
 impl BlockLayout {
     /// The layout of the block `bytes`, whose keys have suffixes of `suffix_len` bytes.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "in registers; copied in memory, the fields wait for all instructions before"
+    )]
+    #[inline(always)]
     pub(crate) fn parse(bytes: &[u8], suffix_len: usize) -> Checked<Self> {
         let header = Header::read(bytes, suffix_len)?;
         let (count, groups) = (header.count, header.groups());
@@ -158,7 +162,11 @@ impl BlockLayout {
 
 impl<'b> Block<'b> {
     /// The block `bytes`, whose keys have suffixes of `suffix_len` bytes.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "in registers; copied in memory, the fields wait for all instructions before"
+    )]
+    #[inline(always)]
     pub(crate) fn parse(bytes: &'b [u8], suffix_len: usize) -> Checked<Self> {
         BlockLayout::parse(bytes, suffix_len).map(|layout| layout.block(bytes))
     }

@@ -60,7 +60,7 @@ impl Block<'_> {
 
     /// Where the value of `key` is in the block. `None`: the block does not have the key.
     #[inline]
-    pub(crate) fn find(&self, key: SplitKey<'_>) -> Checked<Option<Range<usize>>> {
+    pub(crate) fn find(&self, key: &SplitKey<'_>) -> Checked<Option<Range<usize>>> {
         let Some(rest) = behind_prefix(key.stem, self.prefix()) else { return Ok(None) };
         let sought = Sought { rest, suffix: key.suffix };
         if self.interval() == 1 {
@@ -74,7 +74,7 @@ impl Block<'_> {
                 return Ok(value);
             }
         }
-        let found = self.search(key)?;
+        let found = self.search(*key)?;
         found.is_equal.then(|| self.value_of(found.index)).transpose()
     }
 

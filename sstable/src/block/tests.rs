@@ -95,7 +95,7 @@ fn check_searches(layout: KeyLayout, bytes: &[u8], entries: &Entries) {
         let is_equal = entry.is_some_and(|(other, _)| layout.split(other).unwrap() == key);
         assert_eq!((found.index, found.is_equal), (index, is_equal), "{key:?}");
         let value = is_equal.then(|| &entries[index].1[..]);
-        assert_eq!(block.find(key).unwrap().map(|value| &bytes[value]), value);
+        assert_eq!(block.find(&key).unwrap().map(|value| &bytes[value]), value);
         if let Some((other, value)) = entry {
             assert_eq!(&bytes[block.value_of(index).unwrap()], value);
             let other = layout.split(other).unwrap();
@@ -227,7 +227,7 @@ fn use_block(bytes: &[u8], suffix_len: usize) -> Result<(), Damage> {
         let found = block.search(key)?;
         assert!(found.index <= block.count(), "an index of the block");
         block.has_stem(index, key.stem)?;
-        block.find(key)?;
+        block.find(&key)?;
         if index + 1 < block.count() {
             cursor.next(&block)?;
             assert!(cursor.value().len() <= bytes.len() && cursor.value().end <= bytes.len());
@@ -345,7 +345,7 @@ fn stems_whose_lengths_need_another_byte_are_shown_and_found() {
                 cursor.next(&block).unwrap();
             }
             assert_eq!((cursor.key(), &bytes[cursor.value()]), (&key[..], &value[..]));
-            let found = block.find(KeyLayout::PLAIN.split(key).unwrap()).unwrap();
+            let found = block.find(&KeyLayout::PLAIN.split(key).unwrap()).unwrap();
             assert_eq!(found.map(|value| &bytes[value]), Some(&value[..]));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::directory::{CHUNK_LEN, FilterDirectory, LineFormat};
 use super::hints::{HintForest, hint_at};
-use super::line::{LINE_LEN, MOST_PROBES, line_of, set};
+use super::line::{LINE_LEN, MOST_BITS, line_of, set};
 use crate::stored_block::Seeds;
 
 /// Collects the hashes of a table's stems, 8 bytes each, and their hints, until their number is known.
@@ -54,15 +54,18 @@ impl FilterBuilder {
         let bits = self.hashes.len() as u64 * u64::from(self.bits_per_stem);
         // A table with more stems than 2^32 lines are good for gets a filter that is less sharp.
         let lines = bits.div_ceil(8 * LINE_LEN as u64).min(u32::MAX.into()) as u32;
-        let probes = probes_for(self.bits_per_stem);
-        debug_assert!(lines > 0 && (1..=MOST_PROBES).contains(&probes), "a reader accepts them");
-        let format = LineFormat { probes, has_hints: self.has_hints };
+        let bits_per_word = bits_per_word(self.bits_per_stem);
+        debug_assert!(
+            lines > 0 && (1..=MOST_BITS).contains(&bits_per_word),
+            "a reader accepts them"
+        );
+        let format = LineFormat { bits_per_word, has_hints: self.has_hints };
         let mut bytes = vec![0; lines as usize * format.stride()];
         let (chunks, rest) = bytes.as_chunks_mut::<LINE_LEN>();
         assert!(rest.is_empty(), "a filter has whole lines");
         let step = format.stride() / LINE_LEN;
         for hash in &self.hashes {
-            set(&mut chunks[line_of(*hash, lines) * step], *hash, probes);
+            set(&mut chunks[line_of(*hash, lines) * step], *hash, bits_per_word);
         }
         if self.has_hints {
             let cells = chunks.iter_mut().skip(1).step_by(step);
@@ -87,10 +90,10 @@ impl FilterBuilder {
     }
 }
 
-/// The number of probes with the fewest false positives, nearly: the number of bits times the logarithm of 2, less a little
-/// because the stems are spread unevenly over the words. More than three in a word make no filter sharper.
-fn probes_for(bits_per_stem: u8) -> u8 {
-    (u16::from(bits_per_stem) * 6 / 10).clamp(1, MOST_PROBES.into()) as u8
+/// The number of bits in each word of a stem with the fewest false positives, by counting them for each number of bits for
+/// each stem.
+fn bits_per_word(bits_per_stem: u8) -> u8 {
+    (u16::from(bits_per_stem) * 2 / 5).clamp(1, MOST_BITS.into()) as u8
 }
 
 #[cfg(test)]
@@ -118,7 +121,7 @@ mod tests {
         assert_eq!(lines, plain, "hints change no line");
         let right = (0..100_000_u64).filter(|stem| {
             let hash = hash_stem(&stem.to_le_bytes());
-            let cells = &bytes.as_chunks().0[directory.line_of(hash) + 1];
+            let cells = &bytes.as_chunks().0[directory.line_at(hash) / LINE_LEN + 1];
             usize::from(hint_of(cells, hash)) == (100 + *stem as usize % 10 * 240) / 10
         });
         assert!(right.count() > 89_000);
@@ -132,7 +135,11 @@ mod tests {
             let lines = bytes.as_chunks().0;
             let has = |stem: u64| {
                 let hash = hash_stem(&stem.to_le_bytes());
-                is_set(&lines[directory.line_of(hash)], hash, directory.format.probes)
+                is_set(
+                    &lines[directory.line_at(hash) / LINE_LEN],
+                    hash,
+                    directory.format.bits_per_word,
+                )
             };
             assert!((0..stems).all(has));
             let foreign = (stems..stems + 100_000).filter(|stem| has(*stem)).count();
@@ -144,6 +151,6 @@ mod tests {
     fn without_bits_or_stems_there_is_no_filter() {
         assert!(build(100, 0, true).is_none());
         assert!(build(0, 10, true).is_none());
-        assert_eq!([1, 5, 10, 20].map(probes_for), [1, 3, 6, 6]);
+        assert_eq!([1, 4, 5, 7, 8, 10, 255].map(bits_per_word), [1, 1, 2, 2, 3, 3, 3]);
     }
 }

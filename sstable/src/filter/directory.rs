@@ -6,24 +6,24 @@ use durable::coding::{Reader, put_u16, put_u32, put_u64};
 use durable::seeded_crc32;
 use kv::Result;
 
-use super::line::{LINE_LEN, MOST_PROBES, line_of};
+use super::line::{LINE_LEN, MOST_BITS, line_of};
 use crate::stored_block::Seeds;
 
 /// Bytes of a chunk, but for the last one, which take some microseconds to check.
 pub(crate) const CHUNK_LEN: usize = 32 << 10;
 
-/// A filter of lines alone. Kinds 1 and 2 had the bits of a stem anywhere in a line: read with the bits of today, they would
-/// deny keys that are there.
-const KIND_PLAIN: u8 = 3;
+/// A filter of lines alone. Kinds 1 to 4 had the bits of a stem elsewhere: read with the bits of today, they would deny keys
+/// that are there.
+const KIND_PLAIN: u8 = 5;
 
 /// A filter with hints behind each line.
-const KIND_WITH_HINTS: u8 = 4;
+const KIND_WITH_HINTS: u8 = 6;
 
 /// How the lines of a filter are made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LineFormat {
-    /// How many bits a stem sets in its line, 1 to 6.
-    pub(crate) probes: u8,
+    /// How many bits a stem has in each of its two words, 1 to 3.
+    pub(crate) bits_per_word: u8,
     /// Whether hints follow each line.
     pub(crate) has_hints: bool,
 }
@@ -61,7 +61,7 @@ impl FilterDirectory {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let kind = if self.format.has_hints { KIND_WITH_HINTS } else { KIND_PLAIN };
-        let mut bytes = vec![kind, self.format.probes];
+        let mut bytes = vec![kind, self.format.bits_per_word];
         put_u16(&mut bytes, 0);
         put_u32(&mut bytes, self.lines);
         put_u64(&mut bytes, self.offset);
@@ -75,13 +75,13 @@ impl FilterDirectory {
     /// # Errors
     /// `Corruption` when the lines do not all lie before `limit`, or there are more or fewer sums than chunks.
     pub(crate) fn decode(mut reader: Reader<'_>, limit: u64) -> Result<Option<Self>> {
-        let (kind, probes, zero) = (reader.u8()?, reader.u8()?, reader.u16()?);
+        let (kind, bits_per_word, zero) = (reader.u8()?, reader.u8()?, reader.u16()?);
         if kind != KIND_PLAIN && kind != KIND_WITH_HINTS {
             return Ok(None);
         }
-        let format = LineFormat { probes, has_hints: kind == KIND_WITH_HINTS };
-        if zero != 0 || !(1..=MOST_PROBES).contains(&probes) {
-            return Err(reader.corruption("a filter with an impossible number of probes"));
+        let format = LineFormat { bits_per_word, has_hints: kind == KIND_WITH_HINTS };
+        if zero != 0 || !(1..=MOST_BITS).contains(&bits_per_word) {
+            return Err(reader.corruption("a filter with an impossible number of bits"));
         }
         let (lines, offset) = (reader.u32()?, reader.u64()?);
         let len = u64::from(lines) * format.stride() as u64;
@@ -109,10 +109,10 @@ impl FilterDirectory {
         self.offset..self.offset + u64::from(self.lines) * self.format.stride() as u64
     }
 
-    /// The number of the line of `hash`, if the hints of a line count as a line.
+    /// Where the line of `hash` begins, counted from the first line. Its hints lie behind it.
     #[inline]
-    pub(crate) fn line_of(&self, hash: u64) -> usize {
-        line_of(hash, self.lines) << u8::from(self.format.has_hints)
+    pub(crate) fn line_at(&self, hash: u64) -> usize {
+        line_of(hash, self.lines) << self.format.stride().ilog2()
     }
 
     /// Where `chunk` is in the file.
@@ -142,9 +142,9 @@ mod tests {
         FilterDirectory::decode(Reader::new(bytes, Path::new("table"), 0), limit)
     }
 
-    const PLAIN: LineFormat = LineFormat { probes: 6, has_hints: false };
+    const PLAIN: LineFormat = LineFormat { bits_per_word: 3, has_hints: false };
 
-    const WITH_HINTS: LineFormat = LineFormat { probes: 6, has_hints: true };
+    const WITH_HINTS: LineFormat = LineFormat { bits_per_word: 3, has_hints: true };
 
     #[test]
     fn a_directory_reads_back_and_its_chunks_cover_the_lines() {
@@ -158,9 +158,9 @@ mod tests {
         let lines: Vec<u8> = (0..CHUNK_LEN + 4 * LINE_LEN).map(|at| (at / 7) as u8).collect();
         let directory = FilterDirectory::describe(&lines, format, seeds, 128);
         assert_eq!((directory.chunks(), directory.lines), (2, count));
-        let last = directory.line_of(u64::MAX);
-        assert_eq!(last * LINE_LEN, lines.len() - format.stride());
-        assert!(directory.line_of(u64::MAX / 2) < last);
+        let last = directory.line_at(u64::MAX);
+        assert_eq!(last, lines.len() - format.stride());
+        assert!(directory.line_at(u64::MAX / 2) < last);
         let limit = directory.extent().end;
         let decoded = decode(&directory.encode(), limit).unwrap();
         assert_eq!(decoded.as_ref(), Some(&directory));
@@ -182,11 +182,11 @@ mod tests {
             bytes[at] = byte;
             decode(&bytes, 1 << 20)
         };
-        for unknown in [0, 1, 2, 5] {
+        for unknown in [0, 1, 2, 3, 4, 7] {
             assert_eq!(changed(0, unknown).unwrap(), None);
         }
-        assert!(changed(0, 4).is_ok_and(|found| found.is_some()), "hints fill the room as well");
-        for (at, byte) in [(1, 0), (1, 8), (2, 1), (4, 0), (7, 1), (8, 65), (15, 255)] {
+        assert!(changed(0, 6).is_ok_and(|found| found.is_some()), "hints fill the room as well");
+        for (at, byte) in [(1, 0), (1, 4), (2, 1), (4, 0), (7, 1), (8, 65), (15, 255)] {
             assert!(changed(at, byte).is_err(), "{byte} at {at}");
         }
         for cut in 0..right.len() {

@@ -9,7 +9,7 @@
 //! edge would close a cycle gets none: with 51 stems in a line, one of ten. A reader cannot tell, and its two cells name any
 //! place of the block. So a hint is good for loading memory, and for nothing else.
 
-use super::line::{LINE_LEN, spread};
+use super::line::LINE_LEN;
 
 /// The cells of one line.
 pub(crate) type HintCells = [u8; LINE_LEN];
@@ -17,10 +17,9 @@ pub(crate) type HintCells = [u8; LINE_LEN];
 /// The two different cells of a hash.
 #[inline]
 fn cells_of(hash: u64) -> (usize, usize) {
-    let spread = spread(hash);
-    let first = spread as usize % LINE_LEN;
+    let first = hash as usize % LINE_LEN;
     // Of 8 bits, a number from 1 to 63.
-    let distance = 1 + ((spread >> 6) as usize % 256 * (LINE_LEN - 1)) / 256;
+    let distance = 1 + ((hash >> 6) as usize % 256 * (LINE_LEN - 1)) / 256;
     (first, first ^ distance)
 }
 

@@ -10,17 +10,24 @@ const WORD_LEN: usize = 8;
 const WORDS_OF_HALF: usize = LINE_LEN / WORD_LEN / 2;
 
 /// How many bits of a hash choose a word of a half.
-const BITS_PER_WORD: u32 = WORDS_OF_HALF.ilog2();
+const BITS_OF_WORD: u32 = WORDS_OF_HALF.ilog2();
 
-/// How many bits of a hash choose a bit of a word.
-const BITS_PER_PROBE: u32 = (8 * WORD_LEN).ilog2();
+/// How many bits of a hash choose a bit of a word, or a rotation of one.
+const BITS_OF_PLACE: u32 = (8 * WORD_LEN).ilog2();
 
-/// The most bits of a stem: three in each of its words. A filter with 10 bits for each stem, or more, has so many.
-pub(super) const MOST_PROBES: u8 = 6;
+/// The most bits of a stem in each of its words. A filter with 8 bits for each stem, or more, has so many.
+pub(super) const MOST_BITS: u8 = 3;
+
+/// Behind the places in the first word, a hash has the rotation that leads to the bits in the second one.
+const ROTATION_AT: u32 = MOST_BITS as u32 * BITS_OF_PLACE;
+
+/// Behind the rotation, it has the two words.
+const WORDS_AT: [u32; 2] =
+    [ROTATION_AT + BITS_OF_PLACE, ROTATION_AT + BITS_OF_PLACE + BITS_OF_WORD];
 
 const _: () = assert!(
-    2 * BITS_PER_WORD + MOST_PROBES as u32 * BITS_PER_PROBE <= u64::BITS,
-    "a hash has bits for both words and all probes"
+    WORDS_AT[1] + BITS_OF_WORD <= u32::BITS,
+    "the upper half of a hash chooses the line, the lower half everything in it"
 );
 
 /// The hash of a stem, as the filters of all tables use it. A store that asks many tables hashes a stem once.
@@ -37,12 +44,6 @@ pub(crate) fn line_of(hash: u64, lines: u32) -> usize {
     line as usize
 }
 
-/// The bits of a hash that choose places inside a line.
-#[inline]
-pub(super) fn spread(hash: u64) -> u64 {
-    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
 /// The bits of a stem in its line.
 #[derive(Clone, Copy, Debug)]
 struct StemBits {
@@ -53,25 +54,22 @@ struct StemBits {
 }
 
 impl StemBits {
+    /// `bits` is how many there are in each word. The places come from the lower end of the hash.
     #[expect(
         clippy::inline_always,
-        reason = "with a known number of probes, the loop is a dozen instructions"
+        reason = "with a known number of bits, the loop is a dozen instructions"
     )]
     #[inline(always)]
-    fn of(hash: u64, probes: u8) -> Self {
-        debug_assert!((1..=MOST_PROBES).contains(&probes), "a stem has bits");
-        let spread = spread(hash);
-        // The bits of the spread hash from the upper end on: a word, a word, and a bit for each probe.
-        let mut end = u64::BITS - BITS_PER_WORD;
-        let first = (spread >> end) as usize % WORDS_OF_HALF;
-        end -= BITS_PER_WORD;
-        let second = (spread >> end) as usize % WORDS_OF_HALF;
-        let mut others = [!0; 2];
-        for probe in 0..usize::from(probes) {
-            end -= BITS_PER_PROBE;
-            others[probe % 2] &= !(1 << ((spread >> end) % u64::from(u64::BITS)));
+    fn of(hash: u64, bits: u8) -> Self {
+        debug_assert!((1..=MOST_BITS).contains(&bits), "a stem has bits");
+        let mut first: u64 = !0;
+        for bit in 0..u32::from(bits) {
+            first &= !(1 << ((hash >> (bit * BITS_OF_PLACE)) % u64::from(u64::BITS)));
         }
-        Self { words: [first, WORDS_OF_HALF + second], others }
+        // As good as bits of their own, nearly, and fewer instructions.
+        let second = first.rotate_left((hash >> ROTATION_AT) as u32 % u64::BITS);
+        let [one, other] = WORDS_AT.map(|at| (hash >> at) as usize % WORDS_OF_HALF);
+        Self { words: [one, WORDS_OF_HALF + other], others: [first, second] }
     }
 
     /// Whether all of them are set in `line`.
@@ -83,10 +81,10 @@ impl StemBits {
     }
 }
 
-/// Sets the bits of `hash` in `line`.
+/// Sets the bits of `hash` in `line`, so many in each of two words.
 #[inline]
-pub(super) fn set(line: &mut [u8; LINE_LEN], hash: u64, probes: u8) {
-    let bits = StemBits::of(hash, probes);
+pub(super) fn set(line: &mut [u8; LINE_LEN], hash: u64, bits: u8) {
+    let bits = StemBits::of(hash, bits);
     let words = line.as_chunks_mut::<WORD_LEN>().0;
     for (word, others) in bits.words.into_iter().zip(bits.others) {
         words[word] = (u64::from_le_bytes(words[word]) | !others).to_le_bytes();
@@ -94,22 +92,22 @@ pub(super) fn set(line: &mut [u8; LINE_LEN], hash: u64, probes: u8) {
     debug_assert!(bits.are_set(line), "the line has the stem");
 }
 
-/// Whether all bits of `hash` are set in `line`.
+/// Whether all bits of `hash` are set in `line`, so many in each of two words.
 ///
 /// The fewer instructions this takes, the more look-ups the processor has in flight while the first one waits for its line.
 #[inline]
-pub(crate) fn is_set(line: &[u8; LINE_LEN], hash: u64, probes: u8) -> bool {
-    if probes == MOST_PROBES {
-        StemBits::of(hash, MOST_PROBES).are_set(line)
+pub(crate) fn is_set(line: &[u8; LINE_LEN], hash: u64, bits: u8) -> bool {
+    if bits == MOST_BITS {
+        StemBits::of(hash, MOST_BITS).are_set(line)
     } else {
-        is_set_with_fewer(line, hash, probes)
+        is_set_with_fewer(line, hash, bits)
     }
 }
 
-/// As [`is_set`], for a filter with fewer probes.
+/// As [`is_set`], for a filter with fewer bits for each stem.
 #[inline(never)]
-fn is_set_with_fewer(line: &[u8; LINE_LEN], hash: u64, probes: u8) -> bool {
-    StemBits::of(hash, probes).are_set(line)
+fn is_set_with_fewer(line: &[u8; LINE_LEN], hash: u64, bits: u8) -> bool {
+    StemBits::of(hash, bits).are_set(line)
 }
 
 #[cfg(test)]
@@ -132,8 +130,8 @@ mod tests {
             let hash = hash_stem(&number.to_le_bytes());
             lines[line_of(hash, 7)] += 1;
             if number < 300 {
-                set(&mut line, hash, MOST_PROBES);
-                assert!(is_set(&line, hash, MOST_PROBES));
+                set(&mut line, hash, MOST_BITS);
+                assert!(is_set(&line, hash, MOST_BITS));
             }
         }
         assert!(lines.iter().all(|count| (850..1150).contains(count)), "{lines:?}");
@@ -146,19 +144,19 @@ mod tests {
     fn a_stem_has_its_bits_in_one_word_of_each_half() {
         for number in 0..1_000_u64 {
             let hash = hash_stem(&number.to_le_bytes());
-            for probes in 1..=MOST_PROBES {
+            for bits in 1..=MOST_BITS {
                 let mut line = [0; LINE_LEN];
-                set(&mut line, hash, probes);
-                assert!(is_set(&line, hash, probes));
+                set(&mut line, hash, bits);
+                assert!(is_set(&line, hash, bits));
                 let taken: Vec<usize> = (0..LINE_LEN).filter(|at| line[*at] != 0).collect();
                 let words: BTreeSet<usize> = taken.iter().map(|at| at / WORD_LEN).collect();
                 let halves: Vec<usize> = words.iter().map(|word| word / WORDS_OF_HALF).collect();
-                assert_eq!(halves, &[0, 1][..usize::from(probes).min(2)], "{words:?}");
+                assert_eq!(halves, [0, 1], "{words:?}");
                 // Without any of its bits, the line does not have the stem.
                 for at in taken {
                     let mut other = line;
                     other[at] &= other[at] - 1;
-                    assert!(!is_set(&other, hash, probes), "{number}: {at}");
+                    assert!(!is_set(&other, hash, bits), "{number}: {at}");
                 }
             }
         }
@@ -168,7 +166,7 @@ mod tests {
     fn all_words_of_a_half_are_taken_equally() {
         let mut taken = [0_u32; 2 * WORDS_OF_HALF];
         for number in 0..8_000_u64 {
-            let bits = StemBits::of(hash_stem(&number.to_le_bytes()), MOST_PROBES);
+            let bits = StemBits::of(hash_stem(&number.to_le_bytes()), MOST_BITS);
             bits.words.iter().for_each(|word| taken[*word] += 1);
         }
         assert!(taken.iter().all(|count| (1_850..2_150).contains(count)), "{taken:?}");

@@ -145,7 +145,7 @@ impl IndexBlockBuilder {
         let Some(last) = self.entries.len().checked_sub(1) else { return block.count() == 0 };
         let zeros = vec![0; self.layout.suffix_len()];
         let suffix = if self.suffix(last).is_empty() { &zeros } else { self.suffix(last) };
-        let found = block.floor(SplitKey { stem: self.stem(last), suffix });
+        let found = block.floor(&SplitKey { stem: self.stem(last), suffix });
         let end = block.handle(last).map(end_of);
         found == Ok(Some(last)) && end == Ok(self.base + u64::from(self.entries[last].block))
     }

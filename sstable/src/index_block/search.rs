@@ -7,11 +7,13 @@ use crate::damage::Checked;
 use crate::heads::{Heads, lower_bound, padded};
 use crate::key_layout::{SplitKey, behind_prefix};
 
-/// A key without the prefix of the block, which its stem begins with.
+/// A key whose stem begins with the prefix of the block.
 #[derive(Clone, Copy, Debug)]
 struct Sought<'k> {
+    /// The stem without the prefix.
     rest: &'k [u8],
-    suffix: &'k [u8],
+    /// The whole key. Its suffix is read where heads are equal, which is seldom.
+    key: &'k SplitKey<'k>,
 }
 
 impl IndexBlock<'_> {
@@ -20,13 +22,13 @@ impl IndexBlock<'_> {
     /// The answer is right if the separators ascend and the fences are those of the heads. In a block of somebody who forged
     /// it, the answer is any index of the block.
     #[inline]
-    pub(crate) fn floor(&self, key: SplitKey<'_>) -> Checked<Option<usize>> {
+    pub(crate) fn floor(&self, key: &SplitKey<'_>) -> Checked<Option<usize>> {
         let Some(rest) = behind_prefix(key.stem, self.prefix()) else {
             // All stems begin with the prefix, so all of them are on one side of a stem that does not.
             let is_before = key.stem < self.prefix();
             return Ok(if is_before { None } else { self.count().checked_sub(1) });
         };
-        let sought = Sought { rest, suffix: key.suffix };
+        let sought = Sought { rest, key };
         let count = match (self.fences(), self.heads()) {
             (Heads::One(fences), Heads::One(heads)) => self.count_up_to(fences, heads, sought)?,
             (Heads::Two(fences), Heads::Two(heads)) => self.count_up_to(fences, heads, sought)?,
@@ -84,14 +86,18 @@ impl IndexBlock<'_> {
     /// If both stems fill the head, their tails decide. If one of them ends inside the head, the other one has zeros in
     /// its place, so it is the longer one and the greater one.
     fn compare<const W: usize>(&self, index: usize, sought: Sought<'_>) -> Checked<Ordering> {
-        debug_assert_eq!(sought.suffix.len(), self.suffix_len(), "all suffixes have one length");
+        debug_assert_eq!(
+            sought.key.suffix.len(),
+            self.suffix_len(),
+            "all suffixes have one length"
+        );
         let rest = self.rest(index)?;
         let stems = rest.stem_len.min(W).cmp(&sought.rest.len().min(W));
         let stems = stems.then_with(|| rest.tail.cmp(sought.rest.get(W..).unwrap_or(&[])));
         Ok(stems.then_with(|| {
-            let is_zero = rest.suffix.is_empty() && sought.suffix.iter().all(|byte| *byte == 0);
+            let is_zero = rest.suffix.is_empty() && sought.key.suffix.iter().all(|byte| *byte == 0);
             // The empty suffix stands for zeros, and is less than every suffix that is not zero.
-            if is_zero { Ordering::Equal } else { rest.suffix.cmp(sought.suffix) }
+            if is_zero { Ordering::Equal } else { rest.suffix.cmp(sought.key.suffix) }
         }))
     }
 

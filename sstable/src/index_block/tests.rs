@@ -96,7 +96,7 @@ fn a_search_finds_the_last_separator_that_is_not_greater() {
         for key in sought.iter().filter(|key| key.len() >= layout.suffix_len()) {
             let key = split(layout, key);
             let up_to = separators.partition_point(|other| split(layout, other) <= key);
-            assert_eq!(block.floor(key), Ok(up_to.checked_sub(1)), "{key:?}");
+            assert_eq!(block.floor(&key), Ok(up_to.checked_sub(1)), "{key:?}");
         }
     });
 }
@@ -196,7 +196,7 @@ fn use_block(bytes: &[u8], layout: KeyLayout, sought: &[Vec<u8>]) -> Result<(), 
     let block = IndexBlock::parse(bytes, layout.suffix_len())?;
     let mut outcome = Ok(());
     for key in sought {
-        match block.floor(split(layout, key)) {
+        match block.floor(&split(layout, key)) {
             Ok(found) => assert!(found.is_none_or(|index| index < block.count()), "an index"),
             Err(damage) => outcome = Err(damage),
         }

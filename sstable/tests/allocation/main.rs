@@ -1,17 +1,15 @@
 //! How much memory reading takes: no field of a forged table makes a reader ask for more than the file could fill, and a walk
 //! takes as much whatever the length of the table.
 //!
-//! The allocator below watches each thread. It is in a test binary of its own, because it needs `unsafe` and the library
-//! has none.
-#![expect(unsafe_code, reason = "a global allocator cannot be written without")]
+//! The allocator of this test binary, [`watched`], watches each thread.
 
 #[expect(unreachable_pub, reason = "it is public where it is fuzzed")]
 #[expect(dead_code, reason = "this test runs no scripts")]
 #[path = "../../../fuzz/src/table.rs"]
 mod table;
+#[path = "../../../torture/tests/allocation/watched.rs"]
+mod watched;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,65 +18,11 @@ use durable::{FileWriter, Fs, SimFs};
 use kv::{Cursor, Result};
 use sstable::{BuildOptions, KeyLayout, MergingCursor, ReadOptions, Table, TableBuilder, TableId};
 
-thread_local! {
-    static WATCH: Cell<Watch> = const { Cell::new(Watch { largest: 0, live: 0, most: 0 }) };
-}
-
-/// What a thread has asked for, in bytes.
-#[derive(Clone, Copy)]
-struct Watch {
-    /// The largest request.
-    largest: usize,
-    /// What it holds now, counted from an arbitrary beginning.
-    live: isize,
-    /// The most that it held.
-    most: isize,
-}
-
-/// The system's allocator, watched.
-struct Watched;
-
-#[global_allocator]
-static WATCHED: Watched = Watched;
-
-fn note(taken: usize, given_back: usize) {
-    // The cell is gone while a thread ends; what is allocated then does not matter.
-    let _gone = WATCH.try_with(|watch| {
-        let mut seen = watch.get();
-        seen.largest = seen.largest.max(taken);
-        seen.live += taken.cast_signed() - given_back.cast_signed();
-        seen.most = seen.most.max(seen.live);
-        watch.set(seen);
-    });
-}
-
-// SAFETY: every call goes to `System` unchanged. Noting a size allocates nothing: the cell is initialised at compile time.
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size(), 0);
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size, layout.size());
-        // SAFETY: as above.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        note(0, layout.size());
-        // SAFETY: as above.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
 /// Runs `act`, and returns the largest request and the most memory that it held.
 fn watch(act: impl FnOnce()) -> (usize, usize) {
-    WATCH.set(Watch { largest: 0, live: 0, most: 0 });
+    watched::forget();
     act();
-    let watch = WATCH.get();
-    (watch.largest, watch.most.cast_unsigned())
+    watched::largest_and_most()
 }
 
 #[test]

@@ -87,6 +87,8 @@ fn a_key_shorter_than_a_suffix_is_refused() {
         if let Some(short) = len.checked_sub(1) {
             let refused = table.get(&vec![0; short]);
             assert!(matches!(refused, Err(Error::InvalidArgument(_))));
+            let refused = table.get_version_with(&vec![0; short], &mut |_, _| ());
+            assert!(matches!(refused, Err(Error::InvalidArgument(_))));
         }
     });
 }

@@ -1,59 +1,17 @@
 //! No length field of a damaged file makes an engine allocate more than the file could fill.
 //!
-//! The allocator below remembers the largest request of each thread. It is here, in a test binary of its own, because
-//! counting allocations needs `unsafe` and the library has none.
+//! The allocator of this test binary, [`watched`], remembers the largest request of each thread.
 
-#![expect(unsafe_code, reason = "a global allocator cannot be written without")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod watched;
 
 use torture::damage;
 use torture::toy::ToySubject;
 
-thread_local! {
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, watched.
-struct Watched;
-
-#[global_allocator]
-static WATCHED: Watched = Watched;
-
-fn note(size: usize) {
-    // The cell is gone while a thread ends; what is allocated then does not matter.
-    let _gone = LARGEST.try_with(|largest| largest.set(largest.get().max(size))).is_err();
-}
-
-// SAFETY: every call goes to `System` unchanged. Noting a size allocates nothing: the cell is initialised at compile time.
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size);
-        // SAFETY: as above.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
+/// The largest request since the last call.
 fn take_largest() -> usize {
-    LARGEST.with(Cell::take)
+    let (largest, _) = watched::largest_and_most();
+    watched::forget();
+    largest
 }
 
 #[test]

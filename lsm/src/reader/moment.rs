@@ -145,9 +145,10 @@ fn opener(dir: &StoreDir, options: &Options) -> TableOpener {
     TableOpener::new(Arc::clone(dir.fs()), dir.path(), options.read.clone(), reclaimer)
 }
 
-/// Opens a table that the manifest names.
+/// Opens a table that the manifest names, and reads its range tombstones.
 fn open(table: &TableFile) -> Result<()> {
-    table.table().map(drop).map_err(|error| or_missing(error, table.path()))
+    let opened = table.table().and_then(|_| table.fragments().map(drop));
+    opened.map_err(|error| or_missing(error, table.path()))
 }
 
 /// Turns the absence of the file at `path`, which the manifest names, into damage.

@@ -70,7 +70,9 @@ fn shown_after_a_power_cut(mistake: Option<&Hook>) -> kv::Result<Option<u8>> {
     let reader = read(&disk, mistake)?;
     assert_eq!(reader.get(b"key")?.as_deref(), Some(&[1][..]));
     disk.files().iter().for_each(|path| disk.delete(path));
-    before.iter().for_each(|(path, bytes)| disk.set_contents(path, bytes.clone()));
+    for (path, bytes) in &before {
+        disk.set_contents(path, bytes.clone());
+    }
     // Another opening in between, so that the epoch tells.
     drop(Lsm::open("store", options(&disk).0)?);
     put_into_table(&disk, 2)?;

@@ -9,12 +9,12 @@ fn probe(user: &[u8], sequence: u64) -> Probe<'_> {
 fn an_entry_reads_back_whatever_its_lengths() {
     let entries = Entries::default();
     let mut written = Vec::new();
-    for key_len in [0, 1, 3, 7, 8, 9, 16, 23, 65_535] {
-        for value_len in [0, 1, 8, 100, 256, 257, 4096, 4097, 100_000] {
+    for key_len in [0_u32, 1, 3, 7, 8, 9, 16, 23, 65_535] {
+        for value_len in [0_u32, 1, 8, 100, 256, 257, 4096, 4097, 100_000] {
             let user: Vec<u8> = (0..key_len).map(|at| at as u8 ^ 0xa5).collect();
             let value: Vec<u8> = (0..value_len).map(|at| (at * 7) as u8).collect();
             let (index, bytes) = entries.write(probe(&user, 9), &value);
-            assert!(bytes >= (key_len + value_len) as u64);
+            assert!(bytes >= u64::from(key_len + value_len));
             written.push((index, user, value));
         }
     }

@@ -33,9 +33,9 @@ impl Pair {
         self.newest += 1;
         let user = self.shape.key(self.newest as usize, &self.random);
         let kind = if self.random.below(8) == 0 { Kind::Tombstone } else { Kind::Put };
-        let len = [0, 1, 7, 8, 100, 300, 5_000][self.random.below(7)];
+        let len = [0_u64, 1, 7, 8, 100, 300, 5_000][self.random.below(7)];
         let len = if kind == Kind::Tombstone { 0 } else { len };
-        let value: Vec<u8> = (0..len).map(|at| (at as u64 ^ self.newest) as u8).collect();
+        let value: Vec<u8> = (0..len).map(|at| (at ^ self.newest) as u8).collect();
         let trailer = Trailer::new(self.newest, kind);
         self.tree.insert(&user, trailer, &value);
         self.model.insert((user, Reverse(trailer)), value);
@@ -80,9 +80,10 @@ impl Pair {
     /// Random moves of a cursor with random bounds.
     fn check_moves(&self, moves: usize) {
         let bounds = (self.some_bound(), self.some_bound());
-        let entries: Vec<(&Key, &Vec<u8>)> = match is_range(&bounds) {
-            true => self.model.range(bounds.clone()).collect(),
-            false => Vec::new(),
+        let entries: Vec<(&Key, &Vec<u8>)> = if is_range(&bounds) {
+            self.model.range(bounds.clone()).collect()
+        } else {
+            Vec::new()
         };
         let encode = |(user, trailer): &Key| internal_key::encoded(user, trailer.0);
         let (start, end) = (bounds.0.as_ref().map(encode), bounds.1.as_ref().map(encode));

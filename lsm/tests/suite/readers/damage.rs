@@ -57,9 +57,8 @@ fn check_reads(reader: &lsm::Reader, what: &str) {
     let mut cursor = reader.scan(KeyRange::all()).unwrap();
     let mut expected = expected().into_iter();
     loop {
-        let found = cursor.next().and_then(|found| {
-            Ok(found.then_some(()).map(|()| cursor.entry().map(|(k, v)| (k.to_vec(), v.to_vec()))))
-        });
+        let own = |(key, value): (&[u8], &[u8])| (key.to_vec(), value.to_vec());
+        let found = cursor.next().map(|found| found.then(|| cursor.entry().map(own)));
         match found {
             Ok(Some(Ok(entry))) => assert_eq!(Some(entry), expected.next(), "{what}"),
             Ok(None) => return assert_eq!(expected.next(), None, "{what}"),

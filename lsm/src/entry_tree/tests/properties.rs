@@ -80,11 +80,8 @@ impl Pair {
     /// Random moves of a cursor with random bounds.
     fn check_moves(&self, moves: usize) {
         let bounds = (self.some_bound(), self.some_bound());
-        let entries: Vec<(&Key, &Vec<u8>)> = if is_range(&bounds) {
-            self.model.range(bounds.clone()).collect()
-        } else {
-            Vec::new()
-        };
+        let entries: Vec<(&Key, &Vec<u8>)> =
+            if is_range(&bounds) { self.model.range(bounds.clone()).collect() } else { Vec::new() };
         let encode = |(user, trailer): &Key| internal_key::encoded(user, trailer.0);
         let (start, end) = (bounds.0.as_ref().map(encode), bounds.1.as_ref().map(encode));
         let slices = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));

@@ -1,6 +1,6 @@
 //! Loading a store beside its writer: what readers of all engines share.
 //!
-//! A reader takes no lock, and changes nothing on the disk ([`ReadOnlyFs`](crate::ReadOnlyFs)). It loads one moment of the
+//! A reader takes no lock, and changes nothing on the disk ([`ReadOnlyFs`]). It loads one moment of the
 //! store. [`load`] runs attempts of these steps:
 //! 1. List the directory, then read the manifest. A segment gets batches only after a manifest names it. So if a listed
 //!    segment has batches and this manifest does not name it, the manifest is damaged.

@@ -15,6 +15,7 @@ mod lifetimes;
 mod opening;
 mod pins;
 mod range_deletions;
+mod range_histories;
 mod scans;
 mod threads;
 mod world;

@@ -85,6 +85,16 @@ fn a_crash_at_any_point_leaves_a_whole_store_or_a_directory_that_is_refused_and_
 }
 
 #[test]
+fn a_directory_of_others_gets_no_file() {
+    let disk = disk();
+    let fs: Arc<dyn Fs> = Arc::new(disk.clone());
+    let refused = NewStore::make::<Toy, _>(&fs, Path::new("/source"), |_| Ok(())).unwrap_err();
+    assert_eq!(refused.io_kind(), Some(std::io::ErrorKind::AlreadyExists), "{refused}");
+    let entries = disk.list(Path::new("/source")).unwrap();
+    assert!(entries.iter().map(|entry| &entry.name).eq(["file"]), "{entries:?}");
+}
+
+#[test]
 fn files_of_others_beside_an_unfinished_store_are_neither_removed_nor_taken() {
     let disk = disk();
     disk.create_dir(Path::new(STORE)).unwrap();

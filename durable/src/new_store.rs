@@ -44,6 +44,7 @@ impl NewStore {
         path: &Path,
         build: impl FnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
+        Self::check_before_lock(&**fs, path)?;
         let dir = StoreDir::open(Arc::clone(fs), path, OpenMode::Create)?;
         let new = Self { dir };
         new.remove_rest::<S>()?;
@@ -87,6 +88,17 @@ impl NewStore {
         copy.finish(fs).map(Some)
     }
 
+    /// Refuses a directory that has something, and neither a lock nor a mark: it is somebody else's, and gets no lock.
+    fn check_before_lock(fs: &dyn Fs, path: &Path) -> Result<()> {
+        let entries = match fs.list(path) {
+            Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => return Ok(()),
+            listed => listed?,
+        };
+        let is_ours = |entry: &Entry| StoreDir::is_lock(&entry.name) || entry.name == MARK_FILE;
+        let other = entries.first().filter(|_| !entries.iter().any(is_ours));
+        other.map_or(Ok(()), |other| Err(taken(path, other)))
+    }
+
     /// Step 1: refuses a directory that has something else than the rest of an earlier attempt, and removes that rest but
     /// for its mark.
     fn remove_rest<S: State>(&self) -> Result<()> {
@@ -96,8 +108,7 @@ impl NewStore {
             StoreDir::is_lock(&entry.name) || is_marked && is_rest_of_attempt::<S>(entry)
         };
         if let Some(other) = entries.iter().find(|entry| !is_rest(entry)) {
-            let taken = IoError::new(ErrorKind::AlreadyExists, "the directory is not empty");
-            return Err(Error::io("create", self.dir.file(&other.name), taken));
+            return Err(taken(self.dir.path(), other));
         }
         self.remove_files::<S>(&entries)
     }
@@ -136,6 +147,12 @@ impl NewStore {
             self.dir.fs().remove(&path)
         })
     }
+}
+
+/// The directory `dir` has `other`.
+fn taken(dir: &Path, other: &Entry) -> Error {
+    let taken = IoError::new(ErrorKind::AlreadyExists, "the directory is not empty");
+    Error::io("create", dir.join(&other.name), taken)
 }
 
 /// Whether `entry` is a file that an attempt makes: the mark, a file of the manifest, or one of the engine.

@@ -144,10 +144,11 @@ impl Memtable {
         self.entries() == 0 && self.range_bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether it is to be sealed because of the number of its range tombstones.
+    /// Whether a batch that deletes `added` ranges may follow, or the memtable is to be sealed because of its range
+    /// tombstones. An empty one has room for all.
     #[inline]
-    pub(crate) fn is_full_of_ranges(&self) -> bool {
-        self.ranges.is_full()
+    pub(crate) fn has_room_for_ranges(&self, added: usize) -> bool {
+        self.ranges.is_empty() || self.ranges.has_room(added)
     }
 }
 

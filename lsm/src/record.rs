@@ -145,6 +145,35 @@ impl<'r> Record<'r> {
         }
     }
 
+    /// Reads the records of a batch.
+    ///
+    /// # Errors
+    /// `Corruption`.
+    pub(crate) fn decode_batch(batch: &[FrameView<'r>], path: &Path) -> Result<Vec<Self>> {
+        let records = batch.iter().map(|frame| Self::decode(frame, path));
+        let records = records.collect::<Result<Vec<_>>>()?;
+        match Self::late_range(&records) {
+            None => Ok(records),
+            Some(late) => {
+                let what = "a range is deleted behind another operation of its batch";
+                Err(Error::corruption(path, batch[late].offset, what))
+            }
+        }
+    }
+
+    /// Which of the operations of a batch deletes a range and is behind one that does not.
+    #[inline]
+    fn late_range(records: &[Self]) -> Option<usize> {
+        let first = records.iter().position(|record| !record.deletes_range())?;
+        records[first..].iter().position(Self::deletes_range).map(|late| first + late)
+    }
+
+    /// Whether it deletes a range. Otherwise it makes an entry.
+    #[inline]
+    pub(crate) fn deletes_range(&self) -> bool {
+        self.meaning.entry().is_none()
+    }
+
     #[inline]
     pub(crate) fn is_put(&self) -> bool {
         matches!(self.meaning, Meaning::Put | Meaning::PutExpiring)
@@ -164,16 +193,14 @@ impl<'r> Record<'r> {
     /// Whether an operation of a batch deletes a range. Such operations come first.
     #[inline]
     pub(crate) fn delete_ranges(records: &[Self]) -> bool {
-        records.first().is_some_and(|first| first.meaning.entry().is_none())
+        records.first().is_some_and(Self::deletes_range)
     }
 
     /// The ranges that the operations of a batch delete.
     #[cold]
     pub(crate) fn deleted_ranges(records: &[Self]) -> Vec<DeletedRange> {
-        let ranges: Vec<_> = records.iter().map_while(Record::deleted_range).collect();
-        let is_entry = |record: &Record<'_>| record.meaning.entry().is_some();
-        debug_assert!(records[ranges.len()..].iter().all(is_entry), "ranges come first");
-        ranges
+        debug_assert_eq!(Self::late_range(records), None, "ranges come first");
+        records.iter().map_while(Record::deleted_range).collect()
     }
 
     /// Bytes of key and value.
@@ -233,6 +260,16 @@ mod tests {
         let record = Record::delete_range(&range);
         assert_eq!(record.frame().payload.concat(), b"ab");
         assert_eq!((record.frame().kind, record.deleted_range()), (4, Some(range.clone())));
+    }
+
+    #[test]
+    fn a_range_that_is_deleted_behind_another_operation_of_its_batch_is_found() {
+        let range = DeletedRange { start: b"a".to_vec(), end: None };
+        let (range, put) = (Record::delete_range(&range), Record::put(b"b", b""));
+        assert_eq!(Record::late_range(&[range, range, put, put]), None);
+        assert_eq!(Record::late_range(&[range]), None);
+        assert_eq!(Record::late_range(&[range, put, range, put]), Some(2));
+        assert_eq!(Record::late_range(&[put, range]), Some(1));
     }
 
     #[test]

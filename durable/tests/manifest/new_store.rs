@@ -101,6 +101,16 @@ fn crash_again(disk: &SimFs, what: &str) {
 }
 
 #[test]
+fn a_directory_of_others_gets_no_file() {
+    let disk = disk();
+    let fs: Arc<dyn Fs> = Arc::new(disk.clone());
+    let refused = NewStore::make::<Toy, _>(&fs, Path::new("/source"), |_| Ok(())).unwrap_err();
+    assert_eq!(refused.io_kind(), Some(std::io::ErrorKind::AlreadyExists), "{refused}");
+    let entries = disk.list(Path::new("/source")).unwrap();
+    assert!(entries.iter().map(|entry| &entry.name).eq(["file"]), "{entries:?}");
+}
+
+#[test]
 fn files_of_others_beside_an_unfinished_store_are_neither_removed_nor_taken() {
     let disk = disk();
     disk.create_dir(Path::new(STORE)).unwrap();

@@ -64,7 +64,8 @@ impl Section {
         let len = |record: &Record<'_>| entry_bytes(record.key.len() + record.value.len());
         let bytes: u64 = records.iter().map(len).sum();
         let fits = self.memtable.bytes().saturating_add(bytes) <= limit;
-        self.memtable.is_empty() || (fits && !self.memtable.is_full_of_ranges())
+        let ranges = || records.iter().take_while(|record| record.deletes_range()).count();
+        self.memtable.is_empty() || (fits && self.memtable.has_room_for_ranges(ranges()))
     }
 
     /// Inserts batch `sequence`, which is in the log.

@@ -97,18 +97,22 @@ impl PartMerge {
         Ok(is_on_entry)
     }
 
-    /// Reads the range tombstones of the inputs.
+    /// Reads the range tombstones of the inputs. Those that go because of newer ones in their input go first: a union cuts
+    /// fragments, and each piece has all the numbers of the whole.
     fn begin(&mut self) -> Result<()> {
         let mut ranges = Fragments::default();
         for input in &self.compaction.inputs {
             if let Some(fragments) = input.fragments()? {
-                ranges = ranges.union(&fragments.clipped(&self.keys));
+                let clipped = fragments.clipped(&self.keys);
+                let seen = self.filter.without_hidden(&clipped);
+                self.counts.ranges_dropped += (clipped.numbers() - seen.numbers()) as u64;
+                ranges = ranges.union(&seen);
             }
         }
         if !ranges.is_empty() {
             let (kept, dropped) = self.filter.judge_ranges(ranges);
             self.output = NewRun::with(&kept);
-            self.counts.ranges_dropped = dropped;
+            self.counts.ranges_dropped += dropped;
         }
         Ok(())
     }

@@ -43,6 +43,22 @@ impl VersionFilter {
         Self { history, guard, steps, ranges, user, newer: None, has_kept: false }
     }
 
+    /// The range tombstones of an input without those that hide no version from a reader, because newer ones of the same keys
+    /// do. The others hide the same versions without them.
+    pub(super) fn without_hidden(&self, ranges: &Fragments) -> Fragments {
+        ranges.retained(|fragment| self.seen_numbers(fragment).collect())
+    }
+
+    /// The numbers of the range tombstones that no newer one of the fragment hides.
+    fn seen_numbers(&self, fragment: &Fragment) -> impl Iterator<Item = u64> {
+        let mut newer = None;
+        let is_seen = move |number: &u64| {
+            let newer = newer.replace(*number);
+            newer.is_none_or(|newer| !self.history.hides(newer, *number))
+        };
+        fragment.numbers().iter().copied().filter(is_seen)
+    }
+
     /// Judges range tombstones, before the first version. Returns those that the outputs get, and how many go.
     ///
     /// One that hides no version from a reader goes, because newer ones of the same keys do; so does one with nothing left to
@@ -59,17 +75,12 @@ impl VersionFilter {
         let (smallest, largest) =
             (fragment.range.first().to_owned(), fragment.range.last().to_owned());
         let mut range = RangeTombstone { smallest, largest, sequence: 0 };
-        let (mut kept, mut newer) = (Vec::new(), None);
-        for &number in fragment.numbers() {
-            let is_hidden = newer.is_some_and(|newer| self.history.hides(newer, number));
-            newer = Some(number);
-            range.sequence = number;
+        let is_kept = |number: &u64| {
+            range.sequence = *number;
             let is_spent = self.guard.may_drop_range(&range);
-            if !is_hidden && !self.steps.check(Step::GuardRangeTombstone, is_spent) {
-                kept.push(number);
-            }
-        }
-        kept
+            !self.steps.check(Step::GuardRangeTombstone, is_spent)
+        };
+        self.seen_numbers(fragment).filter(is_kept).collect()
     }
 
     /// Whether a range tombstone hides version `sequence` of `user` from every reader.
@@ -228,6 +239,14 @@ mod tests {
     fn a_range_tombstone_stays_above_older_files_and_hides_older_ones_of_its_kind() {
         let (_, kept, dropped) = filter_with_ranges(&[], false);
         assert_eq!((numbers(&kept), dropped), (vec![vec![7], vec![4]], 1));
+    }
+
+    #[test]
+    fn range_tombstones_that_newer_ones_hide_go_before_inputs_are_united() {
+        let (filter, ..) = filter_with_ranges(&[5], false);
+        let every = (1..=9).map(|number| Fragments::of(vec![range(b"b", None)], number));
+        let every = every.reduce(|all, next| all.union(&next)).unwrap();
+        assert_eq!(numbers(&filter.without_hidden(&every)), [vec![9, 5]], "for the pin and now");
     }
 
     #[test]

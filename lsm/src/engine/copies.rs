@@ -23,12 +23,16 @@ impl Lsm {
     /// it begins anew.
     ///
     /// # Errors
-    /// As [`Lsm::flush`]; `Io`, with `AlreadyExists` when the directory is not empty; `Locked` when somebody else makes a store
+    /// As [`Lsm::flush`]; `InvalidArgument` for an empty path; `Io`, with `AlreadyExists` when the directory is not empty; `Locked` when somebody else makes a store
     /// there; `Corruption` of a table that had to be copied. After a failed sync at the end, `Io` and a whole store are both
     /// possible.
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<SequenceNumber> {
+        let path = path.as_ref();
+        if path.as_os_str().is_empty() {
+            return Err(Error::InvalidArgument("the path of the checkpoint is empty".into()));
+        }
         self.parts.store.steps.run(Step::FlushForCheckpoint, || self.flush())?;
-        let copied = checkpoint(&self.parts.store, &self.parts.versions, path.as_ref());
+        let copied = checkpoint(&self.parts.store, &self.parts.versions, path);
         // Once the store is closed, another opening may have removed a table.
         let copied = copied.or_else(|error| self.parts.background.check_open().and(Err(error)))?;
         Ok(SequenceNumber(copied))

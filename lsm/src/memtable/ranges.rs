@@ -1,7 +1,10 @@
 //! The range tombstones of a memtable.
 //!
 //! They are one immutable value, which is replaced as a whole, so readers never wait. Each batch that deletes ranges copies a
-//! list of references. [`MOST_NUMBERS`] bounds the list: a memtable with so many is sealed.
+//! list of references. [`MOST_NUMBERS`] bounds the list, about: a memtable with so many is sealed.
+//!
+//! A range can be cut by each range of a later batch, and each piece has the numbers of the whole. So many ranges in one batch
+//! on top of many that overlap would take memory as the product of the two. They go into a memtable of their own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,8 +31,13 @@ impl MemtableRanges {
         !self.is_some.load(Ordering::Acquire)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        !self.is_empty() && self.fragments.load().numbers() >= MOST_NUMBERS
+    /// Whether the fragments have few enough numbers, and `added` ranges that cut them copy few enough.
+    pub(super) fn has_room(&self, added: usize) -> bool {
+        let fragments = self.fragments.load();
+        let depth = || if added == 0 { 0 } else { fragments.depth() };
+        // Each end of a range cuts one fragment at most.
+        let copied = added.saturating_mul(2).saturating_mul(depth());
+        fragments.numbers().max(copied) < MOST_NUMBERS
     }
 
     /// Adds those of batch `sequence`. One thread at a time.

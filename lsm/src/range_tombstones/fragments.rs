@@ -146,6 +146,11 @@ impl Fragments {
         self.numbers
     }
 
+    /// How many numbers a fragment has at most.
+    pub(crate) fn depth(&self) -> usize {
+        self.all.iter().map(|fragment| fragment.numbers().len()).max().unwrap_or(0)
+    }
+
     /// From the first key to the last one. `None`: there is no fragment.
     pub(crate) fn hull(&self) -> Option<DeletedRange> {
         let (first, last) = (self.all.first()?, self.all.last()?);

@@ -90,8 +90,7 @@ impl Loader<'_> {
         }
         self.newest = Some(sequence);
         // A batch that a table has is decoded all the same: damage shows.
-        let records = batch.iter().map(|frame| Record::decode(frame, path));
-        let records = records.collect::<Result<Vec<_>>>()?;
+        let records = Record::decode_batch(batch, path)?;
         if self.steps.check(Step::SkipFlushed, sequence > self.flushed) {
             self.insert(sequence, &records);
         }
@@ -100,8 +99,9 @@ impl Loader<'_> {
 
     fn insert(&mut self, sequence: u64, records: &[Record<'_>]) {
         let memtables = &mut self.replayed.memtables;
+        let ranges = Record::deleted_ranges(records);
         let is_full = |memtable: &Memtable| {
-            memtable.bytes() >= self.memtable_bytes || memtable.is_full_of_ranges()
+            memtable.bytes() >= self.memtable_bytes || !memtable.has_room_for_ranges(ranges.len())
         };
         if memtables.last().is_none_or(|(memtable, _)| is_full(memtable)) {
             memtables.push((Memtable::default(), sequence));
@@ -109,8 +109,7 @@ impl Loader<'_> {
         let (memtable, newest) = memtables.last_mut().expect("there is one now");
         debug_assert!(*newest <= sequence, "batches come in order");
         *newest = sequence;
-        if Record::delete_ranges(records) {
-            let ranges = Record::deleted_ranges(records);
+        if !ranges.is_empty() {
             self.steps.run(Step::ReplayRanges, || memtable.insert_ranges(ranges, sequence));
         }
         for record in records {

@@ -116,6 +116,7 @@ impl TableFacts {
             && (1..=self.newest).contains(&self.oldest)
             && self.newest < SEQUENCE_LIMIT
             && self.tombstones <= self.entries
+            && self.entries.checked_add(self.range_fragments()).is_some()
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

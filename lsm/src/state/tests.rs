@@ -119,6 +119,9 @@ fn facts_that_contradict_each_other_are_not_sound() {
     assert!(!TableFacts { ranges: None, ..sound() }.is_sound(), "a table has something");
     assert!(!TableFacts { entries: 1, ..sound() }.is_sound(), "an entry has a key");
     assert!(!ranges_alone(b"b", Some(b"b"), 11).is_sound(), "a range has keys");
+    let endless = RangeFacts { fragments: u64::MAX, ..sound().ranges.unwrap() };
+    let with_entries = with_ranges(facts(b"a", b"b", 10, 12), b"a", None);
+    assert!(!TableFacts { ranges: Some(endless), ..with_entries }.is_sound(), "a sum of 64 bits");
     let entries = facts(b"a", b"b", 10, 12);
     assert!(!TableFacts { entries: 0, tombstones: 0, hidden: 0, ..entries }.is_sound());
 }

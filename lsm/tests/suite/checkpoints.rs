@@ -143,6 +143,26 @@ fn where_links_are_refused_tables_are_copied_and_the_copies_are_checked() {
 }
 
 #[test]
+fn a_checkpoint_inside_the_store_is_left_alone_by_the_store() {
+    let world = World::new();
+    let engine = filled_store(world.options());
+    let inside = Path::new(STORE).join("000040.table");
+    engine.checkpoint(&inside).unwrap();
+    engine.compact_range(&KeyRange::all()).unwrap();
+    engine.close().unwrap();
+    drop(engine);
+    let engine = world.open().unwrap();
+    for round in 0..20 {
+        fill(&engine, 0..15, round);
+        engine.compact_range(&KeyRange::all()).unwrap();
+    }
+    engine.verify().unwrap();
+    let copy = Lsm::open(&inside, world.options().create(false)).unwrap();
+    copy.verify().unwrap();
+    assert_eq!(entries(&copy), expected());
+}
+
+#[test]
 fn a_checkpoint_takes_no_directory_that_has_something() {
     let world = World::new();
     let engine = filled_store(world.options());
@@ -157,6 +177,8 @@ fn a_checkpoint_takes_no_directory_that_has_something() {
     let taken = engine.checkpoint("notes").unwrap_err();
     assert_eq!(taken.io_kind(), Some(std::io::ErrorKind::AlreadyExists), "{taken}");
     assert!(world.disk.contents(notes).is_some());
+    assert_eq!(world.disk.list(Path::new("notes")).unwrap().len(), 1, "it gets no file");
+    assert!(matches!(engine.checkpoint(""), Err(Error::InvalidArgument(_))));
     engine.close().unwrap();
     assert!(matches!(engine.checkpoint("backup/closed"), Err(Error::Closed)));
 }

@@ -16,6 +16,7 @@ mod lifetimes;
 mod opening;
 mod pins;
 mod range_deletions;
+mod range_histories;
 mod readers;
 mod scans;
 mod threads;

@@ -78,6 +78,8 @@ fn internal_bounds(range: &KeyRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     };
     let end = match range.end() {
         Bound::Included(user) => Bound::Included(encoded(user, Trailer::OLDEST)),
+        // No key lies between a key and itself. The end is not before the start.
+        Bound::Excluded(user) if range.start() == Bound::Excluded(user) => start.clone(),
         Bound::Excluded(user) => Bound::Excluded(encoded(user, Trailer::NEWEST)),
         Bound::Unbounded => Bound::Unbounded,
     };

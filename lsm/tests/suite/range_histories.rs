@@ -191,5 +191,5 @@ fn run(seed: u64) {
 
 #[test]
 fn every_state_that_can_be_read_is_the_one_of_its_batch() {
-    (0..40).for_each(run);
+    (0..60).for_each(run);
 }

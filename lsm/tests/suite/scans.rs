@@ -158,3 +158,24 @@ fn walks_jump_over_many_versions_of_a_key() {
     assert!(cursor.seek_lt(b"c").unwrap());
     assert_eq!(cursor.key(), b"a");
 }
+
+#[test]
+fn between_a_key_and_itself_every_layer_has_no_entry() {
+    let world = World::new();
+    let engine = world.open().unwrap();
+    for flushes in [false, true] {
+        for number in 0..20 {
+            engine.put(&key_of(number), b"value", Durability::Buffered).unwrap();
+        }
+        if flushes {
+            engine.flush().unwrap();
+        }
+        let key = key_of(3);
+        let [included, excluded] = [Bound::Included(&key[..]), Bound::Excluded(&key[..])];
+        for bounds in [(excluded, excluded), (included, excluded), (excluded, included)] {
+            let mut cursor = engine.scan(KeyRange::new(bounds)).unwrap();
+            assert!(!cursor.next().unwrap() && !cursor.prev().unwrap(), "{bounds:?}");
+            assert!(!cursor.seek_ge(&key).unwrap() && !cursor.seek_lt(b"\xff").unwrap());
+        }
+    }
+}

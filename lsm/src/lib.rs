@@ -11,6 +11,7 @@ mod checkpoint;
 mod commit;
 mod compactor;
 mod components;
+mod dump;
 mod engine;
 mod entry_tree;
 mod expiring;
@@ -46,6 +47,7 @@ mod wal;
 /// The error of this crate, so that it can be used without `kv`.
 pub use kv::{Error, Result};
 
+pub use dump::dump;
 pub use engine::Lsm;
 pub use options::Options;
 pub use reader::Reader;

@@ -13,7 +13,7 @@ use crate::boundary::Boundary;
 use crate::compaction::RangeTombstone;
 use crate::files::TABLE;
 use crate::range_tombstones::{self, Fragments};
-use crate::state::{RangeFacts, TableFacts};
+use crate::state::TableFacts;
 
 /// Gives each table its handle.
 #[derive(Clone, Debug)]
@@ -75,26 +75,9 @@ impl TableFile {
         if let Some(table) = self.opened.get() {
             return Ok(table);
         }
-        let table = self.open()?;
+        let table = open_table(&*self.fs, &self.path, &self.facts, &self.read)?;
         // Another thread may have been faster. Its table is as good.
         Ok(self.opened.get_or_init(|| Arc::new(table)))
-    }
-
-    #[cold]
-    fn open(&self) -> Result<Table> {
-        let file = self.fs.open(&self.path)?;
-        let len = file.len()?;
-        if len != self.facts.len {
-            let what = format!("{len} bytes, and the manifest says {}", self.facts.len);
-            return Err(Error::corruption(&self.path, len.min(self.facts.len), what));
-        }
-        let table = Table::open(file, &self.read)?;
-        if table.id().0 != self.facts.table_id {
-            let what = "another table than the one that the manifest names";
-            return Err(Error::corruption(&self.path, 0, what));
-        }
-        debug_assert_eq!(table.len_bytes(), self.facts.len, "the length was compared");
-        Ok(table)
     }
 
     /// The range tombstones. The first call reads them, and compares them with the manifest. `None`: there are none.
@@ -103,32 +86,17 @@ impl TableFile {
     /// As [`TableFile::table`].
     #[inline]
     pub(crate) fn fragments(&self) -> Result<Option<&Arc<Fragments>>> {
-        let Some(facts) = &self.facts.ranges else { return Ok(None) };
+        if self.facts.ranges.is_none() {
+            return Ok(None);
+        }
         if let Some(ranges) = self.ranges.get() {
             return Ok(Some(&ranges.fragments));
         }
-        let fragments = Arc::new(self.read_fragments(facts)?);
+        let fragments = read_fragments(self.table()?, &self.facts, &self.path)?;
+        let fragments = Arc::new(fragments);
         let spanning = range_tombstones::spanning(&fragments);
         let ranges = TableRanges { fragments, spanning };
         Ok(Some(&self.ranges.get_or_init(|| ranges).fragments))
-    }
-
-    #[cold]
-    fn read_fragments(&self, facts: &RangeFacts) -> Result<Fragments> {
-        let other = || {
-            let what = "other range tombstones than the manifest says";
-            Error::corruption(&self.path, 0, what)
-        };
-        let block = self.table()?.named_block(range_tombstones::BLOCK_NAME)?.ok_or_else(other)?;
-        let fragments = range_tombstones::decode(&block, &self.path)?;
-        let is_stated = fragments.len() as u64 == facts.fragments
-            && fragments.hull().as_ref() == Some(&facts.hull)
-            && fragments.iter().all(|fragment| {
-                let ends = (fragment.numbers().first(), fragment.numbers().last());
-                ends.0.is_some_and(|newest| *newest <= self.facts.newest)
-                    && ends.1.is_some_and(|oldest| *oldest >= self.facts.oldest)
-            });
-        if is_stated { Ok(fragments) } else { Err(other()) }
     }
 
     /// The widest range tombstones, if they were read already.
@@ -167,6 +135,55 @@ impl fmt::Debug for TableFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TableFile").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// Opens the table at `path`, about which the manifest states `facts`.
+///
+/// # Errors
+/// `Corruption` when it has another length or another id, or is damaged; `Io`.
+#[cold]
+pub(crate) fn open_table(
+    fs: &dyn Fs,
+    path: &Path,
+    facts: &TableFacts,
+    read: &ReadOptions,
+) -> Result<Table> {
+    let file = fs.open(path)?;
+    let len = file.len()?;
+    if len != facts.len {
+        let what = format!("{len} bytes, and the manifest says {}", facts.len);
+        return Err(Error::corruption(path, len.min(facts.len), what));
+    }
+    let table = Table::open(file, read)?;
+    if table.id().0 != facts.table_id {
+        let what = "another table than the one that the manifest names";
+        return Err(Error::corruption(path, 0, what));
+    }
+    debug_assert_eq!(table.len_bytes(), facts.len, "the length was compared");
+    Ok(table)
+}
+
+/// The range tombstones of `table` at `path`, about which the manifest states `facts`: that it has some.
+///
+/// # Errors
+/// `Corruption` when they are not those that the manifest states, or are damaged; `Io`.
+#[cold]
+pub(crate) fn read_fragments(table: &Table, facts: &TableFacts, path: &Path) -> Result<Fragments> {
+    let other = || {
+        let what = "other range tombstones than the manifest says";
+        Error::corruption(path, 0, what)
+    };
+    let stated = facts.ranges.as_ref().ok_or_else(other)?;
+    let block = table.named_block(range_tombstones::BLOCK_NAME)?.ok_or_else(other)?;
+    let fragments = range_tombstones::decode(&block, path)?;
+    let is_stated = fragments.len() as u64 == stated.fragments
+        && fragments.hull().as_ref() == Some(&stated.hull)
+        && fragments.iter().all(|fragment| {
+            let ends = (fragment.numbers().first(), fragment.numbers().last());
+            ends.0.is_some_and(|newest| *newest <= facts.newest)
+                && ends.1.is_some_and(|oldest| *oldest >= facts.oldest)
+        });
+    if is_stated { Ok(fragments) } else { Err(other()) }
 }
 
 /// Tables in the order of their keys, none of which has a user key of another one.

@@ -1,3 +1,6 @@
+#[cfg(not(shuttle))]
+mod migration;
+
 use durable::manifest::State as _;
 use kv::UnixMillis;
 

@@ -9,6 +9,7 @@ mod commits;
 mod compaction_faults;
 mod compactions;
 mod dropping;
+mod dumps;
 mod expiry;
 mod explicit_compactions;
 mod flushes;

@@ -118,7 +118,7 @@ impl SalvageCursor {
                     Ok(()) => return true,
                     // A block of another kind, behind the last data block.
                     Err(_) if !self.blocks.knows_from(range.start) => {
-                        self.blocks.end_at(range.start)
+                        self.blocks.end_at(range.start);
                     }
                     Err(what) => self.skip(range, what),
                 },

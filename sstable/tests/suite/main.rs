@@ -9,4 +9,5 @@ mod merging;
 mod model;
 mod opening;
 mod runs;
+mod salvage;
 mod scans;

@@ -6,8 +6,8 @@
 //!    disk while compactions replace them.
 //! 3. **Mark** the new directory as unfinished ([`durable::new_store`]).
 //! 4. **Link** each table into it under the same name. Both stores then have the file, and each removes its own name. Where
-//!    no link is possible, as between two file systems, the table is copied, and the copy is compared with the length and the
-//!    checksum in the manifest.
+//!    no link is possible, as between two file systems, copy the table. The length and the checksum of the copy must be those
+//!    in the manifest.
 //! 5. **Manifest.** Write one with the state of step 2, without logs, under a new store id.
 //! 6. **Unmark.** From here on the directory is a store, and it is durable.
 //!

@@ -6,8 +6,8 @@
 //! - Where the index says nothing, the checksum does: the block ends where its checksum, started from the seed of the place,
 //!   is the one behind it. `salvage/blocks.rs` looks for that end.
 //!
-//! The block behind the last data block is the first index block. It does not pass for a data block: its first field behind the
-//! number of entries is the offset of the first data block, 0, and the restart interval of a data block is at least 1.
+//! The block behind the last data block is the first index block. It does not pass for a data block: behind the number of
+//! entries it has the offset of the first data block, 0. A data block has its restart interval there, which is at least 1.
 //!
 //! A block whose checksum fails is skipped if the index says where it ends. Otherwise the walk goes on at the next block that
 //! the index knows, and everything before it is skipped.

@@ -1,8 +1,8 @@
 //! An array that grows at its end and whose items never move.
 //!
 //! The items lie in chunks, which are allocated one by one and freed together. The chunks grow with the array: four of
-//! [`FIRST_LEN`] items, four of twice as many, and so on. So the last chunk is at most a quarter of the others together, the
-//! table of the chunks is short, and an index is split into chunk and offset by a shift.
+//! [`FIRST_LEN`] items, four of twice as many, and so on. The table of the chunks is short, and a shift splits an index into
+//! chunk and offset.
 //!
 //! One thread grows the array. Readers may follow an index that was handed to them by a release store.
 

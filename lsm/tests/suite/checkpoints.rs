@@ -8,6 +8,7 @@ use durable::{Fault, Fs, Inject, OpKind, Plan, SimFs};
 use kv::{Durability, Error, KeyRange, Kv};
 use lsm::{Lsm, Options};
 
+use crate::dumps::dump_of;
 use crate::world::{STORE, World, entries, fill, filled, key, leveled};
 
 /// Where the checkpoint is taken.
@@ -88,6 +89,16 @@ fn a_checkpoint_links_its_tables_and_outlives_the_store() {
     let copy = open_copy(&world).unwrap();
     copy.verify().unwrap();
     assert_eq!(entries(&copy), expected());
+}
+
+#[test]
+fn a_checkpoint_has_a_store_id_of_its_own() {
+    let world = World::new();
+    let engine = filled_store(world.options());
+    engine.checkpoint(COPY).unwrap();
+    let id = |path: &str| dump_of(&world, path)["manifest"]["store_id"].clone();
+    assert!(id(STORE).is_string() && id(COPY).is_string());
+    assert_ne!(id(STORE), id(COPY));
 }
 
 #[test]

@@ -8,12 +8,17 @@ use serde_json::{Value, json};
 
 use crate::world::{STORE, World, fill, key, leveled};
 
-fn dump(world: &World) -> Value {
+/// The dump of the store in `path`.
+pub(crate) fn dump_of(world: &World, path: &str) -> Value {
     let mut text = Vec::new();
-    lsm::dump(STORE, &world.options().env, &mut text).expect("the manifest is whole");
+    lsm::dump(path, &world.options().env, &mut text).expect("the manifest is whole");
     serde_json::from_slice(&text).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&text));
     })
+}
+
+fn dump(world: &World) -> Value {
+    dump_of(world, STORE)
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> &'v Vec<Value> {

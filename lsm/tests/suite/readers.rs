@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::{Fs, Inject, SimFs};
-use kv::{Durability, Error, KeyRange, Kv, Snapshots, WriteBatch};
+use kv::{Durability, Error, KeyRange, Kv, Snapshots, UnixMillis, WriteBatch};
 use lsm::{Lsm, Options, ReadMode, ReadOptions, Reader};
 
 use crate::world::{STORE, World, entries, fill, filled, key, leveled, rest};
@@ -192,20 +192,26 @@ fn a_checkpoint_is_read_without_a_writer() {
     assert_eq!(world.disk.ops(), before);
 }
 
+/// A store with the value 1 under `brief`, until the moment 100.
+fn with_a_value_that_ends_at_100(world: &World) -> Lsm {
+    let engine = world.open().expect("the disk is whole");
+    let mut batch = WriteBatch::new();
+    batch.put_expiring(b"brief", b"1", UnixMillis(100));
+    engine.write(&batch, Durability::Buffered).expect("the disk is whole");
+    engine
+}
+
 #[test]
 fn a_value_expires_for_a_reader_between_two_refreshes_and_never_comes_back() {
     let world = World::new();
-    let engine = world.open().unwrap();
-    let mut batch = WriteBatch::new();
-    batch.put_expiring(b"brief", b"1", kv::UnixMillis(100));
-    engine.write(&batch, Durability::Buffered).unwrap();
+    let engine = with_a_value_that_ends_at_100(&world);
     let reader = read(&world);
     let (before, scan) = (reader.snapshot().unwrap(), |reader: &Reader| entries(reader).len());
     assert_eq!((reader.get(b"brief").unwrap().as_deref(), scan(&reader)), (Some(&b"1"[..]), 1));
-    world.clock.set_now(kv::UnixMillis(100));
+    world.clock.set_now(UnixMillis(100));
     assert_eq!((reader.get(b"brief").unwrap(), scan(&reader)), (None, 0));
     assert_eq!(before.get(b"brief").unwrap().as_deref(), Some(&b"1"[..]), "a snapshot has a time");
-    world.clock.set_now(kv::UnixMillis(50));
+    world.clock.set_now(UnixMillis(50));
     reader.refresh().unwrap();
     assert_eq!((reader.get(b"brief").unwrap(), scan(&reader)), (None, 0));
 }
@@ -214,15 +220,12 @@ fn a_value_expires_for_a_reader_between_two_refreshes_and_never_comes_back() {
 #[test]
 fn a_reader_is_at_least_as_late_as_the_last_edit_of_the_writer() {
     let world = World::new();
-    let engine = world.open().unwrap();
-    let mut batch = WriteBatch::new();
-    batch.put_expiring(b"brief", b"1", kv::UnixMillis(100));
-    engine.write(&batch, Durability::Buffered).unwrap();
+    let engine = with_a_value_that_ends_at_100(&world);
     let reader = read(&world);
-    world.clock.set_now(kv::UnixMillis(100));
+    world.clock.set_now(UnixMillis(100));
     assert_eq!(engine.get(b"brief").unwrap(), None);
     engine.flush().unwrap();
-    world.clock.set_now(kv::UnixMillis(50));
+    world.clock.set_now(UnixMillis(50));
     assert_eq!(read(&world).get(b"brief").unwrap(), None);
     assert_eq!(reader.get(b"brief").unwrap().as_deref(), Some(&b"1"[..]), "of the moment before");
     reader.refresh().unwrap();

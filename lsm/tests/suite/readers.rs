@@ -204,7 +204,7 @@ fn with_a_value_that_ends_at_100(world: &World) -> Lsm {
 #[test]
 fn a_value_expires_for_a_reader_between_two_refreshes_and_never_comes_back() {
     let world = World::new();
-    let engine = with_a_value_that_ends_at_100(&world);
+    let _engine = with_a_value_that_ends_at_100(&world);
     let reader = read(&world);
     let (before, scan) = (reader.snapshot().unwrap(), |reader: &Reader| entries(reader).len());
     assert_eq!((reader.get(b"brief").unwrap().as_deref(), scan(&reader)), (Some(&b"1"[..]), 1));

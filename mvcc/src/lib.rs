@@ -65,5 +65,5 @@ pub use options::{HistoryWindow, Options, ReaderLimits};
 pub use retry::RetryPolicy;
 pub use stats::{MvccStats, ReaderInfo};
 pub use store::{HistoryUse, NewerSeen, NewestVersion, Pin, Validate, VersionRead, VersionedStore};
-pub use transaction::Transaction;
+pub use transaction::{Attempt, CommitCheck, Transaction};
 pub use visibility::{Horizon, is_visible};

@@ -16,6 +16,7 @@ mod flushes;
 mod lifetimes;
 mod opening;
 mod pins;
+mod races;
 mod range_deletions;
 mod range_histories;
 mod readers;

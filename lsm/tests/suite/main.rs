@@ -13,6 +13,7 @@ mod dumps;
 mod expiry;
 mod explicit_compactions;
 mod flushes;
+mod full_disk;
 mod lifetimes;
 mod opening;
 mod pins;

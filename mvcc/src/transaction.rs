@@ -198,7 +198,7 @@ impl kv::Transaction for Transaction {
                 Ok(true)
             }
             Some(_) => Ok(false),
-            None => self.pin().get_at(key, found).map(|read| read.is_found),
+            None => self.pin().get_with(key, found),
         }
     }
 

@@ -17,6 +17,7 @@ mod source {
     pub(crate) mod entry_tree;
     pub(crate) mod internal_key;
 }
+mod versions;
 mod world;
 
 use source::internal_key;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use durable::{SimFs, ThreadPool};
-use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, UnixMillis, WriteBatch};
+use kv::{
+    Durability, Error, KeyRange, Kv, SequenceNumber, Snapshot as _, Snapshots, UnixMillis,
+    WriteBatch,
+};
 use lsm::Lsm;
 
 use crate::world::{check, check_view, clock, open, open_compacting, options, put_both};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use durable::Clock as _;
-use kv::{Durability, KeyRange, Kv, Snapshots, UnixMillis, WriteBatch};
+use kv::{Durability, KeyRange, Kv, SequenceNumber, Snapshots, UnixMillis, WriteBatch};
 use lsm::Lsm;
 
 use crate::compactions::{Model, Numbers};
-use crate::world::{STORE, World, entries, fill, key, leveled, rest, strategies};
+use crate::world::{STORE, World, entries, fill, key, leveled, newest, rest, strategies};
 
 fn put(engine: &dyn Kv, number: u32, expires_at: u64) {
     let mut batch = WriteBatch::new();
@@ -74,7 +74,7 @@ fn an_expired_value_is_the_newest_write_of_its_key() {
     let engine = world.open().unwrap();
     put(&engine, 1, 1_000);
     world.clock.advance(Duration::from_secs(2));
-    assert_eq!(engine.newest_sequence_of(&key(1)).unwrap().map(|number| number.0), Some(1));
+    assert_eq!(newest(&engine, &key(1)), Some(SequenceNumber(1)));
 }
 
 #[test]

@@ -23,4 +23,5 @@ mod range_histories;
 mod readers;
 mod scans;
 mod threads;
+mod versions;
 mod world;

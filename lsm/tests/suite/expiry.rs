@@ -116,6 +116,43 @@ fn a_compaction_at_the_very_end_of_a_value_drops_it() {
     assert_eq!(engine.statistics().tables, 0);
 }
 
+/// The horizon is the time at which a compaction is picked. A snapshot that is taken before or after it, or while the compaction
+/// runs, keeps what it sees.
+#[test]
+fn a_snapshot_on_either_side_of_the_horizon_of_a_compaction_keeps_what_it_sees() {
+    for (taken_after, expired_after) in (0..5).flat_map(|step| (0..5).map(move |at| (step, at))) {
+        let world = World::new();
+        let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+        for number in 1..=3 {
+            put(&engine, number, 1_000);
+            fill(&engine, 5..10, number as u8);
+            engine.flush().unwrap();
+        }
+        let (mut snapshot, mut is_seen) = (None, false);
+        for step in 0..5 {
+            if step == expired_after {
+                world.clock.set_now(UnixMillis(1_000));
+            }
+            if step == taken_after {
+                let taken = engine.snapshot().unwrap();
+                is_seen = taken.get(&key(1)).unwrap().is_some();
+                assert_eq!(is_seen, taken_after < expired_after);
+                snapshot = Some(taken);
+            }
+            let _ran: bool = world.executor.step();
+        }
+        world.executor.run_all();
+        engine.compact_range(&KeyRange::all()).unwrap();
+        let snapshot = snapshot.unwrap();
+        for number in 1..=3 {
+            assert_eq!(snapshot.get(&key(number)).unwrap().is_some(), is_seen);
+            assert!(!has(&engine, number));
+        }
+        let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+        assert_eq!(rest(&mut *cursor).len(), if is_seen { 8 } else { 5 });
+    }
+}
+
 #[test]
 fn an_expired_put_above_an_older_one_becomes_a_tombstone() {
     let world = World::new();

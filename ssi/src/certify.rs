@@ -9,8 +9,8 @@
 //! | [`SerializableSnapshot`] | in a dangerous structure whose last transaction committed first | some |
 //! | [`ExactCycles`] | that closes a cycle, real time included | none |
 //!
-//! All three yield strictly serializable histories. All of it is a pure state machine: no store, no clock, no thread. The
-//! caller serializes the calls. `commit` belongs into the section in which the store hands out a number. A transaction is
+//! All three yield strictly serializable histories. All of it is a state machine: no store, no clock, no thread. The
+//! caller serializes the calls, but for [`Reads`]. `commit` belongs into the section in which the store hands out a number. A transaction is
 //! announced before the store takes its snapshot, because a commit in between would be forgotten.
 //!
 //! # Anti-dependencies
@@ -50,6 +50,7 @@ mod exact_cycles;
 mod explain;
 mod read_set;
 mod read_set_validation;
+mod reads;
 mod safe_snapshots;
 mod serializable_snapshot;
 mod tracker;
@@ -57,7 +58,9 @@ mod tracker;
 pub use certifier::{AntiDependency, Candidate, Certifier, Partner, Refusal};
 pub use commit_place::CommitPlace;
 pub use exact_cycles::ExactCycles;
+pub(crate) use read_set::{Edge, Extent, Scan};
 pub use read_set_validation::ReadSetValidation;
+pub use reads::Reads;
 pub use safe_snapshots::Watch;
 pub use serializable_snapshot::SerializableSnapshot;
 pub use tracker::{Announcement, ConflictTracker};

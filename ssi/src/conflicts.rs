@@ -22,11 +22,12 @@ use std::sync::Arc;
 
 use durable::sync::atomic::{AtomicU64, Ordering};
 use durable::sync::{Condvar, Mutex, Rank};
-use kv::{Bytes, Error, Operation, Result, SequenceNumber, Stats, Target, Unit};
+use kv::{Bytes, Error, Operation, Result, SequenceNumber, Stats, Unit};
 
-use crate::certify::{Announcement, Certifier, ConflictTracker};
+use crate::certify::{Announcement, Certifier, ConflictTracker, Reads};
 
-/// The lock of the tracker. A commit takes it inside the commit section of the store. No lock is taken under it.
+/// The lock of the tracker. A commit takes it inside the commit section of the store. The locks of read sets come
+/// after it.
 const TRACKER: Rank = Rank::new(Rank::DURABLE - 50, "the conflict tracker");
 
 /// The tracker and the certifier of an engine.
@@ -50,6 +51,7 @@ pub(crate) struct Announced {
 pub(crate) struct Tracked {
     conflicts: Arc<Conflicts>,
     transaction: u64,
+    reads: Reads,
     /// The tracker has judged it.
     is_judged: bool,
 }
@@ -98,13 +100,12 @@ impl Announced {
     /// The third step of a begin.
     pub(crate) fn begin(mut self, transaction: u64, snapshot: u64, read_only: bool) -> Tracked {
         let conflicts = Arc::clone(&self.conflicts);
-        if let Some(announcement) = self.announcement.take() {
-            let mut tracker = conflicts.tracker.lock();
-            tracker.begin_announced(announcement, transaction, snapshot, read_only);
-            drop(tracker);
-            conflicts.ended.notify_all();
-        }
-        Tracked { conflicts, transaction, is_judged: false }
+        let announcement = self.announcement.take().expect("it is taken once, by the last call");
+        let mut tracker = conflicts.tracker.lock();
+        let reads = tracker.begin_announced(announcement, transaction, snapshot, read_only);
+        drop(tracker);
+        conflicts.ended.notify_all();
+        Tracked { conflicts, transaction, reads, is_judged: false }
     }
 
     /// Waits until it is known whether a reader at `snapshot` can be part of a conflict. `true`: it cannot.
@@ -135,9 +136,9 @@ impl Drop for Announced {
 }
 
 impl Tracked {
-    /// The transaction is going to read `target`, or has just read a part of a range.
-    pub(crate) fn read(&self, target: Target) {
-        self.conflicts.tracker.lock().read(self.transaction, target);
+    /// Where its reads go.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Judges a transaction that writes `writes` with number `sequence`. Call it inside the commit section of the store.

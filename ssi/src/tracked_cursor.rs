@@ -6,57 +6,58 @@
 
 use std::ops::Bound;
 
-use kv::{Cursor, KeyRange, Result, Target};
+use kv::{Cursor, Direction, KeyRange, Result};
 
-use crate::conflicts::Tracked;
+use crate::certify::{Edge, Extent, Reads, Scan};
 
 /// A cursor over the entries that a transaction sees.
 pub(crate) struct TrackedCursor<'t> {
     cursor: Box<dyn Cursor + 't>,
     range: KeyRange,
-    tracked: &'t Tracked,
+    reads: &'t Reads,
+    scan: Scan,
     place: Place,
 }
 
 /// Where a walk stands.
+#[derive(Clone, Copy)]
 enum Place {
     Fresh,
     BeforeAll,
-    Entry(Vec<u8>),
+    OnEntry,
     BehindAll,
 }
 
 impl<'t> TrackedCursor<'t> {
-    pub(crate) fn new(cursor: Box<dyn Cursor + 't>, range: KeyRange, tracked: &'t Tracked) -> Self {
-        Self { cursor, range, tracked, place: Place::Fresh }
+    pub(crate) fn new(cursor: Box<dyn Cursor + 't>, range: KeyRange, reads: &'t Reads) -> Self {
+        let scan = reads.begin_scan();
+        Self { cursor, range, reads, scan, place: Place::Fresh }
     }
 
-    /// Notes that a move has read the keys from `start` to the entry on which it ended, or to the end of the range.
-    fn read_forward(&mut self, start: Bound<&[u8]>, is_found: bool) {
-        if is_found {
-            let key = self.cursor.key();
-            self.register(KeyRange::new((start, Bound::Included(key))));
-            self.place = Place::Entry(key.to_vec());
-        } else {
-            self.register(KeyRange::new((start, self.range.end())));
-            self.place = Place::BehindAll;
-        }
+    /// A move has read the keys from `start` to the entry on which it ended, or to the end of the range.
+    fn read_from(&mut self, start: Bound<&[u8]>, is_found: bool) {
+        let end = if is_found { Bound::Included(self.cursor.key()) } else { self.range.end() };
+        let read = Extent::between(Edge::start(start), Edge::end(end));
+        self.reads.seek(self.scan, read);
     }
 
     /// The same, backward from `end`.
-    fn read_backward(&mut self, end: Bound<&[u8]>, is_found: bool) {
-        if is_found {
-            let key = self.cursor.key();
-            self.register(KeyRange::new((Bound::Included(key), end)));
-            self.place = Place::Entry(key.to_vec());
-        } else {
-            self.register(KeyRange::new((self.range.start(), end)));
-            self.place = Place::BeforeAll;
-        }
+    fn read_up_to(&mut self, end: Bound<&[u8]>, is_found: bool) {
+        let start = if is_found { Bound::Included(self.cursor.key()) } else { self.range.start() };
+        let read = Extent::between(Edge::start(start), Edge::end(end));
+        self.reads.seek(self.scan, read);
     }
 
-    fn register(&self, read: KeyRange) {
-        self.tracked.read(Target::Range(read));
+    /// A move has read the keys from the entry on which it began.
+    fn read_on(&mut self, direction: Direction, is_found: bool) {
+        if is_found {
+            return self.reads.reach(self.scan, self.cursor.key(), direction);
+        }
+        let end = match direction {
+            Direction::Forward => Edge::end(self.range.end()),
+            Direction::Backward => Edge::start(self.range.start()),
+        };
+        self.reads.reach_end(self.scan, end, direction);
     }
 }
 
@@ -64,40 +65,44 @@ impl Cursor for TrackedCursor<'_> {
     fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
         let is_found = self.cursor.seek_ge(key)?;
         let range = self.range.clone();
-        self.read_forward(range.start_from(key), is_found);
+        self.read_from(range.start_from(key), is_found);
+        self.place = if is_found { Place::OnEntry } else { Place::BehindAll };
         Ok(is_found)
     }
 
     fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
         let is_found = self.cursor.seek_lt(key)?;
         let range = self.range.clone();
-        self.read_backward(range.end_before(key), is_found);
+        self.read_up_to(range.end_before(key), is_found);
+        self.place = if is_found { Place::OnEntry } else { Place::BeforeAll };
         Ok(is_found)
     }
 
     fn next(&mut self) -> Result<bool> {
         let is_found = self.cursor.next()?;
-        match std::mem::replace(&mut self.place, Place::BehindAll) {
+        match self.place {
+            Place::OnEntry => self.read_on(Direction::Forward, is_found),
             Place::BehindAll => debug_assert!(!is_found, "the walk stays behind all entries"),
-            Place::Entry(key) => self.read_forward(Bound::Excluded(&key), is_found),
             Place::Fresh | Place::BeforeAll => {
                 let range = self.range.clone();
-                self.read_forward(range.start(), is_found);
+                self.read_from(range.start(), is_found);
             }
         }
+        self.place = if is_found { Place::OnEntry } else { Place::BehindAll };
         Ok(is_found)
     }
 
     fn prev(&mut self) -> Result<bool> {
         let is_found = self.cursor.prev()?;
-        match std::mem::replace(&mut self.place, Place::BeforeAll) {
+        match self.place {
+            Place::OnEntry => self.read_on(Direction::Backward, is_found),
             Place::BeforeAll => debug_assert!(!is_found, "the walk stays before all entries"),
-            Place::Entry(key) => self.read_backward(Bound::Excluded(&key), is_found),
             Place::Fresh | Place::BehindAll => {
                 let range = self.range.clone();
-                self.read_backward(range.end(), is_found);
+                self.read_up_to(range.end(), is_found);
             }
         }
+        self.place = if is_found { Place::OnEntry } else { Place::BeforeAll };
         Ok(is_found)
     }
 
@@ -107,5 +112,11 @@ impl Cursor for TrackedCursor<'_> {
 
     fn entry(&mut self) -> Result<(&[u8], &[u8])> {
         self.cursor.entry()
+    }
+}
+
+impl Drop for TrackedCursor<'_> {
+    fn drop(&mut self) {
+        self.reads.end_scan(self.scan);
     }
 }

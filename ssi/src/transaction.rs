@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kv::{Bytes, Cursor, KeyRange, Operation, Result, Savepoint, SequenceNumber, Target};
+use kv::{Cursor, KeyRange, Operation, Result, Savepoint, SequenceNumber};
 use mvcc::Attempt;
 
 use crate::conflicts::{Announced, Tracked};
@@ -82,7 +82,7 @@ impl kv::Transaction for Transaction {
     /// An own write counts as read, too.
     fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
         if let Some(tracked) = &self.tracked {
-            tracked.read(Target::Key(Bytes::copy_from_slice(key)));
+            tracked.reads().add_key(key);
         }
         self.inner.get_with(key, found)
     }
@@ -90,7 +90,7 @@ impl kv::Transaction for Transaction {
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor + '_>> {
         let cursor = self.inner.scan(range.clone())?;
         Ok(match &self.tracked {
-            Some(tracked) => Box::new(TrackedCursor::new(cursor, range, tracked)),
+            Some(tracked) => Box::new(TrackedCursor::new(cursor, range, tracked.reads())),
             None => cursor,
         })
     }

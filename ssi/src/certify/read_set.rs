@@ -1,73 +1,238 @@
 //! The keys and ranges that a transaction read.
+//!
+//! A scan that goes on has an *extent*: the part of its range that it has read so far. Each move changes it in place. When the
+//! scan ends, its extent joins the ranges, of which those that overlap or touch become one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 
-use kv::{Access, Bytes, KeyRange, Operation, Target};
+use foldhash::fast::RandomState;
+use kv::{Access, Bytes, Direction, KeyRange, Operation, Target};
 
 /// The reads of one transaction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadSet {
-    keys: BTreeSet<Bytes>,
-    /// The first key of each range, and the first key behind it; `None`: it has all later keys. They do not touch.
-    ranges: BTreeMap<Bytes, Option<Bytes>>,
+    keys: HashSet<Bytes, RandomState>,
+    /// The beginning of each range, and its end. They do not touch.
+    ranges: BTreeMap<Edge, Edge>,
+    /// Those of the scans that go on and have read something.
+    extents: BTreeMap<Scan, Extent>,
+    last_scan: u64,
+}
+
+/// A place between keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Edge {
+    /// Before this key (`false`), or behind it.
+    At(Vec<u8>, bool),
+    /// Behind all keys.
+    End,
+}
+
+/// The keys between two edges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    start: Edge,
+    end: Edge,
+}
+
+/// A scan of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Scan(u64);
+
+impl Edge {
+    /// Where a range begins.
+    pub(crate) fn start(bound: Bound<&[u8]>) -> Self {
+        match bound {
+            Bound::Included(key) => Self::At(key.to_vec(), false),
+            Bound::Excluded(key) => Self::At(key.to_vec(), true),
+            Bound::Unbounded => Self::At(Vec::new(), false),
+        }
+    }
+
+    /// Where a range ends.
+    pub(crate) fn end(bound: Bound<&[u8]>) -> Self {
+        match bound {
+            Bound::Included(key) => Self::At(key.to_vec(), true),
+            Bound::Excluded(key) => Self::At(key.to_vec(), false),
+            Bound::Unbounded => Self::End,
+        }
+    }
+
+    /// Moves to `key`, in the same memory.
+    fn move_to(&mut self, key: &[u8], is_behind: bool) {
+        match self {
+            Self::At(before, behind) => {
+                before.clear();
+                before.extend_from_slice(key);
+                *behind = is_behind;
+            }
+            Self::End => *self = Self::At(key.to_vec(), is_behind),
+        }
+    }
+
+    /// Whether it lies before `key`.
+    fn is_before(&self, key: &[u8]) -> bool {
+        match self {
+            Self::At(at, behind) => **at < *key || **at == *key && !behind,
+            Self::End => false,
+        }
+    }
+}
+
+impl Extent {
+    /// The keys of a range.
+    pub(crate) fn of(range: &KeyRange) -> Self {
+        Self { start: Edge::start(range.start()), end: Edge::end(range.end()) }
+    }
+
+    /// The keys from one edge to another: none, if that lies before it.
+    pub(crate) fn between(start: Edge, end: Edge) -> Self {
+        let end = end.max(start.clone());
+        Self { start, end }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
+
+    fn touches(&self, other: &Self) -> bool {
+        self.start <= other.end && other.start <= self.end
+    }
+
+    fn join(&mut self, other: Self) {
+        debug_assert!(self.touches(&other), "nothing lies between them");
+        if other.start < self.start {
+            self.start = other.start;
+        }
+        if other.end > self.end {
+            self.end = other.end;
+        }
+    }
+
+    /// Makes it reach to `key`, which has been read, too.
+    fn reach(&mut self, key: &[u8], direction: Direction) {
+        match direction {
+            Direction::Forward if self.end.is_before(key) => self.end.move_to(key, true),
+            Direction::Backward if !self.start.is_before(key) => self.start.move_to(key, false),
+            _ => {}
+        }
+        debug_assert!(self.contains(key), "it has the key");
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        self.start.is_before(key) && !self.end.is_before(key)
+    }
+
+    /// The same as a range.
+    fn range(&self) -> KeyRange {
+        let start = match &self.start {
+            Edge::At(key, false) => Bound::Included(&key[..]),
+            Edge::At(key, true) => Bound::Excluded(&key[..]),
+            Edge::End => Bound::Unbounded,
+        };
+        let end = match &self.end {
+            Edge::At(key, false) => Bound::Excluded(&key[..]),
+            Edge::At(key, true) => Bound::Included(&key[..]),
+            Edge::End => Bound::Unbounded,
+        };
+        KeyRange::new((start, end))
+    }
 }
 
 impl ReadSet {
-    /// Adds a key or a range. Ranges that overlap or touch become one.
+    /// Adds a key or a range.
     pub(super) fn add(&mut self, target: Target) {
         match target {
             Target::Key(key) => {
                 self.keys.insert(key);
             }
-            Target::Range(range) => self.add_range(&range),
+            Target::Range(range) => self.add_extent(Extent::of(&range)),
             // `Target` can grow: a target that is not known is everything.
-            _ => self.add_range(&KeyRange::all()),
+            _ => self.add_extent(Extent::of(&KeyRange::all())),
         }
     }
 
-    fn add_range(&mut self, range: &KeyRange) {
-        let mut start = match range.start() {
-            Bound::Included(key) => Bytes::copy_from_slice(key),
-            Bound::Excluded(key) => after(key),
-            Bound::Unbounded => Bytes::new(),
-        };
-        let mut end = match range.end() {
-            Bound::Included(key) => Some(after(key)),
-            Bound::Excluded(key) => Some(Bytes::copy_from_slice(key)),
-            Bound::Unbounded => None,
-        };
-        if end.as_ref().is_some_and(|end| *end <= start) {
+    /// Adds a key.
+    pub(super) fn add_key(&mut self, key: &[u8]) {
+        if !self.keys.contains(key) {
+            self.keys.insert(Bytes::copy_from_slice(key));
+        }
+    }
+
+    /// A scan begins. It has read nothing.
+    pub(super) fn begin_scan(&mut self) -> Scan {
+        self.last_scan += 1;
+        Scan(self.last_scan)
+    }
+
+    /// The scan has sought, and has read the keys of `extent`.
+    pub(super) fn seek(&mut self, scan: Scan, extent: Extent) {
+        match self.extents.get_mut(&scan) {
+            Some(before) if before.touches(&extent) => before.join(extent),
+            _ => {
+                if let Some(apart) = self.extents.insert(scan, extent) {
+                    self.add_extent(apart);
+                }
+            }
+        }
+    }
+
+    /// The scan has moved from where it was to `key`, and has read the keys between them.
+    pub(super) fn reach(&mut self, scan: Scan, key: &[u8], direction: Direction) {
+        let extent = self.extents.get_mut(&scan).expect("the scan has a place");
+        extent.reach(key, direction);
+    }
+
+    /// The scan has found nothing more up to `end`, which is where its range ends in this direction.
+    pub(super) fn reach_end(&mut self, scan: Scan, end: Edge, direction: Direction) {
+        let extent = self.extents.get_mut(&scan).expect("the scan has a place");
+        match direction {
+            Direction::Forward if extent.end < end => extent.end = end,
+            Direction::Backward if end < extent.start => extent.start = end,
+            _ => {}
+        }
+    }
+
+    /// The scan has ended.
+    pub(super) fn end_scan(&mut self, scan: Scan) {
+        if let Some(extent) = self.extents.remove(&scan) {
+            self.add_extent(extent);
+        }
+    }
+
+    fn add_extent(&mut self, mut extent: Extent) {
+        if extent.is_empty() {
             return;
         }
-        // The last range that begins before the end touches the new one if it ends behind the start.
-        while let Some((first, last)) = self.last_before(end.as_ref()) {
-            if last.as_ref().is_some_and(|last| *last < start) {
+        // The last range that begins up to the end touches the extent if it ends at the start or later.
+        while let Some((start, end)) = self.ranges.range(..=&extent.end).next_back() {
+            if *end < extent.start {
                 break;
             }
-            self.ranges.remove(&first);
-            start = start.min(first);
-            end = end.zip(last).map(|(one, other)| one.max(other));
+            let start = start.clone();
+            let end = self.ranges.remove(&start).expect("it was found");
+            extent.join(Extent { start, end });
         }
-        self.ranges.insert(start, end);
-    }
-
-    /// The last range that begins at `end` or before it.
-    fn last_before(&self, end: Option<&Bytes>) -> Option<(Bytes, Option<Bytes>)> {
-        let up_to = end.map_or(Bound::Unbounded, Bound::Included);
-        let found = self.ranges.range::<Bytes, _>((Bound::Unbounded, up_to)).next_back();
-        found.map(|(first, last)| (first.clone(), last.clone()))
+        self.ranges.insert(extent.start, extent.end);
     }
 
     /// Whether the transaction read `key`, or a range with it.
     pub(super) fn covers(&self, key: &[u8]) -> bool {
-        self.keys.contains(key) || self.range_of(key).is_some()
+        self.keys.contains(key) || self.extent_of(key).is_some()
     }
 
-    fn range_of(&self, key: &[u8]) -> Option<(&Bytes, &Option<Bytes>)> {
-        let up_to_key = (Bound::Unbounded, Bound::Included(key));
-        let candidate = self.ranges.range::<[u8], _>(up_to_key).next_back();
-        candidate.filter(|(_, end)| end.as_ref().is_none_or(|end| *key < **end))
+    /// A range or an extent with `key`.
+    fn extent_of(&self, key: &[u8]) -> Option<Extent> {
+        if let Some(extent) = self.extents.values().find(|extent| extent.contains(key)) {
+            return Some(extent.clone());
+        }
+        if self.ranges.is_empty() {
+            return None;
+        }
+        let (start, end) = self.ranges.range(..=Edge::At(key.to_vec(), false)).next_back()?;
+        let range = Extent { start: start.clone(), end: end.clone() };
+        range.contains(key).then_some(range)
     }
 
     /// The read of `key` by `transaction`, for an explanation.
@@ -75,70 +240,12 @@ impl ReadSet {
         if self.keys.contains(key) {
             return Access::new(transaction, Operation::Get, key.clone());
         }
-        let range = self.range_of(key);
-        debug_assert!(range.is_some(), "only a covered key is explained");
-        let range = range.map_or_else(KeyRange::all, |(start, end)| match end {
-            Some(end) => KeyRange::new(&start[..]..&end[..]),
-            None => KeyRange::new(&start[..]..),
-        });
+        let extent = self.extent_of(key);
+        debug_assert!(extent.is_some(), "only a covered key is explained");
+        let range = extent.map_or_else(KeyRange::all, |extent| extent.range());
         Access::new(transaction, Operation::Scan, range)
     }
 }
 
-/// The first key behind `key`.
-fn after(key: &[u8]) -> Bytes {
-    [key, &[0]].concat().into()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_covers_its_keys_and_no_others() {
-        let mut reads = ReadSet::default();
-        reads.add(Target::from(b"x"));
-        reads.add(Target::from(KeyRange::new(&b"b"[..]..&b"d"[..])));
-        let covered = [&b"a"[..], b"b", b"c", b"d", b"x", b"xx"].map(|key| reads.covers(key));
-        assert_eq!(covered, [false, true, true, false, true, false]);
-    }
-
-    /// Every set of three ranges over a few keys, with every kind of bounds, against the definition.
-    #[test]
-    fn ranges_that_touch_become_one_and_cover_the_same_keys() {
-        let keys: Vec<Vec<u8>> = (0..5).map(|key| vec![b'a' + key]).collect();
-        let bounds = |key: &Vec<u8>| [Bound::Included(key.clone()), Bound::Excluded(key.clone())];
-        let mut ends: Vec<Bound<Vec<u8>>> = keys.iter().flat_map(bounds).collect();
-        ends.push(Bound::Unbounded);
-        let ranges: Vec<KeyRange> = (0..ends.len() * ends.len())
-            .map(|at| {
-                let (start, end) = (&ends[at / ends.len()], &ends[at % ends.len()]);
-                KeyRange::new((
-                    start.as_ref().map(|key| &key[..]),
-                    end.as_ref().map(|key| &key[..]),
-                ))
-            })
-            .filter(|range| range.check().is_ok())
-            .collect();
-        let probes: Vec<Vec<u8>> =
-            keys.iter().flat_map(|key| [key.clone(), [&key[..], b"\0"].concat()]).collect();
-        for (at, one) in ranges.iter().enumerate() {
-            for other in &ranges {
-                let third = &ranges[(at * 7 + 3) % ranges.len()];
-                let mut reads = ReadSet::default();
-                for range in [one, other, third] {
-                    reads.add(Target::Range(range.clone()));
-                }
-                for probe in &probes {
-                    let expected = [one, other, third].iter().any(|range| range.contains(probe));
-                    assert_eq!(reads.covers(probe), expected, "{one:?} {other:?} {third:?}");
-                }
-                let ends = reads.ranges.iter().zip(reads.ranges.iter().skip(1));
-                let apart = |((_, end), (next, _)): ((_, &Option<Bytes>), (&Bytes, _))| {
-                    end.as_ref().is_some_and(|end| end < next)
-                };
-                assert!(ends.into_iter().all(apart), "{:?}", reads.ranges);
-            }
-        }
-    }
-}
+mod tests;

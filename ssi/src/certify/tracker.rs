@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kv::{Bytes, Conflict, Operation, Target};
+use kv::{Bytes, Conflict, Operation};
 
 use super::certifier::{AntiDependency, Candidate, Certifier, Partner};
 use super::commit_place::CommitPlace;
 use super::committed::{CommittedTransaction, CommittedTransactions};
 use super::explain::{explain, write_conflict};
 use super::read_set::ReadSet;
+use super::reads::Reads;
 use super::safe_snapshots::{SafeSnapshots, Suspect, Watch};
 
 /// The reads of running transactions, and the reads and writes of the committed ones that are concurrent to them.
@@ -35,7 +36,16 @@ pub(super) struct RunningTransaction {
     snapshot: u64,
     /// It promised to write nothing.
     read_only: bool,
+    reads: Reads,
+}
+
+/// A transaction that asks to commit.
+#[derive(Debug)]
+pub(super) struct Asking {
+    transaction: u64,
+    snapshot: u64,
     pub(super) reads: ReadSet,
+    pub(super) writes: BTreeMap<Bytes, Operation>,
 }
 
 impl ConflictTracker {
@@ -75,37 +85,29 @@ impl ConflictTracker {
         transaction: u64,
         snapshot: u64,
         read_only: bool,
-    ) {
+    ) -> Reads {
         let least = self.announced.remove(&announcement);
         assert!(least.is_some(), "an announcement ends once");
         assert!(least <= Some(snapshot), "the snapshot has every commit that was visible before");
-        self.begin(transaction, snapshot, read_only);
+        let reads = self.begin(transaction, snapshot, read_only);
         let suspect = (!read_only).then_some((transaction, snapshot));
         self.safe_snapshots.begun(announcement.0, suspect);
         self.forget();
+        reads
     }
 
-    /// `transaction` takes its snapshot, in which `snapshot` is the newest number. `read_only`: it promises to write nothing.
+    /// `transaction` takes its snapshot, in which `snapshot` is the newest number. `read_only`: it promises to write nothing. Its reads
+    /// go to what is returned, before it looks at the data.
     ///
     /// # Panics
     /// When the transaction runs already.
-    pub fn begin(&mut self, transaction: u64, snapshot: u64, read_only: bool) {
+    pub fn begin(&mut self, transaction: u64, snapshot: u64, read_only: bool) -> Reads {
         self.newest = self.newest.max(Some(CommitPlace::of_writer(snapshot)));
-        let running = RunningTransaction { snapshot, read_only, reads: ReadSet::default() };
+        let reads = Reads::new();
+        let running = RunningTransaction { snapshot, read_only, reads: reads.clone() };
         let earlier = self.running.insert(transaction, running);
         assert!(earlier.is_none(), "transaction {transaction} begins twice");
-    }
-
-    /// `transaction` is going to read a key, or the keys of a range.
-    ///
-    /// # Panics
-    /// When the transaction does not run.
-    pub fn read(&mut self, transaction: u64, target: Target) {
-        let running = self.running.get_mut(&transaction);
-        assert!(running.is_some(), "transaction {transaction} reads before it begins");
-        if let Some(running) = running {
-            running.reads.add(target);
-        }
+        reads
     }
 
     /// `transaction` asks to commit `writes` with the number `commit`. Either way it has ended, and the tracker has forgotten
@@ -221,12 +223,14 @@ impl ConflictTracker {
         assert!(running.is_some(), "transaction {transaction} ends before it begins");
         let Some(running) = running else { return Ok(()) };
         assert!(!running.read_only || writes.is_empty(), "a read-only transaction writes nothing");
-        let judged = self.judge(transaction, &running, &writes, certifier);
+        let asking =
+            Asking { transaction, snapshot: running.snapshot, reads: running.reads.take(), writes };
+        let judged = self.judge(&asking, certifier);
         if let Ok(outgoing) = &judged {
             self.newest = Some(place);
             let first_out = outgoing.iter().filter_map(|edge| edge.partner.commit).min();
             self.safe_snapshots.ended(transaction, first_out);
-            self.remember(transaction, running, writes, place, outgoing);
+            self.remember(asking, place, outgoing);
         }
         if judged.is_err() {
             self.safe_snapshots.ended(transaction, None);
@@ -237,12 +241,11 @@ impl ConflictTracker {
     /// The outgoing anti-dependencies of a transaction that may commit.
     fn judge(
         &self,
-        transaction: u64,
-        running: &RunningTransaction,
-        writes: &BTreeMap<Bytes, Operation>,
+        asking: &Asking,
         certifier: &dyn Certifier,
     ) -> Result<Vec<AntiDependency>, Box<Conflict>> {
-        let concurrent = || self.committed.after_snapshot(running.snapshot);
+        let &Asking { transaction, snapshot, ref reads, ref writes } = asking;
+        let concurrent = || self.committed.after_snapshot(snapshot);
         if !certifier.allows_concurrent_writes() {
             let both = |other: &CommittedTransaction| {
                 writes.iter().find(|(key, _)| other.writes.contains_key(*key))
@@ -254,20 +257,20 @@ impl ConflictTracker {
             }
         }
         let outgoing = concurrent().filter_map(|(&commit, other)| {
-            let key = other.writes.keys().find(|key| running.reads.covers(key))?.clone();
+            let key = other.writes.keys().find(|key| reads.covers(key))?.clone();
             Some(AntiDependency { partner: other.partner(commit), key })
         });
         let candidate = Candidate {
             transaction,
-            snapshot: running.snapshot,
+            snapshot,
             read_only: writes.is_empty(),
             outgoing: outgoing.collect(),
-            incoming: self.incoming(running.snapshot, writes),
+            incoming: self.incoming(snapshot, writes),
             committed: &self.committed,
         };
         match certifier.refuse(&candidate) {
             None => Ok(candidate.outgoing),
-            Some(refusal) => Err(Box::new(explain(self, &candidate, running, writes, &refusal))),
+            Some(refusal) => Err(Box::new(explain(self, &candidate, asking, &refusal))),
         }
     }
 
@@ -288,21 +291,15 @@ impl ConflictTracker {
                 read_only: other.read_only,
                 first_out: None,
             };
-            Some(AntiDependency { partner, key: read(&other.reads)? })
+            Some(AntiDependency { partner, key: other.reads.look(read)? })
         });
         committed.chain(running).collect()
     }
 
-    fn remember(
-        &mut self,
-        transaction: u64,
-        running: RunningTransaction,
-        writes: BTreeMap<Bytes, Operation>,
-        place: CommitPlace,
-        outgoing: &[AntiDependency],
-    ) {
+    fn remember(&mut self, asking: Asking, place: CommitPlace, outgoing: &[AntiDependency]) {
+        let Asking { transaction, snapshot, reads, writes } = asking;
         // The committed readers of the keys come before this transaction: paths of the exact test lead over them.
-        for edge in self.incoming(running.snapshot, &writes) {
+        for edge in self.incoming(snapshot, &writes) {
             if let Some(reader) = edge.partner.commit.and_then(|at| self.committed.get_mut(at)) {
                 reader.outgoing.push(place);
             }
@@ -311,14 +308,8 @@ impl ConflictTracker {
             outgoing.iter().filter_map(|edge| edge.partner.commit).collect();
         let first_out = outgoing.iter().min().copied();
         assert!(first_out < Some(place), "an outgoing dependency is found at the later commit");
-        let committed = CommittedTransaction {
-            transaction,
-            snapshot: running.snapshot,
-            reads: running.reads,
-            writes,
-            outgoing,
-            first_out,
-        };
+        let committed =
+            CommittedTransaction { transaction, snapshot, reads, writes, outgoing, first_out };
         self.committed.insert(place, committed);
     }
 
@@ -340,7 +331,7 @@ impl ConflictTracker {
         self.committed.forget_up_to(oldest.map_or(visible, |oldest| oldest.min(visible)));
     }
 
-    pub(super) fn running_reads(&self, transaction: u64) -> Option<&ReadSet> {
+    pub(super) fn running_reads(&self, transaction: u64) -> Option<&Reads> {
         self.running.get(&transaction).map(|running| &running.reads)
     }
 }
@@ -349,6 +340,7 @@ impl ConflictTracker {
 mod tests {
     use super::*;
     use crate::certify::SerializableSnapshot;
+    use kv::Target;
 
     fn puts(key: &'static [u8]) -> BTreeMap<Bytes, Operation> {
         BTreeMap::from([(Bytes::from_static(key), Operation::Put)])
@@ -367,8 +359,8 @@ mod tests {
         let announcement = tracker.announce();
         tracker.publish(1);
         assert_eq!(tracker.committed_count(), 1, "the announced snapshot may miss it");
-        tracker.begin_announced(announcement, 2, 0, false);
-        tracker.read(2, Target::from(b"x"));
+        let reads = tracker.begin_announced(announcement, 2, 0, false);
+        reads.add(Target::from(b"x"));
         let lost = tracker.commit(2, puts(b"x"), 2, &SerializableSnapshot);
         assert!(lost.is_err(), "the first committer wins");
         assert_eq!(tracker.committed_count(), 0);
@@ -391,8 +383,7 @@ mod tests {
     fn readers_that_commit_between_two_writers_have_places_of_their_own() {
         let mut tracker = ConflictTracker::new();
         for transaction in 1..=4 {
-            tracker.begin(transaction, 0, false);
-            tracker.read(transaction, Target::from(b"x"));
+            tracker.begin(transaction, 0, false).add(Target::from(b"x"));
         }
         for reader in [1, 2] {
             tracker.commit_reader(reader, &SerializableSnapshot).expect("it has read one state");

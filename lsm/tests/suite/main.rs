@@ -21,6 +21,7 @@ mod races;
 mod range_deletions;
 mod range_histories;
 mod readers;
+mod repairs;
 mod scans;
 mod threads;
 mod versions;

@@ -23,6 +23,7 @@ mod range_histories;
 mod readers;
 mod repairs;
 mod scans;
+mod sizes;
 mod threads;
 mod versions;
 mod world;

@@ -53,7 +53,9 @@ fn whatever_the_bytes_are_a_repair_ends_with_a_sound_store_of_entries_that_were_
             }
         }
         forget_repaired(&world);
-        right.iter().for_each(|(path, bytes)| world.disk.set_contents(path, bytes.clone()));
+        for (path, bytes) in &right {
+            world.disk.set_contents(path, bytes.clone());
+        }
     }
     assert!(repaired > 300, "{repaired} repaired, {refused} refused");
 }

@@ -13,6 +13,7 @@ mod cursor;
 mod get;
 mod newer_keys;
 mod pinned;
+mod size;
 mod source;
 
 pub(crate) use cover::Ranges;
@@ -20,4 +21,5 @@ pub(crate) use cursor::ViewCursor;
 pub(crate) use get::{get, newest_version};
 pub use newer_keys::NewerSeen;
 pub use pinned::{NewestVersion, Pinned, VersionRead};
+pub(crate) use size::size_in_tables;
 pub(crate) use source::Sources;

@@ -22,7 +22,7 @@
 //! installed in between, the history floor may be above the number. Then the reader starts over.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +34,7 @@ use kv::Result;
 
 use crate::lock_order::Lock;
 use crate::memtable::Memtable;
+use crate::open_tables::OpenTables;
 use crate::state::State;
 use crate::steps::{Step, Steps};
 use crate::table_file::{TableFile, TableOpener, TableRun};
@@ -84,9 +85,32 @@ impl Version {
         version
     }
 
+    /// The same version, without `count` of its open tables: first those that were not used since the last call, and of equals
+    /// those of the older runs, which fewer look-ups reach.
+    fn with_closed(&self, count: usize) -> Self {
+        let kept = self.tables().filter(|table| table.is_kept_open());
+        let (used, unused): (Vec<_>, Vec<_>) = kept.partition(|table| table.take_used());
+        let in_order = unused.iter().rev().chain(used.iter().rev());
+        let closed: BTreeSet<u64> = in_order.take(count).map(|table| table.id).collect();
+        let handle = |table: &Arc<TableFile>| {
+            if closed.contains(&table.id) { table.closed() } else { Arc::clone(table) }
+        };
+        let run = |run: &TableRun| {
+            let tables = run.tables().iter().map(handle).collect();
+            TableRun::new(run.level(), run.rank(), tables)
+        };
+        Self { runs: self.runs.iter().map(run).collect(), ..*self }
+    }
+
     /// All tables, those of the newest run first.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableFile>> {
         self.runs.iter().flat_map(TableRun::tables)
+    }
+
+    /// The tables that `other` does not have.
+    fn tables_beside(&self, other: &Self) -> impl Iterator<Item = &Arc<TableFile>> {
+        let known: BTreeSet<u64> = other.tables().map(|table| table.id).collect();
+        self.tables().filter(move |table| !known.contains(&table.id))
     }
 
     /// How many runs level 0 has.
@@ -120,6 +144,12 @@ pub(crate) struct View {
     pub(crate) sequence: u64,
     /// In milliseconds since 1970. Entries that end up to it have expired.
     pub(crate) now: u64,
+}
+
+/// Opens `table`, and reads its range tombstones. What cannot be opened now is opened, or reported, when it is read.
+fn open(table: &Arc<TableFile>) {
+    drop(table.table());
+    drop(table.fragments());
 }
 
 /// The present super version.
@@ -223,7 +253,7 @@ impl VersionSet {
 
     /// Has `edit` change tables in the manifest, and shows readers the state that it returns, with that edit. `flushed`: the
     /// oldest sealed memtable, whose entries are in the new tables. It goes in the same step. All that changes tables comes
-    /// through here.
+    /// through here. Opens the new tables as soon as they are shown: they will be read.
     ///
     /// # Errors
     /// Those of `edit`: readers see what they saw before.
@@ -235,13 +265,22 @@ impl VersionSet {
         flushed: Option<&Arc<SealedMemtable>>,
         edit: impl FnOnce() -> Result<Arc<State>>,
     ) -> Result<()> {
-        let _in_the_order_of_edits = self.installing.lock();
+        let in_the_order_of_edits = self.installing.lock();
         let state = edit()?;
         let known = Arc::clone(&self.load().version);
         let version = Arc::new(Version::of(&state, &known, &self.opener));
         debug_assert!(version.history_floor <= self.visible(), "dropped versions were visible");
-        self.steps.run(Step::Install, || self.show(flushed, version));
+        self.steps.run(Step::Install, || self.show(flushed, Arc::clone(&version)));
+        drop(in_the_order_of_edits);
+        version.tables_beside(&known).for_each(open);
         Ok(())
+    }
+
+    /// Closes some of the open tables, those that were not used lately. Readers of the present super version go on with them.
+    pub(crate) fn close_unused(&self) {
+        let _between_installs = self.installing.lock();
+        let version = self.load().version.with_closed(self.opener.open_tables().to_close());
+        self.show(None, Arc::new(version));
     }
 
     /// The present version, and the state that it is of, which `state` returns: no edit comes between them.
@@ -269,12 +308,15 @@ impl VersionSet {
         self.current.store(Arc::new(SuperVersion { active, sealed, version, steps }));
     }
 
-    /// Opens the tables that were not opened yet. What cannot be opened now is opened, or reported, when it is read.
-    pub(crate) fn open_tables(&self) {
-        self.load_full().version.tables().for_each(|table| {
-            drop(table.table());
-            drop(table.fragments());
-        });
+    /// Reads the range tombstones, by which compactions are picked. The other tables are opened when they are read.
+    pub(crate) fn read_ranges(&self) {
+        let version = Arc::clone(&self.load().version);
+        version.tables().filter(|table| table.facts.ranges.is_some()).for_each(open);
+    }
+
+    /// How many tables are kept open.
+    pub(crate) fn open_tables(&self) -> &OpenTables {
+        self.opener.open_tables()
     }
 
     /// The oldest sealed memtable.

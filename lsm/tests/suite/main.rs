@@ -14,6 +14,7 @@ mod expiry;
 mod explicit_compactions;
 mod flushes;
 mod lifetimes;
+mod open_tables;
 mod opening;
 mod pins;
 mod range_deletions;

@@ -51,6 +51,7 @@ pub use kv::{Error, Result};
 pub use dump::dump;
 pub use engine::Lsm;
 pub use options::Options;
+pub use read::{NewerSeen, NewestVersion, Pinned, VersionRead};
 pub use reader::Reader;
 pub use sstable::{BuildOptions, Compression, ReadMode, ReadOptions};
 pub use statistics::{LevelStats, LsmStats};

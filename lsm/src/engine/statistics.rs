@@ -69,6 +69,7 @@ impl Lsm {
             table_bytes: facts().map(|facts| facts.len).sum(),
             table_entries: facts().map(|facts| facts.entries).sum(),
             table_tombstones: facts().map(|facts| facts.tombstones).sum(),
+            table_hidden: facts().map(|facts| facts.hidden).sum(),
             table_expiring: facts().map(TableFacts::expiring).sum(),
             table_range_fragments: facts().map(TableFacts::range_fragments).sum(),
             open_tables: self.parts.versions.open_tables().taken() as u64,

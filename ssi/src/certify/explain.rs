@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use kv::{Access, Bytes, Conflict, ConflictEdge, ConflictKind, Cycle, Operation};
 
 use super::certifier::{AntiDependency, Candidate, Refusal};
+use super::committed::CommittedTransaction;
 use super::exact_cycles::leads_back;
-use super::tracker::{CommittedTransaction, ConflictTracker, RunningTransaction};
+use super::tracker::{ConflictTracker, RunningTransaction};
 
 /// Both transactions write a key, and the other one committed first.
 pub(super) fn write_conflict(

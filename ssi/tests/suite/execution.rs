@@ -132,6 +132,7 @@ pub(crate) fn run(
         match tracker.commit(number(index), writes(&ended), commit + 1, certifier) {
             Ok(()) => {
                 commit += 1;
+                tracker.publish(commit);
                 for op in &ended.ops {
                     if let Op::Write(key, value) = op {
                         let versions = versions.0.entry(*key).or_default();

@@ -16,6 +16,8 @@ pub(crate) enum Task {
     PickCompaction,
     /// Take a step of a compaction.
     MergePart,
+    /// Close tables that were not used lately.
+    CloseTables,
 }
 
 impl background::Task for Task {
@@ -25,19 +27,21 @@ impl background::Task for Task {
             Self::Flush => "lsm-flush",
             Self::PickCompaction => "lsm-pick",
             Self::MergePart => "lsm-merge",
+            Self::CloseTables => "lsm-close-tables",
         }
     }
 
-    /// A writer may soon wait for a segment or a flush. Compactions have time.
+    /// A writer may soon wait for a segment or a flush, and while too many tables are open, look-ups open theirs each time.
+    /// Compactions have time.
     fn class(self) -> JobClass {
         match self {
-            Self::PrepareSegment | Self::Flush => JobClass::Urgent,
+            Self::PrepareSegment | Self::Flush | Self::CloseTables => JobClass::Urgent,
             Self::PickCompaction | Self::MergePart => JobClass::Bulk,
         }
     }
 
     /// One look finds everything that was requested before it began.
     fn is_queued_once(self) -> bool {
-        self == Self::PickCompaction
+        matches!(self, Self::PickCompaction | Self::CloseTables)
     }
 }

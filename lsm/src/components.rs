@@ -90,7 +90,7 @@ impl Shared {
             Arc::clone(store.clock()),
             store.steps.clone(),
         ));
-        versions.open_tables();
+        versions.read_ranges();
         let pins = Pins::new(Arc::clone(&versions), history_floor, store.steps.clone());
         let limits = limits_of(options);
         let pressure = BackPressure::new(Arc::clone(&store), Arc::clone(&background), limits);
@@ -141,7 +141,14 @@ impl Shared {
 
     /// Registers who performs each task. A store that was opened may need a compaction at once.
     fn begin_background(&self, wal: &Arc<Wal>, flusher: &Arc<Flusher>, compactor: &Arc<Compactor>) {
+        let background = Arc::downgrade(&self.background);
+        self.versions.open_tables().when_full(move || {
+            if let Some(background) = background.upgrade() {
+                background.request(Task::CloseTables);
+            }
+        });
         self.background.register(vec![
+            (Task::CloseTables, performer(&self.versions, VersionSet::close_unused)),
             (Task::PrepareSegment, performer(wal, Wal::prepare)),
             (Task::Flush, performer(flusher, Flusher::flush_in_background)),
             (Task::PickCompaction, performer(compactor, Compactor::pick_in_background)),

@@ -144,7 +144,6 @@ impl Flusher {
         // 3. Install, in one critical section with the edit.
         let installed = self.parts.versions.install(Some(sealed), edit);
         installed.inspect_err(|_| self.writer().remove_unnamed(&paths))?;
-        self.parts.versions.open_tables();
         // 4. Retire.
         self.parts.wal.retire(sealed.log_end, &logs);
         if unlinked_early.is_none() {

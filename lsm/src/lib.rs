@@ -24,6 +24,7 @@ mod history;
 mod internal_key;
 mod lock_order;
 mod memtable;
+mod open_tables;
 mod options;
 mod pins;
 #[cfg(feature = "planted")]

@@ -35,6 +35,12 @@ pub struct Options {
     /// Writers are slowed as the estimate of the bytes that compactions have to write approaches this limit, and wait at it.
     /// Default: 64 GiB.
     pub max_debt_bytes: u64,
+    /// So many tables are kept open at most, each with a descriptor, a mapping and the top of its index, about 16 KiB for a table
+    /// of 64 MiB. Besides, each look-up may have one for itself, and each walk two of each run. At least 1. Default: 512, half
+    /// of the descriptors that most systems give a process.
+    ///
+    /// A [`Reader`](crate::Reader) keeps all tables open: the writer beside it may remove them.
+    pub open_tables: usize,
     /// How tables are built. The key layout is always that of the engine.
     pub table: BuildOptions,
     /// How tables are read. Default: mapped.
@@ -73,6 +79,7 @@ impl Options {
             strategy: StrategyOptions::default(),
             compaction_threads: 2,
             max_debt_bytes: 64 << 30,
+            open_tables: 512,
             table: BuildOptions::default(),
             read: ReadOptions::default(),
             steps: Steps::default(),
@@ -129,6 +136,12 @@ impl Options {
         self
     }
 
+    /// With `open_tables`, at least 1.
+    pub fn open_tables(mut self, tables: usize) -> Self {
+        self.open_tables = tables.max(1);
+        self
+    }
+
     /// With `table`.
     pub fn table(mut self, table: BuildOptions) -> Self {
         self.table = table;
@@ -144,8 +157,9 @@ impl Options {
     /// With all values brought into their ranges.
     pub(crate) fn clamped(self) -> Self {
         let (memtable, sealed) = (self.memtable_bytes, self.max_sealed_memtables);
-        let segment = self.log_segment_bytes;
-        self.memtable_bytes(memtable).max_sealed_memtables(sealed).log_segment_bytes(segment)
+        let (segment, tables) = (self.log_segment_bytes, self.open_tables);
+        let memory = self.memtable_bytes(memtable).max_sealed_memtables(sealed);
+        memory.log_segment_bytes(segment).open_tables(tables)
     }
 }
 

@@ -32,6 +32,7 @@ use kv::{Error, Result};
 
 use crate::compactor::tree_of;
 use crate::file_ids::FileIds;
+use crate::open_tables::OpenTables;
 use crate::options::Options;
 use crate::state::{Edit, State};
 use crate::steps::Step;
@@ -100,6 +101,7 @@ pub(crate) fn recover(path: &Path, options: &Options) -> Result<Recovered> {
         dir.path(),
         options.read.clone(),
         Arc::clone(&reclaimer),
+        OpenTables::at_most(options.open_tables),
     );
     let state = store.state();
     let version = Version::of(&state, &Version::default(), &opener);

@@ -78,6 +78,10 @@ pub struct LsmStats {
     pub table_expiring: u64,
     /// Fragments of range tombstones in the tables.
     pub table_range_fragments: u64,
+    /// Tables that are kept open now.
+    pub open_tables: u64,
+    /// How often a table was opened and kept open.
+    pub tables_opened: u64,
     /// Batches that the opening read from logs. 0 after a clean close.
     pub replayed_batches: u64,
     /// Files that were unlinked after their last reader.
@@ -175,6 +179,8 @@ impl From<LsmStats> for Stats {
             .with("table_hidden", Unit::Count, stats.table_hidden)
             .with("table_expiring", Unit::Count, stats.table_expiring)
             .with("table_range_fragments", Unit::Count, stats.table_range_fragments)
+            .with("open_tables", Unit::Count, stats.open_tables)
+            .with("tables_opened", Unit::Count, stats.tables_opened)
             .with("replayed_batches", Unit::Count, stats.replayed_batches)
             .with("files_unlinked", Unit::Count, stats.files_unlinked);
         let used =

@@ -1,19 +1,30 @@
 //! Tables of the store as readers hold them: opened at the first use, unlinked after the last one.
+//!
+//! A handle whose table is open keeps it open, so a look-up needs no lock and no reference count to use it. How many handles
+//! may do so is limited ([`OpenTables`]). To close a table, the store puts [another handle](TableFile::closed) of the same file
+//! in its place. Whoever reads through the old handle goes on, and the table is closed with it.
+
+mod opening;
+mod run;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use durable::reclaim::{FileLifetime, FileReclaimer};
+use durable::sync::atomic::{AtomicBool, Ordering};
 use durable::{Fs, seeded_crc32};
 use kv::{Error, Result};
-use sstable::{ReadOptions, Run, Table};
+use sstable::{ReadOptions, Table};
 
 use crate::boundary::Boundary;
 use crate::compaction::RangeTombstone;
 use crate::files::TABLE;
+use crate::open_tables::{OpenTables, Place};
 use crate::range_tombstones::{self, Fragments};
 use crate::state::TableFacts;
+pub(crate) use opening::{open_table, read_fragments};
+pub(crate) use run::TableRun;
 
 /// Gives each table its handle.
 #[derive(Clone, Debug)]
@@ -22,17 +33,25 @@ pub(crate) struct TableOpener {
     dir: PathBuf,
     read: ReadOptions,
     reclaimer: Arc<FileReclaimer>,
+    open_tables: Arc<OpenTables>,
 }
 
 impl TableOpener {
-    /// For the tables in the directory `dir` of `fs`, which `reclaimer` unlinks.
+    /// For the tables in the directory `dir` of `fs`, which `reclaimer` unlinks. As many of them are kept open as
+    /// `open_tables` says.
     pub(crate) fn new(
         fs: Arc<dyn Fs>,
         dir: &Path,
         read: ReadOptions,
         reclaimer: Arc<FileReclaimer>,
+        open_tables: OpenTables,
     ) -> Self {
-        Self { fs, dir: dir.into(), read, reclaimer }
+        Self { fs, dir: dir.into(), read, reclaimer, open_tables: Arc::new(open_tables) }
+    }
+
+    /// How many tables are kept open.
+    pub(crate) fn open_tables(&self) -> &OpenTables {
+        &self.open_tables
     }
 
     /// The handle of table `id`, which the manifest names with `facts`. Opens nothing.
@@ -40,23 +59,41 @@ impl TableOpener {
         debug_assert!(facts.is_sound(), "the manifest checks the facts");
         let name = TABLE.name(id);
         let path = self.dir.join(&name);
-        let lifetime = self.reclaimer.track([name]);
-        let (fs, read) = (Arc::clone(&self.fs), self.read.clone());
-        let (opened, ranges) = (OnceLock::new(), OnceLock::new());
-        Arc::new(TableFile { id, facts, path, fs, read, opened, ranges, lifetime })
+        Arc::new(TableFile {
+            id,
+            facts,
+            path,
+            fs: Arc::clone(&self.fs),
+            read: self.read.clone(),
+            kept: OnceLock::new(),
+            is_used: AtomicBool::new(false),
+            ranges: Arc::default(),
+            lifetime: Arc::new(self.reclaimer.track([name])),
+            open_tables: Arc::clone(&self.open_tables),
+        })
     }
 }
 
-/// One table. The file ends with the last reference.
+/// A handle of one table. The file ends with the last reference to the last handle.
 pub(crate) struct TableFile {
     pub(crate) id: u64,
     pub(crate) facts: TableFacts,
     path: PathBuf,
     fs: Arc<dyn Fs>,
     read: ReadOptions,
-    opened: OnceLock<Arc<Table>>,
-    ranges: OnceLock<TableRanges>,
-    lifetime: FileLifetime,
+    kept: OnceLock<KeptOpen>,
+    /// Somebody has used the open table since [`TableFile::take_used`].
+    is_used: AtomicBool,
+    // Shared by all handles of the table:
+    ranges: Arc<OnceLock<TableRanges>>,
+    lifetime: Arc<FileLifetime>,
+    open_tables: Arc<OpenTables>,
+}
+
+/// A table that is open as long as its handle.
+struct KeptOpen {
+    table: Arc<Table>,
+    _place: Place,
 }
 
 /// The range tombstones of a table.
@@ -66,18 +103,59 @@ struct TableRanges {
 }
 
 impl TableFile {
-    /// The open table. The first call opens the file and compares it with the manifest.
+    /// The table, if the handle keeps it open.
+    #[inline]
+    pub(crate) fn kept_open(&self) -> Option<&Arc<Table>> {
+        let kept = self.kept.get()?;
+        // Threads share this line of memory: it is written once, not for each look-up.
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+        Some(&kept.table)
+    }
+
+    /// The open table. If the handle does not keep it open, the call opens the file and compares it with the manifest. The handle
+    /// keeps it open from then on, unless too many tables are open.
     ///
     /// # Errors
     /// `Corruption` when it is not the table that the manifest names, or is damaged; `Io`. The next call tries again.
-    #[inline]
-    pub(crate) fn table(&self) -> Result<&Arc<Table>> {
-        if let Some(table) = self.opened.get() {
-            return Ok(table);
+    pub(crate) fn table(&self) -> Result<Arc<Table>> {
+        if let Some(table) = self.kept_open() {
+            return Ok(Arc::clone(table));
         }
-        let table = open_table(&*self.fs, &self.path, &self.facts, &self.read)?;
+        let opened = open_table(&*self.fs, &self.path, &self.facts, &self.read);
+        let table = Arc::new(opened.inspect_err(|error| self.open_tables.failed(error))?);
+        let Some(place) = self.open_tables.take_place() else { return Ok(table) };
         // Another thread may have been faster. Its table is as good.
-        Ok(self.opened.get_or_init(|| Arc::new(table)))
+        let kept = self.kept.get_or_init(|| KeptOpen { table, _place: place });
+        self.is_used.store(true, Ordering::Relaxed);
+        Ok(Arc::clone(&kept.table))
+    }
+
+    /// Whether the handle keeps the table open.
+    pub(crate) fn is_kept_open(&self) -> bool {
+        self.kept.get().is_some()
+    }
+
+    /// Whether somebody has used the open table since the last call.
+    pub(crate) fn take_used(&self) -> bool {
+        self.is_used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Another handle of the same file, with the table closed.
+    pub(crate) fn closed(&self) -> Arc<Self> {
+        Arc::new(Self {
+            id: self.id,
+            facts: self.facts.clone(),
+            path: self.path.clone(),
+            fs: Arc::clone(&self.fs),
+            read: self.read.clone(),
+            kept: OnceLock::new(),
+            is_used: AtomicBool::new(false),
+            ranges: Arc::clone(&self.ranges),
+            lifetime: Arc::clone(&self.lifetime),
+            open_tables: Arc::clone(&self.open_tables),
+        })
     }
 
     /// The range tombstones. The first call reads them, and compares them with the manifest. `None`: there are none.
@@ -92,8 +170,8 @@ impl TableFile {
         if let Some(ranges) = self.ranges.get() {
             return Ok(Some(&ranges.fragments));
         }
-        let fragments = read_fragments(self.table()?, &self.facts, &self.path)?;
-        let fragments = Arc::new(fragments);
+        let table = self.table()?;
+        let fragments = Arc::new(read_fragments(&table, &self.facts, &self.path)?);
         let spanning = range_tombstones::spanning(&fragments);
         let ranges = TableRanges { fragments, spanning };
         Ok(Some(&self.ranges.get_or_init(|| ranges).fragments))
@@ -134,140 +212,5 @@ impl TableFile {
 impl fmt::Debug for TableFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TableFile").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-/// Opens the table at `path`, about which the manifest states `facts`.
-///
-/// # Errors
-/// `Corruption` when it has another length or another id, or is damaged; `Io`.
-#[cold]
-pub(crate) fn open_table(
-    fs: &dyn Fs,
-    path: &Path,
-    facts: &TableFacts,
-    read: &ReadOptions,
-) -> Result<Table> {
-    let file = fs.open(path)?;
-    let len = file.len()?;
-    if len != facts.len {
-        let what = format!("{len} bytes, and the manifest says {}", facts.len);
-        return Err(Error::corruption(path, len.min(facts.len), what));
-    }
-    let table = Table::open(file, read)?;
-    if table.id().0 != facts.table_id {
-        let what = "another table than the one that the manifest names";
-        return Err(Error::corruption(path, 0, what));
-    }
-    debug_assert_eq!(table.len_bytes(), facts.len, "the length was compared");
-    Ok(table)
-}
-
-/// The range tombstones of `table` at `path`, about which the manifest states `facts`: that it has some.
-///
-/// # Errors
-/// `Corruption` when they are not those that the manifest states, or are damaged; `Io`.
-#[cold]
-pub(crate) fn read_fragments(table: &Table, facts: &TableFacts, path: &Path) -> Result<Fragments> {
-    let other = || {
-        let what = "other range tombstones than the manifest says";
-        Error::corruption(path, 0, what)
-    };
-    let stated = facts.ranges.as_ref().ok_or_else(other)?;
-    let block = table.named_block(range_tombstones::BLOCK_NAME)?.ok_or_else(other)?;
-    let fragments = range_tombstones::decode(&block, path)?;
-    let is_stated = fragments.len() as u64 == stated.fragments
-        && fragments.hull().as_ref() == Some(&stated.hull)
-        && fragments.iter().all(|fragment| {
-            let ends = (fragment.numbers().first(), fragment.numbers().last());
-            ends.0.is_some_and(|newest| *newest <= facts.newest)
-                && ends.1.is_some_and(|oldest| *oldest >= facts.oldest)
-        });
-    if is_stated { Ok(fragments) } else { Err(other()) }
-}
-
-/// Tables in the order of their keys, none of which has a user key of another one.
-#[derive(Clone, Debug)]
-pub(crate) struct TableRun {
-    level: u64,
-    rank: u64,
-    tables: Arc<[Arc<TableFile>]>,
-    /// Those that have range tombstones.
-    with_ranges: Arc<[Arc<TableFile>]>,
-    /// Those that have entries.
-    with_entries: Arc<[Arc<TableFile>]>,
-}
-
-impl TableRun {
-    /// A run of `tables`, which are in order, at a level with a rank.
-    ///
-    /// # Panics
-    /// Without tables.
-    pub(crate) fn new(level: u64, rank: u64, tables: Vec<Arc<TableFile>>) -> Self {
-        assert!(!tables.is_empty(), "a run has a table");
-        let is_in_order =
-            |one: &Arc<TableFile>, next: &Arc<TableFile>| one.facts.last() < next.facts.first();
-        debug_assert!(tables.is_sorted_by(is_in_order), "the tables of a run share no key");
-        let tables: Arc<[Arc<TableFile>]> = tables.into();
-        let of = |has: fn(&TableFacts) -> bool| {
-            if tables.iter().all(|table| has(&table.facts)) {
-                return Arc::clone(&tables);
-            }
-            tables.iter().filter(|table| has(&table.facts)).cloned().collect()
-        };
-        let with_ranges = of(|facts| facts.ranges.is_some());
-        let with_entries = of(|facts| facts.entries > 0);
-        Self { level, rank, tables, with_ranges, with_entries }
-    }
-
-    /// The level of the run.
-    pub(crate) fn level(&self) -> u64 {
-        self.level
-    }
-
-    /// The age of the run in its level: a higher rank is newer.
-    pub(crate) fn rank(&self) -> u64 {
-        self.rank
-    }
-
-    /// The tables, in order.
-    pub(crate) fn tables(&self) -> &[Arc<TableFile>] {
-        &self.tables
-    }
-
-    /// The tables with range tombstones, in order.
-    pub(crate) fn tables_with_ranges(&self) -> &[Arc<TableFile>] {
-        &self.with_ranges
-    }
-
-    /// The only table that can have versions of `user`, or range tombstones that cover it.
-    #[inline]
-    pub(crate) fn table_of(&self, user: &[u8]) -> Option<&Arc<TableFile>> {
-        if !self.with_ranges.is_empty() {
-            let user = Boundary::at(user);
-            let at = self.tables.partition_point(|table| table.facts.last() < user);
-            return self.tables.get(at).filter(|table| table.facts.first() <= user);
-        }
-        let at = self.tables.partition_point(|table| table.facts.largest_user() < user);
-        self.tables.get(at).filter(|table| table.facts.smallest_user() <= user)
-    }
-}
-
-/// The entries of a run.
-impl Run for TableRun {
-    fn table_count(&self) -> usize {
-        self.with_entries.len()
-    }
-
-    fn smallest_key(&self, table: usize) -> &[u8] {
-        &self.with_entries[table].facts.smallest
-    }
-
-    fn largest_key(&self, table: usize) -> &[u8] {
-        &self.with_entries[table].facts.largest
-    }
-
-    fn open_table(&self, table: usize) -> Result<Arc<Table>> {
-        self.with_entries[table].table().map(Arc::clone)
     }
 }

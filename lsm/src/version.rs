@@ -21,8 +21,8 @@
 //! before. So the super version that is loaded afterwards has the batch, in a memtable or a table. If a compaction was
 //! installed in between, the history floor may be above the number. Then the reader starts over.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+mod tables;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,9 +34,11 @@ use kv::Result;
 
 use crate::lock_order::Lock;
 use crate::memtable::Memtable;
+use crate::open_tables::OpenTables;
 use crate::state::State;
 use crate::steps::{Step, Steps};
-use crate::table_file::{TableFile, TableOpener, TableRun};
+use crate::table_file::{TableFile, TableOpener};
+pub(crate) use tables::Version;
 
 /// A memtable that gets no more writes.
 #[derive(Debug)]
@@ -46,53 +48,6 @@ pub(crate) struct SealedMemtable {
     pub(crate) newest: u64,
     /// Where its newest batch ends in the log.
     pub(crate) log_end: Position,
-}
-
-/// The runs of tables, the newest first.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Version {
-    pub(crate) runs: Vec<TableRun>,
-    /// No run has had this rank or a higher one.
-    pub(crate) next_rank: u64,
-    /// Readers at this number and later ones find all that they need.
-    pub(crate) history_floor: u64,
-}
-
-impl Version {
-    /// The version that `state` describes. Takes handles that `before` has, and makes the others.
-    pub(crate) fn of(state: &State, before: &Self, opener: &TableOpener) -> Self {
-        let known: BTreeMap<u64, &Arc<TableFile>> =
-            before.tables().map(|table| (table.id, table)).collect();
-        let mut runs: BTreeMap<(u64, Reverse<u64>), Vec<Arc<TableFile>>> = BTreeMap::new();
-        for (&id, placed) in &state.tables {
-            let handle = known.get(&id).map_or_else(
-                || opener.handle(id, placed.facts.clone()),
-                |handle| Arc::clone(handle),
-            );
-            runs.entry((placed.level, Reverse(placed.rank))).or_default().push(handle);
-        }
-        let run = |((level, Reverse(rank)), mut tables): (_, Vec<Arc<TableFile>>)| {
-            tables.sort_by(|one, other| one.facts.first().cmp(&other.facts.first()));
-            TableRun::new(level, rank, tables)
-        };
-        let version = Self {
-            runs: runs.into_iter().map(run).collect(),
-            next_rank: state.next_rank,
-            history_floor: state.history_floor,
-        };
-        debug_assert_eq!(version.tables().count(), state.tables.len(), "each table is in a run");
-        version
-    }
-
-    /// All tables, those of the newest run first.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableFile>> {
-        self.runs.iter().flat_map(TableRun::tables)
-    }
-
-    /// How many runs level 0 has.
-    pub(crate) fn level_0_runs(&self) -> usize {
-        self.runs.iter().take_while(|run| run.level() == 0).count()
-    }
 }
 
 /// All that a reader needs. Immutable, apart from inserts into the active memtable.
@@ -120,6 +75,12 @@ pub(crate) struct View {
     pub(crate) sequence: u64,
     /// In milliseconds since 1970. Entries that end up to it have expired.
     pub(crate) now: u64,
+}
+
+/// Opens `table`, and reads its range tombstones. What cannot be opened now is opened, or reported, when it is read.
+fn open(table: &Arc<TableFile>) {
+    drop(table.table());
+    drop(table.fragments());
 }
 
 /// The present super version.
@@ -223,7 +184,7 @@ impl VersionSet {
 
     /// Has `edit` change tables in the manifest, and shows readers the state that it returns, with that edit. `flushed`: the
     /// oldest sealed memtable, whose entries are in the new tables. It goes in the same step. All that changes tables comes
-    /// through here.
+    /// through here. Opens the new tables as soon as they are shown: they will be read.
     ///
     /// # Errors
     /// Those of `edit`: readers see what they saw before.
@@ -235,13 +196,22 @@ impl VersionSet {
         flushed: Option<&Arc<SealedMemtable>>,
         edit: impl FnOnce() -> Result<Arc<State>>,
     ) -> Result<()> {
-        let _in_the_order_of_edits = self.installing.lock();
+        let in_the_order_of_edits = self.installing.lock();
         let state = edit()?;
         let known = Arc::clone(&self.load().version);
         let version = Arc::new(Version::of(&state, &known, &self.opener));
         debug_assert!(version.history_floor <= self.visible(), "dropped versions were visible");
-        self.steps.run(Step::Install, || self.show(flushed, version));
+        self.steps.run(Step::Install, || self.show(flushed, Arc::clone(&version)));
+        drop(in_the_order_of_edits);
+        version.tables_beside(&known).for_each(open);
         Ok(())
+    }
+
+    /// Closes some of the open tables, those that were not used lately. Readers of the present super version go on with them.
+    pub(crate) fn close_unused(&self) {
+        let _between_installs = self.installing.lock();
+        let version = self.load().version.with_closed(self.opener.open_tables().to_close());
+        self.show(None, Arc::new(version));
     }
 
     /// The present version, and the state that it is of, which `state` returns: no edit comes between them.
@@ -269,12 +239,15 @@ impl VersionSet {
         self.current.store(Arc::new(SuperVersion { active, sealed, version, steps }));
     }
 
-    /// Opens the tables that were not opened yet. What cannot be opened now is opened, or reported, when it is read.
-    pub(crate) fn open_tables(&self) {
-        self.load_full().version.tables().for_each(|table| {
-            drop(table.table());
-            drop(table.fragments());
-        });
+    /// Reads the range tombstones, by which compactions are picked. The other tables are opened when they are read.
+    pub(crate) fn read_ranges(&self) {
+        let version = Arc::clone(&self.load().version);
+        version.tables().filter(|table| table.facts.ranges.is_some()).for_each(open);
+    }
+
+    /// How many tables are kept open.
+    pub(crate) fn open_tables(&self) -> &OpenTables {
+        self.opener.open_tables()
     }
 
     /// The oldest sealed memtable.

@@ -69,7 +69,6 @@ impl Compactor {
             Ok(store.state())
         });
         installed.inspect_err(|_| self.writer().remove_unnamed(&paths))?;
-        self.parts.versions.open_tables();
         // 5. Retire.
         if plan.action != Action::Move {
             let retire = || compaction.inputs.iter().for_each(|input| input.retire());

@@ -90,6 +90,8 @@ impl Lsm {
             table_hidden: facts().map(|facts| facts.hidden).sum(),
             table_expiring: facts().map(TableFacts::expiring).sum(),
             table_range_fragments: facts().map(TableFacts::range_fragments).sum(),
+            open_tables: self.parts.versions.open_tables().taken() as u64,
+            tables_opened: self.parts.versions.open_tables().opened(),
             files_unlinked: self.parts.reclaimer.reclaimed(),
             ..LsmStats::default()
         }

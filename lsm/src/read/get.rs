@@ -123,7 +123,13 @@ fn find_entry(
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Trailer>> {
     let mut version = None;
-    let table = file.table()?;
+    let opened;
+    let table = if let Some(table) = file.kept_open() {
+        table
+    } else {
+        opened = file.table()?;
+        &opened
+    };
     table.get_version_with(key, &mut |suffix, value| {
         let trailer = <[u8; SUFFIX_BYTES]>::try_from(suffix).ok().map(Trailer::of_suffix);
         if trailer.is_some_and(|trailer| trailer.sequence() < least) {

@@ -12,6 +12,7 @@ use durable::{Entry, File, ReadOnlyFs};
 use kv::{Error, Result};
 
 use crate::files::LOG;
+use crate::open_tables::OpenTables;
 use crate::options::Options;
 use crate::recovery::inventory::{Inventory, MISSING};
 use crate::recovery::replay::Replayed;
@@ -142,7 +143,9 @@ fn known_version(
 /// Gives tables their handles. None of them is ever retired.
 fn opener(dir: &StoreDir, options: &Options) -> TableOpener {
     let reclaimer = FileReclaimer::new(dir.clone(), Arc::clone(&options.env.executor));
-    TableOpener::new(Arc::clone(dir.fs()), dir.path(), options.read.clone(), reclaimer)
+    // A table that a writer has removed could not be opened again.
+    let open_tables = OpenTables::all();
+    TableOpener::new(Arc::clone(dir.fs()), dir.path(), options.read.clone(), reclaimer, open_tables)
 }
 
 /// Opens a table that the manifest names, and reads its range tombstones.

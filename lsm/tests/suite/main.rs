@@ -15,6 +15,7 @@ mod explicit_compactions;
 mod flushes;
 mod full_disk;
 mod lifetimes;
+mod open_tables;
 mod opening;
 mod pins;
 mod races;

@@ -1,5 +1,9 @@
 //! Openings after a close, a kill and a power cut, and stores that are damaged.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use durable::{Call, Inject, OpKind, Plan};
 use kv::{Durability, Error, Kv, WriteBatch};
 use lsm::Lsm;
 
@@ -18,6 +22,36 @@ fn after_a_clean_close_nothing_is_replayed_and_no_log_is_left() {
     assert_eq!(engine.statistics().replayed_batches, 0);
     assert_eq!(entries(&engine), filled(0..30, 1));
     assert_eq!(engine.newest_sequence().0, 30);
+}
+
+/// The syncs of files and of directories that an opening after a clean close makes, and how many tables the store has.
+fn syncs_of_a_clean_opening(keys: u32) -> (usize, usize, u64) {
+    let world = World::new();
+    let engine = Lsm::open(STORE, world.options().table_bytes(600)).expect("a new store");
+    fill(&engine, 0..keys, 1);
+    engine.close().expect("a disk without faults");
+    drop(engine);
+    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
+    let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let counted = Arc::clone(&counts);
+    inject.on_call(Arc::new(move |call: &Call<'_>| {
+        counted.0.fetch_add(usize::from(call.kind == OpKind::SyncFile), Ordering::Relaxed);
+        counted.1.fetch_add(usize::from(call.kind == OpKind::SyncDir), Ordering::Relaxed);
+    }));
+    let mut options = world.options();
+    options.env.fs = Arc::new(inject);
+    let engine = Lsm::open(STORE, options).expect("a store that was closed");
+    let (files, directories) = (&counts.0, &counts.1);
+    (files.load(Ordering::Relaxed), directories.load(Ordering::Relaxed), engine.statistics().tables)
+}
+
+#[test]
+fn an_opening_after_a_clean_close_syncs_two_files_and_two_directories_however_many_tables_there_are()
+ {
+    let (few, many) = (syncs_of_a_clean_opening(5), syncs_of_a_clean_opening(300));
+    assert!(few.2 < 3 && many.2 > 40, "{} and {} tables", few.2, many.2);
+    assert_eq!((few.0, few.1), (2, 2));
+    assert_eq!((many.0, many.1), (2, 2));
 }
 
 #[test]

@@ -10,10 +10,24 @@ use kv::{Error, Result};
 use crate::fs::{File, Fs};
 use crate::publish::{PublishedFile, publish_in_place};
 
-/// How many bytes are collected before they are written: a huge page. Each write but the last one has this length and begins
-/// at a multiple of it. So a file system with large folios keeps the file in huge pages, and reads through a mapping miss the
-/// TLB less.
-const CHUNK_BYTES: usize = 2 << 20;
+/// How many bytes are collected before they are written. Each write but the last one has this length and begins at a multiple
+/// of it. A file system with large folios makes one folio of such a write.
+///
+/// A folio of 2 MiB is one entry of the page table, so random reads through a mapping miss the TLB less. But a virtual machine
+/// gives its free blocks of 2 MiB back to the host, which the first write to such a block then waits for. Nobody gives smaller
+/// blocks back. In a virtual machine (ext4 of Linux 6.18), 2 GiB written to new files took, in microseconds a MiB, from the
+/// first quarter to the last one:
+///
+/// | bytes a write | | again |
+/// |---|---|---|
+/// | 64 KiB | 202, 195, 196, 202 | 467, 232, 230, 202 |
+/// | 256 KiB | 167, 164, 165, 164 | 348, 218, 212, 189 |
+/// | 1 MiB | 176, 303, 835, 2,584 | 235, 185, 183, 545 |
+/// | 2 MiB | 806, 2,546, 2,536, 2,517 | 1,058, 2,640, 2,691, 2,715 |
+///
+/// An LSM tree that was filled in this way took puts of 1,000 bytes at 1.5 to 2.1 times the speed with 256 KiB. Its gets had
+/// 0.92 to 0.98 of the speed.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// How many bytes are written before the system is asked to begin with their way to the disk. Without it, the sync at the
 /// end writes the whole file in one burst, and other syncs of the disk wait for it.
@@ -257,17 +271,16 @@ mod tests {
     }
 
     #[test]
-    fn each_written_chunk_starts_its_way_to_the_disk_before_the_next_one_is_written() {
+    fn each_written_mebibyte_starts_its_way_to_the_disk_before_the_next_one_is_written() {
         let fs = SimFs::new();
         let file = fs.create(Path::new("file")).unwrap();
         let noted = Arc::new(Noted { file, started: Mutex::default() });
         let file: Arc<dyn File> = Arc::clone(&noted) as _;
         let mut writer = FileWriter::new(file);
-        for chunks in 0..4 {
-            writer.append(&vec![7; CHUNK_BYTES]).unwrap();
-            let chunk = CHUNK_BYTES as u64;
+        for started in 0..4 {
+            writer.append(&vec![7; WRITEBACK_BYTES as usize]).unwrap();
             let expected: Vec<Range<u64>> =
-                (0..chunks).map(|at| at * chunk..(at + 1) * chunk).collect();
+                (0..started).map(|at| at * WRITEBACK_BYTES..(at + 1) * WRITEBACK_BYTES).collect();
             assert_eq!(*noted.started.lock(), expected, "the last chunk is in memory");
         }
         writer.finish(&fs).unwrap();

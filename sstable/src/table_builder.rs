@@ -34,7 +34,7 @@ pub const MAX_VALUE_LEN: usize = (u32::MAX - (1 << 20)) as usize;
 
 /// Builds a table from entries in ascending order.
 ///
-/// Memory: one block, 2 MiB on their way to the file, the index (about 12 bytes for each data block), and 9 bytes for each stem.
+/// Memory: one block, 256 KiB on their way to the file, the index (about 12 bytes for each data block), and 9 bytes for each stem.
 /// Making the filter takes 5 more for each stem.
 ///
 /// A builder that is dropped leaves a file without a footer, which no reader takes for a table.

@@ -21,6 +21,11 @@ const BATCHES_A_SYNC: usize = 50;
 /// How long the upkeep looks away when there is nothing to do.
 const PAUSE: Duration = Duration::from_micros(200);
 
+/// Gets and scans of a reader for each batch that is written. So readers do not outrun writers on a busy machine, and their
+/// records stay small.
+const GETS_A_BATCH: usize = 200;
+const SCANS_A_BATCH: usize = 20;
+
 /// Which write a value comes from.
 pub(super) type WriteId = u64;
 
@@ -76,6 +81,11 @@ impl Hub {
             is_over: AtomicBool::new(false),
             seed: options.seed,
         }
+    }
+
+    /// Whether a reader that has read so often, and may read so often for each batch, is ahead of the writers.
+    fn is_ahead(&self, reads: usize, reads_a_batch: usize) -> bool {
+        reads > reads_a_batch * (self.written.load(Ordering::SeqCst) + 1)
     }
 
     /// Whether it is time to stop, because the engine was closed or a thread gave up.
@@ -153,6 +163,10 @@ fn get(hub: &Hub, number: usize) -> Result<Record, String> {
     let random = Random::new(sub_seed(hub.seed, 1000 + number as u64));
     let mut record = Record::default();
     while !hub.is_over() {
+        if hub.is_ahead(record.gets.len(), GETS_A_BATCH) {
+            thread::yield_now();
+            continue;
+        }
         let (pair, half) = (random.below(PAIRS), random.below(2));
         let least = SequenceNumber(hub.acknowledged[pair].load(Ordering::SeqCst));
         match hub.engine.get(&key(pair, half)) {
@@ -170,6 +184,10 @@ fn get(hub: &Hub, number: usize) -> Result<Record, String> {
 fn scan(hub: &Hub) -> Result<Record, String> {
     let mut record = Record::default();
     while !hub.is_over() {
+        if hub.is_ahead(record.scans.len(), SCANS_A_BATCH) {
+            thread::yield_now();
+            continue;
+        }
         let directions = [Direction::Forward, Direction::Backward];
         let direction = directions[record.scans.len() % 2];
         let cursor = match hub.engine.scan(KeyRange::all()) {

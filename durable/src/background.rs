@@ -7,7 +7,13 @@
 //! which runs while the store is closed or dropped ends soon. [`Background::end_jobs`] waits until every submitted job has
 //! ended.
 //!
+//! **Retries.** A task that fails for want of a resource, such as disk space, asks for another attempt
+//! ([`Background::retry`]). It comes after a pause that grows with each failure in a row, on the clock of the executor. A close
+//! does not wait for the pause, and afterwards no attempt is made.
+//!
 //! **Panics.** A job that panics poisons the log of the store, so that the next write sees the failure.
+
+mod retries;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,6 +27,8 @@ use crate::log::GroupSync;
 use crate::reclaim::FileReclaimer;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use retries::Retries;
+pub use retries::{LONGEST_RETRY_PAUSE, SHORTEST_RETRY_PAUSE};
 
 /// One kind of background work of an engine.
 pub trait Task: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
@@ -57,6 +65,7 @@ pub struct Background<T> {
     closed: AtomicBool,
     /// The tasks of [`Task::is_queued_once`] whose job has not begun.
     queued: Mutex<Vec<T>>,
+    retries: Mutex<Retries<T>>,
     jobs: JobGroup,
 }
 
@@ -74,6 +83,7 @@ impl<T: Task> Background<T> {
             performers: OnceLock::new(),
             closed: AtomicBool::new(false),
             queued: Mutex::ranked(lock_order::QUEUED_TASKS, Vec::new()),
+            retries: Mutex::ranked(lock_order::RETRIES, Retries::new()),
             jobs,
         })
     }
@@ -99,6 +109,26 @@ impl<T: Task> Background<T> {
                 background.perform(task);
             }
         });
+    }
+
+    /// `task` has failed, because a resource has run out. Submits a job for it after a pause, unless one waits already.
+    pub fn retry(&self, task: T) {
+        let Some(pause) = self.retries.lock().begin_pause(task) else { return };
+        let weak = self.weak.clone();
+        self.jobs.submit_after(pause, task.class(), task.name(), move || {
+            // A store that is gone or closed needs no further attempt.
+            if let Some(background) = weak.upgrade()
+                && !background.is_closed()
+            {
+                background.retries.lock().end_pause(task);
+                background.perform(task);
+            }
+        });
+    }
+
+    /// `task` has done what was to be done: the pause after its next failure is the shortest one.
+    pub fn succeeded(&self, task: T) {
+        self.retries.lock().succeeded(task);
     }
 
     /// `false`: a job for `task` is queued, and another one would do nothing more.
@@ -213,6 +243,7 @@ mod tests {
     }
 
     struct World {
+        clock: Arc<ManualClock>,
         executor: Arc<ManualExecutor>,
         log: Arc<GroupSync>,
         background: Arc<Background<Work>>,
@@ -220,10 +251,11 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            let executor = Arc::new(ManualExecutor::new(Arc::new(ManualClock::new())));
+            let clock = Arc::new(ManualClock::new());
+            let executor = Arc::new(ManualExecutor::new(Arc::clone(&clock) as _));
             let log = Arc::new(GroupSync::new());
             let background = Background::new(Arc::clone(&executor) as _, &log, Path::new("/store"));
-            Self { executor, log, background }
+            Self { clock, executor, log, background }
         }
 
         /// Runs all jobs, and returns how many there were.
@@ -295,6 +327,42 @@ mod tests {
         background.request(Work::Each);
         drop(background);
         executor.run_all();
+    }
+
+    #[test]
+    fn a_task_that_failed_is_tried_again_once_after_a_pause_and_not_after_a_close() {
+        let world = World::new();
+        let count = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&count);
+        let perform: Performer = Box::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        world.background.register(vec![(Work::Each, perform)]);
+        let retry_twice = || (0..2).for_each(|_| world.background.retry(Work::Each));
+        retry_twice();
+        assert_eq!(world.run_all(), 0, "its time has not come");
+        world.clock.advance(SHORTEST_RETRY_PAUSE);
+        world.run_all();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        // The second pause in a row is longer, unless there was a success.
+        retry_twice();
+        world.clock.advance(SHORTEST_RETRY_PAUSE);
+        world.run_all();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        world.clock.advance(SHORTEST_RETRY_PAUSE);
+        world.run_all();
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+        world.background.succeeded(Work::Each);
+        retry_twice();
+        world.clock.advance(SHORTEST_RETRY_PAUSE);
+        world.run_all();
+        assert_eq!(count.load(Ordering::Relaxed), 3);
+        retry_twice();
+        assert!(world.background.close());
+        world.end_jobs().unwrap();
+        world.clock.advance(LONGEST_RETRY_PAUSE);
+        world.run_all();
+        assert_eq!(count.load(Ordering::Relaxed), 3, "no attempt after a close");
     }
 
     #[test]

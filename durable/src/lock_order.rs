@@ -9,6 +9,9 @@ pub(crate) const DISK_LOAN: Rank = Rank::new(Rank::DURABLE + 50, "disk loan");
 /// A [`DiskReserve`](crate::DiskReserve) is made or removed.
 pub(crate) const DISK_RESERVE: Rank = Rank::new(Rank::DURABLE + 100, "disk reserve");
 
+/// The tasks of a [`Background`](crate::background::Background) that are tried again after a pause. Held for a look or a change.
+pub(crate) const RETRIES: Rank = Rank::new(Rank::DURABLE + 8_800, "retries");
+
 /// The tasks of a [`Background`](crate::background::Background) that have a job already. Held for a look or a change.
 pub(crate) const QUEUED_TASKS: Rank = Rank::new(Rank::DURABLE + 8_900, "queued tasks");
 

@@ -98,6 +98,7 @@ mod header;
 mod later_frames;
 mod prepared_segment;
 pub mod publication;
+mod salvage;
 mod scan;
 mod segment;
 mod segment_file;
@@ -114,6 +115,7 @@ pub use frame::{
 pub use group_sync::GroupSync;
 pub use header::{SegmentHeader, SegmentIdentity};
 pub use prepared_segment::PreparedSegment;
+pub use salvage::{SalvagedSegment, salvage_segment};
 pub use scan::{SegmentScan, Tail, scan_segment};
 pub use segment::{Position, Segment};
 pub use segment_file::SegmentFile;

@@ -43,6 +43,7 @@
 //! with [`SimFs::set_contents`], failing calls come from [`Inject`](crate::Inject). Locks belong to one `SimFs` and its
 //! clones and are not part of an image. Directories cannot be renamed or removed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -160,6 +161,20 @@ impl SimFs {
             Arc::clone(&state.disk.inodes[&state.disk.file(&plain(path))?].cache)
         };
         Some(Vec::clone(&bytes))
+    }
+
+    /// All files with their bytes.
+    pub fn all_contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let with_contents = |path: PathBuf| Some((path.clone(), self.contents(&path)?));
+        self.files().into_iter().filter_map(with_contents).collect()
+    }
+
+    /// Damages the disk: these are all of its files now, and nothing was recorded.
+    pub fn set_all_contents(&self, files: &BTreeMap<PathBuf, Vec<u8>>) {
+        self.files().iter().for_each(|path| self.delete(path));
+        for (path, bytes) in files {
+            self.set_contents(path, bytes.clone());
+        }
     }
 
     /// Damages a file, or makes one: these are its bytes now, on the disk, and nothing was recorded.

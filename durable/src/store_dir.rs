@@ -120,7 +120,7 @@ impl StoreDir {
     }
 
     /// Whether `name` is that of the lock file.
-    pub(crate) fn is_lock(name: &str) -> bool {
+    pub fn is_lock(name: &str) -> bool {
         name == LOCK_FILE
     }
 

@@ -21,10 +21,11 @@
 //! compactions in the background. A close waits until such calls have given up. If one of them panics, its compaction never
 //! ends, and so the store is poisoned.
 //!
-//! **The next look** comes after each flush and after each compaction, so runs become fewer without further calls.
+//! **The next look** comes after each flush and after each compaction, so runs become fewer without further calls. When a
+//! resource has run out, it comes after a pause ([`Background::retry`](durable::background::Background::retry)).
 //!
 //! **Failures.** Every part is given up, and its files are removed.
-//! - A resource has run out: the next flush has the compactor look again.
+//! - A resource has run out: the compactor looks again after a pause, and after the next flush.
 //! - An input is damaged: its plan stays busy until the store is opened again, so no other plan takes the file.
 //! - The store is being closed or was dropped: nothing is counted.
 //! - Anything else poisons the store.

@@ -21,7 +21,7 @@ use crate::expiring::{self, ReadTime};
 use crate::files::{LOG, TABLE};
 use crate::options::Options;
 use crate::range_tombstones::DeletedRange;
-use crate::read::{self, LsmSnapshot, ViewCursor};
+use crate::read::{self, NewestVersion, Pinned, ViewCursor};
 use crate::record::Record;
 use crate::recovery;
 use crate::verify::{self, Verification};
@@ -57,11 +57,12 @@ impl Lsm {
 
     /// As [`Kv::write`], with a check by the caller. `validate` runs inside the commit section, when the space of the batch
     /// is reserved, with the number that the batch will get. No other batch is committed meanwhile.
-    /// [`Lsm::newest_sequence_of`] answers inside it, and shows also batches that are not visible yet. If the check fails,
+    /// [`Lsm::newest_version`] answers inside it, and shows also batches that are not visible yet. If the check fails,
     /// nothing was written and the number goes to another batch. If it succeeds, the batch is written with that number, or
     /// the store is poisoned.
     ///
-    /// An empty batch is checked as well, and writes nothing.
+    /// An empty batch is checked as well, with the number that the next batch would get. It writes nothing, and the number
+    /// that is returned is the newest visible one.
     ///
     /// `validate` must not write to the store.
     ///
@@ -77,15 +78,21 @@ impl Lsm {
         self.commit(batch, durability, Some(validate))
     }
 
-    /// The number of the newest write of `key`, a tombstone or not, also if it is not visible yet. `None`: the store has no
-    /// version of the key.
+    /// The newest version of `key`, also if it is not visible yet. `None`: the store has none with a number greater than `above`.
+    /// Parts of the store without such numbers are not searched.
+    ///
+    /// The answer is exact for each `above` that is pinned or retained: a tombstone above it stays, also if it hides nothing.
     ///
     /// # Errors
     /// As [`Kv::get_with`].
-    pub fn newest_sequence_of(&self, key: &[u8]) -> Result<Option<SequenceNumber>> {
+    pub fn newest_version(
+        &self,
+        key: &[u8],
+        above: SequenceNumber,
+    ) -> Result<Option<NewestVersion>> {
         self.parts.background.check_open()?;
-        let newest = read::newest_sequence(&self.parts.versions.load(), key)?;
-        Ok(newest.map(SequenceNumber))
+        let newest = read::newest_version(&self.parts.versions.load(), key, above.0)?;
+        Ok(newest.map(NewestVersion::of))
     }
 
     /// The number of the newest visible write.
@@ -145,13 +152,22 @@ impl Lsm {
         Some((smallest.to_owned(), largest.to_owned()))
     }
 
+    /// Keeps every state from batch `sequence` on readable, for [`Lsm::pin_at`], and gives up those before it. A number less than
+    /// an earlier one changes nothing. Before the first call, and again when the store is opened anew, no state is kept besides
+    /// the pinned ones and the newest one.
+    ///
+    /// States below the history floor stay unreadable. So to keep every state from now on, name the newest number.
+    pub fn retain_from(&self, sequence: SequenceNumber) {
+        self.parts.pins.retain_from(sequence.0);
+    }
+
     /// A snapshot of the newest visible state. It keeps at most one version of each key that would be gone otherwise.
     ///
     /// # Errors
     /// `Closed`.
-    pub fn pin_newest(&self) -> Result<Box<dyn Snapshot>> {
+    pub fn pin_newest(&self) -> Result<Pinned> {
         self.parts.background.check_open()?;
-        Ok(Box::new(LsmSnapshot(self.parts.pins.pin_newest())))
+        Ok(Pinned::new(self.parts.pins.pin_newest()))
     }
 
     /// A snapshot of the state after batch `sequence`.
@@ -159,9 +175,9 @@ impl Lsm {
     /// # Errors
     /// `SnapshotTooOld` if compactions may have dropped versions of that state, also before the last opening;
     /// `InvalidArgument` if the batch is not visible; `Closed`.
-    pub fn pin_at(&self, sequence: SequenceNumber) -> Result<Box<dyn Snapshot>> {
+    pub fn pin_at(&self, sequence: SequenceNumber) -> Result<Pinned> {
         self.parts.background.check_open()?;
-        Ok(Box::new(LsmSnapshot(self.parts.pins.pin_at(sequence.0)?)))
+        Ok(Pinned::new(self.parts.pins.pin_at(sequence.0)?))
     }
 
     /// Reads every table whole and checks it against the manifest, and walks over every version of every key. Writers and flushes
@@ -254,7 +270,7 @@ impl Kv for Lsm {
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
         self.parts.background.check_open()?;
-        Ok(Box::new(ViewCursor::new(self.parts.versions.view(), &range)?))
+        Ok(Box::new(ViewCursor::new(self.parts.versions.view(), &range, None)?))
     }
 
     fn sync(&self) -> Result<()> {
@@ -288,7 +304,7 @@ impl Kv for Lsm {
 impl Snapshots for Lsm {
     /// As [`Lsm::pin_newest`].
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        self.pin_newest()
+        Ok(Box::new(self.pin_newest()?))
     }
 }
 

@@ -14,8 +14,9 @@
 //! the flush gives up before the edit. If the edit is durable and the sync fails afterwards, the write may return an error
 //! and the batch is there after the next opening, whole.
 //!
-//! **Failures.** For want of space or file handles the memtable stays sealed, and a later flush tries again: at the next
-//! seal, at a call of `flush`, or at the close. Any other failure poisons the store.
+//! **Failures.** For want of space or file handles the memtable stays sealed. The job tries again after a pause
+//! ([`Background::retry`](durable::background::Background::retry)); so do the next seal, a call of `flush` and the close. Any
+//! other failure poisons the store.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,11 +79,13 @@ impl Flusher {
         if self.parts.store.is_abandoned() {
             return;
         }
-        // An error has poisoned the store, and the next write reports it; or a resource ran out, which is counted.
-        if self.flush_oldest().is_ok_and(|flushed| flushed)
-            && self.parts.versions.sealed_count() > 0
-        {
-            self.parts.background.request(Task::Flush);
+        match self.flush_oldest() {
+            Ok(true) if self.parts.versions.sealed_count() > 0 => {
+                self.parts.background.request(Task::Flush);
+            }
+            Err(error) if error.is_out_of_resources() => self.parts.background.retry(Task::Flush),
+            // Nothing is left; or an error has poisoned the store, and the next write reports it.
+            _ => {}
         }
     }
 
@@ -147,6 +150,7 @@ impl Flusher {
         if unlinked_early.is_none() {
             steps.run(Step::UnlinkSegments, unlink);
         }
+        self.parts.background.succeeded(Task::Flush);
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         let elapsed = self.parts.store.env.clock.elapsed().saturating_sub(started);

@@ -2,8 +2,9 @@
 
 /// The numbers at which readers read, now and later.
 ///
-/// They are the pinned numbers, and every number from the *ceiling* on: the number that was newest and visible when the
-/// history was taken. A later reader that pins nothing reads at the ceiling or above it.
+/// They are the pinned numbers, and every number from the *ceiling* on. That is the number that was newest and visible when the
+/// history was taken, or a lower one if older states are retained. A later reader that pins nothing reads at the ceiling or
+/// above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct History {
     /// The pinned numbers below the ceiling, and the ceiling, ascending.

@@ -76,6 +76,12 @@ impl Trailer {
         }
     }
 
+    /// Whether it is that of a tombstone.
+    #[inline]
+    pub(crate) fn is_tombstone(self) -> bool {
+        self.kind() == Some(Kind::Tombstone)
+    }
+
     /// That of a tombstone with the same number.
     pub(crate) fn as_tombstone(self) -> Self {
         Self::new(self.sequence(), Kind::Tombstone)

@@ -114,6 +114,11 @@ impl Memtable {
         Some(trailer)
     }
 
+    /// Whether it has the version `trailer` of `user`.
+    pub(crate) fn has(&self, user: &[u8], trailer: Trailer) -> bool {
+        self.entries.find(user, trailer).is_some_and(|entry| entry.trailer() == trailer)
+    }
+
     /// A walk over the entries whose internal keys lie in `bounds`.
     pub(crate) fn cursor(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> EntryCursor {
         EntryCursor::new(Arc::clone(&self.entries), bounds)

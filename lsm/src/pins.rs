@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use durable::sync::Mutex;
+use durable::sync::atomic::{AtomicBool, Ordering};
 use kv::{Error, Result};
 
 use crate::history::History;
@@ -40,6 +41,8 @@ struct Held {
     times: BTreeMap<u64, usize>,
     /// Nobody can begin to read below this number, unless somebody has pinned the same number.
     floor: u64,
+    /// Every state from this number on is kept. `None`: none besides the newest one.
+    retained_from: Option<u64>,
 }
 
 /// The right to read at a number, until it is dropped.
@@ -48,13 +51,15 @@ pub(crate) struct Pin {
     pins: Arc<Pins>,
     sequence: u64,
     now: u64,
+    is_released: AtomicBool,
 }
 
 impl Pins {
     /// No pins, on a store in which versions below `floor` may have gone.
     pub(crate) fn new(versions: Arc<VersionSet>, floor: u64, steps: Steps) -> Self {
         debug_assert!(floor <= versions.visible(), "the newest state can be read");
-        let held = Held { pins: BTreeMap::new(), times: BTreeMap::new(), floor };
+        let (pins, times) = (BTreeMap::new(), BTreeMap::new());
+        let held = Held { pins, times, floor, retained_from: None };
         Self { versions, held: Mutex::ranked(Lock::Pins.rank(), held), steps }
     }
 
@@ -84,12 +89,20 @@ impl Pins {
         Ok(self.register(&mut held, sequence))
     }
 
+    /// Keeps every state from `sequence` on. A number less than an earlier one changes nothing.
+    pub(crate) fn retain_from(&self, sequence: u64) {
+        let mut held = self.held.lock();
+        // States below the floor have gone.
+        let readable = sequence.max(held.floor);
+        held.retained_from = held.retained_from.max(Some(readable));
+    }
+
     fn register(self: &Arc<Self>, held: &mut Held, sequence: u64) -> Pin {
         // Under the lock, so that no compaction takes its history in between, with a later time.
         let now = self.versions.now();
         *held.pins.entry(sequence).or_default() += 1;
         *held.times.entry(now).or_default() += 1;
-        Pin { pins: Arc::clone(self), sequence, now }
+        Pin { pins: Arc::clone(self), sequence, now, is_released: AtomicBool::new(false) }
     }
 
     /// The numbers at which readers read now, to find out which compaction comes next. It drops nothing.
@@ -113,7 +126,9 @@ impl Pins {
     fn history_of(&self, held: &Held) -> History {
         let now = self.versions.now();
         let expired_up_to = held.times.keys().next().map_or(now, |first| now.min(*first));
-        let history = History::new(held.pins.keys().copied(), self.versions.visible());
+        let visible = self.versions.visible();
+        let ceiling = held.retained_from.map_or(visible, |retained| retained.min(visible));
+        let history = History::new(held.pins.keys().copied(), ceiling);
         history.with_expired_up_to(expired_up_to)
     }
 
@@ -138,7 +153,18 @@ impl Pin {
         self.now
     }
 
-    /// What readers see now. It has all versions that a reader at the number of the pin needs.
+    /// Gives the right up. Compactions that begin later drop versions as if the pin had never been.
+    pub(crate) fn release(&self) {
+        if self.is_released.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut held = self.pins.held.lock();
+        let Held { pins, times, .. } = &mut *held;
+        release(pins, self.sequence);
+        release(times, self.now);
+    }
+
+    /// What readers see now. It has all versions that a reader at the number of the pin needs, unless the pin was released.
     pub(crate) fn versions(&self) -> &VersionSet {
         self.pins.versions()
     }
@@ -146,10 +172,7 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        let mut held = self.pins.held.lock();
-        let Held { pins, times, .. } = &mut *held;
-        release(pins, self.sequence);
-        release(times, self.now);
+        self.release();
     }
 }
 

@@ -11,11 +11,15 @@ mod cover;
 mod covered;
 mod cursor;
 mod get;
-mod snapshot;
+mod newer_keys;
+mod pinned;
+mod size;
 mod source;
 
 pub(crate) use cover::Ranges;
 pub(crate) use cursor::ViewCursor;
-pub(crate) use get::{get, newest_sequence};
-pub(crate) use snapshot::LsmSnapshot;
+pub(crate) use get::{get, newest_version};
+pub use newer_keys::NewerSeen;
+pub use pinned::{NewestVersion, Pinned, VersionRead};
+pub(crate) use size::size_in_tables;
 pub(crate) use source::Sources;

@@ -153,7 +153,7 @@ impl Kv for Reader {
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(ViewCursor::new(self.view()?, &range)?))
+        Ok(Box::new(ViewCursor::new(self.view()?, &range, None)?))
     }
 
     /// # Errors
@@ -192,7 +192,7 @@ impl Snapshot for ReaderSnapshot {
     }
 
     fn scan(&self, range: KeyRange) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(ViewCursor::new(self.0.clone(), &range)?))
+        Ok(Box::new(ViewCursor::new(self.0.clone(), &range, None)?))
     }
 }
 

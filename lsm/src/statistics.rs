@@ -72,6 +72,8 @@ pub struct LsmStats {
     pub table_entries: u64,
     /// Tombstones in the tables.
     pub table_tombstones: u64,
+    /// Entries of the tables that a newer entry of the same key in the same table hides. They were kept for readers of the past.
+    pub table_hidden: u64,
     /// Entries of the tables that expire, or have expired.
     pub table_expiring: u64,
     /// Fragments of range tombstones in the tables.
@@ -170,6 +172,7 @@ impl From<LsmStats> for Stats {
             .with("table", Unit::Bytes, stats.table_bytes)
             .with("table_entries", Unit::Count, stats.table_entries)
             .with("table_tombstones", Unit::Count, stats.table_tombstones)
+            .with("table_hidden", Unit::Count, stats.table_hidden)
             .with("table_expiring", Unit::Count, stats.table_expiring)
             .with("table_range_fragments", Unit::Count, stats.table_range_fragments)
             .with("replayed_batches", Unit::Count, stats.replayed_batches)

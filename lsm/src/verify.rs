@@ -41,7 +41,7 @@ pub(crate) fn verify(view: &View) -> Result<Verification> {
         verification.range_fragments += table.facts.range_fragments();
     }
     verification.versions = verify_ages(view)?;
-    let mut cursor = ViewCursor::new(view.clone(), &KeyRange::all())?;
+    let mut cursor = ViewCursor::new(view.clone(), &KeyRange::all(), None)?;
     while cursor.next()? {
         cursor.entry()?;
         verification.keys += 1;

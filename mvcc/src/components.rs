@@ -24,6 +24,7 @@ pub(crate) struct Components {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_transaction_bytes: usize,
+    pub(crate) first_committer_wins: bool,
     history: HistoryClock,
     last_transaction: AtomicU64,
     is_closed: AtomicBool,
@@ -31,8 +32,8 @@ pub(crate) struct Components {
 
 impl Components {
     pub(crate) fn new(store: Box<dyn VersionedStore>, options: Options) -> Self {
-        let Options { history, reader_limits, retry, max_transaction_bytes, clock, entropy } =
-            options;
+        let Options { history, reader_limits, retry, max_transaction_bytes, .. } = options;
+        let Options { first_committer_wins, clock, entropy, .. } = options;
         Self {
             store,
             recent: RecentCommits::new(),
@@ -43,6 +44,7 @@ impl Components {
             entropy,
             retry,
             max_transaction_bytes,
+            first_committer_wins,
             last_transaction: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
         }

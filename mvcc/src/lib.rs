@@ -1,6 +1,7 @@
 //! Transactions with snapshot isolation.
 //!
-//! [`Mvcc`] is the engine. It keeps no data itself: a [`VersionedStore`] does, and [`MemoryStore`] is one in memory.
+//! [`Mvcc`] is the engine. It keeps no data itself: a [`VersionedStore`] does. `LsmStore` is a durable one, [`MemoryStore`] one in
+//! memory.
 //!
 //! # The rules
 //!
@@ -33,7 +34,7 @@
 //! - `readers`: the transactions in flight, and their limits.
 //! - `history_clock`: how much of the past stays readable.
 //! - `transaction`: one transaction over a `write_set`; `merged_cursor` lays the write set over a cursor of the store.
-//! - `store`: the seam; `memory_store`: the store in memory; `visibility`: the two pure rules.
+//! - `store`: the seam; `lsm_store`: the durable store; `memory_store`: the store in memory; `visibility`: the two pure rules.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
@@ -42,6 +43,8 @@ mod counters;
 mod engine;
 mod history_clock;
 mod lock_order;
+#[cfg(feature = "lsm")]
+mod lsm_store;
 mod memory_store;
 mod merged_cursor;
 mod options;
@@ -55,10 +58,12 @@ mod visibility;
 mod write_set;
 
 pub use engine::Mvcc;
+#[cfg(feature = "lsm")]
+pub use lsm_store::LsmStore;
 pub use memory_store::MemoryStore;
 pub use options::{HistoryWindow, Options, ReaderLimits};
 pub use retry::RetryPolicy;
 pub use stats::{MvccStats, ReaderInfo};
 pub use store::{HistoryUse, NewerSeen, NewestVersion, Pin, Validate, VersionRead, VersionedStore};
-pub use transaction::Transaction;
+pub use transaction::{Attempt, CommitCheck, Transaction};
 pub use visibility::{Horizon, is_visible};

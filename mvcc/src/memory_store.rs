@@ -109,7 +109,7 @@ impl MemoryStore {
             return Err(Error::Closed);
         }
         if batch.is_empty() {
-            validate(section.newest)?;
+            validate(section.newest.next())?;
             return Ok(section.newest);
         }
         let sequence = section.newest.next();

@@ -29,6 +29,10 @@ pub struct Options {
     /// The memory that the keys, values and marks of one transaction may take, in bytes. A write beyond it is refused with
     /// `InvalidArgument`. Default: 256 MiB.
     pub max_transaction_bytes: usize,
+    /// Whether a commit fails if another transaction has committed a write to one of its keys since its snapshot. Without it
+    /// updates can be lost, unless the check of [`Transaction::commit_checked`](crate::Transaction::commit_checked) validates
+    /// reads. Conflicts with marks stay. Default: yes.
+    pub first_committer_wins: bool,
     /// Measures ages and lets retries pause. Default: the system's.
     pub clock: Arc<dyn Clock>,
     /// Spreads retries. Default: the system's.
@@ -43,6 +47,7 @@ impl Options {
             reader_limits: ReaderLimits::default(),
             retry: RetryPolicy::default(),
             max_transaction_bytes: 256 << 20,
+            first_committer_wins: true,
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
         }
@@ -70,6 +75,12 @@ impl Options {
     #[must_use]
     pub fn max_transaction_bytes(self, max_transaction_bytes: usize) -> Self {
         Self { max_transaction_bytes, ..self }
+    }
+
+    /// Whether the first of two concurrent transactions that write a key wins.
+    #[must_use]
+    pub fn first_committer_wins(self, first_committer_wins: bool) -> Self {
+        Self { first_committer_wins, ..self }
     }
 
     /// Takes the time from `clock`.

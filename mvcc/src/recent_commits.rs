@@ -114,6 +114,11 @@ impl RecentCommits {
         BegunWriter { recent: Arc::clone(self), watermark }
     }
 
+    /// Whether a concurrent transaction has marked a key of `candidate`.
+    pub(crate) fn check(&self, candidate: &Candidate<'_>) -> Result<(), MarkConflict> {
+        self.state.lock().check(candidate)
+    }
+
     /// Enters a commit, unless a concurrent transaction has marked one of its keys. Call it inside the commit section of the
     /// store, when all other checks have passed: the commit can no longer fail by itself.
     pub(crate) fn enter(
@@ -121,12 +126,7 @@ impl RecentCommits {
         candidate: Candidate<'_>,
     ) -> Result<EnteredCommit, MarkConflict> {
         let mut state = self.state.lock();
-        if candidate.watermark < state.lost_marks {
-            return Err(MarkConflict::Forgotten);
-        }
-        if let Some(conflict) = state.find_conflict(&candidate) {
-            return Err(conflict);
-        }
+        state.check(&candidate)?;
         state.drop_unneeded();
         state.ticket += 1;
         let (ticket, sequence, transaction) =
@@ -157,6 +157,13 @@ impl State {
     /// All tickets up to this one have ended.
     fn watermark(&self) -> u64 {
         self.in_flight.first().map_or(self.ticket, |first| first - 1)
+    }
+
+    fn check(&self, candidate: &Candidate<'_>) -> Result<(), MarkConflict> {
+        if candidate.watermark < self.lost_marks {
+            return Err(MarkConflict::Forgotten);
+        }
+        self.find_conflict(candidate).map_or(Ok(()), Err)
     }
 
     /// The conflict of a candidate with the mark of a concurrent transaction.

@@ -25,8 +25,8 @@ pub trait VersionedStore: Send + Sync {
     /// that can fail without a failure of the disk comes before: after `validate` has returned `Ok`, only an error that
     /// poisons the store keeps the batch from being written. If `validate` fails, nothing was written and no number was taken.
     ///
-    /// For an empty batch the store still calls `validate` inside the commit section. It passes the newest number that any
-    /// batch got, writes nothing, and returns that number.
+    /// For an empty batch the store still calls `validate` inside the commit section, with the number that the next batch will
+    /// get. It writes nothing, and returns the newest visible number.
     ///
     /// When the call returns, the number is visible: the next [`VersionedStore::pin_newest`] contains the batch.
     ///
@@ -148,8 +148,17 @@ pub trait Pin: Send + Sync {
     /// Calls `found` with the value of `key` in the snapshot, if there is one, and tells which versions the key has.
     ///
     /// # Errors
-    /// [`Error::SnapshotTooOld`](kv::Error::SnapshotTooOld) after [`Pin::revoke`]; any read error of the store.
+    /// [`Error::SnapshotTooOld`](kv::Error::SnapshotTooOld) after [`Pin::revoke`], also if `found` was called; any read error of the store.
     fn get_at(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<VersionRead>;
+
+    /// Calls `found` with the value of `key` in the snapshot and returns `true`, or returns `false`. Costs less than
+    /// [`Pin::get_at`] where a store can leave the newest version out.
+    ///
+    /// # Errors
+    /// As [`Pin::get_at`].
+    fn get_with(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.get_at(key, found).map(|read| read.is_found)
+    }
 
     /// A cursor over the entries of the snapshot in `range`. It holds the pin.
     ///

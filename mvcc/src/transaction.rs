@@ -11,7 +11,8 @@
 //!    a. if a key has a newer version than the snapshot, another transaction was first: a conflict;
 //!    b. if the pin was revoked meanwhile, the answers of (a) may be wrong: `SnapshotTooOld`;
 //!    c. if a concurrent transaction has marked a key: a conflict;
-//!    d. otherwise the commit enters the recent commits, and the store writes the batch.
+//!    d. if the caller's check refuses it: that error;
+//!    e. otherwise the commit enters the recent commits, and the store writes the batch.
 //! 5. **End.** The ticket ends, the history window moves, and the pin is released.
 
 use std::fmt;
@@ -29,6 +30,9 @@ use crate::recent_commits::{BegunWriter, Candidate, EnteredCommit, MarkConflict}
 use crate::store::Pin;
 use crate::write_set::{Pending, WriteSet};
 
+/// The check of a transaction that asks to commit.
+pub type CommitCheck<'c> = &'c mut dyn FnMut(&Attempt<'_>) -> Result<()>;
+
 /// A running transaction. Dropping it is rolling it back. Its reads and writes are the methods of [`kv::Transaction`].
 pub struct Transaction {
     id: u64,
@@ -39,6 +43,25 @@ pub struct Transaction {
     writer: Option<BegunWriter>,
     reader: RegisteredReader,
     parts: Arc<Components>,
+}
+
+/// A transaction that asks to commit, as the check of [`Transaction::commit_checked`] sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'t> {
+    sequence: Option<SequenceNumber>,
+    writes: &'t WriteSet,
+}
+
+impl<'t> Attempt<'t> {
+    /// The number that the transaction will get. `None`: it has marks only, and takes no number.
+    pub fn sequence(&self) -> Option<SequenceNumber> {
+        self.sequence
+    }
+
+    /// The keys that it writes or marks, in order.
+    pub fn writes(&self) -> impl Iterator<Item = (&'t Bytes, Operation)> + use<'t> {
+        self.writes.keys().map(|(key, pending)| (key, pending.operation()))
+    }
 }
 
 impl Transaction {
@@ -78,17 +101,32 @@ impl Transaction {
     ///
     /// # Errors
     /// As there, and [`Error::SnapshotTooOld`] if the transaction has written and was ended by force.
-    pub fn commit(mut self) -> Result<SequenceNumber> {
+    pub fn commit(self) -> Result<SequenceNumber> {
+        self.commit_checked(&mut |_| Ok(()))
+    }
+
+    /// As [`kv::Transaction::commit`], if `check` agrees. It runs inside the commit section of the store, after all checks of
+    /// snapshot isolation have passed. After it only a failure that poisons the store is possible. It is not called for a
+    /// transaction without writes and marks.
+    ///
+    /// # Errors
+    /// That of `check`, and those of [`Transaction::commit`].
+    pub fn commit_checked(mut self, check: CommitCheck<'_>) -> Result<SequenceNumber> {
         self.is_ended = true;
-        let has_written = !self.writes.is_empty();
+        let has_written = self.has_changes();
         // A transaction that wrote nothing has read one state, so its place is that of its snapshot.
-        let committed = if has_written { self.write_out() } else { Ok(self.snapshot()) };
+        let committed = if has_written { self.write_out(check) } else { Ok(self.snapshot()) };
         self.parts.counters.count_commit(&committed, has_written);
         if let (Ok(sequence), true) = (&committed, has_written) {
             self.parts.move_history(*sequence);
             self.parts.enforce_limits();
         }
         committed
+    }
+
+    /// Whether it has written or marked a key so far.
+    pub fn has_changes(&self) -> bool {
+        !self.writes.is_empty()
     }
 
     /// As [`kv::Transaction::rollback`].
@@ -110,13 +148,13 @@ impl Transaction {
     }
 
     /// Commits the writes and marks.
-    fn write_out(&self) -> Result<SequenceNumber> {
+    fn write_out(&self, check: CommitCheck<'_>) -> Result<SequenceNumber> {
         self.parts.check_open()?;
         let batch = self.writes.to_batch();
         let mut entered = None;
         let committed =
             self.parts.store.commit_with(&batch, self.options.durability, &mut |sequence| {
-                entered = Some(self.validate((!batch.is_empty()).then_some(sequence))?);
+                entered = Some(self.validate((!batch.is_empty()).then_some(sequence), check)?);
                 Ok(())
             });
         if let Ok(number) = &committed {
@@ -129,9 +167,16 @@ impl Transaction {
     }
 
     /// Step 4 of the [life of a transaction](self). Runs inside the commit section of the store.
-    fn validate(&self, sequence: Option<SequenceNumber>) -> Result<EnteredCommit> {
+    fn validate(
+        &self,
+        sequence: Option<SequenceNumber>,
+        check: CommitCheck<'_>,
+    ) -> Result<EnteredCommit> {
         let snapshot = self.snapshot();
-        for (key, pending) in self.writes.keys() {
+        let is_checked = |pending: &Pending| {
+            self.parts.first_committer_wins || pending.operation() == Operation::Mark
+        };
+        for (key, pending) in self.writes.keys().filter(|(_, pending)| is_checked(pending)) {
             if let Some(newest) = self.parts.store.newest_version(key, snapshot)? {
                 debug_assert!(newest.sequence > snapshot, "the store was asked for newer ones");
                 let other = self.parts.recent.transaction_of(newest.sequence);
@@ -153,7 +198,14 @@ impl Transaction {
             sequence,
             writes: &self.writes,
         };
-        self.parts.recent.enter(candidate).map_err(|conflict| match conflict {
+        self.parts.recent.check(&candidate).map_err(|conflict| self.lost_to_mark(conflict))?;
+        check(&Attempt { sequence, writes: &self.writes })?;
+        // Nobody has entered since the look: this thread is in the commit section.
+        self.parts.recent.enter(candidate).map_err(|conflict| self.lost_to_mark(conflict))
+    }
+
+    fn lost_to_mark(&self, conflict: MarkConflict) -> Error {
+        match conflict {
             MarkConflict::Known(key, other) => {
                 let pending = self.writes.keys().find(|(own, _)| **own == key);
                 let (own, pending) = pending.expect("the conflict is on an own key");
@@ -161,7 +213,7 @@ impl Transaction {
                 self.lost(Some((first, own, pending.operation())))
             }
             MarkConflict::Forgotten => self.lost(None),
-        })
+        }
     }
 
     /// The conflict with an access of another transaction to one of the keys. `None`: the table of marks has overflowed.
@@ -198,7 +250,7 @@ impl kv::Transaction for Transaction {
                 Ok(true)
             }
             Some(_) => Ok(false),
-            None => self.pin().get_at(key, found).map(|read| read.is_found),
+            None => self.pin().get_with(key, found),
         }
     }
 

@@ -9,9 +9,9 @@
 //! | [`SerializableSnapshot`] | in a dangerous structure whose last transaction committed first | some |
 //! | [`ExactCycles`] | that closes a cycle, real time included | none |
 //!
-//! All three yield strictly serializable histories. All of it is a pure state machine: no store, no clock, no thread. The
-//! caller serializes the calls; `begin` and `commit` belong into the section in which the store takes a snapshot or hands out
-//! a commit number.
+//! All three yield strictly serializable histories. All of it is a state machine: no store, no clock, no thread. The
+//! caller serializes the calls, but for [`Reads`]. `commit` belongs into the section in which the store hands out a number. A transaction is
+//! announced before the store takes its snapshot, because a commit in between would be forgotten.
 //!
 //! # Anti-dependencies
 //!
@@ -22,8 +22,9 @@
 //! - *In*: a transaction that still runs, or that committed after the snapshot of the committing one, read a key that the
 //!   committing one writes.
 //!
-//! The caller registers a read **before** it looks at the data. Then each pair of a read and a write meets: either the writer
-//! finds the registered read at its commit, or the reader took its snapshot before that commit and finds the write at its own.
+//! Each pair of a read and a write meets: the reader finds the write at its commit, or the writer finds the read of a reader
+//! that committed first. The caller registers a read **before** it looks at the data, or, for a range whose end shows while it is
+//! read, soon after. Then the writer finds a running reader, too, and a pivot that must not commit loses itself, not the reader.
 //!
 //! # Dangerous structures
 //!
@@ -38,20 +39,28 @@
 //!
 //! # Memory
 //!
-//! A committed transaction is forgotten once no running one has a snapshot older than its commit: nobody can be concurrent
-//! with it any more. Its successors still know that they had an anti-dependency to it. The memory grows with the oldest
+//! A committed transaction is forgotten once its commit is visible and no running or announced one has an older snapshot:
+//! nobody can be concurrent with it any more. Its successors still know that they had an anti-dependency to it. The memory grows with the oldest
 //! running transaction; a budget does not exist yet.
 
 mod certifier;
+mod commit_place;
+mod committed;
 mod exact_cycles;
 mod explain;
 mod read_set;
 mod read_set_validation;
+mod reads;
+mod safe_snapshots;
 mod serializable_snapshot;
 mod tracker;
 
 pub use certifier::{AntiDependency, Candidate, Certifier, Partner, Refusal};
+pub use commit_place::CommitPlace;
 pub use exact_cycles::ExactCycles;
+pub(crate) use read_set::{Edge, Extent, Scan};
 pub use read_set_validation::ReadSetValidation;
+pub use reads::Reads;
+pub use safe_snapshots::Watch;
 pub use serializable_snapshot::SerializableSnapshot;
-pub use tracker::ConflictTracker;
+pub use tracker::{Announcement, ConflictTracker};

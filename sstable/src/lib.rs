@@ -14,6 +14,7 @@ mod block_writer;
 mod bounds;
 mod compression;
 mod damage;
+mod data_bytes;
 mod directory;
 mod entry_walk;
 mod filter;

@@ -102,6 +102,11 @@ impl SalvageCursor {
         &self.skipped
     }
 
+    /// The key of the entry that was shown last. `None`: there was none yet.
+    pub fn last_key(&self) -> Option<&[u8]> {
+        self.last_key.as_deref()
+    }
+
     /// How many entries were shown.
     pub fn entries(&self) -> u64 {
         self.entries

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod actors;
+mod beside_writer;
 mod generate;
 mod line;
 mod marks;
@@ -54,6 +55,7 @@ mod walk;
 mod watchdog;
 mod world;
 
+pub use beside_writer::BesideWriter;
 pub use processes::{Program, kill, power};
 pub use replay::replay;
 pub use report::{Failure, Outcome, Report};

@@ -6,7 +6,6 @@ mod histories;
 mod protocol;
 mod threads;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,12 +26,6 @@ fn read_through(world: &World, inject: &Inject) -> kv::Result<Reader> {
     let mut options = world.options();
     options.env.fs = Arc::new(inject.clone());
     Bitcask::open_read_only(STORE, options)
-}
-
-/// All files with their bytes.
-fn all_files(disk: &SimFs) -> BTreeMap<PathBuf, Vec<u8>> {
-    let contents = |path: PathBuf| (path.clone(), disk.contents(&path).unwrap());
-    disk.files().into_iter().map(contents).collect()
 }
 
 /// The data file that is written to: the last one with a record.
@@ -93,7 +86,7 @@ fn a_reader_changes_nothing_and_needs_no_space() {
             engine.close().unwrap();
         }
         world.disk.set_free_space(Some(0));
-        let (ops, files) = (world.disk.ops(), all_files(&world.disk));
+        let (ops, files) = (world.disk.ops(), world.disk.all_contents());
         let reader = read(&world);
         reader.refresh().unwrap();
         assert_eq!(entries(&reader).len(), 20);
@@ -108,7 +101,7 @@ fn a_reader_changes_nothing_and_needs_no_space() {
         world.disk.set_free_space(None);
         if !store_is_open {
             assert_eq!(world.disk.ops(), ops);
-            assert_eq!(all_files(&world.disk), files);
+            assert_eq!(world.disk.all_contents(), files);
         }
     }
 }

@@ -140,6 +140,11 @@ impl FrameHead {
         is_right.then_some(Self { offset, sum, payload_len, undurable })
     }
 
+    /// How many bytes the frame takes, unproven until [`FrameHead::is_proven`].
+    pub(super) fn frame_len(&self) -> usize {
+        frame_len(self.payload_len)
+    }
+
     /// As [`FrameView::durable_before`], unproven until [`FrameHead::is_proven`].
     pub(super) fn durable_before(&self) -> Option<u64> {
         durable_before(self.offset, self.undurable)

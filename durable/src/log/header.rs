@@ -97,6 +97,14 @@ impl SegmentHeader {
         Ok(header)
     }
 
+    /// Reads the header at the start of `bytes`, whatever store and segment it says it belongs to. `None`: `bytes` do not begin with
+    /// a header.
+    pub fn stated(bytes: &[u8]) -> Option<Self> {
+        let store = StoreId(*bytes.get(8..)?.first_chunk()?);
+        let id = u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?);
+        Self::decode(bytes, store, id, Path::new("")).ok()
+    }
+
     /// Whether a crash while segment `id` of `store` was begun can have left `bytes`, all of its file: a header that is
     /// whole, torn or missing, and zeros where it should be. The header may be of any format, since an older build may
     /// have begun the segment.

@@ -115,8 +115,16 @@ impl Compactor {
             schedule.last_failure = Some(error.clone());
         }
         drop(schedule);
-        if outcome.is_ok() || is_damaged {
-            self.parts.background.request(Task::PickCompaction);
+        match &outcome {
+            Ok(()) => {
+                self.parts.background.succeeded(Task::PickCompaction);
+                self.parts.background.request(Task::PickCompaction);
+            }
+            Err(_) if is_damaged => self.parts.background.request(Task::PickCompaction),
+            Err(error) if error.is_out_of_resources() => {
+                self.parts.background.retry(Task::PickCompaction);
+            }
+            Err(_) => {}
         }
         outcome
     }

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use durable::sync::atomic::AtomicU64;
+use kv::{KeyRange, Result};
 
 use super::Lsm;
+use crate::read;
 use crate::state::TableFacts;
 use crate::statistics::LsmStats;
 
@@ -13,6 +15,22 @@ fn count(counter: &AtomicU64) -> u64 {
 }
 
 impl Lsm {
+    /// How many bytes the entries with keys in `range` take on the disk, about: those of the data blocks of tables that have such an
+    /// entry, compressed as they are, old versions and tombstones included. It reads the indexes of the tables that overlap the
+    /// range, and no data block.
+    ///
+    /// Never less than that, and at most two data blocks more for each run of tables ([`LsmStats::runs`]): one at each end of
+    /// the range. Filters, indexes and range tombstones do not count, and neither does what is in memtables and in the log:
+    /// [`Lsm::flush`] first to have it counted.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an inverted range; `Corruption` of an index; `Io`; `Closed`.
+    pub fn approximate_size(&self, range: &KeyRange) -> Result<u64> {
+        self.parts.background.check_open()?;
+        range.check()?;
+        read::size_in_tables(&self.parts.versions.load_full().version, range)
+    }
+
     /// The engine's numbers.
     pub fn statistics(&self) -> LsmStats {
         let (counts, range_deletes) = self.parts.committer.counts();
@@ -69,6 +87,7 @@ impl Lsm {
             table_bytes: facts().map(|facts| facts.len).sum(),
             table_entries: facts().map(|facts| facts.entries).sum(),
             table_tombstones: facts().map(|facts| facts.tombstones).sum(),
+            table_hidden: facts().map(|facts| facts.hidden).sum(),
             table_expiring: facts().map(TableFacts::expiring).sum(),
             table_range_fragments: facts().map(TableFacts::range_fragments).sum(),
             files_unlinked: self.parts.reclaimer.reclaimed(),

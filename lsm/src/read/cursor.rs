@@ -3,6 +3,7 @@
 use kv::{Cursor, CursorPosition, Direction, Error, KeyRange, Result, StepFrom};
 use sstable::MergingCursor;
 
+use super::newer_keys::NewerKeys;
 use super::source::{Source, Sources};
 use crate::expiring::{self, END_BYTES};
 use crate::internal_key::{self, Kind, LAYOUT, Trailer, encode, encoded};
@@ -37,16 +38,19 @@ pub(crate) struct ViewCursor {
     before_value: usize,
     /// A key to search for; kept for its memory.
     sought: Vec<u8>,
+    /// Who is told of keys with versions that the view does not see.
+    newer: Option<NewerKeys>,
     /// Why an earlier move failed.
     failure: Option<Error>,
 }
 
 impl ViewCursor {
-    /// A cursor over the entries of `view` in `range`.
+    /// A cursor over the entries of `view` in `range`. Moves name keys that have a version that the view does not see to
+    /// `newer`.
     ///
     /// # Errors
     /// `InvalidArgument` for an inverted range.
-    pub(crate) fn new(view: View, range: &KeyRange) -> Result<Self> {
+    pub(crate) fn new(view: View, range: &KeyRange, newer: Option<NewerKeys>) -> Result<Self> {
         range.check()?;
         let sources = Sources::of(&view.super_version, range)?;
         let sources = sources.uncovered(view.sequence, &view.super_version.steps);
@@ -62,6 +66,7 @@ impl ViewCursor {
             value: Vec::new(),
             before_value: 0,
             sought: Vec::new(),
+            newer,
             failure: None,
         })
     }
@@ -75,6 +80,9 @@ impl ViewCursor {
     ) -> Result<bool> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
+        }
+        if let Some(newer) = &mut self.newer {
+            newer.begin_move();
         }
         match walk(self) {
             Ok(found) => {
@@ -104,6 +112,7 @@ impl ViewCursor {
                 self.remember_user();
                 (skip, passed) = (true, 0);
             }
+            self.name_newer();
             passed += 1;
             if passed < VERSIONS_BEFORE_A_SEEK {
                 self.is_on_entry = self.merged.next()?;
@@ -113,6 +122,18 @@ impl ViewCursor {
             }
         }
         Ok(false)
+    }
+
+    /// Names the key under the merged cursor, if the view does not see the version there. That is the newest version of the key
+    /// when the first call for the key comes. Later calls name nothing.
+    #[inline]
+    fn name_newer(&mut self) {
+        let Some(newer) = &mut self.newer else { return };
+        if let Some((user, trailer)) = internal_key::split(self.merged.key())
+            && trailer.sequence() > self.view.sequence
+        {
+            newer.name(user, trailer.sequence());
+        }
     }
 
     /// Seeks from a version that is not shown to the first one that may be. `is_decided`: no version of the key may be.
@@ -138,12 +159,14 @@ impl ViewCursor {
 
     /// Passes the versions of `user`, the oldest first. Returns whether the newest visible one is a put, whose value is copied.
     fn pass_key_backward(&mut self) -> Result<bool> {
-        let (mut is_shown, mut passed) = (false, 0);
+        let (mut is_shown, mut passed, mut newest) = (false, 0, 0);
         while self.is_on_entry && passed < VERSIONS_BEFORE_A_SEEK {
             let (user, trailer) = self.parts()?;
             if user != self.user {
+                self.name_passed(newest);
                 return Ok(is_shown);
             }
+            newest = trailer.sequence();
             if trailer.sequence() <= self.view.sequence {
                 // A newer version than the one before, if there was one.
                 is_shown = self.copy_value(trailer)?;
@@ -153,14 +176,33 @@ impl ViewCursor {
         }
         if self.is_on_entry {
             is_shown = self.jump_over_key()?;
+        } else {
+            self.name_passed(newest);
         }
         Ok(is_shown)
+    }
+
+    /// Names `user`, all versions of which were passed, the one with number `newest` last, if the view does not see that one.
+    #[inline]
+    fn name_passed(&mut self, newest: u64) {
+        if let Some(newer) = &mut self.newer
+            && newest > self.view.sequence
+        {
+            newer.name(&self.user, newest);
+        }
     }
 
     /// Looks for the newest visible version of `user`, and passes all others. Returns whether it is a put, whose value is
     /// copied.
     #[cold]
     fn jump_over_key(&mut self) -> Result<bool> {
+        if self.newer.is_some() {
+            // The newest version is the first one.
+            encode(&self.user, Trailer::NEWEST, &mut self.sought);
+            if self.merged.seek_ge(&self.sought)? && self.parts()?.0 == self.user {
+                self.name_newer();
+            }
+        }
         encode(&self.user, Trailer::seen_at(self.view.sequence), &mut self.sought);
         self.is_on_entry = self.merged.seek_ge(&self.sought)?;
         let mut is_shown = false;

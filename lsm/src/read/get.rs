@@ -1,5 +1,7 @@
 //! Look-ups.
 
+use std::ops::RangeInclusive;
+
 use kv::{Error, Result};
 
 use crate::expiring::ReadTime;
@@ -21,22 +23,35 @@ pub(crate) fn get(
 ) -> Result<bool> {
     let trailer = find(view, user, sequence, time, found)?;
     debug_assert!(trailer.is_none_or(|trailer| trailer.sequence() <= sequence), "it is visible");
-    Ok(trailer.is_some_and(|trailer| trailer.kind() != Some(Kind::Tombstone)))
+    Ok(trailer.is_some_and(|trailer| !trailer.is_tombstone()))
 }
 
-/// The number of the newest write of `user`, a tombstone or not, also if it is not visible yet.
+/// The newest version of `user`, a tombstone or not, also if it is not visible yet. `None`: its number is not greater than
+/// `above`. Memtables and tables with no greater number are not searched.
 ///
 /// # Errors
 /// As [`get`].
-pub(crate) fn newest_sequence(view: &SuperVersion, user: &[u8]) -> Result<Option<u64>> {
-    let trailer = find(view, user, SEQUENCE_LIMIT - 1, ReadTime::At(0), &mut |_| ())?;
-    Ok(trailer.map(Trailer::sequence))
+pub(crate) fn newest_version(
+    view: &SuperVersion,
+    user: &[u8],
+    above: u64,
+) -> Result<Option<Trailer>> {
+    let (newest, ignore) = (SEQUENCE_LIMIT - 1, &mut |_: &[u8]| ());
+    let is_newer = |found: Option<Trailer>| found.filter(|found| found.sequence() > above);
+    let sealed = view.sealed.iter().take_while(|sealed| sealed.newest > above);
+    let memtables = std::iter::once(&view.active).chain(sealed.map(|sealed| &sealed.memtable));
+    for memtable in memtables {
+        if let Some(found) = memtable.get(user, newest, ReadTime::At(0), ignore) {
+            return Ok(is_newer(Some(found)));
+        }
+    }
+    find_in_tables(&view.version, user, above + 1..=newest, ReadTime::At(0), ignore).map(is_newer)
 }
 
 /// The newest version that a reader at `sequence` sees. Calls `found` with the value of a put that has not expired at `time`. One
 /// that has is returned as a tombstone.
 #[inline]
-fn find(
+pub(super) fn find(
     view: &SuperVersion,
     user: &[u8],
     sequence: u64,
@@ -48,13 +63,14 @@ fn find(
             return Ok(Some(trailer));
         }
     }
-    find_in_tables(&view.version, user, sequence, time, found)
+    find_in_tables(&view.version, user, 0..=sequence, time, found)
 }
 
+/// The newest version with a number in `numbers`, or perhaps one with a lower number.
 fn find_in_tables(
     version: &Version,
     user: &[u8],
-    sequence: u64,
+    numbers: RangeInclusive<u64>,
     time: ReadTime<'_>,
     found: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Trailer>> {
@@ -62,9 +78,9 @@ fn find_in_tables(
     if tables.peek().is_none() {
         return Ok(None);
     }
-    let key = internal_key::encoded(user, Trailer::seen_at(sequence));
+    let key = internal_key::encoded(user, Trailer::seen_at(*numbers.end()));
     for table in tables {
-        if table.facts.oldest > sequence {
+        if table.facts.oldest > *numbers.end() || table.facts.newest < *numbers.start() {
             continue;
         }
         if let Some(trailer) = find_in_table(table, &key, time, found)? {

@@ -70,7 +70,7 @@ impl Sources {
 }
 
 /// The bounds of all versions of the keys in `range`.
-fn internal_bounds(range: &KeyRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+pub(super) fn internal_bounds(range: &KeyRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     let start = match range.start() {
         Bound::Included(user) => Bound::Included(encoded(user, Trailer::NEWEST)),
         Bound::Excluded(user) => Bound::Excluded(encoded(user, Trailer::OLDEST)),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use durable::sync::atomic::{AtomicU64, Ordering};
 use kv::Cursor as _;
 
-use super::check;
-use super::source::entry_tree::{EntryCursor, EntryTree};
-use super::source::internal_key::{self, Kind, Trailer};
+use crate::source::entry_tree::{EntryCursor, EntryTree};
+use crate::source::internal_key::{self, Kind, Trailer};
+use crate::world::check;
 
 const WRITES: u64 = 14;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::{Fault, Fs, Inject, OpKind, Plan, SimFs};
-use kv::{Durability, Error, KeyRange, Kv};
+use kv::{Durability, Error, KeyRange, Kv, Snapshot as _};
 use lsm::{Lsm, Options};
 
 use crate::dumps::dump_of;

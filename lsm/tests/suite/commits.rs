@@ -7,7 +7,7 @@ use durable::{Fault, Inject, OpKind, Plan};
 use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, WriteBatch};
 use lsm::Lsm;
 
-use crate::world::{STORE, World, entries, fill, filled, key};
+use crate::world::{STORE, World, entries, fill, filled, key, newest};
 
 #[test]
 fn a_batch_that_its_caller_refuses_leaves_no_trace() {
@@ -36,7 +36,7 @@ fn a_batch_that_its_caller_refuses_leaves_no_trace() {
 fn the_newest_number_of_a_key_is_found_in_every_layer() {
     let world = World::new();
     let engine = world.open().unwrap();
-    let newest = |key: &[u8]| engine.newest_sequence_of(key).unwrap().map(|number| number.0);
+    let newest = |key: &[u8]| newest(&engine, key).map(|number| number.0);
     engine.put(b"key", b"1", Durability::Buffered).unwrap();
     assert_eq!(newest(b"key"), Some(1));
     engine.flush().unwrap();
@@ -81,7 +81,7 @@ fn a_flush_makes_a_batch_durable_that_waits_for_its_sync() {
     // This batch comes after the leader's copy of the log: it waits for the next round.
     let waiter = Arc::clone(&engine);
     let waiter = std::thread::spawn(move || waiter.put(b"waits", b"3", Durability::Sync).unwrap());
-    while engine.newest_sequence_of(b"waits").unwrap().is_none() {
+    while newest(&engine, b"waits").is_none() {
         std::thread::yield_now();
     }
     assert_eq!(engine.get(b"leads").unwrap(), None, "it is not durable");
@@ -116,7 +116,7 @@ fn a_hook_sees_a_batch_that_is_not_visible_yet() {
     batch.put(b"key", b"3");
     let found = engine.commit_with(&batch, Durability::Buffered, &mut |number| {
         assert_eq!(number, SequenceNumber(3));
-        assert_eq!(engine.newest_sequence_of(b"key").unwrap(), Some(SequenceNumber(2)));
+        assert_eq!(newest(&engine, b"key"), Some(SequenceNumber(2)));
         Err(Error::InvalidArgument("the key was written".into()))
     });
     assert!(found.is_err());

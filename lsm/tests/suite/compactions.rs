@@ -6,7 +6,8 @@ use kv::{Durability, KeyRange, Kv, Snapshots};
 use lsm::Lsm;
 
 use crate::world::{
-    STORE, World, entries, fill, filled, key, lazy_leveled, leveled, rest, size_tiered, strategies,
+    STORE, World, entries, fill, filled, key, lazy_leveled, leveled, newest, rest, size_tiered,
+    strategies,
 };
 
 /// A sequence of numbers that looks random.
@@ -184,7 +185,7 @@ fn a_delete_hides_the_older_value_in_the_last_level_until_both_are_gone() {
         engine.compact_range(&KeyRange::all()).unwrap();
         check("everything is in one run");
         assert_eq!(engine.statistics().table_tombstones, 0);
-        assert_eq!(engine.newest_sequence_of(&key(20)).unwrap(), None, "no version is left");
+        assert_eq!(newest(&engine, &key(20)), None, "no version is left");
     }
 }
 

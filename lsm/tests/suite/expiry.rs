@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use durable::Clock as _;
-use kv::{Durability, KeyRange, Kv, Snapshots, UnixMillis, WriteBatch};
+use kv::{Durability, KeyRange, Kv, SequenceNumber, Snapshots, UnixMillis, WriteBatch};
 use lsm::Lsm;
 
 use crate::compactions::{Model, Numbers};
-use crate::world::{STORE, World, entries, fill, key, leveled, rest, strategies};
+use crate::world::{STORE, World, entries, fill, key, leveled, newest, rest, strategies};
 
 fn put(engine: &dyn Kv, number: u32, expires_at: u64) {
     let mut batch = WriteBatch::new();
@@ -74,7 +74,7 @@ fn an_expired_value_is_the_newest_write_of_its_key() {
     let engine = world.open().unwrap();
     put(&engine, 1, 1_000);
     world.clock.advance(Duration::from_secs(2));
-    assert_eq!(engine.newest_sequence_of(&key(1)).unwrap().map(|number| number.0), Some(1));
+    assert_eq!(newest(&engine, &key(1)), Some(SequenceNumber(1)));
 }
 
 #[test]
@@ -114,6 +114,43 @@ fn a_compaction_at_the_very_end_of_a_value_drops_it() {
     assert!(!has(&engine, 1));
     engine.settle().unwrap();
     assert_eq!(engine.statistics().tables, 0);
+}
+
+/// The horizon is the time at which a compaction is picked. A snapshot that is taken before or after it, or while the compaction
+/// runs, keeps what it sees.
+#[test]
+fn a_snapshot_on_either_side_of_the_horizon_of_a_compaction_keeps_what_it_sees() {
+    for (taken_after, expired_after) in (0..5).flat_map(|step| (0..5).map(move |at| (step, at))) {
+        let world = World::new();
+        let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+        for number in 1..=3 {
+            put(&engine, number, 1_000);
+            fill(&engine, 5..10, number as u8);
+            engine.flush().unwrap();
+        }
+        let (mut snapshot, mut is_seen) = (None, false);
+        for step in 0..5 {
+            if step == expired_after {
+                world.clock.set_now(UnixMillis(1_000));
+            }
+            if step == taken_after {
+                let taken = engine.snapshot().unwrap();
+                is_seen = taken.get(&key(1)).unwrap().is_some();
+                assert_eq!(is_seen, taken_after < expired_after);
+                snapshot = Some(taken);
+            }
+            let _ran: bool = world.executor.step();
+        }
+        world.executor.run_all();
+        engine.compact_range(&KeyRange::all()).unwrap();
+        let snapshot = snapshot.unwrap();
+        for number in 1..=3 {
+            assert_eq!(snapshot.get(&key(number)).unwrap().is_some(), is_seen);
+            assert!(!has(&engine, number));
+        }
+        let mut cursor = snapshot.scan(KeyRange::all()).unwrap();
+        assert_eq!(rest(&mut *cursor).len(), if is_seen { 8 } else { 5 });
+    }
 }
 
 #[test]

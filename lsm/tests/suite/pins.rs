@@ -1,6 +1,6 @@
 //! Snapshots, and the versions that compactions keep for them.
 
-use kv::{KeyRange, Kv, Snapshots};
+use kv::{KeyRange, Kv, Snapshot as _, Snapshots};
 use lsm::Lsm;
 
 use crate::compactions::{Model, Numbers, churn, shown};

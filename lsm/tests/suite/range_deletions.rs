@@ -12,7 +12,7 @@ use lsm::{Lsm, ReadMode, ReadOptions};
 
 use crate::compactions::{Model, Numbers, assert_no_orphan, shown};
 use crate::world::{
-    STORE, World, entries, fill, filled, key, leveled, rest, size_tiered, strategies,
+    STORE, World, entries, fill, filled, key, leveled, newest, rest, size_tiered, strategies,
 };
 
 /// The keys from number `from` on and before number `to`.
@@ -238,10 +238,10 @@ fn the_newest_write_of_a_key_in_a_deleted_range_is_the_deletion() {
     fill(&engine, 0..3, 1);
     let deleted = delete_range(&engine, range(1, 9));
     for _ in 0..2 {
-        assert_eq!(engine.newest_sequence_of(&key(0)).unwrap(), Some(SequenceNumber(1)));
-        assert_eq!(engine.newest_sequence_of(&key(2)).unwrap(), Some(deleted));
-        assert_eq!(engine.newest_sequence_of(&key(8)).unwrap(), Some(deleted), "never put");
-        assert_eq!(engine.newest_sequence_of(&key(9)).unwrap(), None);
+        assert_eq!(newest(&engine, &key(0)), Some(SequenceNumber(1)));
+        assert_eq!(newest(&engine, &key(2)), Some(deleted));
+        assert_eq!(newest(&engine, &key(8)), Some(deleted), "never put");
+        assert_eq!(newest(&engine, &key(9)), None);
         engine.flush().unwrap();
     }
 }

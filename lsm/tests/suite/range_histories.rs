@@ -118,9 +118,9 @@ impl History {
         match self.engine().pin_at(SequenceNumber(at)) {
             Ok(pin) => {
                 let range = random_range(&mut self.numbers);
-                walk(&*pin, &self.states[at as usize], &range, &mut self.numbers);
+                walk(&pin, &self.states[at as usize], &range, &mut self.numbers);
                 if self.numbers.below(4) == 0 {
-                    self.pins.push((pin, at as usize));
+                    self.pins.push((Box::new(pin), at as usize));
                 }
             }
             Err(error) => {

@@ -5,11 +5,10 @@ mod histories;
 mod protocol;
 mod threads;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use durable::{Fs, Inject, SimFs};
+use durable::{Fs, Inject};
 use kv::{Durability, Error, KeyRange, Kv, Snapshots, UnixMillis, WriteBatch};
 use lsm::{Lsm, Options, ReadMode, ReadOptions, Reader};
 
@@ -24,20 +23,6 @@ fn read_through(world: &World, inject: &Inject) -> kv::Result<Reader> {
     let mut options = world.options();
     options.env.fs = Arc::new(inject.clone());
     Lsm::open_read_only(STORE, options)
-}
-
-/// All files with their bytes.
-fn all_files(disk: &SimFs) -> BTreeMap<PathBuf, Vec<u8>> {
-    let contents = |path: PathBuf| (path.clone(), disk.contents(&path).unwrap());
-    disk.files().into_iter().map(contents).collect()
-}
-
-/// The disk gets these files in the place of those that it has, as after a power cut.
-fn replace_all_files(disk: &SimFs, files: &BTreeMap<PathBuf, Vec<u8>>) {
-    disk.files().iter().for_each(|path| disk.delete(path));
-    for (path, bytes) in files {
-        disk.set_contents(path, bytes.clone());
-    }
 }
 
 #[test]
@@ -94,7 +79,7 @@ fn a_reader_changes_nothing_and_needs_no_space() {
             world.executor.run_all();
         }
         world.disk.set_free_space(Some(0));
-        let (ops, files) = (world.disk.ops(), all_files(&world.disk));
+        let (ops, files) = (world.disk.ops(), world.disk.all_contents());
         let reader = read(&world);
         reader.refresh().unwrap();
         assert_eq!(entries(&reader), filled(0..40, 1));
@@ -108,7 +93,7 @@ fn a_reader_changes_nothing_and_needs_no_space() {
         assert!(matches!(reader.refresh(), Err(Error::Closed)));
         drop(reader);
         assert_eq!(world.disk.ops(), ops);
-        assert_eq!(all_files(&world.disk), files);
+        assert_eq!(world.disk.all_contents(), files);
         world.executor.run_all();
         world.disk.set_free_space(None);
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
-use kv::{Cursor, Durability, KeyRange, Kv};
+use kv::{Cursor, Durability, KeyRange, Kv, SequenceNumber};
 use lsm::compaction::{LazyLeveledOptions, LeveledOptions, SizeTieredOptions, StrategyOptions};
 use lsm::{Lsm, Options};
 
@@ -126,6 +126,12 @@ pub(crate) fn rest(cursor: &mut dyn Cursor) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// Every entry, in order.
 pub(crate) fn entries(engine: &dyn Kv) -> Vec<(Vec<u8>, Vec<u8>)> {
     rest(&mut *engine.scan(KeyRange::all()).unwrap())
+}
+
+/// The number of the newest version of `key`.
+pub(crate) fn newest(engine: &Lsm, key: &[u8]) -> Option<SequenceNumber> {
+    let newest = engine.newest_version(key, SequenceNumber::ZERO).unwrap();
+    newest.map(|newest| newest.sequence)
 }
 
 /// A key that is a number.

@@ -1,7 +1,5 @@
 //! Mistakes of readers: no script has one.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use durable::{Env, ManualClock, ManualExecutor, SeededEntropy, SimFs};
@@ -48,11 +46,6 @@ fn tables_that_are_not_opened_at_once_are_found_missing() {
     assert!(found_after_a_compaction(Some(&skipped)).is_err());
 }
 
-fn all_files(disk: &SimFs) -> BTreeMap<PathBuf, Vec<u8>> {
-    let contents = |path: PathBuf| Some((path.clone(), disk.contents(&path)?));
-    disk.files().into_iter().filter_map(contents).collect()
-}
-
 /// Puts `value` into a table of a store of its own, at the same number of the same file each time.
 fn put_into_table(disk: &SimFs, value: u8) -> kv::Result<()> {
     let engine = Lsm::open("store", options(disk).0)?;
@@ -65,14 +58,11 @@ fn put_into_table(disk: &SimFs, value: u8) -> kv::Result<()> {
 fn shown_after_a_power_cut(mistake: Option<&Hook>) -> kv::Result<Option<u8>> {
     let disk = SimFs::new();
     drop(Lsm::open("store", options(&disk).0)?);
-    let before = all_files(&disk);
+    let before = disk.all_contents();
     put_into_table(&disk, 1)?;
     let reader = read(&disk, mistake)?;
     assert_eq!(reader.get(b"key")?.as_deref(), Some(&[1][..]));
-    disk.files().iter().for_each(|path| disk.delete(path));
-    for (path, bytes) in &before {
-        disk.set_contents(path, bytes.clone());
-    }
+    disk.set_all_contents(&before);
     // Another opening in between, so that the epoch tells.
     drop(Lsm::open("store", options(&disk).0)?);
     put_into_table(&disk, 2)?;

@@ -71,7 +71,7 @@ fn an_empty_batch_is_validated_and_takes_no_number() {
         offered = Some(sequence);
         Ok(())
     });
-    assert_eq!((committed.unwrap(), offered), (number(1), Some(number(1))));
+    assert_eq!((committed.unwrap(), offered), (number(1), Some(number(2))));
     assert_eq!(put(&store, b"k", b"2"), number(2));
 }
 

@@ -7,7 +7,7 @@ use durable::ManualClock;
 use kv::{Error, SequenceNumber, TransactionOptions};
 use mvcc::{HistoryWindow, Mvcc, Options};
 
-use crate::{commit, engine, engine_and_store, get};
+use crate::{catch_up, collect_garbage, commit, engine, engine_and_store, get};
 
 fn value_at(engine: &Mvcc, sequence: u64) -> kv::Result<Option<String>> {
     let options = TransactionOptions::default().as_of(SequenceNumber(sequence));
@@ -19,6 +19,7 @@ fn the_past_is_readable_inside_the_window_and_too_old_below() {
     let (engine, store) = engine_and_store(Options::new().history(HistoryWindow::commits(3)));
     for round in 1..=20_u64 {
         commit(&engine, &[("k", &round.to_string())]);
+        catch_up(&store);
         for sequence in 0..=round {
             let value = value_at(&engine, sequence);
             if sequence + 3 >= round {
@@ -29,7 +30,7 @@ fn the_past_is_readable_inside_the_window_and_too_old_below() {
             }
         }
     }
-    store.collect_garbage();
+    collect_garbage(&store);
     assert_eq!(engine.statistics().history.versions, 3);
 }
 

@@ -1,7 +1,9 @@
 //! The schedules of the literature.
 
-use mvcc::{HistoryWindow, MemoryStore, Mvcc, Options};
+use mvcc::{HistoryWindow, Options};
 use torture::schedules::{ISOLATION, parse};
+
+use crate::{engine, engine_with};
 
 #[test]
 fn each_schedule_ends_as_snapshot_isolation_says() {
@@ -9,7 +11,7 @@ fn each_schedule_ends_as_snapshot_isolation_says() {
     for schedule in parse(ISOLATION).unwrap() {
         if schedule.has_verdict_for("si") {
             let options = Options::new().history(HistoryWindow::commits(10));
-            let engine = Mvcc::new(MemoryStore::new(), options);
+            let engine = engine_with(options);
             if let Err(why) = schedule.run(&engine, "si") {
                 panic!("{why}");
             }
@@ -27,7 +29,7 @@ fn the_verdicts_of_serializable_isolation_do_not_hold() {
         .into_iter()
         .filter(|schedule| schedule.has_verdict_for("pssi"))
         .filter(|schedule| {
-            let engine = Mvcc::new(MemoryStore::new(), Options::new());
+            let engine = engine();
             schedule.run(&engine, "pssi").is_err()
         })
         .map(|schedule| schedule.name)

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use durable::{Entropy as _, SeededEntropy};
 use kv::{Error, KeyRange, Savepoint, SequenceNumber, Transaction as _, TransactionOptions};
-use mvcc::{HistoryWindow, MemoryStore, Mvcc, Options, Transaction, VersionedStore as _};
+use mvcc::{HistoryWindow, Mvcc, Options, Transaction, VersionedStore as _};
 
-use crate::engine_and_store;
+use crate::store::Store;
+use crate::{collect_garbage, engine_and_store, keys};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -44,7 +45,7 @@ struct History {
     seed: u64,
     random: SeededEntropy,
     engine: Mvcc,
-    store: Arc<MemoryStore>,
+    store: Arc<Store>,
     model: Model,
     open: Vec<Pair>,
     conflicts: usize,
@@ -230,7 +231,7 @@ impl History {
     /// After a collection no key has more versions than snapshots that can be read, and the newest one.
     fn check_retained(&self) {
         if self.below(10) == 0 {
-            self.store.collect_garbage();
+            collect_garbage(&self.store);
             let snapshots: BTreeSet<u64> = self.open.iter().map(|pair| pair.snapshot).collect();
             let most = 6 * (snapshots.len() as u64 + WINDOW + 1);
             let retained = self.store.history().versions;
@@ -250,10 +251,13 @@ fn random_histories_answer_as_a_model_that_keeps_every_state() {
         // Nothing is left when the last transaction has ended, but for the window.
         history.open.clear();
         history.store.retain_from(SequenceNumber(u64::MAX));
-        history.store.collect_garbage();
+        collect_garbage(&history.store);
         assert_eq!(history.store.history().versions, 0, "seed {seed}");
-        let keys = history.store.stats().get("keys").unwrap();
-        assert_eq!(keys, history.model.states.last().unwrap().len() as u64, "seed {seed}");
+        assert_eq!(
+            keys(&history.store),
+            history.model.states.last().unwrap().len() as u64,
+            "seed {seed}"
+        );
     }
     assert!(conflicts > 300 && commits > 2_000, "{conflicts} conflicts, {commits} commits");
 }

@@ -7,7 +7,7 @@ use durable::{Entropy as _, SeededEntropy};
 use kv::{KeyRange, Transaction as _, TransactionOptions};
 use mvcc::{Mvcc, Options, Transaction};
 
-use crate::{begin, commit, engine_and_store, get};
+use crate::{begin, collect_garbage, commit, engine_and_store, get};
 
 const ACCOUNTS: u64 = 8;
 
@@ -85,7 +85,7 @@ fn transfers_keep_the_sum_for_every_reader() {
     });
     assert_eq!(sum(&begin(&engine)), MONEY);
     assert_eq!(engine.statistics().commits, 2_001);
-    store.collect_garbage();
+    collect_garbage(&store);
     assert_eq!(engine.statistics().history.versions, 0);
 }
 

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use kv::{Bytes, ConflictKind};
 
-use super::tracker::CommittedTransactions;
+use super::commit_place::CommitPlace;
+use super::committed::CommittedTransactions;
 
 /// Decides whether a transaction may commit.
 pub trait Certifier: Debug + Send + Sync {
@@ -14,6 +15,11 @@ pub trait Certifier: Debug + Send + Sync {
     /// Whether two concurrent transactions may both write a key. If not, the first to commit wins, and the tracker refuses
     /// the other one before it asks the certifier.
     fn allows_concurrent_writes(&self) -> bool {
+        false
+    }
+
+    /// Whether a transaction that writes nothing can always commit, whatever its snapshot is. Then its reads need no tracking.
+    fn spares_readers(&self) -> bool {
         false
     }
 
@@ -56,12 +62,12 @@ pub struct Partner {
     pub transaction: u64,
     /// The newest commit that it sees.
     pub snapshot: u64,
-    /// Its commit number; `None` while it runs.
-    pub commit: Option<u64>,
+    /// The place of its commit; `None` while it runs.
+    pub commit: Option<CommitPlace>,
     /// Whether it is known to write nothing: declared so, or committed without a write.
     pub read_only: bool,
     /// The oldest commit that it had an outgoing anti-dependency to when it committed.
-    pub first_out: Option<u64>,
+    pub first_out: Option<CommitPlace>,
 }
 
 /// Why a transaction must not commit.

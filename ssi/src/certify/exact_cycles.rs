@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kv::ConflictKind;
 
 use super::certifier::{Candidate, Certifier, Refusal};
+use super::commit_place::CommitPlace;
 
 /// Refuses a transaction that closes a cycle of dependencies and real time (Revilak, O'Neil and O'Neil 2011, with real-time
 /// edges).
@@ -34,15 +35,15 @@ impl Certifier for ExactCycles {
     }
 }
 
-/// Whether a path leads from the transaction with this commit number to the candidate.
-pub(super) fn leads_back(candidate: &Candidate<'_>, from: Option<u64>) -> bool {
-    let last: BTreeSet<u64> =
+/// Whether a path leads from the transaction with this place to the candidate.
+pub(super) fn leads_back(candidate: &Candidate<'_>, from: Option<CommitPlace>) -> bool {
+    let last: BTreeSet<CommitPlace> =
         candidate.incoming.iter().filter_map(|edge| edge.partner.commit).collect();
     let mut seen = BTreeSet::new();
-    let mut open: Vec<u64> = from.into_iter().collect();
+    let mut open: Vec<CommitPlace> = from.into_iter().collect();
     while let Some(commit) = open.pop() {
         // It committed before the snapshot of the candidate, or it read a key that the candidate writes.
-        if commit <= candidate.snapshot || last.contains(&commit) {
+        if commit.is_before_snapshot(candidate.snapshot) || last.contains(&commit) {
             return true;
         }
         if seen.insert(commit) {

@@ -1,12 +1,12 @@
 //! A refusal as a conflict that explains itself.
 
-use std::collections::BTreeMap;
-
 use kv::{Access, Bytes, Conflict, ConflictEdge, ConflictKind, Cycle, Operation};
 
 use super::certifier::{AntiDependency, Candidate, Refusal};
+use super::committed::CommittedTransaction;
 use super::exact_cycles::leads_back;
-use super::tracker::{CommittedTransaction, ConflictTracker, RunningTransaction};
+use super::read_set::ReadSet;
+use super::tracker::{Asking, ConflictTracker};
 
 /// Both transactions write a key, and the other one committed first.
 pub(super) fn write_conflict(
@@ -24,8 +24,7 @@ pub(super) fn write_conflict(
 pub(super) fn explain(
     tracker: &ConflictTracker,
     candidate: &Candidate<'_>,
-    running: &RunningTransaction,
-    writes: &BTreeMap<Bytes, Operation>,
+    asking: &Asking,
     refusal: &Refusal,
 ) -> Conflict {
     let mut conflict = Conflict::new(refusal.kind, candidate.transaction);
@@ -39,10 +38,11 @@ pub(super) fn explain(
         refusal.incoming.map(|index| &candidate.incoming[index])
     {
         let committed = partner.commit.and_then(|commit| candidate.committed.get(commit));
-        let reads = committed.map(|committed| &committed.reads);
-        if let Some(reads) = reads.or_else(|| tracker.running_reads(partner.transaction)) {
-            let read = reads.access(partner.transaction, key);
-            let written = write(candidate.transaction, writes.get(key), key);
+        let access = |reads: &ReadSet| reads.access(partner.transaction, key);
+        let running = || tracker.running_reads(partner.transaction);
+        let read = committed.map(|committed| access(&committed.reads));
+        if let Some(read) = read.or_else(|| running().map(|reads| reads.look(access))) {
+            let written = write(candidate.transaction, asking.writes.get(key), key);
             conflict = conflict.with_edge(ConflictEdge::new(read, written));
         }
     }
@@ -51,7 +51,7 @@ pub(super) fn explain(
     {
         let committed = partner.commit.and_then(|commit| candidate.committed.get(commit));
         let operation = committed.and_then(|committed| committed.writes.get(key));
-        let read = running.reads.access(candidate.transaction, key);
+        let read = asking.reads.access(candidate.transaction, key);
         let written = write(partner.transaction, operation, key);
         conflict = conflict.with_edge(ConflictEdge::new(read, written));
     }

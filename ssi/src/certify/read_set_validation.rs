@@ -20,6 +20,11 @@ impl Certifier for ReadSetValidation {
         true
     }
 
+    /// The commit order is a serial order, so each snapshot has a prefix of it.
+    fn spares_readers(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, candidate: &Candidate<'_>) -> Option<Refusal> {
         let stale = !candidate.read_only && !candidate.outgoing.is_empty();
         stale.then(|| Refusal { outgoing: Some(0), ..Refusal::new(ConflictKind::Read) })

@@ -3,6 +3,7 @@
 use kv::ConflictKind;
 
 use super::certifier::{AntiDependency, Candidate, Certifier, Partner, Refusal};
+use super::commit_place::CommitPlace;
 
 /// Refuses a transaction in a dangerous structure whose `t_out` committed first (Ports and Grittner 2012).
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +25,7 @@ fn as_pivot(candidate: &Candidate<'_>) -> Option<Refusal> {
     let (outgoing, t_out) = earliest(&candidate.outgoing)?;
     let dangerous = |t_in: &Partner| {
         let after = t_in.commit.is_none_or(|commit| commit >= t_out);
-        after && (!t_in.read_only || t_out <= t_in.snapshot)
+        after && (!t_in.read_only || t_out.is_before_snapshot(t_in.snapshot))
     };
     let incoming = candidate.incoming.iter().position(|edge| dangerous(&edge.partner))?;
     Some(Refusal {
@@ -40,7 +41,7 @@ fn as_first(candidate: &Candidate<'_>) -> Option<Refusal> {
     let dangerous = |pivot: &Partner| {
         let Some(t_out) = pivot.first_out else { return false };
         assert!(pivot.commit > Some(t_out), "an outgoing dependency is found at the later commit");
-        !candidate.read_only || t_out <= candidate.snapshot
+        !candidate.read_only || t_out.is_before_snapshot(candidate.snapshot)
     };
     let outgoing = candidate.outgoing.iter().position(|edge| dangerous(&edge.partner))?;
     Some(Refusal {
@@ -52,7 +53,7 @@ fn as_first(candidate: &Candidate<'_>) -> Option<Refusal> {
 }
 
 /// The dependency whose writer committed first, and that commit.
-fn earliest(outgoing: &[AntiDependency]) -> Option<(usize, u64)> {
+fn earliest(outgoing: &[AntiDependency]) -> Option<(usize, CommitPlace)> {
     let commits = outgoing.iter().enumerate();
     commits
         .filter_map(|(index, edge)| Some((index, edge.partner.commit?)))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use kv::{Bytes, Conflict, KeyRange, Operation, Target};
-use ssi::certify::{Certifier, ConflictTracker};
+use ssi::certify::{Certifier, ConflictTracker, Reads};
 
 use crate::oracle::{Key, Op, Txn};
 
@@ -59,6 +59,7 @@ pub(crate) struct Run {
 struct Running {
     begin: u64,
     snapshot: u64,
+    reads: Reads,
     ops: Vec<Op>,
     next: usize,
 }
@@ -118,13 +119,13 @@ pub(crate) fn run(
     for (event, &index) in (2..).zip(order) {
         let program = &programs[index];
         let txn = running[index].get_or_insert_with(|| {
-            tracker.begin(number(index), commit, program.read_only);
-            Running { begin: event, snapshot: commit, ops: Vec::new(), next: 0 }
+            let reads = tracker.begin(number(index), commit, program.read_only);
+            Running { begin: event, snapshot: commit, reads, ops: Vec::new(), next: 0 }
         });
         if let Some(part) = program.parts.get(txn.next) {
             txn.next += 1;
             for &step in part {
-                execute(step, index, txn, &versions, &mut tracker, &mut values);
+                execute(step, txn, &versions, &mut values);
             }
             continue;
         }
@@ -132,6 +133,7 @@ pub(crate) fn run(
         match tracker.commit(number(index), writes(&ended), commit + 1, certifier) {
             Ok(()) => {
                 commit += 1;
+                tracker.publish(commit);
                 for op in &ended.ops {
                     if let Op::Write(key, value) = op {
                         let versions = versions.0.entry(*key).or_default();
@@ -153,17 +155,10 @@ pub(crate) fn run(
     run
 }
 
-fn execute(
-    step: Step,
-    index: usize,
-    txn: &mut Running,
-    versions: &Versions,
-    tracker: &mut ConflictTracker,
-    values: &mut i64,
-) {
+fn execute(step: Step, txn: &mut Running, versions: &Versions, values: &mut i64) {
     let op = match step {
         Step::Get(key) => {
-            tracker.read(number(index), Target::Key(bytes(key)));
+            txn.reads.add(Target::Key(bytes(key)));
             Op::Read(key, versions.see(txn, key))
         }
         Step::Put(key) => {
@@ -177,7 +172,7 @@ fn execute(
         Step::Scan(from, to) => {
             let bounds = (bytes(from), bytes(to));
             let range = KeyRange::new(&bounds.0[..]..&bounds.1[..]);
-            tracker.read(number(index), Target::Range(range));
+            txn.reads.add(Target::Range(range));
             let found = (from..to).filter_map(|key| Some((key, versions.see(txn, key)?)));
             Op::Scan(from, to, found.collect())
         }

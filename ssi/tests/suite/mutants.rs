@@ -1,7 +1,7 @@
 //! Certifiers with one rule left out are found: the schedules are able to fail.
 
 use kv::ConflictKind;
-use ssi::certify::{Candidate, Certifier, Partner, Refusal};
+use ssi::certify::{Candidate, Certifier, CommitPlace, Partner, Refusal};
 use ssi::history::{IsolationLevel, check};
 
 use crate::certifiers::{STRICT, each_schedule, programs, receipts};
@@ -35,11 +35,12 @@ impl Mutant {
         self.0.contains(&mistake)
     }
 
-    fn before(self, t_out: u64, snapshot: u64) -> bool {
-        if self.has(Mistake::StrictlyBefore) { t_out < snapshot } else { t_out <= snapshot }
+    fn before(self, t_out: CommitPlace, snapshot: u64) -> bool {
+        let is_at_it = t_out == CommitPlace::of_writer(snapshot);
+        t_out.is_before_snapshot(snapshot) && !(self.has(Mistake::StrictlyBefore) && is_at_it)
     }
 
-    fn is_dangerous(self, t_in: &Partner, t_out: u64) -> bool {
+    fn is_dangerous(self, t_in: &Partner, t_out: CommitPlace) -> bool {
         let late = match t_in.commit {
             None => !self.has(Mistake::IgnoresRunning),
             Some(commit) if self.has(Mistake::IgnoresPairs) => commit > t_out,

@@ -52,7 +52,8 @@ fn scan(table: &Arc<Table>, model: &Model, is_forward: bool) -> Result<()> {
     Ok(())
 }
 
-fn fixtures() -> impl Iterator<Item = Fixture> {
+/// Small tables of each shape, with several index blocks.
+pub(crate) fn fixtures() -> impl Iterator<Item = Fixture> {
     let options = all_options().into_iter().map(|options| BuildOptions {
         compression: match options.compression {
             Compression::None => Compression::None,

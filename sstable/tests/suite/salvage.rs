@@ -4,25 +4,12 @@ use std::path::Path;
 
 use durable::Fs;
 use kv::{Cursor, Error};
-use sstable::{BuildOptions, Compression, SalvageCursor, SalvageHints, Skipped};
+use sstable::{SalvageCursor, SalvageHints, Skipped};
 
-use crate::fixture::{Fixture, Model, PATH, all_options, entries, key, open};
+use crate::damage::fixtures;
+use crate::fixture::{Fixture, Model, PATH, key, open};
 
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// Small tables of each shape, with several index blocks.
-fn fixtures() -> impl Iterator<Item = Fixture> {
-    let options = all_options().into_iter().map(|options| BuildOptions {
-        compression: match options.compression {
-            Compression::None => Compression::None,
-            _ => Compression::Lz4,
-        },
-        ..options
-    });
-    options
-        .enumerate()
-        .map(|(shape, options)| Fixture::new(entries(shape % 4, 24, options.key_layout), options))
-}
 
 fn all_of(model: &Model) -> Entries {
     model.iter().map(|(entry, value)| (key(entry), value.clone())).collect()

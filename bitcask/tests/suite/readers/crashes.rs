@@ -3,7 +3,6 @@
 use bitcask::Bitcask;
 use kv::{Durability, Kv, WriteBatch};
 
-use super::all_files;
 use crate::world::{STORE, World, entries, key};
 
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
@@ -45,11 +44,11 @@ fn a_reader_shows_of_any_crash_what_recovery_would_and_leaves_it_as_it_is() {
     while let Some(point) = sweep.next_point() {
         for variant in sweep.all_variants(2) {
             let image = World::on(sweep.image(&variant));
-            let (ops, before) = (image.disk.ops(), all_files(&image.disk));
+            let (ops, before) = (image.disk.ops(), image.disk.all_contents());
             let place = format!("point {point}, {variant}");
             let reader = Bitcask::open_read_only(STORE, image.options());
             assert_eq!(image.disk.ops(), ops, "{place}");
-            assert_eq!(all_files(&image.disk), before, "{place}");
+            assert_eq!(image.disk.all_contents(), before, "{place}");
             let Ok(reader) = reader else {
                 let has_store = before.keys().any(|path| path.ends_with("CURRENT"));
                 assert!(!has_store, "{place}: {reader:?}");

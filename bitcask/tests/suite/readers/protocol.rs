@@ -8,7 +8,7 @@ use bitcask::{Bitcask, ReadMode, Reader};
 use durable::{Fault, Inject, ManualClock, OpKind, Plan};
 use kv::{Durability, Kv, UnixMillis, WriteBatch};
 
-use super::{all_files, count_opened, read, read_through};
+use super::{count_opened, read, read_through};
 use crate::world::{STORE, World, entries, fill, key};
 
 fn put_expiring(engine: &Bitcask, number: u32, expires_at: u64) {
@@ -88,7 +88,7 @@ fn a_refresh_that_finds_a_lower_edit_number_loads_the_whole_store() {
     fill(&engine, 0..400, 1);
     fill(&engine, 0..20, 2);
     world.executor.run_all();
-    let before = all_files(&world.disk);
+    let before = world.disk.all_contents();
     engine.merge().unwrap();
     world.executor.run_all();
     let inject = Inject::over_sim(world.disk.clone(), Plan::none());

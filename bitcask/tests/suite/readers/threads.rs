@@ -1,31 +1,8 @@
 //! Readers and a writer in threads of their own, on the real disk.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
 use bitcask::{Bitcask, Options};
-use kv::{Durability, Kv, Snapshots, WriteBatch};
-
-use crate::world::{entries, key};
-
-const KEYS: u32 = 20;
-const ROUNDS: u32 = 600;
-
-/// All keys get the number of the round, in one batch.
-fn write_round(engine: &Bitcask, round: u32) {
-    let mut batch = WriteBatch::new();
-    for number in 0..KEYS {
-        let mut value = round.to_be_bytes().to_vec();
-        value.resize(100, 7);
-        batch.put(&key(number), &value);
-    }
-    let durability = if round.is_multiple_of(50) { Durability::Sync } else { Durability::Buffered };
-    engine.write(&batch, durability).unwrap();
-}
-
-fn round_of(value: &[u8]) -> u32 {
-    u32::from_be_bytes(value[..4].try_into().unwrap())
-}
+use kv::Kv as _;
+use torture::BesideWriter;
 
 /// The writer rotates, seals and merges meanwhile.
 #[test]
@@ -33,51 +10,16 @@ fn beside_a_live_writer_readers_see_whole_batches_and_never_go_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("store");
     let engine = Bitcask::open(&store, Options::new().data_file_bytes(16 << 10)).unwrap();
-    write_round(&engine, 0);
     let reader = Bitcask::open_read_only(&store, Options::new()).unwrap();
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            (1..=ROUNDS).for_each(|round| write_round(&engine, round));
-            done.store(true, Ordering::Release);
-        });
-        scope.spawn(|| {
-            let mut newest = reader.newest_sequence();
-            while !done.load(Ordering::Acquire) {
-                let now = reader.refresh().unwrap();
-                assert!(now >= newest);
-                newest = now;
-            }
-        });
-        scope.spawn(|| {
-            let mut newest = 0;
-            while !done.load(Ordering::Acquire) {
-                let entries = entries(&reader);
-                assert_eq!(entries.len() as u32, KEYS);
-                let round = round_of(&entries[0].1);
-                assert!(entries.iter().all(|(_, value)| round_of(value) == round));
-                assert!(round >= newest);
-                newest = round;
-            }
-        });
-        scope.spawn(|| {
-            let mut newest = 0;
-            while !done.load(Ordering::Acquire) {
-                for number in 0..KEYS {
-                    let round = round_of(&reader.get(&key(number)).unwrap().unwrap());
-                    assert!(round >= newest, "a later get sees no earlier batch");
-                    newest = round;
-                }
-                let snapshot = reader.snapshot().unwrap();
-                let rounds = (0..KEYS).map(|n| round_of(&snapshot.get(&key(n)).unwrap().unwrap()));
-                let rounds: Vec<u32> = rounds.collect();
-                assert!(rounds.iter().all(|round| *round == rounds[0]));
-            }
-        });
-    });
-    reader.refresh().unwrap();
-    assert_eq!(round_of(&reader.get(&key(3)).unwrap().unwrap()), ROUNDS);
+    let suite = BesideWriter {
+        writer: &engine,
+        acknowledged: &|| engine.newest_sequence(),
+        after_round: &|_| {},
+        reader: &reader,
+        refresh: &|| reader.refresh(),
+    };
+    suite.run(600);
+    let shown = reader.newest_sequence();
     engine.close().unwrap();
-    reader.refresh().unwrap();
-    assert_eq!(entries(&reader).len() as u32, KEYS);
+    assert_eq!(reader.refresh().unwrap(), shown);
 }

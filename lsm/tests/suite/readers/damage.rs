@@ -6,7 +6,7 @@ use durable::{Fault, Inject, Plan};
 use kv::{Error, KeyRange, Kv};
 use lsm::Lsm;
 
-use super::{all_files, read, read_through};
+use super::{read, read_through};
 use crate::world::{STORE, World, entries, fill, filled};
 
 /// A store with tables and logs, whose process died.
@@ -30,7 +30,7 @@ fn expected() -> Vec<(Vec<u8>, Vec<u8>)> {
 fn of_a_store_with_a_changed_byte_a_reader_shows_nothing_wrong() {
     let world = store();
     let mut refused = 0;
-    for (path, bytes) in all_files(&world.disk) {
+    for (path, bytes) in world.disk.all_contents() {
         for at in (0..bytes.len()).step_by(if bytes.len() > 2_000 { 37 } else { 5 }) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x55;

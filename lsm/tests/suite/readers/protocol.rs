@@ -8,7 +8,7 @@ use durable::{Inject, OpKind, Plan};
 use kv::{Durability, KeyRange, Kv};
 use lsm::Lsm;
 
-use super::{all_files, read, read_through, replace_all_files};
+use super::{read, read_through};
 use crate::world::{STORE, World, entries, fill, filled, key};
 
 fn is_table(path: &std::path::Path) -> bool {
@@ -190,14 +190,14 @@ fn after_a_power_cut_a_refresh_shows_what_is_left_and_keeps_no_table() {
     let engine = world.open().unwrap();
     fill(&engine, 0..5, 1);
     engine.sync().unwrap();
-    let synced: std::collections::BTreeMap<PathBuf, Vec<u8>> = all_files(&world.disk);
+    let synced: std::collections::BTreeMap<PathBuf, Vec<u8>> = world.disk.all_contents();
     fill(&engine, 5..20, 2);
     engine.flush().unwrap();
     let reader = read(&world);
     let snapshot = reader_snapshot(&reader);
     assert_eq!(entries(&reader).len(), 20, "batches that the log has are shown, synced or not");
     drop(engine);
-    replace_all_files(&world.disk, &synced);
+    world.disk.set_all_contents(&synced);
     reader.refresh().unwrap();
     assert_eq!(entries(&reader), filled(0..5, 1));
     let engine = world.open().unwrap();

@@ -40,8 +40,8 @@ use chunks::Chunks;
 pub(crate) use cursor::EntryCursor;
 pub(crate) use entry::Entry;
 use entry::{Entries, Probe};
-use node::{Node, Order, Shape, Slot};
-use spare::{Kept, SpareMemory};
+use node::{Node, Order, Slot};
+use spare::SpareMemory;
 
 /// Called with an internal key and its value.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
@@ -87,33 +87,7 @@ impl Default for EntryTree {
     }
 }
 
-impl Drop for EntryTree {
-    fn drop(&mut self) {
-        let entries = std::mem::take(&mut self.entries);
-        let nodes = std::mem::take(&mut self.nodes);
-        self.spare.keep(Kept { bytes: self.bytes(), entries, nodes });
-    }
-}
-
 impl EntryTree {
-    /// A tree without entries, in the memory that `spare` has. It goes back there.
-    pub(crate) fn in_memory_of(spare: &Arc<SpareMemory>) -> Self {
-        let Kept { entries, nodes, .. } = spare.take();
-        let tree = Self {
-            entries,
-            nodes,
-            root: AtomicU64::new(0),
-            last_leaf: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            len: AtomicU64::new(0),
-            spare: Arc::clone(spare),
-        };
-        let leaf = tree.new_node(Shape { level: 0, skip: 0, low: 0, high: 0 }, 0, &[]);
-        tree.root.store(u64::from(leaf), Ordering::Release);
-        tree.last_leaf.store(u64::from(leaf), Ordering::Relaxed);
-        tree
-    }
-
     /// Adds an entry. No entry has the same key and trailer. One thread at a time.
     pub(crate) fn insert(&self, user: &[u8], trailer: Trailer, value: &[u8]) {
         let key = Probe { user, trailer };

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 
 use durable::sync::Mutex;
-use durable::sync::atomic::AtomicU64;
+use durable::sync::atomic::{AtomicU64, Ordering};
 
+use super::EntryTree;
 use super::chunks::Chunks;
 use super::entry::Entries;
+use super::node::Shape;
 
 /// The memory of at most one tree.
 #[derive(Debug, Default)]
@@ -23,10 +25,10 @@ pub(crate) struct SpareMemory {
 
 /// The memory of a tree that had so many bytes.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
-    pub(super) bytes: u64,
-    pub(super) entries: Entries,
-    pub(super) nodes: Chunks<AtomicU64>,
+struct Kept {
+    bytes: u64,
+    entries: Entries,
+    nodes: Chunks<AtomicU64>,
 }
 
 impl SpareMemory {
@@ -36,12 +38,12 @@ impl SpareMemory {
     }
 
     /// The memory that is kept, which may be none, for one tree.
-    pub(super) fn take(&self) -> Kept {
+    fn take(&self) -> Kept {
         std::mem::take(&mut *self.kept.lock())
     }
 
     /// The tree that had `spare` is gone.
-    pub(super) fn keep(&self, mut spare: Kept) {
+    fn keep(&self, mut spare: Kept) {
         if spare.bytes > self.most_bytes {
             return;
         }
@@ -56,9 +58,36 @@ impl SpareMemory {
     }
 }
 
+impl EntryTree {
+    /// A tree without entries, in the memory that `spare` has. It goes back there.
+    pub(crate) fn in_memory_of(spare: &Arc<SpareMemory>) -> Self {
+        let Kept { entries, nodes, .. } = spare.take();
+        let tree = Self {
+            entries,
+            nodes,
+            root: AtomicU64::new(0),
+            last_leaf: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            len: AtomicU64::new(0),
+            spare: Arc::clone(spare),
+        };
+        let leaf = tree.new_node(Shape { level: 0, skip: 0, low: 0, high: 0 }, 0, &[]);
+        tree.root.store(u64::from(leaf), Ordering::Release);
+        tree.last_leaf.store(u64::from(leaf), Ordering::Relaxed);
+        tree
+    }
+}
+
+impl Drop for EntryTree {
+    fn drop(&mut self) {
+        let entries = std::mem::take(&mut self.entries);
+        let nodes = std::mem::take(&mut self.nodes);
+        self.spare.keep(Kept { bytes: self.bytes(), entries, nodes });
+    }
+}
+
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use super::super::EntryTree;
     use super::*;
     use crate::internal_key::{Kind, Trailer};
 

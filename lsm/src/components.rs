@@ -11,6 +11,7 @@ use crate::boundary::Boundary;
 use crate::commit::{CommitParts, Committer};
 use crate::compaction::Strategy;
 use crate::compactor::{Compactor, CompactorParts};
+use crate::entry_tree::spare::SpareMemory;
 use crate::file_ids::FileIds;
 use crate::flush::{FlushParts, Flusher};
 use crate::options::Options;
@@ -87,6 +88,7 @@ impl Shared {
             version,
             newest,
             opener,
+            SpareMemory::new(options.memtable_bytes),
             Arc::clone(store.clock()),
             store.steps.clone(),
         ));

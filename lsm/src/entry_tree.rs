@@ -1,8 +1,8 @@
 //! Entries in the order of their internal keys, in a B+-tree in memory. One thread adds entries, and any number of threads
 //! read meanwhile without waiting.
 //!
-//! The bytes of entries (`entry`) and the nodes (`node`) are words in arrays that grow (`chunks`). All memory is freed at
-//! once.
+//! The bytes of entries (`entry`) and the nodes (`node`) are words in arrays that grow (`chunks`). All memory is given up at
+//! once, and serves the next tree (`spare`).
 //!
 //! **Nothing moves.** An entry, and the slot of a node that names it, is written once. Then a release store of the node's
 //! order makes it part of the tree. A node that is full is replaced by two new ones (`split`). The old node
@@ -26,7 +26,10 @@ mod cursor;
 mod entry;
 mod node;
 mod search;
+pub(crate) mod spare;
 mod split;
+
+use std::sync::Arc;
 
 use durable::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,7 +40,8 @@ use chunks::Chunks;
 pub(crate) use cursor::EntryCursor;
 pub(crate) use entry::Entry;
 use entry::{Entries, Probe};
-use node::{Node, Order, Shape, Slot};
+use node::{Node, Order, Slot};
+use spare::SpareMemory;
 
 /// Called with an internal key and its value.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
@@ -57,6 +61,8 @@ pub(crate) struct EntryTree {
     bytes: AtomicU64,
     /// How many entries there are. Only the writer changes it.
     len: AtomicU64,
+    /// Gets the memory of entries and nodes when the tree is gone.
+    spare: Arc<SpareMemory>,
 }
 
 /// An entry in its leaf: the leaf, the order in which a reader sees it, and the rank of the entry.
@@ -75,19 +81,9 @@ struct Path {
 }
 
 impl Default for EntryTree {
+    /// A tree in new memory, which is freed when it is gone.
     fn default() -> Self {
-        let tree = Self {
-            entries: Entries::default(),
-            nodes: Chunks::default(),
-            root: AtomicU64::new(0),
-            last_leaf: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            len: AtomicU64::new(0),
-        };
-        let leaf = tree.new_node(Shape { level: 0, skip: 0, low: 0, high: 0 }, 0, &[]);
-        tree.root.store(u64::from(leaf), Ordering::Release);
-        tree.last_leaf.store(u64::from(leaf), Ordering::Relaxed);
-        tree
+        Self::in_memory_of(&Arc::default())
     }
 }
 

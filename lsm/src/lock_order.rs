@@ -1,7 +1,8 @@
 //! The lock order of the engine, in one place. In debug builds a thread that takes a lock while it holds one of the same
 //! or a later place panics (`durable::sync`). Locks of `durable` come after all of these.
 //!
-//! A get and a scan take none of them. A snapshot takes the lock of the pins for a moment.
+//! A get and a scan take none of them. A snapshot takes the lock of the pins for a moment. The last reader of a memtable takes
+//! the lock of the spare memory (`entry_tree`), which has no place here: no other lock is taken under it.
 
 use durable::sync::Rank;
 

@@ -1,7 +1,7 @@
 //! Memtables: the newest writes in memory, in the order of their internal keys.
 //!
 //! One thread inserts at a time, inside the commit section. Any number of threads read meanwhile, and none of them waits. A
-//! memtable that was sealed gets no more inserts. All memory is freed at once, when the last reader lets go of the memtable.
+//! memtable that was sealed gets no more inserts. When the last reader lets go of it, its memory serves the next one.
 //!
 //! The entries lie in a tree ([`crate::entry_tree`]), and range tombstones beside it ([`crate::range_tombstones`]).
 
@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use durable::sync::atomic::AtomicU64;
 use kv::Result;
 
+use crate::entry_tree::spare::SpareMemory;
 use crate::entry_tree::{EntryCursor, EntryTree, Visit};
 use crate::expiring::ReadTime;
 use crate::internal_key::{Kind, Trailer};
@@ -34,6 +35,12 @@ pub(crate) struct Memtable {
 }
 
 impl Memtable {
+    /// An empty memtable, in the memory that `spare` has. It goes back there.
+    pub(crate) fn in_memory_of(spare: &Arc<SpareMemory>) -> Self {
+        let (ranges, range_bytes) = (MemtableRanges::default(), AtomicU64::new(0));
+        Self { entries: Arc::new(EntryTree::in_memory_of(spare)), ranges, range_bytes }
+    }
+
     /// Adds an entry. One thread at a time. No entry has the same key and trailer.
     pub(crate) fn insert(&self, user: &[u8], trailer: Trailer, value: &[u8]) {
         debug_assert!(trailer.kind().is_some(), "an entry has a kind");

@@ -15,7 +15,8 @@ pub struct Options {
     /// Create the store when there is none. Default: yes.
     pub create: bool,
     /// When the active memtable has grown to this many bytes, it is sealed and the next one begins. A batch that is larger
-    /// gets a memtable of its own. At least 256, at most 16 GiB. Default: 64 MiB.
+    /// gets a memtable of its own. The memory of one memtable that is gone is kept for the next. At least 256, at most 16
+    /// GiB. Default: 64 MiB.
     pub memtable_bytes: u64,
     /// So many sealed memtables may wait to be flushed. A writer that wants to seal another one flushes the oldest itself.
     /// At least 1. Default: 4.

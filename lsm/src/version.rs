@@ -32,6 +32,7 @@ use durable::sync::atomic::AtomicU64;
 use durable::sync::{Mutex, Published};
 use kv::Result;
 
+use crate::entry_tree::spare::SpareMemory;
 use crate::lock_order::Lock;
 use crate::memtable::Memtable;
 use crate::open_tables::OpenTables;
@@ -93,6 +94,8 @@ pub(crate) struct VersionSet {
     installing: Mutex<()>,
     /// Held while the super version is replaced.
     change: Mutex<()>,
+    /// For the next memtable.
+    spare: Arc<SpareMemory>,
     opener: TableOpener,
     clock: Arc<MonotonicClock>,
     steps: Steps,
@@ -104,10 +107,11 @@ impl VersionSet {
         version: Version,
         visible: u64,
         opener: TableOpener,
+        spare: Arc<SpareMemory>,
         clock: Arc<MonotonicClock>,
         steps: Steps,
     ) -> Self {
-        let (active, sealed) = (Arc::default(), Vec::new());
+        let (active, sealed) = (Arc::new(Memtable::in_memory_of(&spare)), Vec::new());
         let version = Arc::new(version);
         let super_version = SuperVersion { active, sealed, version, steps: steps.clone() };
         Self {
@@ -115,6 +119,7 @@ impl VersionSet {
             visible: AtomicU64::new(visible),
             installing: Mutex::ranked(Lock::Install.rank(), ()),
             change: Mutex::ranked(Lock::SuperVersion.rank(), ()),
+            spare,
             opener,
             clock,
             steps,
@@ -173,7 +178,7 @@ impl VersionSet {
         debug_assert!(!before.active.is_empty(), "an empty memtable is not sealed");
         let sealed = SealedMemtable { memtable: Arc::clone(&before.active), newest, log_end };
         let sealed = std::iter::once(Arc::new(sealed)).chain(before.sealed.iter().cloned());
-        let active: Arc<Memtable> = Arc::default();
+        let active = Arc::new(Memtable::in_memory_of(&self.spare));
         let version = Arc::clone(&before.version);
         let (active_too, sealed, steps) =
             (Arc::clone(&active), sealed.collect(), self.steps.clone());

@@ -77,6 +77,12 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    /// Has no entries from now on, and keeps the memory of all but large values.
+    pub(super) fn clear(&mut self) {
+        self.words.clear();
+        self.large = Chunks::default();
+    }
+
     /// Writes an entry, and returns its index and the bytes that it takes. One thread at a time.
     #[inline]
     pub(super) fn write(&self, key: Probe<'_>, value: &[u8]) -> (u32, u64) {

@@ -1,9 +1,12 @@
 //! The options of an open store.
 
+use std::sync::Arc;
+
 use durable::Env;
 use sstable::{BuildOptions, ReadOptions};
 
 use crate::compaction::StrategyOptions;
+use crate::events::EventListener;
 use crate::steps::Steps;
 
 /// How an open store behaves. None of it is stored: any choice opens any store.
@@ -39,6 +42,8 @@ pub struct Options {
     pub table: BuildOptions,
     /// How tables are read. Default: mapped.
     pub read: ReadOptions,
+    /// Hears of flushes, compactions and stalls. Default: nobody.
+    pub listener: Option<Arc<dyn EventListener>>,
     /// Runs the named steps of the protocols.
     pub(crate) steps: Steps,
 }
@@ -75,6 +80,7 @@ impl Options {
             max_debt_bytes: 64 << 30,
             table: BuildOptions::default(),
             read: ReadOptions::default(),
+            listener: None,
             steps: Steps::default(),
         }
     }
@@ -138,6 +144,12 @@ impl Options {
     /// With `read`.
     pub fn read(mut self, read: ReadOptions) -> Self {
         self.read = read;
+        self
+    }
+
+    /// With `listener`.
+    pub fn listener(mut self, listener: Arc<dyn EventListener>) -> Self {
+        self.listener = Some(listener);
         self
     }
 

@@ -27,6 +27,7 @@ use durable::throttle::{Admission, HARD_LIMIT, Throttle};
 use kv::{Error, Result};
 
 use crate::background::{Background, Task};
+use crate::events::{Events, StallEvent};
 use crate::lock_order::Lock;
 use crate::store::Store;
 use crate::version::VersionSet;
@@ -46,11 +47,15 @@ pub(crate) struct CompactionLimits {
     pub(crate) debt_bytes: u64,
 }
 
+/// What a writer waits for.
+const UNMERGED: &str = "runs that compaction has not merged yet";
+
 /// Holds writers back.
 #[derive(Debug)]
 pub(crate) struct BackPressure {
     store: Arc<Store>,
     background: Arc<Background>,
+    events: Arc<Events>,
     limits: Limits,
     flushes: Throttle,
     compactions: Throttle,
@@ -92,10 +97,15 @@ fn share(part: u64, limit: u64) -> u64 {
 }
 
 impl BackPressure {
-    pub(crate) fn new(store: Arc<Store>, background: Arc<Background>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        (store, background): (Arc<Store>, Arc<Background>),
+        events: Arc<Events>,
+        limits: Limits,
+    ) -> Self {
         Self {
             store,
             background,
+            events,
             limits,
             flushes: Throttle::new(),
             compactions: Throttle::new(),
@@ -209,11 +219,21 @@ impl BackPressure {
                 self.store.env.clock.sleep(pause);
                 Ok(())
             }
-            Admission::Wait => self.wait_for_compactions(),
+            Admission::Wait => self.stall(),
         }
     }
 
     #[cold]
+    fn stall(&self) -> Result<()> {
+        let (clock, stall) = (&self.store.env.clock, StallEvent { signal: UNMERGED });
+        let begun = clock.elapsed();
+        self.events.tell(|listener| listener.stall_begun(&stall));
+        let waited = self.wait_for_compactions();
+        let took = clock.elapsed().saturating_sub(begun);
+        self.events.tell(|listener| listener.stall_ended(&stall, took));
+        waited
+    }
+
     fn wait_for_compactions(&self) -> Result<()> {
         let Env { clock, executor, .. } = &self.store.env;
         // Before the request: the look that is requested, or one that was queued already, has a higher number.
@@ -241,7 +261,7 @@ impl BackPressure {
 
     /// Why a writer is refused. With level 0 at its limit there is a plan unless a damaged table is in the way.
     fn obstacle(&self, has_no_plan: bool) -> Error {
-        let stalled = Error::Stalled { signal: "runs that compaction has not merged yet" };
+        let stalled = Error::Stalled { signal: UNMERGED };
         self.damage().filter(|_| has_no_plan).unwrap_or(stalled)
     }
 }

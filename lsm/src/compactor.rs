@@ -51,6 +51,7 @@ use crate::back_pressure::BackPressure;
 use crate::background::{Background, Task};
 use crate::boundary::Boundary;
 use crate::compaction::{Busy, Strategy};
+use crate::events::Events;
 use crate::file_ids::FileIds;
 use crate::lock_order::Lock;
 use crate::pins::Pins;
@@ -83,6 +84,7 @@ pub(crate) struct CompactorParts {
     pub(crate) pins: Arc<Pins>,
     pub(crate) background: Arc<Background>,
     pub(crate) pressure: Arc<BackPressure>,
+    pub(crate) events: Arc<Events>,
 }
 
 /// Guarded by `Compactor::schedule`.

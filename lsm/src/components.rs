@@ -12,6 +12,7 @@ use crate::commit::{CommitParts, Committer};
 use crate::compaction::Strategy;
 use crate::compactor::{Compactor, CompactorParts};
 use crate::entry_tree::spare::SpareMemory;
+use crate::events::Events;
 use crate::file_ids::FileIds;
 use crate::flush::{FlushParts, Flusher};
 use crate::options::Options;
@@ -45,6 +46,7 @@ struct Shared {
     pins: Arc<Pins>,
     background: Arc<Background>,
     pressure: Arc<BackPressure>,
+    events: Arc<Events>,
 }
 
 impl Components {
@@ -61,7 +63,7 @@ impl Components {
         let compactor = Arc::new(shared.compactor(strategy, options));
         let committer = shared.committer(&wal, &flusher, options.memtable_bytes);
         shared.begin_background(&wal, &flusher, &compactor);
-        let Shared { store, ids: _, versions, pins, background, pressure } = shared;
+        let Shared { store, ids: _, versions, pins, background, pressure, events: _ } = shared;
         Self {
             store,
             versions,
@@ -95,10 +97,12 @@ impl Shared {
         versions.read_ranges();
         let pins = Pins::new(Arc::clone(&versions), history_floor, store.steps.clone());
         let limits = limits_of(options);
-        let pressure = BackPressure::new(Arc::clone(&store), Arc::clone(&background), limits);
+        let events = Arc::new(Events::new(options.listener.clone()));
+        let open = (Arc::clone(&store), Arc::clone(&background));
+        let pressure = BackPressure::new(open, Arc::clone(&events), limits);
         pressure.measure(&versions);
         let (pins, pressure) = (Arc::new(pins), Arc::new(pressure));
-        Self { store, ids, versions, pins, background, pressure }
+        Self { store, ids, versions, pins, background, pressure, events }
     }
 
     fn wal(&self, reclaimer: Arc<FileReclaimer>, segment_bytes: u64) -> Wal {
@@ -113,6 +117,7 @@ impl Shared {
             versions: Arc::clone(&self.versions),
             background: Arc::clone(&self.background),
             pressure: Arc::clone(&self.pressure),
+            events: Arc::clone(&self.events),
         };
         Flusher::new(parts, options)
     }
@@ -125,6 +130,7 @@ impl Shared {
             pins: Arc::clone(&self.pins),
             background: Arc::clone(&self.background),
             pressure: Arc::clone(&self.pressure),
+            events: Arc::clone(&self.events),
         };
         Compactor::new(parts, strategy, options.table, options.compaction_threads)
     }

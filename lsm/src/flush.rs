@@ -27,6 +27,7 @@ use kv::{Error, Result};
 
 use crate::back_pressure::BackPressure;
 use crate::background::{Background, Task};
+use crate::events::{Events, FlushEvent};
 use crate::file_ids::FileIds;
 use crate::lock_order::Lock;
 use crate::options::Options;
@@ -56,6 +57,7 @@ pub(crate) struct FlushParts {
     pub(crate) versions: Arc<VersionSet>,
     pub(crate) background: Arc<Background>,
     pub(crate) pressure: Arc<BackPressure>,
+    pub(crate) events: Arc<Events>,
 }
 
 /// Counts of flushes.
@@ -89,14 +91,16 @@ impl Flusher {
         }
     }
 
-    /// Flushes memtables until another one may be sealed. A writer calls it before it seals one.
+    /// Flushes memtables until another one may be sealed. A writer calls it inside the commit section, before it seals one.
     ///
     /// # Errors
     /// As [`Flusher::flush_oldest`].
     pub(crate) fn make_room(&self) -> Result<()> {
         while self.parts.versions.sealed_count() >= self.options.max_sealed_memtables {
             self.counters.stalls.fetch_add(1, Ordering::Relaxed);
-            self.flush_oldest()?;
+            let (flushed, event) = self.flush_one();
+            self.parts.events.defer(event);
+            flushed?;
         }
         Ok(())
     }
@@ -115,19 +119,49 @@ impl Flusher {
     /// # Errors
     /// `Io`, which has poisoned the store unless a resource ran out; `Poisoned`; `Closed` when the store was dropped.
     pub(crate) fn flush_oldest(&self) -> Result<bool> {
+        let events = &self.parts.events;
+        events.tell_deferred();
+        if !self.has_sealed() {
+            return Ok(false);
+        }
+        events.tell(|listener| listener.flush_begun());
+        let (flushed, event) = self.flush_one();
+        events.tell(|listener| listener.flush_ended(&event));
+        flushed
+    }
+
+    /// Whether a memtable is sealed. If not, every flush has ended: the last one may still retire logs.
+    fn has_sealed(&self) -> bool {
         let _one_at_a_time = self.flushing.lock();
+        self.parts.versions.sealed_count() > 0
+    }
+
+    /// Flushes the oldest sealed memtable, and returns the event of the end as well.
+    fn flush_one(&self) -> (Result<bool>, FlushEvent) {
+        let _one_at_a_time = self.flushing.lock();
+        let started = self.parts.store.env.clock.elapsed();
+        let mut event = FlushEvent::default();
+        let flushed = self.flush_if_sealed(&mut event);
+        event.took = self.parts.store.env.clock.elapsed().saturating_sub(started);
+        event.failure = flushed.as_ref().err().cloned();
+        (flushed, event)
+    }
+
+    fn flush_if_sealed(&self, event: &mut FlushEvent) -> Result<bool> {
         let Some(sealed) = self.parts.versions.oldest_sealed() else { return Ok(false) };
         self.parts.store.check()?;
-        self.flush(&sealed).map_err(|error| self.failed(error))?;
+        event.memtable_bytes = sealed.memtable.bytes();
+        self.flush(&sealed, event).map_err(|error| self.failed(error))?;
         Ok(true)
     }
 
-    fn flush(&self, sealed: &Arc<SealedMemtable>) -> Result<()> {
+    fn flush(&self, sealed: &Arc<SealedMemtable>, event: &mut FlushEvent) -> Result<()> {
         let started = self.parts.store.env.clock.elapsed();
         // 1. Build.
         let steps = &self.parts.store.steps;
         let mut tables = self.writer().write(&sealed.memtable, self.options.table_bytes)?;
         let bytes: u64 = tables.iter().map(|(_, facts)| facts.len).sum();
+        let count = tables.len() as u64;
         let paths = table_writer::paths_of(&tables);
         // 2. Edit. The log may have failed meanwhile.
         let logs = self.parts.wal.ended_up_to(sealed.newest);
@@ -150,6 +184,7 @@ impl Flusher {
             steps.run(Step::UnlinkSegments, unlink);
         }
         self.parts.background.succeeded(Task::Flush);
+        (event.tables, event.table_bytes) = (count, bytes);
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         let elapsed = self.parts.store.env.clock.elapsed().saturating_sub(started);

@@ -14,6 +14,7 @@ mod components;
 mod dump;
 mod engine;
 mod entry_tree;
+mod events;
 mod expiring;
 mod file_ids;
 mod files;
@@ -51,6 +52,7 @@ pub use kv::{Error, Result};
 
 pub use dump::dump;
 pub use engine::Lsm;
+pub use events::{CompactionEvent, CompactionOutcome, EventListener, FlushEvent, StallEvent};
 pub use options::Options;
 pub use read::{NewerSeen, NewestVersion, Pinned, VersionRead};
 pub use reader::Reader;

@@ -1,9 +1,12 @@
 //! The options of an open store.
 
+use std::sync::Arc;
+
 use durable::Env;
 use sstable::{BuildOptions, ReadOptions};
 
 use crate::compaction::StrategyOptions;
+use crate::events::EventListener;
 use crate::steps::Steps;
 
 /// How an open store behaves. None of it is stored: any choice opens any store.
@@ -46,6 +49,8 @@ pub struct Options {
     pub table: BuildOptions,
     /// How tables are read. Default: mapped.
     pub read: ReadOptions,
+    /// Hears of flushes, compactions and stalls. Default: nobody.
+    pub listener: Option<Arc<dyn EventListener>>,
     /// Runs the named steps of the protocols.
     pub(crate) steps: Steps,
 }
@@ -83,6 +88,7 @@ impl Options {
             open_tables: 512,
             table: BuildOptions::default(),
             read: ReadOptions::default(),
+            listener: None,
             steps: Steps::default(),
         }
     }
@@ -152,6 +158,12 @@ impl Options {
     /// With `read`.
     pub fn read(mut self, read: ReadOptions) -> Self {
         self.read = read;
+        self
+    }
+
+    /// With `listener`.
+    pub fn listener(mut self, listener: Arc<dyn EventListener>) -> Self {
+        self.listener = Some(listener);
         self
     }
 

@@ -9,6 +9,7 @@ use kv::Error;
 
 use crate::boundary::Boundary;
 use crate::compaction::Plan;
+use crate::events::CompactionEvent;
 use crate::lock_order::Lock;
 use crate::table_file::TableFile;
 use crate::table_writer::NewTable;
@@ -72,6 +73,19 @@ impl Compaction {
         assert!(parts > 0, "a compaction has a part");
         let progress = Mutex::ranked(Lock::Compaction.rank(), Progress::default());
         Self { plan, inputs, history_floor, started, parts, progress }
+    }
+
+    /// The compaction, as a listener hears of it.
+    pub(super) fn event(&self) -> CompactionEvent {
+        let plan = &self.plan;
+        CompactionEvent {
+            reason: plan.reason,
+            action: plan.action,
+            input_levels: plan.inputs.iter().map(|input| input.place.level).collect(),
+            inputs: self.inputs.iter().map(|input| input.id).collect(),
+            input_bytes: plan.input_bytes(),
+            output_level: plan.output.level,
+        }
     }
 
     /// Whether a part has failed: then the others need not go on. After the end, why the compaction has failed.

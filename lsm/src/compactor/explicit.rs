@@ -118,6 +118,7 @@ impl Compactor {
     /// Why it has failed.
     fn run(&self, begun: Begun) -> Result<()> {
         let Begun { compaction, parts } = begun;
+        self.tell_begun(&compaction);
         if parts.is_empty() {
             return self.end_without_parts(&compaction);
         }

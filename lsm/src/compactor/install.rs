@@ -6,11 +6,39 @@ use super::Compactor;
 use super::compaction::{Compaction, Counts, Ended};
 use crate::background::Task;
 use crate::compaction::{Action, Input};
+use crate::events::CompactionOutcome;
 use crate::state::Edit;
 use crate::steps::Step;
 use crate::table_writer::{NewTable, paths_of};
 
+/// The outputs of a compaction.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    tables: u64,
+    bytes: u64,
+}
+
 impl Compactor {
+    /// Tells the listener that `compaction` begins. The caller holds no lock.
+    pub(super) fn tell_begun(&self, compaction: &Compaction) {
+        self.parts.events.tell(|listener| listener.compaction_begun(&compaction.event()));
+    }
+
+    /// Tells the listener that `compaction` has ended, with tables of so many bytes.
+    fn tell_ended(&self, compaction: &Compaction, outcome: &Result<Written>) {
+        self.parts.events.tell(|listener| {
+            let now = self.parts.store.env.clock.elapsed();
+            let written = outcome.as_ref().copied().unwrap_or_default();
+            let outcome = CompactionOutcome {
+                tables: written.tables,
+                table_bytes: written.bytes,
+                took: now.saturating_sub(compaction.started),
+                failure: outcome.as_ref().err().cloned(),
+            };
+            listener.compaction_ended(&compaction.event(), &outcome);
+        });
+    }
+
     /// Part `number` has ended. With the last one the compaction ends.
     pub(super) fn end_part(
         &self,
@@ -46,13 +74,14 @@ impl Compactor {
         compaction: &Compaction,
         mut outputs: Vec<NewTable>,
         counts: Counts,
-    ) -> Result<()> {
+    ) -> Result<Written> {
         let steps = &self.parts.store.steps;
         outputs.truncate(steps.each(Step::NameOutputs, &outputs).len());
         let plan = &compaction.plan;
         let place = (plan.output.level as u64, plan.output.rank.0);
         let inputs: Vec<u64> = compaction.inputs.iter().map(|input| input.id).collect();
-        let written: u64 = outputs.iter().map(|(_, facts)| facts.len).sum();
+        let bytes = outputs.iter().map(|(_, facts)| facts.len).sum();
+        let written = Written { tables: outputs.len() as u64, bytes };
         let paths = paths_of(&outputs);
         let edit = match plan.action {
             Action::Move => Edit::move_tables(place, inputs),
@@ -74,9 +103,9 @@ impl Compactor {
             let retire = || compaction.inputs.iter().for_each(|input| input.retire());
             steps.run(Step::RetireInputs, retire);
         }
-        self.counters.count(plan, written, counts);
+        self.counters.count(plan, written.bytes, counts);
         self.measure(compaction);
-        Ok(())
+        Ok(written)
     }
 
     /// Updates the back-pressure after the install of `compaction`.
@@ -94,7 +123,7 @@ impl Compactor {
     ///
     /// # Errors
     /// That of `outcome`.
-    fn end(&self, compaction: &Compaction, outcome: Result<()>) -> Result<()> {
+    fn end(&self, compaction: &Compaction, outcome: Result<Written>) -> Result<()> {
         let outcome = outcome.map_err(|error| self.count_failure(error));
         let is_damaged = outcome.as_ref().is_err_and(Error::is_corruption);
         if let Err(error) = &outcome {
@@ -114,8 +143,9 @@ impl Compactor {
             schedule.last_failure = Some(error.clone());
         }
         drop(schedule);
+        self.tell_ended(compaction, &outcome);
         match &outcome {
-            Ok(()) => {
+            Ok(_) => {
                 self.parts.background.succeeded(Task::PickCompaction);
                 self.parts.background.request(Task::PickCompaction);
             }
@@ -125,7 +155,7 @@ impl Compactor {
             }
             Err(_) => {}
         }
-        outcome
+        outcome.map(drop)
     }
 
     /// Counts a failure, and poisons the store unless it passes.

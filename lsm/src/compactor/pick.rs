@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use durable::sync::MutexGuard;
 use kv::Result;
 
 use super::compaction::Compaction;
@@ -56,7 +55,8 @@ impl Compactor {
             return Ok(false);
         };
         let begun = self.begin(&mut schedule, present, plan, free);
-        self.start(schedule, begun)?;
+        drop(schedule);
+        self.start(begun)?;
         Ok(true)
     }
 
@@ -144,13 +144,13 @@ impl Compactor {
     }
 
     /// Hands the parts of `begun` to jobs, or ends a compaction without parts.
-    fn start(&self, mut schedule: MutexGuard<'_, Schedule>, begun: Begun) -> Result<()> {
+    fn start(&self, begun: Begun) -> Result<()> {
+        self.tell_begun(&begun.compaction);
         let count = begun.parts.len();
-        schedule.waiting.extend(begun.parts);
-        drop(schedule);
         if count == 0 {
             return self.end_without_parts(&begun.compaction);
         }
+        self.schedule.lock().waiting.extend(begun.parts);
         (0..count).for_each(|_| self.parts.background.request(Task::MergePart));
         Ok(())
     }

@@ -10,6 +10,7 @@ mod compaction_faults;
 mod compactions;
 mod dropping;
 mod dumps;
+mod events;
 mod expiry;
 mod explicit_compactions;
 mod flushes;

@@ -8,10 +8,10 @@
 //! order makes it part of the tree. A node that is full is replaced by two new ones (`split`). The old node
 //! stays as it is, for readers that are in it, until the memtable is freed.
 //!
-//! **What a reader finds.** A reader takes the order of a node with an acquire load and keeps it while it is in the node, so
-//! it sees the keys of one moment. It goes on to a child, to the next leaf or to the previous one. That node is part of the tree,
-//! or it was when the present node was replaced. Both are moments after the reader began. The range of a child has the key that the reader searches for, because
-//! the order of the node did not change until the child was read. The range of the next leaf begins where this one ends, and
+//! **What a reader finds.** A reader takes the order of a node with an acquire load and keeps it while it is in the node. So
+//! it sees the keys of one moment. It goes on to a child, to the next leaf or to the previous one. That node is part of the
+//! tree, or it was when the present node was replaced. Both are moments after the reader began. The order of the node did not
+//! change until the child was read, so the range of the child has the key that the reader searches for. The range of the next leaf begins where this one ends, and
 //! that of the previous leaf ends where this one begins. So a reader finds every entry that was added before it began, in
 //! order and once. An entry that is added meanwhile is found, or not. No reader waits: it reads a node again only when one of
 //! its children was split in between.

@@ -13,7 +13,7 @@
 //! A compaction drops versions that no reader needs. The *history floor* of a version is the number from which on it has all
 //! that a reader needs. It is never above a number that was visible before the version was installed.
 //!
-//! A get loads the super version without a lock or a reference count, and then reads the visible number, which is not below
+//! A get loads the super version without a lock or a reference count. Then it reads the visible number, which is not below
 //! the history floor of that version. A write that becomes visible after the first step can be missed. The get runs at the
 //! same time as that write, so it may come before it.
 //!

@@ -1,7 +1,7 @@
 //! The durable store of versions: an LSM tree.
 //!
-//! A version is an entry of the tree, and its number is the number of its batch. So the commit section of the seam is the
-//! commit queue of the tree, and the numbers of commits go on where they were when the store is opened again.
+//! A version is an entry of the tree, and its number is the number of its batch. The commit section of the seam is the
+//! commit queue of the tree. When the store is opened again, the numbers of commits go on where they were.
 //!
 //! The floor of the seam is the number from which on the tree retains every state. Before the first
 //! [`VersionedStore::retain_from`] that is the state at the opening. Compactions drop what no pin and no retained state needs.

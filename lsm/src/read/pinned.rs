@@ -1,6 +1,6 @@
 //! Pinned states: a number and a time at which versions can be read, for snapshots and for transactions.
 //!
-//! **A read beside [`Pinned::revoke`].** A revoked pin sets its flag, then leaves the list of pins, and only then can a
+//! **A read beside [`Pinned::revoke`].** A revoked pin sets its flag, and then leaves the list of pins. Only then can a
 //! compaction drop a version that it needs. A read looks at the versions first and at the flag afterwards. So a read that
 //! misses a dropped version finds the flag set.
 

@@ -1,9 +1,9 @@
 //! Snapshots that wait for a proof that nothing can go wrong with them.
 //!
-//! A reader at snapshot `s` can be part of a dangerous structure only as its first transaction, and only if the last one
-//! committed at `s` or before (Ports and Grittner 2012, section 4.2). The pivot between them is concurrent with the last one, so
-//! its snapshot is older than `s`. So the snapshot is safe when every transaction with an older snapshot that may write has
-//! ended, and none of them committed after `s` with an anti-dependency to a commit that `s` has.
+//! A reader at snapshot `s` can only be the first transaction of a dangerous structure. The last one committed at `s` or
+//! before (Ports and Grittner 2012, section 4.2). The pivot between them is concurrent with the last one, so its snapshot is
+//! older than `s`. A snapshot is safe when every transaction that could be such a pivot has ended, and none was one: it has an
+//! older snapshot, may write, and commits after `s` with an anti-dependency to a commit that `s` has.
 
 use std::collections::{BTreeMap, BTreeSet};
 

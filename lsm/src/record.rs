@@ -152,13 +152,24 @@ impl<'r> Record<'r> {
     pub(crate) fn decode_batch(batch: &[FrameView<'r>], path: &Path) -> Result<Vec<Self>> {
         let records = batch.iter().map(|frame| Self::decode(frame, path));
         let records = records.collect::<Result<Vec<_>>>()?;
-        match Self::late_range(&records) {
-            None => Ok(records),
-            Some(late) => {
-                let what = "a range is deleted behind another operation of its batch";
-                Err(Error::corruption(path, batch[late].offset, what))
-            }
+        if let Some(late) = Self::late_range(&records) {
+            let what = "a range is deleted behind another operation of its batch";
+            return Err(Error::corruption(path, batch[late].offset, what));
         }
+        if let Some(second) = Self::second_of_a_key(&records) {
+            let what = "a second operation of its batch on the same key";
+            return Err(Error::corruption(path, batch[second].offset, what));
+        }
+        Ok(records)
+    }
+
+    /// Which of the operations of a batch makes an entry of a key that an earlier one has made an entry of.
+    fn second_of_a_key(records: &[Self]) -> Option<usize> {
+        let entries = records.iter().enumerate().filter(|(_, record)| !record.deletes_range());
+        let mut keys: Vec<_> = entries.map(|(at, record)| (record.key, at)).collect();
+        keys.sort_unstable();
+        let twice = keys.windows(2).find(|keys| keys[0].0 == keys[1].0)?;
+        Some(twice[1].1)
     }
 
     /// Which of the operations of a batch deletes a range and is behind one that does not.
@@ -270,6 +281,18 @@ mod tests {
         assert_eq!(Record::late_range(&[range]), None);
         assert_eq!(Record::late_range(&[range, put, range, put]), Some(2));
         assert_eq!(Record::late_range(&[put, range]), Some(1));
+    }
+
+    #[test]
+    fn a_second_operation_on_a_key_of_its_batch_is_found() {
+        let range = DeletedRange { start: b"a".to_vec(), end: None };
+        let range = Record::delete_range(&range);
+        let (put, delete, other) =
+            (Record::put(b"a", b""), Record::delete(b"a"), Record::put(b"b", b""));
+        assert_eq!(Record::second_of_a_key(&[range, range, put, other]), None);
+        assert_eq!(Record::second_of_a_key(&[range, other, put, delete]), Some(3));
+        assert_eq!(Record::second_of_a_key(&[other, put, other]), Some(2));
+        assert_eq!(Record::second_of_a_key(&[]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::SimFs;
-use kv::{Durability, KeyRange, Kv, SequenceNumber, Snapshots, WriteBatch};
+use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, WriteBatch};
 use lsm::Lsm;
 
 use crate::flushes::compactions_race_everything;
@@ -171,4 +171,36 @@ fn a_deleted_key_is_gone_wherever_flushes_and_compactions_have_brought_its_older
         engine.verify().unwrap();
     };
     check(scenario, 300);
+}
+
+/// An older state is pinned on either side of the moment at which a compaction takes files away unread, because a range
+/// tombstone covers them.
+#[test]
+fn a_state_that_is_pinned_while_files_go_unread_is_whole_or_too_old() {
+    let scenario = || {
+        let engine = open_compacting(&SimFs::new());
+        assert!(put_both(&engine, 1, Durability::Buffered));
+        engine.flush().unwrap();
+        let deleter = {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                let mut batch = WriteBatch::new();
+                batch.delete_range(KeyRange::all());
+                engine.write(&batch, Durability::Buffered).unwrap();
+                engine.settle().unwrap();
+            })
+        };
+        let pinned = engine.pin_at(SequenceNumber(1));
+        deleter.join().unwrap();
+        match pinned {
+            Ok(snapshot) => {
+                for key in [b"a", b"b"] {
+                    assert_eq!(snapshot.get(key).unwrap().unwrap()[..], [1; 150]);
+                }
+            }
+            Err(error) => assert!(matches!(error, Error::SnapshotTooOld), "{error}"),
+        }
+        assert!(engine.get(b"a").unwrap().is_none());
+    };
+    check(scenario, 400);
 }

@@ -89,3 +89,27 @@ fn a_synced_batch_that_returned_is_visible_and_durable_whatever_flush_came_in_be
     };
     check(scenario, 400);
 }
+
+/// A seal and a flush measure at the same time. The older measurement does not take the place of the newer one.
+#[test]
+fn when_nothing_is_sealed_any_more_nobody_is_held_back() {
+    let scenario = || {
+        let engine = open(&SimFs::new());
+        let writers = [1, 2].map(|writer: u8| {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || {
+                for _ in 0..2 {
+                    engine.put(&[writer], &[writer; 300], Durability::Buffered).unwrap();
+                    engine.flush().unwrap();
+                }
+            })
+        });
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        engine.flush().unwrap();
+        let statistics = engine.statistics();
+        assert_eq!((statistics.sealed_memtables, statistics.pressure), (0, 0));
+    };
+    check(scenario, 400);
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use durable::{OpKind, ThreadPool};
+use durable::{Inject, OpKind, Plan, ThreadPool};
 use kv::{Durability, Error, KeyRange, Kv};
 use lsm::Lsm;
 use torture::stop_one;
@@ -108,6 +108,38 @@ fn the_inputs_of_a_range_go_while_the_rest_is_compacted() {
     assert!(opened.statistics().compactions > 5);
     let most = most.load(Ordering::SeqCst);
     assert!(most < 8, "{most} of {tables} tables were on the disk without being part of the store");
+}
+
+/// The background merges the range when the call comes, and finds no space. The call then does the work itself.
+#[test]
+fn a_compact_range_does_not_report_the_failure_of_another_compaction() {
+    let world = World::new();
+    let engine = Lsm::open(STORE, world.options()).unwrap();
+    pile_up(&engine);
+    engine.close().unwrap();
+    drop(engine);
+    world.executor.run_all();
+    let inject = Inject::over_sim(world.disk.clone(), Plan::none());
+    let (disk, is_first) = (world.disk.clone(), AtomicBool::new(true));
+    inject.on_call(Arc::new(move |call| {
+        let is_table = call.path.extension().is_some_and(|extension| extension == "table");
+        match call.kind {
+            OpKind::Create if is_table && is_first.swap(false, Ordering::SeqCst) => {
+                disk.set_free_space(Some(0));
+            }
+            // The compaction gives up.
+            OpKind::Remove if is_table => disk.set_free_space(None),
+            _ => {}
+        }
+    }));
+    let mut options = world.compacting(leveled());
+    options.env.fs = Arc::new(inject);
+    let engine = Lsm::open(STORE, options).unwrap();
+    assert!(world.executor.step(), "a compaction is picked");
+    engine.compact_range(&KeyRange::all()).unwrap();
+    assert_eq!(engine.statistics().compactions_failed, 1);
+    assert_eq!(engine.statistics().runs, 1);
+    assert_eq!(entries(&engine), filled(0..9, 2));
 }
 
 /// The table stays busy, so nothing is left that a compaction could do.

@@ -14,6 +14,7 @@ mod events;
 mod expiry;
 mod explicit_compactions;
 mod flushes;
+mod forged;
 mod full_disk;
 mod lifetimes;
 mod open_tables;

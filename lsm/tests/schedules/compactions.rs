@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::SimFs;
-use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshots, WriteBatch};
+use kv::{Durability, Error, KeyRange, Kv, SequenceNumber, Snapshot as _, Snapshots, WriteBatch};
 use lsm::Lsm;
 
 use crate::flushes::compactions_race_everything;

@@ -1,4 +1,4 @@
-//! Repair: what is left of a damaged store becomes a store in a new directory.
+//! Repair: the readable part of a damaged store becomes a store in a new directory.
 //!
 //! 1. **Sources** (`repair/sources.rs`). If the manifest can be read, and no file proves that it has lost edits, the sources are the
 //!    tables and logs that it names. Otherwise they are all tables and logs in the directory.
@@ -62,8 +62,8 @@ pub struct Repair {
     pub losses: Vec<Loss>,
 }
 
-/// Makes a store in the directory `target`, which must be empty or not be there, of what can be read of the damaged store in
-/// `source`. Changes nothing in `source`. Returns what was found and what was lost.
+/// Makes a store in the directory `target`, which must be empty or not be there, of the readable part of the damaged store
+/// in `source`. Changes nothing in `source`. Returns the findings and the losses.
 ///
 /// `options` gives the environment of both, and the form of the new tables. The answer may list a loss that is none: bytes that
 /// belonged to no entry, or entries that another file has as well. The new store is durable when this returns. A repair that was
@@ -72,7 +72,7 @@ pub struct Repair {
 /// # Errors
 /// `Locked` when the store is open; `Io`, with `NotFound` when there is no store, and with `AlreadyExists` when `target` has
 /// something; `InvalidArgument` for a store of another engine or a newer format, or an unfinished one. Then `target` is no store.
-/// A disk that fails to read a file is such an `Io`: copy what it can read to another disk first.
+/// A disk that fails to read a file is such an `Io`: copy the readable files to another disk first.
 pub fn repair(
     source: impl AsRef<Path>,
     target: impl AsRef<Path>,

@@ -84,7 +84,7 @@ impl<T> Chunks<T> {
         index as u32
     }
 
-    /// Has no items from now on, and keeps its chunks for those to come. These find what the items before them have left.
+    /// Has no items from now on, and keeps its chunks for those to come. These find the words of the items before them.
     pub(super) fn clear(&mut self) {
         *self.end.get_mut() = 1;
     }

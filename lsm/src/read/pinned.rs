@@ -79,12 +79,12 @@ impl Pinned {
     }
 
     /// As [`Snapshot::scan`]. Some keys have a version that is newer than the pinned state. If `newer` is given, a move calls it
-    /// for each such key that it passes or ends on, with the key and the number of its newest version, at the time of
-    /// the cursor or later. So the calls cover the part of the range that was searched.
+    /// for each such key that it passes or ends on. The call gets the key and the number of its newest version. That is the
+    /// newest one when the cursor was made, or a later one. So the calls cover the part of the range that was searched.
     ///
     /// Keys that only a range tombstone is newer for are not named.
     ///
-    /// The cursor answers after [`Pinned::revoke`] as before, because it keeps what it reads.
+    /// The cursor answers after [`Pinned::revoke`] as before, because it keeps its memtables and tables.
     ///
     /// # Errors
     /// `SnapshotTooOld` after [`Pinned::revoke`]; as [`Snapshot::scan`].
@@ -109,7 +109,7 @@ impl Pinned {
         self.is_revoked.load(Ordering::Acquire)
     }
 
-    /// Whether what was read so far can be relied on. Call it after the read.
+    /// Whether the reads so far can be relied on. Call it after the read.
     fn check(&self) -> Result<()> {
         if self.is_revoked() { Err(Error::SnapshotTooOld) } else { Ok(()) }
     }

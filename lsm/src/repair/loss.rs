@@ -25,7 +25,7 @@ pub struct Loss {
     pub keys: (Option<Vec<u8>>, Option<Vec<u8>>),
 }
 
-/// What a lost part was for, and so what the loss can mean.
+/// The use of a lost part, and so the meaning of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lost {
@@ -74,7 +74,7 @@ impl Loss {
     }
 }
 
-/// The loss as sentences: where, why, and what it can mean.
+/// The loss as sentences: where, why, and with which effect.
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;

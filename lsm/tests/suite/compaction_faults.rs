@@ -10,7 +10,7 @@ use lsm::{Lsm, Options};
 use torture::{ReleasingClock, stop_one};
 
 use crate::compactions::assert_no_orphan;
-use crate::world::{STORE, World, entries, fill, filled, key, leveled};
+use crate::world::{STORE, World, entries, fill, filled, key, leveled, with_four_runs};
 
 #[test]
 fn a_close_gives_a_compaction_up_and_leaves_no_orphan() {
@@ -57,14 +57,7 @@ fn a_store_that_is_dropped_during_a_compaction_opens_with_its_entries() {
 #[test]
 fn a_compaction_without_space_is_given_up_and_tried_again_after_the_next_flush() {
     let world = World::new();
-    let engine = world.open().unwrap();
-    for round in 0..4 {
-        fill(&engine, 0..15, round);
-        engine.flush().unwrap();
-    }
-    engine.close().unwrap();
-    drop(engine);
-    let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+    let engine = with_four_runs(&world);
     world.disk.set_free_space(Some(64));
     world.executor.run_all();
     let failed = engine.statistics();

@@ -7,7 +7,7 @@ use kv::{KeyRange, Kv};
 use lsm::Lsm;
 
 use crate::compactions::assert_no_orphan;
-use crate::world::{STORE, World, entries, fill, filled, leveled};
+use crate::world::{World, entries, fill, filled, with_four_runs};
 
 /// Too little for a table.
 const NEARLY_FULL: Option<u64> = Some(64);
@@ -71,14 +71,7 @@ fn attempts_to_flush_become_rare_while_there_is_no_space() {
 #[test]
 fn a_compaction_that_found_no_space_goes_on_by_itself_when_there_is_some() {
     let world = World::new();
-    let engine = world.open().unwrap();
-    for round in 0..4 {
-        fill(&engine, 0..15, round);
-        engine.flush().unwrap();
-    }
-    engine.close().unwrap();
-    drop(engine);
-    let engine = Lsm::open(STORE, world.compacting(leveled())).unwrap();
+    let engine = with_four_runs(&world);
     world.disk.set_free_space(NEARLY_FULL);
     pass(&world, LONGEST_RETRY_PAUSE);
     let failed = engine.statistics();

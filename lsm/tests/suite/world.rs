@@ -128,6 +128,18 @@ pub(crate) fn entries(engine: &dyn Kv) -> Vec<(Vec<u8>, Vec<u8>)> {
     rest(&mut *engine.scan(KeyRange::all()).unwrap())
 }
 
+/// A store with four runs of the same keys, opened with leveled compaction, which has not run yet.
+pub(crate) fn with_four_runs(world: &World) -> Lsm {
+    let engine = world.open().unwrap();
+    for round in 0..4 {
+        fill(&engine, 0..15, round);
+        engine.flush().unwrap();
+    }
+    engine.close().unwrap();
+    drop(engine);
+    Lsm::open(STORE, world.compacting(leveled())).unwrap()
+}
+
 /// The number of the newest version of `key`.
 pub(crate) fn newest(engine: &Lsm, key: &[u8]) -> Option<SequenceNumber> {
     let newest = engine.newest_version(key, SequenceNumber::ZERO).unwrap();
